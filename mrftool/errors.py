@@ -1,0 +1,41 @@
+"""The errors that mrftool raises on purpose. Each carries the exit code of the command that meets it."""
+
+
+class MrftoolError(Exception):
+    """A fault that the user can understand and mend: one line, and perhaps a hint."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(MrftoolError):
+    """Options that do not go together."""
+
+    exit_code = 2
+
+
+class InputError(MrftoolError):
+    """One input is missing, unreadable or malformed."""
+
+    exit_code = 3
+
+
+class MismatchError(MrftoolError):
+    """Each input is valid, but they do not belong together."""
+
+    exit_code = 4
+
+
+class CheckFailedError(MrftoolError):
+    """A gate looked at a result and said no."""
+
+    exit_code = 5
+
+
+class MissingExtraError(MrftoolError):
+    """The command needs a package that this installation does not have."""
+
+    exit_code = 6

@@ -1,0 +1,27 @@
+"""Fingerprints: signals over time, one row per voxel, and the sequence that they belong to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """signal: `(voxel, time)` complex64 [m0]. sequence_id: of the sequence that made them, or None if unknown.
+
+    Raises InputError if the signal is not two-dimensional.
+    """
+
+    signal: NDArray[np.complex64]
+    sequence_id: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signal", np.asarray(self.signal, np.complex64))
+        if self.signal.ndim != 2:
+            raise InputError(f"the signal has shape {self.signal.shape}, expected (voxel, time)")
+
+    def __len__(self) -> int:
+        return len(self.signal)

@@ -1,0 +1,218 @@
+"""The readable extended-phase-graph (EPG) engine: the oracle of the native kernel, and the engine of CUDA and autograd.
+
+The loop is the protocol: read `train_of_pulses` beside a sequence diagram. It takes its array namespace from
+its inputs (array API): numpy for simulation, torch for gradients and CUDA.
+
+Convention
+    Right-handed rotations: a 90 degree pulse about x takes Z0 = 1 to F+0 = -i. Precession at a positive
+    off-resonance f turns transverse magnetisation by exp(+2 pi i f t). Row `f_plus` holds F(k), row `f_minus`
+    holds conj(F(-k)), row `z` holds Z(k), orders k = 0 .. n_states-1. TE counts from the pulse centre; one
+    spoiler cycle per repetition, after the echo; the receiver follows the RF phase.
+
+Sources
+    M. Weigel, J Magn Reson Imaging 41:266 (2015), doi 10.1002/jmri.24619: rotation (eq. 15), relaxation
+    (eq. 20, 21), shift (eq. 26), diffusion (eq. 34-37; here for any gradient waveform).
+    S. J. Malik et al., Magn Reson Med 80:767 (2018): an observed echo feels only orders that can return in time.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from mrftool.errors import MismatchError
+from mrftool.sequence import PulseSequence
+
+Array = Any
+GAMMA = 2.675_221_870_8e8  # proton gyromagnetic ratio [rad/s/T], CODATA 2022
+
+
+def epg_signal(
+    sequence: PulseSequence,
+    t1: Array,
+    t2: Array,
+    *,
+    b1: Array | float = 1.0,
+    m0: Array | float = 1.0,
+    adc: Array | float = 0.0,
+    off_resonance: Array | float = 0.0,
+    flip_angle: Array | None = None,
+    n_states: int | None = None,
+) -> Array:
+    """Fingerprints of `sequence`: complex signal `(voxel, time)` [m0].
+
+    t1, t2: `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and device.
+    b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number.
+    flip_angle: `(time,)` [rad], in place of the sequence's own: to differentiate with respect to it.
+    n_states: orders 0 .. n_states-1 are kept; by default all that can reach an echo, so nothing is cut off.
+
+    Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that diffusion is unknown.
+    """
+    xp = array_namespace(t1, t2)
+    if flip_angle is None:
+        flip_angle = xp.asarray(np.array(sequence.flip_angle), dtype=t1.dtype, device=device(t1))
+    voxels = _Voxels(xp, t1, t2, _column(adc, t1), 2 * np.pi * _column(off_resonance, t1))
+    if bool(xp.any(voxels.adc != 0)) and sequence.spoiler is None:
+        raise MismatchError(
+            f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate diffusion (adc > 0)"
+        )
+    orders = xp.arange(n_states or exact_n_states(sequence), dtype=t1.dtype, device=device(t1))
+    b1 = _column(b1, t1)
+    profile = sequence.slice_profile
+    positions = [(1.0, 1.0)] if profile is None else zip(profile.flip_factor, profile.weight, strict=True)
+    signal = sum(
+        float(weight) * train_of_pulses(sequence, voxels, flip_angle[:, None] * b1 * float(factor), orders)
+        for factor, weight in positions
+    )
+    return _column(m0, signal[:, 0])[:, None] * signal
+
+
+def exact_n_states(sequence: PulseSequence) -> int:
+    """Number of orders that can reach an echo: order k at pulse n needs k <= n and k <= N-1-n of N pulses."""
+    if sequence.spoiling == "none":
+        return 1
+    return sequence.repeats * len(sequence) // 2 + 1
+
+
+@dataclass(frozen=True)
+class _Voxels:
+    """Tissue columns `(voxel,)` in the namespace `xp`; omega is the off-resonance [rad/s]."""
+
+    xp: Any
+    t1: Array
+    t2: Array
+    adc: Array
+    omega: Array
+
+
+def train_of_pulses(sequence: PulseSequence, voxels: _Voxels, flips: Array, orders: Array) -> Array:
+    """Signal `(voxel, time)` [1] of the last train, per unit of m0. flips: actual flip angles `(time, voxel)` [rad].
+
+    1. Start in equilibrium.               4. Pulse.
+    2. Wait between trains.                5. Relax for TE and observe order 0.
+    3. Invert, crush, relax for TI.        6. Relax for TR - TE, and shift by one order under the spoiler.
+    """
+    xp, phases, rest = voxels.xp, sequence.rf_phase, at_rest(sequence)
+    states = equilibrium(voxels, orders)
+    echoes = []
+    for train in range(sequence.repeats):
+        if train:
+            states = relax(states, voxels, orders, sequence.wait, rest)
+        if sequence.inversion:
+            states = invert(states, sequence.inversion.efficiency)
+            states = relax(states, voxels, orders, sequence.inversion.time, rest)
+        for n in range(len(sequence)):
+            te, tail = float(sequence.te[n]), float(sequence.tr[n] - sequence.te[n])
+            states = rotate(xp, states, flips[n], phases[n])
+            states = relax(states, voxels, orders, te, rest)
+            if train == sequence.repeats - 1:
+                echoes.append(states[0][:, 0] * complex(np.exp(-1j * phases[n])))
+            states = relax(states, voxels, orders, tail, spoiled(sequence, tail))
+            if sequence.spoiling == "gradient":
+                states = shift(xp, states)
+    return xp.stack(echoes, axis=-1)
+
+
+States = tuple[Array, Array, Array]
+
+
+def equilibrium(voxels: _Voxels, orders: Array) -> States:
+    """f_plus, f_minus, z `(voxel, order)`: all magnetisation in Z0."""
+    xp = voxels.xp
+    z = xp.ones_like(voxels.t1)[:, None] * xp.asarray(orders == 0, dtype=voxels.t1.dtype)
+    z = z + 0j * z
+    return 0 * z, 0 * z, z
+
+
+def invert(states: States, efficiency: float) -> States:
+    """Z becomes -efficiency x Z; the crusher leaves no transverse magnetisation."""
+    f_plus, f_minus, z = states
+    return 0 * f_plus, 0 * f_minus, -efficiency * z
+
+
+def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
+    """RF pulse of `flip` `(voxel,)` [rad] about the transverse axis at `phase` [rad]. Weigel 2015, eq. 15."""
+    f_plus, f_minus, z = states
+    cos, sin = xp.cos(flip)[:, None], xp.sin(flip)[:, None]
+    cos2, sin2 = (1 + cos) / 2, (1 - cos) / 2
+    turn = complex(np.exp(1j * phase))
+    back = turn.conjugate()
+    return (
+        cos2 * f_plus + turn**2 * sin2 * f_minus - 1j * turn * sin * z,
+        back**2 * sin2 * f_plus + cos2 * f_minus + 1j * back * sin * z,
+        -0.5j * back * sin * f_plus + 0.5j * turn * sin * f_minus + cos * z,
+    )
+
+
+def relax(states: States, voxels: _Voxels, orders: Array, time: float, dephased: "Dephasing | None") -> States:
+    """Relaxation, precession and diffusion for `time` [s]. Weigel 2015, eq. 20, 21 and 34-37."""
+    xp, (f_plus, f_minus, z) = voxels.xp, states
+    e1, e2 = xp.exp(-time / voxels.t1)[:, None], xp.exp(-time / voxels.t2)[:, None]
+    turn = xp.exp(1j * time * voxels.omega)[:, None]
+    recovered = (1 - e1) * xp.asarray(orders == 0, dtype=e1.dtype)
+    f_plus, f_minus, z = e2 * turn * f_plus, e2 * xp.conj(turn) * f_minus, e1 * z
+    if dephased is not None:
+        adc = voxels.adc[:, None]
+        f_plus = f_plus * xp.exp(-adc * dephased.transverse(orders, time))
+        f_minus = f_minus * xp.exp(-adc * dephased.transverse(-orders, time))
+        z = z * xp.exp(-adc * dephased.longitudinal(orders, time))
+    return f_plus, f_minus, z + recovered
+
+
+def shift(xp: Any, states: States) -> States:
+    """One cycle of spoiling: F(k) becomes F(k+1). Weigel 2015, eq. 26."""
+    f_plus, f_minus, z = states
+    nothing = xp.zeros_like(f_plus[:, :1])
+    f_minus = xp.concat([f_minus[:, 1:], nothing], axis=1)
+    f_plus = xp.concat([xp.conj(f_minus[:, :1]), f_plus[:, :-1]], axis=1)
+    return f_plus, f_minus, z
+
+
+@dataclass(frozen=True)
+class Dephasing:
+    """What the gradients do to the wave vector in one interval.
+
+    step: wave vector of order 1 [rad/m]. For a wave vector kappa(t) that starts at 0 in this interval,
+    first: integral of kappa [rad s/m], second: integral of kappa^2 [rad2 s/m2].
+    """
+
+    step: float
+    first: float = 0.0
+    second: float = 0.0
+
+    def transverse(self, order: Array, time: float) -> Array:
+        """b-value of F(order) over `time` [s]: integral of (order x step + kappa)^2 [s/m2]."""
+        return (order * self.step) ** 2 * time + 2 * order * self.step * self.first + self.second
+
+    def longitudinal(self, order: Array, time: float) -> Array:
+        """b-value of Z(order) over `time` [s]: its wave vector stays [s/m2]."""
+        return (order * self.step) ** 2 * time
+
+
+def at_rest(sequence: PulseSequence) -> Dephasing | None:
+    """An interval without gradients; None where the sequence gives no spoiler waveform."""
+    spoiler = sequence.spoiler
+    return None if spoiler is None else Dephasing(step=GAMMA * float(spoiler.gradient @ spoiler.duration))
+
+
+def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
+    """An interval of `time` [s] that the spoiler waveform begins; None where the sequence gives none."""
+    if sequence.spoiler is None:
+        return None
+    gradient, duration = sequence.spoiler.gradient, sequence.spoiler.duration
+    idle = max(time - float(duration.sum()), 0.0)
+    kappa, first, second = 0.0, 0.0, 0.0
+    for slope, dt in zip([*(GAMMA * gradient), 0.0], [*duration, idle], strict=True):
+        first += kappa * dt + slope * dt**2 / 2
+        second += kappa**2 * dt + kappa * slope * dt**2 + slope**2 * dt**3 / 3
+        kappa += slope * dt
+    return Dephasing(step=kappa, first=first, second=second)
+
+
+def _column(value: Array | float, like: Array) -> Array:
+    """A number, or a column, as a column like `like`."""
+    xp = array_namespace(like)
+    if isinstance(value, (int, float, complex)):
+        return xp.full_like(like, value)
+    return xp.asarray(value, device=device(like))

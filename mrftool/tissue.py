@@ -1,0 +1,72 @@
+"""Tissue: what the voxels are made of, one column per property."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mrftool.errors import InputError
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Properties of each voxel, `(voxel,)` columns; a single number stands for all voxels. Valid once built.
+
+    t1, t2: relaxation times [s], more than 0. b1: actual / nominal flip angle [1].
+    m0: equilibrium magnetisation, may be complex [1]. adc: diffusion coefficient [m2/s].
+    off_resonance: precession frequency in the rotating frame [Hz].
+
+    Raises InputError if a column has another length, or a value that no tissue has.
+    """
+
+    t1: Column
+    t2: Column
+    b1: Column = 1.0  # type: ignore[assignment]
+    m0: NDArray[np.complex128] = 1.0  # type: ignore[assignment]
+    adc: Column = 0.0  # type: ignore[assignment]
+    off_resonance: Column = 0.0  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        n = np.size(self.t1)
+        for key in self.columns():
+            dtype = np.complex128 if key == "m0" else np.float64
+            object.__setattr__(self, key, _column(key, getattr(self, key), n, dtype))
+        _require("t1", self.t1, self.t1 > 0, "a time of more than 0 s")
+        _require("t2", self.t2, self.t2 > 0, "a time of more than 0 s")
+        _require("b1", self.b1, self.b1 >= 0, "a fraction of 0 or more")
+        _require("adc", self.adc, self.adc >= 0, "0 m2/s or more")
+
+    @staticmethod
+    def columns() -> tuple[str, ...]:
+        """Names of all properties, in order."""
+        return tuple(f.name for f in fields(Tissue))
+
+    def __len__(self) -> int:
+        return len(self.t1)
+
+    def __getitem__(self, index: slice | NDArray[np.integer] | NDArray[np.bool_]) -> "Tissue":
+        return Tissue(**{key: getattr(self, key)[index] for key in self.columns()})
+
+    def chunks(self, size: int) -> Iterator["Tissue"]:
+        """The tissue in pieces of at most `size` voxels, in order."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+
+def _column(key: str, values: ArrayLike, n: int, dtype: type) -> NDArray[np.generic]:
+    array = np.array(values, dtype)
+    if array.ndim == 0:
+        array = np.full(n, array)
+    if array.shape != (n,):
+        raise InputError(f"tissue {key} has shape {array.shape}, expected ({n},)")
+    array.setflags(write=False)
+    return array
+
+
+def _require(key: str, column: Column, good: NDArray[np.bool_], expected: str) -> None:
+    bad = np.flatnonzero(~(good & np.isfinite(column)))
+    if bad.size:
+        more = f" and {bad.size - 1} more" if bad.size > 1 else ""
+        raise InputError(f"tissue {key} is {column[bad[0]]:g} at voxel {bad[0]}{more}, expected {expected}")
