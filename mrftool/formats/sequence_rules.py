@@ -1,0 +1,105 @@
+"""Columns of a sequence file to numbers: constants, lists, CSV columns and named rules."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+from mrftool.formats.sequence_schema import CsvColumn, Cycle, Lobes, Quadratic, Spline
+
+Values = NDArray[np.float64]
+
+
+def own_length(column: Any, folder: Path) -> int | None:
+    """Number of repetitions that a column fixes by itself, or None if it takes any."""
+    if isinstance(column, list):
+        return len(column)
+    if isinstance(column, Lobes):
+        return sum(column.lengths)
+    if isinstance(column, CsvColumn):
+        return len(_csv(column, folder))
+    return None
+
+
+def resolve(column: Any, n: int, folder: Path) -> Values:
+    """Values of a column for `n` repetitions `(time,)`, in the unit of its key.
+
+    Raises InputError if a rule contradicts itself or the CSV file is wrong.
+    """
+    if isinstance(column, CsvColumn):
+        return _csv(column, folder)
+    if isinstance(column, Lobes):
+        return _lobes(column)
+    if isinstance(column, Spline):
+        return _spline(column, n)
+    if isinstance(column, Quadratic):
+        count = np.arange(n, dtype=np.float64)
+        return column.increment * count * (count + 1) / 2
+    if isinstance(column, Cycle):
+        return np.resize(np.asarray(column.values, np.float64), n)
+    if isinstance(column, list):
+        return np.asarray(column, np.float64)
+    return np.full(n, float(column))
+
+
+def _lobes(rule: Lobes) -> Values:
+    if len(rule.peaks) != len(rule.lengths):
+        raise InputError(f"{len(rule.peaks)} peaks and {len(rule.lengths)} lengths, expected as many of each")
+    lobes = [np.sin(np.pi * np.arange(length) / length) * (peak - rule.minimum) + rule.minimum
+             for peak, length in zip(rule.peaks, rule.lengths, strict=True)]  # fmt: skip
+    return np.concatenate(lobes)
+
+
+def _spline(rule: Spline, n: int) -> Values:
+    from scipy.interpolate import CubicSpline
+
+    # RandomState, because numpy promises that its stream never changes: a seed is part of the sequence.
+    random = np.random.RandomState(rule.seed)
+    if (rule.knots is None) == (rule.random_knots is None):
+        raise InputError("expected either knots or random_knots")
+    if rule.knots is not None:
+        knots = np.asarray(rule.knots, np.float64)
+    elif rule.low is None or rule.high is None or rule.low >= rule.high:
+        raise InputError("random_knots need low < high")
+    else:
+        assert rule.random_knots is not None
+        knots = random.uniform(rule.low, rule.high, rule.random_knots)
+    curve = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")(np.linspace(0, 1, n))
+    if rule.noise_sd:
+        curve = curve + rule.noise_sd * random.standard_normal(n)
+    return np.asarray(np.clip(curve, rule.low, rule.high) if rule.low is not None or rule.high is not None else curve)
+
+
+def _csv(source: CsvColumn, folder: Path) -> Values:
+    path = folder / source.csv
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source.csv}: {getattr(error, 'strerror', None) or error}, expected a CSV file") from error
+    names = list(rows[0]) if rows else []
+    if source.column not in names:
+        raise InputError(f"{source.csv} has no column {source.column!r}, expected one of: {', '.join(map(str, names))}")
+    cells = [row[source.column] for row in rows[: source.rows]]
+    try:
+        values = np.array([float(cell) for cell in cells])
+    except (TypeError, ValueError):
+        bad = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+        raise InputError(
+            f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]!r}, expected a number"
+        ) from None
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise InputError(f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite number")
+    return values
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True

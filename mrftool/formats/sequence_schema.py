@@ -1,0 +1,139 @@
+"""The schema of RF-sequence files (version 1). Units are in the key names; numbers inside a rule have its key's unit."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Strict(BaseModel):
+    """No unknown keys, no numbers in quotes, no booleans as numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class CsvColumn(_Strict):
+    """One column of a CSV file with a header line; the path counts from the sequence file."""
+
+    csv: str
+    column: str
+    rows: Count | None = Field(None, description="use only the first so many rows")
+
+
+class Lobes(_Strict):
+    """Sinusoidal half-waves, one after the other: minimum + (peak - minimum) sin(pi n / length)."""
+
+    rule: Literal["lobes"]
+    peaks: list[Number] = Field(min_length=1)
+    lengths: list[Count] = Field(min_length=1, description="repetitions of each lobe")
+    minimum: Number = 0.0
+
+
+class Spline(_Strict):
+    """Natural cubic spline through knots that lie evenly from the first repetition to the last.
+
+    The knots are given, or drawn evenly between low and high from a seed. Noise is normal, from its seed. What
+    leaves low..high is cut off.
+    """
+
+    rule: Literal["spline"]
+    knots: list[Number] | None = Field(None, min_length=2)
+    random_knots: Annotated[int, Field(ge=2, le=1000)] | None = None
+    seed: int = Field(0, ge=0, lt=2**32)
+    low: Number | None = None
+    high: Number | None = None
+    noise_sd: Number = Field(0.0, ge=0)
+
+
+class Quadratic(_Strict):
+    """Quadratic RF phase (RF spoiling): increment x n (n + 1) / 2."""
+
+    rule: Literal["quadratic"]
+    increment: Number
+
+
+class Cycle(_Strict):
+    """The values in turn, over and over."""
+
+    rule: Literal["cycle"]
+    values: list[Number] = Field(min_length=1)
+
+
+RULES = {"lobes": Lobes, "spline": Spline, "quadratic": Quadratic, "cycle": Cycle}
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "csv" if "csv" in value else value.get("rule") if value.get("rule") in RULES else None
+    if isinstance(value, BaseModel):
+        return getattr(value, "rule", "csv")
+    return "list" if isinstance(value, list) else "number"
+
+
+Column = Annotated[
+    Annotated[Number, Tag("number")]
+    | Annotated[Annotated[list[Number], Field(min_length=1)], Tag("list")]
+    | Annotated[CsvColumn, Tag("csv")]
+    | Annotated[Lobes, Tag("lobes")]
+    | Annotated[Spline, Tag("spline")]
+    | Annotated[Quadratic, Tag("quadratic")]
+    | Annotated[Cycle, Tag("cycle")],
+    Discriminator(
+        _kind,
+        custom_error_type="column",
+        custom_error_message="expected a number, a list, {csv: ..., column: ...} or {rule: "
+        + " | ".join(RULES)
+        + ", ...}",
+    ),
+]
+
+
+class InversionBlock(_Strict):
+    """Inversion pulse with perfect crusher before the train."""
+
+    efficiency: Number = Field(1.0, ge=0, le=1, description="Mz after = -efficiency x Mz before")
+    time_ms: Number = Field(0.0, ge=0, description="from the inversion pulse to the first RF pulse")
+
+
+class TrainBlock(_Strict):
+    """How often the train plays before the end of the observed one: towards its driven equilibrium."""
+
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    wait_ms: Number = Field(0.0, ge=0, description="recovery between one train and the next")
+
+
+class SpoilerBlock(_Strict):
+    """Gradient waveform after each echo, in constant pieces: needed only to simulate diffusion."""
+
+    gradient_mt_per_m: list[Number] = Field(min_length=1)
+    duration_ms: list[Annotated[Number, Field(gt=0)]] = Field(min_length=1)
+
+
+class SliceProfileBlock(_Strict):
+    """Positions across the slice: actual / nominal flip angle, and share of the signal (sums to 1)."""
+
+    flip_factor: list[Annotated[Number, Field(ge=0)]] = Field(min_length=1)
+    weight: list[Number] = Field(min_length=1)
+
+
+class SequenceFile(_Strict):
+    """An RF-sequence file of mrftool."""
+
+    model_config = ConfigDict(title="mrftool RF sequence")
+
+    mrftool_sequence: Literal[1] = Field(description="version of this schema")
+    name: str = Field(min_length=1, max_length=100)
+    description: str = ""
+    source: str = Field("", description="where the numbers come from")
+    repetitions: Count | None = Field(None, description="needed where no column says it")
+    flip_angle_deg: Column
+    rf_phase_deg: Column = 0.0
+    tr_ms: Column
+    te_ms: Column
+    inversion: InversionBlock | None = None
+    train: TrainBlock = TrainBlock()
+    spoiling: Literal["gradient", "none"] = "gradient"
+    spoiler: SpoilerBlock | None = None
+    slice_profile: SliceProfileBlock | None = None
