@@ -98,6 +98,26 @@ def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseS
     return parse_sequence(yaml.safe_dump(data), origin=origin)
 
 
+def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
+    """What a person wants to know of a sequence, as label and text."""
+    inversion, profile = sequence.inversion, sequence.slice_profile
+    prepared = f"efficiency {inversion.efficiency:g}, TI {inversion.time * 1e3:g} ms" if inversion else "none"
+    waveform = ", waveform given" if sequence.spoiler else ""
+    return {
+        "repetitions": f"{len(sequence)}",
+        "duration": f"{sequence.duration:.3f} s",
+        "flip angle": _range(np.rad2deg(sequence.flip_angle), "deg"),
+        "RF phase": "constant" if np.ptp(sequence.rf_phase) == 0 else _range(np.rad2deg(sequence.rf_phase), "deg"),
+        "TR": _range(sequence.tr * 1e3, "ms"),
+        "TE": _range(sequence.te * 1e3, "ms"),
+        "inversion": prepared,
+        "train": f"played {sequence.repeats} x, {sequence.wait * 1e3:g} ms between" if sequence.repeats > 1 else "once",
+        "spoiling": sequence.spoiling + waveform,
+        "slice profile": f"{len(profile.weight)} positions" if profile else "none",
+        "sequence id": sequence.sequence_id,
+    }
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema of sequence files, for editors."""
     schema = SequenceFile.model_json_schema()
@@ -264,3 +284,8 @@ def _plain(values: Any, resolution: float) -> Any:
     if rounded.ndim == 0 or (rounded == rounded.flat[0]).all():
         return float(rounded.flat[0])
     return [float(value) for value in rounded]
+
+
+def _range(values: Any, unit: str) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g} {unit}" if low == high else f"{low:g} to {high:g} {unit}"

@@ -1,0 +1,40 @@
+"""What commands print: results on stdout, progress and notes on stderr."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def show_table(title: str, rows: Mapping[str, str]) -> None:
+    """A two-column table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table)
+
+
+def note(text: str) -> None:
+    """One line on stderr: what was assumed, or noticed."""
+    print(f"mrftool: {text}", file=sys.stderr)  # noqa: T201
+
+
+def wrote(path: Path) -> None:
+    """Name a file that was written, on stdout."""
+    print(path)  # noqa: T201
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that appears where a person watches; yields the function to call with the work done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)

@@ -1,0 +1,75 @@
+"""Encoders: networks from a fingerprint to log T1 and log(T2/T1), the latter never above 0."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mrftool.errors import UsageError
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
+PRESETS: dict[str, tuple[str, tuple[int, ...], str]] = {
+    "compact": ("features", (256, 256, 256, 256), "silu"),
+    "fc": ("fingerprint", (1000, 300, 300), "relu"),
+}
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """All that rebuilds an encoder, but for its weights.
+
+    kind: name of the preset. takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real
+    part of the phase-aligned unit-norm signal (magnitude form: the unit-norm magnitude).
+    n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it. center, scale: (log T1, log T2/T1).
+    """
+
+    kind: str
+    takes: Literal["features", "fingerprint"]
+    n_inputs: int
+    hidden: tuple[int, ...]
+    activation: str
+    takes_b1: bool
+    center: tuple[float, float]
+    scale: tuple[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON writes it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> "EncoderSpec":
+        """What to_dict gave."""
+        return EncoderSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+
+
+def preset(kind: str) -> tuple[str, tuple[int, ...], str]:
+    """What a kind of encoder takes, its hidden layers and its activation. Raises UsageError for an unknown kind."""
+    if kind not in PRESETS:
+        raise UsageError(f"no encoder {kind!r}, expected one of: {', '.join(PRESETS)}")
+    return PRESETS[kind]
+
+
+class Encoder(nn.Module):
+    """Fully connected layers, then log T1 = center + scale x out, log(T2/T1) = -softplus(center + scale x out)."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        sizes = (spec.n_inputs + spec.takes_b1, *spec.hidden)
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(width_in, width_out), _ACTIVATIONS[spec.activation]()]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
+        # Unit-norm rows of n entries are about 1 / sqrt(n) in size: bring them to about 1.
+        self.input_gain = float(spec.n_inputs) ** 0.5
+        self.n_inputs = spec.n_inputs
+        self.register_buffer("center", torch.tensor(spec.center))
+        self.register_buffer("scale", torch.tensor(spec.scale))
+        self.center: Tensor
+        self.scale: Tensor
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows `(voxel, n_inputs [+ 1])` to log T1 [log s] and log(T2/T1) `(voxel, 2)`."""
+        gained = torch.cat([rows[:, : self.n_inputs] * self.input_gain, rows[:, self.n_inputs :]], dim=1)
+        out = self.center + self.scale * self.layers(gained)
+        return torch.stack([out[:, 0], -nn.functional.softplus(out[:, 1])], dim=1)
