@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 FLOOR = 0.003  # relative error below which the "bound" loss no longer tells errors apart [1]
+RESIDUAL_FLOOR = 3e-4  # the same for the residual of a unit-norm fingerprint [1]
 
 
 def embedding_loss(predicted: Tensor, truth: Tensor, bound: Tensor | None) -> Tensor:
@@ -30,4 +31,4 @@ def reconstruction_loss(predicted: Tensor, truth: Tensor, noise: Tensor | None) 
     misfit = squares.square().flatten(1).sum(dim=1)
     if noise is None:
         return misfit.mean()
-    return ((1 + misfit / (noise.square() + FLOOR**2)).sqrt() - 1).mean()
+    return ((1 + misfit / (noise.square() + RESIDUAL_FLOOR**2)).sqrt() - 1).mean()

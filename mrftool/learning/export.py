@@ -1,0 +1,62 @@
+"""A trained encoder as an ONNX subgraph, and the check that it computes what torch computes."""
+
+import io
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from mrftool.errors import CheckFailedError
+from mrftool.learning.encoders import Encoder, EncoderSpec
+
+OPSET = 20
+
+
+def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
+    """The encoder as an onnx ModelProto: rows float32 `(voxel, n)`, named after what it takes, to `logs` `(voxel, 2)`.
+
+    Raises CheckFailedError if it does not compute what torch computes.
+    """
+    import onnx
+
+    encoder = encoder.cpu().eval()
+    rows = torch.zeros(2, spec.n_inputs + spec.takes_b1)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            encoder,
+            (rows,),
+            dynamo=True,
+            input_names=[spec.takes],
+            output_names=["logs"],
+            dynamic_shapes=({0: torch.export.Dim("voxels")},),
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(buffer)
+    model = onnx.load_from_string(buffer.getvalue())
+    _check(model, encoder, spec)
+    return model
+
+
+def _check(model: Any, encoder: Encoder, spec: EncoderSpec) -> None:
+    """Compare both on random rows of several lengths."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    for n in (1, 7, 300):
+        rows = random.standard_normal((n, spec.n_inputs + spec.takes_b1)).astype(np.float32)
+        rows[:, : spec.n_inputs] /= np.linalg.norm(rows[:, : spec.n_inputs], axis=1, keepdims=True)
+        with torch.no_grad():
+            expected = encoder(torch.from_numpy(rows)).numpy()
+        got = session.run(None, {spec.takes: rows})[0]
+        worst = float(abs(got - expected).max())
+        if not worst <= 1e-4:
+            raise CheckFailedError(f"the exported encoder differs from torch by {worst:g}, expected at most 1e-4")

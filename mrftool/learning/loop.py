@@ -1,0 +1,153 @@
+"""The training loop: batches, losses, validation, checkpoints. Ten steps are five, a resume, and five: bit for bit."""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mrftool.errors import InputError
+from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
+from mrftool.learning.bloch import decode
+from mrftool.learning.checkpoint import Run, load_run, new_optimiser, save_run
+from mrftool.learning.config import TrainConfig
+from mrftool.learning.encoders import Encoder, EncoderSpec, preset
+from mrftool.learning.losses import embedding_loss, reconstruction_loss
+from mrftool.physics.compression import Basis
+from mrftool.sequence import PulseSequence
+
+Report = Callable[[int, dict[str, float]], None]
+VALIDATION_SNR = (5.0, 20.0, 50.0)
+_WARM_UP = 0.05
+_VALIDATION_SEED = 2**32 - 1
+
+
+def start_run(sequence: PulseSequence, basis: Basis, config: TrainConfig, device: torch.device) -> Run:
+    """A run before its first step, its weights drawn from the seed."""
+    takes, hidden, activation = preset(config.encoder)
+    per_coefficient = 2 if config.form == "complex" else 1
+    t1, ratio = log_range(config.t1_range), log_range((config.t2_range[0] / config.t1_range[1], 1.0))
+    spec = EncoderSpec(
+        kind=config.encoder,
+        takes="features" if takes == "features" else "fingerprint",
+        n_inputs=basis.rank * per_coefficient if takes == "features" else len(sequence),
+        hidden=hidden,
+        activation=activation,
+        takes_b1=config.b1_range is not None,
+        center=(t1[0], -ratio[0] / 2),
+        scale=(t1[1], ratio[1]),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = Encoder(spec).to(device)
+    return Run(config, sequence, basis, spec, encoder, new_optimiser(encoder, config))
+
+
+def resume_run(folder: Path, device: torch.device) -> Run:
+    """The run in `folder` where its last checkpoint left it. Raises InputError if there is none."""
+    path = folder / "last.safetensors"
+    if not path.exists():
+        raise InputError(f"{folder}: no last.safetensors, expected the folder of a training run")
+    return load_run(path, device)[0]
+
+
+def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
+    """Take the run to its last step, validating and writing checkpoints on the way; the scores at the end.
+
+    report: called after every step with the number of the step and its losses, and scores where it was validated.
+    """
+    device = next(run.encoder.parameters()).device
+    scores: dict[str, float] = {}
+    with ThreadPoolExecutor(1) as ahead:
+        next_batch = ahead.submit(_batch, run, run.step)
+        while run.step < run.config.steps:
+            batch = next_batch.result().to(device)
+            next_batch = ahead.submit(_batch, run, run.step + 1)
+            losses = _step(run, batch)
+            run.step += 1
+            if run.step % run.config.validate_every == 0 or run.step == run.config.steps:
+                scores = validate(run)
+                _keep(run, folder, scores)
+                losses |= scores
+            report(run.step, losses)
+    return scores
+
+
+def validate(run: Run) -> dict[str, float]:
+    """Root mean square error over the Cramer-Rao bound, at several SNR, on tissue that training never draws."""
+    scores = {f"rmse_over_bound_snr{snr:g}": _rmse_over_bound(run, snr) for snr in VALIDATION_SNR}
+    return {**scores, "score": float(np.mean(list(scores.values())))}
+
+
+def _keep(run: Run, folder: Path, scores: dict[str, float]) -> None:
+    if scores["score"] < run.best:
+        run.best = scores["score"]
+        save_run(run, folder, "best", scores)
+    save_run(run, folder, "last", scores)
+
+
+def _batch(run: Run, k: int) -> Batch:
+    return draw_batch(run.sequence, run.basis, run.config, run.spec.takes, k)
+
+
+def _step(run: Run, batch: Batch) -> dict[str, float]:
+    for group in run.optimiser.param_groups:
+        group["lr"] = run.config.rate * _rate_factor(run.step, run.config.steps)
+    run.encoder.train()
+    out = run.encoder(batch.rows)
+    predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+    embedding = embedding_loss(predicted, batch.target, batch.bound)
+    loss, losses = embedding, {"embedding": float(embedding.detach())}
+    if run.config.decoder == "bloch":
+        reconstruction = _reconstruction(run, predicted, batch)
+        loss = loss + run.config.weight * reconstruction
+        losses["reconstruction"] = float(reconstruction.detach())
+    run.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(run.encoder.parameters(), 1.0)
+    run.optimiser.step()
+    return {**losses, "loss": float(loss.detach())}
+
+
+def _reconstruction(run: Run, predicted: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Decode the predicted tissue with the EPG engine, compress, and compare with the clean fingerprint."""
+    t1, t2 = predicted.exp().unbind(dim=1)
+    signal = decode(run.sequence, t1, t2, b1=batch.b1, adc=run.config.adc)
+    if run.config.form == "magnitude":
+        signal = signal.abs()
+    vectors = torch.as_tensor(run.basis.vectors).conj().to(signal.device, batch.clean.dtype)
+    decoded = signal.to(batch.clean.dtype) @ vectors
+    decoded = decoded / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
+    return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
+
+
+def _rate_factor(step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    done = step / steps
+    if done < _WARM_UP:
+        return (done + 1 / steps) / (_WARM_UP + 1 / steps)
+    return 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
+
+
+def _rmse_over_bound(run: Run, snr: float) -> float:
+    """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no estimator is unbiased."""
+    random = np.random.default_rng((_VALIDATION_SEED, run.config.seed))
+    config = _with_bound(run.config)
+    tissue = draw_tissue(config, random)
+    batch = make_batch(run.sequence, run.basis, config, run.spec.takes, tissue, np.full(len(tissue), snr), random)
+    batch = batch.to(next(run.encoder.parameters()).device)
+    run.encoder.eval()
+    with torch.no_grad():
+        out = run.encoder(batch.rows)
+    assert batch.bound is not None
+    predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+    fair = (batch.bound < 0.2).all(dim=1)
+    return float(((predicted - batch.target) / batch.bound)[fair].square().mean().sqrt())
+
+
+def _with_bound(config: TrainConfig) -> TrainConfig:
+    facts: dict[str, Any] = {**config.to_dict(), "loss": "bound", "batch": 4096}
+    return TrainConfig(**facts)

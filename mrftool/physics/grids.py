@@ -1,0 +1,54 @@
+"""Grids of tissue for dictionaries."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import UsageError
+from mrftool.tissue import Tissue
+
+_MAX_VALUES = 100_000
+
+
+def paper_tissue() -> Tissue:
+    """The paper's training grid: 160,200 pairs with T2 <= T1.
+
+    T1 = 1, 11, .. 4991 ms and T2 = 1, 11, .. 1991 ms, and the same again from 5 ms.
+    """
+    halves = [grid_tissue(np.arange(first, 5000, 10) / 1e3, np.arange(first, 2000, 10) / 1e3) for first in (1, 5)]
+    return Tissue(np.concatenate([half.t1 for half in halves]), np.concatenate([half.t2 for half in halves]))
+
+
+def grid_tissue(
+    t1: NDArray[np.float64], t2: NDArray[np.float64], b1: NDArray[np.float64] | None = None, *, adc: float = 0.0
+) -> Tissue:
+    """All combinations of t1, t2 [s] and b1 [1] with T2 <= T1, T1 slowest, B1 fastest. adc: of all [m2/s]."""
+    mesh = np.meshgrid(t1, t2, [1.0] if b1 is None else b1, indexing="ij")
+    columns = [axis.ravel() for axis in mesh]
+    possible = columns[1] <= columns[0]
+    if not possible.any():
+        raise UsageError("no pair of the grid has T2 <= T1, expected at least one")
+    return Tissue(columns[0][possible], columns[1][possible], b1=columns[2][possible], adc=adc)  # type: ignore[arg-type]
+
+
+def parse_values(text: str) -> NDArray[np.float64]:
+    """Numbers from "start:step:stop" (stop included if met), "low:high:log100" (100 of them), or "a,b,c".
+
+    Raises UsageError if the text is none of these, or gives nothing above 0.
+    """
+    number = r"[0-9.]+(?:[eE][-+]?[0-9]+)?"
+    try:
+        if match := re.fullmatch(rf"({number}):({number}):log([0-9]+)", text):
+            low, high, count = float(match[1]), float(match[2]), int(match[3])
+            values = np.geomspace(low, high, min(count, _MAX_VALUES))
+        elif match := re.fullmatch(rf"({number}):({number}):({number})", text):
+            start, step, stop = (float(part) for part in match.groups())
+            values = start + step * np.arange(min(int((stop - start) / step + 1e-9) + 1, _MAX_VALUES))
+        else:
+            values = np.array([float(part) for part in text.split(",")])
+    except (ValueError, ZeroDivisionError, OverflowError):
+        values = np.array([])
+    if not values.size or not (np.isfinite(values) & (values > 0)).all():
+        raise UsageError(f"{text!r}, expected start:step:stop, low:high:logN or a,b,c with numbers above 0")
+    return np.asarray(values, np.float64)
