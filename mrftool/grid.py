@@ -16,24 +16,29 @@ class Grid:
     mask: `(x, y, z)` bool. affine: voxel index to millimetres in RAS+, `(4, 4)` [mm].
     Columns `(voxel, ...)` list the voxels of the mask in C order (z fastest).
 
-    Raises InputError if the mask is not 3-D or the affine is no invertible 4 x 4 matrix.
+    Raises InputError if the mask is not 3-D or the affine is no invertible 4 x 4 matrix that ends in 0 0 0 1.
     """
 
     mask: NDArray[np.bool_]
     affine: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mask", np.asarray(self.mask, bool))
-        object.__setattr__(self, "affine", np.asarray(self.affine, np.float64))
+        for key, dtype in (("mask", bool), ("affine", np.float64)):
+            array = np.array(getattr(self, key), dtype)
+            array.setflags(write=False)
+            object.__setattr__(self, key, array)
         if self.mask.ndim != 3:
             raise InputError(f"the mask has shape {self.mask.shape}, expected three dimensions")
         if self.affine.shape != (4, 4) or not np.isfinite(self.affine).all():
             raise InputError("the affine is no 4 x 4 matrix of finite numbers")
+        if not np.array_equal(self.affine[3], (0, 0, 0, 1)):
+            raise InputError("the affine's last row is not 0 0 0 1")
         if abs(np.linalg.det(self.affine[:3, :3])) < 1e-12:
             raise InputError("the affine is singular: the voxels have no volume")
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along x, y and z, inside the mask or not."""
         x, y, z = self.mask.shape
         return x, y, z
 

@@ -1,8 +1,7 @@
 """The RF sequence: what the scanner played, repetition by repetition. SI units and radians."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -29,7 +28,7 @@ class Inversion:
     time: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spoiler:
     """The gradient waveform that plays after each echo, as constant pieces; it says how strongly diffusion acts.
 
@@ -40,8 +39,11 @@ class Spoiler:
     gradient: Column
     duration: Column
 
+    def __post_init__(self) -> None:
+        _freeze_columns(self, "gradient", "duration")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class SliceProfile:
     """The slice as a weighted sum of positions that see a fraction of the nominal flip angle.
 
@@ -52,10 +54,15 @@ class SliceProfile:
     flip_factor: Column
     weight: Column
 
+    def __post_init__(self) -> None:
+        _freeze_columns(self, "flip_factor", "weight")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class PulseSequence:
     """A train of RF pulses, each followed by an echo at TE: `time` repetitions. Valid once built.
+
+    Two sequences are equal if no signal can tell them apart: if they have one `sequence_id`.
 
     flip_angle, rf_phase: `(time,)` [rad]. tr, te: `(time,)` [s]; TE counts from the centre of the pulse.
     inversion: before each train, or None.
@@ -75,17 +82,22 @@ class PulseSequence:
     spoiling: Spoiling = "gradient"
     spoiler: Spoiler | None = None
     slice_profile: SliceProfile | None = None
-    name: str = field(default="unnamed", compare=False)
+    name: str = "unnamed"
 
     def __post_init__(self) -> None:
-        for key in ("flip_angle", "rf_phase", "tr", "te"):
-            object.__setattr__(self, key, _frozen_column(getattr(self, key)))
+        _freeze_columns(self, "flip_angle", "rf_phase", "tr", "te")
         faults = sequence_faults(self)
         if faults:
             raise InputError(f"sequence {self.name}: " + "; ".join(text for _, text in faults))
 
     def __len__(self) -> int:
         return len(self.flip_angle)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PulseSequence) and self.sequence_id == other.sequence_id
+
+    def __hash__(self) -> int:
+        return hash(self.sequence_id)
 
     @property
     def duration(self) -> float:
@@ -97,12 +109,13 @@ class PulseSequence:
     def sequence_id(self) -> str:
         """Digest of exactly the numbers that the signal depends on, 16 hexadecimal digits.
 
-        Angles count in micro-degrees, phases modulo 360 degrees and relative to the first one (a constant
-        phase is not seen by a receiver that follows it), times in nanoseconds: a file round trip keeps it.
+        Numbers count as files give them (deg, ms, mT/m), to 6 decimals; a file that gives 9 keeps the digest.
+        Phases count modulo 360 degrees and relative to the first one: a receiver that follows the RF phase sees
+        no constant phase. A waiting time, or a rest of the last TR, that no echo follows does not count.
         """
         digest = hashlib.sha256(b"mrftool sequence 1")
         for numbers in _identity(self):
-            digest.update(np.asarray(numbers, np.int64).tobytes() + b"|")
+            digest.update(np.asarray(numbers, "<f8").tobytes() + b"|")
         return digest.hexdigest()[:16]
 
 
@@ -111,22 +124,27 @@ def sequence_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     shapes = _shape_faults(sequence)
     if shapes:
         return shapes
+    flip, phase = np.rad2deg(sequence.flip_angle), np.rad2deg(sequence.rf_phase)
+    tr, te = sequence.tr * 1e3, sequence.te * 1e3
+    longest = _MAX_TIME * 1e3
     return [
-        *_range_faults(sequence, "flip_angle", lambda x: abs(x) <= _MAX_FLIP, "-720 to 720 deg", np.rad2deg, "deg"),
-        *_range_faults(sequence, "rf_phase", np.isfinite, "a finite angle", np.rad2deg, "deg"),
-        *_range_faults(sequence, "tr", lambda x: (x > 0) & (x <= _MAX_TIME), "more than 0 ms, at most 60 s", _ms, "ms"),
-        *_range_faults(sequence, "te", lambda x: (x >= 0) & (x <= _MAX_TIME), "0 ms or more, at most 60 s", _ms, "ms"),
-        *_te_faults(sequence),
+        *_range_faults("flip_angle", flip, "deg", abs(sequence.flip_angle) <= _MAX_FLIP, "-720 to 720 deg"),
+        *_range_faults("rf_phase", phase, "deg", np.isfinite(phase), "a finite angle"),
+        *_range_faults("tr", tr, "ms", (tr > 0) & (tr <= longest), "more than 0 ms, at most 60 s"),
+        *_range_faults("te", te, "ms", (te >= 0) & (te <= longest), "0 ms or more, at most 60 s"),
+        *_te_faults(tr, te),
         *_preparation_faults(sequence),
         *_spoiler_faults(sequence),
         *_profile_faults(sequence.slice_profile),
     ]
 
 
-def _frozen_column(values: ArrayLike) -> Column:
-    column = np.array(values, np.float64)
-    column.setflags(write=False)
-    return column
+def _freeze_columns(noun: object, *keys: str) -> None:
+    """Replace the fields `keys` by float64 arrays of their own that nobody can write to."""
+    for key in keys:
+        column = np.array(getattr(noun, key), np.float64)
+        column.setflags(write=False)
+        object.__setattr__(noun, key, column)
 
 
 def _shape_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
@@ -134,38 +152,28 @@ def _shape_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     if len(n) != 1 or n[0] == 0:
         return [("flip_angle", f"flip_angle has shape {n}, expected one value per repetition")]
     columns = {key: getattr(sequence, key).shape for key in ("rf_phase", "tr", "te")}
-    return [(key, f"{key} has {shape} values, expected {n[0]}") for key, shape in columns.items() if shape != n]
-
-
-def _ms(seconds: float) -> float:
-    return seconds * 1e3
+    return [(key, f"{key} has shape {shape}, expected {n}") for key, shape in columns.items() if shape != n]
 
 
 def _range_faults(
-    sequence: PulseSequence,
-    key: str,
-    is_good: Callable[[Column], NDArray[np.bool_]],
-    expected: str,
-    show: Callable[[float], float],
-    unit: str,
+    key: str, shown: Column, unit: str, is_good: NDArray[np.bool_], expected: str
 ) -> list[tuple[str, str]]:
-    column = getattr(sequence, key)
-    with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~is_good(column) | ~np.isfinite(column))
+    bad = np.flatnonzero(~is_good)
     if not bad.size:
         return []
-    more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
-    return [(key, f"repetition {bad[0]}: {key} {show(column[bad[0]]):g} {unit}{more}, expected {expected}")]
+    return [(key, f"repetition {bad[0]}: {key} {shown[bad[0]]:g} {unit}{_more(bad)}, expected {expected}")]
 
 
-def _te_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
-    bad = np.flatnonzero(sequence.te > sequence.tr)
+def _te_faults(tr: Column, te: Column) -> list[tuple[str, str]]:
+    bad = np.flatnonzero(te > tr)
     if not bad.size:
         return []
     n = bad[0]
-    more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
-    te, tr = _ms(sequence.te[n]), _ms(sequence.tr[n])
-    return [("te", f"repetition {n}: TE {te:g} ms is outside TR {tr:g} ms{more}, expected TE <= TR")]
+    return [("te", f"repetition {n}: TE {te[n]:g} ms is outside TR {tr[n]:g} ms{_more(bad)}, expected TE <= TR")]
+
+
+def _more(bad: NDArray[np.intp]) -> str:
+    return f" (and {bad.size - 1} more)" if bad.size > 1 else ""
 
 
 def _preparation_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
@@ -174,11 +182,11 @@ def _preparation_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     if inversion and not 0 <= inversion.efficiency <= 1:
         faults.append(("inversion", f"inversion efficiency {inversion.efficiency:g}, expected 0 to 1"))
     if inversion and not 0 <= inversion.time <= _MAX_TIME:
-        faults.append(("inversion", f"inversion time {_ms(inversion.time):g} ms, expected 0 ms to 60 s"))
-    if not 1 <= sequence.repeats <= 1000:
-        faults.append(("repeats", f"{sequence.repeats} repeats of the train, expected 1 to 1000"))
+        faults.append(("inversion", f"inversion time {inversion.time * 1e3:g} ms, expected 0 ms to 60 s"))
+    if not (isinstance(sequence.repeats, (int, np.integer)) and 1 <= sequence.repeats <= 1000):
+        faults.append(("repeats", f"{sequence.repeats} repeats of the train, expected a whole number from 1 to 1000"))
     if not 0 <= sequence.wait <= _MAX_TIME:
-        faults.append(("wait", f"waiting time {_ms(sequence.wait):g} ms, expected 0 ms to 60 s"))
+        faults.append(("wait", f"waiting time {sequence.wait * 1e3:g} ms, expected 0 ms to 60 s"))
     if sequence.spoiling not in ("gradient", "none"):
         faults.append(("spoiling", f"spoiling {sequence.spoiling!r}, expected 'gradient' or 'none'"))
     return faults
@@ -188,19 +196,20 @@ def _spoiler_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     spoiler = sequence.spoiler
     if spoiler is None:
         return []
-    if sequence.spoiling == "none":
-        return [("spoiler", "a spoiler waveform needs spoiling 'gradient'")]
     gradient, duration = spoiler.gradient, spoiler.duration
-    if gradient.shape != duration.shape or gradient.ndim != 1 or not gradient.size:
-        return [("spoiler", "the spoiler needs one amplitude and one duration per piece")]
-    if not (np.isfinite(gradient).all() and np.isfinite(duration).all() and (duration > 0).all()):
-        return [("spoiler", "spoiler amplitudes and durations must be finite, durations more than 0 ms")]
-    if abs(float(gradient @ duration)) < 1e-12:
-        return [("spoiler", "the spoiler's pieces cancel: it would not spoil; expected a net moment")]
     room = float((sequence.tr - sequence.te).min())
-    if duration.sum() > room + 1e-12:
-        return [("spoiler", f"the spoiler lasts {_ms(duration.sum()):g} ms, expected at most TR - TE = {_ms(room):g} ms")]
-    return []
+    fault = ""
+    if sequence.spoiling == "none":
+        fault = "a spoiler waveform needs spoiling 'gradient'"
+    elif gradient.shape != duration.shape or gradient.ndim != 1 or not gradient.size:
+        fault = "the spoiler needs one amplitude and one duration per piece"
+    elif not (np.isfinite(gradient).all() and np.isfinite(duration).all() and (duration > 0).all()):
+        fault = "spoiler amplitudes and durations must be finite, durations more than 0 ms"
+    elif abs(float(gradient @ duration)) < 1e-12:
+        fault = "the spoiler's pieces cancel: it would not spoil; expected a net moment"
+    elif duration.sum() > room + 1e-12:
+        fault = f"the spoiler lasts {duration.sum() * 1e3:g} ms, expected at most TR - TE = {room * 1e3:g} ms"
+    return [("spoiler", fault)] if fault else []
 
 
 def _profile_faults(profile: SliceProfile | None) -> list[tuple[str, str]]:
@@ -217,23 +226,25 @@ def _profile_faults(profile: SliceProfile | None) -> list[tuple[str, str]]:
 
 
 def _identity(sequence: PulseSequence) -> list[ArrayLike]:
-    phase = np.rint(np.rad2deg(sequence.rf_phase - sequence.rf_phase[0]) * 1e6).astype(np.int64) % 360_000_000
-    inversion = sequence.inversion
-    prepared = [-1, 0] if inversion is None else [_rounded(inversion.efficiency, 1e6), _rounded(inversion.time, 1e9)]
-    train = [sequence.repeats, _rounded(sequence.wait, 1e9) if sequence.repeats > 1 else 0]
-    spoiler, profile = sequence.spoiler, sequence.slice_profile
+    phase = np.rint(np.rad2deg(sequence.rf_phase) % 360 * 1e9)
+    inversion, spoiler, profile = sequence.inversion, sequence.spoiler, sequence.slice_profile
+    is_repeated = sequence.repeats > 1
     return [
-        _rounded(np.rad2deg(sequence.flip_angle), 1e6),
-        phase,
-        _rounded(sequence.tr, 1e9),
-        _rounded(sequence.te, 1e9),
-        prepared,
-        train,
+        _six_decimals(np.rad2deg(sequence.flip_angle)),
+        np.rint((phase - phase[0]) % 360e9 / 1e3) % 360e6,
+        _six_decimals((sequence.tr if is_repeated else sequence.tr[:-1]) * 1e3),
+        _six_decimals(sequence.te * 1e3),
+        [] if inversion is None else _six_decimals([inversion.efficiency, inversion.time * 1e3]),
+        [sequence.repeats, *_six_decimals([sequence.wait * 1e3 if is_repeated else 0.0])],
         [sequence.spoiling == "gradient"],
-        [] if spoiler is None else _rounded(np.r_[spoiler.gradient * 1e6, spoiler.duration * 1e9], 1),
-        [] if profile is None else _rounded(np.r_[profile.flip_factor, profile.weight], 1e9),
+        [] if spoiler is None else _six_decimals(np.r_[spoiler.gradient, spoiler.duration] * 1e3),
+        [] if profile is None else _six_decimals(np.r_[profile.flip_factor, profile.weight]),
     ]
 
 
-def _rounded(values: ArrayLike, scale: float) -> NDArray[np.int64]:
-    return np.rint(np.asarray(values, np.float64) * scale).astype(np.int64)
+def _six_decimals(values: ArrayLike) -> Column:
+    """Millionths, rounded in two steps: to 9 decimals, as files may, then to 6.
+
+    In one step, a number half-way between two millionths could go one way before a file and the other way after.
+    """
+    return np.rint(np.rint(np.asarray(values, np.float64) * 1e9) / 1e3) + 0.0  # + 0.0: no negative zero

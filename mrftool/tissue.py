@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,14 +31,17 @@ class Tissue:
     off_resonance: Column = 0.0  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        n = np.size(self.t1)
+        columns = [np.shape(getattr(self, key)) for key in self.columns()]
+        n = next((shape[0] for shape in columns if shape), 1)
         for key in self.columns():
             dtype = np.complex128 if key == "m0" else np.float64
             object.__setattr__(self, key, _column(key, getattr(self, key), n, dtype))
         _require("t1", self.t1, self.t1 > 0, "a time of more than 0 s")
         _require("t2", self.t2, self.t2 > 0, "a time of more than 0 s")
         _require("b1", self.b1, self.b1 >= 0, "a fraction of 0 or more")
+        _require("m0", self.m0, np.isfinite(self.m0), "a finite number")
         _require("adc", self.adc, self.adc >= 0, "0 m2/s or more")
+        _require("off_resonance", self.off_resonance, np.isfinite(self.off_resonance), "a finite number of Hz")
 
     @staticmethod
     def columns() -> tuple[str, ...]:
@@ -56,7 +60,7 @@ class Tissue:
 
 
 def _column(key: str, values: ArrayLike, n: int, dtype: type) -> NDArray[np.generic]:
-    array = np.array(values, dtype)
+    array: NDArray[np.generic] = np.array(values, dtype)
     if array.ndim == 0:
         array = np.full(n, array)
     if array.shape != (n,):
@@ -65,7 +69,7 @@ def _column(key: str, values: ArrayLike, n: int, dtype: type) -> NDArray[np.gene
     return array
 
 
-def _require(key: str, column: Column, good: NDArray[np.bool_], expected: str) -> None:
+def _require(key: str, column: NDArray[Any], good: NDArray[np.bool_], expected: str) -> None:
     bad = np.flatnonzero(~(good & np.isfinite(column)))
     if bad.size:
         more = f" and {bad.size - 1} more" if bad.size > 1 else ""
