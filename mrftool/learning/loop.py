@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mrftool.errors import InputError
+from mrftool.errors import InputError, UsageError
 from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
 from mrftool.learning.bloch import decode
 from mrftool.learning.checkpoint import Run, load_run, new_optimiser, save_run
@@ -17,6 +17,7 @@ from mrftool.learning.config import TrainConfig
 from mrftool.learning.encoders import Encoder, EncoderSpec, preset
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
 from mrftool.physics.compression import Basis
+from mrftool.physics.table import build_table
 from mrftool.sequence import PulseSequence
 
 Report = Callable[[int, dict[str, float]], None]
@@ -151,3 +152,34 @@ def _rmse_over_bound(run: Run, snr: float) -> float:
 def _with_bound(config: TrainConfig) -> TrainConfig:
     facts: dict[str, Any] = {**config.to_dict(), "loss": "bound", "batch": 4096}
     return TrainConfig(**facts)
+
+
+def prepare_run(sequence: PulseSequence, config: TrainConfig, folder: Path, device: torch.device) -> Run:
+    """A new run in a folder that holds none: its basis is fitted to the sequence.
+
+    Raises UsageError if the folder holds a run already.
+    """
+    if (folder / "last.safetensors").exists():
+        raise UsageError(f"{folder} holds a run already, expected a new folder", hint="pass --resume to go on with it")
+    table = build_table(
+        sequence,
+        t1_range=config.t1_range,
+        t2_range=config.t2_range,
+        b1_range=config.b1_range,
+        adc=config.adc,
+        form=config.form,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return start_run(sequence, table.basis, config, device)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; "auto" is CUDA where there is one. Raises UsageError if there is no such device."""
+    has_cuda = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if has_cuda else "cpu")
+    if name not in ("cpu", "cuda") and not name.startswith("cuda:"):
+        raise UsageError(f"device {name!r}, expected cpu, cuda or auto")
+    if name != "cpu" and not has_cuda:
+        raise UsageError(f"device {name}: this machine has no CUDA device, expected cpu")
+    return torch.device(name)
