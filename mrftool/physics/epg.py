@@ -10,18 +10,18 @@ Convention
     spoiler cycle per repetition, after the echo; the receiver follows the RF phase.
 
 Sources
-    M. Weigel, J Magn Reson Imaging 41:266 (2015), doi 10.1002/jmri.24619: rotation (eq. 15), relaxation
-    (eq. 20, 21), shift (eq. 26), diffusion (eq. 34-37; here for any gradient waveform).
-    S. J. Malik et al., Magn Reson Med 80:767 (2018): an observed echo feels only orders that can return in time.
+    M. Weigel, J Magn Reson Imaging 41:266 (2015), doi 10.1002/jmri.24619: rotation (eq. 15 and 18), relaxation
+    (eq. 23 and 24), shift, and diffusion under a constant gradient; here for any waveform, as in
+    M. Weigel et al., J Magn Reson 205:276 (2010), doi 10.1016/j.jmr.2010.05.011.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 
-from mrftool.errors import MismatchError
+from mrftool.errors import MismatchError, UsageError
 from mrftool.sequence import PulseSequence
 
 Array = Any
@@ -43,15 +43,19 @@ def epg_signal(
     """Fingerprints of `sequence`: complex signal `(voxel, time)` [m0].
 
     t1, t2: `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and device.
-    b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number.
+    b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number; m0 may be complex.
     flip_angle: `(time,)` [rad], in place of the sequence's own: to differentiate with respect to it.
     n_states: orders 0 .. n_states-1 are kept; by default all that can reach an echo, so nothing is cut off.
 
-    Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that diffusion is unknown.
+    Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that diffusion is unknown,
+    or if flip_angle has another length than the sequence; UsageError if n_states is less than 1.
     """
     xp = array_namespace(t1, t2)
-    if flip_angle is None:
-        flip_angle = xp.asarray(np.array(sequence.flip_angle), dtype=t1.dtype, device=device(t1))
+    if n_states is not None and n_states < 1:
+        raise UsageError(f"{n_states} states, expected at least 1")
+    flip_angle = _like(sequence.flip_angle if flip_angle is None else flip_angle, t1)
+    if flip_angle.shape != sequence.flip_angle.shape:
+        raise MismatchError(f"{flip_angle.shape[0]} flip angles, expected {len(sequence)} as in {sequence.name}")
     voxels = _Voxels(xp, t1, t2, _column(adc, t1), 2 * np.pi * _column(off_resonance, t1))
     if bool(xp.any(voxels.adc != 0)) and sequence.spoiler is None:
         raise MismatchError(
@@ -69,10 +73,14 @@ def epg_signal(
 
 
 def exact_n_states(sequence: PulseSequence) -> int:
-    """Number of orders that can reach an echo: order k at pulse n needs k <= n and k <= N-1-n of N pulses."""
+    """Number of orders that can reach an echo.
+
+    Of N pulses (all trains), pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse n is back at 0 by the
+    last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
+    """
     if sequence.spoiling == "none":
         return 1
-    return sequence.repeats * len(sequence) // 2 + 1
+    return (sequence.repeats * len(sequence) - 1) // 2 + 1
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ def invert(states: States, efficiency: float) -> States:
 
 
 def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
-    """RF pulse of `flip` `(voxel,)` [rad] about the transverse axis at `phase` [rad]. Weigel 2015, eq. 15."""
+    """RF pulse of `flip` `(voxel,)` [rad] about the transverse axis at `phase` [rad]. Weigel 2015, eq. 15 and 18."""
     f_plus, f_minus, z = states
     cos, sin = xp.cos(flip)[:, None], xp.sin(flip)[:, None]
     cos2, sin2 = (1 + cos) / 2, (1 - cos) / 2
@@ -146,7 +154,7 @@ def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
 
 
 def relax(states: States, voxels: _Voxels, orders: Array, time: float, dephased: "Dephasing | None") -> States:
-    """Relaxation, precession and diffusion for `time` [s]. Weigel 2015, eq. 20, 21 and 34-37."""
+    """Relaxation (Weigel 2015, eq. 23 and 24), precession and diffusion (see `Dephasing`) for `time` [s]."""
     xp, (f_plus, f_minus, z) = voxels.xp, states
     e1, e2 = xp.exp(-time / voxels.t1)[:, None], xp.exp(-time / voxels.t2)[:, None]
     turn = xp.exp(1j * time * voxels.omega)[:, None]
@@ -161,7 +169,7 @@ def relax(states: States, voxels: _Voxels, orders: Array, time: float, dephased:
 
 
 def shift(xp: Any, states: States) -> States:
-    """One cycle of spoiling: F(k) becomes F(k+1). Weigel 2015, eq. 26."""
+    """One cycle of spoiling: F(k) becomes F(k+1), and so F(-k) becomes F(-k+1); Z stays."""
     f_plus, f_minus, z = states
     nothing = xp.zeros_like(f_plus[:, :1])
     f_minus = xp.concat([f_minus[:, 1:], nothing], axis=1)
@@ -173,6 +181,7 @@ def shift(xp: Any, states: States) -> States:
 class Dephasing:
     """What the gradients do to the wave vector in one interval.
 
+    A state with wave vector q(t) decays by exp(-b x adc), b = integral of q^2 over the interval (Weigel 2010).
     step: wave vector of order 1 [rad/m]. For a wave vector kappa(t) that starts at 0 in this interval,
     first: integral of kappa [rad s/m], second: integral of kappa^2 [rad2 s/m2].
     """
@@ -193,7 +202,7 @@ class Dephasing:
 def at_rest(sequence: PulseSequence) -> Dephasing | None:
     """An interval without gradients; None where the sequence gives no spoiler waveform."""
     spoiler = sequence.spoiler
-    return None if spoiler is None else Dephasing(step=GAMMA * float(spoiler.gradient @ spoiler.duration))
+    return None if spoiler is None else Dephasing(step=float(GAMMA * (spoiler.gradient @ spoiler.duration)))
 
 
 def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
@@ -207,12 +216,17 @@ def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
         first += kappa * dt + slope * dt**2 / 2
         second += kappa**2 * dt + kappa * slope * dt**2 + slope**2 * dt**3 / 3
         kappa += slope * dt
-    return Dephasing(step=kappa, first=first, second=second)
+    return Dephasing(step=float(kappa), first=float(first), second=float(second))
 
 
 def _column(value: Array | float, like: Array) -> Array:
     """A number, or a column, as a column like `like`."""
+    return array_namespace(like).zeros_like(like) + _like(value, like)
+
+
+def _like(value: Array | float, like: Array) -> Array:
+    """`value` in the namespace, precision and device of `like`; gradients flow through."""
     xp = array_namespace(like)
-    if isinstance(value, (int, float, complex)):
-        return xp.full_like(like, value)
-    return xp.asarray(value, device=device(like))
+    if is_array_api_obj(value) and array_namespace(value) is xp:
+        return xp.astype(value, like.dtype, copy=False)
+    return xp.asarray(np.array(value), dtype=like.dtype, device=device(like))

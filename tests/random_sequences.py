@@ -1,0 +1,66 @@
+"""Sequences and tissues drawn at random, the corners included: for checks of one engine against another."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler
+
+GAMMA = 2.675_221_870_8e8  # [rad/s/T]
+
+
+def random_sequence(seed: int, pulses: int = 12, *, with_spoiler: bool = False) -> PulseSequence:
+    """Any flip angles and phases, TE from 0 to TR, and each option of a sequence in some seeds.
+
+    Eight seeds in a row cover spoiling or none, inversion or none, one train or several.
+    with_spoiler: give the waveform too, of pieces that a third makes up or takes back.
+    """
+    rng = np.random.default_rng(seed)
+    tr = rng.uniform(2e-3, 40e-3, pulses)
+    te = tr * rng.choice([0.0, 0.2, 0.7, 1.0], pulses)
+    spoiler = None
+    if with_spoiler:
+        te *= 0.5
+        spoiler = _random_spoiler(rng, float((tr - te).min()))
+    return PulseSequence(
+        flip_angle=rng.uniform(-np.pi, np.pi, pulses) * rng.choice([1.0, 1.0, 0.0], pulses),
+        rf_phase=rng.uniform(-20.0, 20.0, pulses),
+        tr=tr,
+        te=te,
+        inversion=Inversion(rng.uniform(), rng.uniform(0.0, 0.1)) if seed & 1 else None,
+        spoiling="none" if seed & 2 and not with_spoiler else "gradient",
+        repeats=3 if seed & 4 else 1,
+        wait=rng.uniform(0.0, 0.05),
+        spoiler=spoiler,
+        slice_profile=_random_profile(rng) if rng.uniform() < 0.3 else None,
+        name=f"random {seed}",
+    )
+
+
+def random_tissue(seed: int, voxels: int) -> dict[str, NDArray[Any]]:
+    """Columns `(voxel,)` t1, t2 [s], b1, m0 [1] and off_resonance [Hz] of plausible tissues."""
+    rng = np.random.default_rng([seed, 1])
+    t1 = np.exp(rng.uniform(np.log(0.05), np.log(4.0), voxels))
+    return {
+        "t1": t1,
+        "t2": t1 * rng.uniform(0.02, 1.0, voxels),
+        "b1": rng.uniform(0.5, 1.5, voxels),
+        "m0": rng.uniform(0.5, 1.0, voxels) * np.exp(1j * rng.uniform(0, 2 * np.pi, voxels)),
+        "off_resonance": rng.uniform(-60.0, 60.0, voxels),
+    }
+
+
+def _random_spoiler(rng: np.random.Generator, room: float) -> Spoiler:
+    """Three or four constant pieces; one cycle of dephasing over 0.1 to 1 mm, in either direction."""
+    moment = 2 * np.pi / GAMMA / rng.choice([-1e-4, -1e-3, 1e-4, 3e-4, 1e-3])
+    shares = [np.array([1.0, 0.0, 0.5, -0.5]), np.array([-0.25, 0.75, 0.5]), np.array([0.5, 1.5, -1.0])][
+        rng.integers(3)
+    ]
+    duration = rng.dirichlet(np.full(len(shares), 5.0)) * room * rng.choice([0.5, 0.999])
+    return Spoiler(moment * shares / duration, duration)
+
+
+def _random_profile(rng: np.random.Generator) -> SliceProfile:
+    weight = rng.uniform(0.1, 1.0, 3)
+    return SliceProfile(np.array([1.05, 0.8, 0.2]), weight / weight.sum())
