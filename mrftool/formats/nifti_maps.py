@@ -1,0 +1,161 @@
+"""Images with one number per voxel in NIfTI files: masks, B1 maps, tissue maps."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+from mrftool.formats.bids import read_sidecar
+from mrftool.formats.nifti_data import map_frames
+from mrftool.formats.nifti_header import NiftiHeader, read_header
+from mrftool.formats.space import Placed, require_same_voxels, sizes
+from mrftool.grid import Grid
+from mrftool.series import Placement
+from mrftool.tissue import Tissue
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_PER_UNIT = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
+_PER_FRACTION = {"1": 1.0, "fraction": 1.0, "ratio": 1.0, "%": 1e-2, "percent": 1e-2}
+# Medians that each unit can explain; the gap between them is ambiguous.
+_T1_MEDIANS = ((0.05, 10.0, "s", 1.0), (50.0, 10_000.0, "ms", 1e-3))
+_T2_MEDIANS = ((0.001, 2.5, "s", 1.0), (5.0, 5_000.0, "ms", 1e-3))
+_B1_MEDIANS = ((0.3, 2.0, "fraction", 1.0), (30.0, 200.0, "percent", 1e-2))
+
+
+@dataclass(frozen=True, eq=False)
+class TissueMaps:
+    """Tissue of the voxels of a grid, their place in the scanner, and what was assumed to read them."""
+
+    tissue: Tissue
+    grid: Grid
+    placement: Placement
+    assumptions: tuple[str, ...]
+
+
+def read_volume(path: str | Path) -> tuple[NiftiHeader, Image]:
+    """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex or not 3-D."""
+    header = read_header(path)
+    if len(header.dims) > 3:
+        raise InputError(f"{header.path}: has {sizes(header.dims)} values, expected three dimensions")
+    if header.dtype.kind == "c":
+        raise InputError(f"{header.path}: holds complex numbers, expected real ones")
+    frames = map_frames(header)
+    return header, frames.values(slice(None), slice(None)).reshape(header.shape, order="F")
+
+
+def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> Mask:
+    """The mask `(x, y, z)` in a file of zeros and one other number, on the voxels of `like`.
+
+    Raises InputError if it is no mask or empty, MismatchError if it lies on other voxels.
+    """
+    header, image = read_volume(path)
+    require_same_voxels(header.path, header, like_name, like)
+    values = np.unique(image)
+    if not np.isfinite(values).all() or np.count_nonzero(values) > 1 or values[0] < 0:
+        raise InputError(
+            f"{header.path}: holds {len(values)} different values from {values[0]:g} to {values[-1]:g}, "
+            "expected 0 and one other",
+            hint="turn probabilities or labels into a mask first",
+        )
+    if not values.any():
+        raise InputError(f"{header.path}: is empty, expected at least one voxel that is not 0")
+    return np.asarray(image != 0)
+
+
+def open_b1(
+    path: str | Path, like: Placed, mask: Mask | None = None, like_name: str = "the series"
+) -> tuple[Image, tuple[str, ...]]:
+    """The B1 map `(x, y, z)` [1] on the voxels of `like`, and sentences of what was assumed; NaN where there is none.
+
+    It may hold fractions or percents: its median inside `mask` tells, or Units in its sidecar.
+
+    Raises InputError if neither tells, MismatchError if it lies on other voxels.
+    """
+    header, image = read_volume(path)
+    require_same_voxels(header.path, header, like_name, like)
+    inside = np.ones(header.shape, bool) if mask is None else mask
+    return _in_unit(header, image, inside, _PER_FRACTION, _B1_MEDIANS)
+
+
+def open_maps(
+    t1: str | Path,
+    t2: str | Path,
+    *,
+    m0: str | Path | None = None,
+    b1: str | Path | None = None,
+    mask: str | Path | None = None,
+) -> TissueMaps:
+    """Tissue from maps of T1 and T2, in seconds or milliseconds, and of M0 and B1 if given.
+
+    Voxels count that lie in the mask, have T1 and T2 above 0, and are finite in every map.
+
+    Raises InputError if a map is malformed, or its unit is ambiguous, MismatchError if they lie on different voxels.
+    """
+    header, t1_image = read_volume(t1)
+    place = (header, str(t1))
+    t2_header, t2_image = read_volume(t2)
+    require_same_voxels(t2, t2_header, t1, header)
+    inside = open_mask(mask, *place) if mask is not None else np.ones(header.shape, bool)
+    inside &= (t1_image > 0) & (t2_image > 0)
+    t1_image, said_t1 = _in_unit(header, t1_image, inside, _PER_UNIT, _T1_MEDIANS)
+    t2_image, said_t2 = _in_unit(t2_header, t2_image, inside, _PER_UNIT, _T2_MEDIANS)
+    _require_one_unit(said_t1, said_t2, header, t2_header)
+    columns = {"t1": t1_image, "t2": t2_image}
+    said_b1: tuple[str, ...] = ()
+    if b1 is not None:
+        columns["b1"], said_b1 = open_b1(b1, header, inside, str(t1))
+    if m0 is not None:
+        m0_header, columns["m0"] = read_volume(m0)
+        require_same_voxels(m0, m0_header, t1, header)
+    finite = inside & np.logical_and.reduce([np.isfinite(image) for image in columns.values()])
+    grid = Grid(finite, header.placement.affine)
+    tissue = Tissue(**{name: grid.to_columns(image) for name, image in columns.items()})
+    said = (*header.assumptions, *said_t1, *said_t2, *said_b1, *_left_out(inside, finite))
+    return TissueMaps(tissue, grid, header.placement, said)
+
+
+def _in_unit(
+    header: NiftiHeader,
+    image: Image,
+    inside: Mask,
+    units: dict[str, float],
+    medians: Iterable[tuple[float, float, str, float]],
+) -> tuple[Image, tuple[str, ...]]:
+    """The image in our unit, NaN where it is not above 0; and a sentence, unless a sidecar names the unit."""
+    with np.errstate(invalid="ignore"):
+        image = np.where(np.isfinite(image) & (image > 0), image, np.float32(np.nan))
+    named = (read_sidecar(header.path) or {}).get("Units")
+    if isinstance(named, str) and named.lower() in units:
+        return image * np.float32(units[named.lower()]), ()
+    values = image[inside & np.isfinite(image)]
+    if not values.size:
+        raise InputError(f"{header.path}: has no value above 0 inside the mask, expected a map")
+    median = float(np.median(values))
+    for low, high, unit, factor in medians:
+        if low <= median <= high:
+            said = f"{header.path.name} is taken as {unit}, since its median is {median:.3g}."
+            return image * np.float32(factor), (said,)
+    expected = " or ".join(f"{low:g} to {high:g} {unit}" for low, high, unit, _ in medians)
+    raise InputError(
+        f"{header.path}: its median is {median:.3g}, expected {expected}",
+        hint=f'state "Units" in its sidecar: {", ".join(units)}',
+    )
+
+
+def _require_one_unit(said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader) -> None:
+    """Two guesses must agree: nobody keeps T1 in seconds and T2 in milliseconds without saying so."""
+    if said_t1 and said_t2 and (" as s," in said_t1[0]) != (" as s," in said_t2[0]):
+        raise InputError(
+            f"{headers[0].path}, {headers[1].path}: one looks like seconds and the other like milliseconds",
+            hint='state "Units" in their sidecars: s or ms',
+        )
+
+
+def _left_out(inside: Mask, finite: Mask) -> tuple[str, ...]:
+    count = int(inside.sum() - finite.sum())
+    return (f"{count} voxels without a value in every map are left out.",) if count else ()
