@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntFlag
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,13 @@ class Maps:
             if image.shape != self.t1.shape or image.ndim != 3:
                 raise InputError(f"map {name} has shape {image.shape}, expected {self.t1.shape}")
 
-    def images(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+    def images(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """All maps by name, flags last."""
-        yield from (("t1", self.t1), ("t2", self.t2), ("m0", self.m0), *self.extra.items(), ("flags", self.flags))
+        yield "t1", self.t1
+        yield "t2", self.t2
+        yield "m0", self.m0
+        yield from self.extra.items()
+        yield "flags", self.flags
 
     def counts(self) -> dict[str, int]:
         """Voxels in all, and with each flag, by what it means."""

@@ -1,7 +1,6 @@
 """The command `mrftool`: its subcommands, and the only place that turns errors into messages and exit codes."""
 
 import errno
-import os
 import sys
 from typing import NoReturn
 
@@ -31,9 +30,6 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("mrftool: interrupted", file=sys.stderr)  # noqa: T201
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA_OF:
             raise
@@ -53,16 +49,16 @@ def _stop(error: MrftoolError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-@app.callback()
-def _root(
-    version: bool = typer.Option(False, "--version", is_eager=True, callback=lambda shown: _version(shown)),
-) -> None:
-    """Options that stand before the subcommand."""
-
-
 def _version(shown: bool) -> None:
     if shown:
         from importlib.metadata import version
 
         typer.echo(f"mrftool {version('mrftool')}")
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=_version),
+) -> None:
+    """Options that stand before the subcommand."""

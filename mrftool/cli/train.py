@@ -10,7 +10,9 @@ RangeMs = Annotated[tuple[float, float], typer.Option(metavar="LOW HIGH")]
 
 def train(
     seq: Annotated[str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")] = "fisp",
-    decoder: Annotated[str, typer.Option(help="bloch: reconstruct through the EPG engine; none: labels only.")] = "bloch",
+    decoder: Annotated[
+        str, typer.Option(help="bloch: reconstruct through the EPG engine; none: labels only.")
+    ] = "bloch",
     encoder: Annotated[str, typer.Option(help="compact, or fc (the paper's).")] = "compact",
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")] = Path("runs/fisp"),
     weight: Annotated[float, typer.Option("--lambda", help="Weight of the reconstruction loss.")] = 1.0,

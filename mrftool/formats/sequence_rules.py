@@ -29,20 +29,20 @@ def resolve(column: Any, n: int, folder: Path) -> Values:
 
     Raises InputError if a rule contradicts itself or the CSV file is wrong.
     """
-    if isinstance(column, CsvColumn):
-        return _csv(column, folder)
-    if isinstance(column, Lobes):
-        return _lobes(column)
-    if isinstance(column, Spline):
-        return _spline(column, n)
-    if isinstance(column, Quadratic):
-        count = np.arange(n, dtype=np.float64)
-        return column.increment * count * (count + 1) / 2
-    if isinstance(column, Cycle):
-        return np.resize(np.asarray(column.values, np.float64), n)
-    if isinstance(column, list):
-        return np.asarray(column, np.float64)
-    return np.full(n, float(column))
+    match column:
+        case CsvColumn():
+            values = _csv(column, folder)
+        case Lobes():
+            values = _lobes(column)
+        case Spline():
+            values = _spline(column, n)
+        case Quadratic():
+            values = column.increment * np.arange(n) * (np.arange(n) + 1) / 2
+        case Cycle():
+            values = np.resize(column.values, n)
+        case _:
+            values = np.resize(column, n)
+    return np.asarray(values, np.float64)
 
 
 def _lobes(rule: Lobes) -> Values:
@@ -65,8 +65,7 @@ def _spline(rule: Spline, n: int) -> Values:
     elif rule.low is None or rule.high is None or rule.low >= rule.high:
         raise InputError("random_knots need low < high")
     else:
-        assert rule.random_knots is not None
-        knots = random.uniform(rule.low, rule.high, rule.random_knots)
+        knots = random.uniform(rule.low, rule.high, rule.random_knots or 2)
     curve = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")(np.linspace(0, 1, n))
     if rule.noise_sd:
         curve = curve + rule.noise_sd * random.standard_normal(n)

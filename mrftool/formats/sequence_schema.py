@@ -1,4 +1,4 @@
-"""The schema of RF-sequence files (version 1). Units are in the key names; numbers inside a rule have its key's unit."""
+"""The schema of RF-sequence files, version 1. Key names end in units; numbers inside a rule have its key's unit."""
 
 from typing import Annotated, Any, Literal
 
@@ -133,7 +133,7 @@ class SequenceFile(_Strict):
     tr_ms: Column
     te_ms: Column
     inversion: InversionBlock | None = None
-    train: TrainBlock = TrainBlock()
+    train: TrainBlock = Field(default_factory=lambda: TrainBlock.model_validate({}))
     spoiling: Literal["gradient", "none"] = "gradient"
     spoiler: SpoilerBlock | None = None
     slice_profile: SliceProfileBlock | None = None

@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
@@ -189,8 +189,6 @@ def _validate(raw: dict[str, Any], lines: dict[tuple[str | int, ...], int]) -> t
 
 
 def _annotation(info: FieldInfo) -> Any:
-    from typing import Annotated
-
     return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
@@ -254,8 +252,7 @@ def _build(values: dict[str, Any], columns: dict[str, Any]) -> tuple[PulseSequen
         repeats=train.repeats if train else 1,
         wait=train.wait_ms * 1e-3 if train else 0.0,
         spoiling=values.get("spoiling", "gradient"),
-        spoiler=spoiler
-        and Spoiler(np.array(spoiler.gradient_mt_per_m) * 1e-3, np.array(spoiler.duration_ms) * 1e-3),
+        spoiler=spoiler and Spoiler(np.array(spoiler.gradient_mt_per_m) * 1e-3, np.array(spoiler.duration_ms) * 1e-3),
         slice_profile=profile and SliceProfile(np.array(profile.flip_factor), np.array(profile.weight)),
         name=values.get("name", "unnamed"),
     )

@@ -1,8 +1,8 @@
 """Dictionary matching, exact: the entry with the largest inner product, found without looking at every entry.
 
 Fingerprints and entries are compressed to a few coefficients (D. F. McGivney et al., IEEE Trans Med Imaging 33:2311,
-2014). What is compared is the angle between complex lines, arccos |<entry, fingerprint>|, which is a metric: entries are
-gathered in leaves of a known radius, and the triangle inequality rules out whole leaves. What remains is compared in
+2014). What is compared is the angle between complex lines, arccos |<entry, fingerprint>|, which is a metric: entries
+are gathered in leaves of a known radius, and the triangle inequality rules out whole leaves. What remains is compared in
 float32, and what float32 cannot tell apart, in float64: the index is that of a float64 search over all entries.
 """
 

@@ -1,6 +1,7 @@
 """Quantification: a fingerprint series through an exported model, block by block, into maps. No torch, no engine."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def quantify(
     """
     assumptions = (*series.assumptions, *_check_match(series, model, b1))
     inside = np.ones(series.shape, bool) if mask is None else mask
-    images: dict[str, NDArray[np.generic]] = {}
+    images: dict[str, NDArray[Any]] = {}
     flags = np.full(series.n_voxels, int(Flag.MASKED), np.uint8)
     for voxels, signal in series.blocks(inside):
         column = None if b1 is None else b1.reshape(-1)[voxels]
@@ -50,7 +51,7 @@ def quantify(
 
 
 def _as_maps(
-    images: dict[str, NDArray[np.generic]], flags: NDArray[np.uint8], series: Series, assumptions: tuple[str, ...]
+    images: dict[str, NDArray[Any]], flags: NDArray[np.uint8], series: Series, assumptions: tuple[str, ...]
 ) -> Maps:
     shaped = {name: np.asarray(values).reshape(*series.shape, *values.shape[1:]) for name, values in images.items()}
     zeros = np.zeros(series.shape, np.float32)
@@ -58,11 +59,11 @@ def _as_maps(
     if m0.ndim == 4:
         m0 = np.ascontiguousarray(m0, np.float32).view(np.complex64)[..., 0]
     return Maps(
-        t1=shaped.pop("t1", zeros),  # type: ignore[arg-type]
-        t2=shaped.pop("t2", zeros),  # type: ignore[arg-type]
+        t1=shaped.pop("t1", zeros),
+        t2=shaped.pop("t2", zeros),
         m0=np.asarray(m0, np.complex64),
         flags=flags.reshape(series.shape),
-        extra=shaped,  # type: ignore[arg-type]
+        extra=shaped,
         assumptions=assumptions,
     )
 

@@ -1,6 +1,7 @@
 """Training batches: random tissue, simulated afresh. Batch k is a pure function of (seed, k), so resuming is exact."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,11 @@ from torch import Tensor
 from mrftool.learning.config import Range, TrainConfig
 from mrftool.learning.rows import feature_rows, fingerprint_rows
 from mrftool.physics.compression import Basis, compress
-from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.physics.simulate import Parameter, signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ def draw_batch(sequence: PulseSequence, basis: Basis, config: TrainConfig, takes
     random = np.random.default_rng((config.seed, k))
     tissue = draw_tissue(config, random)
     low, high = config.snr_range or (np.inf, np.inf)
-    snr = np.exp(random.uniform(np.log(low), np.log(high), len(tissue))) if np.isfinite(low) else np.full(len(tissue), low)
+    snr = (
+        np.exp(random.uniform(np.log(low), np.log(high), len(tissue)))
+        if np.isfinite(low)
+        else np.full(len(tissue), low)
+    )
     return make_batch(sequence, basis, config, takes, tissue, snr, random)
 
 
@@ -67,7 +72,9 @@ def make_batch(
     random: np.random.Generator,
 ) -> Batch:
     """A batch of given tissue and SNR `(voxel,)` (inf: no noise), with noise from `random`."""
-    wanted = ("t1", "t2") if config.loss == "bound" else ()
+    wanted: tuple[Parameter, ...] = ("t1", "t2") if config.loss == "bound" else ()
+    signal: Array
+    slopes: Array
     signal, slopes = signal_and_derivatives(sequence, tissue, with_respect_to=wanted)
     if config.form == "magnitude":
         size = np.abs(signal)
@@ -106,7 +113,7 @@ def relative_bound(
     aa, bb, ab = (abs(a) ** 2).sum(axis=1), (abs(b) ** 2).sum(axis=1), (a.conj() * b).real.sum(axis=1)
     determinant = np.maximum(aa * bb - ab**2, 1e-12 * aa * bb + 1e-300)
     variance = np.stack([bb, aa], axis=1) / determinant[:, None]
-    return np.minimum(np.where(sigma > 0, sigma, 0)[:, None] * np.sqrt(variance), 10.0)
+    return np.asarray(np.minimum(sigma[:, None] * np.sqrt(variance), 10.0), np.float64)
 
 
 def _rows(
@@ -130,7 +137,9 @@ def _noisy(signal: Array, sigma: NDArray[np.float64], random: np.random.Generato
     return np.asarray(signal + noise * sigma[:, None].astype(np.float32), np.complex64)
 
 
-def _log_uniform(bounds: tuple[float, float | NDArray[np.float64]], fraction: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_uniform(
+    bounds: tuple[float, float | NDArray[np.float64]], fraction: NDArray[np.float64]
+) -> NDArray[np.float64]:
     low, high = np.log(bounds[0]), np.log(bounds[1])
     return np.asarray(np.exp(low + (high - low) * fraction))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -38,8 +39,7 @@ def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
     """Write checkpoint `name` ("last" or "best") of a run into its folder, whole or not at all."""
     tensors = {f"encoder.{key}": value.contiguous() for key, value in run.encoder.state_dict().items()}
     tensors |= {f"adam.{key}": value for key, value in _adam_tensors(run.optimiser).items()}
-    vectors = np.ascontiguousarray(run.basis.vectors, np.complex128)
-    tensors["basis"] = torch.from_numpy(vectors.view(np.float64).reshape(*vectors.shape, 2).copy())
+    tensors["basis"] = _pairs(run.basis.vectors)
     with writing(folder / f"{name}.safetensors") as path:
         save_file(tensors, path, metadata={"run": json.dumps(_facts(run, scores))})
 
@@ -53,9 +53,7 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
         spec = EncoderSpec.from_dict(facts["spec"])
         encoder = Encoder(spec).to(device)
         encoder.load_state_dict(_under(tensors, "encoder."))
-        parts = tensors["basis"].cpu().numpy()
-        vectors = parts[..., 0] + 1j * parts[..., 1] if facts["basis"].pop("is_complex") else parts[..., 0].copy()
-        basis = Basis(vectors=vectors, **facts["basis"])
+        basis = _basis(tensors["basis"], facts["basis"])
         sequence = sequence_from_dict(facts["sequence"], origin=str(path))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}, expected a checkpoint") from error
@@ -72,16 +70,34 @@ def new_optimiser(encoder: Encoder, config: TrainConfig) -> torch.optim.Adam:
 
 
 def _facts(run: Run, scores: dict[str, Any]) -> dict[str, Any]:
-    basis = {key: getattr(run.basis, key) for key in ("is_real", "truncation", "reference_floor")}
     return {
         "config": run.config.to_dict(),
         "spec": run.spec.to_dict(),
         "sequence": sequence_to_dict(run.sequence),
-        "basis": {**basis, "is_complex": bool(np.iscomplexobj(run.basis.vectors))},
+        "basis": {
+            "is_complex": bool(np.iscomplexobj(run.basis.vectors)),
+            "is_real": run.basis.is_real,
+            "turn": [complex(run.basis.turn).real, complex(run.basis.turn).imag],
+            "truncation": run.basis.truncation,
+            "reference_floor": run.basis.reference_floor,
+        },
         "step": run.step,
         "best": run.best,
         "scores": scores,
     }
+
+
+def _basis(pairs: Tensor, facts: dict[str, Any]) -> Basis:
+    vectors = torch.view_as_complex(pairs.cpu()).numpy()
+    kept = {key: value for key, value in facts.items() if key != "is_complex"}
+    return Basis(
+        **{**kept, "vectors": vectors if facts["is_complex"] else vectors.real.copy(), "turn": complex(*facts["turn"])}
+    )
+
+
+def _pairs(vectors: NDArray[Any]) -> Tensor:
+    """Complex or real numbers as pairs of float64, which safetensors can hold."""
+    return torch.view_as_real(torch.from_numpy(vectors.astype(np.complex128))).contiguous()
 
 
 def _metadata(path: Path) -> dict[str, str]:

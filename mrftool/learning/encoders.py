@@ -1,6 +1,7 @@
 """Encoders: networks from a fingerprint to log T1 and log(T2/T1), the latter never above 0."""
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -19,9 +20,11 @@ PRESETS: dict[str, tuple[str, tuple[int, ...], str]] = {
 class EncoderSpec:
     """All that rebuilds an encoder, but for its weights.
 
-    kind: name of the preset. takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real
-    part of the phase-aligned unit-norm signal (magnitude form: the unit-norm magnitude).
-    n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it. center, scale: (log T1, log T2/T1).
+    kind: name of the preset.
+    takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real part of the phase-aligned
+        unit-norm signal (magnitude form: the unit-norm magnitude).
+    n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it.
+    center, scale: of log T1 and log(T2/T1).
     """
 
     kind: str
@@ -40,7 +43,8 @@ class EncoderSpec:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "EncoderSpec":
         """What to_dict gave."""
-        return EncoderSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        return EncoderSpec(**facts)
 
 
 def preset(kind: str) -> tuple[str, tuple[int, ...], str]:
@@ -57,7 +61,7 @@ class Encoder(nn.Module):
         super().__init__()
         sizes = (spec.n_inputs + spec.takes_b1, *spec.hidden)
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(sizes, sizes[1:], strict=False):
+        for width_in, width_out in pairwise(sizes):
             layers += [nn.Linear(width_in, width_out), _ACTIVATIONS[spec.activation]()]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
         # Unit-norm rows of n entries are about 1 / sqrt(n) in size: bring them to about 1.

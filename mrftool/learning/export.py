@@ -1,6 +1,5 @@
 """A trained encoder as an ONNX subgraph, and the check that it computes what torch computes."""
 
-import io
 import logging
 import warnings
 from typing import Any
@@ -19,11 +18,8 @@ def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
 
     Raises CheckFailedError if it does not compute what torch computes.
     """
-    import onnx
-
     encoder = encoder.cpu().eval()
     rows = torch.zeros(2, spec.n_inputs + spec.takes_b1)
-    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -38,9 +34,9 @@ def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
             external_data=False,
             verbose=False,
         )
-    assert program is not None
-    program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    if program is None:
+        raise CheckFailedError("torch exported nothing, expected an ONNX program")
+    model = program.model_proto
     _check(model, encoder, spec)
     return model
 

@@ -3,27 +3,32 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from mrftool.errors import InputError, UsageError
+from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
 from mrftool.learning.bloch import decode
 from mrftool.learning.checkpoint import Run, load_run, new_optimiser, save_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.encoders import Encoder, EncoderSpec, preset
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
-from mrftool.physics.compression import Basis
-from mrftool.physics.table import build_table
+from mrftool.physics.compression import Basis, fit_basis
+from mrftool.physics.simulate import simulate
+from mrftool.physics.table import default_tolerance
 from mrftool.sequence import PulseSequence
 
 Report = Callable[[int, dict[str, float]], None]
 VALIDATION_SNR = (5.0, 20.0, 50.0)
 _WARM_UP = 0.05
 _VALIDATION_SEED = 2**32 - 1
+_BASIS_SEED = 2**32 - 2
+_BASIS_TISSUES = 2000
+_VALIDATION_VOXELS = 4096
 
 
 def start_run(sequence: PulseSequence, basis: Basis, config: TrainConfig, device: torch.device) -> Run:
@@ -44,6 +49,9 @@ def start_run(sequence: PulseSequence, basis: Basis, config: TrainConfig, device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(spec).to(device)
+    # Exactly what a checkpoint gives back, the memory layout too (rounding depends on it): resuming is exact.
+    sequence = sequence_from_dict(sequence_to_dict(sequence))
+    basis = replace(basis, vectors=np.ascontiguousarray(basis.vectors))
     return Run(config, sequence, basis, spec, encoder, new_optimiser(encoder, config))
 
 
@@ -136,22 +144,17 @@ def _rate_factor(step: int, steps: int) -> float:
 def _rmse_over_bound(run: Run, snr: float) -> float:
     """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no estimator is unbiased."""
     random = np.random.default_rng((_VALIDATION_SEED, run.config.seed))
-    config = _with_bound(run.config)
+    config = replace(run.config, loss="bound", batch=_VALIDATION_VOXELS)
     tissue = draw_tissue(config, random)
     batch = make_batch(run.sequence, run.basis, config, run.spec.takes, tissue, np.full(len(tissue), snr), random)
     batch = batch.to(next(run.encoder.parameters()).device)
     run.encoder.eval()
     with torch.no_grad():
         out = run.encoder(batch.rows)
-    assert batch.bound is not None
+    bound = torch.ones_like(batch.target) if batch.bound is None else batch.bound
     predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
-    fair = (batch.bound < 0.2).all(dim=1)
-    return float(((predicted - batch.target) / batch.bound)[fair].square().mean().sqrt())
-
-
-def _with_bound(config: TrainConfig) -> TrainConfig:
-    facts: dict[str, Any] = {**config.to_dict(), "loss": "bound", "batch": 4096}
-    return TrainConfig(**facts)
+    fair = (bound < 0.2).all(dim=1)
+    return float(((predicted - batch.target) / bound)[fair].square().mean().sqrt())
 
 
 def prepare_run(sequence: PulseSequence, config: TrainConfig, folder: Path, device: torch.device) -> Run:
@@ -161,16 +164,17 @@ def prepare_run(sequence: PulseSequence, config: TrainConfig, folder: Path, devi
     """
     if (folder / "last.safetensors").exists():
         raise UsageError(f"{folder} holds a run already, expected a new folder", hint="pass --resume to go on with it")
-    table = build_table(
-        sequence,
-        t1_range=config.t1_range,
-        t2_range=config.t2_range,
-        b1_range=config.b1_range,
-        adc=config.adc,
-        form=config.form,
-    )
     folder.mkdir(parents=True, exist_ok=True)
-    return start_run(sequence, table.basis, config, device)
+    return start_run(sequence, training_basis(sequence, config), config, device)
+
+
+def training_basis(sequence: PulseSequence, config: TrainConfig) -> Basis:
+    """Basis that keeps the fingerprints of random tissue in the run's ranges as far as noise lets one see them."""
+    random = np.random.default_rng((_BASIS_SEED, config.seed))
+    tissue = draw_tissue(replace(config, batch=_BASIS_TISSUES), random)
+    signal = simulate(sequence, tissue).signal
+    signal = np.abs(signal) if config.form == "magnitude" else signal
+    return fit_basis(signal, 10 * default_tolerance(sequence))
 
 
 def pick_device(name: str) -> torch.device:

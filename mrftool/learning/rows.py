@@ -16,17 +16,19 @@ def feature_rows(coefficients: Tensor) -> Tensor:
         rows = torch.cat([turned.real, turned.imag], dim=1)
     else:
         rows = coefficients
-    return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    unit: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    return unit
 
 
 def fingerprint_rows(signal: Tensor, reference: Tensor) -> Tensor:
     """Signals `(voxel, time)` to rows `(voxel, time)` of unit norm.
 
-    Complex: the real part after turning the inner product with `reference` `(time,)` real and positive. The norm is that
-    of the complex signal. Real: as it is.
+    Complex: the real part after turning the inner product with `reference` `(time,)` real and positive. The norm is
+    that of the complex signal. Real: as it is.
     """
     norm = torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-30)
     if signal.is_complex():
         inner = (signal @ reference.conj())[:, None]
         signal = (signal * (inner.conj() / inner.abs().clamp_min(1e-30))).real
-    return signal / norm
+    unit: Tensor = signal / norm
+    return unit

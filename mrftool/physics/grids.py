@@ -41,7 +41,7 @@ def parse_values(text: str) -> NDArray[np.float64]:
     try:
         if match := re.fullmatch(rf"({number}):({number}):log([0-9]+)", text):
             low, high, count = float(match[1]), float(match[2]), int(match[3])
-            values = np.geomspace(low, high, min(count, _MAX_VALUES))
+            values = np.asarray(np.geomspace(low, high, min(count, _MAX_VALUES)), np.float64)
         elif match := re.fullmatch(rf"({number}):({number}):({number})", text):
             start, step, stop = (float(part) for part in match.groups())
             values = start + step * np.arange(min(int((stop - start) / step + 1e-9) + 1, _MAX_VALUES))

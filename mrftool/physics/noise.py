@@ -23,7 +23,7 @@ def noise_sd(signal: Signal, snr: float, *, common: bool) -> NDArray[np.float64]
     power = np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)
     if common:
         power = np.full_like(power, power.mean() if power.size else 0.0)
-    return np.sqrt(power) / snr
+    return np.asarray(np.sqrt(power) / snr, np.float64)
 
 
 def add_noise(signal: Signal, sd: NDArray[np.float64], random: np.random.Generator) -> Signal:
