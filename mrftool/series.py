@@ -1,5 +1,6 @@
 """Series: a fingerprint image that is read block by block and never held whole, whatever file it lies in."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -79,7 +80,7 @@ class Series:
     @property
     def n_voxels(self) -> int:
         """Voxels of the whole image."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def sequence_id(self) -> str | None:
@@ -115,7 +116,7 @@ def series_from_array(image: ArrayLike, affine: ArrayLike | None = None, *, name
         raise InputError(f"{name}: has {values.ndim} dimensions, expected 4 (x, y, z, time)")
     is_complex = np.iscomplexobj(values)
     *space, n_time = values.shape
-    table = values.reshape(-1, n_time, order="F").astype(np.complex64 if is_complex else np.float32)
+    table = values.reshape(math.prod(space), n_time, order="F").astype(np.complex64 if is_complex else np.float32)
     return Series(
         (space[0], space[1], space[2]),
         Placement(np.eye(4) if affine is None else np.asarray(affine, np.float64)),

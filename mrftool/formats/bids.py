@@ -4,7 +4,10 @@ Source: Brain Imaging Data Structure 1.10, https://bids-specification.readthedoc
 """
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +46,114 @@ def read_sidecar(image: Path) -> dict[str, Any] | None:
 def to_json(content: Mapping[str, Any]) -> str:
     """The text of a sidecar."""
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where maps come from, for their sidecars.
+
+    sources: the files they were computed from. algorithm, reference: how, and where that is described.
+    pulse_sequence: its kind, in words. details: hashes, versions and settings; goes under the key "mrftool".
+    """
+
+    sources: tuple[str, ...]
+    algorithm: str
+    pulse_sequence: str
+    reference: str = "https://doi.org/10.1038/nature11971"
+    skull_stripped: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Suffix, unit and description of each map. The names of the first three are those of the BIDS specification.
+_MAPS = {
+    "t1": ("T1map", "s", "Longitudinal relaxation time T1"),
+    "t2": ("T2map", "s", "Transverse relaxation time T2"),
+    "m0": ("M0map", "arbitrary", "Modulus of the equilibrium magnetisation M0, in units of the scanner"),
+    "sd_t1": ("T1sd", "s", "Standard deviation of T1"),
+    "sd_t2": ("T2sd", "s", "Standard deviation of T2"),
+    "residual": ("residual", "1", "Norm of what the fit leaves, divided by the norm of the fingerprint"),
+    "flags": ("flags", "1", "Sum of quality flags, 0 for a voxel without complaint"),
+}
+_BIDS_NAME = re.compile(r"(sub-[A-Za-z0-9]+)((?:_[a-z]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
+
+
+def map_path(folder: str | Path, source: str | Path, name: str) -> Path:
+    """Where a map goes: `T1map.nii.gz`; or, for a BIDS source, `sub-01/anat/sub-01_T1map.nii.gz` with its entities.
+
+    Entities that only tell the channels of the source apart (part) are left out.
+    """
+    suffix = _MAPS[name][0] if name in _MAPS else re.sub(r"[^A-Za-z0-9]", "", name)
+    match = _BIDS_NAME.fullmatch(stem(Path(source)))
+    if match is None:
+        return Path(folder) / f"{suffix}.nii.gz"
+    subject, entities = match[1], re.sub(r"_part-[A-Za-z0-9+]+", "", match[2])
+    session = re.search(r"ses-[A-Za-z0-9+]+", entities)
+    place = Path(folder, subject, *([session[0]] if session else []), "anat")
+    return place / f"{subject}{entities}_{suffix}.nii.gz"
+
+
+def is_bids(source: str | Path) -> bool:
+    """Whether a file is named as BIDS has it."""
+    return _BIDS_NAME.fullmatch(stem(Path(source))) is not None
+
+
+def map_description(name: str) -> str:
+    """A line for the header of a map, with its unit."""
+    _, unit, text = _MAPS.get(name, ("", "1", name))
+    return f"{text} [{unit}]"
+
+
+def map_sidecar(name: str, provenance: Provenance) -> dict[str, Any]:
+    """The sidecar of a map, in the words of BIDS."""
+    _, unit, text = _MAPS.get(name, ("", "1", name))
+    return {
+        "Description": text,
+        "Units": unit,
+        "Sources": list(provenance.sources),
+        "SkullStripped": provenance.skull_stripped,
+        "EstimationReference": provenance.reference,
+        "EstimationAlgorithm": provenance.algorithm,
+        "PulseSequenceType": provenance.pulse_sequence,
+        "mrftool": {"versions": versions(), **provenance.details},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the software that the numbers depend on."""
+    return {name: _version(name) for name in ("mrftool", "numpy", "nibabel", "onnxruntime")}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a folder, not installed
+        return "unknown"
+
+
+def dataset_texts(folder: str | Path) -> dict[Path, str]:
+    """The files that make a folder of maps a BIDS derivative data set, and what is in them; those there are stay.
+
+    Maps that BIDS has no name for are listed in `.bidsignore`.
+    """
+    description = {
+        "Name": "MR fingerprinting maps",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "mrftool", "Version": _version("mrftool")}],
+    }
+    extra = [suffix for suffix, _, _ in _MAPS.values() if not suffix.endswith("map")]
+    ignored = [*(f"*_{suffix}.*" for suffix in extra), "*.png", "*.html", "report.json", "*.dcm"]
+    texts = {
+        Path(folder) / "dataset_description.json": to_json(description),
+        Path(folder) / ".bidsignore": "\n".join(ignored) + "\n",
+    }
+    return {path: text for path, text in texts.items() if not path.exists()}
+
+
+def part_path(image: Path, part: str) -> Path:
+    """The name of one channel of an image: `scan_real.nii`, or `sub-01_part-real_MRF.nii` for a BIDS name."""
+    ending = image.name[len(stem(image)) :]
+    if is_bids(image):
+        rest, suffix = stem(image).rsplit("_", 1)
+        return image.with_name(f"{rest}_part-{part}_{suffix}{ending}")
+    return image.with_name(f"{stem(image)}_{part}{ending}")

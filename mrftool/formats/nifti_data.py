@@ -15,7 +15,7 @@ from mrftool.series import Signal, Voxels
 
 Combine = Callable[..., NDArray[Any]]
 
-_TILE_TIMES, _TILE_VOXELS = 64, 512  # 256 kB of complex64: stays in the cache of one core
+TILE_TIMES, TILE_VOXELS = 64, 512  # 256 kB of complex64: stays in the cache of one core
 _SAMPLE_FRAMES, _SAMPLE_VOXELS = 5, 1 << 20
 
 
@@ -80,17 +80,17 @@ def gather(parts: tuple[Frames, ...], combine: Combine, is_complex: bool, positi
     """
     n_times = len(parts[0].stored)
     out = np.empty((len(positions), n_times), np.complex64 if is_complex else np.float32)
-    for first in range(0, len(positions), _TILE_VOXELS):
-        voxels = positions[first : first + _TILE_VOXELS]
-        where = _as_slice(voxels)
-        for start in range(0, n_times, _TILE_TIMES):
-            times = slice(start, start + _TILE_TIMES)
+    for first in range(0, len(positions), TILE_VOXELS):
+        voxels = positions[first : first + TILE_VOXELS]
+        where = as_slice(voxels)
+        for start in range(0, n_times, TILE_TIMES):
+            times = slice(start, start + TILE_TIMES)
             tile = combine(*(part.values(times, where) for part in parts))
             out[first : first + len(voxels), times] = tile.T
     return out
 
 
-def _as_slice(positions: Voxels) -> slice | Voxels:
+def as_slice(positions: Voxels) -> slice | Voxels:
     """A run of neighbours as a slice, which numpy reads without a copy of the indices."""
     start, stop = int(positions[0]), int(positions[-1]) + 1
-    return slice(start, stop) if stop - start == len(positions) else positions
+    return slice(start, stop) if stop - start == len(positions) and (np.diff(positions) == 1).all() else positions

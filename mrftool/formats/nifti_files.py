@@ -94,6 +94,14 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+@contextmanager
+def deflating(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, compressed with little effort; the same content gives the same bytes."""
+    open_gzip: Any = igzip.IGzipFile
+    with path.open("wb") as file, open_gzip("", "wb", 1, file, 0) as stream:
+        yield stream
+
+
 def read_start(path: Path, n_bytes: int) -> bytes:
     """The first bytes of `path`, decompressed, as many of `n_bytes` as there are."""
     with reading(path) as stream:

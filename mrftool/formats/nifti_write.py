@@ -1,0 +1,159 @@
+"""NIfTI out: maps, and fingerprint series larger than memory. Whole or not there."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError, MismatchError, UsageError
+from mrftool.formats.atomic import all_or_none
+from mrftool.formats.bids import part_path, sidecar_path, to_json
+from mrftool.formats.nifti_data import TILE_TIMES, TILE_VOXELS, as_slice
+from mrftool.formats.nifti_files import deflating, is_gzip, temporary
+from mrftool.formats.nifti_header import header_bytes
+from mrftool.series import Form, Placement, Signal, Voxels, file_order
+
+_COPY_BYTES = 4 << 20
+
+
+def write_map(
+    path: str | Path,
+    image: NDArray[Any],
+    placement: Placement,
+    *,
+    description: str = "",
+    sidecar: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an image `(x, y, z)` to a `.nii` or `.nii.gz`, and its sidecar to the `.json` beside it.
+
+    It is stored as float32 (the modulus of a complex image), or as it is if its dtype is uint8.
+
+    Raises InputError if a file cannot be written.
+    """
+    write_maps([(Path(path), image, description, sidecar)], placement)
+
+
+def write_maps(
+    maps: Iterable[tuple[Path, NDArray[Any], str, Mapping[str, Any] | None]],
+    placement: Placement,
+    *,
+    texts: Mapping[Path, str] | None = None,
+) -> None:
+    """Write several (path, image, description, sidecar) as `write_map` does: all of them or none.
+
+    texts: other files that belong with them, and what is in them. Folders that are missing are made.
+    """
+    maps = list(maps)
+    contents = [(path, _image_bytes(path, image, placement, description)) for path, image, description, _ in maps]
+    contents += [(sidecar_path(path), to_json(sidecar).encode()) for path, _, _, sidecar in maps if sidecar is not None]
+    contents += [(path, text.encode()) for path, text in (texts or {}).items()]
+    with all_or_none([path for path, _ in contents], make_folders=True) as parts:
+        for part, (path, content) in zip(parts, contents, strict=True):
+            with deflating(part) if is_gzip(path) else part.open("wb") as file:
+                file.write(content)
+
+
+def write_series(
+    path: str | Path,
+    shape: tuple[int, int, int],
+    placement: Placement,
+    n_time: int,
+    blocks: Iterable[tuple[Voxels, Signal]],
+    *,
+    form: Form = "complex",
+    split: bool = False,
+    description: str = "",
+    sidecar: Mapping[str, Any] | None = None,
+) -> tuple[Path, ...]:
+    """Write a fingerprint series `(x, y, z, time)` from `blocks`, in memory for one block; returns what was written.
+
+    blocks: (voxels, signal) in any order, as `Series.blocks` gives them: indices into the flat image in C order, and
+        `(voxel, time)`. Voxels in no block are 0.
+    form: complex64, or "magnitude" for the modulus in float32. split: real and imaginary part in two float32 files.
+    sidecar: written to the `.json` beside each file.
+
+    Raises InputError if a file cannot be written, MismatchError if a block does not have `n_time` samples.
+    """
+    path = Path(path)
+    if split and form == "magnitude":
+        raise UsageError("magnitudes have no imaginary part, expected form 'complex' to split")
+    paths = (part_path(path, "real"), part_path(path, "imag")) if split else (path,)
+    dtype = np.dtype("<c8" if form == "complex" and not split else "<f4")
+    header = header_bytes((*shape, n_time), dtype, placement, description)
+    names = [*paths, *(sidecar_path(name) for name in paths if sidecar is not None)]
+    with all_or_none(names) as parts, ExitStack() as stack:
+        files = [stack.enter_context(_raw_file(part, header, dtype, shape, n_time)) for part in parts[: len(paths)]]
+        for voxels, signal in blocks:
+            if signal.shape != (len(voxels), n_time):
+                raise MismatchError(f"{path}: a block has shape {signal.shape}, expected ({len(voxels)}, {n_time})")
+            channels = (signal.real, signal.imag) if split else (_in_form(signal, form),)
+            for stored, channel in zip(files, channels, strict=True):
+                _scatter(stored, file_order(voxels, shape), channel)
+        for part in parts[len(paths) :]:
+            part.write_text(to_json(sidecar or {}), "utf-8")
+    return tuple(paths)
+
+
+def _in_form(signal: Signal, form: Form) -> Signal:
+    return np.abs(signal) if form == "magnitude" else signal
+
+
+def _image_bytes(path: Path, image: NDArray[Any], placement: Placement, description: str) -> bytes:
+    _require_name(path)
+    if image.dtype.kind == "c":
+        image = np.abs(image)
+    dtype = np.dtype("u1" if image.dtype == np.uint8 else "<f4")
+    return header_bytes(image.shape, dtype, placement, description) + image.astype(dtype).tobytes(order="F")
+
+
+def _require_name(path: Path) -> None:
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise InputError(f"{path}: is not named like a NIfTI file, expected .nii or .nii.gz")
+
+
+@contextmanager
+def _raw_file(part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int, int, int], n_time: int) -> Any:
+    """The numbers `(time, voxel)` of a file to be, mapped for writing; compressed at the end if its name says so."""
+    _require_name(part)
+    n_voxels = int(np.prod(shape, dtype=np.int64))
+    size = len(header) + n_time * n_voxels * dtype.itemsize
+    compressed = is_gzip(part)
+    with temporary(size, f"to write {part.name}", part.parent) if compressed else part.open("r+b") as raw:
+        _reserve(raw, size)
+        raw.write(header)
+        raw.flush()
+        stored = np.memmap(raw, dtype, "r+", len(header), (n_time, n_voxels))
+        yield stored
+        stored.flush()
+        if compressed:
+            _deflate(raw, part)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Claim the space on disk now: a full disk must show here, since under a memory map it kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
+def _deflate(raw: IO[bytes], part: Path) -> None:
+    raw.seek(0)
+    with deflating(part) as file:
+        shutil.copyfileobj(raw, file, _COPY_BYTES)
+
+
+def _scatter(stored: NDArray[Any], positions: Voxels, signal: NDArray[Any]) -> None:
+    """`stored` `(time, voxel)` at `positions` becomes `signal` `(voxel, time)`, tile by tile."""
+    order = np.argsort(positions)
+    for first in range(0, len(positions), TILE_VOXELS):
+        chosen = order[first : first + TILE_VOXELS]
+        where, rows = as_slice(positions[chosen]), signal[as_slice(chosen)]
+        for start in range(0, signal.shape[1], TILE_TIMES):
+            times = slice(start, start + TILE_TIMES)
+            stored[times, where] = rows[:, times].T
