@@ -1,0 +1,49 @@
+"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.maps.Flag says what the bits mean.
+
+A voxel fits when the misfit where the sequence's fingerprints live (the compressed space, and smooth changes beside it)
+is no larger than noise as strong as that outside would leave: a ratio of two variances, F-distributed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and white noise
+UNDETERMINED = 0.5  # a standard deviation above this share of the value does not determine it
+LEAST_MISFIT = (
+    1e-3  # relative misfit below which no voxel is called a bad fit: the table's and single precision's errors
+)
+_SEARCHED = 1e4  # independent fingerprints that the search can choose among, generously
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of the tests for MISFIT.
+
+    inside, outside: degrees of freedom of the misfit near the fingerprints, and of the rest.
+    ratio: largest (misfit inside / inside) / (misfit outside / outside).
+    inside_known, total_known: largest misfit / noise variance, inside and altogether, for a given noise level.
+    detected: least energy explained / noise variance of a signal that is no noise.
+    """
+
+    inside: int
+    outside: int
+    ratio: float
+    inside_known: float
+    total_known: float
+    detected: float
+
+
+def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
+    """For signals of `n_values` real numbers, `n_inside` of them near the fingerprints, and `n_fitted` parameters."""
+    from scipy import stats
+
+    inside, outside = max(n_inside - n_fitted, 1), max(n_values - n_inside, 1)
+    return Thresholds(
+        inside=inside,
+        outside=outside,
+        ratio=float(stats.f.isf(FALSE_ALARM, inside, outside)),
+        inside_known=float(stats.chi2.isf(FALSE_ALARM / 2, inside)),
+        total_known=float(stats.chi2.isf(FALSE_ALARM / 2, n_values - n_fitted)),
+        detected=float(2 * np.log(_SEARCHED / FALSE_ALARM)),
+    )

@@ -1,0 +1,138 @@
+"""Temporal compression: a few orthonormal vectors over time that span all fingerprints of a sequence.
+
+Source: D. F. McGivney et al., IEEE Trans Med Imaging 33:2311 (2014), doi 10.1109/TMI.2014.2337321 (SVD compression).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import CheckFailedError
+
+Signals = NDArray[Any]
+
+_REAL_ENOUGH = 1e-6
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Orthonormal temporal vectors, the first of them the phase reference.
+
+    vectors: `(time, rank)`, complex128 (float64 for magnitudes).
+    is_real: the coefficients of a fingerprint with positive m0 are real, as where all RF phases are equal.
+    turn: the factor of size 1 that makes fingerprints of positive m0 as real as can be.
+    truncation: largest relative error of a compressed fingerprint among those that it was made from [1].
+    reference_floor: smallest |first coefficient| / norm among them [1]: far from 0, the phase is well defined.
+    """
+
+    vectors: Signals
+    is_real: bool
+    turn: complex
+    truncation: float
+    reference_floor: float
+
+    @property
+    def rank(self) -> int:
+        """Number of vectors."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def reference(self) -> Signals:
+        """`(time,)`: turn a signal so that its product with this is positive, and it is as real as can be."""
+        return np.asarray(self.vectors[:, 0] * self.turn)
+
+
+def fit_basis(signals: Signals, tolerance: float, *, max_rank: int | None = None) -> Basis:
+    """Smallest basis that keeps each of `signals` `(voxel, time)` up to a relative error of `tolerance` [1].
+
+    `max_rank` cuts it short. Raises CheckFailedError where a signal is zero or not finite.
+    """
+    signals = signals.astype(np.result_type(signals, np.float64))  # small differences follow
+    norms = np.linalg.norm(signals, axis=1)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        raise CheckFailedError("the sequence gives no signal for some tissue, expected a signal everywhere")
+    units = signals / norms[:, None]
+    turn = _common_turn(units)
+    units = units * turn
+    is_real = not np.iscomplexobj(units) or float(abs(units.imag).max()) < _REAL_ENOUGH
+    units = units.real if is_real else units
+    vectors = np.linalg.svd(units, full_matrices=False)[2].conj().T
+    coefficients = units @ vectors.conj()
+    missing = 1 - np.cumsum(abs(coefficients) ** 2, axis=1)
+    enough = np.flatnonzero(missing.max(axis=0) <= tolerance**2)
+    rank = int(enough[0]) + 1 if enough.size else vectors.shape[1]
+    rank = min(rank, max_rank or rank)
+    rotation = _reference_rotation(coefficients[:, :rank])
+    vectors = vectors[:, :rank] @ rotation
+    floor = abs(units @ vectors[:, 0].conj()).min()
+    worst = float(np.sqrt(max(missing[:, rank - 1].max(), 0.0)))
+    return Basis(vectors * np.conj(turn), is_real, complex(turn), worst, float(floor))
+
+
+def compress(signals: Signals, basis: Basis) -> Signals:
+    """Coefficients `(voxel, rank)` of `signals` `(voxel, time)`."""
+    return np.asarray(signals @ basis.vectors.conj())
+
+
+def align(coefficients: Signals) -> Signals:
+    """`(voxel, rank)` scaled to norm 1 and turned so that the first coefficient is real and positive; zeros stay."""
+    first = coefficients[:, :1]
+    norm = np.linalg.norm(coefficients, axis=1, keepdims=True)
+    size = abs(first) * norm
+    turned = np.divide(coefficients * first.conj(), size, out=np.zeros_like(coefficients), where=size > 0)
+    return np.asarray(turned)
+
+
+def features(signals: Signals, basis: Basis) -> NDArray[np.float32]:
+    """What an encoder sees of `signals` `(voxel, time)`: aligned coefficients, real parts then imaginary parts.
+
+    Complex signals give `(voxel, 2 * rank)`, magnitudes (a real dtype) `(voxel, rank)`.
+    """
+    aligned = align(compress(signals, basis))
+    if not np.iscomplexobj(signals):
+        return aligned.astype(np.float32)
+    return np.concatenate([aligned.real, aligned.imag], axis=1).astype(np.float32)
+
+
+def real_fingerprints(signals: Signals, basis: Basis) -> NDArray[np.float32]:
+    """What a full-length encoder sees: norm 1, the reference's phase taken out, the real part `(voxel, time)`."""
+    inner = (signals @ basis.reference.conj())[:, None]
+    size = np.linalg.norm(signals, axis=1, keepdims=True) * abs(inner)
+    turned = (signals * inner.conj()).real
+    return np.asarray(np.divide(turned, size, out=np.zeros_like(turned), where=size > 0), np.float32)
+
+
+def _common_turn(units: Signals) -> complex | float:
+    """The factor of size 1 that makes `units` real, if any can; 1 for magnitudes."""
+    return np.exp(-0.5j * np.angle((units**2).sum())) if np.iscomplexobj(units) else 1.0
+
+
+def _reference_rotation(coefficients: Signals, rounds: int = 5) -> Signals:
+    """Orthonormal `(rank, rank)`; the first column is as little orthogonal as can be to any row of `coefficients`.
+
+    For rows of known phase that direction is the point of their convex hull that is nearest to 0: the widest margin.
+    The phases of positive m0 come first, then those that the last direction saw.
+    """
+    best, floor, turned = coefficients[0], -1.0, coefficients
+    for _ in range(rounds):
+        direction = _nearest_to_zero(turned)
+        seen = coefficients @ direction.conj()
+        if abs(seen).min() <= floor:
+            break
+        best, floor = direction, abs(seen).min()
+        turned = coefficients * (seen.conj() / np.maximum(abs(seen), 1e-12))[:, None]
+    rest = np.linalg.svd(best[None].conj())[2][1:].conj().T if len(best) > 1 else np.zeros((1, 0))
+    return np.concatenate([best[:, None], rest], axis=1)
+
+
+def _nearest_to_zero(rows: Signals) -> Signals:
+    """Direction of the smallest vector in the convex hull of `rows`, by non-negative least squares."""
+    from scipy.optimize import nnls  # heavy
+
+    flat = np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
+    shares, _ = nnls(np.vstack([flat.T, np.ones(len(flat))]), np.r_[np.zeros(flat.shape[1]), 1.0])
+    point = shares @ rows
+    size = np.linalg.norm(point)
+    return np.asarray(point / size if size > 1e-12 else rows[0])
