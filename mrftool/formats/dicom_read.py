@@ -1,0 +1,99 @@
+"""DICOM in: a fingerprint series of whatever scanner, read block by block through its affine and its order in time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrftool.errors import InputError
+from mrftool.formats.dicom_check import check_planes, facts_of, notes_of
+from mrftool.formats.dicom_files import FileSet, Source, find_files
+from mrftool.formats.dicom_header import as_planes
+from mrftool.formats.dicom_headers import read_headers
+from mrftool.formats.dicom_mosaic import tiles_of
+from mrftool.formats.dicom_plane import Plane
+from mrftool.formats.dicom_select import chosen_planes, parts_of
+from mrftool.formats.dicom_signal import signal_reader
+from mrftool.series import Placement, Series
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSeries(Series):
+    """A series that came as DICOM. planes: of the first part of the signal, `[slice][time]`, for what is made of it.
+
+    files: where they lie; an archive stays unpacked for as long as the series lives.
+    """
+
+    planes: list[list[Plane]] = field(kw_only=True, repr=False)
+    files: FileSet = field(kw_only=True, repr=False)
+
+
+def open_dicom_series(
+    source: Source, *, series: str | None = None, jobs: int | None = None, progress: Bar | None = None
+) -> DicomSeries:
+    """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads no pixels yet.
+
+    series: SeriesInstanceUID or SeriesNumber where there are several; two with a comma for a signal in two series.
+    jobs: processes that read headers; one per core by default. progress: gives a bar for (title, total).
+
+    The image has the axes (column, row, slice), with the slices along the normal of the plane; its affine says
+    where that is. Real and imaginary, magnitude and phase, or magnitude alone; see `assumptions`.
+
+    Raises InputError if images are missing, damaged or do not form a volume over time, MismatchError if there are
+    several series to choose from, MissingExtraError if no decoder is installed for their transfer syntax.
+    """
+    files = find_files(source)
+    try:
+        where = str(source) if isinstance(source, str | Path) else "the list"
+        return _opened(files, where, series, jobs, progress or _no_bar)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _opened(files: FileSet, where: str, wanted: str | None, jobs: int | None, bar: Bar) -> DicomSeries:
+    planes, others = _planes(files, jobs, bar)
+    if not planes:
+        raise InputError(f"{where}: no images among {others} files, expected the images of a series")
+    chosen, notes = chosen_planes(planes, wanted, where)
+    check_planes(chosen)
+    parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
+    reader = signal_reader(parts)
+    left = (f"{others} files without images were left aside.",) if others else ()
+    return DicomSeries(
+        (reader.columns, reader.rows, len(parts[0].planes)),
+        Placement(affine),
+        len(parts[0].planes[0]),
+        "complex" if len(parts) > 1 else "magnitude",
+        reader.read,
+        (*notes, *more, *reader.notes, *notes_of(chosen), *left),
+        sidecar=facts_of(chosen[0]),
+        granule=reader.columns if reader.is_plain else reader.columns * reader.rows,
+        name=f"{where} series {chosen[0].values.get('SeriesNumber', '?')}",
+        planes=parts[0].planes,
+        files=files,
+    )
+
+
+def _planes(files: FileSet, jobs: int | None, bar: Bar) -> tuple[list[Plane], int]:
+    """All image planes of the files, and how many files hold none."""
+    with bar("reading DICOM headers", len(files.files)) as advance:
+        headers = read_headers(files.files, jobs, advance)
+    planes: list[Plane] = []
+    others = files.others
+    for file, header in zip(files.files, headers, strict=True):
+        if "Rows" not in header["file"] and not header["pixels"].get("element"):
+            others += 1
+            continue
+        planes += [
+            Plane(file.path, file.label, index, values, header["pixels"])
+            for index, values in enumerate(as_planes(header))
+        ]
+    return planes, others
+
+
+@contextmanager
+def _no_bar(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda _done: None
