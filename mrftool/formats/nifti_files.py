@@ -133,16 +133,24 @@ def open_data(path: Path, n_bytes: int, progress: Progress | None = None) -> IO[
 def temporary(n_bytes: int, purpose: str, folder: Path | None = None) -> IO[bytes]:
     """A temporary file without a name, for `n_bytes`. Raises InputError if there is no space for it."""
     place = folder or Path(os.environ.get("TMPDIR") or _large_temporary_folder())
+    require_space(place, n_bytes, purpose)
     try:
-        free = shutil.disk_usage(place).free
-        if n_bytes <= free:
-            return tempfile.TemporaryFile(dir=place)
+        return tempfile.TemporaryFile(dir=place)
     except OSError as error:
         raise InputError(f"{place}: cannot be written {purpose}: {error.strerror or error}") from error
-    raise InputError(
-        f"{place}: has {free / 1e9:.3g} GB free, expected {n_bytes / 1e9:.3g} GB {purpose}",
-        hint="set TMPDIR to a folder with more space",
-    )
+
+
+def require_space(folder: Path, n_bytes: int, purpose: str) -> None:
+    """Raises InputError if the disk of `folder` has less than `n_bytes` free."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written {purpose}: {error.strerror or error}") from error
+    if n_bytes > free:
+        raise InputError(
+            f"{folder}: has {free / 1e9:.3g} GB free, expected {n_bytes / 1e9:.3g} GB {purpose}",
+            hint="free some space, or set TMPDIR to a folder with more, for temporary files",
+        )
 
 
 def _large_temporary_folder() -> str:

@@ -14,7 +14,7 @@ from mrftool.errors import InputError, MismatchError, UsageError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import part_path, sidecar_path, to_json
 from mrftool.formats.nifti_data import TILE_TIMES, TILE_VOXELS, as_slice
-from mrftool.formats.nifti_files import deflating, is_gzip, temporary
+from mrftool.formats.nifti_files import deflating, is_gzip, require_space, temporary
 from mrftool.formats.nifti_header import header_bytes
 from mrftool.series import Form, Placement, Signal, Voxels, file_order
 
@@ -123,8 +123,8 @@ def _raw_file(part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int,
     n_voxels = int(np.prod(shape, dtype=np.int64))
     size = len(header) + n_time * n_voxels * dtype.itemsize
     compressed = is_gzip(part)
-    with temporary(size, f"to write {part.name}", part.parent) if compressed else part.open("r+b") as raw:
-        _reserve(raw, size)
+    with temporary(size, "to write a series", part.parent) if compressed else part.open("r+b") as raw:
+        _reserve(raw, size, part)
         raw.write(header)
         raw.flush()
         stored = np.memmap(raw, dtype, "r+", len(header), (n_time, n_voxels))
@@ -134,8 +134,9 @@ def _raw_file(part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int,
             _deflate(raw, part)
 
 
-def _reserve(file: IO[bytes], size: int) -> None:
+def _reserve(file: IO[bytes], size: int, part: Path) -> None:
     """Claim the space on disk now: a full disk must show here, since under a memory map it kills the process."""
+    require_space(part.parent, size, "to write a series")
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     else:
