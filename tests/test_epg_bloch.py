@@ -67,6 +67,10 @@ def test_exact_n_states_is_enough_and_no_more(pulses):
         assert np.abs(epg_signal(sequence, **tissue, n_states=n - 1) - everything).max() > 1e-3
 
 
+def test_balanced_trains_need_one_order():
+    assert exact_n_states(random_sequence(2)) == 1
+
+
 def test_flip_angle_takes_the_place_of_the_sequences_own():
     sequence, tissue = random_sequence(0), random_tissue(0, voxels=2)
     doubled = dataclasses.replace(sequence, flip_angle=sequence.flip_angle * 0.5)

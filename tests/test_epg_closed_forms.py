@@ -7,7 +7,7 @@ repetition that counting cycles gives; pulses of 0 deg let time pass.
 import numpy as np
 import pytest
 
-from mrftool.physics.epg import epg_signal, rotate, shift
+from mrftool.physics.epg import epg_signal, rotate, shift, spoiled
 from mrftool.sequence import Inversion, PulseSequence, Spoiler
 
 GAMMA = 2.675_221_870_8e8  # [rad/s/T]
@@ -132,6 +132,23 @@ def test_diffusion_of_the_stimulated_echo():
     b = (GAMMA * gradient * d) ** 2 * (2 * tr - d / 3)
     expected = 0.5j * np.exp(-(2 * tr + te) / t2 - tr / t1 - b * adc)
     assert (plus - minus)[3] / 2 == close_to(expected)
+
+
+@pytest.mark.parametrize("order", [-3.0, -1.0, 0.0, 2.0])
+def test_b_value_of_each_order(order):
+    """A gradient G over all of the interval t: b = dk^2 t ((k + 1/2)^2 + 1/12), dk = gamma G t. Weigel 2015.
+
+    Seen one order at a time, as signals cannot tell a factor g(k+1) / g(k) of every cycle: it cancels in each echo.
+    """
+    t, gradient = 0.012, -25e-3
+    dk = GAMMA * gradient * t
+    filled = spoiled(train([90], t, spoiler=Spoiler([gradient], [t])), t)
+    assert filled.transverse(order, t) == pytest.approx(dk**2 * t * ((order + 1 / 2) ** 2 + 1 / 12), rel=1e-14)
+    assert filled.longitudinal(order, t) == pytest.approx(dk**2 * t * order**2, rel=1e-14)
+    rest = 0.005
+    rested = spoiled(train([90], t + rest, spoiler=Spoiler([gradient], [t])), t + rest)
+    added = dk**2 * rest * (order + 1) ** 2
+    assert rested.transverse(order, t + rest) == pytest.approx(filled.transverse(order, t) + added, rel=1e-14)
 
 
 def ernst(flip, e1):
