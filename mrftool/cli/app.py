@@ -7,6 +7,9 @@ from typing import NoReturn
 import typer
 
 from mrftool.cli import sequence as sequence_commands
+from mrftool.cli.export import export
+from mrftool.cli.simulate import simulate
+from mrftool.cli.train import train
 from mrftool.errors import InputError, MissingExtraError, MrftoolError
 
 app = typer.Typer(
@@ -16,6 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(simulate)
+app.command()(train)
+app.command()(export)
 app.add_typer(sequence_commands.app, name="sequence")
 
 _EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train"}

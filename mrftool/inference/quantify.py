@@ -43,8 +43,8 @@ def quantify(
         empty = ~signal.any(axis=1)
         flags[voxels] = np.where(empty, int(Flag.MASKED), found.pop("flags"))
         for name, values in found.items():
-            column_of = images.setdefault(name, np.zeros((series.n_voxels, *values.shape[1:]), np.float32))
-            column_of[voxels] = np.where(empty.reshape(-1, *[1] * (values.ndim - 1)), 0, values)
+            column_of = images.setdefault(name, np.zeros(series.n_voxels, values.dtype))
+            column_of[voxels] = np.where(empty, 0, values)
         if progress is not None:
             progress(len(voxels))
     return _as_maps(images, flags, series, assumptions)
@@ -53,15 +53,12 @@ def quantify(
 def _as_maps(
     images: dict[str, NDArray[Any]], flags: NDArray[np.uint8], series: Series, assumptions: tuple[str, ...]
 ) -> Maps:
-    shaped = {name: np.asarray(values).reshape(*series.shape, *values.shape[1:]) for name, values in images.items()}
+    shaped = {name: values.reshape(series.shape) for name, values in images.items()}
     zeros = np.zeros(series.shape, np.float32)
-    m0 = shaped.pop("m0", zeros)
-    if m0.ndim == 4:
-        m0 = np.ascontiguousarray(m0, np.float32).view(np.complex64)[..., 0]
     return Maps(
         t1=shaped.pop("t1", zeros),
         t2=shaped.pop("t2", zeros),
-        m0=np.asarray(m0, np.complex64),
+        m0=shaped.pop("m0", zeros),
         flags=flags.reshape(series.shape),
         extra=shaped,
         assumptions=assumptions,

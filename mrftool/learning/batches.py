@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrftool.learning.config import Range, TrainConfig
-from mrftool.learning.rows import feature_rows, fingerprint_rows
-from mrftool.physics.compression import Basis, compress
+from mrftool.physics.compression import Basis, align, compress, features, real_fingerprints
 from mrftool.physics.simulate import Parameter, signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -121,14 +120,11 @@ def _rows(
 ) -> Tensor:
     """Noise is added where it is cheapest: an orthonormal basis keeps white noise white."""
     if takes == "features" and form == "complex":
-        coefficients = compress(signal, basis)
-        return feature_rows(torch.from_numpy(_noisy(coefficients, sigma, random)))
-    noisy = _noisy(signal, sigma, random)
+        aligned = align(_noisy(compress(signal, basis), sigma, random))
+        return _tensor(np.concatenate([aligned.real, aligned.imag], axis=1))
+    noisy: Array = _noisy(signal, sigma, random)
     noisy = np.abs(noisy) if form == "magnitude" else noisy
-    if takes == "features":
-        return feature_rows(torch.from_numpy(compress(noisy, basis).astype(np.float32)))
-    reference = torch.from_numpy(basis.vectors[:, 0].astype(np.complex64))
-    return fingerprint_rows(torch.from_numpy(noisy), reference)
+    return _tensor(features(noisy, basis) if takes == "features" else real_fingerprints(noisy, basis))
 
 
 def _noisy(signal: Array, sigma: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.complex64]:
