@@ -22,7 +22,7 @@ TOLERANCE = 1e-9  # [m0]
 
 
 def sycomore_signal(sequence, t1, t2, b1=1.0, off_resonance=0.0, adc=0.0):
-    from sycomore.units import Hz, T, deg, m, rad, s  # noqa: PLC0415
+    from sycomore.units import Hz, T, deg, m, rad, s
 
     scale = GAMMA / sycomore.gamma.magnitude
     waveform = [(1.0, 1e-9)] if sequence.spoiler is None else None
