@@ -231,7 +231,7 @@ def _identity(sequence: PulseSequence) -> list[ArrayLike]:
     is_repeated = sequence.repeats > 1
     return [
         _six_decimals(np.rad2deg(sequence.flip_angle)),
-        np.rint((phase - phase[0]) % 360e9 / 1e3) % 360e6,
+        np.rint((phase - phase[0]) / 1e3) % 360e6,
         _six_decimals((sequence.tr if is_repeated else sequence.tr[:-1]) * 1e3),
         _six_decimals(sequence.te * 1e3),
         [] if inversion is None else _six_decimals([inversion.efficiency, inversion.time * 1e3]),
