@@ -90,13 +90,12 @@ def _phase_scale(plane: Plane, layout: Layout) -> Scale:
 
 def _one_turn(plane: Plane, rescale: Scale, layout: Layout, maker: str) -> Scale:
     steps = 2.0**layout.bits_stored
-    low = -steps / 2 if layout.signed else 0.0
     if rescale.origin != "rescale slope" and maker.startswith("SIEMENS") and not layout.signed:
         rescale = Scale(1.0, -steps / 2, "rescale slope")
-    first = low * rescale.slope + rescale.intercept
-    last = first + (steps - 1) * rescale.slope
-    if rescale.origin == "rescale slope" and abs(first + last) <= 1.01 * abs(rescale.slope):
-        factor = np.pi / max(abs(first), abs(last))
+    last = (steps - 1) * rescale.slope + rescale.intercept
+    symmetric = abs(rescale.intercept + last) <= 1.01 * abs(rescale.slope)
+    if rescale.origin == "rescale slope" and symmetric and not layout.signed:
+        factor = np.pi / max(abs(rescale.intercept), abs(last))
         return Scale(rescale.slope * factor, rescale.intercept * factor, "phase, its stored range taken as one turn")
     said = shown(plane.values.get("RescaleType"))
     raise InputError(f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad or deg")
