@@ -7,7 +7,9 @@ from typing import NoReturn
 import typer
 
 from mrftool.cli import sequence as sequence_commands
+from mrftool.cli import model as model_commands
 from mrftool.cli.export import export
+from mrftool.cli.quantify import quantify
 from mrftool.cli.simulate import simulate
 from mrftool.cli.train import train
 from mrftool.errors import InputError, MissingExtraError, MrftoolError
@@ -22,7 +24,9 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(train)
 app.command()(export)
+app.command()(quantify)
 app.add_typer(sequence_commands.app, name="sequence")
+app.add_typer(model_commands.app, name="model")
 
 _EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train"}
 

@@ -23,7 +23,7 @@ def export(
     from mrftool.errors import UsageError
     from mrftool.formats.sequence_yaml import read_sequence
     from mrftool.inference.make import make_model
-    from mrftool.inference.manifest import summary
+    from mrftool.inference.summary import summary
     from mrftool.inference.onnx_file import write_model
 
     if (run is None) == (seq is None) or (seq is not None and encoder == "run") != (seq is not None and encoder != "none"):

@@ -14,7 +14,7 @@ from mrftool.errors import InputError
 from mrftool.formats.sequence_rules import own_length, resolve
 from mrftool.formats.sequence_schema import SequenceFile
 from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler, sequence_faults
-from mrftool.shipped import shipped_file
+from mrftool.shipped import find_file
 
 MAX_BYTES = 20_000_000
 _COLUMNS = {"flip_angle_deg": "flip_angle", "rf_phase_deg": "rf_phase", "tr_ms": "tr", "te_ms": "te"}
@@ -33,23 +33,12 @@ class Fault:
         return f"line {self.line}: {self.key}: {self.text}" if self.line else f"{self.key}: {self.text}"
 
 
-def find_sequence(name: str) -> Path:
-    """Path of a sequence file: a path as given, or the name of a shipped one, with or without `.yaml`."""
-    path = Path(name)
-    if path.exists():
-        return path
-    shipped = shipped_file("sequences", name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
-    if shipped is None:
-        raise InputError(f"{name}: no such file, and no shipped sequence of that name")
-    return shipped
-
-
 def read_sequence(name: str | Path) -> PulseSequence:
     """The sequence in a YAML file, or a shipped one by its name.
 
     Raises InputError that names every fault of the file with its line and key.
     """
-    path = find_sequence(str(name))
+    path = find_file("sequences", str(name), ".yaml")
     return parse_sequence(_read_text(path), folder=path.parent, origin=str(path))
 
 

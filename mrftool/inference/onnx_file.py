@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrftool.errors import InputError
+from mrftool.formats.atomic import writing
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -75,3 +76,9 @@ def _tensors(model: "ModelProto") -> Iterator[Any]:
             yield attribute.t
             for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
                 yield from (sparse.values, sparse.indices)
+
+
+def write_model(model: "ModelProto", path: Path) -> None:
+    """Write `model` to a file, whole or not at all. Raises InputError if it cannot be written."""
+    with writing(path) as part:
+        part.write_bytes(model.SerializeToString())

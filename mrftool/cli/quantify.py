@@ -1,0 +1,45 @@
+"""`mrftool quantify`: a scan through a model into maps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+def quantify(
+    scan: Annotated[Path, typer.Argument(help="4-D NIfTI, or a folder or zip of DICOM files.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the maps.")] = Path("maps"),
+    model: Annotated[str, typer.Option(help="Model file (.onnx), or the name of a shipped one.")] = "fisp",
+    mask: Annotated[Path | None, typer.Option(help="Mask (NIfTI) of the voxels that count.")] = None,
+    b1: Annotated[Path | None, typer.Option(help="B1 map (NIfTI): fraction or percent.")] = None,
+    imag: Annotated[Path | None, typer.Option(help="Imaginary part, if the scan is the real part.")] = None,
+    phase: Annotated[Path | None, typer.Option(help="Phase, if the scan is the magnitude.")] = None,
+    form: Annotated[str | None, typer.Option(help="magnitude: take the modulus; real: no imaginary part.")] = None,
+    noise_sd: Annotated[float | None, typer.Option(help="Noise per channel; by default from each residual.")] = None,
+    series: Annotated[str | None, typer.Option(help="DICOM series, by UID, number or description.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the arithmetic.")] = None,
+) -> None:
+    """Write T1, T2 and M0 maps with error bars, flags and a picture."""
+    from mrftool.cli.console import note, progress_bar, show_table, wrote
+    from mrftool.cli.results import write_results
+    from mrftool.cli.scans import open_scan, open_volumes
+    from mrftool.errors import UsageError
+    from mrftool.inference.quantify import quantify as quantify_series
+    from mrftool.inference.session import load_model
+    from mrftool.shipped import find_file
+
+    if noise_sd is not None and not noise_sd > 0:
+        raise UsageError(f"noise {noise_sd:g}, expected more than 0")
+    loaded = load_model(find_file("models", model, ".onnx"))
+    scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
+    inside, b1_map, assumed = open_volumes(scanned, mask, b1)
+    for sentence in (*scanned.assumptions, *assumed):
+        note(sentence)
+    count = int(inside.sum()) if inside is not None else scanned.n_voxels
+    with progress_bar("quantifying", count) as progress:
+        maps = quantify_series(
+            scanned, loaded, mask=inside, b1=b1_map, noise_sd=noise_sd, threads=threads, progress=progress
+        )
+    paths = write_results(maps, output, scan, scanned, loaded)
+    show_table(f"{scan}", {text: str(n) for text, n in maps.counts().items() if n})
+    for path in paths:
+        wrote(path)

@@ -1,0 +1,56 @@
+"""Scans as the user names them: NIfTI files, or folders, zips and files of DICOM."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.cli.console import progress_bar
+from mrftool.errors import InputError, UsageError
+from mrftool.series import Series
+
+Mask = NDArray[np.bool_]
+Image = NDArray[np.float32]
+
+
+def open_scan(
+    path: Path, *, imag: Path | None = None, phase: Path | None = None, form: str | None = None, series: str | None = None
+) -> Series:
+    """The fingerprint series in a NIfTI file, or in a folder, zip or file of DICOM."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder, expected a 4-D NIfTI or DICOM")
+    if form not in (None, "magnitude", "real"):
+        raise UsageError(f"form {form!r}, expected magnitude or real")
+    if _is_dicom(path):
+        from mrftool.formats.dicom_read import open_dicom_series
+
+        if imag or phase:
+            raise UsageError("--imag and --phase go with NIfTI: DICOM says itself what each image is")
+        return open_dicom_series(path, series=series, progress=progress_bar)
+    from mrftool.formats.nifti import open_series
+
+    if series is not None:
+        raise UsageError("--series goes with DICOM, expected a folder or zip of it")
+    return open_series(path, imag=imag, phase=phase, form=cast(Any, form))
+
+
+def open_volumes(
+    scan: Series, mask: Path | None, b1: Path | None
+) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
+    """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
+    from mrftool.formats.nifti_maps import open_b1, open_mask
+
+    inside = None if mask is None else open_mask(mask, scan, scan.name)
+    if b1 is None:
+        return inside, None, ()
+    b1_map, assumed = open_b1(b1, scan, inside, scan.name)
+    return inside, b1_map, assumed
+
+
+def _is_dicom(path: Path) -> bool:
+    if path.is_dir() or zipfile.is_zipfile(path):
+        return True
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"

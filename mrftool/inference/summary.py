@@ -1,0 +1,43 @@
+"""A manifest in words, for a person."""
+
+from typing import Any
+
+from mrftool.inference.manifest import Manifest, Range
+
+
+def summary(manifest: Manifest) -> dict[str, str]:
+    """What a person wants to know of a model, as label and text."""
+    encoder = "none: coarse search" if manifest.encoder == "none" else f"network that takes {manifest.encoder}"
+    return {
+        "name": manifest.name,
+        "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id {manifest.sequence_id}",
+        "input": f"{manifest.form} signals" + (" and a B1 map" if manifest.takes_b1 else ""),
+        "T1": _ms(manifest.t1_range),
+        "T2": _ms(manifest.t2_range),
+        **({"B1": f"{manifest.b1_range[0]:g} to {manifest.b1_range[1]:g}"} if manifest.b1_range else {}),
+        **({"diffusion": f"{manifest.adc:g} m2/s"} if manifest.adc else {}),
+        "encoder": encoder,
+        "polish": f"{manifest.polish} Gauss-Newton steps",
+        "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error {manifest.table_error:.1e}",
+        **_scores(manifest.scores),
+        "weights": f"sha256 {manifest.weights_sha256[:16]}",
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
+
+
+def _ms(limits: Range) -> str:
+    return f"{limits[0] * 1e3:g} to {limits[1] * 1e3:g} ms"
+
+
+def _scores(scores: dict[str, Any]) -> dict[str, str]:
+    lines = {}
+    if clean := scores.get("noise_free"):
+        lines["noise-free error"] = f"T1 {clean['rms_t1']:.1e}, T2 {clean['rms_t2']:.1e} (root mean square, relative)"
+    for key, entry in scores.items():
+        if key.startswith("snr_") and "rmse_over_bound" in entry.get("t1", {}):
+            t1, t2 = entry["t1"], entry["t2"]
+            lines[f"SNR {key.removeprefix('snr_')}"] = (
+                f"RMSE/bound T1 {t1['rmse_over_bound']:.3f}, T2 {t2['rmse_over_bound']:.3f}; "
+                f"95 % intervals hold {t1['coverage_95']:.1%}, {t2['coverage_95']:.1%}"
+            )
+    return lines
