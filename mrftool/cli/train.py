@@ -5,16 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-RangeMs = Annotated[tuple[float, float], typer.Option(metavar="LOW HIGH")]
-
-
 def train(
     seq: Annotated[str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")] = "fisp",
     decoder: Annotated[
         str, typer.Option(help="bloch: reconstruct through the EPG engine; none: labels only.")
     ] = "bloch",
     encoder: Annotated[str, typer.Option(help="compact, or fc (the paper's).")] = "compact",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")] = Path("runs/fisp"),
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default runs/SEQUENCE.")] = None,
     weight: Annotated[float, typer.Option("--lambda", help="Weight of the reconstruction loss.")] = 1.0,
     loss: Annotated[str, typer.Option(help="bound: errors in units of noise; log: the paper's.")] = "bound",
     form: Annotated[str, typer.Option(help="complex or magnitude: what the scans hold.")] = "complex",
@@ -48,7 +45,7 @@ def train(
         "rate": rate,
         "seed": seed,
     }
-    run_training(seq, settings, output, device, resume=resume)
+    run_training(seq, settings, output or Path("runs") / Path(seq).stem, device, resume=resume)
 
 
 def run_training(seq: str, settings: dict[str, Any], folder: Path, device: str, *, resume: bool) -> None:

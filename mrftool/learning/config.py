@@ -10,6 +10,8 @@ Loss = Literal["bound", "log"]
 Decoder = Literal["bloch", "none"]
 Range = tuple[float, float]
 
+_CHOICES = {"decoder": ("bloch", "none"), "loss": ("bound", "log"), "form": ("complex", "magnitude")}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -43,6 +45,9 @@ class TrainConfig:
     validate_every: int = 250
 
     def __post_init__(self) -> None:
+        for key, choices in _CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise UsageError(f"{key} {getattr(self, key)!r}, expected one of: {', '.join(choices)}")
         for key in ("t1_range", "t2_range", "b1_range", "snr_range"):
             value = getattr(self, key)
             if value is not None:
