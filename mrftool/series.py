@@ -89,7 +89,7 @@ class Series:
         return value if isinstance(value, str) else None
 
     def blocks(
-        self, mask: NDArray[np.bool_] | None = None, *, max_bytes: int = 64 << 20
+        self, mask: NDArray[np.bool_] | None = None, *, max_bytes: int = 32 << 20
     ) -> Iterator[tuple[Voxels, Signal]]:
         """The voxels of `mask` `(x, y, z)` (all by default) in pieces: (voxels, signal), in one pass over the file.
 

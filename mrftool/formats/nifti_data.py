@@ -15,7 +15,7 @@ from mrftool.series import Signal, Voxels
 
 Combine = Callable[..., NDArray[Any]]
 
-TILE_TIMES, TILE_VOXELS = 64, 512  # 256 kB of complex64: stays in the cache of one core
+TILE_TIMES, TILE_VOXELS = 32, 256  # 64 kB of complex64: stays in the cache of one core
 _SAMPLE_FRAMES, _SAMPLE_VOXELS = 5, 1 << 20
 
 
@@ -59,7 +59,7 @@ def map_frames(header: NiftiHeader, progress: Progress | None = None) -> Frames:
             stored = np.memmap(file, header.dtype, "r", header.offset, (n_frames, n_voxels))
         except (OSError, ValueError) as error:
             raise InputError(f"{header.path}: cannot be mapped into memory: {error}") from error
-    return Frames(stored, header.slope, header.inter)
+    return Frames(np.asarray(stored), header.slope, header.inter)
 
 
 def scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
@@ -67,7 +67,7 @@ def scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
     is_complex = stored.dtype.kind == "c"
     with np.errstate(over="ignore", invalid="ignore"):
         if (slope, inter) == (1.0, 0.0):
-            return stored.astype(np.complex64 if is_complex else np.float32)
+            return stored.astype(np.complex64 if is_complex else np.float32, copy=False)
         if is_complex:
             return (stored.astype(np.complex128) * slope + inter * (1 + 1j)).astype(np.complex64)
         return (stored.astype(np.float64) * slope + inter).astype(np.float32)
