@@ -49,6 +49,10 @@ _KEYWORDS = (
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType"),
 )
+_LISTS = {  # may have several values; all others count as absent if they do
+    *("ImageType", "FrameType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    "DimensionIndexValues",
+}
 _PRIVATE = {  # our name: (group, element without its block, creator, format of the bytes where the VR is unknown)
     "GeImageKind": (0x0043, 0x2F, "GEMS_PARM_01", "<h"),
     "MosaicTiles": (0x0019, 0x0A, "SIEMENS MR HEADER", "<H"),
@@ -115,7 +119,9 @@ def _read(file: BinaryIO, size: int) -> Values:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _guessed_syntax(dataset)
     pixels = _deflated_place(dataset) if deflated else _place(file, dataset, size)
     pixels["syntax"] = syntax
-    values = _flat(dataset, _KEYWORDS) | _private(dataset) | _real_world(dataset)
+    values: Values = (
+        {"SOPClassUID": _sop_class(dataset)} | _flat(dataset, _KEYWORDS) | _private(dataset) | _real_world(dataset)
+    )
     if values.get("MosaicTiles", 0) > 1:
         values["SliceNormal"] = _slice_normal(dataset)
     return {"file": values, "frames": list(_frames(dataset)), "pixels": pixels}
@@ -123,6 +129,17 @@ def _read(file: BinaryIO, size: int) -> Values:
 
 def _tags(deflated: bool) -> list[Any]:
     return [*_TAGS, pydicom.tag.Tag("PixelData")] if deflated else _TAGS
+
+
+def _sop_class(dataset: Dataset) -> str:
+    """As the file meta information has it, for data sets that have none of their own, or end before it.
+
+    Raises InputError if nothing says what the file is.
+    """
+    found = str(dataset.get("SOPClassUID", "")) or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    if not found:
+        raise InputError("damaged DICOM: ends before it says what it is (SOPClassUID)")
+    return found
 
 
 def _guessed_syntax(dataset: Dataset) -> str:
@@ -204,7 +221,8 @@ def _from_groups(item: Dataset) -> Values:
 
 def _flat(dataset: Dataset, keywords: tuple[str, ...]) -> Values:
     found = ((keyword, _plain(dataset, keyword)) for keyword in keywords if keyword in dataset)
-    return {keyword: value for keyword, value in found if value is not None}
+    good = ((keyword, value) for keyword, value in found if keyword in _LISTS or not isinstance(value, list))
+    return {keyword: value for keyword, value in good if value is not None}
 
 
 def _plain(dataset: Dataset, key: Any) -> Any:

@@ -130,7 +130,7 @@ def layout_of(plane: Plane) -> Layout:
 
 def check_pixels(plane: Plane, layout: Layout, compressed: bool) -> None:
     """Raises InputError if the file does not hold as many pixels as its header claims."""
-    if not plane.pixels:
+    if "element" not in plane.pixels:
         raise InputError(f"{plane.label}: ends before its pixel data: cut short?")
     if plane.pixels["element"] != 0x10:
         raise InputError(f"{plane.label}: holds floating-point pixels, expected the integers of an MR image")

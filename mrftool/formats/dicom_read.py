@@ -8,13 +8,15 @@ from pathlib import Path
 from mrftool.errors import InputError
 from mrftool.formats.dicom_check import check_planes, facts_of, notes_of
 from mrftool.formats.dicom_files import FileSet, Source, find_files
-from mrftool.formats.dicom_header import as_planes
+from mrftool.formats.dicom_header import Values, as_planes, lenient
 from mrftool.formats.dicom_headers import read_headers
 from mrftool.formats.dicom_mosaic import tiles_of
 from mrftool.formats.dicom_plane import Plane
 from mrftool.formats.dicom_select import chosen_planes, parts_of
 from mrftool.formats.dicom_signal import signal_reader
 from mrftool.series import Placement, Series
+
+_MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -47,7 +49,8 @@ def open_dicom_series(
     files = find_files(source)
     try:
         where = str(source) if isinstance(source, str | Path) else "the list"
-        return _opened(files, where, series, jobs, progress or _no_bar)
+        with lenient():
+            return _opened(files, where, series, jobs, progress or _no_bar)
     except BaseException:
         files.close()
         raise
@@ -84,7 +87,7 @@ def _planes(files: FileSet, jobs: int | None, bar: Bar) -> tuple[list[Plane], in
     planes: list[Plane] = []
     others = files.others
     for file, header in zip(files.files, headers, strict=True):
-        if "Rows" not in header["file"] and not header["pixels"].get("element"):
+        if not _is_image(header):
             others += 1
             continue
         planes += [
@@ -92,6 +95,12 @@ def _planes(files: FileSet, jobs: int | None, bar: Bar) -> tuple[list[Plane], in
             for index, values in enumerate(as_planes(header))
         ]
     return planes, others
+
+
+def _is_image(header: Values) -> bool:
+    """False for reports, presentation states, directories; True for images that were cut short."""
+    is_mr = header["file"]["SOPClassUID"] in _MR_IMAGES
+    return is_mr or "Rows" in header["file"] or "element" in header["pixels"]
 
 
 @contextmanager

@@ -34,6 +34,8 @@ def chosen_planes(planes: Sequence[Plane], wanted: str | None, where: str) -> tu
     groups: dict[str, list[Plane]] = {}
     for plane in planes:
         groups.setdefault(plane.series, []).append(plane)
+    if "" in groups and len(groups) > 1:
+        raise InputError(f"{groups[''][0].label}: SeriesInstanceUID is missing: cut short?")
     if wanted is not None:
         uids = [_found(word.strip(), groups, where) for word in wanted.split(",")]
         return [plane for uid in dict.fromkeys(uids) for plane in groups[uid]], ()
