@@ -11,6 +11,6 @@ for snr in inf 20; do
   maps="$folder/maps_snr$snr"
   mrftool simulate --seq fisp --phantom brain --matrix 128 --slices 3 --snr "$snr" -o "$scan"
   mrftool quantify "$scan" -o "$maps"
-  mrftool evaluate "$maps" "$scan" -o "$maps/errors"
+  mrftool evaluate maps "$maps" "$scan" -o "$maps/errors"
 done
 echo "Look at $folder/maps_snr20/overview.png and $folder/maps_snr20/errors"

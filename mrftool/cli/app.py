@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from mrftool.cli import sequence as sequence_commands
+from mrftool.cli import evaluate as evaluate_commands
 from mrftool.cli import model as model_commands
 from mrftool.cli.export import export
 from mrftool.cli.quantify import quantify
@@ -26,6 +27,7 @@ app.command()(train)
 app.command()(export)
 app.command()(quantify)
 app.add_typer(sequence_commands.app, name="sequence")
+app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")
 
 _EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train"}

@@ -39,13 +39,6 @@ def write_results(maps: Maps, folder: Path, source: Path, series: Series, model:
     return [*(path for path, *_ in images), report, picture]
 
 
-def read_maps(folder: Path) -> dict[str, Path]:
-    """The maps that write_results left in a folder, by name."""
-    with (folder / "report.json").open(encoding="utf-8") as file:
-        report = json.load(file)
-    return {name: folder / path for name, path in report["maps"].items()}
-
-
 def _provenance(source: Path, model: Model) -> Provenance:
     manifest = model.manifest
     polished = f", {manifest.polish} Gauss-Newton steps on the tabulated signals" if manifest.polish else ""
