@@ -69,9 +69,11 @@ def test_a_mask_of_other_voxels_is_a_mismatch(tmp_path):
 @pytest.mark.parametrize(("factor", "word"), [(1.0, "fraction"), (100.0, "percent")])
 def test_b1_in_fraction_or_percent(tmp_path, factor, word):
     b1 = RNG.uniform(0.7, 1.3, SHAPE)
-    outside = np.where(MASK, b1, 50.0)  # outside the mask anything may stand
-    image, said = open_b1(write(tmp_path / "b1.nii", (outside * factor).astype("f4")), SERIES, MASK)
-    assert np.allclose(image[MASK], b1[MASK], rtol=1e-6)
+    mask = np.zeros(SHAPE, bool)
+    mask[1, 1] = True
+    b1[~mask] = 50  # outside the mask anything may stand
+    image, said = open_b1(write(tmp_path / "b1.nii", (b1 * factor).astype("f4")), SERIES, mask)
+    assert np.allclose(image[mask], b1[mask], rtol=1e-6)
     assert len(said) == 1 and word in said[0]
 
 
@@ -126,5 +128,7 @@ def test_ambiguous_units_are_refused(tmp_path):
         open_maps(t1, write(tmp_path / "t2_ms.nii", T2 * 1000))
     with pytest.raises(InputError, match="no value above 0"):
         open_maps(write(tmp_path / "zero.nii", np.zeros(SHAPE)), t2)
-    with pytest.raises(MismatchError, match=r"t2_small.nii: has 4 x 3 x 4"):
-        open_maps(t1, write(tmp_path / "t2_small.nii", T2[..., :4]))
+    small = write(tmp_path / "small.nii", T2[..., :4])
+    for others in ({}, {"m0": small}, {"b1": small}, {"mask": small}):
+        with pytest.raises(MismatchError, match=r"small.nii: has 4 x 3 x 4"):
+            open_maps(t1, t2 if others else small, **others)

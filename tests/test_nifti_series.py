@@ -55,6 +55,12 @@ def test_magnitudes_with_a_scale(tmp_path, order, dtype):
     assert np.array_equal(whole(open_series(write(tmp_path / "b.nii", content))), COUNTS * 0.25 + 3)
 
 
+def test_large_integers_are_scaled_before_they_are_rounded(tmp_path):
+    stored = (COUNTS + 2**24 + 1).astype("i4")
+    content = nifti(stored, scl_slope=1.0, scl_inter=-(2.0**24))
+    assert np.array_equal(whole(open_series(write(tmp_path / "a.nii", content))), COUNTS + 1)
+
+
 @pytest.mark.parametrize("slope", [0.0, np.nan])
 def test_no_slope_is_no_scale(tmp_path, slope):
     content = nifti(COUNTS.astype("i2"), scl_slope=slope, scl_inter=7.0)

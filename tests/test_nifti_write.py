@@ -116,6 +116,13 @@ def test_blocks_of_a_series_may_come_in_any_order_and_leave_voxels_out(tmp_path)
     assert np.array_equal(fields(tmp_path / "s.nii")[1], np.where(mask[..., None], SERIES, 0))
 
 
+def test_neighbours_in_another_order_within_a_block(tmp_path):
+    (voxels, signal), *_ = series_from_array(SERIES).blocks()
+    order = np.r_[0, 2, 1, 3 : len(voxels)]  # begins and ends like a run
+    write_series(tmp_path / "s.nii", SHAPE, Placement(AFFINE), 90, [(voxels[order], signal[order])])
+    assert np.array_equal(fields(tmp_path / "s.nii")[1], SERIES)
+
+
 @pytest.mark.parametrize(
     ("name", "names"),
     [
