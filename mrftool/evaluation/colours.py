@@ -1,0 +1,78 @@
+"""Colours of T1, T2 and other maps, as tables of 256 RGB rows. NumPy only.
+
+T1 is shown in "lipari" and T2 in "navia", both with a logarithm-processed scale, as recommended by M. Fuderer et al.,
+Magn Reson Med 93:490 (2025), doi 10.1002/mrm.30290. The two maps are by F. Crameri (Scientific colour maps, MIT
+licence, doi 10.5281/zenodo.1243862); they are restated by 33 of their 256 colours, and linear interpolation between
+these differs from the originals by less than one part in 255.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Table = NDArray[np.float64]  # (256, 3) RGB, 0 to 1
+Picture = NDArray[np.float64]  # (row, column, 3)
+
+GREY = (0.6, 0.6, 0.6)  # not a number
+_LIPARI = (
+    "031326 061d35 092844 0e3353 183e61 25486d 365176 45587a 525b7a 5c5d79 655e77 "
+    "6e5f75 785f72 826070 8d616d 98616a a56267 b06364 be6561 cb685f d86e5e e27760 "
+    "e88265 ea8e6c e99973 e7a37a e5ad82 e5b88c e7c398 ebcfa7 f0dbb7 f6e8c9 fdf5da"
+)
+_NAVIA = (
+    "031327 051c36 052546 062f56 073966 0a4374 0e4d81 14578a 1b608f 206891 266f90 "
+    "2a748e 2f798b 337d89 378186 3c8683 418a80 468f7d 4c947a 529a76 59a072 62a86e "
+    "6bb06a 78b968 87c269 9acc70 aed57d c1dc8d d1e39f dfe8b0 eaedbf f4f1cd fcf4d9"
+)
+
+
+def lipari() -> Table:
+    """For T1."""
+    return _from_anchors(_LIPARI)
+
+
+def navia() -> Table:
+    """For T2."""
+    return _from_anchors(_NAVIA)
+
+
+def grey() -> Table:
+    """For M0."""
+    return np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
+
+
+def log_processed(table: Table) -> Table:
+    """The table for a window that starts at 0, on a scale that is linear up to 1/e of the window, logarithmic above,
+    and smooth where they meet: f(g) = e g / 2, then (2 + ln g) / 2. Fuderer et al. 2025.
+
+    The first colour is black: it stands for what is no value.
+    """
+    share = np.linspace(0, 1, len(table))
+    curve = np.where(share < 1 / np.e, np.e * share / 2, 1 + np.log(np.maximum(share, 1 / np.e)) / 2)
+    processed = _interpolated(table, curve)
+    processed[0] = 0
+    return processed
+
+
+def coloured(
+    image: NDArray[np.floating], table: Table, window: tuple[float, float], masked: NDArray[np.bool_]
+) -> Picture:
+    """The image in colours: values outside the window take its ends, NaN is grey, masked voxels are black."""
+    low, high = window
+    share = (np.clip(np.nan_to_num(image), low, high) - low) / (high - low)
+    index = np.minimum(share * len(table), len(table) - 1).astype(int)
+    picture = np.array(table[index], np.float64)
+    picture[np.isnan(image)] = GREY
+    picture[masked] = 0
+    return picture
+
+
+def _from_anchors(text: str) -> Table:
+    anchors = np.array([[int(word[i : i + 2], 16) / 255 for i in (0, 2, 4)] for word in text.split()])
+    positions = np.rint(np.linspace(0, 255, len(anchors))) / 255
+    share = np.arange(256) / 255
+    return np.stack([np.interp(share, positions, channel) for channel in anchors.T], axis=1)
+
+
+def _interpolated(table: Table, share: NDArray[np.float64]) -> Table:
+    positions = np.linspace(0, 1, len(table))
+    return np.stack([np.interp(share, positions, channel) for channel in table.T], axis=1)

@@ -1,0 +1,165 @@
+"""How far estimates of T1 and T2 are from the truth: for each tissue class and over all voxels. NumPy only.
+
+Bland-Altman numbers: J. M. Bland, D. G. Altman, Lancet 327:307 (1986). The logarithmic error is the usual score of
+MRF networks; a few voxels of impossibly short T1 or T2 (fit failures) can decide it, so it is given without them too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mrftool.errors import MismatchError
+from mrftool.tissue import Tissue
+
+Column = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+SHORTEST = 1e-3  # [s]: truth with T1 or T2 below this is a failed fit, not tissue
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors of one parameter in one region, over `n` voxels; times in ms, None where there is nothing to say.
+
+    n_invalid: further voxels, whose estimate is no positive finite number. truth_mean: [ms].
+    bias, sd: mean and standard deviation of estimate - truth; rmse: their root mean square [ms].
+    bias_percent: mean of the relative error. error_percent: mean of its magnitude.
+    log10_mse: mean squared difference of log10 [1]; log10_mse_tissue: over the n_tissue voxels whose true T1 and T2
+    are 1 ms or more.
+    agreement_low, agreement_high: Bland-Altman limits, bias -+ 1.96 sd [ms]. agreement_slope: of the difference
+    against the mean of estimate and truth [1].
+    coverage_1sd, coverage_2sd: share of voxels whose truth lies within one and two reported standard deviations
+    (0.683 and 0.954 if the deviations are right). z_mean, z_sd: of (estimate - truth) / deviation (0 and 1).
+    """
+
+    parameter: str
+    region: str
+    n: int
+    n_invalid: int
+    truth_mean: float | None = None
+    bias: float | None = None
+    sd: float | None = None
+    rmse: float | None = None
+    bias_percent: float | None = None
+    error_percent: float | None = None
+    log10_mse: float | None = None
+    log10_mse_tissue: float | None = None
+    n_tissue: int = 0
+    agreement_low: float | None = None
+    agreement_high: float | None = None
+    agreement_slope: float | None = None
+    coverage_1sd: float | None = None
+    coverage_2sd: float | None = None
+    z_mean: float | None = None
+    z_sd: float | None = None
+
+
+def scores(
+    truth: Tissue,
+    estimate: Mapping[str, ArrayLike],
+    *,
+    labels: NDArray[np.integer] | None = None,
+    classes: Sequence[str] = (),
+    sd: Mapping[str, ArrayLike] | None = None,
+) -> list[Score]:
+    """Scores of every parameter of `estimate`, "t1" and "t2": over all voxels, then for each class that occurs.
+
+    estimate, sd: columns `(voxel,)` [s], the standard deviations as the estimator reports them.
+    labels: index into `classes` for each voxel; others than these are in no class.
+
+    Raises MismatchError if a column has another length than the truth.
+    """
+    regions = [("all", np.ones(len(truth), bool)), *_regions(labels, classes, len(truth))]
+    is_tissue = (truth.t1 >= SHORTEST) & (truth.t2 >= SHORTEST)
+    result = []
+    for key, values in estimate.items():
+        true, found = getattr(truth, key), _column(key, values, len(truth))
+        deviation = _column(f"sd_{key}", sd[key], len(truth)) if sd and key in sd else None
+        for name, mask in regions:
+            part = None if deviation is None else deviation[mask]
+            result.append(_score(key, name, true[mask], found[mask], is_tissue[mask], part))
+    return result
+
+
+def log10_mse(truth: Tissue, estimate: Mapping[str, ArrayLike], *, shortest: float = 0.0) -> float:
+    """Mean squared difference of log10 over T1 and T2 together, as MRF papers score networks [1].
+
+    Over the voxels whose true T1 and T2 are `shortest` [s] or more and whose estimates are positive and finite.
+    """
+    true = np.stack([truth.t1, truth.t2])
+    found = np.stack([_column(key, estimate[key], len(truth)) for key in ("t1", "t2")])
+    use = (true >= shortest).all(axis=0) & (np.isfinite(found) & (found > 0)).all(axis=0)
+    return float(np.mean((np.log10(found[:, use]) - np.log10(true[:, use])) ** 2)) if use.any() else float("nan")
+
+
+def _column(key: str, values: ArrayLike, n: int) -> Column:
+    column = np.asarray(values, np.float64)
+    if column.shape != (n,):
+        raise MismatchError(f"{key} has shape {column.shape}, expected ({n},) as the truth")
+    return column
+
+
+def _regions(labels: NDArray[np.integer] | None, classes: Sequence[str], n: int) -> Iterator[tuple[str, Mask]]:
+    if labels is None:
+        return
+    if labels.shape != (n,):
+        raise MismatchError(f"the labels have shape {labels.shape}, expected ({n},) as the truth")
+    for index, name in enumerate(classes):
+        if (labels == index).any():
+            yield name, labels == index
+
+
+def _score(key: str, region: str, truth: Column, found: Column, is_tissue: Mask, sd: Column | None) -> Score:
+    valid = np.isfinite(found) & (found > 0)
+    n = int(valid.sum())
+    if not n:
+        return Score(key, region, 0, len(found))
+    truth, found, is_tissue = truth[valid], found[valid], is_tissue[valid]
+    error = found - truth
+    bias, spread = float(error.mean()), float(error.std(ddof=1)) if n > 1 else None
+    log_error = (np.log10(found) - np.log10(truth)) ** 2
+    agreement = {} if spread is None else _agreement(truth, found, bias, spread)
+    return Score(
+        parameter=key,
+        region=region,
+        n=n,
+        n_invalid=len(valid) - n,
+        truth_mean=1e3 * float(truth.mean()),
+        bias=1e3 * bias,
+        sd=None if spread is None else 1e3 * spread,
+        rmse=1e3 * float(np.sqrt(np.mean(error**2))),
+        bias_percent=100 * float(np.mean(error / truth)),
+        error_percent=100 * float(np.mean(np.abs(error) / truth)),
+        log10_mse=float(log_error.mean()),
+        log10_mse_tissue=float(log_error[is_tissue].mean()) if is_tissue.any() else None,
+        n_tissue=int(is_tissue.sum()),
+        **agreement,
+        **({} if sd is None else _calibration(error, sd[valid])),
+    )
+
+
+def _agreement(truth: Column, found: Column, bias: float, spread: float) -> dict[str, float | None]:
+    middle = (truth + found) / 2
+    variance = float(middle.var())
+    covariance = float(np.mean((middle - middle.mean()) * (found - truth - bias)))
+    return {
+        "agreement_low": 1e3 * (bias - 1.96 * spread),
+        "agreement_high": 1e3 * (bias + 1.96 * spread),
+        "agreement_slope": covariance / variance if variance > 0 else None,
+    }
+
+
+def _calibration(error: Column, sd: Column) -> dict[str, float | None]:
+    """Over the voxels with a positive finite deviation."""
+    use = np.isfinite(sd) & (sd > 0)
+    if not use.any():
+        return {}
+    z = error[use] / sd[use]
+    return {
+        "coverage_1sd": float(np.mean(np.abs(z) <= 1)),
+        "coverage_2sd": float(np.mean(np.abs(z) <= 2)),
+        "z_mean": float(z.mean()),
+        "z_sd": float(z.std(ddof=1)) if z.size > 1 else None,
+    }

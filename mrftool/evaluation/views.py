@@ -1,0 +1,72 @@
+"""How a volume is laid out on a page: slices as a radiologist expects them, beside each other. NumPy only."""
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MARKS = {0: ("R", "L"), 1: ("A", "P"), 2: ("S", "I")}  # of the high and the low end of each axis
+
+
+@dataclass(frozen=True)
+class View:
+    """Slices across the third voxel axis, in radiological convention: the patient's right is on the left.
+
+    axes: voxel axes of (slice, row, column). flips: which of them run backwards.
+    left, right, top, bottom: marks of the edges. aspect: height / width of a voxel on the page [1].
+    """
+
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    left: str
+    right: str
+    top: str
+    bottom: str
+    aspect: float
+
+    def planes(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Volume `(x, y, z, ...)` to pages `(slice, row, column, ...)`."""
+        pages = np.moveaxis(image, self.axes, (0, 1, 2))
+        return np.asarray(np.flip(pages, tuple(axis for axis, is_flipped in enumerate(self.flips) if is_flipped)))
+
+
+def view_of(affine: NDArray[np.float64]) -> View:
+    """The view of a volume whose voxels lie at `affine` `(4, 4)` [mm, RAS+]; oblique slices take the nearest plane."""
+    edges = affine[:3, :3]
+    size = np.linalg.norm(edges, axis=0)
+    along = edges / size
+    world = max(permutations(range(3)), key=lambda order: sum(abs(along[w, v]) for v, w in enumerate(order)))
+    through = world[2]
+    across, up = {2: (0, 1), 1: (0, 2), 0: (1, 2)}[through]
+    axes = (2, world.index(up), world.index(across))
+    rises = [bool(along[world[axis], axis] > 0) for axis in axes]
+    left, right = _MARKS[across]
+    top, bottom = _MARKS[up]
+    aspect = float(size[axes[1]] / size[axes[2]])
+    # slices from low to high; rows and columns from high to low: front or head on top, right or front on the left
+    return View(axes, (not rises[0], rises[1], rises[2]), left, right, top, bottom, aspect)
+
+
+def chosen_slices(n_slices: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of the slices, evenly spread, the middle one if one is wanted."""
+    if n_slices <= most:
+        return np.arange(n_slices)
+    return np.floor((np.arange(most) + 0.5) * n_slices / most).astype(np.intp)
+
+
+def montage_columns(n_pages: int, height: float, width: float) -> int:
+    """Pages beside each other, so that the montage is about as wide as high."""
+    shapes = [(c * width, -(-n_pages // c) * height, c) for c in range(1, n_pages + 1)]
+    return min(shapes, key=lambda shape: (abs(np.log(shape[0] / shape[1])), shape[2]))[2]
+
+
+def montage(pages: NDArray[Any], columns: int) -> NDArray[Any]:
+    """Pages `(page, row, column, channel)` in rows of `columns`, empty places 0."""
+    n, height, width = pages.shape[:3]
+    rows = -(-n // columns)
+    full = np.zeros((rows * columns, *pages.shape[1:]), pages.dtype)
+    full[:n] = pages
+    grid = full.reshape(rows, columns, *pages.shape[1:]).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, *pages.shape[3:])
