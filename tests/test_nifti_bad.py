@@ -66,6 +66,7 @@ def refused(path, content, match):
         ({"magic": b"ni1\0"}, "of a .hdr/.img pair"),
         ({"srow": [0.0] * 12}, "singular"),
         ({"srow": [float("nan")] * 12}, "finite"),
+        ({"srow": [float("inf")] * 12}, "finite"),
         ({"sform_code": 0, "pixdim": [1, 2, 2, 0, 1, 1, 1, 1]}, "singular"),
         ({"sform_code": 0, "qform_code": 1, "pixdim": [1, -2, 2, 2, 1, 1, 1, 1]}, "positive"),
         ({"sform_code": 0, "qform_code": 1, "quatern": [1, 1, 1]}, "place in space"),

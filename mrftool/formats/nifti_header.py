@@ -177,17 +177,19 @@ def _placement(raw: Any, path: Path) -> tuple[Placement, list[str]]:
         raise InputError(f"{path}: has qform and sform codes {codes} and unit of length {unit}, expected known codes")
     try:
         with np.errstate(all="ignore"):
-            qform = _scaled(_qform(raw), _TO_MM[unit]) if codes[0] else None
-        sform = _scaled(raw.get_sform(), _TO_MM[unit]) if codes[1] else None
-        if sform is not None:
-            placement = Placement(sform, codes, qform)
-        elif qform is not None:
-            placement = Placement(qform, codes)
-        else:
-            placement = Placement(_scaled(np.diag([*raw["pixdim"][1:4], 1.0]), _TO_MM[unit]), codes)
+            placement = _placement_of(raw, codes, _TO_MM[unit])
     except (InputError, HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
         raise InputError(f"{path}: its place in space is malformed: {error}") from error
     return placement, _placement_assumptions(path, codes, unit)
+
+
+def _placement_of(raw: Any, codes: tuple[int, int], to_mm: float) -> Placement:
+    qform = _scaled(_qform(raw), to_mm) if codes[0] else None
+    if codes[1]:
+        return Placement(_scaled(raw.get_sform(), to_mm), codes, qform)
+    if qform is not None:
+        return Placement(qform, codes)
+    return Placement(_scaled(np.diag([*raw["pixdim"][1:4], 1.0]), to_mm), codes)
 
 
 def _qform(raw: Any) -> NDArray[np.float64]:
