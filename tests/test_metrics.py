@@ -83,18 +83,35 @@ def rows() -> list:
 
 
 def test_table_markdown_and_json_say_the_same() -> None:
-    console = Console(width=250, record=True, file=None, quiet=False, force_terminal=False)
+    console = Console(width=80)
     with console.capture() as capture:
         console.print(score_table(rows(), "SNR 20"))
     shown, markdown, records = capture.get(), score_markdown(rows()), json.loads(score_json(rows()))
-    assert "SNR 20" in shown
-    assert len(markdown.splitlines()) == 2 + len(records) == 8
-    for line, record in zip(markdown.splitlines()[2:], records, strict=True):
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
+    lines = [line.split() for line in shown.splitlines() if line.split()[:1] in (["T1"], ["T2"])]
+    assert shown.startswith("SNR 20")
+    assert "[ms]" in shown
+    assert len(markdown.splitlines()) - 2 == len(records) == len(lines) == 6
+    for row, line, record in zip(markdown.splitlines()[2:], lines, records, strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert cells[0] == record["parameter"].upper()
         assert cells[1] == {"csf": "CSF", "grey_matter": "grey matter"}.get(record["region"], "all")
-        assert f"{record['rmse']:.1f}" in cells
-        assert all(cell in shown for cell in cells)
+        assert cells[2] == str(record["n"])
+        assert cells[6] == f"{record['rmse']:.1f}"
+        words = " ".join(cells[:7]).split()
+        assert words == line[: len(words)]
+
+
+def test_the_table_fits_a_narrow_terminal() -> None:
+    truth = Tissue(t1=np.linspace(0.3, 4.3, 20_000), t2=1.886)
+    estimate = {"t1": 1.1 * truth.t1, "t2": 1.1 * truth.t2}
+    labels = np.arange(20_000) % 3
+    deviations = {"t1": truth.t1, "t2": truth.t2}
+    names = ("muscle_skin", "white_matter", "csf")
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(score_table(scores(truth, estimate, labels=labels, classes=names, sd=deviations)))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in capture.get()
+    assert "1.7e-03" in capture.get()  # log10(1.1)^2, in full
 
 
 def test_columns_without_content_are_left_out() -> None:

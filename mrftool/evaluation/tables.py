@@ -21,28 +21,32 @@ _COLUMNS = [
     ("rmse", "RMSE [ms]", "{:.1f}"),
     ("bias_percent", "bias [%]", "{:+.2f}"),
     ("error_percent", "error [%]", "{:.2f}"),
-    ("log10_mse", "log10 MSE", "{:.2g}"),
-    ("log10_mse_tissue", "from 1 ms", "{:.2g}"),
+    ("log10_mse", "log10 MSE", "{:.1e}"),
+    ("log10_mse_tissue", "from 1 ms", "{:.1e}"),
     ("agreement_low", "agree from [ms]", "{:+.0f}"),
     ("agreement_high", "to [ms]", "{:+.0f}"),
-    ("coverage_1sd", "in 1 sd", "{:.3f}"),
-    ("coverage_2sd", "in 2 sd", "{:.3f}"),
+    ("coverage_1sd", "in 1 sd", "{:.2f}"),
+    ("coverage_2sd", "in 2 sd", "{:.2f}"),
     ("z_mean", "z mean", "{:+.2f}"),
     ("z_sd", "z sd", "{:.2f}"),
     ("n_invalid", "invalid", "{}"),
 ]
+_WIDE = ("bias_percent", "agreement_low", "agreement_high", "z_mean", "z_sd")  # in files only
 _TEXT = ("parameter", "region")
 _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}
 
 
 def score_table(scores: Sequence[Score], title: str = "") -> "Table":
-    """For the terminal. Columns that say nothing in any row are left out."""
+    """For the terminal: what fits on its width. Columns that say nothing in any row are left out."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    headings, rows = _cells(scores)
-    table = Table(title=title or None, title_justify="left")
-    for key, heading in headings:
-        table.add_column(heading, justify="left" if key in _TEXT else "right", no_wrap=True)
+    headings, rows = _cells(scores, without=_WIDE)
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    for (key, heading), cells in zip(headings, zip(*rows, strict=True), strict=True):
+        is_text, width = key in _TEXT, max(map(len, cells))  # headings may wrap, numbers may not
+        table.add_column(Text(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width)
     for before, score, row in zip([None, *scores], scores, rows, strict=False):
         if before is not None and before.parameter != score.parameter:
             table.add_section()
@@ -63,9 +67,9 @@ def score_json(scores: Sequence[Score]) -> str:
     return json.dumps([asdict(score) for score in scores], indent=1, allow_nan=False) + "\n"
 
 
-def _cells(scores: Sequence[Score]) -> tuple[list[tuple[str, str]], list[list[str]]]:
+def _cells(scores: Sequence[Score], without: Sequence[str] = ()) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Headings (field, text) and the formatted rows."""
-    used = [column for column in _COLUMNS if _says_something(scores, column[0])]
+    used = [column for column in _COLUMNS if column[0] not in without and _says_something(scores, column[0])]
     rows = []
     for score in scores:
         values = [(getattr(score, key), form) for key, _, form in used]
