@@ -39,8 +39,8 @@ class Tape:
         return self.constant(np.array(numbers), np.int64)
 
     def op(self, kind: str, *inputs: Operand, output: str = "", **attributes: Any) -> "Value":
-        """The one output of a standard operator; plain numbers become float32 constants."""
-        values = [x if isinstance(x, Value) else self.constant(x) for x in inputs]
+        """The one output of a standard operator; plain numbers become float32 constants `(1, 1)`, the fastest kind."""
+        values = [x if isinstance(x, Value) else self.constant([[x]]) for x in inputs]
         name = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, [v.name for v in values], [name], **attributes))
         return Value(self, name)
@@ -97,6 +97,13 @@ class Value:
         at = self.tape.indices
         return self.tape.op("Slice", self, at(start), at(stop), at(axis))
 
+    def split(self, axis: int, lengths: list[int]) -> list["Value"]:
+        """Pieces of these lengths along `axis`, in order."""
+        names = [f"split_{len(self.tape.nodes)}_{k}" for k in range(len(lengths))]
+        inputs = [self.name, self.tape.indices(*lengths).name]
+        self.tape.nodes.append(helper.make_node("Split", inputs, names, axis=axis))
+        return [Value(self.tape, name) for name in names]
+
     def reshape(self, *shape: int) -> "Value":
         """0 keeps a length (of voxels); the others are given, so that no voxels is a legal number of them."""
         return self.tape.op("Reshape", self, self.tape.indices(*shape))
@@ -150,7 +157,7 @@ def minimum(x: Value, y: Operand) -> Value:
 
 def clip(x: Value, low: float, high: float) -> Value:
     """`x` held between two numbers."""
-    return x.tape.op("Clip", x, low, high)
+    return minimum(maximum(x, low), high)
 
 
 def to_array(tensor: TensorProto) -> NDArray[Any]:

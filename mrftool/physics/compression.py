@@ -58,7 +58,7 @@ def fit_basis(signals: Signals, tolerance: float, *, max_rank: int | None = None
     units = units * turn
     is_real = not np.iscomplexobj(units) or float(abs(units.imag).max()) < _REAL_ENOUGH
     units = units.real if is_real else units
-    vectors = np.linalg.svd(units, full_matrices=False)[2].conj().T
+    vectors = np.linalg.svd(units, full_matrices=False)[2].T
     coefficients = units @ vectors.conj()
     missing = 1 - np.cumsum(abs(coefficients) ** 2, axis=1)
     enough = np.flatnonzero(missing.max(axis=0) <= tolerance**2)
@@ -123,8 +123,11 @@ def _reference_rotation(coefficients: Signals, rounds: int = 5) -> Signals:
             break
         best, floor = direction, abs(seen).min()
         turned = coefficients * (seen.conj() / np.maximum(abs(seen), 1e-12))[:, None]
-    rest = np.linalg.svd(best[None].conj())[2][1:].conj().T if len(best) > 1 else np.zeros((1, 0))
-    return np.concatenate([best[:, None], rest], axis=1)
+    # the other columns hold as much as can be of what is left, in order
+    left = coefficients - np.outer(coefficients @ best.conj(), best)
+    rest = np.linalg.svd(left, full_matrices=False)[2][: len(best) - 1].T
+    columns, lengths = np.linalg.qr(np.concatenate([best[:, None], rest], axis=1))
+    return np.asarray(columns * np.sign(np.diag(lengths)))
 
 
 def _nearest_to_zero(rows: Signals) -> Signals:

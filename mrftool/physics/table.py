@@ -23,6 +23,7 @@ Array = NDArray[Any]
 
 TOP_SNR = 100.0  # above this, errors of the table may be seen
 _BIAS_SHARE = 0.1  # what the grid may move an estimate, in standard deviations at TOP_SNR
+TRUNCATION = 0.2 / TOP_SNR  # relative error that the basis may leave: it adds a hundredth to the residual at TOP_SNR
 _COARSE = (17, 17, 5)  # nodes of the grid that measures how fast the fingerprints bend
 _N_CHECKS = 400
 _MAX_NODES = 1_000_000
@@ -85,8 +86,7 @@ def build_table(
 
     t1_range, t2_range [s], b1_range [1]: what the table covers. Without b1_range, B1 is 1. adc [m2/s].
     basis: the one to use, in place of one made for these ranges.
-    The basis keeps every fingerprint up to tolerance / 0.1: what it leaves out is orthogonal to it, moves no
-    estimate, and holds less energy than the noise of one sample at SNR 100.
+    The basis keeps every fingerprint up to TRUNCATION: what it leaves out is orthogonal to it and moves no estimate.
 
     Raises UsageError for a range that is none, CheckFailedError if no grid of a million nodes is fine enough.
     """
@@ -97,7 +97,7 @@ def build_table(
     nodes, checks = _nodes(axes), _random_points(limits, _N_CHECKS, seed)
     coarse, check_signals = engine.signals(nodes), engine.signals(checks)
     known = np.concatenate([coarse[_is_tissue(nodes)], check_signals])
-    basis = basis or fit_basis(known, tolerance / _BIAS_SHARE)
+    basis = basis or fit_basis(known, TRUNCATION)
     table = _table(axes, compress(coarse, basis), basis, engine)
     axes = _refined(table, engine, tolerance)
     truth = _coefficients(check_signals, basis)

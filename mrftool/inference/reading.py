@@ -1,0 +1,99 @@
+"""The first pass over the signals, as nodes of an ONNX graph: compression, energies, and what cannot be used."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.inference.ops import Tape, Value, clip, concat, maximum, sqrt, where
+from mrftool.physics.table import SignalTable
+
+N_PROBES = 8
+_TINY = 1e-20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one pass over the signals gives, per voxel; coefficients are relative to the signal's norm.
+
+    energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: `(voxel, 2 * rank)`, real parts
+    then imaginary parts, 0 where it cannot. probed: share of the energy in the probe vectors `(voxel, 1)`.
+    empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: B1 outside the table, or None.
+    """
+
+    energy: Value
+    coefficients: Value
+    probed: Value
+    empty: Value
+    bad: Value
+    outside: Value | None
+
+
+def read_signals(tape: Tape, table: SignalTable, signal: Value, b1: Value | None) -> Reading:
+    """Compress `signal` `(voxel, time, 2)`; `b1` `(voxel, 1)` where the table takes it."""
+    n_time, rank = table.basis.vectors.shape
+    flat = signal.reshape(0, 2 * n_time)
+    probes = probe_vectors(table)
+    both = flat @ tape.constant(_real_matrix(table.basis.vectors, probes), name="basis")
+    energy = (flat * flat).sum(1)
+    bad = _not_finite(energy)
+    outside = None
+    if b1 is not None:
+        bad = bad | _not_finite(b1)
+        outside = (b1 < table.axes[2].start) | (b1 > table.axes[2].stop)
+    empty = ~(energy > 0.0) & ~bad
+    usable = energy > 0.0 if b1 is None else (energy > 0.0) & ~bad
+    usable = usable & ~bad
+    energy = where(usable, energy, 1.0)
+    both = where(usable, both / sqrt(energy), 0.0)
+    coefficients, probed = both.split(1, [2 * rank, 2 * probes.shape[1]])
+    return Reading(energy, coefficients, (probed * probed).sum(1), empty, bad, outside)
+
+
+def aligned(table: SignalTable, coefficients: Value) -> Value:
+    """`compression.align` in the graph: `(voxel, 2 * rank)`, real parts then imaginary parts."""
+    rank = table.rank
+    norm = maximum(sqrt((coefficients * coefficients).sum(1)), _TINY)
+    scaled = coefficients / norm
+    re, im = scaled.split(1, [rank, rank])
+    cos, sin = direction(coefficients, rank)
+    return concat([re * cos + im * sin, im * cos - re * sin], 1)
+
+
+def direction(coefficients: Value, rank: int) -> tuple[Value, Value]:
+    """Cosine and sine of the phase of the first coefficient; 0 where it is 0."""
+    re, im = coefficients.cut(1, 0, 1), coefficients.cut(1, rank, rank + 1)
+    size = maximum(sqrt(re * re + im * im), _TINY)
+    return re / size, im / size
+
+
+def held_b1(table: SignalTable, b1: Value) -> Value:
+    """`b1` `(voxel, 1)`, held inside the table; 1 where it is not a number."""
+    axis = table.axes[2]
+    return clip(where(b1.tape.op("IsNaN", b1), 1.0, b1), axis.start, axis.stop)
+
+
+def probe_vectors(table: SignalTable) -> NDArray[np.complex128]:
+    """Slow changes over time, orthonormal to the basis `(time, probe)`: where wrong physics shows first."""
+    vectors = table.basis.vectors
+    count = max(min(N_PROBES, len(vectors) - table.rank - 1), 0)
+    time = (np.arange(len(vectors)) + 0.5) / len(vectors)
+    slow = np.cos(np.pi * np.outer(time, np.arange(count))) * np.conj(table.basis.turn)
+    for _ in range(2):
+        slow = np.linalg.qr(slow - vectors @ (vectors.conj().T @ slow))[0]
+    return np.asarray(slow)
+
+
+def _not_finite(x: Value) -> Value:
+    return x.tape.op("IsNaN", x) | x.tape.op("IsInf", x)
+
+
+def _real_matrix(*parts: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """`(2 * time, columns)`: interleaved signals to real parts, then imaginary parts, of each part's products."""
+    columns = []
+    for vectors in parts:
+        interleaved = np.empty((2 * len(vectors), 2 * vectors.shape[1]))
+        interleaved[0::2] = np.concatenate([vectors.real, -vectors.imag], axis=1)
+        interleaved[1::2] = np.concatenate([vectors.imag, vectors.real], axis=1)
+        columns.append(interleaved)
+    return np.concatenate(columns, axis=1)
