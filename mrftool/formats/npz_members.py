@@ -112,7 +112,10 @@ def _header(stream: IO[bytes], info: zipfile.ZipInfo, key: str) -> tuple[tuple[i
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"array {key!r} has the npy version {version}, which is not known")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, is_fortran, dtype = read(stream)
+    try:
+        shape, is_fortran, dtype = read(stream)
+    except Exception as error:  # a damaged header makes NumPy's parser raise all kinds
+        raise ValueError(f"array {key!r} has a damaged header") from error
     if dtype.kind not in "biufcU":
         raise ValueError(f"array {key!r} has the type {dtype}, which is no number or text")
     size = math.prod(shape) * dtype.itemsize

@@ -22,9 +22,9 @@ class Phantom:
     fractions: share of each class in each voxel `(x, y, z, class)` float32, 0 to 1; the classes of a voxel sum
     to at most 1, the rest is empty [1]. classes: their names. tissue: T1, T2 [s] and proton density (`m0`,
     relative to water) [1] of each class, `(class,)` columns; a class of m0 = 0 gives no signal.
-    grid: the place of the voxels; its mask holds the voxels with any class that gives signal.
+    affine: voxel index to millimetres in RAS+, `(4, 4)` [mm].
 
-    Raises InputError if shapes disagree or a fraction is outside 0 to 1.
+    Raises InputError if shapes disagree, a fraction is outside 0 to 1, or the affine is no place.
     """
 
     fractions: NDArray[np.float32]
