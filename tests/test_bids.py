@@ -89,7 +89,7 @@ def write_derivative(folder):
         )
         for name in NAMES
     ]
-    write_maps(maps, Placement(np.eye(4)), texts=dataset_texts(folder))
+    write_maps(maps, Placement(np.eye(4)), others=dataset_texts(folder))
 
 
 def test_a_derivative_data_set_describes_itself_and_keeps_what_is_there(tmp_path):

@@ -30,7 +30,7 @@ app.add_typer(sequence_commands.app, name="sequence")
 app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")
 
-_EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train"}
+_EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train", "h5py": "brainweb"}
 
 
 def main() -> NoReturn:

@@ -1,6 +1,7 @@
 """What quantification leaves in its folder: maps with sidecars, a picture, and a report in numbers."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,18 @@ def write_results(maps: Maps, folder: Path, source: Path, series: Series, model:
     from mrftool.evaluation.figures import overview_figure
 
     provenance = _provenance(source, model)
-    texts = dataset_texts(folder) if is_bids(source) else {}
-    report = folder / "report.json"
-    texts[report] = json.dumps(_report(maps, source, series, model), indent=2, allow_nan=False) + "\n"
+    report, picture = folder / "report.json", folder / "overview.png"
+    others: dict[Path, str | bytes] = {**(dataset_texts(folder) if is_bids(source) else {})}
+    others[report] = json.dumps(_report(maps, source, series, model), indent=2, allow_nan=False) + "\n"
+    with tempfile.TemporaryDirectory() as scratch:
+        drawn = Path(scratch) / picture.name
+        overview_figure(maps, series.affine, drawn, title=source.name)
+        others[picture] = drawn.read_bytes()
     images = [
         (map_path(folder, source, name), image, map_description(name), map_sidecar(name, provenance))
         for name, image in maps.images()
     ]
-    write_maps(images, series.placement, texts=texts)
-    picture = folder / "overview.png"
-    overview_figure(maps, series.affine, picture)
+    write_maps(images, series.placement, others=others)
     return [*(path for path, *_ in images), report, picture]
 
 

@@ -42,16 +42,16 @@ def write_maps(
     maps: Iterable[tuple[Path, NDArray[Any], str, Mapping[str, Any] | None]],
     placement: Placement,
     *,
-    texts: Mapping[Path, str] | None = None,
+    others: Mapping[Path, str | bytes] | None = None,
 ) -> None:
     """Write several (path, image, description, sidecar) as `write_map` does: all of them or none.
 
-    texts: other files that belong with them, and what is in them. Folders that are missing are made.
+    others: further files that belong with them, and what is in them. Folders that are missing are made.
     """
     maps = list(maps)
     contents = [(path, _image_bytes(path, image, placement, description)) for path, image, description, _ in maps]
     contents += [(sidecar_path(path), to_json(sidecar).encode()) for path, _, _, sidecar in maps if sidecar is not None]
-    contents += [(path, text.encode()) for path, text in (texts or {}).items()]
+    contents += [(path, x.encode() if isinstance(x, str) else x) for path, x in (others or {}).items()]
     with all_or_none([path for path, _ in contents], make_folders=True) as parts:
         for part, (path, content) in zip(parts, contents, strict=True):
             with deflating(part) if is_gzip(path) else part.open("wb") as file:
