@@ -1,11 +1,12 @@
 """The readable engine in chunks behind the front door's signature: the fallback where no native kernel is at hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.physics.epg import epg_signal, exact_n_states
+from mrftool.physics.epg import epg_signal
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -13,30 +14,38 @@ _STATES_IN_CHUNK = 65536  # voxels x orders in one chunk: its arrays stay in the
 _STEP = 1e-5  # relative step of the central difference: error about step^2 = 1e-10, rounding about 1e-16 / step
 
 
-def signal_and_derivatives(
+def run(
     sequence: PulseSequence,
     tissue: Tissue,
-    with_respect_to: tuple[str, ...],
-    n_states: int | None,
+    n_states: NDArray[np.int64],
+    signal: NDArray[Any],
+    derivatives: Mapping[str, NDArray[Any]],
     progress: Callable[[int], None] | None,
-) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    """Signal `(voxel, time)` and derivatives `(parameter, voxel, time)`; see `simulate.signal_and_derivatives`."""
-    signal = np.empty((len(tissue), len(sequence)), np.complex64)
-    derivatives = np.empty((len(with_respect_to), *signal.shape), np.complex64)
-    size = max(1, _STATES_IN_CHUNK // (n_states or exact_n_states(sequence)))
-    for start in range(0, len(tissue), size):
-        part = slice(start, start + size)
+) -> NDArray[np.float64]:
+    """Fill `signal` and `derivatives` `(voxel, time)`; return sum |signal|^2 / |m0|^2 `(voxel,)` [1].
+
+    n_states: orders to keep `(voxel,)`; voxels that need a similar number go together.
+    """
+    power = np.empty(len(tissue))
+    order = np.argsort(n_states, kind="stable")
+    start = 0
+    while start < len(order):
+        part = order[start : start + max(1, _STATES_IN_CHUNK // int(n_states[order[start]]))]
         columns = {key: getattr(tissue, key)[part] for key in Tissue.columns()}
-        signal[part] = epg_signal(sequence, **columns, n_states=n_states)
-        for row, name in enumerate(with_respect_to):
-            derivatives[row, part] = _central_difference(sequence, columns, name, n_states)
+        m0, states = columns.pop("m0"), int(n_states[part].max())
+        unit = epg_signal(sequence, **columns, n_states=states)
+        power[part] = (np.abs(unit) ** 2).sum(1)
+        signal[part] = m0[:, None] * unit
+        for name, derivative in derivatives.items():
+            derivative[part] = m0[:, None] * _central_difference(sequence, columns, name, states)
+        start += len(part)
         if progress is not None:
-            progress(len(signal[part]))
-    return signal, derivatives
+            progress(len(part))
+    return power
 
 
 def _central_difference(
-    sequence: PulseSequence, columns: dict[str, NDArray[np.float64]], name: str, n_states: int | None
+    sequence: PulseSequence, columns: dict[str, NDArray[np.float64]], name: str, n_states: int
 ) -> NDArray[np.complex128]:
     """Derivative of the signal to the column `name`, in double precision."""
     value = columns[name]

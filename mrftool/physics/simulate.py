@@ -1,17 +1,18 @@
 """The front door of the engine: fingerprints of tissues, and their derivatives. Opens no files, imports no torch.
 
-Which engine serves is an implementation detail: all callers come through here and get the same numbers.
+The native kernel serves where it is at hand, else the readable engine (also when the environment says
+MRFTOOL_ENGINE=reference). Both keep, by default, as many orders as `truncation` proves that each tissue needs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.errors import UsageError
+from mrftool.errors import MismatchError, UsageError
 from mrftool.fingerprints import Fingerprints
-from mrftool.physics import readable
+from mrftool.physics import native, readable, truncation
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -19,6 +20,7 @@ Parameter = Literal["t1", "t2", "b1"]
 Progress = Callable[[int], None]
 Signal = NDArray[np.complex64]
 
+PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1")
 DEFAULT_TOLERANCE = 1e-5
 BLOCK = 4096  # voxels that `simulate_blocks` yields at a time
 
@@ -42,13 +44,15 @@ def simulate(
     Raises UsageError if an option is out of range, MismatchError if `tissue` diffuses and the sequence gives no
     spoiler waveform.
     """
-    signal = np.empty((len(tissue), len(sequence)), np.complex64)
-    start = 0
-    for block in simulate_blocks(
-        sequence, tissue, tolerance=tolerance, n_states=n_states, threads=threads, progress=progress
-    ):
-        signal[start : start + len(block)] = block
-        start += len(block)
+    signal, _ = signal_and_derivatives(
+        sequence,
+        tissue,
+        with_respect_to=(),
+        tolerance=tolerance,
+        n_states=n_states,
+        threads=threads,
+        progress=progress,
+    )
     return Fingerprints(signal, sequence.sequence_id)
 
 
@@ -64,16 +68,9 @@ def simulate_blocks(
 ) -> Iterator[Signal]:
     """Like `simulate`, in blocks of `block` voxels `(voxel, time)` [m0], in order: memory stays that of one block."""
     for part in tissue.chunks(block):
-        signal, _ = signal_and_derivatives(
-            sequence,
-            part,
-            with_respect_to=(),
-            tolerance=tolerance,
-            n_states=n_states,
-            threads=threads,
-            progress=progress,
-        )
-        yield signal
+        yield simulate(
+            sequence, part, tolerance=tolerance, n_states=n_states, threads=threads, progress=progress
+        ).signal
 
 
 def signal_and_derivatives(
@@ -91,14 +88,113 @@ def signal_and_derivatives(
     with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first axis.
     The other options, and the errors, are those of `simulate`.
     """
-    _check_options(with_respect_to, tolerance, n_states, threads)
-    return readable.signal_and_derivatives(sequence, tissue, tuple(with_respect_to), n_states, progress)
+    signal = np.empty((len(tissue), len(sequence)), np.complex64)
+    derivatives = np.empty((len(with_respect_to), *signal.shape), np.complex64)
+    wanted: dict[str, Signal] = dict(zip(with_respect_to, derivatives, strict=True))
+    _fill(sequence, tissue, signal, wanted, tolerance, n_states, threads, progress)
+    return signal, derivatives
 
 
-def _check_options(
-    with_respect_to: Sequence[Parameter], tolerance: float, n_states: int | None, threads: int | None
+def has_real_signal(sequence: PulseSequence, tissue: Tissue) -> bool:
+    """Whether `fill_real_signal` can serve: the signal is -i m0 times real numbers, and the native kernel is there."""
+    return native.is_available() and native.is_real(sequence, tissue)
+
+
+def fill_real_signal(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    signal: NDArray[np.float32],
+    derivatives: Mapping[str, NDArray[np.float32]],
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    n_states: int | None = None,
+    threads: int | None = None,
 ) -> None:
-    unknown = [name for name in with_respect_to if name not in ("t1", "t2", "b1")]
+    """Like `signal_and_derivatives`, but real numbers into arrays at hand; the signal is -i m0 times `signal`.
+
+    signal, and each array of `derivatives`: `(voxel, time)`, contiguous. Half the memory, for callers in a hurry.
+
+    Raises MismatchError if the signal has no constant phase (see `has_real_signal`).
+    """
+    if not has_real_signal(sequence, tissue):
+        raise MismatchError(f"the signal of sequence {sequence.name} has no constant phase: its real part is not all")
+    shape = (len(tissue), len(sequence))
+    for array in (signal, *derivatives.values()):
+        if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
+            raise MismatchError(f"a result array is no contiguous float32 array of shape {shape}")
+    _fill(sequence, tissue, signal, derivatives, tolerance, n_states, threads, None)
+
+
+def _fill(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    signal: NDArray[Any],
+    derivatives: Mapping[str, NDArray[Any]],
+    tolerance: float,
+    n_states: int | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> None:
+    """Choose the numbers of orders, run an engine, and run again what turns out to need more."""
+    _check(sequence, tissue, derivatives, tolerance, n_states, threads)
+    if not len(tissue):
+        return
+    orders, fixed = _orders(sequence, tissue, bool(derivatives), tolerance, n_states)
+    level = _run(sequence, tissue, orders, signal, derivatives, threads, progress)
+    if fixed:
+        return
+    needed = truncation.n_states(
+        sequence, tissue.t1, tissue.t2, tolerance=tolerance, level=level, with_derivative=bool(derivatives)
+    )
+    weak = np.flatnonzero(needed > orders)
+    if weak.size:
+        again, slopes = np.empty_like(signal[weak]), {key: np.empty_like(x[weak]) for key, x in derivatives.items()}
+        _run(sequence, tissue[weak], needed[weak], again, slopes, threads, None)
+        signal[weak] = again
+        for key, slope in slopes.items():
+            derivatives[key][weak] = slope
+
+
+def _orders(
+    sequence: PulseSequence, tissue: Tissue, with_derivative: bool, tolerance: float, n_states: int | None
+) -> tuple[NDArray[np.int64], bool]:
+    """Number of orders `(voxel,)`, and whether that is the last word."""
+    if n_states is not None:
+        return np.full(len(tissue), n_states, np.int64), True
+    if sequence.spoiling == "none":
+        return np.ones(len(tissue), np.int64), True
+    return truncation.n_states(
+        sequence, tissue.t1, tissue.t2, tolerance=tolerance, with_derivative=with_derivative
+    ), False
+
+
+def _run(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    orders: NDArray[np.int64],
+    signal: NDArray[Any],
+    derivatives: Mapping[str, NDArray[Any]],
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[np.float64]:
+    """Fill the arrays; return the root mean square of each fingerprint for m0 = 1 `(voxel,)`."""
+    if native.is_available():
+        task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads)
+        power = native.run(task, signal, derivatives, progress)
+    else:
+        power = readable.run(sequence, tissue, orders, signal, derivatives, progress)
+    return np.asarray(np.sqrt(power / len(sequence)), np.float64)
+
+
+def _check(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    derivatives: Mapping[str, NDArray[Any]],
+    tolerance: float,
+    n_states: int | None,
+    threads: int | None,
+) -> None:
+    unknown = [name for name in derivatives if name not in PARAMETERS]
     if unknown:
         raise UsageError(f"no derivative with respect to {unknown[0]}, expected t1, t2 or b1")
     if not 0 < tolerance < 1:
@@ -107,3 +203,7 @@ def _check_options(
         raise UsageError(f"{n_states} states, expected at least 1")
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads, expected at least 1")
+    if tissue.adc.any() and sequence.spoiler is None:
+        raise MismatchError(
+            f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate diffusion (adc > 0)"
+        )

@@ -1,0 +1,785 @@
+/* Extended phase graphs of many tissues at once: the native kernel of mrftool.
+
+   What it computes is defined by mrftool/physics/epg.py, the readable engine; read that first. This file does the
+   same, faster, by these ideas:
+
+   - One tissue per lane of the vector registers: a group of LANES tissues walks through the train together.
+   - Where all RF phases differ by multiples of 180 degrees, F+ is i times a real number, and F- and Z are real:
+     one part per state ("real"). Otherwise two, the real and the imaginary part.
+   - An RF pulse turns (F+, F-, Z) of one order about a transverse axis. What changes is one number, delta:
+     with p = F+ + F- (turned so that the axis is y),  delta = (cos - 1)/2 p + sin z,   F+ and F- both gain delta,
+     and Z becomes cos z - sin/2 p: seven instructions per order.
+   - Relaxation costs nothing: all states are kept divided by exp(-t/T2) ("scaled"), so that F does not decay, and
+     Z grows by rho = exp(TR/T2 - TR/T1), which goes into the pulse's coefficients. Before the scale leaves the range
+     of float, `rescale` brings it back to 1.
+   - Two pulses per pass over the orders (`pass`): what the first one leaves of order k is shifted in registers, and
+     the second one acts on order k-1 at once. Loads and stores are halved.
+   - Order k is computed only where it can still reach an echo: after n pulses of N only k <= n and k <= N-1-n exist
+     or matter.
+   - Derivatives are carried along as further sets of states. In scaled states, the derivative along the direction
+     (dR1 + dR2), R = 1/T, obeys the equations of the states themselves, since rho depends on R2 - R1 only.
+
+   It is compiled once per instruction set from this one source; `mrftool/physics/native.py` picks at run time.
+   Vector types are those of GCC and Clang. Nothing here keeps state between calls, so threads need no lock. */
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef double dvec __attribute__((vector_size(8 * LANES)));
+typedef int64_t lvec __attribute__((vector_size(8 * LANES)));
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
+#if defined(__x86_64__)
+#define IN_REGISTER(x) __asm__("" : "+v"(x)) /* load once, although an instruction could load it by itself */
+#else
+#define IN_REGISTER(x) (void)(x)
+#endif
+
+enum { MAX_SETS = 4, MAX_LEVELS = 2 };
+enum { VALUE, BOTH_RATES, RATE2, FIELD };    /* sets: the states; their derivatives to R1 + R2, to R2, to B1 */
+static const double LARGEST_SCALE = 24;      /* rescale before exp(t/T2) exceeds exp of this */
+static const double LARGEST_STEP = 30;       /* TR/T2 counts as at most this: exp(-30) = 1e-13 of F is left */
+static const double PI = 3.14159265358979323846;
+
+/* All that one call needs; mirrored in mrftool/physics/native.py. Times in s, angles in rad. */
+typedef struct {
+    /* the sequence: one entry per repetition */
+    int64_t n_pulses, repeats;
+    const double *flip, *phase, *sign, *tr, *te; /* sign: real path only, -1 where the pulse's phase is 180 degrees */
+    double wait, inversion_efficiency, inversion_time;
+    int32_t is_inverted, is_spoiled, is_real;
+    /* diffusion: see Dephasing in epg.py; the tail is TR - TE */
+    int32_t is_diffusing;
+    double step;
+    const double *tail_first, *tail_second;
+    /* slice profile */
+    int64_t n_positions;
+    const double *flip_factor, *weight;
+    /* tissues `first` .. `last`-1 of the list `index`, each with its own number of states */
+    int64_t first, last;
+    const int64_t *index, *n_states;
+    const double *t1, *t2, *b1, *adc, *off_resonance, *m0; /* m0: real, imaginary, real, ... */
+    int32_t is_same_b1;
+    /* results, one row of n_pulses per tissue: complex, or real numbers that wait for a factor -i */
+    int32_t is_complex_out, n_derivatives; /* derivatives: 0, 2 (t1, t2) or 3 (t1, t2, b1) */
+    float *signal, *derivative[3]; /* derivatives that nobody wants: NULL */
+    double *norm; /* per tissue: sum over time of |signal|^2 for m0 = 1, or NULL */
+} job;
+
+/* ---- small functions of vectors ------------------------------------------------------------------------------- */
+
+INLINE vec splat(float x) { return x - (vec){0}; }
+INLINE dvec dsplat(double x) { return x - (dvec){0}; }
+INLINE vec narrow(dvec x) { return __builtin_convertvector(x, vec); }
+INLINE dvec widen(vec x) { return __builtin_convertvector(x, dvec); }
+INLINE dvec smaller(dvec x, double limit) { lvec is = x < limit; return (dvec)((is & (lvec)x) | (~is & (lvec)dsplat(limit))); }
+
+INLINE double largest(dvec x)
+{
+    double most = x[0];
+    for (int l = 1; l < LANES; l++) most = x[l] > most ? x[l] : most;
+    return most;
+}
+
+/* exp(x) for |x| < 700: x = n ln 2 + r, Taylor series of exp(r), |r| <= ln 2 / 2: error 1e-13. */
+INLINE dvec exponential(dvec x)
+{
+    const double round = 6755399441055744.0; /* 1.5 x 2^52: adding it leaves the nearest integer in the low bits */
+    dvec shifted = x * 1.4426950408889634 + round;
+    dvec n = shifted - round;
+    dvec r = x - n * 0.6931471805599453;
+    dvec y = dsplat(1.0 / 39916800);
+    static const double inverse_factorial[] = {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+                                               1.0 / 120,     1.0 / 24,     1.0 / 6,     0.5,        1.0, 1.0};
+    EACH(i, 11) y = y * r + inverse_factorial[i];
+    return (dvec)((lvec)y + ((lvec)shifted << 52));
+}
+
+/* sin and cos of pi x for |x| <= 1/2, by Taylor series: error 1e-7. */
+INLINE void sine_cosine(vec x, vec *sine, vec *cosine)
+{
+    vec y = x * (float)PI, y2 = y * y;
+    vec s = splat(-2.50521084e-8f), c = splat(2.08767570e-9f);
+    s = s * y2 + 2.75573192e-6f;
+    c = c * y2 - 2.75573192e-7f;
+    s = s * y2 - 1.98412698e-4f;
+    c = c * y2 + 2.48015873e-5f;
+    s = s * y2 + 8.33333333e-3f;
+    c = c * y2 - 1.38888889e-3f;
+    s = s * y2 - 1.66666667e-1f;
+    c = c * y2 + 4.16666667e-2f;
+    *sine = y + y * y2 * s;
+    c = c * y2 - 0.5f;
+    *cosine = c * y2 + 1.0f;
+}
+
+INLINE vec fraction(vec x) { const float round = 12582912.0f; return x - ((x + round) - round); } /* 1.5 x 2^23 */
+INLINE dvec dfraction(dvec x) { const double round = 6755399441055744.0; return x - ((x + round) - round); }
+
+/* ---- one order of the states ---------------------------------------------------------------------------------- */
+
+typedef struct { vec a[2], b[2], z[2]; } order; /* F+(k), F-(k), Z(k), each in one or two parts */
+
+/* What one pulse, and the interval after it, do to every order; and to order 0 alone. */
+typedef struct {
+    vec less;                     /* (cos - 1)/2; in the complex path divided by sin */
+    vec sin;                      /* sin of the flip angle */
+    vec rho_cos, rho_half_sin;    /* rho cos, rho sin/2 */
+    vec axis_cos, axis_sin;       /* complex path: direction of the pulse's axis */
+    vec gain_cos, gain_sin;       /* complex path: the same, times sin of the flip angle */
+    vec tr;                       /* [s] */
+    vec field_delta, field_z;     /* d flip / d B1: divided by rho, and times rho */
+    vec recovery[MAX_SETS];       /* what order 0 of Z gains */
+    vec echo;                     /* exp(-(t + TE)/T2): from scaled F to the signal */
+    vec echo_time;                /* t + TE [s] */
+    vec echo_cos, echo_sin;       /* complex path: the receiver's phase */
+} pulse;
+
+/* Let `r` act on all sets of one order. */
+INLINE void turn_real(const int sets, order *x, const pulse *r)
+{
+    vec p = x[0].a[0] + x[0].b[0], z = x[0].z[0];
+    vec delta = r->less * p + r->sin * z;
+    vec new_z = r->rho_cos * z - r->rho_half_sin * p;
+    UNROLL for (int s = 1; s < sets; s++) {
+        vec q = x[s].a[0] + x[s].b[0], w = x[s].z[0];
+        vec d = r->less * q + r->sin * w;
+        w = r->rho_cos * w - r->rho_half_sin * q;
+        if (s == RATE2) w += r->tr * new_z;
+        if (s == FIELD) {
+            d += r->field_delta * new_z;
+            w -= r->field_z * (0.5f * p + delta);
+        }
+        x[s].a[0] += d, x[s].b[0] += d, x[s].z[0] = w;
+    }
+    x[0].a[0] += delta, x[0].b[0] += delta, x[0].z[0] = new_z;
+}
+
+/* p = i (F+ / e - F- e), e = exp(i phase); F+ gains -i e delta, F- gains i delta / e. */
+INLINE void turn_complex(const int sets, order *x, const pulse *r)
+{
+    const vec c = r->axis_cos, s = r->axis_sin;
+    vec p[2], delta[2], new_z[2];
+    UNROLL for (int set = 0; set < sets; set++) {
+        order *y = x + set;
+        vec q[2], d[2], w[2], gain_c = r->gain_cos, gain_s = r->gain_sin;
+        q[0] = s * (y->a[0] + y->b[0]) - c * (y->a[1] - y->b[1]);
+        q[1] = s * (y->a[1] + y->b[1]) + c * (y->a[0] - y->b[0]);
+        EACH(i, 2) {
+            d[i] = r->less * q[i] + y->z[i]; /* delta / sin */
+            w[i] = r->rho_cos * y->z[i] - r->rho_half_sin * q[i];
+            if (set == VALUE) p[i] = q[i], delta[i] = r->sin * d[i], new_z[i] = w[i];
+            if (set == RATE2) w[i] += r->tr * new_z[i];
+            if (set == FIELD) {
+                d[i] = r->sin * d[i] + r->field_delta * new_z[i];
+                w[i] -= r->field_z * (0.5f * p[i] + delta[i]);
+                gain_c = c, gain_s = s;
+            }
+            y->z[i] = w[i];
+        }
+        vec u0 = gain_s * d[0], u1 = gain_c * d[1], v0 = gain_s * d[1], v1 = gain_c * d[0];
+        IN_REGISTER(u0); /* two products and two sums take less time than one product and two multiply-adds */
+        IN_REGISTER(v0);
+        IN_REGISTER(u1);
+        IN_REGISTER(v1);
+        y->a[0] += u0 + u1, y->b[0] += u0 - u1;
+        y->a[1] += v0 - v1, y->b[1] += v0 + v1;
+    }
+}
+
+/* F+(0) is the conjugate of F-(0). (In the real path both hold the same number.) */
+INLINE void join_order_0(const int parts, const int sets, order *x)
+{
+    EACH(s, sets) {
+        x[s].a[0] = x[s].b[0];
+        if (parts == 2) x[s].a[1] = -x[s].b[1];
+    }
+}
+
+/* ---- all orders ----------------------------------------------------------------------------------------------- */
+
+/* States in memory: rows of orders; a row holds F+, F-, Z of each set, each in one or two parts. */
+INLINE vec *at(const int parts, const int sets, vec *rows, int64_t k, int set, int state, int part)
+{
+    return rows + ((k * sets + set) * 3 + state) * parts + part;
+}
+
+typedef struct { vec of[MAX_LEVELS][MAX_SETS][2]; } echoes; /* F+(0) after each pulse, scaled */
+
+/* Registers between two pulses of one pass: F+ comes out two orders late, Z one order late. */
+typedef struct { vec a_next[2], a_last[2], z_last[2]; } delay;
+
+/* Bring order k in, let pulse m act on order k-m, and write what the spoiler has moved back.
+   zero_level: the pulse that meets order 0 now, or -1; later ones are not there yet.
+   n_outside: this many pulses, the first ones, are beyond the last order: they see nothing. */
+INLINE void step(const int parts, const int sets, const int levels, const int diffusing, const int zero_level,
+                 const int n_outside, vec *restrict rows, int64_t k, const pulse *r, const vec *decay,
+                 delay (*late)[MAX_SETS], echoes *e)
+{
+    order x[MAX_SETS];
+    EACH(s, sets) EACH(p, parts) {
+        vec a = {0}, b = {0}, z = {0};
+        if (n_outside == 0) {
+            a = *at(parts, sets, rows, k, s, 0, p), b = *at(parts, sets, rows, k, s, 1, p);
+            z = *at(parts, sets, rows, k, s, 2, p);
+            IN_REGISTER(a);
+            IN_REGISTER(b);
+            IN_REGISTER(z);
+        }
+        x[s].a[p] = a, x[s].b[p] = b, x[s].z[p] = z;
+    }
+    EACH(m, levels) {
+        if (zero_level >= 0 && m > zero_level) return;
+        if (m == zero_level) join_order_0(parts, sets, x);
+        if (m >= n_outside && parts == 1) turn_real(sets, x, r + m);
+        if (m >= n_outside && parts == 2) turn_complex(sets, x, r + m);
+        EACH(s, sets) EACH(p, parts) {
+            if (m < n_outside) x[s].a[p] = x[s].b[p] = x[s].z[p] = (vec){0};
+            if (m == zero_level) e->of[m][s][p] = x[s].a[p];
+            if (diffusing && n_outside == 0) {
+                x[s].a[p] *= decay[3 * k];
+                x[s].b[p] *= decay[3 * k + 1];
+                x[s].z[p] *= decay[3 * k + 2];
+            }
+            if (m == zero_level && p == 0) x[s].z[p] += r[m].recovery[s];
+            vec a = late[m][s].a_last[p], z = late[m][s].z_last[p];
+            if (levels == 1) { /* only F+ has to wait, for one order: its row is still to be read */
+                late[m][s].a_last[p] = x[s].a[p];
+                x[s].a[p] = a;
+            } else if (m + 1 < levels) {
+                late[m][s].a_last[p] = late[m][s].a_next[p];
+                late[m][s].a_next[p] = x[s].a[p];
+                late[m][s].z_last[p] = x[s].z[p];
+                x[s].a[p] = a, x[s].z[p] = z;
+            }
+        }
+    }
+    int64_t row = k - levels + 1; /* the order that the last pulse acted on; the spoiler moves F+ up and F- down */
+    EACH(s, sets) EACH(p, parts) {
+        *at(parts, sets, rows, levels == 1 ? k : row + 1, s, 0, p) = x[s].a[p];
+        *at(parts, sets, rows, row, s, 2, p) = x[s].z[p];
+        if (zero_level < 0) *at(parts, sets, rows, row - 1, s, 1, p) = x[s].b[p];
+    }
+}
+
+/* `levels` pulses, the intervals after them and the spoiler, for orders 0 .. n_orders-1; n_orders >= levels. */
+INLINE void pass(const int parts, const int sets, const int levels, const int diffusing, vec *restrict rows,
+                 int64_t n_orders, const pulse *pulses, const vec *decay, echoes *e)
+{
+    delay late[MAX_LEVELS][MAX_SETS];
+    pulse r[MAX_LEVELS]; /* a copy that nobody else can write to: it stays in registers */
+    EACH(m, levels) {
+        r[m] = pulses[m];
+        EACH(s, sets) EACH(p, parts) late[m][s].a_next[p] = late[m][s].a_last[p] = late[m][s].z_last[p] = (vec){0};
+    }
+    EACH(k, levels) step(parts, sets, levels, diffusing, k, 0, rows, k, r, decay, late, e);
+    for (int64_t k = levels; k < n_orders; k++) step(parts, sets, levels, diffusing, -1, 0, rows, k, r, decay, late, e);
+    const int beyond = levels == 1 ? 1 : levels - 1;
+    EACH(i, beyond) step(parts, sets, levels, diffusing, -1, i + 1, rows, n_orders + i, r, decay, late, e);
+    EACH(s, sets) EACH(p, parts)
+        *at(parts, sets, rows, n_orders - 1, s, 1, p) = (vec){0}; /* nothing comes down from beyond */
+}
+
+/* Without a spoiler there is only order 0: F-(0) is the conjugate of F+(0), and nothing moves. */
+INLINE void balanced(const int sets, vec *rows, const pulse *r, echoes *e)
+{
+    order x[MAX_SETS];
+    EACH(s, sets) EACH(p, 2) {
+        x[s].a[p] = *at(2, sets, rows, 0, s, 0, p);
+        x[s].b[p] = p ? -x[s].a[p] : x[s].a[p];
+        x[s].z[p] = *at(2, sets, rows, 0, s, 2, p);
+    }
+    turn_complex(sets, x, r);
+    EACH(s, sets) EACH(p, 2) {
+        *at(2, sets, rows, 0, s, 0, p) = e->of[0][s][p] = x[s].a[p];
+        *at(2, sets, rows, 0, s, 2, p) = x[s].z[p] + (p ? (vec){0} : r->recovery[s]);
+    }
+}
+
+/* ---- one group of tissues ------------------------------------------------------------------------------------- */
+
+typedef struct { float sin, less, cosine, half_sin; } flip_terms; /* see set_flip */
+
+typedef struct {
+    const job *j;
+    int parts, sets;
+    int64_t n_lanes, n_states;
+    const int64_t *index; /* of the tissue in each lane */
+    dvec r1, r2, b1, adc, turns; /* 1/T1, 1/T2 [1/s], [1], [m2/s], off-resonance [Hz] */
+    double fastest;       /* largest 1/T2 of the group */
+    vec *rows, *decay;
+    /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk; both since `since` seconds */
+    dvec grown, shrunk;
+    double since, elapsed; /* elapsed: time in the rotating frame, for off-resonance [s] */
+    /* an interval's factors, kept while TR, TE stay the same */
+    double tr, te;
+    dvec e1, growth, shrink, rho, e2_te;
+    vec rho_high, rho_low, rho_inverse;
+    double decay_te, decay_tail, decay_first;
+    vec te_cos, te_sin;
+    const flip_terms *flips; /* one B1 for all tissues: of each pulse; else NULL */
+    vec *tile;               /* LANES repetitions of results: [result][part][repetition] */
+    vec power; /* of the tile's signal */
+    dvec norm; /* of all of it */
+} group;
+
+static void set_equilibrium(group *g)
+{
+    memset(g->rows, 0, sizeof(vec) * (size_t)((g->n_states + 2) * g->sets * 3 * g->parts));
+    *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) = splat(1.0f);
+    g->grown = g->shrunk = dsplat(1.0);
+    g->since = g->elapsed = 0.0;
+}
+
+/* All orders: F x f, Z x z, and what that means for the derivatives when f = exp(-R2 t2), z = exp(-R1 t1). */
+static void multiply(group *g, vec f, vec z, vec t1, vec t2, int decaying)
+{
+    for (int64_t k = 0; k < g->n_states + 2; k++)
+        for (int state = 0; state < 3; state++)
+            for (int p = 0; p < g->parts; p++) {
+                vec factor = state < 2 ? f : z;
+                if (decaying) factor *= g->decay[3 * k + (state < 2 ? 0 : 2)];
+                vec *x = at(g->parts, g->sets, g->rows, k, VALUE, state, p);
+                int stride = 3 * g->parts;
+                if (g->sets > RATE2) {
+                    vec to_rate1 = state < 2 ? splat(0) : t1, to_rate2 = state < 2 ? t2 : splat(0);
+                    x[BOTH_RATES * stride] = factor * (x[BOTH_RATES * stride] - (to_rate1 + to_rate2) * *x);
+                    x[RATE2 * stride] = factor * (x[RATE2 * stride] - to_rate2 * *x);
+                }
+                if (g->sets > FIELD) x[FIELD * stride] *= factor;
+                *x *= factor;
+            }
+}
+
+/* Make the scaled states the true ones: scale 1 from now on. F and Z carry the same scale. */
+static void rescale(group *g)
+{
+    vec by = narrow(g->shrunk), t = splat((float)g->since);
+    int64_t stride = 3 * g->parts;
+    for (int64_t i = 0; i < (g->n_states + 2) * g->sets * stride; i++) {
+        int64_t set = i / stride % g->sets;
+        if (set == VALUE && g->sets > RATE2) {
+            g->rows[i + BOTH_RATES * stride] -= t * g->rows[i];
+            g->rows[i + RATE2 * stride] -= t * g->rows[i];
+        }
+        g->rows[i] *= by;
+    }
+    g->grown = g->shrunk = dsplat(1.0);
+    g->since = 0.0;
+}
+
+/* Decay by diffusion in an interval: order k of F(k), F(-k), Z(k). first, second: see Dephasing in epg.py. */
+static void set_decay(group *g, double rest, double tail, double first, double second)
+{
+    double q = g->j->step;
+    for (int64_t k = 0; k < g->n_states + 2; k++) {
+        double still = (k * q) * (k * q) * (rest + tail), cross = 2 * k * q * first;
+        g->decay[3 * k] = narrow(exponential(-smaller(g->adc * (still + cross + second), 700)));
+        g->decay[3 * k + 1] = narrow(exponential(-smaller(g->adc * (still - cross + second), 700)));
+        g->decay[3 * k + 2] = narrow(exponential(-smaller(g->adc * still, 700)));
+    }
+}
+
+/* Free relaxation for `time`, without RF and spoiler: waiting, or the inversion time. */
+static void rest(group *g, double time)
+{
+    rescale(g);
+    if (g->j->is_diffusing) set_decay(g, time, 0, 0, 0);
+    g->decay_te = -1;
+    dvec e1 = exponential(-smaller(g->r1 * time, 700));
+    vec t = splat((float)time);
+    multiply(g, narrow(exponential(-smaller(g->r2 * time, 700))), narrow(e1), t, t, g->j->is_diffusing);
+    *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) += narrow(1.0 - e1);
+    if (g->sets > RATE2) *at(g->parts, g->sets, g->rows, 0, BOTH_RATES, 2, 0) += narrow(time * e1);
+    g->elapsed += time;
+}
+
+/* The inversion pulse, and the crusher that leaves no F. */
+static void invert(group *g)
+{
+    rescale(g);
+    multiply(g, splat(0), splat((float)-g->j->inversion_efficiency), splat(0), splat(0), 0);
+}
+
+/* Factors of the interval between two pulses. */
+static void set_interval(group *g, double tr, double te)
+{
+    if (tr != g->tr) {
+        g->e1 = exponential(-smaller(g->r1 * tr, 700));
+        g->growth = exponential(smaller(g->r2 * tr, LARGEST_STEP));
+        g->shrink = 1.0 / g->growth;
+        g->rho = g->e1 * g->growth;
+        g->rho_high = narrow(g->rho);
+        g->rho_low = narrow(g->rho - widen(g->rho_high));
+        g->rho_inverse = narrow(1.0 / g->rho);
+        g->tr = tr;
+    }
+    if (te != g->te) {
+        g->e2_te = exponential(-smaller(g->r2 * te, LARGEST_STEP));
+        if (g->parts == 2) {
+            vec turned = narrow(dfraction(g->turns * te)), s, c;
+            sine_cosine(turned, &s, &c); /* of half the angle */
+            g->te_cos = 1.0f - 2.0f * s * s, g->te_sin = 2.0f * s * c;
+        }
+        g->te = te;
+    }
+}
+
+/* Keep the cosine of half the flip angle from 0, where the complex path divides by it. */
+INLINE vec nonzero(vec c)
+{
+    const vec small = splat(1e-6f);
+    ivec is_small = (c < small) & (c > -small);
+    return (vec)((is_small & (ivec)small) | (~is_small & (ivec)c));
+}
+
+/* What pulse n turns, from half its flip angle: a common table, or single precision with each lane's own B1. */
+INLINE void set_flip(const int parts, const int sets, const group *g, pulse *r, int64_t n, double flip)
+{
+    vec cosine, half_sin;
+    if (g->flips) {
+        const flip_terms *f = g->flips + n;
+        r->sin = splat(f->sin), r->less = splat(f->less);
+        cosine = splat(f->cosine), half_sin = splat(f->half_sin);
+    } else {
+        vec s, c;
+        sine_cosine(fraction(splat((float)(flip / (2 * PI))) * narrow(g->b1)), &s, &c);
+        if (parts == 2) c = nonzero(c); /* half a turn changes the signs of both: no product sees it */
+        half_sin = s * c, cosine = 1.0f - 2.0f * s * s;
+        r->sin = 2.0f * half_sin;
+        r->less = parts == 2 ? -0.5f * s / c : -s * s;
+    }
+    /* rho x cosine with rho rounded only once, so that errors do not add up over a train of equal pulses */
+    r->rho_cos = cosine * g->rho_high + cosine * g->rho_low;
+    r->rho_half_sin = half_sin * g->rho_high;
+    if (sets > FIELD) {
+        r->field_delta = (float)flip * g->rho_inverse;
+        r->field_z = (float)flip * g->rho_high;
+    }
+}
+
+/* The table for one B1, in double precision. */
+static void fill_flips(const job *j, flip_terms *flips, int parts, double factor)
+{
+    for (int64_t n = 0; n < j->n_pulses; n++) {
+        double half = j->flip[n] * factor * j->b1[0] / 2, s = sin(half), c = cos(half);
+        if (parts == 2 && fabs(c) < 1e-6) c = 1e-6;
+        flips[n].sin = (float)(2 * s * c), flips[n].half_sin = (float)(s * c);
+        flips[n].cosine = (float)(1 - 2 * s * s);
+        flips[n].less = (float)(parts == 2 ? -0.5 * s / c : -s * s);
+    }
+}
+
+/* The axis of the pulse in the frame that turns with the off-resonance, and the receiver in the same frame. */
+INLINE void set_axis(const group *g, pulse *r, double phase)
+{
+    vec s, c;
+    sine_cosine(narrow(dfraction(phase / (2 * PI) - g->turns * g->elapsed)), &s, &c);
+    r->axis_cos = 1.0f - 2.0f * s * s;
+    r->axis_sin = 2.0f * s * c;
+    r->gain_cos = r->sin * r->axis_cos;
+    r->gain_sin = r->sin * r->axis_sin;
+    r->echo_cos = r->axis_cos * g->te_cos + r->axis_sin * g->te_sin;
+    r->echo_sin = r->axis_cos * g->te_sin - r->axis_sin * g->te_cos;
+}
+
+/* Coefficients of repetition n at one position of the slice; moves the scale and the clock on by TR. */
+INLINE void prepare(const int parts, const int sets, group *g, pulse *r, int64_t n, double flip_factor)
+{
+    const job *j = g->j;
+    if (j->tr[n] != g->tr || j->te[n] != g->te) set_interval(g, j->tr[n], j->te[n]);
+    set_flip(parts, sets, g, r, n, j->flip[n] * flip_factor);
+    if (parts == 2) set_axis(g, r, j->phase[n]);
+    r->tr = splat((float)g->tr);
+    r->echo = narrow(g->shrunk * g->e2_te * j->sign[n]);
+    r->echo_time = splat((float)(g->since + g->te));
+    g->grown *= g->growth;
+    g->shrunk *= g->shrink;
+    g->since += g->tr;
+    g->elapsed += g->tr;
+    dvec recovery = (1.0 - g->e1) * g->grown;
+    r->recovery[VALUE] = narrow(recovery);
+    if (sets > RATE2) {
+        r->recovery[RATE2] = narrow(g->since * recovery);
+        r->recovery[BOTH_RATES] = narrow(g->since * recovery + g->tr * g->e1 * g->grown);
+    }
+    if (sets > FIELD) r->recovery[FIELD] = splat(0);
+}
+
+/* ---- results -------------------------------------------------------------------------------------------------- */
+
+/* From the echoes of one pulse to signal and derivatives, into column t of the tile. */
+INLINE void collect(const int parts, const int sets, group *g, int64_t t, vec (*e)[2], const pulse *r)
+{
+    vec y[MAX_SETS][2];
+    EACH(p, parts) {
+        y[0][p] = r->echo * e[VALUE][p];
+        if (sets > RATE2) {
+            y[1][p] = r->echo * (e[BOTH_RATES][p] - e[RATE2][p]);
+            y[2][p] = r->echo * (e[RATE2][p] - r->echo_time * e[VALUE][p]);
+        }
+        if (sets > FIELD) y[3][p] = r->echo * e[FIELD][p];
+    }
+    EACH(s, sets) {
+        vec *column = g->tile + s * parts * LANES + t;
+        if (parts == 1) column[0] = y[s][0];
+        else {
+            column[0] = y[s][0] * r->echo_cos - y[s][1] * r->echo_sin;
+            column[LANES] = y[s][0] * r->echo_sin + y[s][1] * r->echo_cos;
+        }
+    }
+    vec power = g->tile[t] * g->tile[t];
+    if (parts == 2) power += g->tile[LANES + t] * g->tile[LANES + t];
+    g->power += power;
+}
+
+#if LANES == 16
+static const ivec LANE = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif LANES == 8
+static const ivec LANE = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+static const ivec LANE = {0, 1, 2, 3};
+#endif
+
+/* Element l of the result is element which[l] of a followed by b. */
+INLINE vec pick(vec a, vec b, ivec which)
+{
+#if defined(__clang__)
+    vec x;
+    for (int l = 0; l < LANES; l++) x[l] = which[l] < LANES ? a[which[l]] : b[which[l] - LANES];
+    return x;
+#else
+    return __builtin_shuffle(a, b, which);
+#endif
+}
+
+/* LANES repetitions of LANES tissues: from one vector per repetition to one per tissue. */
+INLINE void transpose(vec *x)
+{
+    UNROLL for (int h = LANES / 2; h > 0; h /= 2) {
+        ivec odd = (LANE & h) != 0;
+        ivec low = LANE + (odd & (LANES - h)), high = LANE + h + (odd & (LANES - h));
+        EACH(i, LANES)
+            if (!(i & h)) {
+                vec a = x[i], b = x[i + h];
+                x[i] = pick(a, b, low), x[i + h] = pick(a, b, high);
+            }
+    }
+}
+
+INLINE void put(float *row, vec x, int64_t count, int adding)
+{
+    if (count == LANES) {
+        vec old = {0};
+        if (adding) memcpy(&old, row, sizeof old);
+        x += old;
+        memcpy(row, &x, sizeof x);
+    } else
+        for (int64_t i = 0; i < count; i++) row[i] = adding ? row[i] + x[i] : x[i];
+}
+
+/* Write the tile's `count` repetitions, which begin at t0, to the rows of the results. */
+static void flush(group *g, int64_t t0, int64_t count, double weight, int adding)
+{
+    const job *j = g->j;
+    g->norm += widen(g->power);
+    g->power = splat(0);
+    for (int s = 0; s <= j->n_derivatives; s++) {
+        vec *x = g->tile + s * g->parts * LANES;
+        dvec scale = weight * (s == 1 ? -g->r1 * g->r1 : s == 2 ? -g->r2 * g->r2 : dsplat(1.0));
+        float *out = s == 0 ? j->signal : j->derivative[s - 1];
+        if (!out) continue;
+        transpose(x);
+        if (g->parts == 2) transpose(x + LANES);
+        for (int64_t l = 0; l < g->n_lanes; l++) {
+            int64_t i = g->index[l];
+            if (!j->is_complex_out) {
+                put(out + i * j->n_pulses + t0, (float)scale[l] * x[l], count, adding);
+                continue;
+            }
+            float m = (float)(scale[l] * j->m0[2 * i]), n = (float)(scale[l] * j->m0[2 * i + 1]);
+            vec re = n * x[l], im = -m * x[l]; /* real path: the signal is -i times x */
+            if (g->parts == 2) re = m * x[l] - n * x[l + LANES], im = n * x[l] + m * x[l + LANES];
+            float *row = out + 2 * (i * j->n_pulses + t0);
+            ivec half = LANE / 2 + (LANE & 1) * LANES;
+            vec first = pick(re, im, half), second = pick(re, im, half + LANES / 2);
+            if (count == LANES) put(row, first, LANES, adding), put(row + LANES, second, LANES, adding);
+            else
+                for (int64_t t = 0; t < count; t++) {
+                    row[2 * t] = adding ? row[2 * t] + re[t] : re[t];
+                    row[2 * t + 1] = adding ? row[2 * t + 1] + im[t] : im[t];
+                }
+        }
+    }
+}
+
+/* ---- the train ------------------------------------------------------------------------------------------------ */
+
+/* All trains at one position of the slice. Pulse n of the `total` pulses of all trains sees only orders that exist
+   (k <= n) and that can still come back to an echo (k <= total-1-n). */
+INLINE void play(const int parts, const int sets, const int diffusing, group *g, double flip_factor, double weight,
+                 int adding)
+{
+    const job *j = g->j;
+    const int64_t total = j->repeats * j->n_pulses;
+    pulse r[MAX_LEVELS];
+    echoes e;
+    set_equilibrium(g);
+    for (int64_t train = 0, pulses = 0; train < j->repeats; train++) {
+        if (train > 0) rest(g, j->wait);
+        if (j->is_inverted) invert(g), rest(g, j->inversion_time);
+        for (int64_t n = 0, levels; n < j->n_pulses; n += levels, pulses += levels) {
+            levels = diffusing || !j->is_spoiled ? 1 : 2;
+            if (n + 1 == j->n_pulses || g->n_states == 1) levels = 1;
+            double ahead = j->tr[n] + (levels == 2 ? j->tr[n + 1] : 0);
+            if (g->since > 0 && g->fastest * (g->since + ahead) > LARGEST_SCALE) rescale(g);
+            for (int64_t m = 0; m < levels; m++) prepare(parts, sets, g, r + m, n + m, flip_factor);
+            int64_t n_orders = g->n_states;
+            if (n_orders > pulses + levels) n_orders = pulses + levels;
+            if (n_orders > total - pulses) n_orders = total - pulses;
+            if (diffusing) {
+                double tail = j->tr[n] - j->te[n];
+                if (j->te[n] != g->decay_te || tail != g->decay_tail || j->tail_first[n] != g->decay_first) {
+                    set_decay(g, j->te[n], tail, j->tail_first[n], j->tail_second[n]);
+                    g->decay_te = j->te[n], g->decay_tail = tail, g->decay_first = j->tail_first[n];
+                }
+            }
+            if (!j->is_spoiled) balanced(sets, g->rows, r, &e);
+            else if (levels == 2) pass(parts, sets, 2, 0, g->rows, n_orders, r, NULL, &e);
+            else pass(parts, sets, 1, diffusing, g->rows, n_orders, r, g->decay, &e);
+            if (train + 1 < j->repeats) continue;
+            for (int64_t m = 0; m < levels; m++) {
+                int64_t t = (n + m) % LANES;
+                collect(parts, sets, g, t, e.of[m], r + m);
+                if (t == LANES - 1 || n + m + 1 == j->n_pulses) flush(g, n + m - t, t + 1, weight, adding);
+            }
+        }
+    }
+}
+
+/* One instance per kind of train, so that the compiler knows the sizes. */
+#define KIND(name, parts, sets, diffusing) \
+    static void name(group *g, double factor, double weight, int adding) \
+    { play(parts, sets, diffusing, g, factor, weight, adding); }
+KIND(real, 1, 1, 0)
+KIND(real_rates, 1, 3, 0)
+KIND(real_all, 1, 4, 0)
+KIND(real_diffusing, 1, 1, 1)
+KIND(real_rates_diffusing, 1, 3, 1)
+KIND(real_all_diffusing, 1, 4, 1)
+KIND(complex, 2, 1, 0)
+KIND(complex_rates, 2, 3, 0)
+KIND(complex_all, 2, 4, 0)
+KIND(complex_diffusing, 2, 1, 1)
+KIND(complex_rates_diffusing, 2, 3, 1)
+KIND(complex_all_diffusing, 2, 4, 1)
+
+typedef void kind(group *, double, double, int);
+static kind *const kinds[2][2][3] = {
+    {{real, real_rates, real_all}, {real_diffusing, real_rates_diffusing, real_all_diffusing}},
+    {{complex, complex_rates, complex_all}, {complex_diffusing, complex_rates_diffusing, complex_all_diffusing}},
+};
+
+/* Put the tissues of the next lanes into the group; lanes left over repeat the last tissue. */
+static void fill_lanes(group *g, int64_t first)
+{
+    const job *j = g->j;
+    g->index = j->index + first;
+    g->n_lanes = j->last - first < LANES ? j->last - first : LANES;
+    g->n_states = 1;
+    for (int64_t l = 0; l < LANES; l++) {
+        int64_t i = g->index[l < g->n_lanes ? l : g->n_lanes - 1];
+        g->r1[l] = 1 / j->t1[i], g->r2[l] = 1 / j->t2[i];
+        g->b1[l] = j->b1[i], g->adc[l] = j->adc[i], g->turns[l] = j->off_resonance[i];
+        if (j->n_states[i] > g->n_states) g->n_states = j->n_states[i];
+    }
+    g->fastest = largest(g->r2);
+    g->tr = g->te = g->decay_te = -1;
+    g->norm = dsplat(0), g->power = splat(0);
+}
+
+/* Simulate tissues first .. last-1 of the job's list. Returns 0, or 1 if there is no memory. */
+int EPG_RUN(const job *j)
+{
+    static const int n_sets[4] = {1, 0, 3, 4};
+    int64_t most = 1;
+    for (int64_t i = j->first; i < j->last; i++) most = j->n_states[j->index[i]] > most ? j->n_states[j->index[i]] : most;
+    group g;
+    memset(&g, 0, sizeof g);
+    g.j = j, g.parts = j->is_real && j->is_spoiled ? 1 : 2, g.sets = n_sets[j->n_derivatives];
+    size_t n_rows = (size_t)(most + 2) * (size_t)(g.sets * 3 * g.parts), n_decay = (size_t)(most + 2) * 3;
+    size_t n_tile = (size_t)(g.sets * g.parts * LANES);
+    vec *memory = aligned_alloc(sizeof(vec), sizeof(vec) * (n_rows + n_decay + n_tile));
+    flip_terms *flips = malloc(sizeof(flip_terms) * (size_t)j->n_pulses);
+    if (!memory || !flips) return free(memory), free(flips), 1;
+    g.rows = memory, g.decay = memory + n_rows, g.tile = g.decay + n_decay;
+    g.flips = j->is_same_b1 ? flips : NULL;
+#if defined(__SSE__)
+    unsigned control = _mm_getcsr();
+    _mm_setcsr(control | 0x8040); /* numbers below 1e-38 count as 0: a hundred times faster */
+#endif
+    for (int64_t position = 0; position < j->n_positions; position++) {
+        if (g.flips) fill_flips(j, flips, g.parts, j->flip_factor[position]);
+        for (int64_t first = j->first; first < j->last; first += LANES) {
+            fill_lanes(&g, first);
+            kinds[g.parts - 1][j->is_diffusing][n_sets[j->n_derivatives] > 1 ? n_sets[j->n_derivatives] - 2 : 0](
+                &g, j->flip_factor[position], j->weight[position], position > 0);
+            for (int64_t l = 0; j->norm && l < g.n_lanes; l++) j->norm[g.index[l]] = g.norm[l];
+        }
+    }
+#if defined(__SSE__)
+    _mm_setcsr(control);
+#endif
+    free(memory), free(flips);
+    return 0;
+}
+
+/* ---- choice of the instruction set, in the baseline object only ------------------------------------------------ */
+
+#if defined(EPG_DISPATCH)
+#define EXPORT __attribute__((visibility("default")))
+int epg_run_avx2(const job *);
+int epg_run_avx512(const job *);
+
+/* The widest registers that both this build and this processor have: 0 baseline, 1 AVX2, 2 AVX-512. */
+EXPORT int epg_widest(void)
+{
+#if EPG_DISPATCH == 2
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+    return 0;
+}
+
+/* Run `j` with registers of the given width, at most epg_widest(). */
+EXPORT int epg_run(const job *j, int width)
+{
+#if EPG_DISPATCH == 2
+    if (width == 2) return epg_run_avx512(j);
+    if (width == 1) return epg_run_avx2(j);
+#endif
+    (void)width;
+    return EPG_RUN(j);
+}
+
+EXPORT size_t epg_job_size(void) { return sizeof(job); }
+#endif
