@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Scan:
     change: Callable[[Dataset, int, int], None] = lambda dataset, z, t: None
     seed: int = 0
 
-    @property
+    @cached_property
     def step(self) -> float:
         """What one stored unit means, so that the largest value fits [signal]."""
         return float(f"{abs(self.image).max() / 32_000:.6g}")

@@ -1,3 +1,4 @@
+import io
 import os
 import stat
 import struct
@@ -5,6 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,10 @@ from test_dicom_read import phantom, whole
 
 from mrftool.errors import InputError, MismatchError, MrftoolError
 from mrftool.formats.dicom_files import find_files
+from mrftool.formats.dicom_header import lenient, pydicom_header
+from mrftool.formats.dicom_quick import quick_header
 from mrftool.formats.dicom_read import open_dicom_series
+from mrftool.formats.dicom_scan import OutOfOrdinaryError
 
 Change = Callable[[Dataset, int, int], None]
 
@@ -293,6 +298,37 @@ def test_flipped_bytes_never_end_in_a_traceback(tmp_path: Path, writer: Any) -> 
             assert "\n" not in str(error)
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 20
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_the_quick_reader_and_pydicom_agree_or_leave_it_to_pydicom(tmp_path: Path, implicit: bool) -> None:
+    syntax = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
+
+    def private(dataset: Dataset, z: int, t: int) -> None:
+        item = Dataset()
+        item.Rows, item.SeriesDescription = 3, "inside"
+        dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x2F, "SS", 2)
+        undefined = dataset.private_block(0x0009, "NOBODY", create=True)
+        undefined.add_new(0x01, "SQ", [item])
+        undefined[0x01].is_undefined_length = True
+
+    (path,) = write_classic(tmp_path, Scan(phantom((8, 6, 1, 1)), syntax=syntax, change=private))
+    good = path.read_bytes()
+    rng = np.random.default_rng(9)
+    quick = 0
+    for number in range(400):
+        data = bytearray(good)
+        for place in rng.integers(132, len(data) - 96, rng.integers(3) if number else 0):
+            data[place] = rng.choice(list(b"0123456789.\\ -\0\1\xff"))
+        try:
+            found = quick_header(io.BytesIO(data), len(data))
+        except (OutOfOrdinaryError, struct.error, ValueError):
+            assert number > 0
+            continue
+        with lenient(), suppress(OSError, ValueError):
+            assert pydicom_header(io.BytesIO(data), len(data)) == found
+            quick += 1
+    assert quick > 150
 
 
 def test_lengths_that_lie(tmp_path: Path) -> None:

@@ -19,54 +19,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from mrftool.errors import InputError
 from mrftool.formats.dicom_csa import csa_numbers
+from mrftool.formats.dicom_keywords import GROUPS, KEYWORDS, LISTS, PRIVATE, SEQUENCES
+from mrftool.formats.dicom_quick import Values, quick_header
+from mrftool.formats.dicom_scan import OutOfOrdinaryError
 
-Values = dict[str, Any]
-
-_GROUPS = {  # functional group: what is taken from it
-    "PlanePositionSequence": ("ImagePositionPatient",),
-    "PlaneOrientationSequence": ("ImageOrientationPatient",),
-    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
-    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
-    "MRImageFrameTypeSequence": ("FrameType", "ComplexImageComponent"),
-    "MREchoSequence": ("EffectiveEchoTime",),
-    "TemporalPositionSequence": ("TemporalPositionTimeOffset",),
-    "FrameContentSequence": (
-        "TemporalPositionIndex",
-        "DimensionIndexValues",
-        "FrameAcquisitionNumber",
-        "FrameAcquisitionDateTime",
-        "FrameReferenceDateTime",
-    ),
-}
-_KEYWORDS = (
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
-    *("SeriesNumber", "SeriesDescription", "ProtocolName", "Modality", "Manufacturer", "ManufacturerModelName"),
-    *("MagneticFieldStrength", "ImageType", "ComplexImageComponent", "LossyImageCompression"),
-    *("TemporalPositionIdentifier", "NumberOfTemporalPositions", "AcquisitionNumber", "EchoNumbers", "EchoTime"),
-    *("InstanceNumber", "TriggerTime", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
-    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("RescaleSlope", "RescaleIntercept", "RescaleType"),
-)
-_LISTS = {  # may have several values; all others count as absent if they do
-    *("ImageType", "FrameType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
-    "DimensionIndexValues",
-}
-_PRIVATE = {  # our name: (group, element without its block, creator, format of the bytes where the VR is unknown)
-    "GeImageKind": (0x0043, 0x2F, "GEMS_PARM_01", "<h"),
-    "MosaicTiles": (0x0019, 0x0A, "SIEMENS MR HEADER", "<H"),
-    "PhilipsScaleIntercept": (0x2005, 0x0D, "Philips MR Imaging DD 001", "<f"),
-    "PhilipsScaleSlope": (0x2005, 0x0E, "Philips MR Imaging DD 001", "<f"),
-}
-_SEQUENCES = (
-    *("RealWorldValueMappingSequence", "DimensionIndexSequence"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-)
 _TAGS = [
-    *(pydicom.tag.Tag(keyword) for keyword in (*_KEYWORDS, *_SEQUENCES)),
-    *(pydicom.tag.Tag(group, 0x1000 | low) for group, low, _, _ in _PRIVATE.values()),
-    *(pydicom.tag.Tag(group, 0x10) for group, _, _, _ in _PRIVATE.values()),
+    *(pydicom.tag.Tag(keyword) for keyword in (*KEYWORDS, *SEQUENCES)),
+    *(pydicom.tag.Tag(group, 0x1000 | low) for group, low, _, _ in PRIVATE.values()),
+    *(pydicom.tag.Tag(group, 0x10) for group, _, _, _ in PRIVATE.values()),
     *(pydicom.tag.Tag(0x0029, element) for element in (0x0010, 0x1010)),
 ]
 _CSA = (0x0029, 0x1010)  # Siemens' own header
@@ -83,8 +43,14 @@ def read_header(path: str, label: str) -> Values:
     Raises InputError if the file is no DICOM that can be parsed.
     """
     try:
-        with lenient(), open(path, "rb") as file:  # noqa: PTH123
-            return _read(file, os.fstat(file.fileno()).st_size)
+        with open(path, "rb") as file:  # noqa: PTH123
+            size = os.fstat(file.fileno()).st_size
+            try:
+                return quick_header(file, size)
+            except (OutOfOrdinaryError, struct.error, ValueError):
+                file.seek(0)
+            with lenient():
+                return pydicom_header(file, size)
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
     except OSError as error:
@@ -113,14 +79,15 @@ def inflated_pixels(path: str) -> BinaryIO:
         return io.BytesIO(pydicom.dcmread(path).PixelData)
 
 
-def _read(file: BinaryIO, size: int) -> Values:
+def pydicom_header(file: BinaryIO, size: int) -> Values:
+    """As `read_header` gives it, of any file that pydicom can parse."""
     deflated = _is_deflated(file)
     dataset = pydicom.dcmread(file, stop_before_pixels=not deflated, force=True, specific_tags=_tags(deflated))
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _guessed_syntax(dataset)
     pixels = _deflated_place(dataset) if deflated else _place(file, dataset, size)
     pixels["syntax"] = syntax
     values: Values = (
-        {"SOPClassUID": _sop_class(dataset)} | _flat(dataset, _KEYWORDS) | _private(dataset) | _real_world(dataset)
+        {"SOPClassUID": _sop_class(dataset)} | _flat(dataset, KEYWORDS) | _private(dataset) | _real_world(dataset)
     )
     if values.get("MosaicTiles", 0) > 1:
         values["SliceNormal"] = _slice_normal(dataset)
@@ -209,7 +176,7 @@ def _frames(dataset: Dataset) -> Iterator[Values]:
 
 def _from_groups(item: Dataset) -> Values:
     values: Values = _real_world(item)
-    for name, keywords in _GROUPS.items():
+    for name, keywords in GROUPS.items():
         group = item.get(name)
         if group:
             values |= _flat(group[0], keywords)
@@ -221,7 +188,7 @@ def _from_groups(item: Dataset) -> Values:
 
 def _flat(dataset: Dataset, keywords: tuple[str, ...]) -> Values:
     found = ((keyword, _plain(dataset, keyword)) for keyword in keywords if keyword in dataset)
-    good = ((keyword, value) for keyword, value in found if keyword in _LISTS or not isinstance(value, list))
+    good = ((keyword, value) for keyword, value in found if keyword in LISTS or not isinstance(value, list))
     return {keyword: value for keyword, value in good if value is not None}
 
 
@@ -246,7 +213,7 @@ def _scalar(value: Any) -> Any:
 
 def _private(dataset: Dataset) -> Values:
     values: Values = {}
-    for name, (group, low, creator, form) in _PRIVATE.items():
+    for name, (group, low, creator, form) in PRIVATE.items():
         if str(dataset[group, 0x10].value if (group, 0x10) in dataset else "").strip() != creator:
             continue
         if (group, 0x1000 | low) not in dataset:

@@ -84,7 +84,9 @@ def _decoded(plane: Plane, layout: Layout) -> Stored:
         with _pixel_file(plane) as file:
             decoder: Any = get_decoder(UID(layout.syntax))
             values = decoder.as_array(file, index=plane.index, raw=True, **options)[0]
-    except Exception as error:  # a codec on hostile bytes: whatever it raises, the file is at fault
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a codec on hostile bytes; some written in Rust panic with no mere Exception
         said = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{plane.name}: damaged pixels, which cannot be decoded: {said}") from error
     if values.shape != layout.full:

@@ -1,0 +1,43 @@
+"""The attributes of DICOM headers that are read, and what a value may be."""
+
+GROUPS = {  # functional group: what is taken from it
+    "PlanePositionSequence": ("ImagePositionPatient",),
+    "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    "MRImageFrameTypeSequence": ("FrameType", "ComplexImageComponent"),
+    "MREchoSequence": ("EffectiveEchoTime",),
+    "TemporalPositionSequence": ("TemporalPositionTimeOffset",),
+    "FrameContentSequence": (
+        "TemporalPositionIndex",
+        "DimensionIndexValues",
+        "FrameAcquisitionNumber",
+        "FrameAcquisitionDateTime",
+        "FrameReferenceDateTime",
+    ),
+}
+KEYWORDS = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
+    *("SeriesNumber", "SeriesDescription", "ProtocolName", "Modality", "Manufacturer", "ManufacturerModelName"),
+    *("MagneticFieldStrength", "ImageType", "ComplexImageComponent", "LossyImageCompression"),
+    *("TemporalPositionIdentifier", "NumberOfTemporalPositions", "AcquisitionNumber", "EchoNumbers", "EchoTime"),
+    *("InstanceNumber", "TriggerTime", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType"),
+)
+LISTS = {  # may have several values; all others count as absent if they do
+    *("ImageType", "FrameType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    "DimensionIndexValues",
+}
+PRIVATE = {  # our name: (group, element without its block, creator, format of the bytes where the VR is unknown)
+    "GeImageKind": (0x0043, 0x2F, "GEMS_PARM_01", "<h"),
+    "MosaicTiles": (0x0019, 0x0A, "SIEMENS MR HEADER", "<H"),
+    "PhilipsScaleIntercept": (0x2005, 0x0D, "Philips MR Imaging DD 001", "<f"),
+    "PhilipsScaleSlope": (0x2005, 0x0E, "Philips MR Imaging DD 001", "<f"),
+}
+SEQUENCES = (
+    *("RealWorldValueMappingSequence", "DimensionIndexSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
