@@ -43,6 +43,8 @@ typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 typedef double dvec __attribute__((vector_size(8 * LANES)));
 typedef int64_t lvec __attribute__((vector_size(8 * LANES)));
+typedef double half __attribute__((vector_size(4 * LANES)));
+typedef int64_t half_mask __attribute__((vector_size(4 * LANES)));
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -55,7 +57,7 @@ typedef int64_t lvec __attribute__((vector_size(8 * LANES)));
 
 enum { MAX_SETS = 4, MAX_LEVELS = 2 };
 enum { VALUE, BOTH_RATES, RATE2, FIELD };    /* sets: the states; their derivatives to R1 + R2, to R2, to B1 */
-static const double LARGEST_SCALE = 24;      /* rescale before exp(t/T2) exceeds exp of this */
+static const double LARGEST_SCALE = 60;      /* rescale before exp(t/T2) exceeds exp of this */
 static const double LARGEST_STEP = 30;       /* TR/T2 counts as at most this: exp(-30) = 1e-13 of F is left */
 static const double PI = 3.14159265358979323846;
 
@@ -90,7 +92,18 @@ INLINE vec splat(float x) { return x - (vec){0}; }
 INLINE dvec dsplat(double x) { return x - (dvec){0}; }
 INLINE vec narrow(dvec x) { return __builtin_convertvector(x, vec); }
 INLINE dvec widen(vec x) { return __builtin_convertvector(x, dvec); }
-INLINE dvec smaller(dvec x, double limit) { lvec is = x < limit; return (dvec)((is & (lvec)x) | (~is & (lvec)dsplat(limit))); }
+/* The smaller of x and limit; in halves, since GCC compares only vectors of a register's size in one instruction. */
+INLINE dvec smaller(dvec x, double limit)
+{
+    half part[2];
+    memcpy(part, &x, sizeof x);
+    EACH(i, 2) {
+        half_mask is = part[i] < limit;
+        part[i] = (half)((is & (half_mask)part[i]) | (~is & (half_mask)(limit - (half){0})));
+    }
+    memcpy(&x, part, sizeof x);
+    return x;
+}
 
 INLINE double largest(dvec x)
 {
@@ -99,7 +112,7 @@ INLINE double largest(dvec x)
     return most;
 }
 
-/* exp(x) for |x| < 700: x = n ln 2 + r, Taylor series of exp(r), |r| <= ln 2 / 2: error 1e-13. */
+/* exp(x) for |x| < 700: x = n ln 2 + r, Taylor series of exp(r), |r| <= ln 2 / 2: error 1e-11. */
 INLINE dvec exponential(dvec x)
 {
     const double round = 6755399441055744.0; /* 1.5 x 2^52: adding it leaves the nearest integer in the low bits */
@@ -326,13 +339,12 @@ typedef struct {
     dvec r1, r2, b1, adc, turns; /* 1/T1, 1/T2 [1/s], [1], [m2/s], off-resonance [Hz] */
     double fastest;       /* largest 1/T2 of the group */
     vec *rows, *decay;
-    /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk; both since `since` seconds */
-    dvec grown, shrunk;
+    /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
+    vec grown, shrunk;
     double since, elapsed; /* elapsed: time in the rotating frame, for off-resonance [s] */
     /* an interval's factors, kept while TR, TE stay the same */
     double tr, te;
-    dvec e1, growth, shrink, rho, e2_te;
-    vec rho_high, rho_low, rho_inverse;
+    vec growth, shrink, regain, tr_e1, rho_high, rho_low, rho_inverse, e2_te;
     double decay_te, decay_tail, decay_first;
     vec te_cos, te_sin;
     const flip_terms *flips; /* one B1 for all tissues: of each pulse; else NULL */
@@ -345,7 +357,7 @@ static void set_equilibrium(group *g)
 {
     memset(g->rows, 0, sizeof(vec) * (size_t)((g->n_states + 2) * g->sets * 3 * g->parts));
     *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) = splat(1.0f);
-    g->grown = g->shrunk = dsplat(1.0);
+    g->grown = g->shrunk = splat(1.0f);
     g->since = g->elapsed = 0.0;
 }
 
@@ -372,17 +384,19 @@ static void multiply(group *g, vec f, vec z, vec t1, vec t2, int decaying)
 /* Make the scaled states the true ones: scale 1 from now on. F and Z carry the same scale. */
 static void rescale(group *g)
 {
-    vec by = narrow(g->shrunk), t = splat((float)g->since);
-    int64_t stride = 3 * g->parts;
-    for (int64_t i = 0; i < (g->n_states + 2) * g->sets * stride; i++) {
-        int64_t set = i / stride % g->sets;
-        if (set == VALUE && g->sets > RATE2) {
-            g->rows[i + BOTH_RATES * stride] -= t * g->rows[i];
-            g->rows[i + RATE2 * stride] -= t * g->rows[i];
+    const vec by = g->shrunk, t = splat((float)g->since);
+    const int stride = 3 * g->parts;
+    vec *x = g->rows;
+    for (int64_t k = 0; k < g->n_states + 2; k++, x += g->sets * stride)
+        for (int i = 0; i < stride; i++) {
+            if (g->sets > RATE2) {
+                x[BOTH_RATES * stride + i] = by * (x[BOTH_RATES * stride + i] - t * x[i]);
+                x[RATE2 * stride + i] = by * (x[RATE2 * stride + i] - t * x[i]);
+            }
+            if (g->sets > FIELD) x[FIELD * stride + i] *= by;
+            x[i] *= by;
         }
-        g->rows[i] *= by;
-    }
-    g->grown = g->shrunk = dsplat(1.0);
+    g->grown = g->shrunk = splat(1.0f);
     g->since = 0.0;
 }
 
@@ -423,24 +437,34 @@ static void invert(group *g)
 static void set_interval(group *g, double tr, double te)
 {
     if (tr != g->tr) {
-        g->e1 = exponential(-smaller(g->r1 * tr, 700));
-        g->growth = exponential(smaller(g->r2 * tr, LARGEST_STEP));
-        g->shrink = 1.0 / g->growth;
-        g->rho = g->e1 * g->growth;
-        g->rho_high = narrow(g->rho);
-        g->rho_low = narrow(g->rho - widen(g->rho_high));
-        g->rho_inverse = narrow(1.0 / g->rho);
+        dvec e1 = exponential(-smaller(g->r1 * tr, 700));
+        dvec growth = exponential(smaller(g->r2 * tr, LARGEST_STEP));
+        dvec rho = e1 * growth;
+        g->growth = narrow(growth);
+        g->shrink = 1.0f / g->growth;
+        g->regain = narrow(1.0 - e1);
+        g->tr_e1 = narrow(tr * e1);
+        g->rho_high = narrow(rho);
+        g->rho_low = narrow(rho - widen(g->rho_high));
+        g->rho_inverse = 1.0f / g->rho_high;
         g->tr = tr;
     }
     if (te != g->te) {
-        g->e2_te = exponential(-smaller(g->r2 * te, LARGEST_STEP));
+        g->e2_te = narrow(exponential(-smaller(g->r2 * te, LARGEST_STEP)));
         if (g->parts == 2) {
-            vec turned = narrow(dfraction(g->turns * te)), s, c;
-            sine_cosine(turned, &s, &c); /* of half the angle */
+            vec s, c;
+            sine_cosine(narrow(dfraction(g->turns * te)), &s, &c); /* of half the angle */
             g->te_cos = 1.0f - 2.0f * s * s, g->te_sin = 2.0f * s * c;
         }
         g->te = te;
     }
+}
+
+/* The scale anew, so that the rounding of single steps does not add up. */
+static void measure_scale(group *g)
+{
+    g->grown = narrow(exponential(g->r2 * g->since));
+    g->shrunk = 1.0f / g->grown;
 }
 
 /* Keep the cosine of half the flip angle from 0, where the complex path divides by it. */
@@ -509,17 +533,16 @@ INLINE void prepare(const int parts, const int sets, group *g, pulse *r, int64_t
     set_flip(parts, sets, g, r, n, j->flip[n] * flip_factor);
     if (parts == 2) set_axis(g, r, j->phase[n]);
     r->tr = splat((float)g->tr);
-    r->echo = narrow(g->shrunk * g->e2_te * j->sign[n]);
+    r->echo = g->shrunk * g->e2_te * (float)j->sign[n];
     r->echo_time = splat((float)(g->since + g->te));
     g->grown *= g->growth;
     g->shrunk *= g->shrink;
     g->since += g->tr;
     g->elapsed += g->tr;
-    dvec recovery = (1.0 - g->e1) * g->grown;
-    r->recovery[VALUE] = narrow(recovery);
+    r->recovery[VALUE] = g->regain * g->grown;
     if (sets > RATE2) {
-        r->recovery[RATE2] = narrow(g->since * recovery);
-        r->recovery[BOTH_RATES] = narrow(g->since * recovery + g->tr * g->e1 * g->grown);
+        r->recovery[RATE2] = (float)g->since * r->recovery[VALUE];
+        r->recovery[BOTH_RATES] = r->recovery[RATE2] + g->tr_e1 * g->grown;
     }
     if (sets > FIELD) r->recovery[FIELD] = splat(0);
 }
@@ -596,6 +619,21 @@ INLINE void put(float *row, vec x, int64_t count, int adding)
         for (int64_t i = 0; i < count; i++) row[i] = adding ? row[i] + x[i] : x[i];
 }
 
+/* Ask for the memory that the next tile will be written to. */
+INLINE void prefetch(const group *g, int64_t t0)
+{
+    const job *j = g->j;
+    const int size = j->is_complex_out ? 2 : 1;
+    for (int s = 0; s <= j->n_derivatives; s++) {
+        const float *out = s == 0 ? j->signal : j->derivative[s - 1];
+        if (!out) continue;
+        for (int64_t l = 0; l < g->n_lanes; l++) {
+            const float *row = out + size * (g->index[l] * j->n_pulses + t0);
+            __builtin_prefetch(row, 1), __builtin_prefetch(row + size * LANES - 1, 1);
+        }
+    }
+}
+
 /* Write the tile's `count` repetitions, which begin at t0, to the rows of the results. */
 static void flush(group *g, int64_t t0, int64_t count, double weight, int adding)
 {
@@ -633,10 +671,12 @@ static void flush(group *g, int64_t t0, int64_t count, double weight, int adding
 
 /* ---- the train ------------------------------------------------------------------------------------------------ */
 
+typedef void passes(vec *restrict, int64_t, const pulse *, const vec *, echoes *);
+
 /* All trains at one position of the slice. Pulse n of the `total` pulses of all trains sees only orders that exist
    (k <= n) and that can still come back to an echo (k <= total-1-n). */
-INLINE void play(const int parts, const int sets, const int diffusing, group *g, double flip_factor, double weight,
-                 int adding)
+INLINE void play(const int parts, const int sets, const int diffusing, passes *one, passes *two, group *g,
+                 double flip_factor, double weight, int adding)
 {
     const job *j = g->j;
     const int64_t total = j->repeats * j->n_pulses;
@@ -650,7 +690,11 @@ INLINE void play(const int parts, const int sets, const int diffusing, group *g,
             levels = diffusing || !j->is_spoiled ? 1 : 2;
             if (n + 1 == j->n_pulses || g->n_states == 1) levels = 1;
             double ahead = j->tr[n] + (levels == 2 ? j->tr[n + 1] : 0);
-            if (g->since > 0 && g->fastest * (g->since + ahead) > LARGEST_SCALE) rescale(g);
+            if (g->since > 0 && g->fastest * (g->since + ahead) > (sets == 1 ? LARGEST_SCALE : LARGEST_SCALE / 4)) rescale(g);
+            if (n % LANES == 0) {
+                if (g->fastest * g->since < LARGEST_STEP) measure_scale(g);
+                if (train + 1 == j->repeats) prefetch(g, n);
+            }
             for (int64_t m = 0; m < levels; m++) prepare(parts, sets, g, r + m, n + m, flip_factor);
             int64_t n_orders = g->n_states;
             if (n_orders > pulses + levels) n_orders = pulses + levels;
@@ -663,8 +707,8 @@ INLINE void play(const int parts, const int sets, const int diffusing, group *g,
                 }
             }
             if (!j->is_spoiled) balanced(sets, g->rows, r, &e);
-            else if (levels == 2) pass(parts, sets, 2, 0, g->rows, n_orders, r, NULL, &e);
-            else pass(parts, sets, 1, diffusing, g->rows, n_orders, r, g->decay, &e);
+            else if (levels == 2) two(g->rows, n_orders, r, NULL, &e);
+            else one(g->rows, n_orders, r, g->decay, &e);
             if (train + 1 < j->repeats) continue;
             for (int64_t m = 0; m < levels; m++) {
                 int64_t t = (n + m) % LANES;
@@ -676,9 +720,15 @@ INLINE void play(const int parts, const int sets, const int diffusing, group *g,
 }
 
 /* One instance per kind of train, so that the compiler knows the sizes. */
-#define KIND(name, parts, sets, diffusing) \
-    static void name(group *g, double factor, double weight, int adding) \
-    { play(parts, sets, diffusing, g, factor, weight, adding); }
+#define KIND(name, parts, sets, diffusing)                                                                          \
+    static __attribute__((noinline)) void name##_one(vec *restrict rows, int64_t n, const pulse *r, const vec *d,   \
+                                                     echoes *e)                                                     \
+    { pass(parts, sets, 1, diffusing, rows, n, r, d, e); }                                                          \
+    static __attribute__((noinline)) void name##_two(vec *restrict rows, int64_t n, const pulse *r, const vec *d,   \
+                                                     echoes *e)                                                     \
+    { pass(parts, sets, diffusing ? 1 : 2, diffusing, rows, n, r, d, e); }                                                          \
+    static void name(group *g, double factor, double weight, int adding)                                            \
+    { play(parts, sets, diffusing, name##_one, name##_two, g, factor, weight, adding); }
 KIND(real, 1, 1, 0)
 KIND(real_rates, 1, 3, 0)
 KIND(real_all, 1, 4, 0)
