@@ -60,14 +60,14 @@ def _orientation(planes: Sequence[Plane]) -> tuple[NDArray[np.float64], ...]:
 
 def _common(planes: Sequence[Plane], key: str, length: int) -> tuple[float, ...]:
     """A vector that all planes share."""
-    first = planes[0].vector(key, length)
-    for plane in planes:
-        if not np.allclose(plane.vector(key, length), first, rtol=0, atol=_SAME_DIRECTION):
-            raise InputError(
-                f"{plane.name}: {key} {plane.vector(key, length)} is not that of {planes[0].name}, {first}: "
-                "expected one stack of parallel slices"
-            )
-    return first
+    vectors = [plane.vector(key, length) for plane in planes]
+    odd = np.flatnonzero(abs(np.asarray(vectors) - vectors[0]).max(axis=1) > _SAME_DIRECTION)
+    if odd.size:
+        raise InputError(
+            f"{planes[odd[0]].name}: {key} {vectors[odd[0]]} is not that of {planes[0].name}, {vectors[0]}: "
+            "expected one stack of parallel slices"
+        )
+    return vectors[0]
 
 
 def _slices(planes: Sequence[Plane], normal: NDArray[np.float64]) -> tuple[list[list[Plane]], NDArray[np.float64]]:

@@ -29,16 +29,15 @@ class Image:
 
 @dataclass(frozen=True)
 class SignalReader:
-    """parts: images `[slice][time]` of each component, in the order in which they make up the signal."""
+    """parts: images `[slice][time]` of each component, in the order in which they make up the signal.
+
+    is_plain: single rows can be read alone.
+    """
 
     parts: Mapping[Component, Sequence[Sequence[Image]]]
     rows: int
     columns: int
-
-    @property
-    def is_plain(self) -> bool:
-        """True if rows can be read alone."""
-        return all(is_plain(image.layout, image.plane) for image in self._images())
+    is_plain: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,7 +74,9 @@ class SignalReader:
 
     def _part(self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor) -> NDArray[np.float32]:
         first, last = int(pixels[0]) // self.columns, int(pixels[-1]) // self.columns + 1
-        within = pixels - first * self.columns
+        within: Voxels | slice = slice(None)
+        if len(pixels) < (last - first) * self.columns:
+            within = pixels - first * self.columns
         out = np.empty((len(images), len(pixels)), np.float32)
 
         def fill(time: int) -> None:
@@ -89,9 +90,6 @@ class SignalReader:
             pass
         return out
 
-    def _images(self) -> list[Image]:
-        return [image for slices in self.parts.values() for images in slices for image in images]
-
 
 def signal_reader(parts: Sequence[Part]) -> SignalReader:
     """Checks every image of the parts and makes them ready.
@@ -99,8 +97,7 @@ def signal_reader(parts: Sequence[Part]) -> SignalReader:
     Raises InputError if an image is damaged, has another size than the first, or is scaled by other attributes.
     """
     ready = {part.component: [[_image(plane, part) for plane in planes] for planes in part.planes] for part in parts}
-    reader = SignalReader(ready, 0, 0)
-    images = reader._images()
+    images = [image for slices in ready.values() for row in slices for image in row]
     first = images[0]
     size = (first.layout.rows, first.layout.columns)
     for image in images:
@@ -113,7 +110,7 @@ def signal_reader(parts: Sequence[Part]) -> SignalReader:
             if image.scale.origin != origin:
                 said = f"scaled by {image.scale.origin}, others of its series by {origin}"
                 raise InputError(f"{image.plane.name}: is {said}: expected one kind of scaling")
-    return SignalReader(ready, *size)
+    return SignalReader(ready, *size, all(is_plain(image.layout, image.plane) for image in images))
 
 
 def _image(plane: Plane, part: Part) -> Image:
