@@ -40,7 +40,7 @@ def maps_of(shape: tuple[int, int, int], *, extra: bool = True) -> tuple[Maps, n
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that would have been saved."""
     kept: list[Figure] = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: kept.append(figure))
     return kept
 
 

@@ -1,30 +1,49 @@
 """`mrftool sequence`: look at RF-sequence files, check them, list the shipped ones."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 app = typer.Typer(help="Look at RF-sequence files and check them.", no_args_is_help=True)
 
+Form = Literal["complex", "magnitude"]
 Name = Annotated[str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")]
 
 
 @app.command()
 def show(
     name: Name,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the picture goes (PNG).")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Picture (PNG); others go beside it.")] = None,
+    snr: Annotated[float, typer.Option(help="Rms of each tissue's fingerprint / noise sd per channel.")] = 20.0,
+    form: Annotated[Form, typer.Option(help="Of the signals.")] = "complex",
+    compare: Annotated[str | None, typer.Option(help="Another sequence, to compare the precision with.")] = None,
 ) -> None:
-    """Print a summary of a sequence and draw its flip angles, RF phases, TR and TE."""
+    """Print a summary of a sequence and the precision of T1 and T2 that it can reach; draw both.
+
+    NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound over T1 and T2:
+    the smallest standard deviation that any unbiased estimate can have. With --compare, NAME_against_OTHER.png shows
+    the ratio of the two bounds.
+    """
+    from rich.console import Console
+
     from mrftool.cli.console import show_table, wrote
+    from mrftool.errors import UsageError
     from mrftool.evaluation.figures import sequence_figure
     from mrftool.formats.sequence_yaml import read_sequence, sequence_summary
 
-    sequence = read_sequence(name)
+    if not 0 < snr < float("inf"):
+        raise UsageError(f"SNR {snr:g}, expected a number above 0")
+    sequence, other = read_sequence(name), None if compare is None else read_sequence(compare)
+    from mrftool.cli.reach import show_reach
+
     show_table(f"sequence {sequence.name}", sequence_summary(sequence))
     picture = output or Path(f"{sequence.name}.png")
     sequence_figure(sequence, picture)
-    wrote(picture)
+    table, others = show_reach(sequence, other, snr, form, picture)
+    Console().print(table.for_terminal())
+    for path in (picture, *others):
+        wrote(path)
 
 
 @app.command()

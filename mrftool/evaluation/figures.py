@@ -44,7 +44,7 @@ def overview_figure(maps: Maps, affine: NDArray[np.float64], path: str | Path, *
         else:
             draw_map(figure, axes, image, view, style_of(name, image))
     _caption(figure, title, view, shape, affine)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def error_figure(
@@ -77,7 +77,7 @@ def error_figure(
         for axes, (image, kind) in zip(panels[3 * row : 3 * row + 3], kinds, strict=True):
             draw_map(figure, axes, image, view, kind, outside)
     _caption(figure, title, view, shape, affine)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def scatter_figure(
@@ -107,7 +107,7 @@ def scatter_figure(
         handles, texts = axes.get_legend_handles_labels()
         figure.legend(handles, texts, loc="outside right upper", markerscale=5, frameon=False)
     figure.suptitle(title, x=0.01, ha="left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
@@ -129,7 +129,7 @@ def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
     for axes in (flips, phases, times):
         axes.grid(alpha=0.3)
     figure.suptitle(_sequence_text(sequence), x=0.01, ha="left", fontsize=11)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def curve_figure(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
@@ -151,7 +151,7 @@ def curve_figure(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     panels[-1].set_xlabel("step")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _panels(n: int, columns: int, shape: tuple[int, ...], view: View) -> tuple[Figure, list[Axes]]:
@@ -196,7 +196,8 @@ def _sequence_text(sequence: PulseSequence) -> str:
     return f"{text}, spoiling: {sequence.spoiling}"
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """As PNG, whole or not there."""
     FigureCanvasAgg(figure)
     with writing(path) as part:
         figure.savefig(part, format="png", dpi=_DPI)

@@ -7,6 +7,7 @@ noise).
 H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (Rice distribution of magnitudes).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mrftool.errors import UsageError
-from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.physics.simulate import Progress, Signal, signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -24,7 +25,7 @@ Form = Literal["complex", "magnitude"]
 
 _BLOCK = 1024
 _STRONG = 20.0  # above this ratio of signal to noise the series for strong signals holds to 1e-5
-_SMALLEST = 1e-14  # relative determinant below which the information is singular
+_SMALLEST = 1e-13  # share of a slope's energy that is rounding, where m0 or the other parameter explains the rest
 
 
 @dataclass(frozen=True)
@@ -35,21 +36,48 @@ class Bound:
     sd_t2: Floats
 
 
-def cramer_rao(sequence: PulseSequence, tissue: Tissue, snr: ArrayLike, *, form: Form = "complex") -> Bound:
-    """Bound for each voxel of `tissue` at `snr` `(voxel,)` or a number: rms of the fingerprint / noise sd per channel.
+def cramer_rao(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    snr: ArrayLike | None = None,
+    *,
+    noise_sd: ArrayLike | None = None,
+    form: Form = "complex",
+    progress: Progress | None = None,
+) -> Bound:
+    """Bound for each voxel of `tissue`, for noise given in one of two ways, `(voxel,)` or a number.
 
-    Raises UsageError for an SNR of 0 or less.
+    snr: rms of the fingerprint / noise sd per channel [1]. noise_sd: standard deviation per channel [the unit of m0].
+    progress: called with the number of voxels done since the last call.
+
+    Raises UsageError for noise that is not more than 0, or not given in exactly one way.
     """
-    snr = np.broadcast_to(np.asarray(snr, np.float64), (len(tissue),))
-    if not (snr > 0).all():
-        raise UsageError(f"SNR {snr.min():g}, expected more than 0")
+    if (snr is None) == (noise_sd is None):
+        raise UsageError("expected an SNR or a noise level, and one of them only")
+    given = noise_sd if snr is None else snr
+    noise = np.broadcast_to(np.asarray(given, np.float64), (len(tissue),))
+    if not (noise > 0).all():
+        raise UsageError(f"{'noise' if snr is None else 'SNR'} {noise.min():g}, expected more than 0")
     parts = []
-    for start in range(0, len(tissue), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        signal, slopes = signal_and_derivatives(sequence, tissue[block])
-        rms = np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1))
-        parts.append(bound_of_signals(signal, slopes, rms / snr[block], form=form))
+    for block, signal, slopes in signal_blocks(sequence, tissue, progress=progress):
+        sd = noise[block] if snr is None else level_of(signal) / noise[block]
+        parts.append(bound_of_signals(signal, slopes, sd, form=form))
     return Bound(*np.concatenate(parts).T) if parts else Bound(np.zeros(0), np.zeros(0))
+
+
+def signal_blocks(
+    sequence: PulseSequence, tissue: Tissue, *, progress: Progress | None = None
+) -> Iterator[tuple[slice, Signal, Signal]]:
+    """Block by block: its voxels, their signals `(voxel, time)` [m0], and the derivatives by T1 and T2 [m0/s]."""
+    for start in range(0, len(tissue), _BLOCK):
+        block = slice(start, min(start + _BLOCK, len(tissue)))
+        signal, slopes = signal_and_derivatives(sequence, tissue[block], progress=progress)
+        yield block, signal, slopes
+
+
+def level_of(signal: NDArray[Any]) -> Floats:
+    """Root mean square over time of each fingerprint `(voxel,)`, in the unit of the signal."""
+    return np.asarray(np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)))
 
 
 def bound_of_signals(signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: Form = "complex") -> Floats:
@@ -66,11 +94,22 @@ def bound_of_signals(signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: For
     # m0 scales the signal (and turns it, where it is complex): what is left of the slopes beside it tells T1 and T2
     unit = signal / np.maximum(np.linalg.norm(signal, axis=1, keepdims=True), 1e-300)
     a, b = (slope - unit * (np.conj(unit) * slope).sum(axis=1, keepdims=True) for slope in slopes)
-    aa, bb, ab = (abs(a) ** 2).sum(axis=1), (abs(b) ** 2).sum(axis=1), (np.conj(a) * b).real.sum(axis=1)
-    determinant = aa * bb - ab**2
+    pairs = zip((a, b), slopes, strict=True)
+    aa, bb = (np.where(_energy(x) > _SMALLEST * _energy(slope), _energy(x), 0.0) for x, slope in pairs)
+    ab = (np.conj(a) * b).real.sum(axis=1)
+    variance = np.stack([_inverse(aa, bb, ab), _inverse(bb, aa, ab)], axis=1)
+    return np.asarray(noise * np.sqrt(variance))
+
+
+def _energy(rows: NDArray[Any]) -> Floats:
+    return np.asarray((abs(rows) ** 2).sum(axis=1))
+
+
+def _inverse(own: Floats, other: Floats, both: Floats) -> Floats:
+    """Diagonal element of the inverse of ((own, both), (both, other)); inf where the other one explains it all."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.stack([bb, aa], axis=1) / np.where(determinant > _SMALLEST * aa * bb, determinant, 0.0)[:, None]
-    return np.asarray(np.where(np.isfinite(variance), noise * np.sqrt(np.abs(variance)), np.inf))
+        left = own - np.where(other > 0, both**2 / other, 0.0)
+        return np.where(left > _SMALLEST * own, 1 / left, np.inf)
 
 
 def rician_information(ratio: Floats) -> Floats:
