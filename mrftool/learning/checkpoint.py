@@ -17,7 +17,9 @@ from mrftool.formats.atomic import writing
 from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.encoders import Encoder, EncoderSpec
+from mrftool.physics.bspline import Axis
 from mrftool.physics.compression import Basis
+from mrftool.physics.table import SignalTable
 from mrftool.sequence import PulseSequence
 
 
@@ -27,7 +29,7 @@ class Run:
 
     config: TrainConfig
     sequence: PulseSequence
-    basis: Basis
+    table: SignalTable
     spec: EncoderSpec
     encoder: Encoder
     optimiser: torch.optim.Adam
@@ -39,7 +41,7 @@ def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
     """Write checkpoint `name` ("last" or "best") of a run into its folder, whole or not at all."""
     tensors = {f"encoder.{key}": value.contiguous() for key, value in run.encoder.state_dict().items()}
     tensors |= {f"adam.{key}": value for key, value in _adam_tensors(run.optimiser).items()}
-    tensors["basis"] = _pairs(run.basis.vectors)
+    tensors |= table_to_tensors(run.table)
     with writing(folder / f"{name}.safetensors") as path:
         save_file(tensors, path, metadata={"run": json.dumps(_facts(run, scores))})
 
@@ -53,15 +55,57 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
         spec = EncoderSpec.from_dict(facts["spec"])
         encoder = Encoder(spec).to(device)
         encoder.load_state_dict(_under(tensors, "encoder."))
-        basis = _basis(tensors["basis"], facts["basis"])
         sequence = sequence_from_dict(facts["sequence"], origin=str(path))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}, expected a checkpoint") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: {error}, expected a checkpoint that mrftool train wrote") from error
-    run = Run(config, sequence, basis, spec, encoder, new_optimiser(encoder, config), facts["step"], facts["best"])
+    run = Run(
+        config,
+        sequence,
+        table_from_tensors(tensors),
+        spec,
+        encoder,
+        new_optimiser(encoder, config),
+        facts["step"],
+        facts["best"],
+    )
     _restore_adam(run.optimiser, _under(tensors, "adam."))
     return run, facts["scores"]
+
+
+def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
+    """A table as tensors, to be kept with the weights; complex numbers as pairs."""
+    basis, axes = table.basis, [[axis.start, axis.step, axis.size] for axis in table.axes]
+    facts = {"form": table.form, "error": table.error, "adc": table.adc, "sequence_id": table.sequence_id}
+    facts |= {key: getattr(basis, key) for key in ("is_real", "truncation", "reference_floor")}
+    text = json.dumps({**facts, "axes": axes, "turn": [complex(basis.turn).real, complex(basis.turn).imag]})
+    return {
+        "table.facts": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8),
+        "table.coefficients": _storable(table.coefficients),
+        "table.vectors": _storable(basis.vectors),
+    }
+
+
+def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
+    """What table_to_tensors gave."""
+    facts = json.loads(bytes(tensors["table.facts"].cpu().tolist()))
+    axes = tuple(Axis(start, step, int(size)) for start, step, size in facts["axes"])
+    own = {key: facts[key] for key in ("is_real", "truncation", "reference_floor")}
+    basis = Basis(vectors=_stored(tensors["table.vectors"]), turn=complex(*facts["turn"]), **own)
+    own = {key: facts[key] for key in ("form", "error", "adc", "sequence_id")}
+    return SignalTable(axes=axes, coefficients=_stored(tensors["table.coefficients"]), basis=basis, **own)
+
+
+def _storable(values: NDArray[Any]) -> Tensor:
+    """float64 with a last axis of 1, or of 2 for complex numbers."""
+    parts = [values.real, values.imag] if np.iscomplexobj(values) else [values]
+    return torch.from_numpy(np.stack(parts, axis=-1).astype(np.float64))
+
+
+def _stored(tensor: Tensor) -> NDArray[Any]:
+    parts = tensor.cpu().numpy()
+    return np.ascontiguousarray(parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0])
 
 
 def new_optimiser(encoder: Encoder, config: TrainConfig) -> torch.optim.Adam:
@@ -74,30 +118,10 @@ def _facts(run: Run, scores: dict[str, Any]) -> dict[str, Any]:
         "config": run.config.to_dict(),
         "spec": run.spec.to_dict(),
         "sequence": sequence_to_dict(run.sequence),
-        "basis": {
-            "is_complex": bool(np.iscomplexobj(run.basis.vectors)),
-            "is_real": run.basis.is_real,
-            "turn": [complex(run.basis.turn).real, complex(run.basis.turn).imag],
-            "truncation": run.basis.truncation,
-            "reference_floor": run.basis.reference_floor,
-        },
         "step": run.step,
         "best": run.best,
         "scores": scores,
     }
-
-
-def _basis(pairs: Tensor, facts: dict[str, Any]) -> Basis:
-    vectors = torch.view_as_complex(pairs.cpu()).numpy()
-    kept = {key: value for key, value in facts.items() if key != "is_complex"}
-    return Basis(
-        **{**kept, "vectors": vectors if facts["is_complex"] else vectors.real.copy(), "turn": complex(*facts["turn"])}
-    )
-
-
-def _pairs(vectors: NDArray[Any]) -> Tensor:
-    """Complex or real numbers as pairs of float64, which safetensors can hold."""
-    return torch.view_as_real(torch.from_numpy(vectors.astype(np.complex128))).contiguous()
 
 
 def _metadata(path: Path) -> dict[str, str]:

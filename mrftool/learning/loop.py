@@ -11,27 +11,24 @@ import torch
 
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
+from mrftool.inference.make import model_table
 from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
 from mrftool.learning.bloch import decode
-from mrftool.learning.checkpoint import Run, load_run, new_optimiser, save_run
+from mrftool.learning.checkpoint import Run, load_run, new_optimiser, save_run, table_from_tensors, table_to_tensors
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.encoders import Encoder, EncoderSpec, preset
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
-from mrftool.physics.compression import Basis, fit_basis
-from mrftool.physics.simulate import simulate
-from mrftool.physics.table import default_tolerance
+from mrftool.physics.table import SignalTable
 from mrftool.sequence import PulseSequence
 
 Report = Callable[[int, dict[str, float]], None]
 VALIDATION_SNR = (5.0, 20.0, 50.0)
 _WARM_UP = 0.05
 _VALIDATION_SEED = 2**32 - 1
-_BASIS_SEED = 2**32 - 2
-_BASIS_TISSUES = 2000
 _VALIDATION_VOXELS = 4096
 
 
-def start_run(sequence: PulseSequence, basis: Basis, config: TrainConfig, device: torch.device) -> Run:
+def start_run(sequence: PulseSequence, table: SignalTable, config: TrainConfig, device: torch.device) -> Run:
     """A run before its first step, its weights drawn from the seed."""
     takes, hidden, activation = preset(config.encoder)
     per_coefficient = 2 if config.form == "complex" else 1
@@ -39,7 +36,7 @@ def start_run(sequence: PulseSequence, basis: Basis, config: TrainConfig, device
     spec = EncoderSpec(
         kind=config.encoder,
         takes="features" if takes == "features" else "fingerprint",
-        n_inputs=basis.rank * per_coefficient if takes == "features" else len(sequence),
+        n_inputs=table.rank * per_coefficient if takes == "features" else len(sequence),
         hidden=hidden,
         activation=activation,
         takes_b1=config.b1_range is not None,
@@ -49,10 +46,11 @@ def start_run(sequence: PulseSequence, basis: Basis, config: TrainConfig, device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(spec).to(device)
-    # Exactly what a checkpoint gives back, the memory layout too (rounding depends on it): resuming is exact.
+    # Exactly what a checkpoint gives back: resuming is exact.
     sequence = sequence_from_dict(sequence_to_dict(sequence))
-    basis = replace(basis, vectors=np.ascontiguousarray(basis.vectors))
-    return Run(config, sequence, basis, spec, encoder, new_optimiser(encoder, config))
+    return Run(
+        config, sequence, table_from_tensors(table_to_tensors(table)), spec, encoder, new_optimiser(encoder, config)
+    )
 
 
 def resume_run(folder: Path, device: torch.device) -> Run:
@@ -99,7 +97,7 @@ def _keep(run: Run, folder: Path, scores: dict[str, float]) -> None:
 
 
 def _batch(run: Run, k: int) -> Batch:
-    return draw_batch(run.sequence, run.basis, run.config, run.spec.takes, k)
+    return draw_batch(run.table, run.config, run.spec.takes, k)
 
 
 def _step(run: Run, batch: Batch) -> dict[str, float]:
@@ -108,7 +106,7 @@ def _step(run: Run, batch: Batch) -> dict[str, float]:
     run.encoder.train()
     out = run.encoder(batch.rows)
     predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
-    embedding = embedding_loss(predicted, batch.target, batch.bound)
+    embedding = embedding_loss(predicted, batch.target, batch.bound if run.config.loss == "bound" else None)
     loss, losses = embedding, {"embedding": float(embedding.detach())}
     if run.config.decoder == "bloch":
         reconstruction = _reconstruction(run, predicted, batch)
@@ -127,8 +125,9 @@ def _reconstruction(run: Run, predicted: torch.Tensor, batch: Batch) -> torch.Te
     signal = decode(run.sequence, t1, t2, b1=batch.b1, adc=run.config.adc)
     if run.config.form == "magnitude":
         signal = signal.abs()
-    vectors = torch.as_tensor(run.basis.vectors).conj().to(signal.device, batch.clean.dtype)
-    decoded = signal.to(batch.clean.dtype) @ vectors
+    vectors = torch.as_tensor(run.table.basis.vectors).conj().to(signal.device, signal.dtype)
+    decoded = signal @ vectors
+    decoded = decoded if batch.clean.is_complex() else decoded.real
     decoded = decoded / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
     return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
 
@@ -144,37 +143,34 @@ def _rate_factor(step: int, steps: int) -> float:
 def _rmse_over_bound(run: Run, snr: float) -> float:
     """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no estimator is unbiased."""
     random = np.random.default_rng((_VALIDATION_SEED, run.config.seed))
-    config = replace(run.config, loss="bound", batch=_VALIDATION_VOXELS)
-    tissue = draw_tissue(config, random)
-    batch = make_batch(run.sequence, run.basis, config, run.spec.takes, tissue, np.full(len(tissue), snr), random)
+    tissue = draw_tissue(replace(run.config, batch=_VALIDATION_VOXELS), random)
+    batch = make_batch(run.table, run.spec.takes, tissue, np.full(len(tissue), snr), random)
     batch = batch.to(next(run.encoder.parameters()).device)
     run.encoder.eval()
     with torch.no_grad():
         out = run.encoder(batch.rows)
-    bound = torch.ones_like(batch.target) if batch.bound is None else batch.bound
     predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
-    fair = (bound < 0.2).all(dim=1)
-    return float(((predicted - batch.target) / bound)[fair].square().mean().sqrt())
+    fair = (batch.bound < 0.2).all(dim=1)
+    return float(((predicted - batch.target) / batch.bound)[fair].square().mean().sqrt())
 
 
 def prepare_run(sequence: PulseSequence, config: TrainConfig, folder: Path, device: torch.device) -> Run:
-    """A new run in a folder that holds none: its basis is fitted to the sequence.
+    """A new run in a folder that holds none: it begins with the table of the sequence.
 
     Raises UsageError if the folder holds a run already.
     """
     if (folder / "last.safetensors").exists():
         raise UsageError(f"{folder} holds a run already, expected a new folder", hint="pass --resume to go on with it")
+    table = model_table(
+        sequence,
+        t1_range=config.t1_range,
+        t2_range=config.t2_range,
+        b1_range=config.b1_range,
+        adc=config.adc,
+        form=config.form,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    return start_run(sequence, training_basis(sequence, config), config, device)
-
-
-def training_basis(sequence: PulseSequence, config: TrainConfig) -> Basis:
-    """Basis that keeps the fingerprints of random tissue in the run's ranges as far as noise lets one see them."""
-    random = np.random.default_rng((_BASIS_SEED, config.seed))
-    tissue = draw_tissue(replace(config, batch=_BASIS_TISSUES), random)
-    signal = simulate(sequence, tissue).signal
-    signal = np.abs(signal) if config.form == "magnitude" else signal
-    return fit_basis(signal, 10 * default_tolerance(sequence))
+    return start_run(sequence, table, config, device)
 
 
 def pick_device(name: str) -> torch.device:
