@@ -1,19 +1,21 @@
 """The command `mrftool`: its subcommands, and the only place that turns errors into messages and exit codes."""
 
-import errno
+import os
+import signal
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
 
-from mrftool.cli import sequence as sequence_commands
 from mrftool.cli import evaluate as evaluate_commands
 from mrftool.cli import model as model_commands
+from mrftool.cli import sequence as sequence_commands
 from mrftool.cli.export import export
 from mrftool.cli.quantify import quantify
 from mrftool.cli.simulate import simulate
 from mrftool.cli.train import train
-from mrftool.errors import InputError, MissingExtraError, MrftoolError
+from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
 
 app = typer.Typer(
     name="mrftool",
@@ -31,34 +33,79 @@ app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")
 
 _EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train", "h5py": "brainweb"}
+_WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no public name
 
 
 def main() -> NoReturn:
-    """Run one command; exit with 0, or with the code of the error that stopped it."""
+    """Run the command of this process; exit with 0, or with the code of the error that stopped it."""
+    if "_MRFTOOL_COMPLETE" in os.environ:  # the shell asks what may come next
+        app(prog_name="mrftool")
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = run(sys.argv[1:])
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. A fault of our own, which no code stands for, is raised."""
     try:
-        app()
-    except MrftoolError as error:
-        _stop(error)
+        _invoke(arguments)
+    except typer.Exit as end:
+        return end.exit_code
     except KeyboardInterrupt:
         print("mrftool: interrupted", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA_OF:
+        return 130
+    except BrokenPipeError:  # who reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        explained = _explained(error)
+        if explained is None:
             raise
-        extra = _EXTRA_OF[error.name]
-        _stop(MissingExtraError(f"{error.name} is not installed", hint=f"pip install 'mrftool[{extra}]'"))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT):
-            raise
-        _stop(InputError(f"{error.filename or 'output'}: {error.strerror}"))
-    sys.exit(0)
+        return _tell(explained)
+    return 0
 
 
-def _stop(error: MrftoolError) -> NoReturn:
-    print(f"mrftool: {error}", file=sys.stderr)  # noqa: T201
-    if error.hint:
+def _invoke(arguments: Sequence[str]) -> None:
+    """Without Typer's own main, which has its own idea of messages and exit codes."""
+    command = typer.main.get_command(app)
+    with command.make_context("mrftool", list(arguments)) as context:
+        command.invoke(context)
+    sys.stdout.flush()
+
+
+def _explained(error: Exception) -> MrftoolError | None:
+    """What to tell the user, or None for a fault of our own."""
+    if isinstance(error, MrftoolError):
+        return error
+    if isinstance(error, _WrongUsage):
+        return _as_usage_error(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRA_OF:
+        hint = f"pip install 'mrftool[{_EXTRA_OF[error.name]}]'"
+        return MissingExtraError(f"{error.name} is not installed", hint=hint)
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(f"{error.filename or 'output'}: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return InputError(f"not enough memory: {error or 'none left'}", hint="ask for less at a time")
+    return None
+
+
+def _as_usage_error(error: Any) -> UsageError:
+    path = error.ctx.command_path if error.ctx else "mrftool"
+    return UsageError(error.format_message().strip().rstrip(".").replace("\n", " "), hint=f"{path} --help")
+
+
+def _tell(error: MrftoolError) -> int:
+    if str(error):
+        print(f"mrftool: {error}", file=sys.stderr)  # noqa: T201
+    if error.hint and str(error):
         print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
-    sys.exit(error.exit_code)
+    return error.exit_code
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _version(shown: bool) -> None:

@@ -1,5 +1,6 @@
 """What commands print: results on stdout, progress and notes on stderr."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +11,11 @@ def show_table(title: str, rows: Mapping[str, str]) -> None:
     """A two-column table on stdout."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, show_header=False, title_justify="left")
-    for key, value in rows.items():
-        table.add_row(key, value)
+    table = Table(title=Text(title), show_header=False, title_justify="left")
+    for key, value in rows.items():  # as Text, or brackets in a file's name would be taken for markup
+        table.add_row(Text(key), Text(value))
     Console().print(table)
 
 
@@ -25,6 +27,11 @@ def note(text: str) -> None:
 def wrote(path: Path) -> None:
     """Name a file that was written, on stdout."""
     print(path)  # noqa: T201
+
+
+def file_stem(name: str) -> str:
+    """A name that some file gave, as part of a file name: it can lead to no other folder."""
+    return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
 
 
 @contextmanager
