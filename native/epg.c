@@ -58,7 +58,7 @@ typedef int64_t half_mask __attribute__((vector_size(4 * LANES)));
 enum { MAX_SETS = 4, MAX_LEVELS = 2 };
 enum { VALUE, BOTH_RATES, RATE2, FIELD };    /* sets: the states; their derivatives to R1 + R2, to R2, to B1 */
 static const double LARGEST_SCALE = 60;      /* rescale before exp(t/T2) exceeds exp of this */
-static const double LARGEST_STEP = 30;       /* TR/T2 counts as at most this: exp(-30) = 1e-13 of F is left */
+static const double LARGEST_STEP = 30;       /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
 static const double PI = 3.14159265358979323846;
 
 /* All that one call needs; mirrored in mrftool/physics/native.py. Times in s, angles in rad. */
@@ -450,7 +450,7 @@ static void set_interval(group *g, double tr, double te)
         g->tr = tr;
     }
     if (te != g->te) {
-        g->e2_te = narrow(exponential(-smaller(g->r2 * te, LARGEST_STEP)));
+        g->e2_te = narrow(exponential(-smaller(g->r2 * te, 700)));
         if (g->parts == 2) {
             vec s, c;
             sine_cosine(narrow(dfraction(g->turns * te)), &s, &c); /* of half the angle */
@@ -525,11 +525,17 @@ INLINE void set_axis(const group *g, pulse *r, double phase)
     r->echo_sin = r->axis_cos * g->te_sin - r->axis_sin * g->te_cos;
 }
 
+/* How much of TR is played in the scale of the train. In a very long TR, when no F is left, the rest is `rest`. */
+INLINE double played_tr(const group *g, double tr)
+{
+    return g->fastest * tr <= LARGEST_STEP || g->j->is_diffusing ? tr : LARGEST_STEP / g->fastest;
+}
+
 /* Coefficients of repetition n at one position of the slice; moves the scale and the clock on by TR. */
-INLINE void prepare(const int parts, const int sets, group *g, pulse *r, int64_t n, double flip_factor)
+INLINE void prepare(const int parts, const int sets, group *g, pulse *r, int64_t n, double tr, double flip_factor)
 {
     const job *j = g->j;
-    if (j->tr[n] != g->tr || j->te[n] != g->te) set_interval(g, j->tr[n], j->te[n]);
+    if (tr != g->tr || j->te[n] != g->te) set_interval(g, tr, j->te[n]);
     set_flip(parts, sets, g, r, n, j->flip[n] * flip_factor);
     if (parts == 2) set_axis(g, r, j->phase[n]);
     r->tr = splat((float)g->tr);
@@ -687,15 +693,18 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
         if (train > 0) rest(g, j->wait);
         if (j->is_inverted) invert(g), rest(g, j->inversion_time);
         for (int64_t n = 0, levels; n < j->n_pulses; n += levels, pulses += levels) {
-            levels = diffusing || !j->is_spoiled ? 1 : 2;
-            if (n + 1 == j->n_pulses || g->n_states == 1) levels = 1;
-            double ahead = j->tr[n] + (levels == 2 ? j->tr[n + 1] : 0);
+            double tr = played_tr(g, j->tr[n]), ahead = tr;
+            levels = 1;
+            if (!diffusing && j->is_spoiled && g->n_states > 1 && n + 1 < j->n_pulses && tr == j->tr[n] &&
+                played_tr(g, j->tr[n + 1]) == j->tr[n + 1])
+                levels = 2, ahead += j->tr[n + 1];
             if (g->since > 0 && g->fastest * (g->since + ahead) > (sets == 1 ? LARGEST_SCALE : LARGEST_SCALE / 4)) rescale(g);
-            if (n % LANES == 0) {
+            if (n % LANES <= 1) { /* once per tile */
                 if (g->fastest * g->since < LARGEST_STEP) measure_scale(g);
                 if (train + 1 == j->repeats) prefetch(g, n);
             }
-            for (int64_t m = 0; m < levels; m++) prepare(parts, sets, g, r + m, n + m, flip_factor);
+            for (int64_t m = 0; m < levels; m++)
+                prepare(parts, sets, g, r + m, n + m, levels == 1 ? tr : j->tr[n + m], flip_factor);
             int64_t n_orders = g->n_states;
             if (n_orders > pulses + levels) n_orders = pulses + levels;
             if (n_orders > total - pulses) n_orders = total - pulses;
@@ -709,12 +718,12 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
             if (!j->is_spoiled) balanced(sets, g->rows, r, &e);
             else if (levels == 2) two(g->rows, n_orders, r, NULL, &e);
             else one(g->rows, n_orders, r, g->decay, &e);
-            if (train + 1 < j->repeats) continue;
-            for (int64_t m = 0; m < levels; m++) {
+            for (int64_t m = 0; m < levels && train + 1 == j->repeats; m++) {
                 int64_t t = (n + m) % LANES;
                 collect(parts, sets, g, t, e.of[m], r + m);
                 if (t == LANES - 1 || n + m + 1 == j->n_pulses) flush(g, n + m - t, t + 1, weight, adding);
             }
+            if (tr < j->tr[n]) rest(g, j->tr[n] - tr);
         }
     }
 }

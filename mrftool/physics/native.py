@@ -59,6 +59,12 @@ def is_available() -> bool:
     return _library() is not None
 
 
+def widest() -> str:
+    """The widest registers that both the library and this processor have, one of WIDTHS; "baseline" without library."""
+    library = _library()
+    return list(WIDTHS)[0 if library is None else int(library.epg_widest())]
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
     found = next((path for path in _places() if path.is_file()), None)
@@ -121,7 +127,7 @@ def run(
         raise ImportError("the native kernel is missing")
     norm = np.empty(len(task.tissue))
     job, kept = _job(task, signal, derivatives, norm)
-    width = library.epg_widest() if task.width is None else WIDTHS[task.width]
+    width = WIDTHS[task.width or widest()]
     parts = _parts(job, len(task.tissue), task.threads or usable_processors())
 
     def work(part: _Job) -> int:
