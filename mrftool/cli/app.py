@@ -42,7 +42,8 @@ def main() -> NoReturn:
         app(prog_name="mrftool")
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:  # the shell can close them
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = run(sys.argv[1:])
     sys.exit(code)
 
@@ -72,7 +73,7 @@ def _invoke(arguments: Sequence[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("mrftool", list(arguments)) as context:
         command.invoke(context)
-    sys.stdout.flush()
+    print(end="", flush=True)  # noqa: T201  a full disk shows now
 
 
 def _explained(error: Exception) -> MrftoolError | None:

@@ -1,6 +1,7 @@
 """Grids of tissue for dictionaries."""
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from mrftool.errors import UsageError
 from mrftool.tissue import Tissue
 
-_MAX_VALUES = 100_000
+_MAX_VALUES, _MAX_TISSUES = 100_000, 50_000_000
 
 
 def paper_tissue() -> Tissue:
@@ -23,7 +24,13 @@ def paper_tissue() -> Tissue:
 def grid_tissue(
     t1: NDArray[np.float64], t2: NDArray[np.float64], b1: NDArray[np.float64] | None = None, *, adc: float = 0.0
 ) -> Tissue:
-    """All combinations of t1, t2 [s] and b1 [1] with T2 <= T1, T1 slowest, B1 fastest. adc: of all [m2/s]."""
+    """All combinations of t1, t2 [s] and b1 [1] with T2 <= T1, T1 slowest, B1 fastest. adc: of all [m2/s].
+
+    Raises UsageError if there is none, or more than fit into memory.
+    """
+    count = len(t1) * len(t2) * (1 if b1 is None else len(b1))
+    if count > _MAX_TISSUES:
+        raise UsageError(f"a grid of {count} combinations, expected at most {_MAX_TISSUES}")
     mesh = np.meshgrid(t1, t2, [1.0] if b1 is None else b1, indexing="ij")
     columns = [axis.ravel() for axis in mesh]
     possible = columns[1] <= columns[0]
@@ -35,20 +42,26 @@ def grid_tissue(
 def parse_values(text: str) -> NDArray[np.float64]:
     """Numbers from "start:step:stop" (stop included if met), "low:high:log100" (100 of them), or "a,b,c".
 
-    Raises UsageError if the text is none of these, or gives nothing above 0.
+    Raises UsageError if the text is none of these, gives nothing above 0, or too much.
     """
     number = r"[0-9.]+(?:[eE][-+]?[0-9]+)?"
+    values: NDArray[Any] = np.array([])
     try:
         if match := re.fullmatch(rf"({number}):({number}):log([0-9]+)", text):
-            low, high, count = float(match[1]), float(match[2]), int(match[3])
-            values = np.asarray(np.geomspace(low, high, min(count, _MAX_VALUES)), np.float64)
+            values = np.geomspace(float(match[1]), float(match[2]), _counted(int(match[3]), text))
         elif match := re.fullmatch(rf"({number}):({number}):({number})", text):
             start, step, stop = (float(part) for part in match.groups())
-            values = start + step * np.arange(min(int((stop - start) / step + 1e-9) + 1, _MAX_VALUES))
+            values = start + step * np.arange(_counted((stop - start) / step + 1e-9 + 1, text))
         else:
             values = np.array([float(part) for part in text.split(",")])
     except (ValueError, ZeroDivisionError, OverflowError):
-        values = np.array([])
+        pass
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise UsageError(f"{text!r}, expected start:step:stop, low:high:logN or a,b,c with numbers above 0")
     return np.asarray(values, np.float64)
+
+
+def _counted(count: float, text: str) -> int:
+    if count > _MAX_VALUES:
+        raise UsageError(f"{text!r} gives {count:.3g} values, expected at most {_MAX_VALUES}")
+    return int(count)
