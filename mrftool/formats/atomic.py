@@ -32,7 +32,8 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     """
     targets = [Path(os.path.realpath(path)) for path in paths]
     if len(set(targets)) < len(targets):
-        raise InputError(f"{_named(paths)}: the same file is named twice, expected one place for each output")
+        named = ", ".join(str(path) for path in paths)
+        raise InputError(f"{named}: the same file is named twice, expected one place for each output")
     token = uuid.uuid4().hex[:12]
     parts = [target.with_name(f".{token}.part.{target.name}") for target in targets]
     made: list[Path] = []
@@ -45,7 +46,8 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     except OSError as error:
         if not _is_about_writing(error, parts, targets):
             raise
-        raise InputError(f"{_named(paths)}: cannot be written: {error.strerror or error}") from error
+        place = _place(error, paths, parts, targets)
+        raise InputError(f"{place}: cannot be written: {error.strerror or error}") from error
     finally:
         if not done:
             _discard(parts, made)
@@ -99,6 +101,14 @@ def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) ->
     return Path(os.fsdecode(error.filename)) in ours
 
 
+def _place(error: OSError, paths: Sequence[str | Path], parts: list[Path], targets: list[Path]) -> str:
+    """What an error is about, as the caller named it: a file, a folder, or the first of all."""
+    if error.filename is None:
+        return f"{paths[0]}" + (f" and {len(paths) - 1} more files" if len(paths) > 1 else "")
+    path = Path(os.fsdecode(error.filename))
+    return str(next((name for name, *places in zip(paths, parts, targets, strict=True) if path in places), path))
+
+
 def _discard(parts: list[Path], made: list[Path]) -> None:
     for part in parts:
         with suppress(OSError):
@@ -106,8 +116,3 @@ def _discard(parts: list[Path], made: list[Path]) -> None:
     for folder in reversed(made):
         with suppress(OSError):
             folder.rmdir()
-
-
-def _named(paths: Sequence[str | Path]) -> str:
-    """How a message names the outputs: the file, or all of them."""
-    return ", ".join(str(path) for path in paths)
