@@ -1,5 +1,6 @@
 """What a model achieves against the exact engine, on tissue that it has never seen."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,39 @@ from numpy.typing import NDArray
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.maps import Flag
-from mrftool.physics.crlb import bound_of_signals
+from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
+from mrftool.physics.crlb import bound_of_signals, level_of
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 SNRS = (5.0, 20.0, 100.0)
-DETERMINED = 0.2  # relative bound up to which an estimate is expected to behave as theory for small errors says
-_NORMAL_95 = 1.959964
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Tissue with its exact signals `(voxel, time)` [m0] and their derivatives by T1 and T2 `(2, voxel, time)`."""
+
+    tissue: Tissue
+    signal: NDArray[np.complex64]
+    slopes: NDArray[np.complex64]
+
+    @property
+    def truth(self) -> Floats:
+        """T1 and T2 `(voxel, 2)` [s]."""
+        return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a model made of a noisy sample: truth and Cramer-Rao bound of T1 and T2 `(voxel, 2)` [s], and its maps."""
+
+    truth: Floats
+    bound: Floats
+    found: dict[str, NDArray[Any]]
 
 
 def verify(
@@ -33,23 +56,22 @@ def verify(
 ) -> dict[str, Any]:
     """Scores of the ONNX model in `content`: a dict of plain numbers, with one entry `snr_<x>` for each of `snrs`.
 
-    Noise-free: largest and root mean square relative error of T1 and T2. With noise, over the voxels whose bound is
-    below a fifth of the value: `rmse_over_bound`, `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within
-    1.96 sd) and `determined` (share of such voxels); `misfit_flagged`: share of voxels flagged, all of them in vain.
+    Noise-free: largest and root mean square relative error of T1 and T2. With noise: see `noisy_scores`.
     """
     random = np.random.default_rng(seed)
-    tissue = random_tissue(manifest, voxels, random)
-    signal, slopes = signal_and_derivatives(sequence, tissue)
     model = Model(Path("model in memory"), manifest, content)
-    truth = np.stack([tissue.t1, tissue.t2], axis=1)
-    rms = np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1))
-    scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(_run(model, signal, tissue), truth)}
+    sample = draw_sample(manifest, sequence, voxels, random)
+    exact = run_on(model, sample.signal, sample.tissue)
+    scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(exact, sample.truth)}
     for snr in snrs:
-        sd = rms / snr
-        found = _run(model, add_noise(signal, sd, random), tissue)
-        bound = bound_of_signals(signal, slopes, sd, form=model.manifest.form)  # type: ignore[arg-type]
-        scores[f"snr_{snr:g}"] = _noisy(found, truth, bound)
+        scores[f"snr_{snr:g}"] = noisy_scores(trial(model, sample, snr, random))
     return scores
+
+
+def draw_sample(manifest: Manifest, sequence: PulseSequence, voxels: int, random: np.random.Generator) -> Sample:
+    """Random tissue of the model's range under `sequence`; see `random_tissue`."""
+    tissue = random_tissue(manifest, voxels, random)
+    return Sample(tissue, *signal_and_derivatives(sequence, tissue))
 
 
 def random_tissue(manifest: Manifest, voxels: int, random: np.random.Generator) -> Tissue:
@@ -61,9 +83,38 @@ def random_tissue(manifest: Manifest, voxels: int, random: np.random.Generator) 
     return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), manifest.adc))
 
 
-def _run(model: Model, signal: NDArray[np.complex64], tissue: Tissue) -> dict[str, NDArray[Any]]:
+def trial(model: Model, sample: Sample, snr: float, random: np.random.Generator) -> Outcome:
+    """The sample with noise, every fingerprint at `snr`, through the model."""
+    noise = level_of(sample.signal) / snr
+    found = run_on(model, add_noise(sample.signal, noise, random), sample.tissue)
+    bound = bound_of_signals(sample.signal, sample.slopes, noise, form=model.manifest.form)  # type: ignore[arg-type]
+    return Outcome(sample.truth, bound, found)
+
+
+def run_on(model: Model, signal: NDArray[np.complex64], tissue: Tissue) -> dict[str, NDArray[Any]]:
+    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of `tissue` if it asks."""
     rows = signal if model.form == "complex" else np.abs(signal)
     return run(model, rows, b1=tissue.b1 if model.takes_b1 else None)
+
+
+def noisy_scores(outcome: Outcome) -> dict[str, Any]:
+    """`misfit_flagged`: share of voxels flagged, all of them in vain; and for t1 and t2, over the voxels whose bound is
+    below a fifth of the value: `rmse_over_bound`, `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within
+    1.96 sd) and `determined` (share of such voxels).
+    """
+    found = outcome.found
+    scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}
+    for name, truth, bound in zip(("t1", "t2"), outcome.truth.T, outcome.bound.T, strict=True):
+        good = is_determined(truth, bound)
+        if not good.any():
+            scores[name] = {"determined": 0.0}
+            continue
+        error = (found[name] - truth)[good]
+        honest = calibration(error, found[f"sd_{name}"][good])
+        kept = {key: honest.get(key) for key in ("z_mean", "z_sd", "coverage_95")}
+        ratio = rmse_over_bound(error, bound[good])
+        scores[name] = _numbers({"rmse_over_bound": ratio, **kept, "determined": good.mean()})
+    return scores
 
 
 def _noise_free(found: dict[str, NDArray[Any]], truth: Floats) -> dict[str, float]:
@@ -72,26 +123,5 @@ def _noise_free(found: dict[str, NDArray[Any]], truth: Floats) -> dict[str, floa
     return _numbers({"max_t1": worst[0], "max_t2": worst[1], "rms_t1": mean[0], "rms_t2": mean[1]})
 
 
-def _noisy(found: dict[str, NDArray[Any]], truth: Floats, bound: Floats) -> dict[str, Any]:
-    scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}
-    for k, name in enumerate(("t1", "t2")):
-        good = bound[:, k] < DETERMINED * truth[:, k]
-        if not good.any():
-            scores[name] = {"determined": 0.0}
-            continue
-        error, sd = (found[name] - truth[:, k])[good], found[f"sd_{name}"][good]
-        z = error / sd
-        scores[name] = _numbers(
-            {
-                "rmse_over_bound": np.sqrt(np.mean((error / bound[good, k]) ** 2)),
-                "z_mean": z.mean(),
-                "z_sd": z.std(),
-                "coverage_95": np.mean(abs(z) < _NORMAL_95),
-                "determined": good.mean(),
-            }
-        )
-    return scores
-
-
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
-    return {key: float(f"{value:.4g}") for key, value in scores.items()}
+    return {key: float(f"{value:.4g}") for key, value in scores.items() if value is not None}
