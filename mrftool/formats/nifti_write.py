@@ -18,6 +18,8 @@ from mrftool.formats.nifti_files import deflating, is_gzip, require_space, tempo
 from mrftool.formats.nifti_header import header_bytes
 from mrftool.series import Form, Placement, Signal, Voxels, file_order
 
+Map = tuple[Path, NDArray[Any], str, Mapping[str, Any] | None]
+
 _COPY_BYTES = 4 << 20
 
 
@@ -39,7 +41,7 @@ def write_map(
 
 
 def write_maps(
-    maps: Iterable[tuple[Path, NDArray[Any], str, Mapping[str, Any] | None]],
+    maps: Iterable[Map],
     placement: Placement,
     *,
     others: Mapping[Path, str | bytes] | None = None,
@@ -48,14 +50,10 @@ def write_maps(
 
     others: further files that belong with them, and what is in them. Folders that are missing are made.
     """
-    maps = list(maps)
-    contents = [(path, _image_bytes(path, image, placement, description)) for path, image, description, _ in maps]
-    contents += [(sidecar_path(path), to_json(sidecar).encode()) for path, _, _, sidecar in maps if sidecar is not None]
+    contents = _contents(maps, placement)
     contents += [(path, x.encode() if isinstance(x, str) else x) for path, x in (others or {}).items()]
     with all_or_none([path for path, _ in contents], make_folders=True) as parts:
-        for part, (path, content) in zip(parts, contents, strict=True):
-            with deflating(part) if is_gzip(path) else part.open("wb") as file:
-                file.write(content)
+        _fill(parts, contents)
 
 
 def write_series(
@@ -69,13 +67,15 @@ def write_series(
     split: bool = False,
     description: str = "",
     sidecar: Mapping[str, Any] | None = None,
+    maps: Iterable[Map] = (),
 ) -> tuple[Path, ...]:
     """Write a fingerprint series `(x, y, z, time)` from `blocks`, in memory for one block; returns what was written.
 
     blocks: (voxels, signal) in any order, as `Series.blocks` gives them: indices into the flat image in C order, and
         `(voxel, time)`. Voxels in no block are 0.
     form: complex64, or "magnitude" for the modulus in float32. split: real and imaginary part in two float32 files.
-    sidecar: written to the `.json` beside each file.
+    sidecar: written to the `.json` beside each file. maps: images that belong with the series, as `write_maps` takes
+        them; they appear together with it.
 
     Raises InputError if a file cannot be written, MismatchError if a block does not have `n_time` samples.
     """
@@ -85,8 +85,9 @@ def write_series(
     paths = (part_path(path, "real"), part_path(path, "imag")) if split else (path,)
     dtype = np.dtype("<c8" if form == "complex" and not split else "<f4")
     header = header_bytes((*shape, n_time), dtype, placement, description)
-    names = [*paths, *(sidecar_path(name) for name in paths if sidecar is not None)]
-    with all_or_none(names) as parts, ExitStack() as stack:
+    contents = [(sidecar_path(name), to_json(sidecar).encode()) for name in paths if sidecar is not None]
+    contents += _contents(maps, placement)
+    with all_or_none([*paths, *(name for name, _ in contents)]) as parts, ExitStack() as stack:
         files = [stack.enter_context(_raw_file(part, header, dtype, shape, n_time)) for part in parts[: len(paths)]]
         for voxels, signal in blocks:
             if signal.shape != (len(voxels), n_time):
@@ -94,9 +95,23 @@ def write_series(
             channels = (signal.real, signal.imag) if split else (_in_form(signal, form),)
             for stored, channel in zip(files, channels, strict=True):
                 _scatter(stored, file_order(voxels, shape), channel)
-        for part in parts[len(paths) :]:
-            part.write_text(to_json(sidecar or {}), "utf-8")
+        _fill(parts[len(paths) :], contents)
     return tuple(paths)
+
+
+def _contents(maps: Iterable[Map], placement: Placement) -> list[tuple[Path, bytes]]:
+    """Each file of some maps, and its bytes, not compressed yet."""
+    maps = list(maps)
+    images = [(path, _image_bytes(path, image, placement, description)) for path, image, description, _ in maps]
+    return images + [
+        (sidecar_path(path), to_json(sidecar).encode()) for path, _, _, sidecar in maps if sidecar is not None
+    ]
+
+
+def _fill(parts: list[Path], contents: list[tuple[Path, bytes]]) -> None:
+    for part, (path, content) in zip(parts, contents, strict=True):
+        with deflating(part) if is_gzip(path) else part.open("wb") as file:
+            file.write(content)
 
 
 def _in_form(signal: Signal, form: Form) -> Signal:
