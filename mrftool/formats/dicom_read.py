@@ -38,7 +38,8 @@ def open_dicom_series(
 ) -> DicomSeries:
     """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads no pixels yet.
 
-    series: SeriesInstanceUID or SeriesNumber where there are several; two with a comma for a signal in two series.
+    series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a comma for a
+    signal in two series.
     jobs: processes that read headers; one per core by default. progress: gives a bar for (title, total).
 
     The image has the axes (column, row, slice), with the slices along the normal of the plane; its affine says

@@ -26,8 +26,8 @@ class Part:
 def chosen_planes(planes: Sequence[Plane], wanted: str | None, where: str) -> tuple[list[Plane], tuple[str, ...]]:
     """The planes of the wanted series, and what was taken for granted.
 
-    wanted: a SeriesInstanceUID, a SeriesNumber, or two of them with a comma between; None if there is one series,
-    or two that are the two parts of a complex signal.
+    wanted: a SeriesInstanceUID, SeriesNumber or SeriesDescription, or two of them with a comma between; None if there
+    is one series, or two that are the two parts of a complex signal.
 
     Raises InputError if there is no such series, MismatchError with the candidates if the choice is not clear.
     """
@@ -37,7 +37,8 @@ def chosen_planes(planes: Sequence[Plane], wanted: str | None, where: str) -> tu
     if "" in groups and len(groups) > 1:
         raise InputError(f"{groups[''][0].label}: SeriesInstanceUID is missing: cut short?")
     if wanted is not None:
-        uids = [_found(word.strip(), groups, where) for word in wanted.split(",")]
+        words = [wanted] if _matches(wanted, groups) else wanted.split(",")
+        uids = [_found(word.strip(), groups, where) for word in words]
         return [plane for uid in dict.fromkeys(uids) for plane in groups[uid]], ()
     if len(groups) == 1:
         return list(planes), ()
@@ -120,25 +121,34 @@ def _are_two_parts(first: list[Plane], second: list[Plane]) -> bool:
 
 
 def _found(word: str, groups: Mapping[str, list[Plane]], where: str) -> str:
-    if word in groups:
-        return word
-    matches = [uid for uid, group in groups.items() if _number(group) == word]
+    matches = _matches(word, groups)
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise MismatchError(f"{where}: {len(matches)} series have the number {word}", hint=_choice(groups))
+        raise MismatchError(f"{where}: {len(matches)} series are called {word!r}", hint=_choice(groups))
     raise InputError(f"{where}: has no series {word!r}", hint=_choice(groups))
+
+
+def _matches(word: str, groups: Mapping[str, list[Plane]]) -> list[str]:
+    """The series that a UID, a number or a description means."""
+    if word in groups:
+        return [word]
+    return [uid for uid, group in groups.items() if word in (_number(group), _description(group))]
 
 
 def _number(group: list[Plane]) -> str:
     return str(group[0].values.get("SeriesNumber", "?"))
 
 
+def _description(group: list[Plane]) -> str:
+    return str(group[0].values.get("SeriesDescription", ""))
+
+
 def _choice(groups: Mapping[str, list[Plane]]) -> str:
     """The candidates, as a hint."""
     lines = [
-        f"{_number(group)} {group[0].values.get('SeriesDescription', '')!r}, {len(group)} images, {uid}"
+        f"{_number(group)} {_description(group)!r}, {len(group)} images, {uid}"
         for uid, group in list(groups.items())[:_LISTED]
     ]
     more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
-    return "choose with --series NUMBER or UID: " + "; ".join([*lines, *more])
+    return "choose with --series NUMBER, DESCRIPTION or UID: " + "; ".join([*lines, *more])
