@@ -6,12 +6,13 @@ compression -> coarse search or encoder -> Gauss-Newton on the table -> maps, st
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, checker, helper
 
+from mrftool.inference.atoms import choose_atoms
 from mrftool.inference.encoder import attach_encoder, prepared_encoder
 from mrftool.inference.ops import FLOAT, INT32, Tape, Value, where
 from mrftool.inference.outputs import Estimate, write_outputs
 from mrftool.inference.polish import data_rows, hold_inside, polish
-from mrftool.inference.reading import Reading, aligned, held_b1, read_signals
-from mrftool.inference.search import coarse_search
+from mrftool.inference.reading import aligned, held_b1, read_signals
+from mrftool.inference.search import coarse_search, search_rank
 from mrftool.inference.spline import spline_of
 from mrftool.physics.table import SignalTable
 
@@ -36,26 +37,25 @@ def assemble(
     b1 = tape.input("b1").reshape(0, 1) if table.takes_b1 else None
     reading = read_signals(tape, table, signal, b1)
     b1_inside = None if b1 is None else held_b1(table, b1)
-    start = _start(tape, table, reading, signal=signal, b1=b1_inside, encoder=encoder)
+    columns = aligned(table, reading.coefficients)
+    if encoder is None:
+        atoms = choose_atoms(table, search_rank(table), polish_steps)
+        start, polish_steps = coarse_search(tape, table, atoms, columns, b1_inside), polish_steps + atoms.settle
+    else:
+        prepared = prepared_encoder(encoder, table, OPSET)
+        logs = attach_encoder(tape, table, prepared, signal=signal, reading=reading, aligned=columns, b1=b1_inside)
+        start = _in_grid(table, logs)
     data = data_rows(reading.coefficients, table.rank, table.basis.is_real)
     place, found = polish(spline_of(tape, table, b1_inside), start, data, polish_steps)
     write_outputs(table, reading, Estimate(place, found), noise_sd=tape.input("noise_sd"), ranges=(t1_range, t2_range))
     return _model(tape, table)
 
 
-def _start(
-    tape: Tape, table: SignalTable, reading: Reading, *, signal: Value, b1: Value | None, encoder: ModelProto | None
-) -> Value:
-    """First guess: a place `(voxel, 2)` in the table's grid."""
-    columns = aligned(table, reading.coefficients)
-    if encoder is None:
-        return coarse_search(tape, table, columns, b1)
-    prepared = prepared_encoder(encoder, table, OPSET)
-    logs = attach_encoder(tape, table, prepared, signal=signal, reading=reading, aligned=columns, b1=b1)
-    starts = np.array([[axis.start for axis in table.axes[:2]]])
-    steps = np.array([[axis.step for axis in table.axes[:2]]])
-    place = (logs - tape.constant(starts)) * tape.constant(1 / steps)
-    return hold_inside(table, where(tape.op("IsNaN", place), 0.0, place))
+def _in_grid(table: SignalTable, logs: Value) -> Value:
+    """(log T1, log T2) `(voxel, 2)` as a place in the table's grid, whatever they are."""
+    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(2, 0, 1)
+    place = (logs - logs.tape.constant(starts)) * logs.tape.constant(1 / steps)
+    return hold_inside(table, where(logs.tape.op("IsNaN", place), 0.0, place))
 
 
 def _model(tape: Tape, table: SignalTable) -> ModelProto:

@@ -27,8 +27,8 @@ TRUNCATION = 0.2 / TOP_SNR  # relative error that the basis may leave: it adds a
 _COARSE = (17, 17, 5)  # nodes of the grid that measures how fast the fingerprints bend
 _N_CHECKS = 400
 _MAX_NODES = 1_000_000
-_ROUNDS = 4
-_ORDER = 4  # a cubic spline errs as step^4
+_ROUNDS = 6
+_ORDER = {"complex": 4, "magnitude": 2}  # a cubic spline errs as step^4; with kinks, more slowly
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,15 @@ class SignalTable:
         return self.basis.rank
 
 
-def default_tolerance(sequence: PulseSequence) -> float:
+def default_tolerance(sequence: PulseSequence, form: Form = "complex") -> float:
     """Relative error of a fingerprint that moves no estimate by more than a tenth of its noise at SNR 100 [1].
 
     Noise of standard deviation s per channel moves an estimate as far as an error of norm s in the signal does, and
-    s / norm = 1 / (SNR sqrt(time)).
+    s / norm = 1 / (SNR sqrt(time)). Magnitudes: a tenth of the noise at SNR 10. They have a kink wherever a sample
+    passes through zero, which no smooth table follows; it errs there, where noise hides the sample anyway.
     """
-    return _BIAS_SHARE / (TOP_SNR * float(np.sqrt(len(sequence))))
+    top = TOP_SNR if form == "complex" else TOP_SNR / 10
+    return _BIAS_SHARE / (top * float(np.sqrt(len(sequence))))
 
 
 def build_table(
@@ -91,7 +93,7 @@ def build_table(
     Raises UsageError for a range that is none, CheckFailedError if no grid of a million nodes is fine enough.
     """
     limits = _limits(t1_range, t2_range, b1_range)
-    tolerance = tolerance or default_tolerance(sequence)
+    tolerance = tolerance or default_tolerance(sequence, form)
     engine = _Engine(sequence, adc, form)
     axes = tuple(Axis.spanning(*limit, size) for limit, size in zip(limits, _COARSE, strict=False))
     nodes, checks = _nodes(axes), _random_points(limits, _N_CHECKS, seed)
@@ -107,7 +109,7 @@ def build_table(
         error = float(_relative_error(table, checks, truth).max())
         if error <= tolerance:
             return replace(table, error=error)
-        axes = _finer(axes, [1.05 * (error / tolerance) ** (1 / _ORDER)] * len(axes))
+        axes = _finer(axes, [1.05 * (error / tolerance) ** (1 / _ORDER[form])] * len(axes))
     raise CheckFailedError(f"table of {sequence.name}: error {error:.1e} after refinement, expected {tolerance:.1e}")
 
 
@@ -116,8 +118,13 @@ def evaluate(table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | N
     return evaluate_derivatives(table, t1, t2, b1)[:, 0]
 
 
-def evaluate_derivatives(table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None) -> Array:
-    """Compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`; see `evaluate`."""
+def evaluate_derivatives(
+    table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None, *, by_b1: bool = False
+) -> Array:
+    """Compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`; see `evaluate`.
+
+    by_b1: its derivative by B1 as well `(voxel, 4, rank)`.
+    """
     if table.takes_b1 == (b1 is None):
         raise UsageError("a B1 goes with exactly those tables that have a B1 axis")
     points = [np.log(t1), np.log(t2)] + ([] if b1 is None else [np.asarray(b1)])
@@ -128,6 +135,7 @@ def evaluate_derivatives(table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: A
         values.append(value_weights(u))
         slopes.append(slope_weights(u) / axis.step)
     weights = [values, [slopes[0], *values[1:]], [values[0], slopes[1], *values[2:]]]
+    weights += [[*values[:2], slopes[2]]] if by_b1 else []
     if len(cells) == 2:
         block = table.coefficients[cells[0][:, :, None], cells[1][:, None, :]]
         return np.stack([np.einsum("vijr,vi,vj->vr", block, *w) for w in weights], axis=1)
@@ -211,7 +219,7 @@ def _refined(table: SignalTable, engine: _Engine, tolerance: float) -> tuple[Axi
         points = points[_is_tissue(points)]
         points = points[np.random.default_rng(k).permutation(len(points))[:_N_CHECKS]]
         error = _relative_error(table, points, _coefficients(engine.signals(points), table.basis)).max()
-        factors.append((len(table.axes) * error / tolerance) ** (1 / _ORDER))
+        factors.append((len(table.axes) * error / tolerance) ** (1 / 4))
     return _finer(table.axes, factors)
 
 
