@@ -8,20 +8,31 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.cli.console import note, progress_bar, wrote
-from mrftool.errors import InputError, UsageError
-from mrftool.formats.atomic import all_or_none
+from mrftool.cli.checks import keep_inputs
+from mrftool.cli.console import file_stem, note, progress_bar, wrote
+from mrftool.cli.sources import Fields, Sources
+from mrftool.errors import UsageError
+from mrftool.formats.bids import sidecar_path
+from mrftool.formats.nifti_maps import open_maps
+from mrftool.formats.nifti_write import write_series
 from mrftool.formats.npz import TissueImage, load_tissue_npz, writing_dictionary
 from mrftool.formats.sequence_yaml import sequence_to_dict
+from mrftool.phantoms.brain import brain_phantom
+from mrftool.phantoms.brainweb import SHAPE as BRAINWEB_SHAPE
+from mrftool.phantoms.brainweb import find_brainweb, read_brainweb
+from mrftool.phantoms.phantom import Phantom, to_tissue
+from mrftool.phantoms.vials import vials_phantom
 from mrftool.physics.grids import grid_tissue, paper_tissue, parse_values
 from mrftool.physics.noise import add_noise, noise_sd
 from mrftool.physics.simulate import simulate, simulate_blocks
 from mrftool.sequence import PulseSequence
+from mrftool.series import Placement
 from mrftool.tissue import Tissue
 
+_MOST_VOXELS = 1 << 25
 _SAMPLE = 20_000  # voxels whose mean power stands for that of all, where there are more
 
-Size = tuple[int, int, int]
+Form = Literal["complex", "magnitude"]
 
 
 @dataclass(frozen=True)
@@ -42,28 +53,41 @@ class Engine:
             yield block if sd is None else add_noise(block, sd[start : start + len(block)], random)
             start += len(block)
 
+    def facts(self) -> dict[str, Any]:
+        """For a sidecar."""
+        return {
+            "sequence": sequence_to_dict(self.sequence),
+            "sequence_id": self.sequence.sequence_id,
+            "snr": None if np.isinf(self.snr) else self.snr,
+            "seed": self.seed,
+        }
+
 
 def dictionary_tissue(t1_ms: str | None, t2_ms: str | None, b1: str | None, adc: float) -> Tissue:
     """Tissue of a dictionary: the paper's grid, or all pairs of the values given."""
-    if (t1_ms is None) != (t2_ms is None):
-        raise UsageError("expected --t1-ms and --t2-ms together")
     if t1_ms is None or t2_ms is None:
-        if b1 is not None or adc:
-            raise UsageError("--b1-grid and --adc go with --t1-ms and --t2-ms")
-        return paper_tissue()
+        if not t1_ms == t2_ms == b1:
+            raise UsageError("expected --t1-ms and --t2-ms together, and --b1-grid only with them")
+        return _diffusing(paper_tissue(), adc)
     values = None if b1 is None else parse_values(b1)
     return grid_tissue(parse_values(t1_ms) / 1e3, parse_values(t2_ms) / 1e3, values, adc=adc)
 
 
-def dictionary(engine: Engine, tissue: Tissue, path: Path) -> None:
+def _diffusing(tissue: Tissue, adc: float) -> Tissue:
+    """`tissue` with this diffusion coefficient [m2/s] everywhere."""
+    return replace(tissue, adc=np.full(len(tissue), adc))
+
+
+def dictionary(engine: Engine, tissue: Tissue, output: Path | None) -> None:
     """Write a dictionary, streamed: every fingerprint has the SNR of the engine."""
+    sequence = engine.sequence
+    path = output or Path(f"{file_stem(sequence.name)}.npz")
     if path.suffix != ".npz":
         raise UsageError(f"{path}: a dictionary is a .npz file, expected that suffix")
-    sequence = engine.sequence
-    facts = {"sequence": sequence_to_dict(sequence), "sequence_id": sequence.sequence_id}
+    facts, name = sequence_to_dict(sequence), sequence.sequence_id
     with (
         progress_bar("simulating", len(tissue)) as progress,
-        writing_dictionary(path, tissue, len(sequence), **facts) as append,
+        writing_dictionary(path, tissue, len(sequence), facts, sequence_id=name) as append,
     ):
         random = np.random.default_rng((engine.seed, 1))
         for block in engine.blocks(tissue, None, progress):
@@ -72,79 +96,59 @@ def dictionary(engine: Engine, tissue: Tissue, path: Path) -> None:
     wrote(path)
 
 
-def scene(
-    phantom: str | None, brainweb: Path | None, maps: tuple[Path | None, ...], size: Size, fields: Any, seed: int
-) -> TissueImage:
-    """What lies in the scanner. fields: (b1_spread, m0_phase [deg], adc [m2/s])."""
-    b1_spread, m0_phase, adc = fields
-    if phantom is not None and phantom.endswith(".npz"):
-        image = load_tissue_npz(phantom)
-    elif phantom is not None or brainweb is not None:
-        image = _from_phantom(phantom, brainweb, size, b1_spread, np.deg2rad(m0_phase), seed)
+def scene(sources: Sources, fields: Fields) -> TissueImage:
+    """What lies in the scanner."""
+    if sources.kind == "a phantom file":
+        image = load_tissue_npz(str(sources.phantom))
+    elif sources.t1 is not None and sources.t2 is not None:
+        maps = open_maps(sources.t1, sources.t2, m0=sources.m0, b1=sources.b1, mask=sources.mask)
+        image = TissueImage(maps.tissue, maps.grid, assumptions=maps.assumptions)
     else:
-        image = _from_maps(*maps)
-    columns = {key: getattr(image.tissue, key) for key in Tissue.columns()}
-    return replace(image, tissue=Tissue(**{**columns, "adc": adc})) if adc else image
+        made = _phantom(sources, fields)
+        phase = float(np.deg2rad(fields.m0_phase))
+        tissue, grid, labels = to_tissue(made, b1_spread=fields.b1_spread, m0_phase=phase, seed=fields.seed)
+        image = TissueImage(tissue, grid, labels, made.classes)
+    return image if fields.adc is None else replace(image, tissue=_diffusing(image.tissue, fields.adc))
 
 
-def image(engine: Engine, view: TissueImage, path: Path, form: str) -> None:
+def image(engine: Engine, view: TissueImage, sources: Sources, output: Path | None, form: Form) -> None:
     """Write a 4-D image, its sidecar, and the truth: T1, T2, M0, B1 and labels beside it."""
-    from mrftool.formats.nifti_write import write_maps, write_series
-    from mrftool.series import Placement
-
+    sequence = engine.sequence
+    path = output or Path(f"{file_stem(sequence.name)}.nii.gz")
     if not path.name.endswith((".nii", ".nii.gz")):
         raise UsageError(f"{path}: an image of a phantom is a NIfTI file, expected .nii or .nii.gz")
-    if form not in ("complex", "magnitude"):
-        raise UsageError(f"form {form!r}, expected complex or magnitude")
+    truth = _truth(view, path)
+    outputs = [path, sidecar_path(path), *(file for file, _ in truth.values())]
+    keep_inputs(sources.files(), outputs)
     for sentence in view.assumptions:
         note(sentence)
-    sequence, placement = engine.sequence, Placement(view.grid.affine)
     sd = _common_noise(engine, view.tissue)
-    truth = _truth(view, path)
     sidecar = {
-        "sequence": sequence_to_dict(sequence),
-        "sequence_id": sequence.sequence_id,
+        **engine.facts(),
         "form": form,
-        "snr": None if np.isinf(engine.snr) else engine.snr,
         "noise_sd": 0.0 if sd is None else float(sd[0]),
-        "seed": engine.seed,
         "truth": {name: file.name for name, (file, _) in truth.items()},
         "classes": list(view.classes),
     }
-    chosen: Literal["complex", "magnitude"] = "magnitude" if form == "magnitude" else "complex"
+    maps = [(file, values, name, None) for name, (file, values) in truth.items()]
+    shape, placement = view.grid.shape, Placement(view.grid.affine)
     with progress_bar("simulating", len(view.tissue)) as progress:
         blocks = _placed(engine.blocks(view.tissue, sd, progress), view)
-        written = write_series(path, view.grid.shape, placement, len(sequence), blocks, form=chosen, sidecar=sidecar)
-    write_maps(((file, values, name, None) for name, (file, values) in truth.items()), placement)
-    for file in (*written, *(file for file, _ in truth.values())):
+        write_series(path, shape, placement, len(sequence), blocks, form=form, sidecar=sidecar, maps=maps)
+    for file in outputs:
         wrote(file)
 
 
-def _from_phantom(
-    phantom: str | None, brainweb: Path | None, size: Size, b1_spread: float, m0_phase: float, seed: int
-) -> TissueImage:
-    from mrftool.phantoms.brain import brain_phantom
-    from mrftool.phantoms.brainweb import find_brainweb, read_brainweb
-    from mrftool.phantoms.phantom import to_tissue
-    from mrftool.phantoms.vials import vials_phantom
-
-    if brainweb is not None:
-        made = read_brainweb(find_brainweb(brainweb))
-    elif phantom == "brain":
-        made = brain_phantom(size, seed=seed)
-    elif phantom == "vials":
-        made = vials_phantom(size)
-    else:
-        raise InputError(f"phantom {phantom!r}, expected brain, vials or a .npz file")
-    tissue, grid, labels = to_tissue(made, b1_spread=b1_spread, m0_phase=m0_phase, seed=seed)
-    return TissueImage(tissue, grid, labels, made.classes)
-
-
-def _from_maps(t1: Path, t2: Path, m0: Path | None, b1: Path | None, mask: Path | None) -> TissueImage:
-    from mrftool.formats.nifti_maps import open_maps
-
-    maps = open_maps(t1, t2, m0=m0, b1=b1, mask=mask)
-    return TissueImage(maps.tissue, maps.grid, assumptions=maps.assumptions)
+def _phantom(sources: Sources, fields: Fields) -> Phantom:
+    if sources.brainweb is not None:
+        count = fields.size[2]
+        if count > BRAINWEB_SHAPE[2]:
+            raise UsageError(f"--slices {count}, expected at most the {BRAINWEB_SHAPE[2]} of BrainWeb")
+        first = (BRAINWEB_SHAPE[2] - count) // 2
+        return read_brainweb(find_brainweb(sources.brainweb), slices=slice(first, first + count))
+    if np.prod(fields.size, dtype=float) > _MOST_VOXELS:
+        raise UsageError(f"a phantom of {' x '.join(map(str, fields.size))} voxels, expected at most {_MOST_VOXELS}")
+    return vials_phantom(fields.size) if sources.phantom == "vials" else brain_phantom(fields.size, seed=fields.seed)
 
 
 def _common_noise(engine: Engine, tissue: Tissue) -> NDArray[np.float64] | None:
@@ -167,10 +171,13 @@ def _placed(
 
 def _truth(view: TissueImage, path: Path) -> dict[str, tuple[Path, NDArray[Any]]]:
     """Truth maps by name: where they go, and the image."""
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    stem, tissue = path.name.removesuffix(".gz").removesuffix(".nii"), view.tissue
     names = {"t1": "T1map", "t2": "T2map", "m0": "M0map", "b1": "B1map"}
+    rare = {"adc": "ADCmap", "off_resonance": "B0map"}
+    names |= {name: suffix for name, suffix in rare.items() if getattr(tissue, name).any()}
+    columns = {name: abs(tissue.m0) if name == "m0" else getattr(tissue, name) for name in names}
     images = {
-        name: (path.with_name(f"{stem}_truth_{suffix}.nii.gz"), view.grid.to_image(abs(getattr(view.tissue, name))))
+        name: (path.with_name(f"{stem}_truth_{suffix}.nii.gz"), view.grid.to_image(columns[name]))
         for name, suffix in names.items()
     }
     if view.labels is not None:

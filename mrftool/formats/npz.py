@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError
 from mrftool.fingerprints import Fingerprints
 from mrftool.formats.atomic import writing
+from mrftool.formats.nifti_files import require_space
 from mrftool.formats.npz_members import (
     map_member,
     member_names,
@@ -94,6 +95,7 @@ def writing_dictionary(
         done += len(signal)
 
     with writing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        require_space(part.parent, len(tissue) * n_time * 8, f"to write {path}")
         for key in Tissue.columns():
             write_member(archive, key, getattr(tissue, key))
         write_member(archive, "sequence_json", np.array(json.dumps(sequence)))

@@ -22,7 +22,7 @@ from mrftool.phantoms.phantom import Phantom
 from mrftool.phantoms.tissues import class_tissue
 
 Volume = NDArray[np.float32]
-_SHAPE = (181, 217, 181)
+SHAPE = (181, 217, 181)
 _START = (-90.0, -126.0, -72.0)  # of the first voxel [mm]
 _TAGS = {  # the last part of BrainWeb's file names
     "bck": "background",
@@ -67,7 +67,7 @@ def read_brainweb(
     files: Mapping[str, str | Path],
     *,
     slices: slice = slice(None),
-    shape: tuple[int, int, int] = _SHAPE,
+    shape: tuple[int, int, int] = SHAPE,
     b0: float = 1.5,
 ) -> Phantom:
     """A phantom of the fuzzy volumes in `files`: class name (as in `find_brainweb`) to path.
