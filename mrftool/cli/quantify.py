@@ -1,9 +1,11 @@
 """`mrftool quantify`: a scan through a model into maps."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
 
 def quantify(
     scan: Annotated[Path, typer.Argument(help="4-D NIfTI, or a folder or zip of DICOM files.")],
@@ -18,10 +20,11 @@ def quantify(
     series: Annotated[str | None, typer.Option(help="DICOM series, by UID, number or description.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the arithmetic.")] = None,
 ) -> None:
-    """Write T1, T2 and M0 maps with error bars, flags and a picture."""
+    """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
     from mrftool.cli.console import note, progress_bar, show_table, wrote
     from mrftool.cli.results import write_results
     from mrftool.cli.scans import open_scan, open_volumes
+    from mrftool.cli.stages import Stopwatch
     from mrftool.errors import UsageError
     from mrftool.inference.quantify import quantify as quantify_series
     from mrftool.inference.session import load_model
@@ -29,17 +32,23 @@ def quantify(
 
     if noise_sd is not None and not noise_sd > 0:
         raise UsageError(f"noise {noise_sd:g}, expected more than 0")
-    loaded = load_model(find_file("models", model, ".onnx"))
-    scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
-    inside, b1_map, assumed = open_volumes(scanned, mask, b1)
+    watch = Stopwatch()
+    with watch.stage("read the model"):
+        loaded = load_model(find_file("models", model, ".onnx"))
+    with watch.stage("open the scan"):
+        scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
+        inside, b1_map, assumed = open_volumes(scanned, mask, b1)
     for sentence in (*scanned.assumptions, *assumed):
         note(sentence)
     count = int(inside.sum()) if inside is not None else scanned.n_voxels
-    with progress_bar("quantifying", count) as progress:
+    with watch.stage("read and quantify"), progress_bar("quantifying", count) as progress:
         maps = quantify_series(
             scanned, loaded, mask=inside, b1=b1_map, noise_sd=noise_sd, threads=threads, progress=progress
         )
-    paths = write_results(maps, output, scan, scanned, loaded)
+    maps = replace(maps, assumptions=(*maps.assumptions, *assumed))
+    options = {"mask": mask, "b1": b1, "imag": imag, "phase": phase, "form": form, "noise-sd": noise_sd}
+    chosen = {**options, "series": series, "threads": threads}
+    paths = write_results(maps, output, scan, scanned, loaded, watch=watch, options=chosen)
     show_table(f"{scan}", {text: str(n) for text, n in maps.counts().items() if n})
     for path in paths:
         wrote(path)

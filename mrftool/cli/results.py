@@ -1,12 +1,13 @@
-"""What quantification leaves in its folder: maps with sidecars, a picture, and a report in numbers."""
+"""What quantification leaves in its folder: maps with sidecars, a picture, and a report."""
 
-import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from mrftool.cli.console import note
+from mrftool.cli.scans import file_kind
+from mrftool.cli.stages import Stopwatch
 from mrftool.formats.bids import (
     Provenance,
     dataset_texts,
@@ -22,24 +23,72 @@ from mrftool.maps import Maps
 from mrftool.series import Series
 
 
-def write_results(maps: Maps, folder: Path, source: Path, series: Series, model: Model) -> list[Path]:
-    """Write maps, overview.png and report.json into `folder`; the files that were written."""
+def write_results(
+    maps: Maps,
+    folder: Path,
+    source: Path,
+    series: Series,
+    model: Model,
+    *,
+    watch: Stopwatch | None = None,
+    options: Mapping[str, object] | None = None,
+) -> list[Path]:
+    """Write maps, overview.png, report.html and report.json into `folder`; the files that were written.
+
+    watch: of the stages until now. options: what the user chose, by option; those that are None are left out.
+    """
     from mrftool.evaluation.figures import overview_figure
 
+    watch = watch or Stopwatch()
     provenance = _provenance(source, model)
-    report, picture = folder / "report.json", folder / "overview.png"
+    picture = folder / "overview.png"
     others: dict[Path, str | bytes] = {**(dataset_texts(folder) if is_bids(source) else {})}
-    others[report] = json.dumps(_report(maps, source, series, model), indent=2, allow_nan=False) + "\n"
-    with tempfile.TemporaryDirectory() as scratch:
+    with watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
         drawn = Path(scratch) / picture.name
         overview_figure(maps, series.affine, drawn, title=source.name)
         others[picture] = drawn.read_bytes()
+    reports = _reports(maps, folder, source, series, model, watch, options or {})
+    others |= reports
     images = [
         (map_path(folder, source, name), image, map_description(name), map_sidecar(name, provenance))
         for name, image in maps.images()
     ]
     write_maps(images, series.placement, others=others)
-    return [*(path for path, *_ in images), report, picture]
+    return [*(path for path, *_ in images), picture, *reports]
+
+
+def _reports(
+    maps: Maps,
+    folder: Path,
+    source: Path,
+    series: Series,
+    model: Model,
+    watch: Stopwatch,
+    options: Mapping[str, object],
+) -> dict[Path, str]:
+    """The report of the run, as a page and as numbers; its warnings go to stderr too."""
+    from mrftool.evaluation.report import make_report
+    from mrftool.evaluation.run import Run, method_of
+
+    run = Run(
+        command="quantify",
+        source=str(source),
+        kind=file_kind(source),
+        series=series,
+        maps=maps,
+        method=method_of(model),
+        files={name: str(map_path("", source, name)) for name, _ in maps.images()},
+        n_bytes=source.stat().st_size if source.is_file() else None,
+        options={name: str(value) for name, value in options.items() if value is not None},
+        assumptions=maps.assumptions,
+        started=watch.started,
+        seconds=watch.seconds,
+        versions=versions(),
+    )
+    report = make_report(run)
+    for text in report.warnings:
+        note(text)
+    return {folder / "report.html": report.html, folder / "report.json": report.json}
 
 
 def _provenance(source: Path, model: Model) -> Provenance:
@@ -68,26 +117,3 @@ def _model_facts(model: Model) -> dict[str, Any]:
         "t2_range_ms": [round(x * 1e3, 6) for x in manifest.t2_range],
         "adc_m2_per_s": manifest.adc,
     }
-
-
-def _report(maps: Maps, source: Path, series: Series, model: Model) -> dict[str, Any]:
-    return {
-        "source": str(source),
-        "shape": [*series.shape, series.n_time],
-        "form": series.form,
-        "assumptions": list(maps.assumptions),
-        "model": {"file": model.path.name, **_model_facts(model)},
-        "voxels": maps.counts(),
-        "statistics": {name: _statistics(image[maps.flags == 0]) for name, image in maps.images() if name != "flags"},
-        "maps": {name: str(map_path("", source, name)) for name, _ in maps.images()},
-        "versions": versions(),
-    }
-
-
-def _statistics(values: Any) -> dict[str, float | int]:
-    """Of the voxels without complaint, in the map's unit."""
-    values = np.abs(values[np.isfinite(values)])
-    if not values.size:
-        return {"n": 0}
-    low, median, high = np.percentile(values, [5, 50, 95])
-    return {"n": int(values.size), "p5": float(low), "median": float(median), "p95": float(high)}

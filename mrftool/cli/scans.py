@@ -16,7 +16,12 @@ Image = NDArray[np.float32]
 
 
 def open_scan(
-    path: Path, *, imag: Path | None = None, phase: Path | None = None, form: str | None = None, series: str | None = None
+    path: Path,
+    *,
+    imag: Path | None = None,
+    phase: Path | None = None,
+    form: str | None = None,
+    series: str | None = None,
 ) -> Series:
     """The fingerprint series in a NIfTI file, or in a folder, zip or file of DICOM."""
     if not path.exists():
@@ -36,9 +41,7 @@ def open_scan(
     return open_series(path, imag=imag, phase=phase, form=cast(Any, form))
 
 
-def open_volumes(
-    scan: Series, mask: Path | None, b1: Path | None
-) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
+def open_volumes(scan: Series, mask: Path | None, b1: Path | None) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
     """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
     from mrftool.formats.nifti_maps import open_b1, open_mask
 
@@ -47,6 +50,11 @@ def open_volumes(
         return inside, None, ()
     b1_map, assumed = open_b1(b1, scan, inside, scan.name)
     return inside, b1_map, assumed
+
+
+def file_kind(path: Path) -> str:
+    """What kind of files a scan comes in: NIfTI or DICOM."""
+    return "DICOM" if _is_dicom(path) else "NIfTI"
 
 
 def _is_dicom(path: Path) -> bool:

@@ -49,7 +49,7 @@ STYLES = {
     "error": Style("error [%]", _COOLWARM, (-20, 20)),
 }
 # The first complaint that a voxel has is shown. Colours: M. Okabe, K. Ito, told apart by all eyes.
-_FLAGS: list[tuple[int, str, tuple[float, float, float]]] = [
+FLAG_COLOURS: list[tuple[int, str, tuple[float, float, float]]] = [
     (Flag.MASKED, "masked", (0.0, 0.0, 0.0)),
     (Flag.NON_FINITE, "not finite", GREY),
     (Flag.OUT_OF_RANGE, "out of range", (0.84, 0.37, 0.0)),
@@ -57,7 +57,7 @@ _FLAGS: list[tuple[int, str, tuple[float, float, float]]] = [
     (Flag.T1_UNDETERMINED, "T1 undetermined", (0.94, 0.89, 0.26)),
     (Flag.T2_UNDETERMINED, "T2 undetermined", (0.34, 0.71, 0.91)),
 ]
-_NO_FLAG = (0.0, 0.35, 0.28)
+NO_FLAG = (0.0, 0.35, 0.28)
 
 
 def style_of(name: str, image: Image) -> Style:
@@ -85,9 +85,9 @@ def draw_map(
 def draw_flags(axes: Axes, flags: Image, view: View) -> None:
     """The flags of each voxel, with a legend of those that occur."""
     pages = _pages(flags, view)
-    picture = np.tile(np.array(_NO_FLAG), (*pages.shape, 1))
-    legend = [Patch(color=_NO_FLAG, label="no complaint")]
-    for bit, text, colour in reversed(_FLAGS):
+    picture = np.tile(np.array(NO_FLAG), (*pages.shape, 1))
+    legend = [Patch(color=NO_FLAG, label="no complaint")]
+    for bit, text, colour in reversed(FLAG_COLOURS):
         has = (pages & bit) != 0
         picture[has] = colour
         if has.any():

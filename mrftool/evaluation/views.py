@@ -37,7 +37,7 @@ def view_of(affine: NDArray[np.float64]) -> View:
     edges = affine[:3, :3]
     size = np.linalg.norm(edges, axis=0)
     along = edges / size
-    world = max(permutations(range(3)), key=lambda order: sum(abs(along[w, v]) for v, w in enumerate(order)))
+    world = _nearest(along)
     through = world[2]
     across, up = {2: (0, 1), 1: (0, 2), 0: (1, 2)}[through]
     axes = (2, world.index(up), world.index(across))
@@ -70,3 +70,20 @@ def montage(pages: NDArray[Any], columns: int) -> NDArray[Any]:
     full[:n] = pages
     grid = full.reshape(rows, columns, *pages.shape[1:]).swapaxes(1, 2)
     return grid.reshape(rows * height, columns * width, *pages.shape[3:])
+
+
+def orientation(affine: NDArray[np.float64]) -> tuple[str, float]:
+    """Where the three voxel axes run to, such as "RAS", and the largest angle between them and these directions [deg].
+
+    affine: voxel index to millimetres in RAS+, `(4, 4)` [mm].
+    """
+    along = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    world = _nearest(along)
+    cosines = [float(along[w, v]) for v, w in enumerate(world)]
+    codes = "".join("RAS"[w] if cosine > 0 else "LPI"[w] for w, cosine in zip(world, cosines, strict=True))
+    return codes, float(np.rad2deg(np.arccos(min(1.0, *map(abs, cosines)))))
+
+
+def _nearest(along: NDArray[np.float64]) -> tuple[int, ...]:
+    """The direction in the world that each voxel axis is closest to, all different."""
+    return max(permutations(range(3)), key=lambda order: sum(abs(along[w, v]) for v, w in enumerate(order)))
