@@ -1,5 +1,7 @@
 """A map as MR Image Storage: one 16-bit image per slice (DICOM PS3.3 A.4), which every viewer and archive shows."""
 
+import copy
+
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -8,7 +10,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from mrftool.formats.dicom_quantity import MOST, Quantified, as_integers
 from mrftool.formats.dicom_space import Slices
-from mrftool.formats.dicom_template import Origin, coded, contributors, source_images, start_of
+from mrftool.formats.dicom_template import Origin, coded, contributors, source_images
 
 _MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 _FROM_SOURCE = ("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "SliceThickness")
@@ -20,14 +22,14 @@ def mr_images(entry: Quantified, number: int, slices: Slices, origin: Origin) ->
     number: of the map among its siblings, from 1.
     """
     stored, step, counts = as_integers(entry)
-    series = _series(entry, number, origin)
+    series = _series(entry, number, slices, origin)
     _say_what_it_is(series, entry, step, origin)
     return [_image(series, stored[:, :, k].T, k, slices, origin) for k in range(stored.shape[2])], counts
 
 
-def _series(entry: Quantified, number: int, origin: Origin) -> Dataset:
+def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dataset:
     """Everything that the images of a series share but its numbers."""
-    dataset = start_of(origin.header)
+    dataset = copy.deepcopy(origin.template)
     dataset.SOPClassUID, dataset.Modality = _MR_IMAGE_STORAGE, "MR"
     dataset.SeriesInstanceUID = generate_uid(prefix=None)
     dataset.SeriesNumber = origin.series_number(number)
@@ -36,7 +38,8 @@ def _series(entry: Quantified, number: int, origin: Origin) -> Dataset:
     dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = f"{origin.now:%H%M%S}"
     dataset.ImageType = ["DERIVED", "PRIMARY", entry.quantity.image_type]
     dataset.ScanningSequence, dataset.SequenceVariant = "RM", "NONE"
-    dataset.ScanOptions = dataset.MRAcquisitionType = dataset.SliceThickness = None
+    dataset.ScanOptions = dataset.MRAcquisitionType = None
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = format_number_as_ds(slices.distance)
     for keyword in _FROM_SOURCE:
         if origin.header.get(keyword):
             dataset[keyword] = origin.header[keyword]
@@ -72,7 +75,7 @@ def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Or
 def _image(
     series: Dataset, stored: np.ndarray[tuple[int, int], np.dtype[np.uint16]], k: int, slices: Slices, origin: Origin
 ) -> Dataset:
-    """The image of slice k; `stored` is `(row, column)`."""
+    """The image of slice k; `stored` is `(row, column)`. Elements of the series are shared, not changed."""
     dataset = Dataset()
     dataset.update(series)
     dataset.SOPInstanceUID = generate_uid(prefix=None)
@@ -80,9 +83,7 @@ def _image(
     dataset.ImagePositionPatient = [format_number_as_ds(float(x)) for x in slices.positions[k]]
     dataset.ImageOrientationPatient = [format_number_as_ds(float(x)) for x in slices.orientation]
     dataset.PixelSpacing = [format_number_as_ds(float(x)) for x in slices.spacing]
-    dataset.SpacingBetweenSlices = format_number_as_ds(slices.distance)
     dataset.SliceLocation = format_number_as_ds(float(slices.positions[k] @ slices.normal))
-    dataset.SliceThickness = dataset.SliceThickness or dataset.SpacingBetweenSlices
     dataset.SourceImageSequence = source_images([origin.planes[k]])
     dataset.Rows, dataset.Columns = stored.shape
     dataset.PixelData = np.ascontiguousarray(stored, "<u2").tobytes()

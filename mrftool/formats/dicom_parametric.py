@@ -1,5 +1,6 @@
 """A map as a Parametric Map (DICOM PS3.3 A.75): 32-bit floating point, all slices in one object, by highdicom."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom_header import read_dataset
 from mrftool.formats.dicom_quantity import Quantified
 from mrftool.formats.dicom_space import Slices
-from mrftool.formats.dicom_template import PATIENT_AND_STUDY, Origin, contributors, start_of
+from mrftool.formats.dicom_template import PATIENT_AND_STUDY, Origin, contributors
 
 
 def parametric_map(
@@ -36,7 +37,7 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
 
     positions = [PlanePositionSequence("PATIENT", [float(x) for x in place]) for place in slices.positions]
     return ParametricMap(  # type: ignore[no-any-return]
-        _one_image_per_slice(origin),
+        _one_image_per_slice(slices, origin),
         np.ascontiguousarray(entry.values.transpose(2, 1, 0)),
         series_instance_uid=generate_uid(prefix=None),
         series_number=origin.series_number(number),
@@ -44,7 +45,7 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
         instance_number=1,
         manufacturer="mrftool",
         manufacturer_model_name="mrftool",
-        software_versions=start_of(origin.header).SoftwareVersions,
+        software_versions=origin.template.SoftwareVersions,
         device_serial_number="0",
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(entry)],
@@ -58,12 +59,13 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
     )
 
 
-def _one_image_per_slice(origin: Origin) -> list[Dataset]:
+def _one_image_per_slice(slices: Slices, origin: Origin) -> list[Dataset]:
     """Headers of the source images, each file once, with the attributes that highdicom takes for granted."""
     files = {plane.path: plane.label for plane in origin.planes}
     headers = [read_dataset(path, label) for path, label in files.items()]
     for header in headers:
-        header.update(start_of(header))
+        header.update(copy.deepcopy(origin.template))
+        header.setdefault("SliceThickness", slices.distance)
         if header.PatientSex not in ("M", "F", "O"):
             header.PatientSex = None  # highdicom wants one of these; `_complete` puts back what was there
     return headers
@@ -93,11 +95,10 @@ def _window(entry: Quantified) -> Any:
 
 def _complete(made: Dataset, origin: Origin) -> None:
     """What highdicom leaves out: how it was made, on what, and where."""
-    template = start_of(origin.header)
     places = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
     for keyword in (*PATIENT_AND_STUDY, *places):
-        if keyword in template:
-            made[keyword] = template[keyword]
-    made.SoftwareVersions = template.SoftwareVersions
+        if keyword in origin.template:
+            made[keyword] = origin.template[keyword]
+    made.SoftwareVersions = origin.template.SoftwareVersions
     made.DerivationDescription = origin.derivation(made.SeriesDescription)
     made.ContributingEquipmentSequence = contributors(origin.header, origin.provenance, origin.now)

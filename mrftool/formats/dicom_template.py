@@ -4,6 +4,7 @@ Modules: DICOM PS3.3 C.7.1 (patient), C.7.2 (study), C.7.4.1 (frame of reference
 and C.12.1 (sources and contributing equipment).
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,12 +39,14 @@ _LONGEST_TEXT = 1024  # of the VR ST
 
 @dataclass(frozen=True)
 class Origin:
-    """What maps come from. header: of one source image. planes: a source image for each slice of the maps.
+    """What maps come from. header: of one source image. template: what `start_of` makes of it.
 
+    planes: a source image for each slice of the maps.
     n_time: time points of the source. now: when the maps are written.
     """
 
     header: Dataset
+    template: Dataset
     planes: Sequence[Plane]
     n_time: int
     provenance: Provenance
@@ -67,7 +70,7 @@ def start_of(source: Dataset) -> Dataset:
     dataset = Dataset()
     for keyword in _KEPT:
         if keyword in source:
-            dataset[keyword] = source[keyword]
+            dataset[keyword] = copy.deepcopy(source[keyword])
     for keyword in _MUST_EXIST:
         if keyword not in dataset:
             setattr(dataset, keyword, None)

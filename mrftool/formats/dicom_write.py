@@ -20,7 +20,7 @@ from mrftool.formats.dicom_plane import Plane
 from mrftool.formats.dicom_quantity import Quantified, quantified
 from mrftool.formats.dicom_read import DicomSeries
 from mrftool.formats.dicom_space import Slices, require_same_volume, slices_of, turned
-from mrftool.formats.dicom_template import Origin
+from mrftool.formats.dicom_template import Origin, start_of
 from mrftool.series import Placement
 
 Format = Literal["mr", "parametric-map"]
@@ -106,7 +106,8 @@ def _origin(source: DicomSeries, slices: Slices, provenance: Provenance) -> Orig
     planes = [source.planes[int(abs(heights - height).argmin())][0] for height in wanted]
     first = source.planes[0][0]
     header = read_dataset(first.path, first.label)
-    return Origin(header, planes, source.n_time, provenance, datetime.now().astimezone())
+    with lenient():
+        return Origin(header, start_of(header), planes, source.n_time, provenance, datetime.now().astimezone())
 
 
 def _height(plane: Plane, slices: Slices) -> float:
