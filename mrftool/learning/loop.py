@@ -128,7 +128,7 @@ def _reconstruction(run: Run, predicted: torch.Tensor, batch: Batch) -> torch.Te
     vectors = torch.as_tensor(run.table.basis.vectors).conj().to(signal.device, signal.dtype)
     decoded = signal @ vectors
     decoded = decoded if batch.clean.is_complex() else decoded.real
-    decoded = decoded / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
+    decoded = decoded / torch.linalg.vector_norm(decoded, dim=1, keepdim=True).clamp_min(1e-20)
     return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
 
 
