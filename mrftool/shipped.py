@@ -23,10 +23,11 @@ def find_file(kind: str, name: str, suffix: str) -> Path:
     Raises InputError if there is neither.
     """
     path = Path(name)
-    if path.exists():
+    if path.exists() and not path.is_dir():
         return path
     shipped = shipped_file(kind, name if path.suffix else name + suffix)
     if shipped is None:
-        known = ", ".join(file.stem for file in shipped_files(kind) if file.suffix == suffix)
-        raise InputError(f"{name}: no such file, expected a path or one of the shipped {kind}: {known}")
+        known = ", ".join(file.stem for file in shipped_files(kind) if file.suffix == suffix) or "none"
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{name}: {what}, expected a {suffix} file or one of the shipped {kind}: {known}")
     return shipped

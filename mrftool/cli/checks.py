@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from mrftool.errors import UsageError
+from mrftool.errors import InputError, UsageError
 
 Check = Callable[[typer.CallbackParam, Any], Any]
 
@@ -67,6 +67,15 @@ def keep_inputs(inputs: Iterable[Path | None], outputs: Iterable[Path]) -> None:
     for path in outputs:
         if os.path.realpath(path) in read:
             raise UsageError(f"{path} is an input, expected another place for the output")
+
+
+def require_folder(path: Path) -> None:
+    """Raises InputError if `path` is no folder to write into, nor can be made one: before the work, not after it."""
+    place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not place.is_dir():
+        raise InputError(f"{place}: is no folder, expected one to write into")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{place}: cannot be written, expected a folder that may be")
 
 
 def _name(param: Any) -> str:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from mrftool.cli.checks import between
 
 
 def quantify(
@@ -15,23 +17,27 @@ def quantify(
     b1: Annotated[Path | None, typer.Option(help="B1 map (NIfTI): fraction or percent.")] = None,
     imag: Annotated[Path | None, typer.Option(help="Imaginary part, if the scan is the real part.")] = None,
     phase: Annotated[Path | None, typer.Option(help="Phase, if the scan is the magnitude.")] = None,
-    form: Annotated[str | None, typer.Option(help="magnitude: take the modulus; real: no imaginary part.")] = None,
-    noise_sd: Annotated[float | None, typer.Option(help="Noise per channel; by default from each residual.")] = None,
+    form: Annotated[
+        Literal["magnitude", "real"] | None, typer.Option(help="magnitude: take the modulus; real: no imaginary part.")
+    ] = None,
+    noise_sd: Annotated[
+        float | None,
+        typer.Option(help="Noise per channel; by default from each residual.", callback=between(1e-30, 1e30)),
+    ] = None,
     series: Annotated[str | None, typer.Option(help="DICOM series, by UID, number or description.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of the arithmetic.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))] = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
+    from mrftool.cli.checks import require_folder
     from mrftool.cli.console import note, progress_bar, show_table, wrote
     from mrftool.cli.results import write_results
     from mrftool.cli.scans import open_scan, open_volumes
     from mrftool.cli.stages import Stopwatch
-    from mrftool.errors import UsageError
     from mrftool.inference.quantify import quantify as quantify_series
     from mrftool.inference.session import load_model
     from mrftool.shipped import find_file
 
-    if noise_sd is not None and not noise_sd > 0:
-        raise UsageError(f"noise {noise_sd:g}, expected more than 0")
+    require_folder(output)
     watch = Stopwatch()
     with watch.stage("read the model"):
         loaded = load_model(find_file("models", model, ".onnx"))
@@ -45,6 +51,8 @@ def quantify(
         maps = quantify_series(
             scanned, loaded, mask=inside, b1=b1_map, noise_sd=noise_sd, threads=threads, progress=progress
         )
+    for sentence in maps.assumptions[len(scanned.assumptions) :]:
+        note(sentence)
     maps = replace(maps, assumptions=(*maps.assumptions, *assumed))
     options = {"mask": mask, "b1": b1, "imag": imag, "phase": phase, "form": form, "noise-sd": noise_sd}
     chosen = {**options, "series": series, "threads": threads}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrftool.cli.checks import keep_inputs
 from mrftool.cli.console import note
 from mrftool.cli.scans import file_kind
 from mrftool.cli.stages import Stopwatch
@@ -53,8 +54,10 @@ def write_results(
         (map_path(folder, source, name), image, map_description(name), map_sidecar(name, provenance))
         for name, image in maps.images()
     ]
+    paths = [*(path for path, *_ in images), picture, *reports]
+    keep_inputs([source, *(value for value in (options or {}).values() if isinstance(value, Path))], paths)
     write_maps(images, series.placement, others=others)
-    return [*(path for path, *_ in images), picture, *reports]
+    return paths
 
 
 def _reports(

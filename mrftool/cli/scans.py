@@ -1,8 +1,9 @@
 """Scans as the user names them: NIfTI files, or folders, zips and files of DICOM."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +21,34 @@ def open_scan(
     *,
     imag: Path | None = None,
     phase: Path | None = None,
-    form: str | None = None,
+    form: Literal["magnitude", "real"] | None = None,
     series: str | None = None,
 ) -> Series:
     """The fingerprint series in a NIfTI file, or in a folder, zip or file of DICOM."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, expected a 4-D NIfTI or DICOM")
-    if form not in (None, "magnitude", "real"):
-        raise UsageError(f"form {form!r}, expected magnitude or real")
     if _is_dicom(path):
         from mrftool.formats.dicom_read import open_dicom_series
 
-        if imag or phase:
-            raise UsageError("--imag and --phase go with NIfTI: DICOM says itself what each image is")
-        return open_dicom_series(path, series=series, progress=progress_bar)
+        if imag or phase or form == "real":
+            raise UsageError("--imag, --phase and --form real go with NIfTI: DICOM says itself what each image is")
+        found = open_dicom_series(path, series=series, progress=progress_bar)
+        return _modulus(found) if form == "magnitude" and found.form == "complex" else found
     from mrftool.formats.nifti import open_series
 
     if series is not None:
         raise UsageError("--series goes with DICOM, expected a folder or zip of it")
-    return open_series(path, imag=imag, phase=phase, form=cast(Any, form))
+    return open_series(path, imag=imag, phase=phase, form=form)
+
+
+def _modulus(series: Series) -> Series:
+    said = f"{series.name} is complex: its modulus is taken."
+    return replace(
+        series,
+        form="magnitude",
+        read=lambda voxels: np.abs(series.read(voxels)),
+        assumptions=(*series.assumptions, said),
+    )
 
 
 def open_volumes(scan: Series, mask: Path | None, b1: Path | None) -> tuple[Mask | None, Image | None, tuple[str, ...]]:

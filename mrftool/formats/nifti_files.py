@@ -65,7 +65,7 @@ def _require_file(path: Path) -> None:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected a file named {_NAMES}")
         if not path.exists():
-            raise InputError(f"{path}: no such file")
+            raise InputError(f"{path}: no such file, expected one named {_NAMES}")
         if not path.is_file():
             raise InputError(f"{path}: is no regular file, expected {_NAMES}")
     except (OSError, ValueError) as error:
