@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrftool.cli.console import progress_bar
+from mrftool.cli.console import file_stem, progress_bar
 from mrftool.evaluation.planes import comparison_figure, precision_figure
 from mrftool.evaluation.reach import common_tissue, reach_table
 from mrftool.evaluation.text_tables import TextTable
@@ -32,7 +32,7 @@ def show_reach(
     precision_figure(planes[0], sequence, snr, paths[0], tissues=named)
     if other is None:
         return reach_table(sequence.name, few[0], snr), paths
-    paths.append(picture.with_name(f"{picture.stem}_against_{other.name}.png"))
+    paths.append(picture.with_name(f"{picture.stem}_against_{file_stem(other.name)}.png"))
     per_scan = float(np.sqrt(sequence.duration / other.duration))
     comparison_figure(planes[0], planes[1], (sequence.name, other.name), per_scan, paths[1], tissues=named)
     return reach_table(sequence.name, few[0], snr, few[1], other.name), paths

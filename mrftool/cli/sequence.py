@@ -1,9 +1,11 @@
-"""`mrftool sequence`: look at RF-sequence files, check them, list the shipped ones."""
+"""`mrftool sequence`: look at RF-sequence files, check them, list the shipped ones, bring in those of other tools."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from mrftool.cli.checks import between, named
 
 app = typer.Typer(help="Look at RF-sequence files and check them.", no_args_is_help=True)
 
@@ -14,8 +16,14 @@ Name = Annotated[str, typer.Argument(metavar="FILE", help="Sequence file (YAML),
 @app.command()
 def show(
     name: Name,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Picture (PNG); others go beside it.")] = None,
-    snr: Annotated[float, typer.Option(help="Rms of each tissue's fingerprint / noise sd per channel.")] = 20.0,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", callback=named(".png"), help="Picture (PNG); others go beside it."),
+    ] = None,
+    snr: Annotated[
+        float,
+        typer.Option(callback=between(1e-3, 1e9), help="Rms of each tissue's fingerprint / noise sd per channel."),
+    ] = 20.0,
     form: Annotated[Form, typer.Option(help="Of the signals.")] = "complex",
     compare: Annotated[str | None, typer.Option(help="Another sequence, to compare the precision with.")] = None,
 ) -> None:
@@ -27,18 +35,14 @@ def show(
     """
     from rich.console import Console
 
-    from mrftool.cli.console import show_table, wrote
-    from mrftool.errors import UsageError
+    from mrftool.cli.console import file_stem, show_table, wrote
+    from mrftool.cli.reach import show_reach
     from mrftool.evaluation.figures import sequence_figure
     from mrftool.formats.sequence_yaml import read_sequence, sequence_summary
 
-    if not 0 < snr < float("inf"):
-        raise UsageError(f"SNR {snr:g}, expected a number above 0")
     sequence, other = read_sequence(name), None if compare is None else read_sequence(compare)
-    from mrftool.cli.reach import show_reach
-
     show_table(f"sequence {sequence.name}", sequence_summary(sequence))
-    picture = output or Path(f"{sequence.name}.png")
+    picture = output or Path(f"{file_stem(sequence.name)}.png")
     sequence_figure(sequence, picture)
     table, others = show_reach(sequence, other, snr, form, picture)
     Console().print(table.for_terminal())

@@ -6,11 +6,13 @@ MRF networks; a few voxels of impossibly short T1 or T2 (fit failures) can decid
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mrftool.errors import MismatchError
+from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.tissue import Tissue
 
 Column = NDArray[np.float64]
@@ -32,6 +34,8 @@ class Score:
     against the mean of estimate and truth [1].
     coverage_1sd, coverage_2sd: share of voxels whose truth lies within one and two reported standard deviations
     (0.683 and 0.954 if the deviations are right). z_mean, z_sd: of (estimate - truth) / deviation (0 and 1).
+    rmse_over_bound: root mean square of error / Cramer-Rao bound [1], over the n_bound voxels whose bound is known and
+    below a fifth of the truth.
     """
 
     parameter: str
@@ -54,6 +58,23 @@ class Score:
     coverage_2sd: float | None = None
     z_mean: float | None = None
     z_sd: float | None = None
+    n_bound: int = 0
+    rmse_over_bound: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """One parameter in all voxels: truth, estimate, and, where known, reported deviation and bound [s]."""
+
+    truth: Column
+    found: Column
+    is_tissue: Mask
+    sd: Column | None
+    bound: Column | None
+
+    def __getitem__(self, mask: Mask) -> "_Columns":
+        sd, bound = (None if column is None else column[mask] for column in (self.sd, self.bound))
+        return _Columns(self.truth[mask], self.found[mask], self.is_tissue[mask], sd, bound)
 
 
 def scores(
@@ -63,10 +84,12 @@ def scores(
     labels: NDArray[np.integer] | None = None,
     classes: Sequence[str] = (),
     sd: Mapping[str, ArrayLike] | None = None,
+    bound: Mapping[str, ArrayLike] | None = None,
 ) -> list[Score]:
     """Scores of every parameter of `estimate`, "t1" and "t2": over all voxels, then for each class that occurs.
 
-    estimate, sd: columns `(voxel,)` [s], the standard deviations as the estimator reports them.
+    estimate, sd, bound: columns `(voxel,)` [s]: estimates, the standard deviations as the estimator reports them, and
+    the smallest ones that the data allow (NaN where they are not known).
     labels: index into `classes` for each voxel; others than these are in no class.
 
     Raises MismatchError if a column has another length than the truth.
@@ -75,11 +98,12 @@ def scores(
     is_tissue = (truth.t1 >= SHORTEST) & (truth.t2 >= SHORTEST)
     result = []
     for key, values in estimate.items():
-        true, found = getattr(truth, key), _column(key, values, len(truth))
-        deviation = _column(f"sd_{key}", sd[key], len(truth)) if sd and key in sd else None
-        for name, mask in regions:
-            part = None if deviation is None else deviation[mask]
-            result.append(_score(key, name, true[mask], found[mask], is_tissue[mask], part))
+        found = _column(key, values, len(truth))
+        about = (
+            _optional(f"{kind}{key}", known, key, len(truth)) for kind, known in (("sd_", sd), ("bound of ", bound))
+        )
+        columns = _Columns(getattr(truth, key), found, is_tissue, *about)
+        result += [_score(key, name, columns[mask]) for name, mask in regions]
     return result
 
 
@@ -101,6 +125,10 @@ def _column(key: str, values: ArrayLike, n: int) -> Column:
     return column
 
 
+def _optional(text: str, columns: Mapping[str, ArrayLike] | None, key: str, n: int) -> Column | None:
+    return None if columns is None or key not in columns else _column(text, columns[key], n)
+
+
 def _regions(labels: NDArray[np.integer] | None, classes: Sequence[str], n: int) -> Iterator[tuple[str, Mask]]:
     if labels is None:
         return
@@ -111,16 +139,17 @@ def _regions(labels: NDArray[np.integer] | None, classes: Sequence[str], n: int)
             yield name, labels == index
 
 
-def _score(key: str, region: str, truth: Column, found: Column, is_tissue: Mask, sd: Column | None) -> Score:
-    valid = np.isfinite(found) & (found > 0)
+def _score(key: str, region: str, all_voxels: _Columns) -> Score:
+    valid = np.isfinite(all_voxels.found) & (all_voxels.found > 0)
     n = int(valid.sum())
     if not n:
-        return Score(key, region, 0, len(found))
-    truth, found, is_tissue = truth[valid], found[valid], is_tissue[valid]
+        return Score(key, region, 0, len(valid))
+    part = all_voxels[valid]
+    truth, found, is_tissue = part.truth, part.found, part.is_tissue
     error = found - truth
     bias, spread = float(error.mean()), float(error.std(ddof=1)) if n > 1 else None
     log_error = (np.log10(found) - np.log10(truth)) ** 2
-    agreement = {} if spread is None else _agreement(truth, found, bias, spread)
+    agreement: dict[str, Any] = {} if spread is None else _agreement(truth, found, bias, spread)
     return Score(
         parameter=key,
         region=region,
@@ -136,11 +165,11 @@ def _score(key: str, region: str, truth: Column, found: Column, is_tissue: Mask,
         log10_mse_tissue=float(log_error[is_tissue].mean()) if is_tissue.any() else None,
         n_tissue=int(is_tissue.sum()),
         **agreement,
-        **({} if sd is None else _calibration(error, sd[valid])),
+        **_honesty(error, part),
     )
 
 
-def _agreement(truth: Column, found: Column, bias: float, spread: float) -> dict[str, float | None]:
+def _agreement(truth: Column, found: Column, bias: float, spread: float) -> dict[str, Any]:
     middle = (truth + found) / 2
     variance = float(middle.var())
     covariance = float(np.mean((middle - middle.mean()) * (found - truth - bias)))
@@ -151,15 +180,12 @@ def _agreement(truth: Column, found: Column, bias: float, spread: float) -> dict
     }
 
 
-def _calibration(error: Column, sd: Column) -> dict[str, float | None]:
-    """Over the voxels with a positive finite deviation."""
-    use = np.isfinite(sd) & (sd > 0)
-    if not use.any():
-        return {}
-    z = error[use] / sd[use]
-    return {
-        "coverage_1sd": float(np.mean(np.abs(z) <= 1)),
-        "coverage_2sd": float(np.mean(np.abs(z) <= 2)),
-        "z_mean": float(z.mean()),
-        "z_sd": float(z.std(ddof=1)) if z.size > 1 else None,
-    }
+def _honesty(error: Column, part: _Columns) -> dict[str, Any]:
+    """Errors against the deviations reported, and against the bound."""
+    found: dict[str, Any] = {} if part.sd is None else calibration(error, part.sd)
+    found.pop("coverage_95", None)
+    if part.bound is not None:
+        use = is_determined(part.truth, part.bound)
+        found["n_bound"] = int(use.sum())
+        found["rmse_over_bound"] = rmse_over_bound(error[use], part.bound[use]) if use.any() else None
+    return found

@@ -30,7 +30,7 @@ _PERCENT = (0.2, 0.5, 1, 2, 5, 10, 20)
 _EFFICIENCY = (1, 2, 5, 10, 20, 50, 100)
 _RATIOS = (0.25, 0.33, 0.5, 0.7, 1, 1.4, 2, 3, 4)
 _MARGIN, _ROOM, _BELOW = 0.04, 0.06, 0.8  # of labels: to the edges, to what is there [axis]; largest T2 / T1
-_TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def precision_figure(
@@ -88,7 +88,7 @@ def _draw(axes: Axes, found: Precision, values: Floats, levels: Levels, look: tu
         )
         _label(axes, lines, [form.format(level) for level in inside])
     bar = axes.figure.colorbar(shown, ax=axes, extend="both", pad=0.02, fraction=0.05)
-    _ticks(bar.ax.yaxis, levels)
+    label_ticks(bar.ax.yaxis, levels)
 
 
 def _label(axes: Axes, lines: QuadContourSet, texts: list[str]) -> None:
@@ -117,11 +117,12 @@ def _scale(axes: Axes, tissue: Tissue) -> None:
     axes.set(xscale="log", yscale="log", xlim=(t1.min(), t1.max()), ylim=(t2.min(), t2.max()))
     axes.set(xlabel="T1 [ms]", ylabel="T2 [ms]", facecolor="0.93")
     for axis in (axes.xaxis, axes.yaxis):
-        _ticks(axis, _TICKS)
+        label_ticks(axis, TICKS)
     axes.text(0.04, 0.94, "T2 > T1", transform=axes.transAxes, color="0.45", va="top")
 
 
-def _ticks(axis: Axis, places: Levels) -> None:
+def label_ticks(axis: Axis, places: Levels) -> None:
+    """Ticks at these places of a logarithmic axis, and no others, in plain numbers."""
     axis.set_major_locator(FixedLocator(places))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}" if value < 1 else f"{value:g}"))
     axis.set_minor_locator(NullLocator())

@@ -25,13 +25,16 @@ _COLUMNS = [
     ("log10_mse_tissue", "from 1 ms", "{:.1e}"),
     ("agreement_low", "agree from [ms]", "{:+.0f}"),
     ("agreement_high", "to [ms]", "{:+.0f}"),
+    ("rmse_over_bound", "RMSE / bound", "{:.3f}"),
+    ("n_bound", "with bound", "{}"),
     ("coverage_1sd", "in 1 sd", "{:.2f}"),
     ("coverage_2sd", "in 2 sd", "{:.2f}"),
     ("z_mean", "z mean", "{:+.2f}"),
     ("z_sd", "z sd", "{:.2f}"),
     ("n_invalid", "invalid", "{}"),
 ]
-_WIDE = ("bias_percent", "agreement_low", "agreement_high", "z_mean", "z_sd")  # in files only
+_WIDE = ("bias_percent", "agreement_low", "agreement_high", "n_bound")  # in files only
+_LESS = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd")  # in files only, where a bound says more
 _TEXT = ("parameter", "region")
 _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}
 
@@ -42,7 +45,8 @@ def score_table(scores: Sequence[Score], title: str = "") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    headings, rows = _cells(scores, without=_WIDE)
+    has_bound = any(score.rmse_over_bound is not None for score in scores)
+    headings, rows = _cells(scores, without=(*_WIDE, *(_LESS if has_bound else ("z_mean", "z_sd"))))
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=0)
     for (key, heading), cells in zip(headings, zip(*rows, strict=True), strict=True):
         is_text, width = key in _TEXT, max(map(len, cells))  # headings may wrap, numbers may not
@@ -81,6 +85,8 @@ def _cells(scores: Sequence[Score], without: Sequence[str] = ()) -> tuple[list[t
 def _says_something(scores: Sequence[Score], key: str) -> bool:
     if key == "n_invalid":
         return any(score.n_invalid for score in scores)
+    if key == "n_bound":
+        return any(0 < score.n_bound < score.n for score in scores)
     if key == "log10_mse_tissue":
         return any(score.n_tissue != score.n for score in scores)
     return any(getattr(score, key) is not None for score in scores)
