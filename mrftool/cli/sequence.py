@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 from mrftool.cli.checks import between, named
+from mrftool.cli.sequence_files import export_command, import_command
 
-app = typer.Typer(help="Look at RF-sequence files and check them.", no_args_is_help=True)
+app = typer.Typer(help="Look at RF-sequence files and check them; bring in those of other tools.", no_args_is_help=True)
+app.command("import")(import_command)
+app.command("export")(export_command)
 
 Form = Literal["complex", "magnitude"]
 Name = Annotated[str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")]

@@ -1,0 +1,94 @@
+"""The text of a Pulseq file, looked over before its parser sees it: what it is, its version, its signature."""
+
+import hashlib
+from pathlib import Path
+
+from mrftool.errors import InputError
+
+MAX_BYTES = 100_000_000
+MAX_SAMPLES = 5_000_000  # in one shape; real ones have some thousand
+_RASTERS = ("BlockDurationRaster", "GradientRasterTime", "RadiofrequencyRasterTime", "AdcRasterTime")
+
+
+def check_and_tidy(path: Path) -> tuple[str, str, tuple[str, ...]]:
+    """Text without comments and with one blank line between sections; version; what was noticed.
+
+    Raises InputError if the file cannot be Pulseq, is too large, or leaves its rasters to a guess.
+    """
+    text = _read(path)
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines or not lines[0].startswith("[") or "[VERSION]" not in lines or "[BLOCKS]" not in lines:
+        raise InputError(f"{path}: is no Pulseq file, expected the sections [VERSION] and [BLOCKS]")
+    version = _version(lines, path)
+    _check_shapes(lines, path)
+    missing = [key for key in _RASTERS if not any(line.split()[0] == key for line in lines)]
+    notes = []
+    if missing and version >= (1, 4, 0):
+        raise InputError(
+            f"{path}: does not define {', '.join(missing)}, expected them in a file of version 1.4 or later"
+        )
+    if missing:
+        notes.append("version 1.3 does not say its rasters: 1 us for RF and 10 us for gradients are assumed")
+    if _is_altered(text):
+        notes.append("the file was altered after it was signed: its hash differs")
+    return _spaced(lines), ".".join(map(str, version)), tuple(notes)
+
+
+def _read(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: {size} bytes, expected a Pulseq file of at most {MAX_BYTES}")
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, expected a Pulseq file") from error
+
+
+def _version(lines: list[str], path: Path) -> tuple[int, int, int]:
+    said = {}
+    for line in lines[lines.index("[VERSION]") + 1 :]:
+        if line.startswith("["):
+            break
+        key, _, value = line.partition(" ")
+        said[key] = value.strip()
+    try:
+        version = (int(said["major"]), int(said["minor"]), int(said["revision"][:1]))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: its version is not readable, expected major, minor and revision") from error
+    if not (1, 3, 0) <= version < (1, 6, 0):
+        raise InputError(f"{path}: Pulseq version {'.'.join(map(str, version))}, expected 1.3 to 1.5")
+    return version
+
+
+def _check_shapes(lines: list[str], path: Path) -> None:
+    for line in lines:
+        if line.startswith("num_samples"):
+            count = line.split()[-1]
+            if not count.isdecimal() or int(count) > MAX_SAMPLES:
+                raise InputError(f"{path}: a shape of {count[:20]} samples, expected at most {MAX_SAMPLES}")
+
+
+def _is_altered(text: str) -> bool:
+    """Whether the file carries an MD5 signature that is not its own. It covers all that stands before its section."""
+    body, found, signature = text.replace("\r\n", "\n").partition("\n[SIGNATURE]")
+    words = signature.split()
+    if not found or "md5" not in words or "Hash" not in words[:-1]:
+        return False
+    stated = words[words.index("Hash") + 1]
+    return stated != hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+
+
+def _spaced(lines: list[str]) -> str:
+    """Sections parted by blank lines; empty ones, and the signature, left out."""
+    spaced: list[str] = []
+    following = [*lines[1:], "["]
+    for line, after in zip(lines, following, strict=True):
+        if line == "[SIGNATURE]":
+            break
+        if line.startswith("[") and after.startswith("["):
+            continue
+        if line.startswith(("[", "extension", "shape_id")):
+            spaced.append("")
+        spaced.append(line)
+    return "\n".join(spaced) + "\n\n\n"
