@@ -106,7 +106,7 @@ def _rows(
     signal: Array = _noisy(fingerprint @ table.basis.vectors.T, sigma, random)
     if table.form == "magnitude":
         signal = np.abs(signal)
-    return features(signal, table.basis) if takes == "features" else real_fingerprints(signal, table.basis)
+    return (features if takes == "features" else real_fingerprints)(signal, table.feature_basis)
 
 
 def _noisy(signal: Array, sigma: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.complex64]:

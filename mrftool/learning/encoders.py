@@ -24,6 +24,7 @@ class EncoderSpec:
     takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real part of the phase-aligned
         unit-norm signal (magnitude form: the unit-norm magnitude).
     n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it.
+    n_used: how many columns of it count: of a real manifold the imaginary parts hold nothing but noise.
     center, scale: of log T1 and log(T2/T1).
     """
 
@@ -32,6 +33,7 @@ class EncoderSpec:
     n_inputs: int
     hidden: tuple[int, ...]
     activation: str
+    n_used: int
     takes_b1: bool
     center: tuple[float, float]
     scale: tuple[float, float]
@@ -59,21 +61,31 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        sizes = (spec.n_inputs + spec.takes_b1, *spec.hidden)
+        sizes = (spec.n_used + spec.takes_b1, *spec.hidden)
         layers: list[nn.Module] = []
         for width_in, width_out in pairwise(sizes):
             layers += [nn.Linear(width_in, width_out), _ACTIVATIONS[spec.activation]()]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
-        # Unit-norm rows of n entries are about 1 / sqrt(n) in size: bring them to about 1.
-        self.input_gain = float(spec.n_inputs) ** 0.5
-        self.n_inputs = spec.n_inputs
+        self.n_inputs, self.n_used = spec.n_inputs, spec.n_used
+        self.register_buffer("offset", torch.zeros(sizes[0]))
+        self.register_buffer("gain", torch.ones(sizes[0]))
         self.register_buffer("center", torch.tensor(spec.center))
         self.register_buffer("scale", torch.tensor(spec.scale))
+        self.offset: Tensor
+        self.gain: Tensor
         self.center: Tensor
         self.scale: Tensor
 
+    def standardise(self, rows: Tensor) -> None:
+        """Take offset and gain from typical rows, so that each column that counts has mean 0 and variance 1."""
+        columns = self._used(rows)
+        self.offset.copy_(columns.mean(dim=0))
+        self.gain.copy_(1 / columns.std(dim=0).clamp_min(1e-6))
+
+    def _used(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows[:, : self.n_used], rows[:, self.n_inputs :]], dim=1)
+
     def forward(self, rows: Tensor) -> Tensor:
         """Rows `(voxel, n_inputs [+ 1])` to log T1 [log s] and log(T2/T1) `(voxel, 2)`."""
-        gained = torch.cat([rows[:, : self.n_inputs] * self.input_gain, rows[:, self.n_inputs :]], dim=1)
-        out = self.center + self.scale * self.layers(gained)
+        out = self.center + self.scale * self.layers((self._used(rows) - self.offset) * self.gain)
         return torch.stack([out[:, 0], -nn.functional.softplus(out[:, 1])], dim=1)

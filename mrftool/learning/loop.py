@@ -26,6 +26,8 @@ VALIDATION_SNR = (5.0, 20.0, 50.0)
 _WARM_UP = 0.05
 _VALIDATION_SEED = 2**32 - 1
 _VALIDATION_VOXELS = 4096
+_STANDARD_BATCH = 2**32 - 3  # the batch whose rows set the scale of the inputs: no step draws it
+_TYPICAL = 8192
 
 
 def start_run(sequence: PulseSequence, table: SignalTable, config: TrainConfig, device: torch.device) -> Run:
@@ -33,10 +35,12 @@ def start_run(sequence: PulseSequence, table: SignalTable, config: TrainConfig, 
     takes, hidden, activation = preset(config.encoder)
     per_coefficient = 2 if config.form == "complex" else 1
     t1, ratio = log_range(config.t1_range), log_range((config.t2_range[0] / config.t1_range[1], 1.0))
+    n_inputs = table.rank * per_coefficient if takes == "features" else len(sequence)
     spec = EncoderSpec(
         kind=config.encoder,
         takes="features" if takes == "features" else "fingerprint",
-        n_inputs=table.rank * per_coefficient if takes == "features" else len(sequence),
+        n_inputs=n_inputs,
+        n_used=table.rank if takes == "features" and table.basis.is_real else n_inputs,
         hidden=hidden,
         activation=activation,
         takes_b1=config.b1_range is not None,
@@ -45,12 +49,13 @@ def start_run(sequence: PulseSequence, table: SignalTable, config: TrainConfig, 
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = Encoder(spec).to(device)
+        encoder = Encoder(spec)
     # Exactly what a checkpoint gives back: resuming is exact.
     sequence = sequence_from_dict(sequence_to_dict(sequence))
-    return Run(
-        config, sequence, table_from_tensors(table_to_tensors(table)), spec, encoder, new_optimiser(encoder, config)
-    )
+    table = table_from_tensors(table_to_tensors(table))
+    encoder.standardise(draw_batch(table, replace(config, batch=_TYPICAL), spec.takes, _STANDARD_BATCH).rows)
+    encoder = encoder.to(device)
+    return Run(config, sequence, table, spec, encoder, new_optimiser(encoder, config))
 
 
 def resume_run(folder: Path, device: torch.device) -> Run:
