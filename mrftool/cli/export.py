@@ -83,7 +83,7 @@ def _from_run(path: Path) -> tuple[Any, dict[str, Any]]:
     config = run.config
     return run.sequence, {
         "encoder": encoder_to_onnx(run.encoder, run.spec),
-        "basis": run.table.basis,
+        "table": run.table,
         "t1_range": config.t1_range,
         "t2_range": config.t2_range,
         "b1_range": config.b1_range,

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.physics.compression import align
-from mrftool.physics.table import TOP_SNR, SignalTable, evaluate, evaluate_derivatives
+from mrftool.physics.table import SignalTable, evaluate_features
+from mrftool.physics.tabulate import TOP_SNR
 
 Floats = NDArray[np.float64]
 
@@ -101,13 +102,13 @@ def _missed(table: SignalTable, atoms: Atoms, rank: int, steps: int) -> float:
     points = points[points[:, 1] <= points[:, 0]]
     b1 = points[:, 2] if table.takes_b1 else None
     t1, t2 = np.exp(points[:, :2]).T
-    signals = evaluate(table, t1, t2, b1)
+    signals = evaluate_features(table, t1, t2, b1)[:, 0]
     places = _search(atoms, _flat(align(signals)[:, None, :rank])[:, 0], b1)
     for _ in range(steps):
         t1, t2 = np.exp(np.clip(places, low[:2], high[:2])).T
-        places = np.log(np.stack([t1, t2], axis=1)) + _newton_step(evaluate_derivatives(table, t1, t2, b1), signals)
+        places = np.log(np.stack([t1, t2], axis=1)) + _newton_step(evaluate_features(table, t1, t2, b1), signals)
     t1, t2 = np.exp(np.clip(places, low[:2], high[:2])).T
-    gap = np.linalg.norm(align(evaluate(table, t1, t2, b1)) - align(signals), axis=1)
+    gap = np.linalg.norm(align(evaluate_features(table, t1, t2, b1)[:, 0]) - align(signals), axis=1)
     return float(np.mean(gap > 1 / (TOP_SNR * np.sqrt(len(table.basis.vectors)))))
 
 
@@ -144,10 +145,7 @@ def _flat(rows: NDArray[Any]) -> Floats:
 def _aligned_rows(table: SignalTable, places: Floats, b1: float | None) -> NDArray[Any]:
     """Fingerprints and their derivatives by log T1, log T2 [and B1] `(atom, 3 or 4, rank)`; norm and phase are held."""
     t1, t2 = np.exp(places).T
-    if b1 is None:
-        rows = evaluate_derivatives(table, t1, t2)
-    else:
-        rows = evaluate_derivatives(table, t1, t2, np.full(len(t1), b1), by_b1=True)
+    rows = evaluate_features(table, t1, t2, None if b1 is None else np.full(len(t1), b1), by_b1=b1 is not None)
     first = rows[:, :1, :1]
     rows = rows * (np.conj(first) / abs(first)) / np.linalg.norm(rows[:, :1], axis=2, keepdims=True)
     base = rows[:, :1]

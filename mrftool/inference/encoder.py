@@ -66,6 +66,8 @@ def input_length(table: SignalTable, name: str) -> int:
 
 def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Reading) -> Value:
     """`compression.real_fingerprints` in the graph `(voxel, time)`; zeros where the signal cannot be used."""
+    if table.form == "magnitude":
+        return where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
     cos, sin = direction(reading.coefficients, table.rank)
     turn_re, turn_im = float(np.real(table.basis.turn)), float(np.imag(table.basis.turn))
     # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with basis.reference

@@ -24,6 +24,7 @@ class Thresholds:
     ratio: largest (misfit inside / inside) / (misfit outside / outside).
     inside_known, total_known: largest misfit / noise variance, inside and altogether, for a given noise level.
     detected: least energy explained / noise variance of a signal that is no noise.
+    noise_energy: largest energy / noise variance of magnitudes that are nothing but noise.
     """
 
     inside: int
@@ -32,6 +33,7 @@ class Thresholds:
     inside_known: float
     total_known: float
     detected: float
+    noise_energy: float
 
 
 def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
@@ -46,4 +48,19 @@ def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
         inside_known=float(stats.chi2.isf(FALSE_ALARM / 2, inside)),
         total_known=float(stats.chi2.isf(FALSE_ALARM / 2, n_values - n_fitted)),
         detected=float(2 * np.log(_SEARCHED / FALSE_ALARM)),
+        noise_energy=float(stats.chi2.isf(FALSE_ALARM, 2 * n_values)),
     )
+
+
+def rayleigh_ratio(n_time: int) -> float:
+    """Largest ratio of mean and standard deviation that `n_time` magnitudes of pure noise have, but for false alarms.
+
+    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2; the spread of the ratio follows from its
+    skewness and kurtosis to first order in 1 / n_time.
+    """
+    from scipy import stats  # heavy
+
+    mean, variance, skewness, excess = (float(x) for x in stats.rayleigh.stats(moments="mvsk"))
+    ratio = mean / np.sqrt(variance)
+    spread = np.sqrt((1 - ratio * skewness + ratio**2 * (excess + 2) / 4) / n_time)
+    return float(ratio + stats.norm.isf(FALSE_ALARM) * spread)

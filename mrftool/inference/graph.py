@@ -8,8 +8,10 @@ from onnx import ModelProto, ValueInfoProto, checker, helper
 
 from mrftool.inference.atoms import choose_atoms
 from mrftool.inference.encoder import attach_encoder, prepared_encoder
+from mrftool.inference.judge import judge
+from mrftool.inference.magnitude import estimate_magnitude
 from mrftool.inference.ops import FLOAT, INT32, Tape, Value, where
-from mrftool.inference.outputs import Estimate, write_outputs
+from mrftool.inference.outputs import write_outputs
 from mrftool.inference.polish import data_rows, hold_inside, polish
 from mrftool.inference.reading import aligned, held_b1, read_signals
 from mrftool.inference.search import coarse_search, search_rank
@@ -27,9 +29,9 @@ def assemble(
 ) -> ModelProto:
     """The model of `table`, `encoder` (None: a coarse search in the table) and `polish_steps` Gauss-Newton steps.
 
-    Inputs: signal `(voxel, time, 2)` float32; b1 `(voxel,)` [1] where the table takes it; noise_sd `(1,)`, of the real
-    and of the imaginary channel, 0 to estimate it from the residual.
-    Outputs `(voxel,)`: t1, t2 [s], m0 `(voxel, 2)`, residual [1], sd_t1, sd_t2 [s], flags int32.
+    Inputs: signal `(voxel, time, 2)` float32 (magnitudes: `(voxel, time)`); b1 `(voxel,)` [1] where the table takes it;
+    noise_sd `(1,)`, of the real and of the imaginary channel, 0 to estimate it from the residual.
+    Outputs `(voxel,)`: t1, t2 [s], m0 `(voxel, 2)` (magnitudes: `(voxel,)`), residual [1], sd_t1, sd_t2 [s], flags.
     t1_range, t2_range [s]: estimates outside are flagged.
     """
     tape = Tape()
@@ -45,9 +47,14 @@ def assemble(
         prepared = prepared_encoder(encoder, table, OPSET)
         logs = attach_encoder(tape, table, prepared, signal=signal, reading=reading, aligned=columns, b1=b1_inside)
         start = _in_grid(table, logs)
-    data = data_rows(reading.coefficients, table.rank, table.basis.is_real)
-    place, found = polish(spline_of(tape, table, b1_inside), start, data, polish_steps)
-    write_outputs(table, reading, Estimate(place, found), noise_sd=tape.input("noise_sd"), ranges=(t1_range, t2_range))
+    spline, noise_sd = spline_of(tape, table, b1_inside), tape.input("noise_sd")
+    if table.form == "complex":
+        data = data_rows(reading.coefficients, table.rank, table.is_real)
+        place, fitted = polish(spline, start, data, polish_steps)
+        found = judge(table, reading, place, fitted, noise_sd)
+    else:
+        found = estimate_magnitude(spline, reading, signal, start=start, noise_sd=noise_sd, steps=polish_steps)
+    write_outputs(table, reading, found, (t1_range, t2_range))
     return _model(tape, table)
 
 
@@ -59,10 +66,11 @@ def _in_grid(table: SignalTable, logs: Value) -> Value:
 
 
 def _model(tape: Tape, table: SignalTable) -> ModelProto:
-    inputs = [_tensor("signal", "voxel", len(table.basis.vectors), 2)]
+    parts = (2,) if table.form == "complex" else ()
+    inputs = [_tensor("signal", "voxel", len(table.basis.vectors), *parts)]
     inputs += [_tensor("b1", "voxel")] if table.takes_b1 else []
     inputs += [_tensor("noise_sd", 1)]
-    outputs = [_tensor(name, "voxel") for name in ("t1", "t2")] + [_tensor("m0", "voxel", 2)]
+    outputs = [_tensor("t1", "voxel"), _tensor("t2", "voxel"), _tensor("m0", "voxel", *parts)]
     outputs += [_tensor(name, "voxel") for name in ("residual", "sd_t1", "sd_t2")]
     outputs += [_tensor("flags", "voxel", dtype=INT32)]
     graph = helper.make_graph(tape.nodes, "mrftool", inputs, outputs, list(tape.constants.values()))

@@ -4,11 +4,11 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from mrftool.errors import UsageError
+from mrftool.errors import MismatchError, UsageError
 from mrftool.inference.manifest import Manifest, Range, weights_sha256, write_manifest
 from mrftool.inference.verify import verify
-from mrftool.physics.compression import Basis
-from mrftool.physics.table import Form, SignalTable, build_table
+from mrftool.physics.table import Form, SignalTable
+from mrftool.physics.tabulate import build_table
 from mrftool.sequence import PulseSequence
 
 if TYPE_CHECKING:
@@ -32,36 +32,30 @@ def make_model(
     adc: float = 0.0,
     form: Form = "complex",
     tolerance: float | None = None,
-    basis: Basis | None = None,
+    table: SignalTable | None = None,
     name: str | None = None,
     training: dict[str, Any] | None = None,
     check: bool = True,
 ) -> "tuple[ModelProto, Manifest]":
     """The ONNX model of `sequence` with its manifest inside, verified against the exact engine.
 
-    encoder: what starts the polish, see `mrftool.inference.encoder`; None: a coarse search. It needs the `basis` that
-    it was trained with. polish: number of Gauss-Newton steps.
+    encoder: what starts the polish, see `mrftool.inference.encoder`; None: a coarse search. It needs the `table` that
+    it was trained with; without one it is made. polish: number of Gauss-Newton steps.
     t1_range, t2_range [s], b1_range [1], adc [m2/s]: what it is made for. form: of the signals.
     tolerance: of the table, see `build_table`. training: facts to keep. check: measure the scores.
 
     Raises UsageError for ranges or options that are none, CheckFailedError if the table cannot be made accurate enough,
-    InputError if the encoder does not fit.
+    InputError if the encoder does not fit, MismatchError if the table does not.
     """
     from mrftool.formats.sequence_yaml import sequence_to_dict
     from mrftool.inference.graph import assemble
 
     if polish < 0 or (polish == 0 and encoder is None):
         raise UsageError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
-    table = model_table(
-        sequence,
-        t1_range=t1_range,
-        t2_range=t2_range,
-        b1_range=b1_range,
-        adc=adc,
-        form=form,
-        tolerance=tolerance,
-        basis=basis,
-    )
+    ranges: dict[str, Any] = {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1_range}
+    table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
+    if (table.sequence_id, table.form, table.takes_b1) != (sequence.sequence_id, form, b1_range is not None):
+        raise MismatchError(f"the table is not one of sequence {sequence.name} for this form and B1")
     model = assemble(table, t1_range=t1_range, t2_range=t2_range, encoder=encoder, polish_steps=polish)
     manifest = Manifest(
         name=name or f"{sequence.name}{'' if encoder else ', no encoder'}",

@@ -1,6 +1,7 @@
 """The first pass over the signals, as nodes of an ONNX graph: compression, energies, and what cannot be used."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ _TINY = 1e-20
 class Reading:
     """What one pass over the signals gives, per voxel; coefficients are relative to the signal's norm.
 
-    energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: `(voxel, 2 * rank)`, real parts
-    then imaginary parts, 0 where it cannot. probed: share of the energy in the probe vectors `(voxel, 1)`.
-    empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: B1 outside the table, or None.
+    energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: compressed, `(voxel, 2 * rank)`,
+    real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where it cannot. probed: share of the energy
+    in the probe vectors `(voxel, 1)`. empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: B1
+    outside the table, or None.
     """
 
     energy: Value
@@ -30,38 +32,39 @@ class Reading:
 
 
 def read_signals(tape: Tape, table: SignalTable, signal: Value, b1: Value | None) -> Reading:
-    """Compress `signal` `(voxel, time, 2)`; `b1` `(voxel, 1)` where the table takes it."""
-    n_time, rank = table.basis.vectors.shape
-    flat = signal.reshape(0, 2 * n_time)
-    probes = probe_vectors(table)
-    both = flat @ tape.constant(_real_matrix(table.basis.vectors, probes), name="basis")
+    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the table takes it."""
+    vectors, probes = table.feature_basis.vectors, probe_vectors(table)
+    if table.form == "complex":
+        flat, matrix, parts = signal.reshape(0, 2 * len(vectors)), _real_matrix(vectors, probes), 2
+    else:
+        flat, matrix, parts = signal, np.concatenate([vectors, probes], axis=1), 1
+    both = flat @ tape.constant(matrix, name="basis")
     energy = (flat * flat).sum(1)
-    bad = _not_finite(energy)
-    outside = None
+    bad, outside = _not_finite(energy), None
     if b1 is not None:
         bad = bad | _not_finite(b1)
         outside = (b1 < table.axes[2].start) | (b1 > table.axes[2].stop)
     empty = ~(energy > 0.0) & ~bad
-    usable = energy > 0.0 if b1 is None else (energy > 0.0) & ~bad
-    usable = usable & ~bad
+    usable = ~(empty | bad)
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
-    coefficients, probed = both.split(1, [2 * rank, 2 * probes.shape[1]])
+    coefficients, probed = both.split(1, [parts * table.rank, parts * probes.shape[1]])
     return Reading(energy, coefficients, (probed * probed).sum(1), empty, bad, outside)
 
 
 def aligned(table: SignalTable, coefficients: Value) -> Value:
-    """`compression.align` in the graph: `(voxel, 2 * rank)`, real parts then imaginary parts."""
-    rank = table.rank
+    """`compression.align` in the graph: like `coefficients`, of norm 1 and with the reference's phase."""
     norm = maximum(sqrt((coefficients * coefficients).sum(1)), _TINY)
     scaled = coefficients / norm
-    re, im = scaled.split(1, [rank, rank])
-    cos, sin = direction(coefficients, rank)
+    if table.form == "magnitude":
+        return scaled
+    re, im = scaled.split(1, [table.rank, table.rank])
+    cos, sin = direction(coefficients, table.rank)
     return concat([re * cos + im * sin, im * cos - re * sin], 1)
 
 
 def direction(coefficients: Value, rank: int) -> tuple[Value, Value]:
-    """Cosine and sine of the phase of the first coefficient; 0 where it is 0."""
+    """Cosine and sine of the phase of the first of complex coefficients; 0 where it is 0."""
     re, im = coefficients.cut(1, 0, 1), coefficients.cut(1, rank, rank + 1)
     size = maximum(sqrt(re * re + im * im), _TINY)
     return re / size, im / size
@@ -73,12 +76,12 @@ def held_b1(table: SignalTable, b1: Value) -> Value:
     return clip(where(b1.tape.op("IsNaN", b1), 1.0, b1), axis.start, axis.stop)
 
 
-def probe_vectors(table: SignalTable) -> NDArray[np.complex128]:
+def probe_vectors(table: SignalTable) -> NDArray[Any]:
     """Slow changes over time, orthonormal to the basis `(time, probe)`: where wrong physics shows first."""
-    vectors = table.basis.vectors
+    vectors, turn = table.feature_basis.vectors, table.feature_basis.turn
     count = max(min(N_PROBES, len(vectors) - table.rank - 1), 0)
     time = (np.arange(len(vectors)) + 0.5) / len(vectors)
-    slow = np.cos(np.pi * np.outer(time, np.arange(count))) * np.conj(table.basis.turn)
+    slow = np.cos(np.pi * np.outer(time, np.arange(count))) * (np.conj(turn) if np.iscomplexobj(vectors) else 1.0)
     for _ in range(2):
         slow = np.linalg.qr(slow - vectors @ (vectors.conj().T @ slow))[0]
     return np.asarray(slow)

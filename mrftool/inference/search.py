@@ -28,7 +28,7 @@ def coarse_search(tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, 
     """
     rank = search_rank(table)
     columns = aligned.cut(1, 0, rank)
-    if not table.basis.is_real:
+    if table.form == "complex" and not table.is_real:
         columns = concat([columns, aligned.cut(1, table.rank, table.rank + rank)], 1)
     best = tape.op("ArgMax", _similarity(tape, atoms, columns, b1), axis=1, keepdims=0)
     inverses = tape.op("Gather", tape.constant(atoms.inverses), best, axis=0)

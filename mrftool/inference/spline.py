@@ -34,12 +34,12 @@ class Spline:
     @property
     def is_real(self) -> bool:
         """Whether rows are real."""
-        return self.table.basis.is_real
+        return self.table.is_real
 
     @property
     def n_columns(self) -> int:
         """Length of a row."""
-        return self.table.rank * (1 if self.is_real else 2)
+        return self.table.basis.rank * (1 if self.is_real else 2)
 
     def rows(self, place: Value) -> Value:
         """Fingerprint and its derivatives by x and y `(voxel, 3, columns)` at `place` `(voxel, 2)`, inside the grid."""
@@ -69,8 +69,8 @@ class Spline:
 
 def spline_of(tape: Tape, table: SignalTable, b1: Value | None = None) -> Spline:
     """Put `table` on the tape; `b1` `(voxel, 1)` [1] goes with a table that has a B1 axis."""
-    flat = table.coefficients.reshape(-1, table.rank)
-    if not table.basis.is_real:
+    flat = table.coefficients.reshape(-1, table.basis.rank)
+    if not table.is_real:
         flat = np.concatenate([flat.real, flat.imag], axis=1)
     coefficients = tape.constant(flat, name="table")
     if b1 is None:

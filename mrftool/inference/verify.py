@@ -83,18 +83,29 @@ def random_tissue(manifest: Manifest, voxels: int, random: np.random.Generator) 
     return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), manifest.adc))
 
 
-def trial(model: Model, sample: Sample, snr: float, random: np.random.Generator) -> Outcome:
-    """The sample with noise, every fingerprint at `snr`, through the model."""
+def trial(
+    model: Model, sample: Sample, snr: float, random: np.random.Generator, *, knows_noise: bool = False
+) -> Outcome:
+    """The sample with noise, every fingerprint at `snr`, through the model. knows_noise: it is told the noise level."""
     noise = level_of(sample.signal) / snr
-    found = run_on(model, add_noise(sample.signal, noise, random), sample.tissue)
+    noisy = add_noise(sample.signal, noise, random)
+    if knows_noise:  # one level for all voxels, as the model takes it
+        found = run_on(model, (noisy / noise[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0)
+    else:
+        found = run_on(model, noisy, sample.tissue)
     bound = bound_of_signals(sample.signal, sample.slopes, noise, form=model.manifest.form)  # type: ignore[arg-type]
     return Outcome(sample.truth, bound, found)
 
 
-def run_on(model: Model, signal: NDArray[np.complex64], tissue: Tissue) -> dict[str, NDArray[Any]]:
-    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of `tissue` if it asks."""
+def run_on(
+    model: Model, signal: NDArray[np.complex64], tissue: Tissue, *, noise_sd: float | None = None
+) -> dict[str, NDArray[Any]]:
+    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of `tissue` if it asks.
+
+    noise_sd: of the noise per channel [unit of the signals], if the model is to be told.
+    """
     rows = signal if model.form == "complex" else np.abs(signal)
-    return run(model, rows, b1=tissue.b1 if model.takes_b1 else None)
+    return run(model, rows, b1=tissue.b1 if model.takes_b1 else None, noise_sd=noise_sd)
 
 
 def noisy_scores(outcome: Outcome) -> dict[str, Any]:

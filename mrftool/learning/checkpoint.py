@@ -79,12 +79,15 @@ def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
     basis, axes = table.basis, [[axis.start, axis.step, axis.size] for axis in table.axes]
     facts = {"form": table.form, "error": table.error, "adc": table.adc, "sequence_id": table.sequence_id}
     facts |= {key: getattr(basis, key) for key in ("is_real", "truncation", "reference_floor")}
-    text = json.dumps({**facts, "axes": axes, "turn": [complex(basis.turn).real, complex(basis.turn).imag]})
-    return {
+    of_size = table.magnitude_basis
+    own = {} if of_size is None else {"magnitude_basis": [of_size.truncation, of_size.reference_floor]}
+    text = json.dumps({**facts, **own, "axes": axes, "turn": [complex(basis.turn).real, complex(basis.turn).imag]})
+    tensors = {
         "table.facts": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8),
         "table.coefficients": _storable(table.coefficients),
         "table.vectors": _storable(basis.vectors),
     }
+    return tensors if of_size is None else {**tensors, "table.magnitude_vectors": _storable(of_size.vectors)}
 
 
 def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
@@ -94,6 +97,9 @@ def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
     own = {key: facts[key] for key in ("is_real", "truncation", "reference_floor")}
     basis = Basis(vectors=_stored(tensors["table.vectors"]), turn=complex(*facts["turn"]), **own)
     own = {key: facts[key] for key in ("form", "error", "adc", "sequence_id")}
+    if "magnitude_basis" in facts:
+        vectors = _stored(tensors["table.magnitude_vectors"])
+        own["magnitude_basis"] = Basis(vectors, True, 1.0, *facts["magnitude_basis"])
     return SignalTable(axes=axes, coefficients=_stored(tensors["table.coefficients"]), basis=basis, **own)
 
 

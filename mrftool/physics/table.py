@@ -1,34 +1,21 @@
 """The tabulated signal manifold: compressed fingerprints of unit m0 as cubic splines over log T1, log T2 [and B1].
 
-A table answers in place of the engine wherever a fingerprint or its derivatives are needed quickly. Its rank and its
-grid follow from two error bounds, so that neither is felt at the highest SNR that we promise; see `default_tolerance`.
+A table answers in place of the engine wherever a fingerprint or its derivatives are needed quickly.
+`mrftool.physics.tabulate` makes it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mrftool.errors import CheckFailedError, UsageError
-from mrftool.physics.bspline import MIN_NODES, Axis, prefilter, slope_weights, value_weights
-from mrftool.physics.compression import Basis, compress, fit_basis
-from mrftool.physics.simulate import simulate_blocks
-from mrftool.sequence import PulseSequence
-from mrftool.tissue import Tissue
+from mrftool.errors import UsageError
+from mrftool.physics.bspline import Axis, slope_weights, value_weights
+from mrftool.physics.compression import Basis, compress
 
 Form = Literal["complex", "magnitude"]
-Range = tuple[float, float]
 Array = NDArray[Any]
-
-TOP_SNR = 100.0  # above this, errors of the table may be seen
-_BIAS_SHARE = 0.1  # what the grid may move an estimate, in standard deviations at TOP_SNR
-TRUNCATION = 0.2 / TOP_SNR  # relative error that the basis may leave: it adds a hundredth to the residual at TOP_SNR
-_COARSE = (17, 17, 5)  # nodes of the grid that measures how fast the fingerprints bend
-_N_CHECKS = 400
-_MAX_NODES = 1_000_000
-_ROUNDS = 6
-_ORDER = {"complex": 4, "magnitude": 2}  # a cubic spline errs as step^4; with kinks, more slowly
 
 
 @dataclass(frozen=True)
@@ -36,10 +23,12 @@ class SignalTable:
     """Fingerprints of one sequence for every tissue in a range.
 
     axes: log T1 [log s], log T2 [log s] and, where it is a variable, B1 [1].
-    coefficients: B-spline coefficients `(nodes + 2 of each axis ..., rank)` of the compressed fingerprint of m0 = 1.
-    form: "complex" signals or their "magnitude".
+    coefficients: B-spline coefficients `(nodes + 2 of each axis ..., basis.rank)` of the complex fingerprint of m0 = 1,
+    compressed with `basis`.
+    form: of the signals that it is to explain, "complex" or "magnitude".
     error: largest relative error between the nodes, inside the compressed space and for T2 <= T1 [1].
     adc: the diffusion coefficient that it was made with [m2/s].
+    magnitude_basis: what magnitudes are compressed with, None for complex signals.
     """
 
     axes: tuple[Axis, ...]
@@ -49,6 +38,17 @@ class SignalTable:
     error: float
     adc: float
     sequence_id: str
+    magnitude_basis: Basis | None = None
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the coefficients are real."""
+        return not np.iscomplexobj(self.coefficients)
+
+    @property
+    def feature_basis(self) -> Basis:
+        """What signals of this form are compressed with."""
+        return self.magnitude_basis or self.basis
 
     @property
     def takes_b1(self) -> bool:
@@ -57,60 +57,8 @@ class SignalTable:
 
     @property
     def rank(self) -> int:
-        """Number of coefficients of a fingerprint."""
-        return self.basis.rank
-
-
-def default_tolerance(sequence: PulseSequence, form: Form = "complex") -> float:
-    """Relative error of a fingerprint that moves no estimate by more than a tenth of its noise at SNR 100 [1].
-
-    Noise of standard deviation s per channel moves an estimate as far as an error of norm s in the signal does, and
-    s / norm = 1 / (SNR sqrt(time)). Magnitudes: a tenth of the noise at SNR 10. They have a kink wherever a sample
-    passes through zero, which no smooth table follows; it errs there, where noise hides the sample anyway.
-    """
-    top = TOP_SNR if form == "complex" else TOP_SNR / 10
-    return _BIAS_SHARE / (top * float(np.sqrt(len(sequence))))
-
-
-def build_table(
-    sequence: PulseSequence,
-    *,
-    t1_range: Range,
-    t2_range: Range,
-    b1_range: Range | None = None,
-    adc: float = 0.0,
-    form: Form = "complex",
-    tolerance: float | None = None,
-    basis: Basis | None = None,
-    seed: int = 0,
-) -> SignalTable:
-    """Table of `sequence` whose error between the nodes is below `tolerance`, by default `default_tolerance`.
-
-    t1_range, t2_range [s], b1_range [1]: what the table covers. Without b1_range, B1 is 1. adc [m2/s].
-    basis: the one to use, in place of one made for these ranges.
-    The basis keeps every fingerprint up to TRUNCATION: what it leaves out is orthogonal to it and moves no estimate.
-
-    Raises UsageError for a range that is none, CheckFailedError if no grid of a million nodes is fine enough.
-    """
-    limits = _limits(t1_range, t2_range, b1_range)
-    tolerance = tolerance or default_tolerance(sequence, form)
-    engine = _Engine(sequence, adc, form)
-    axes = tuple(Axis.spanning(*limit, size) for limit, size in zip(limits, _COARSE, strict=False))
-    nodes, checks = _nodes(axes), _random_points(limits, _N_CHECKS, seed)
-    coarse, check_signals = engine.signals(nodes), engine.signals(checks)
-    known = np.concatenate([coarse[_is_tissue(nodes)], check_signals])
-    basis = basis or fit_basis(known, TRUNCATION)
-    table = _table(axes, compress(coarse, basis), basis, engine)
-    axes = _refined(table, engine, tolerance)
-    truth = _coefficients(check_signals, basis)
-    for _ in range(_ROUNDS):
-        _check_size(axes, sequence, tolerance)
-        table = _table(axes, engine.compressed(_nodes(axes), basis), basis, engine)
-        error = float(_relative_error(table, checks, truth).max())
-        if error <= tolerance:
-            return replace(table, error=error)
-        axes = _finer(axes, [1.05 * (error / tolerance) ** (1 / _ORDER[form])] * len(axes))
-    raise CheckFailedError(f"table of {sequence.name}: error {error:.1e} after refinement, expected {tolerance:.1e}")
+        """Number of coefficients of a compressed signal."""
+        return self.feature_basis.rank
 
 
 def evaluate(table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None) -> Array:
@@ -143,95 +91,17 @@ def evaluate_derivatives(
     return np.stack([np.einsum("vijkr,vi,vj,vk->vr", block, *w) for w in weights], axis=1)
 
 
-@dataclass(frozen=True)
-class _Engine:
-    """The exact engine, asked at points `(voxel, 2 or 3)` of the table's axes."""
-
-    sequence: PulseSequence
-    adc: float
-    form: Form
-
-    def blocks(self, points: Array) -> Any:
-        b1 = points[:, 2] if points.shape[1] == 3 else np.ones(len(points))
-        tissue = Tissue(np.exp(points[:, 0]), np.exp(points[:, 1]), b1=b1, adc=np.full(len(points), self.adc))
-        for block in simulate_blocks(self.sequence, tissue):
-            yield abs(block) if self.form == "magnitude" else block
-
-    def signals(self, points: Array) -> Array:
-        return np.concatenate(list(self.blocks(points)))
-
-    def compressed(self, points: Array, basis: Basis) -> Array:
-        return np.concatenate([compress(block, basis) for block in self.blocks(points)])
-
-
-def _limits(t1_range: Range, t2_range: Range, b1_range: Range | None) -> list[Range]:
-    ranges = {"T1": t1_range, "T2": t2_range} | ({} if b1_range is None else {"B1": b1_range})
-    for key, (low, high) in ranges.items():
-        if not 0 < low < high < np.inf:
-            raise UsageError(f"{key} from {low:g} to {high:g}, expected a range of positive numbers")
-    if t2_range[0] > t1_range[1]:
-        raise UsageError(
-            f"T2 from {t2_range[0]:g} s is above T1 up to {t1_range[1]:g} s, expected ranges with T2 <= T1"
-        )
-    logs = [(float(np.log(low)), float(np.log(high))) for low, high in (t1_range, t2_range)]
-    return logs if b1_range is None else [*logs, b1_range]
-
-
-def _nodes(axes: tuple[Axis, ...]) -> Array:
-    """All nodes `(voxel, axis)` in C order."""
-    return np.stack([x.ravel() for x in np.meshgrid(*(axis.nodes for axis in axes), indexing="ij")], axis=1)
-
-
-def _random_points(limits: list[Range], count: int, seed: int) -> Array:
-    """Points with T2 <= T1, uniform on the axes."""
-    low, high = np.array(limits).T
-    points = np.random.default_rng(seed).uniform(low, high, (40 * count, len(limits)))
-    return points[_is_tissue(points)][:count]
-
-
-def _is_tissue(points: Array) -> NDArray[np.bool_]:
-    return np.asarray(points[:, 1] <= points[:, 0] + 1e-9)
-
-
-def _coefficients(signals: Array, basis: Basis) -> Array:
-    coefficients = compress(signals, basis)
-    return coefficients.real if basis.is_real else coefficients
-
-
-def _table(axes: tuple[Axis, ...], compressed: Array, basis: Basis, engine: _Engine) -> SignalTable:
-    samples = (compressed.real if basis.is_real else compressed).reshape(*(axis.size for axis in axes), -1)
-    filtered = prefilter(samples, len(axes))
-    return SignalTable(axes, filtered, basis, engine.form, np.inf, engine.adc, engine.sequence.sequence_id)
-
-
-def _relative_error(table: SignalTable, points: Array, truth: Array) -> Array:
-    t1, t2, *b1 = points.T
-    found = evaluate(table, np.exp(t1), np.exp(t2), *b1)
-    return np.asarray(np.linalg.norm(found - truth, axis=1) / np.linalg.norm(truth, axis=1))
-
-
-def _refined(table: SignalTable, engine: _Engine, tolerance: float) -> tuple[Axis, ...]:
-    """Axes that should reach `tolerance`, from the error of a coarse table halfway between nodes, axis by axis."""
-    factors = []
-    for k, axis in enumerate(table.axes):
-        others = [a.nodes if j != k else axis.nodes[:-1] + axis.step / 2 for j, a in enumerate(table.axes)]
-        points = np.stack([x.ravel() for x in np.meshgrid(*others, indexing="ij")], axis=1)
-        points = points[_is_tissue(points)]
-        points = points[np.random.default_rng(k).permutation(len(points))[:_N_CHECKS]]
-        error = _relative_error(table, points, _coefficients(engine.signals(points), table.basis)).max()
-        factors.append((len(table.axes) * error / tolerance) ** (1 / 4))
-    return _finer(table.axes, factors)
-
-
-def _finer(axes: tuple[Axis, ...], factors: list[float]) -> tuple[Axis, ...]:
-    sizes = [max(MIN_NODES, int(np.ceil((a.size - 1) * f)) + 1) for a, f in zip(axes, factors, strict=True)]
-    return tuple(Axis.spanning(a.start, a.stop, size) for a, size in zip(axes, sizes, strict=True))
-
-
-def _check_size(axes: tuple[Axis, ...], sequence: PulseSequence, tolerance: float) -> None:
-    count = int(np.prod([axis.size for axis in axes]))
-    if count > _MAX_NODES:
-        raise CheckFailedError(
-            f"table of {sequence.name}: an error of {tolerance:.1e} needs {count} nodes, expected at most {_MAX_NODES}",
-            hint="narrow the ranges, or allow a larger error",
-        )
+def evaluate_features(
+    table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None, *, by_b1: bool = False
+) -> Array:
+    """Like `evaluate_derivatives`, of what an encoder or a search sees: of the compressed magnitude, for that form."""
+    rows = evaluate_derivatives(table, t1, t2, b1, by_b1=by_b1)
+    if table.magnitude_basis is None:
+        return rows
+    signal, *slopes = np.moveaxis(rows @ table.basis.vectors.T, 1, 0)
+    size = abs(signal)
+    direction = signal.conj() / np.maximum(size, np.finfo(np.float64).tiny)
+    return np.stack(
+        [compress(row, table.magnitude_basis) for row in (size, *((direction * slope).real for slope in slopes))],
+        axis=1,
+    )

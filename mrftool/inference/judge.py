@@ -1,0 +1,51 @@
+"""How well a complex voxel is explained: its noise, its error bars, and whether the misfit is more than noise."""
+
+import numpy as np
+
+from mrftool.inference.flags import Thresholds, thresholds
+from mrftool.inference.ops import Value, concat, maximum, minimum, sqrt, where
+from mrftool.inference.outputs import Estimate
+from mrftool.inference.polish import ROUNDING, TINY, Fit, safe_determinant
+from mrftool.inference.reading import Reading, probe_vectors
+from mrftool.physics.table import SignalTable
+
+_N_FITTED = 4  # T1, T2 and the two parts of m0
+_LEAST_ENERGY = 1e-7  # relative energies below this are rounding
+
+
+def judge(table: SignalTable, reading: Reading, place: Value, found: Fit, noise_sd: Value) -> Estimate:
+    """The estimate at `place` `(voxel, 2)`, where the polish ended with the fit `found`.
+
+    noise_sd `(1,)`: of each channel in the signal's unit; 0: the residual of each voxel tells.
+    """
+    explained = minimum(found.explained, 1.0)
+    misfit = maximum(1.0 - explained, _LEAST_ENERGY)
+    noise = noise_sd.reshape(1, 1)
+    known = noise > 0.0
+    n_values = 2 * len(table.basis.vectors)
+    variance = where(known, noise * noise / reading.energy, misfit / float(n_values - _N_FITTED))
+    limits = thresholds(n_values, 2 * (table.rank + probe_vectors(table).shape[1]), _N_FITTED)
+    bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
+    return Estimate(place, _spread(found, variance), concat(list(found.m0), 1), sqrt(misfit), bad_fit)
+
+
+def _spread(found: Fit, variance: Value) -> Value:
+    """Standard deviations of (x, y) `(voxel, 2)`: the inverse of the information, never below what rounding allows."""
+    xx, xy, yy = found.information()
+    least_xx, least_yy = (raw * ROUNDING for raw in (found.raw[0], found.raw[2]))
+    re, im = found.m0
+    noise = variance / maximum(re * re + im * im, TINY)
+    return sqrt(concat([maximum(yy, least_yy), maximum(xx, least_xx)], 1) * noise / safe_determinant(found, xx, xy, yy))
+
+
+def _bad_fit(
+    table: SignalTable, limits: Thresholds, reading: Reading, *, explained: Value, variance: Value, known: Value
+) -> Value:
+    """More misfit where fingerprints live than noise leaves there, or nothing but noise; see `flags`."""
+    compressed = (reading.coefficients * reading.coefficients).sum(1)
+    left_out = float(np.square(table.basis.truncation))  # what the basis leaves out of a good fingerprint, at most
+    inside = compressed - explained + reading.probed - left_out
+    rest = maximum(1.0 - compressed - reading.probed, _LEAST_ENERGY)
+    estimated = inside > rest * (limits.ratio * limits.inside / limits.outside)
+    given = (inside > variance * limits.inside_known) | (1.0 - explained - left_out > variance * limits.total_known)
+    return (known & given) | (~known & estimated) | (explained < variance * limits.detected)
