@@ -256,14 +256,17 @@ def test_real_and_imaginary_are_preferred_and_the_rest_is_named(tmp_path: Path) 
 
 
 def test_a_series_is_chosen_by_number_or_uid_and_else_listed(tmp_path: Path) -> None:
-    scans = [Scan(phantom() * factor, number=number) for factor, number in ((1, 4), (2, 5), (3, 6))]
+    def describe(dataset: Dataset, z: int, t: int) -> None:
+        dataset.SeriesDescription = f"MRF, take {dataset.SeriesNumber}"
+
+    scans = [Scan(phantom() * factor, number=number, change=describe) for factor, number in ((1, 4), (2, 5), (3, 6))]
     for scan in scans:
         write_classic(tmp_path / str(scan.number), scan)
     (tmp_path / "notes.txt").write_text("not DICOM")
     with pytest.raises(MismatchError, match="has 3 series, expected one") as error:
         open_dicom_series(tmp_path)
     assert all(scan.series in str(error.value.hint) for scan in scans)
-    for wanted in ("5", scans[1].series):
+    for wanted in ("5", "MRF, take 5", scans[1].series):
         series = open_dicom_series(tmp_path, series=wanted)
         np.testing.assert_allclose(whole(series), abs(scans[1].image), atol=scans[1].step)
     assert "1 files without images were left aside." in series.assumptions
@@ -347,6 +350,25 @@ def test_real_world_values_come_before_the_rescale(tmp_path: Path, writer: str) 
     for number, time in enumerate(order):
         expected[..., time] = stored[..., time] * 0.5 * (number + 1) + 3
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path))[:, :, 0], expected, rtol=1e-6)
+
+
+def test_private_scales_of_enhanced_frames(tmp_path: Path) -> None:
+    def change(dataset: Dataset, z: int, t: int) -> None:
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            item = Dataset()
+            _philips_private(item, 0, 0)
+            del item.RescaleSlope, item.RescaleIntercept
+            frame.PixelValueTransformationSequence[0].RescaleSlope = 0.25
+            frame.PixelValueTransformationSequence[0].RescaleIntercept = 2
+            frame.add_new(0x20050014, "LO", "Philips MR Imaging DD 005")
+            frame.add_new(0x2005140F, "SQ", [item])
+
+    write_enhanced(tmp_path / "in", scan := Scan(phantom(), maker="Philips", change=change))
+    series = open_dicom_series(tmp_path / "in")
+    stored = np.rint(abs(scan.image) / scan.step)
+    np.testing.assert_allclose(whole(series), (stored * 0.25 + 2) / (0.25 * 0.02), rtol=1e-6)
+    (theirs,) = dcm2niix(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_allclose(same_in_space(whole(series), series.affine, theirs), whole(series), rtol=1e-6)
 
 
 def test_private_scales_that_change_over_time(tmp_path: Path) -> None:
@@ -453,6 +475,34 @@ def test_compressed_series_read_as_plain_ones(tmp_path: Path, writer: str, synta
     WRITERS[writer](tmp_path, scan := Scan(phantom((8, 6, 2, 3)), parts=("real", "imaginary"), change=compress))
     assert pydicom.dcmread(next(tmp_path.iterdir())).file_meta.TransferSyntaxUID == syntax
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), scan.image, atol=scan.step)
+
+
+def test_large_compressed_slices_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compress(dataset: Dataset, z: int, t: int) -> None:
+        dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+
+    write_classic(tmp_path, scan := Scan(phantom((8, 6, 2, 3)), change=compress))
+    assert open_dicom_series(tmp_path).granule == 8 * 6
+    monkeypatch.setattr("mrftool.formats.dicom_read._MOST_BYTES", 8 * 3 * 8 * 5)
+    series = open_dicom_series(tmp_path)
+    assert series.granule == 8 * 3
+    np.testing.assert_allclose(whole(series), abs(scan.image), atol=scan.step)
+
+
+@pytest.mark.parametrize("key", ["InstanceNumber", "AcquisitionNumber"])
+def test_one_enhanced_file_for_each_time(tmp_path: Path, key: str) -> None:
+    truth = phantom()
+    common = Scan(truth[..., :1])
+    for t in range(6):
+
+        def number(dataset: Dataset, z: int, _: int, t: int = t) -> None:
+            dataset.InstanceNumber = 1
+            setattr(dataset, key, 6 - t)
+
+        scan = Scan(truth[..., t : t + 1], change=number, seed=t, series=common.series, study=common.study)
+        scan.frame_of_reference = common.frame_of_reference
+        write_enhanced(tmp_path / str(t), scan)
+    np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), abs(truth)[..., ::-1], atol=scan.step)
 
 
 def test_nothing_moves_when_slices_come_the_other_way(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ that was chosen must be complete. Attributes: DICOM PS3.3 C.7.6 and C.8.3 (MR Im
 import io
 import os
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -262,5 +263,6 @@ def _one_line(error: Exception) -> str:
 
 
 def as_planes(header: Mapping[str, Any]) -> list[Values]:
-    """The values of each plane: those of the file, overridden by those of the frame."""
-    return [header["file"] | frame for frame in header["frames"]] or [dict(header["file"])]
+    """The values of each plane: those of the file, overridden by those of the frame. Equal texts are kept once."""
+    common = {key: sys.intern(value) if type(value) is str else value for key, value in header["file"].items()}
+    return [common | frame for frame in header["frames"]] or [common]

@@ -14,10 +14,12 @@ from mrftool.formats.dicom_mosaic import tiles_of
 from mrftool.formats.dicom_plane import Plane
 from mrftool.formats.dicom_quick import Values
 from mrftool.formats.dicom_select import chosen_planes, parts_of
-from mrftool.formats.dicom_signal import signal_reader
+from mrftool.formats.dicom_signal import SignalReader, signal_reader
 from mrftool.series import Placement, Series
 
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
+
+_MOST_BYTES = 256 << 20  # of signal that a codec makes us read together
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -66,19 +68,28 @@ def _opened(files: FileSet, where: str, wanted: str | None, jobs: int | None, ba
     check_planes(chosen)
     parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
     reader = signal_reader(parts)
+    n_time = len(parts[0].planes[0])
     left = (f"{others} files without images were left aside.",) if others else ()
     return DicomSeries(
         (reader.columns, reader.rows, len(parts[0].planes)),
         Placement(affine),
-        len(parts[0].planes[0]),
+        n_time,
         "complex" if len(parts) > 1 else "magnitude",
         reader.read,
         (*notes, *more, *reader.notes, *notes_of(chosen), *left),
         sidecar=facts_of(chosen[0]),
-        granule=reader.columns if reader.is_plain else reader.columns * reader.rows,
+        granule=reader.columns * (1 if reader.is_plain else _rows_at_once(reader, n_time)),
         name=f"{where} series {chosen[0].values.get('SeriesNumber', '?')}",
         planes=parts[0].planes,
         files=files,
+    )
+
+
+def _rows_at_once(reader: SignalReader, n_time: int) -> int:
+    """Rows of a compressed slice to read together: all, or a part that stays below the limit of memory."""
+    row_bytes = reader.columns * n_time * 8
+    return max(
+        n for n in range(1, reader.rows + 1) if reader.rows % n == 0 and (n == 1 or n * row_bytes <= _MOST_BYTES)
     )
 
 
