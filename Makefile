@@ -30,3 +30,18 @@ lint: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
+PEERS := torchsim==0.0.8 mrpro==0.261015
+.PHONY: bench-engine mutants
+$(VENV)-bench/engine: $(SOURCES)
+	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --quiet --constraint constraints.txt torch $(PEERS) sycomore==1.3.2
+	$(VENV)-bench/bin/pip install --quiet --constraint constraints.txt .
+	touch $@
+
+bench-engine: $(VENV)-bench/engine
+	cd benchmarks && ../$(VENV)-bench/bin/python engine.py $(BENCH_OPTIONS)
+
+mutants: $(VENV)/dev
+	$(BIN)/python benchmarks/mutants.py

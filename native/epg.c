@@ -491,9 +491,9 @@ INLINE void set_flip(const int parts, const int sets, const group *g, pulse *r, 
         r->sin = 2.0f * half_sin;
         r->less = parts == 2 ? -0.5f * s / c : -s * s;
     }
-    /* rho x cosine with rho rounded only once, so that errors do not add up over a train of equal pulses */
+    /* with rho rounded only once, so that errors do not add up over a train of equal pulses */
     r->rho_cos = cosine * g->rho_high + cosine * g->rho_low;
-    r->rho_half_sin = half_sin * g->rho_high;
+    r->rho_half_sin = half_sin * g->rho_high + half_sin * g->rho_low;
     if (sets > FIELD) {
         r->field_delta = (float)flip * g->rho_inverse;
         r->field_z = (float)flip * g->rho_high;
@@ -698,9 +698,9 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
             if (!diffusing && j->is_spoiled && g->n_states > 1 && n + 1 < j->n_pulses && tr == j->tr[n] &&
                 played_tr(g, j->tr[n + 1]) == j->tr[n + 1])
                 levels = 2, ahead += j->tr[n + 1];
-            if (g->since > 0 && g->fastest * (g->since + ahead) > (sets == 1 ? LARGEST_SCALE : LARGEST_SCALE / 4)) rescale(g);
+            if (g->since > 0 && g->fastest * (g->since + ahead) > (sets == 1 && !diffusing ? LARGEST_SCALE : LARGEST_SCALE / 4)) rescale(g);
             if (n % LANES <= 1) { /* once per tile */
-                if (g->fastest * g->since < LARGEST_STEP) measure_scale(g);
+                if (!diffusing || g->fastest * g->since < LARGEST_STEP) measure_scale(g);
                 if (train + 1 == j->repeats) prefetch(g, n);
             }
             for (int64_t m = 0; m < levels; m++)

@@ -143,13 +143,21 @@ def _fill(
     level = _run(sequence, tissue, orders, signal, derivatives, threads, progress)
     if fixed:
         return
-    needed = truncation.n_states(
-        sequence, tissue.t1, tissue.t2, tolerance=tolerance, level=level, with_derivative=bool(derivatives)
-    )
-    weak = np.flatnonzero(needed > orders)
+    weak = np.flatnonzero(level < truncation.TYPICAL_LEVEL)
+    if weak.size:
+        needed = truncation.n_states(
+            sequence,
+            tissue.t1[weak],
+            tissue.t2[weak],
+            tolerance=tolerance,
+            level=level[weak],
+            with_derivative=bool(derivatives),
+        )
+        more = needed > orders[weak]
+        weak, needed = weak[more], needed[more]
     if weak.size:
         again, slopes = np.empty_like(signal[weak]), {key: np.empty_like(x[weak]) for key, x in derivatives.items()}
-        _run(sequence, tissue[weak], needed[weak], again, slopes, threads, None)
+        _run(sequence, tissue[weak], needed, again, slopes, threads, None)
         signal[weak] = again
         for key, slope in slopes.items():
             derivatives[key][weak] = slope
