@@ -16,7 +16,8 @@ from mrftool.evaluation.planes import TICKS, label_ticks
 Floats = NDArray[np.float64]
 
 # Colours end at the same values from run to run.
-_RATIO, _PERCENT, _BIAS = LogNorm(0.5, 2), LogNorm(0.5, 20), Normalize(-5, 5)
+RATIO, _PERCENT, _BIAS = LogNorm(0.5, 2), LogNorm(0.5, 20), Normalize(-5, 5)
+RATIO_TICKS: tuple[float, ...] = (0.5, 0.7, 1, 1.4, 2)
 
 
 def bin_figure(bins: Sequence[Bins], path: str | Path, *, title: str = "") -> None:
@@ -26,9 +27,9 @@ def bin_figure(bins: Sequence[Bins], path: str | Path, *, title: str = "") -> No
     for each, (left, right) in zip(bins, figure.subplots(len(bins), 2, squeeze=False), strict=True):
         name = each.parameter.upper()
         if has_bound:
-            draw_bins(left, each, each.rmse_over_bound, _RATIO, ("RdYlBu_r", "{:.2f}"))
+            draw_bins(left, each, each.rmse_over_bound, RATIO, ("RdYlBu_r", "{:.2f}"))
             left.set_title(f"{name}: RMSE / bound", fontsize=11)
-            ticks: tuple[float, ...] = (0.5, 0.7, 1, 1.4, 2)
+            ticks = RATIO_TICKS
         else:
             draw_bins(left, each, 100 * each.rmse, _PERCENT, ("cividis", "{:.1f}"))
             left.set_title(f"{name}: RMSE [%]", fontsize=11)
