@@ -1,9 +1,17 @@
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from front_door import works
 
+from mrftool.formats.sequence_yaml import sequence_to_dict
+from mrftool.inference.make import make_model
+from mrftool.inference.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence
 
 
@@ -20,4 +28,35 @@ def data_dir() -> Path:
 def short_sequence() -> PulseSequence:
     """Forty pulses that tell T1 from T2: inversion, one lobe of flips, constant TR."""
     flips = np.deg2rad(5 + 55 * np.sin(np.pi * np.arange(40) / 40))
-    return PulseSequence(flips, np.zeros(40), np.full(40, 0.012), np.full(40, 0.003), Inversion(1.0, 0.02), name="short")
+    zeros, tr, te = np.zeros(40), np.full(40, 0.012), np.full(40, 0.003)
+    return PulseSequence(flips, zeros, tr, te, Inversion(1.0, 0.02), name="short")
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory, short_sequence: PulseSequence) -> Path:
+    """A folder with `short.yaml`, and `brain.nii.gz`, a noise-free complex scan with it, its truth beside it."""
+    folder = tmp_path_factory.mktemp("shelf")
+    (folder / "short.yaml").write_text(yaml.safe_dump(sequence_to_dict(short_sequence)))
+    scan = ("--phantom", "brain", "--matrix", 24, "-o", folder / "brain.nii.gz")
+    works("simulate", "--seq", folder / "short.yaml", *scan)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_onnx(tmp_path_factory: pytest.TempPathFactory, short_sequence: PulseSequence) -> Callable[..., Path]:
+    """Makes models of the short sequence without a network, each once in a session."""
+
+    @cache
+    def make(**options: Any) -> Path:
+        path = tmp_path_factory.mktemp("model") / "short.onnx"
+        model, _ = make_model(short_sequence, tolerance=1e-3, check=False, **options)
+        write_model(model, path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model(make_onnx: Callable[..., Path]) -> Path:
+    """A model of the short sequence for complex scans."""
+    return make_onnx()

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NoReturn
 
 import typer
@@ -70,10 +71,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> None:
     """Without Typer's own main, which has its own idea of messages and exit codes."""
-    command = typer.main.get_command(app)
-    with command.make_context("mrftool", list(arguments)) as context:
-        command.invoke(context)
+    with _command().make_context("mrftool", list(arguments)) as context:
+        context.command.invoke(context)
     print(end="", flush=True)  # noqa: T201  a full disk shows now
+
+
+@cache
+def _command() -> Any:
+    return typer.main.get_command(app)
 
 
 def _explained(error: Exception) -> MrftoolError | None:
