@@ -89,7 +89,6 @@ def _page(run: Run, facts: Mapping[str, Any], sequence: PulseSequence | None) ->
     return {
         "facts": facts,
         "warnings": [remark["text"] for remark in facts["remarks"] if remark["level"] == "warning"],
-        "notes": [remark["text"] for remark in facts["remarks"] if remark["level"] == "note"],
         "view": view,
         "slices": slices_text(run.maps.t1.shape, view),
         "summary": summary_text(facts),

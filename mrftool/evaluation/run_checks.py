@@ -38,7 +38,10 @@ Level = Literal["warning", "note"]
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing to know of a run. level: a "warning" turns its status. value, limit: the number that decided."""
+    """One thing to know of a run. level: a "warning" turns its status; a "note" does not, the page has it elsewhere.
+
+    value, limit: the number that decided.
+    """
 
     code: str
     level: Level
