@@ -3,7 +3,8 @@ import pytest
 
 from mrftool.errors import InputError
 from mrftool.inference import matching
-from mrftool.inference.matching import build_matcher, match
+from mrftool.inference.leaves import build_matcher
+from mrftool.inference.matching import match
 
 
 def manifold(n: int, seed: int, *, is_complex: bool, rank: int = 8) -> np.ndarray:
@@ -22,11 +23,14 @@ def noisy(points: np.ndarray, level: float) -> np.ndarray:
     return 7 * phase * (points + level * noise)
 
 
-@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize(("is_complex", "is_magnitude"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("level", [0.0, 0.01, 1.0])
-def test_the_index_is_that_of_a_float64_search_over_all_entries(is_complex: bool, level: float) -> None:
+def test_the_index_is_that_of_a_float64_search_over_all_entries(
+    is_complex: bool, is_magnitude: bool, level: float
+) -> None:
     entries = manifold(5000, 1, is_complex=is_complex)
     voxels = noisy(manifold(700, 2, is_complex=is_complex), level)
+    voxels = voxels.real if is_magnitude else voxels
     unit = entries / np.linalg.norm(entries, axis=1, keepdims=True)
     scores = abs(voxels @ unit.conj().T)
     index, product = match(build_matcher(entries), voxels)
@@ -57,7 +61,39 @@ def test_tiles_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None
     matcher, voxels = build_matcher(manifold(900, 1, is_complex=True)), noisy(manifold(100, 2, is_complex=True), 0.05)
     whole = match(matcher, voxels)[0]
     monkeypatch.setattr(matching, "TILE", 7)
+    monkeypatch.setattr(matching, "_CACHED", 100)
     np.testing.assert_array_equal(match(matcher, voxels)[0], whole)
+
+
+def test_threads_and_company_do_not_change_a_bit() -> None:
+    matcher, voxels = build_matcher(manifold(900, 1, is_complex=True)), noisy(manifold(9000, 2, is_complex=True), 0.05)
+    whole = match(matcher, voxels)
+    for index, product in (match(matcher, voxels, threads=3), tuple(x[8990:] for x in match(matcher, voxels))):
+        count = len(index)
+        np.testing.assert_array_equal(index, whole[0][-count:])
+        np.testing.assert_array_equal(product, whole[1][-count:])
+    alone = match(matcher, voxels[-1:])
+    assert alone[0] == whole[0][-1] and alone[1] == whole[1][-1]
+
+
+@pytest.mark.parametrize("rank", [1, 10, 60])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_float32_is_as_close_to_the_truth_as_the_search_takes_it_to_be(rank: int, is_complex: bool) -> None:
+    random = np.random.default_rng(rank)
+    rows = random.uniform(0.5, 1, (2, 900, rank, 2)).view(complex)[..., 0]  # of one sign: roundings add up
+    entries, voxels = rows / np.linalg.norm(rows, axis=2, keepdims=True)
+    entries = entries if is_complex else entries.real / np.linalg.norm(entries.real, axis=1, keepdims=True)
+    search = matching._Search(build_matcher(entries))
+    ordered = search.matcher.entries[search.matcher.order]
+    for table, exact in ((search.table, ordered), (search.centres, search.matcher.centres)):
+        sizes, truth = matching._squares(search._pair(voxels), table), abs(voxels @ exact.conj().T)
+        assert abs(sizes - truth**2).max() < search.slack
+        assert abs(np.sqrt(sizes) - truth).max() < search.slack
+    angle = np.arccos(np.minimum(truth, 1))[:, 0]
+    best = np.linspace(0, 1.5, len(angle))
+    limit = search._limit(np.cos(best).astype(np.float32) ** 2)[:, 0]
+    may_hold = angle <= best + search.matcher.radius[0]
+    assert (np.cos(angle)[may_hold] + 2 * search.slack >= limit[may_hold]).all()
 
 
 def test_voxels_without_signal_have_no_entry() -> None:

@@ -2,174 +2,175 @@
 
 Fingerprints and entries are compressed to a few coefficients (D. F. McGivney et al., IEEE Trans Med Imaging 33:2311,
 2014). What is compared is the angle between complex lines, arccos |<entry, fingerprint>|, which is a metric: entries
-are gathered in leaves of a known radius, and the triangle inequality rules out whole leaves. What remains is compared in
-float32, and what float32 cannot tell apart, in float64: the index is that of a float64 search over all entries.
+are gathered in leaves of a known radius, and the triangle inequality rules out whole leaves. What remains is compared
+in float32, and what float32 cannot tell apart, in float64: the index is that of a float64 search over all entries.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.errors import InputError
+from mrftool.inference.leaves import Matcher
+from mrftool.inference.threads import one_blas_thread
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-LEAF = 256  # entries in a leaf, at most
-TILE = 8192  # voxels that are compared at a time
-_ROUNDING = 2e-6  # float32 inner products of unit vectors are this close to the truth [1]
+TILE = 4096  # voxels that are compared at a time
+_CACHED = 1 << 16  # inner products that are compared at a time: they stay in the cache of one core
+_UNIT = 2.0**-24  # relative rounding of float32
 
 
-@dataclass(frozen=True, eq=False)
-class Matcher:
-    """A dictionary, compressed and sorted into leaves.
-
-    entries: unit-norm coefficients `(entry, rank)` complex128 or float64, in the order of the dictionary.
-    order: entries leaf by leaf `(entry,)`. starts: where each leaf starts in `order` `(leaf + 1,)`.
-    centres: unit-norm middle of each leaf `(leaf, rank)`. radius: largest angle of its entries to it `(leaf,)` [rad].
-    """
-
-    entries: Array
-    order: Index
-    starts: Index
-    centres: Array
-    radius: Array
-
-
-def build_matcher(coefficients: Array) -> Matcher:
-    """Sort compressed fingerprints `(entry, rank)` into leaves. Raises InputError if one is zero or not finite."""
-    norms = np.linalg.norm(coefficients, axis=1, keepdims=True)
-    if not (np.isfinite(norms).all() and (norms > 0).all()) or not len(norms):
-        raise InputError("a dictionary entry is zero or not finite, expected a signal in each")
-    entries = np.asarray(coefficients / norms, np.complex128 if np.iscomplexobj(coefficients) else np.float64)
-    leaves = list(_split(entries, np.arange(len(entries))))
-    centres = np.stack([_centre(entries[leaf]) for leaf in leaves])
-    radius = [_angle(abs(entries[leaf] @ c.conj()).min()) for leaf, c in zip(leaves, centres, strict=True)]
-    starts = np.cumsum([0, *(len(leaf) for leaf in leaves)])
-    return Matcher(entries, np.concatenate(leaves), starts, centres, np.array(radius))
-
-
-def match(matcher: Matcher, coefficients: Array) -> tuple[Index, Array]:
+def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[Index, Array]:
     """Best entry of each compressed fingerprint `(voxel, rank)`: index `(voxel,)` and its inner product `(voxel,)`.
 
     The inner product is <entry, fingerprint> with the entry of unit norm. Of entries that are equal to the last digit,
-    the first counts. A fingerprint that is zero or not finite has index -1.
+    the first counts. A fingerprint that is zero or not finite has index -1. Faster for many voxels at a time.
     """
-    index = np.full(len(coefficients), -1, np.int64)
+    coefficients = np.asarray(coefficients, np.result_type(coefficients, np.float64))
     norms = np.linalg.norm(coefficients, axis=1)
     good = np.flatnonzero(np.isfinite(norms) & (norms > 0))
-    search = _Search(matcher)
-    for start in range(0, len(good), TILE):
-        part = good[start : start + TILE]
-        index[part] = search.best(coefficients[part] / norms[part, None])
+    units = coefficients[good] / norms[good, None]
+    search, found = _Search(matcher), np.empty(len(good), np.int64)
+
+    def settle(part: Index) -> None:
+        found[part] = search.best(units[part])
+
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        near = np.concatenate([np.zeros(0, np.int64), *pool.map(search.nearest_leaf, _tiles(units))])
+        # voxels of one leaf together: few leaves for each tile, and many voxels for each leaf
+        list(pool.map(settle, _tiles(np.argsort(near, kind="stable"))))
+    index = np.full(len(coefficients), -1, np.int64)
+    index[good] = found
     product = np.einsum("vr,vr->v", matcher.entries[index].conj(), coefficients)
     return index, np.where(index >= 0, product, np.nan)
 
 
 class _Search:
-    """The matcher's numbers as float32 tables, made once for all tiles."""
+    """The matcher's numbers as float32 tables, made once for all tiles.
+
+    Rounding: let u = 2^-24, and let rows have k numbers. The float32 inner product of two rows of norm 1, themselves
+    rounded to float32, is off by at most (k + 2) u to first order, in whatever order it is summed (N. J. Higham,
+    Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002, section 3.1). A size |<entry, fingerprint>| has two
+    such parts: it is off by at most sqrt(2) (k + 2) u, its square by twice that, and by 3 u more from squaring and
+    adding. `slack` = 3 (k + 4) u is more than either.
+    """
 
     def __init__(self, matcher: Matcher) -> None:
         self.matcher = matcher
-        self.table = _as_real(matcher.entries[matcher.order])
-        self.centres = _as_real(matcher.centres)
-        self.cos, self.sin = np.cos(matcher.radius).astype(np.float32), np.sin(matcher.radius).astype(np.float32)
+        self.table = _as_columns(matcher.entries[matcher.order])
+        self.centres = _as_columns(matcher.centres)
+        self.slack = 3 * (len(self.table) + 4) * _UNIT
+        self.turns = np.stack([np.cos(matcher.radius), -np.sin(matcher.radius)]).astype(np.float32)
+
+    def nearest_leaf(self, fingerprints: Array) -> Index:
+        """The leaf whose centre is nearest to each unit-norm fingerprint of a tile, up to rounding."""
+        pair, step = self._pair(fingerprints), max(_CACHED // len(self.matcher.radius), 8)
+        parts = (pair[:, start : start + step] for start in range(0, pair.shape[1], step))
+        return np.concatenate([_squares(part, self.centres).argmax(axis=1) for part in parts])
 
     def best(self, fingerprints: Array) -> Index:
         """Index of the best entry of each unit-norm fingerprint of a tile."""
-        pair = _pair(fingerprints, real_table=self.table.shape[1] == fingerprints.shape[1])
-        near = _sizes(pair, self.centres)
-        score, slot = np.full(len(near), -1, np.float32), np.zeros(len(near), np.int64)
-        doubt = []
-        for leaf, voxels in _grouped(near.argmax(axis=1)):
-            self._look(leaf, voxels, pair, score, slot)
-        keep = near >= score[:, None] * self.cos - np.sqrt(1 - np.minimum(score, 1) ** 2)[:, None] * self.sin - 1e-4
-        voxel_of, leaf_of = np.nonzero(keep)
-        for leaf, rows in _grouped(leaf_of):
-            doubt.append(self._look(leaf, voxel_of[rows], pair, score, slot))
-        self._settle(fingerprints, doubt, score, slot)
-        return self.matcher.order[slot]
+        pair, found = self._pair(fingerprints), _Found.none(len(fingerprints))
+        near = _squares(pair, self.centres)
+        nearest = near.argmax(axis=1)
+        for leaf in np.unique(nearest):
+            self._look(int(leaf), np.flatnonzero(nearest == leaf), pair, found)
+        keep = np.sqrt(near) + 2 * self.slack >= self._limit(found.score)
+        keep[np.arange(len(keep)), nearest] = False
+        for leaf in np.flatnonzero(keep.any(axis=0)):
+            self._look(int(leaf), np.flatnonzero(keep[:, leaf]), pair, found)
+        self._settle(fingerprints, found)
+        return self.matcher.order[found.slot]
 
-    def _look(self, leaf: int, voxels: Index, pair: Array, score: Array, slot: Array) -> tuple[Index, Index, Array]:
-        """Compare voxels with the entries of one leaf; note the best, and return all that come close."""
+    def _limit(self, score: Array) -> Array:
+        """Smallest cosine `(voxel, leaf)` of the angle to a leaf's centre at which the leaf may hold the best entry.
+
+        The best entry is at an angle of at most a, that of the best so far, and so at most at a + radius from its
+        leaf's centre. `slack` makes a larger than it can be; one more covers the rounding of this cosine, and another
+        that of the cosine it is compared with.
+        """
+        least = np.maximum(score - self.slack, 0)
+        return np.asarray(np.stack([np.sqrt(least), np.sqrt(1 - least)], axis=1) @ self.turns)
+
+    def _look(self, leaf: int, voxels: Index, pair: Array, found: "_Found") -> None:
+        """Compare voxels with the entries of one leaf."""
         start, stop = self.matcher.starts[leaf], self.matcher.starts[leaf + 1]
-        sizes = _sizes(pair[:, voxels], self.table[start:stop])
-        best = sizes.argmax(axis=1)
-        top = sizes[np.arange(len(voxels)), best]
-        better = top > score[voxels]
-        score[voxels[better]], slot[voxels[better]] = top[better], start + best[better]
-        row, entry = np.nonzero(sizes >= (score[voxels] - _ROUNDING)[:, None])
-        return voxels[row], start + entry, sizes[row, entry]
+        step = max(_CACHED // int(stop - start), 8)
+        for first in range(0, len(voxels), step):
+            part = voxels[first : first + step]
+            found.update(part, start, _squares(pair[:, part], self.table[:, start:stop]), 2 * self.slack)
 
-    def _settle(self, fingerprints: Array, doubt: list[tuple[Index, Index, Array]], score: Array, slot: Array) -> None:
+    def _settle(self, fingerprints: Array, found: "_Found") -> None:
         """Compare in float64 what float32 cannot tell apart."""
-        voxels, slots, sizes = (np.concatenate(parts) for parts in zip(*doubt, strict=True))
-        close = sizes >= score[voxels] - _ROUNDING
-        voxels, slots = voxels[close], slots[close]
+        voxels, slots = found.rivals(2 * self.slack)
         entries = self.matcher.order[slots]
         exact = abs(np.einsum("cr,cr->c", self.matcher.entries[entries].conj(), fingerprints[voxels]))
         ranking = np.lexsort((entries, -exact, voxels))
-        first = np.concatenate([[True], np.diff(voxels[ranking]) > 0])
-        chosen = ranking[first]
-        slot[voxels[chosen]] = slots[chosen]
+        chosen = ranking[np.diff(voxels[ranking], prepend=-1) > 0]
+        found.slot[voxels[chosen]] = slots[chosen]
+
+    def _pair(self, fingerprints: Array) -> Array:
+        """Float32 rows `(part, voxel, k)`: their products with a column of a table are parts of the inner product."""
+        re, im = fingerprints.real, fingerprints.imag
+        if not self.matcher.is_real:
+            return np.stack([np.concatenate([re, im], axis=1), np.concatenate([im, -re], axis=1)]).astype(np.float32)
+        return np.stack([re, im] if np.iscomplexobj(fingerprints) else [re]).astype(np.float32)
 
 
-def _split(entries: Array, members: Index) -> Iterator[Index]:
-    """Halve along the direction of largest spread until a leaf is small."""
-    if len(members) <= LEAF:
-        yield members
-        return
-    aligned = _aligned(entries[members])
-    spread = aligned - aligned.mean(axis=0)
-    direction = np.linalg.eigh((spread.conj().T @ spread) / len(spread))[1][:, -1]
-    ranking = np.argsort((spread @ direction.conj()).real, kind="stable")
-    half = len(members) // 2
-    yield from _split(entries, members[ranking[:half]])
-    yield from _split(entries, members[ranking[half:]])
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What is known of the voxels of a tile so far.
+
+    score: largest squared size `(voxel,)`. slot: where in the matcher's order `(voxel,)`.
+    close: (voxels, slots, squared sizes) that came close to the best at the time.
+    """
+
+    score: Array
+    slot: Index
+    close: list[tuple[Index, Index, Array]] = field(default_factory=list)
+
+    @staticmethod
+    def none(count: int) -> "_Found":
+        return _Found(np.full(count, -1, np.float32), np.zeros(count, np.int64))
+
+    def update(self, voxels: Index, start: int, sizes: Array, margin: float) -> None:
+        """Take in the squared `sizes` `(voxel, entry)` of the entries from slot `start`."""
+        best = sizes.argmax(axis=1)
+        top, before = sizes[np.arange(len(voxels)), best], self.score[voxels]
+        better = top > before
+        self.score[voxels[better]], self.slot[voxels[better]] = top[better], start + best[better]
+        rows = np.flatnonzero(top >= before - margin)
+        contending = sizes[rows]
+        row, entry = np.nonzero(contending >= np.maximum(top, before)[rows, None] - margin)
+        self.close.append((voxels[rows[row]], start + entry, contending[row, entry]))
+
+    def rivals(self, margin: float) -> tuple[Index, Index]:
+        """(voxels, slots) within `margin` of the best, of those voxels that have more than one."""
+        voxels, slots, sizes = (np.concatenate(parts) for parts in zip(*self.close, strict=True))
+        near = sizes >= self.score[voxels] - margin
+        near[near] = np.bincount(voxels[near])[voxels[near]] > 1
+        return voxels[near], slots[near]
 
 
-def _centre(leaf: Array) -> Array:
-    middle = _aligned(leaf).mean(axis=0)
-    return np.asarray(middle / np.linalg.norm(middle))
+def _tiles(rows: Array) -> Iterator[Array]:
+    return (rows[start : start + TILE] for start in range(0, len(rows), TILE))
 
 
-def _aligned(entries: Array) -> Array:
-    """Turned by the phase (or sign) that brings each closest to the first."""
-    inner = entries @ entries[0].conj()
-    return np.asarray(entries * np.where(abs(inner) > 0, inner.conj() / np.maximum(abs(inner), 1e-300), 1)[:, None])
-
-
-def _angle(size: float) -> float:
-    return float(np.arccos(min(size, 1.0)))
-
-
-def _as_real(vectors: Array) -> Array:
-    """Complex `(n, rank)` as float32 `(n, 2 rank)`; real ones as float32."""
+def _as_columns(vectors: Array) -> Array:
+    """Complex `(n, rank)` as float32 `(2 rank, n)`; real ones as `(rank, n)`."""
     parts = [vectors.real, vectors.imag] if np.iscomplexobj(vectors) else [vectors]
-    return np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)
+    return np.ascontiguousarray(np.concatenate(parts, axis=1).T, np.float32)
 
 
-def _pair(fingerprints: Array, *, real_table: bool) -> Array:
-    """Two float32 rows per fingerprint, whose products with a table row are the parts of the inner product."""
-    re, im = fingerprints.real, fingerprints.imag
-    rows = [re, im] if real_table else [np.concatenate([re, im], axis=1), np.concatenate([im, -re], axis=1)]
-    return np.ascontiguousarray(np.stack(rows), np.float32)
-
-
-def _sizes(pair: Array, table: Array) -> Array:
-    """|<entry, fingerprint>| `(voxel, entry)`."""
-    first, second = pair[0] @ table.T, pair[1] @ table.T
-    return np.asarray(np.sqrt(first * first + second * second))
-
-
-def _grouped(labels: Index) -> Iterator[tuple[int, Index]]:
-    """Each label with the positions that have it."""
-    ranking = np.argsort(labels, kind="stable")
-    ordered = labels[ranking]
-    edges = np.flatnonzero(np.diff(ordered)) + 1
-    for rows in np.split(ranking, edges):
-        if len(rows):
-            yield int(labels[rows[0]]), rows
+def _squares(pair: Array, table: Array) -> Array:
+    """|<entry, fingerprint>|^2 `(voxel, entry)`."""
+    parts = pair @ table
+    parts *= parts
+    if len(parts) == 2:
+        parts[0] += parts[1]
+    return np.asarray(parts[0])

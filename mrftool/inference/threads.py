@@ -1,0 +1,27 @@
+"""Threads: how many, and how they share the work with those of the linear algebra library and of the reader."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mrftool.errors import UsageError
+from mrftool.physics.native import usable_processors
+
+
+def chosen_threads(threads: int | None) -> int:
+    """As many as asked for, by default one per processor that this process may use."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads, expected at least 1")
+    return threads or usable_processors()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Matrix products of NumPy run in the thread that asks for them.
+
+    For work that is split over threads already: the products are small, and the library's own threads, which spin while
+    they wait, cost more than they bring; on a busy machine, a hundred times more.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
