@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrftool.errors import InputError
-from mrftool.inference import matching
+from mrftool.inference import leaves, matching
 from mrftool.inference.leaves import build_matcher
 from mrftool.inference.matching import match
 
@@ -51,10 +51,13 @@ def test_entries_that_float32_cannot_tell_apart_are_settled_in_float64() -> None
     np.testing.assert_array_equal(index, scores.argmax(axis=1))
 
 
-def test_the_first_of_equal_entries_counts() -> None:
+def test_the_first_of_equal_entries_counts_in_whatever_leaf_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaves, "LEAF", 7)
     entries = np.tile(manifold(40, 1, is_complex=False), (30, 1))
-    index, _ = match(build_matcher(entries), entries[:40].astype(complex))
-    np.testing.assert_array_equal(index, np.arange(40))
+    entries = entries * np.random.default_rng(0).choice([-1, 1], (len(entries), 1))
+    index, _ = match(build_matcher(entries), noisy(entries[:40], 0.01))
+    distinct = match(build_matcher(entries[:40]), noisy(entries[:40], 0.01))[0]
+    np.testing.assert_array_equal(index, distinct)
 
 
 def test_tiles_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
