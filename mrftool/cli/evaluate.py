@@ -48,7 +48,7 @@ def model(
     snr: Annotated[
         str, typer.Option(help="Rms of each fingerprint / noise sd per channel: numbers.")
     ] = "5 10 20 50 100",
-    voxels: Annotated[int, typer.Option("-n", "--voxels", callback=between(20, 1_000_000), help="Tissues.")] = 2000,
+    voxels: Annotated[int, typer.Option("-n", "--voxels", callback=between(20, 20_000), help="Tissues.")] = 2000,
     seed: Annotated[int, typer.Option(callback=between(0, 2**32 - 1), help="Of tissue and noise.")] = 0,
     known_noise: Annotated[bool, typer.Option("--known-noise", help="Tell the model the noise level.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default NAME_trials.")] = None,

@@ -60,5 +60,7 @@ def _cell(rate: Rates) -> str:
 
 
 def _percent(share: float) -> str:
-    """As many digits as a few thousand voxels give."""
-    return f"{100 * share:.1f}" if 0.0005 <= share < 0.0995 or 0.9 < share < 1 else f"{100 * share:.0f}"
+    """As many digits as a few thousand voxels give; 100 is all of them, 0 none."""
+    if 0 < share < 0.0995 or 0.9 < share < 1:
+        return f"{min(max(100 * share, 0.1), 99.9):.1f}"
+    return f"{100 * share:.0f}"

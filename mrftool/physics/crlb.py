@@ -84,8 +84,14 @@ def bound_of_signals(signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: For
     """Bound `(voxel, 2)` of T1 and T2 [s] from complex signals `(voxel, time)`, their derivatives by T1 and T2
     `(2, voxel, time)` [1/s] and the noise `(voxel,)` of each channel, all in one unit.
     """
+    noise = np.asarray(noise_sd, np.float64)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(signal), _BLOCK)]  # bounds the memory
+    parts = [_bound(signal[block], slopes[:, block], noise[block, None], form) for block in blocks]
+    return np.concatenate(parts) if parts else np.zeros((0, 2))
+
+
+def _bound(signal: Any, slopes: Any, noise: Floats, form: Form) -> Floats:
     signal, slopes = np.asarray(signal, np.complex128), np.asarray(slopes, np.complex128)
-    noise = np.asarray(noise_sd, np.float64)[:, None]
     if form == "magnitude":
         size = np.abs(signal)
         slopes = (np.conj(signal) * slopes).real / np.maximum(size, 1e-300)
