@@ -202,9 +202,7 @@ def roofline(figures):
     task = native.Run(sequence, tissue, np.full(VOXELS, k), is_complex=False, threads=1)
     rates = [7 * orders * -(-VOXELS // lanes) / cpu(lambda: native.run(task, signal, {})) for _ in range(15)]
     figures["roofline_fraction_k100"] = float(np.median(rates)) / mix
-    say(
-        f"\npeak of one thread, {lanes} lanes each: {fma / 1e9:.2f} G multiply-adds/s, {mix / 1e9:.2f} G/s of the kernel's mix"
-    )
+    say(f"\npeak of one thread, {lanes} lanes each: {fma / 1e9:.2f} G multiply-adds/s, {mix / 1e9:.2f} G/s of the mix")
     say(f"kernel at K = 100: {np.median(rates) / 1e9:.2f} G/s, {np.median(rates) / fma:.2f} of the multiply-add peak")
 
 
@@ -227,9 +225,7 @@ def threads(figures):
             walls[n] = min(walls[n], time.perf_counter() - start)
         ratios.append(busiest[1] / busiest[2])
     figures["two_threads_speedup"] = float(np.median(ratios))
-    say(
-        f"\n8000 tissues, 1e-5 proven: wall time {walls[1]:.3f} s with one thread, {walls[2]:.3f} s with two (best of 7)"
-    )
+    say(f"\n8000 tissues, 1e-5 proven: {walls[1]:.3f} s with one thread, {walls[2]:.3f} s with two (wall, best)")
 
 
 def thread_times(work):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mrftool.physics.epg import epg_signal
-from mrftool.physics.simulate import Parameter, signal_and_derivatives
+from mrftool.physics.simulate import Parameter, fill_real_signal, has_real_signal, signal_and_derivatives
 from mrftool.physics.truncation import n_states
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -19,32 +19,58 @@ from mrftool.tissue import Tissue
 TOLERANCE = 1e-4  # of the norm of a fingerprint: far below what a training step can feel
 
 
-def decode(sequence: PulseSequence, t1: Tensor, t2: Tensor, *, b1: Tensor, adc: float = 0.0) -> Tensor:
+def decode(sequence: PulseSequence, t1: Tensor, t2: Tensor, *, b1: Tensor | None = None, adc: float = 0.0) -> Tensor:
     """Fingerprints `(voxel, time)` complex64 of t1, t2 [s] and b1 [1], `(voxel,)`, for m0 = 1; differentiable in all.
 
-    adc: diffusion coefficient of all voxels [m2/s].
+    b1: 1 everywhere if None. adc: diffusion coefficient of all voxels [m2/s].
     """
+    b1 = torch.ones_like(t1) if b1 is None else b1
     if t1.device.type == "cpu":
         signal: Tensor = _Fused.apply(sequence, adc, t1, t2, b1)  # type: ignore[no-untyped-call]
         return signal
     times = [x.detach().double().cpu().numpy() for x in (t1, t2)]
     orders = int(n_states(sequence, *times, tolerance=TOLERANCE).max())
-    tape: Tensor = epg_signal(sequence, t1, t2, b1=b1, adc=adc, n_states=orders)
-    return tape
+    slow: Tensor = epg_signal(sequence, t1, t2, b1=b1, adc=adc, n_states=orders)
+    return slow
 
 
 class _Fused(torch.autograd.Function):
+    """Signal and slopes in one pass; the slopes are all that backward needs."""
+
     @staticmethod
-    def forward(ctx: Any, sequence: PulseSequence, adc: float, t1: Tensor, t2: Tensor, b1: Tensor) -> Any:
+    def forward(ctx: Any, sequence: PulseSequence, adc: float, t1: Tensor, t2: Tensor, b1: Tensor) -> Tensor:
         columns = [x.detach().double().numpy() for x in (t1, t2, b1)]
         tissue = Tissue(columns[0], columns[1], b1=columns[2], adc=np.full(len(t1), adc))
         wanted: tuple[Parameter, ...] = ("t1", "t2", "b1") if b1.requires_grad else ("t1", "t2")
-        signal, slopes = signal_and_derivatives(sequence, tissue, with_respect_to=wanted, tolerance=TOLERANCE)
-        ctx.save_for_backward(torch.from_numpy(slopes))
-        return torch.from_numpy(signal)
+        if not any(ctx.needs_input_grad):
+            wanted = ()
+        ctx.is_real = has_real_signal(sequence, tissue)
+        signal, slopes = (_real if ctx.is_real else _complex)(sequence, tissue, wanted)
+        ctx.save_for_backward(slopes)
+        return signal
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Change of the loss = Re(conj(gradient) x change of the signal); slopes of -i x are real numbers x."""
         (slopes,) = ctx.saved_tensors
-        products = (gradient.conj() * slopes).real.sum(dim=-1)
+        if ctx.is_real:
+            products = -torch.einsum("vt,pvt->pv", gradient.imag, slopes)
+        else:
+            products = torch.einsum("vt,pvt->pv", gradient.conj(), slopes).real
         return (None, None, products[0], products[1], products[2] if len(products) > 2 else None)
+
+
+def _real(sequence: PulseSequence, tissue: Tissue, wanted: tuple[Parameter, ...]) -> tuple[Tensor, Tensor]:
+    """The signal, and its slopes without the factor -i `(parameter, voxel, time)` float32."""
+    signal = torch.zeros(len(tissue), len(sequence), dtype=torch.complex64)
+    imaginary, slopes = torch.empty(signal.shape), torch.empty(len(wanted), *signal.shape)
+    rows: dict[str, Any] = {name: slope.numpy() for name, slope in zip(wanted, slopes, strict=True)}
+    fill_real_signal(sequence, tissue, imaginary.numpy(), rows, tolerance=TOLERANCE)
+    torch.neg(imaginary, out=signal.imag)
+    return signal, slopes
+
+
+def _complex(sequence: PulseSequence, tissue: Tissue, wanted: tuple[Parameter, ...]) -> tuple[Tensor, Tensor]:
+    """The signal, and its slopes `(parameter, voxel, time)` complex64."""
+    signal, slopes = signal_and_derivatives(sequence, tissue, with_respect_to=wanted, tolerance=TOLERANCE)
+    return torch.from_numpy(signal), torch.from_numpy(slopes)

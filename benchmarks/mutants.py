@@ -1,0 +1,310 @@
+# ruff: noqa: E501 (one fault a line)
+"""Planted faults: does the test suite see them? Each is one token of an engine, changed in a copy of the project.
+
+`make mutants` runs the suite of each engine on every copy and lists what got through; it fails if anything did.
+The native kernel is compiled for the baseline instruction set only, which has the same source.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON_TESTS = ("test_epg_bloch.py", "test_epg_closed_forms.py", "test_epg_gradients.py", "test_simulate.py")
+KERNEL_TESTS = ("test_native.py", "test_simulate.py")
+
+# name of the fault, what stands there (once in the file), what stands there instead
+EPG = [
+    (
+        "sign of sin in F+",
+        "turn**2 * sin2 * f_minus - 1j * turn * sin * z",
+        "turn**2 * sin2 * f_minus + 1j * turn * sin * z",
+    ),
+    ("sign of sin in Z", "-0.5j * back * sin * f_plus", "0.5j * back * sin * f_plus"),
+    ("factor of Z", "0.5j * turn * sin * f_minus + cos * z", "1.0j * turn * sin * f_minus + cos * z"),
+    ("phase not squared", "turn**2 * sin2", "turn * sin2"),
+    ("lost conjugate of the axis", "back = turn.conjugate()", "back = turn"),
+    ("cos2 for sin2", "(1 + cos) / 2, (1 - cos) / 2", "(1 + cos) / 2, (1 + cos) / 2"),
+    (
+        "E1 and E2 swapped",
+        "xp.exp(-time / voxels.t1)[:, None], xp.exp(-time / voxels.t2)",
+        "xp.exp(-time / voxels.t2)[:, None], xp.exp(-time / voxels.t1)",
+    ),
+    ("no recovery", "recovered = (1 - e1)", "recovered = (1 - 1)"),
+    (
+        "recovery of every order",
+        "recovered = (1 - e1) * xp.asarray(orders == 0,",
+        "recovered = (1 - e1) * xp.asarray(orders >= 0,",
+    ),
+    ("lost conjugate of precession", "e2 * xp.conj(turn) * f_minus", "e2 * turn * f_minus"),
+    ("sign of precession", "xp.exp(1j * time * voxels.omega)", "xp.exp(-1j * time * voxels.omega)"),
+    ("precession without 2 pi", "2 * np.pi * _column(off_resonance", "1 * np.pi * _column(off_resonance"),
+    ("lost conjugate of the shift", "xp.conj(f_minus[:, :1])", "f_minus[:, :1]"),
+    (
+        "no spoiler",
+        'if sequence.spoiling == "gradient":\n                states = shift',
+        'if sequence.spoiling == "never":\n                states = shift',
+    ),
+    ("TE counted twice", "float(sequence.tr[n] - sequence.te[n])", "float(sequence.tr[n])"),
+    (
+        "echo before TE",
+        "states = relax(states, voxels, orders, te, rest)",
+        "states = relax(states, voxels, orders, 0.0 * te, rest)",
+    ),
+    ("receiver does not follow", "complex(np.exp(-1j * phases[n])))", "complex(np.exp(-0j * phases[n])))"),
+    ("receiver runs away", "complex(np.exp(-1j * phases[n])))", "complex(np.exp(1j * phases[n])))"),
+    ("sign of the inversion", "-efficiency * z", "efficiency * z"),
+    ("inversion without crusher", "return 0 * f_plus, 0 * f_minus, -efficiency", "return f_plus, f_minus, -efficiency"),
+    ("no inversion time", "orders, sequence.inversion.time, rest", "orders, 0.0, rest"),
+    ("no waiting", "orders, sequence.wait, rest", "orders, 0.0, rest"),
+    ("waiting before the first train", "if train:", "if not train:"),
+    ("first train observed", "if train == sequence.repeats - 1", "if train == 0"),
+    ("B1 ignored", "flip_angle[:, None] * b1 * float(factor)", "flip_angle[:, None] * b1**0 * float(factor)"),
+    ("slice profile ignored", "b1 * float(factor), orders", "b1, orders"),
+    ("weights of the slice ignored", "float(weight) * train", "1.0 * train"),
+    (
+        "states cut too early",
+        "(sequence.repeats * len(sequence) - 1) // 2 + 1",
+        "(sequence.repeats * len(sequence) - 1) // 2",
+    ),
+    ("diffusion: lost factor 2", "2 * order * self.step * self.first", "1 * order * self.step * self.first"),
+    ("diffusion: sign of the order", "transverse(-orders, time)", "transverse(orders, time)"),
+    ("diffusion: b of a ramp", "slope**2 * dt**3 / 3", "slope**2 * dt**3 / 2"),
+    (
+        "diffusion: none while Z",
+        "(order * self.step) ** 2 * time\n\n\ndef at_rest",
+        "(order * self.step) ** 2 * 0\n\n\ndef at_rest",
+    ),
+]
+KERNEL = [
+    ("real: sign of delta", "vec delta = r->less * p + r->sin * z;", "vec delta = r->less * p - r->sin * z;"),
+    (
+        "real: sign in Z",
+        "vec new_z = r->rho_cos * z - r->rho_half_sin * p;",
+        "vec new_z = r->rho_cos * z + r->rho_half_sin * p;",
+    ),
+    ("real: F- not turned", "x[0].a[0] += delta, x[0].b[0] += delta, x[0].z[0]", "x[0].a[0] += delta, x[0].z[0]"),
+    (
+        "real: no T2 in the derivative",
+        "if (s == RATE2) w += r->tr * new_z;",
+        "if (s == BOTH_RATES) w += r->tr * new_z;",
+    ),
+    (
+        "real: sign of the derivative to B1",
+        "d += r->field_delta * new_z;\n                w -=",
+        "d -= r->field_delta * new_z;\n                w -=",
+    ),
+    (
+        "real: half of the derivative to B1",
+        "w -= r->field_z * (0.5f * p + delta);",
+        "w -= r->field_z * (1.0f * p + delta);",
+    ),
+    ("complex: sign of the axis", "q[0] = s * (y->a[0] + y->b[0]) - c *", "q[0] = s * (y->a[0] + y->b[0]) + c *"),
+    ("complex: parts swapped", "q[1] = s * (y->a[1] + y->b[1])", "q[1] = s * (y->a[0] + y->b[1])"),
+    ("complex: sign of F-", "y->b[0] += u0 - u1;", "y->b[0] += u0 + u1;"),
+    ("complex: sign of F+", "y->a[1] += v0 - v1,", "y->a[1] += v0 + v1,"),
+    (
+        "complex: no T2 in the derivative",
+        "if (set == RATE2) w[i] += r->tr * new_z[i];",
+        "if (set == RATE2) w[i] -= r->tr * new_z[i];",
+    ),
+    (
+        "complex: derivative to B1",
+        "d[i] = r->sin * d[i] + r->field_delta * new_z[i];",
+        "d[i] = r->sin * d[i] - r->field_delta * new_z[i];",
+    ),
+    ("lost conjugate of order 0", "x[s].a[1] = -x[s].b[1];", "x[s].a[1] = x[s].b[1];"),
+    ("lost conjugate without spoiler", "p ? -x[s].a[p] : x[s].a[p];", "x[s].a[p];"),
+    (
+        "recovery of every order",
+        "if (m == zero_level && p == 0) x[s].z[p] += r[m].recovery[s];",
+        "if (p == 0) x[s].z[p] += r[m].recovery[s];",
+    ),
+    (
+        "states cut too early",
+        "if (n_orders > total - pulses) n_orders = total - pulses;",
+        "if (n_orders > total - pulses - 2) n_orders = total - pulses - 2;",
+    ),
+    (
+        "orders grow too slowly",
+        "if (n_orders > pulses + levels) n_orders = pulses + levels;",
+        "if (n_orders > pulses / 2 + levels) n_orders = pulses / 2 + levels;",
+    ),
+    (
+        "top order comes back",
+        "= (vec){0}; /* nothing comes down from beyond */",
+        "; /* nothing comes down from beyond */",
+    ),
+    ("F+ one order late", "late[m][s].a_next[p] = x[s].a[p];", "late[m][s].a_last[p] = x[s].a[p];"),
+    ("Z not kept back", "x[s].a[p] = a, x[s].z[p] = z;", "x[s].a[p] = a;"),
+    (
+        "scale: T1 for T2",
+        "dvec growth = exponential(smaller(g->r2 * tr, LARGEST_STEP));",
+        "dvec growth = exponential(smaller(g->r1 * tr, LARGEST_STEP));",
+    ),
+    (
+        "scale not measured again",
+        "g->grown = narrow(exponential(g->r2 * g->since));",
+        "g->grown = narrow(exponential(g->r2 * g->tr));",
+    ),
+    ("rounding adds up", "cosine * g->rho_high + cosine * g->rho_low;", "cosine * g->rho_high;"),
+    ("rescale: derivative forgotten", "by * (x[RATE2 * stride + i] - t * x[i]);", "by * x[RATE2 * stride + i];"),
+    ("TE ignored", "r->echo = g->shrunk * g->e2_te", "r->echo = g->shrunk"),
+    (
+        "TE missing in the derivative",
+        "r->echo_time = splat((float)(g->since + g->te));",
+        "r->echo_time = splat((float)g->since);",
+    ),
+    (
+        "sign of the phase",
+        "r->echo_sin = r->axis_cos * g->te_sin - r->axis_sin * g->te_cos;",
+        "r->echo_sin = r->axis_cos * g->te_sin + r->axis_sin * g->te_cos;",
+    ),
+    (
+        "off-resonance in the wrong sense",
+        "phase / (2 * PI) - g->turns * g->elapsed",
+        "phase / (2 * PI) + g->turns * g->elapsed",
+    ),
+    ("off-resonance stops while waiting", "    g->elapsed += time;\n}", "}"),
+    (
+        "inversion does not invert",
+        "splat((float)-g->j->inversion_efficiency)",
+        "splat((float)g->j->inversion_efficiency)",
+    ),
+    ("recovery while waiting", "VALUE, 2, 0) += narrow(1.0 - e1);", "VALUE, 2, 0) += narrow(e1);"),
+    ("derivative while waiting", "BOTH_RATES, 2, 0) += narrow(time * e1);", "BOTH_RATES, 2, 0) -= narrow(time * e1);"),
+    ("B1 ignored", "splat((float)(flip / (2 * PI))) * narrow(g->b1)", "splat((float)(flip / (2 * PI)))"),
+    ("common B1 ignored", "j->flip[n] * factor * j->b1[0] / 2", "j->flip[n] * factor / 2"),
+    ("slice factor ignored", "j->flip[n] * flip_factor);", "j->flip[n]);"),
+    (
+        "slice not summed",
+        "g, j->flip_factor[position], j->weight[position], position > 0);",
+        "g, j->flip_factor[position], j->weight[position], 0);",
+    ),
+    ("diffusion: sign of the cross term", "(still - cross + second)", "(still + cross + second)"),
+    (
+        "diffusion: none of Z",
+        "exponential(-smaller(g->adc * still, 700))",
+        "exponential(-smaller(0 * g->adc * still, 700))",
+    ),
+    ("T1 derivative without -1/T1^2", "s == 1 ? -g->r1 * g->r1", "s == 1 ? g->r1 * g->r1"),
+    ("rest of a long TR forgotten", "if (tr < j->tr[n]) rest(g, j->tr[n] - tr);", ";"),
+    ("m0 conjugated", "vec re = n * x[l], im = -m * x[l];", "vec re = -n * x[l], im = -m * x[l];"),
+    (
+        "last lanes repeat the wrong tissue",
+        "g->index[l < g->n_lanes ? l : g->n_lanes - 1]",
+        "g->index[l < g->n_lanes - 1 ? l : g->n_lanes - 1]",
+    ),
+]
+TRUNCATION = [
+    (
+        "bound: K for 2 K",
+        "np.cumsum(shortest)[1 : 2 * most : 2]",
+        "np.cumsum(np.repeat(shortest, 2))[1 : 2 * most : 2]",
+    ),
+    ("bound: no derivative", "with_derivative * _log_slope(late, t2)", "0 * _log_slope(late, t2)"),
+    (
+        "bound: level ignored",
+        "np.log(tolerance * np.asarray(level, np.float64))",
+        "np.log(tolerance * np.ones(np.shape(level)))",
+    ),
+    (
+        "weak fingerprints left",
+        "weak = np.flatnonzero(level < truncation.TYPICAL_LEVEL)",
+        "weak = np.flatnonzero(level < 0)",
+    ),
+]
+
+
+def plant(text, old, new):
+    """The text with the fault; it must have one place."""
+    if text.count(old) != 1:
+        raise SystemExit(f"{old!r} stands {text.count(old)} times, expected once: update benchmarks/mutants.py")
+    return text.replace(old, new)
+
+
+def copy(folder, compiled):
+    """What the tests need of the project, and the kernel, in `folder`."""
+    for part in ("mrftool", "tests", "sequences"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    if compiled:
+        shutil.copy(compiled, folder / "mrftool" / "_epg.so")
+
+
+def build(source, target):
+    """Compile the kernel quickly; the baseline instruction set is enough."""
+    flags = ["-O1", "-ffp-contract=fast", "-fno-math-errno", "-w", "-DEPG_RUN=epg_run_baseline", "-DEPG_DISPATCH=1"]
+    subprocess.run(["cc", *flags, "-shared", "-fPIC", "-o", target, source, "-lm"], check=True)
+
+
+def survives(folder, tests):
+    """Whether the suite passes in `folder`, which must not see the installed mrftool."""
+    code = (
+        "import sys; sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith('_editable')]; "
+        f"sys.path.insert(0, {str(folder)!r}); import pytest; "
+        f"sys.exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '--no-header', *{[f'tests/{t}' for t in tests]!r}]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if result.returncode not in (0, 1):
+        raise SystemExit(f"the tests did not run:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
+    return result.returncode == 0
+
+
+def check(name, path, tests, mutants, only):
+    """Plant each fault in turn; return those that got through."""
+    missed = []
+    with tempfile.TemporaryDirectory() as temporary:
+        sound = Path(temporary) / "sound.so"
+        build(ROOT / "native/epg.c", sound)
+        for fault, old, new in [("none", "", ""), *mutants]:
+            if fault != "none" and only and only not in fault:
+                continue
+            folder = Path(temporary) / "copy"
+            shutil.rmtree(folder, ignore_errors=True)
+            copy(folder, sound)
+            text = (ROOT / path).read_text()
+            text = text if fault == "none" else plant(text, old, new)
+            if path.endswith(".c"):
+                (folder / "mutant.c").write_text(text)
+                build(folder / "mutant.c", folder / "mrftool" / "_epg.so")
+            else:
+                (folder / path).write_text(text)
+            passed = survives(folder, tests)
+            if fault == "none" and not passed:
+                raise SystemExit(f"{name}: the tests fail without any fault")
+            if fault != "none":
+                print(f"{name}: {fault}: {'NOT SEEN' if passed else 'seen'}", flush=True)
+                missed += [f"{name}: {fault}"] * passed
+    return missed
+
+
+def main():
+    only = sys.argv[1] if len(sys.argv) > 1 else ""
+    simulate = [mutant for mutant in TRUNCATION if mutant[0].startswith("weak")]
+    bound = [mutant for mutant in TRUNCATION if not mutant[0].startswith("weak")]
+    suites = [
+        ("readable engine", "mrftool/physics/epg.py", PYTHON_TESTS, EPG),
+        ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
+        ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
+        ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),
+    ]
+    missed = [fault for suite in suites for fault in check(*suite, only)]
+    total = sum(len(suite[3]) for suite in suites) if not only else "chosen"
+    print(f"{total} faults planted, {len(missed)} not seen" + "".join(f"\n  {fault}" for fault in missed))
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The decoder's signal and gradient against the readable engine under autograd, in double precision."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from random_sequences import random_sequence, random_tissue
+
+torch = pytest.importorskip("torch")
+
+from mrftool.learning.bloch import decode  # noqa: E402
+from mrftool.physics.epg import epg_signal  # noqa: E402
+
+
+def trains():
+    turned = dataclasses.replace(random_sequence(5, pulses=24), spoiling="gradient")
+    return {
+        "real": dataclasses.replace(turned, rf_phase=np.zeros(24)),
+        "complex": turned,
+        "balanced": dataclasses.replace(turned, spoiling="none"),
+    }
+
+
+def leaves(dtype):
+    columns = random_tissue(1, voxels=20)
+    return [torch.tensor(columns[key], dtype=dtype, requires_grad=True) for key in ("t1", "t2", "b1")]
+
+
+def gradients(signal, inputs):
+    """Of a loss that feels both parts of every echo."""
+    weight = torch.linspace(-1, 1, signal.numel()).reshape(signal.shape).to(signal.real.dtype)
+    loss = (signal.real * weight).sum() + (signal.imag * weight.cos()).sum() + signal.abs().square().sum()
+    return torch.autograd.grad(loss, inputs)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("train", ["real", "complex", "balanced"])
+def test_signal_and_gradient_are_those_of_the_readable_engine(train, engine, monkeypatch):
+    if engine == "reference":
+        monkeypatch.setenv("MRFTOOL_ENGINE", "reference")
+    sequence = trains()[train]
+    t1, t2, b1 = leaves(torch.float32)
+    found = decode(sequence, t1, t2, b1=b1)
+    exact = leaves(torch.float64)
+    expected = epg_signal(sequence, exact[0], exact[1], b1=exact[2])
+    assert (found - expected).abs().max() < 1e-4
+    for mine, theirs in zip(gradients(found, (t1, t2, b1)), gradients(expected, exact), strict=True):
+        assert torch.allclose(mine.double(), theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+def test_b1_may_be_left_out_and_needs_no_gradient(short_sequence):
+    t1, t2, _ = leaves(torch.float32)
+    found = decode(short_sequence, t1, t2)
+    assert torch.equal(found, decode(short_sequence, t1, t2, b1=torch.ones(20)))
+    assert not torch.equal(found, decode(short_sequence, t1, t2, b1=torch.full((20,), 0.9)))
+    assert all(torch.isfinite(g).all() for g in gradients(found, (t1, t2)))
+
+
+def test_without_gradients_the_signal_is_the_same(short_sequence):
+    t1, t2, _ = leaves(torch.float32)
+    with torch.no_grad():
+        plain = decode(short_sequence, t1, t2)
+    assert not plain.requires_grad
+    assert (plain - decode(short_sequence, t1, t2)).abs().max() < 1e-5
