@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+
 def train(
     seq: Annotated[str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")] = "fisp",
     decoder: Annotated[
@@ -21,9 +22,10 @@ def train(
     adc: Annotated[float, typer.Option(help="Diffusion coefficient [m2/s].")] = 0.0,
     snr: Annotated[tuple[float, float], typer.Option(help="SNR range of the noise.")] = (4.0, 100.0),
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Train with noise.")] = True,
+    optimiser: Annotated[str, typer.Option(help="muon, or adam (the paper's).")] = "muon",
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 4000,
-    batch: Annotated[int, typer.Option(help="Voxels per step.")] = 1024,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    batch: Annotated[int, typer.Option(help="Voxels per step.")] = 512,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
     seed: Annotated[int, typer.Option(help="Seed of weights, tissue and noise.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
@@ -40,6 +42,7 @@ def train(
         "b1_range": b1,
         "adc": adc,
         "snr_range": snr if noise else None,
+        "optimiser": optimiser,
         "steps": steps,
         "batch": batch,
         "rate": rate,

@@ -32,7 +32,7 @@ class Run:
     table: SignalTable
     spec: EncoderSpec
     encoder: Encoder
-    optimiser: torch.optim.Adam
+    optimisers: list[torch.optim.Optimizer]
     step: int = 0
     best: float = float("inf")
 
@@ -40,7 +40,7 @@ class Run:
 def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
     """Write checkpoint `name` ("last" or "best") of a run into its folder, whole or not at all."""
     tensors = {f"encoder.{key}": value.contiguous() for key, value in run.encoder.state_dict().items()}
-    tensors |= {f"adam.{key}": value for key, value in _adam_tensors(run.optimiser).items()}
+    tensors |= {f"optimiser.{key}": value for key, value in _optimiser_tensors(run.optimisers).items()}
     tensors |= table_to_tensors(run.table)
     with writing(folder / f"{name}.safetensors") as path:
         save_file(tensors, path, metadata={"run": json.dumps(_facts(run, scores))})
@@ -66,11 +66,11 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
         table_from_tensors(tensors),
         spec,
         encoder,
-        new_optimiser(encoder, config),
+        new_optimisers(encoder, config),
         facts["step"],
         facts["best"],
     )
-    _restore_adam(run.optimiser, _under(tensors, "adam."))
+    _restore(run.optimisers, _under(tensors, "optimiser."))
     return run, facts["scores"]
 
 
@@ -114,9 +114,20 @@ def _stored(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0])
 
 
-def new_optimiser(encoder: Encoder, config: TrainConfig) -> torch.optim.Adam:
-    """Adam at the run's peak rate."""
-    return torch.optim.Adam(encoder.parameters(), lr=config.rate)
+def new_optimisers(encoder: Encoder, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices between layers, Adam for the rest (or for all), at the run's peak rate.
+
+    Muon: K. Jordan et al. (2024), https://kellerjordan.github.io/posts/muon. Its steps are scaled to the size of Adam's
+    (J. Liu et al., arXiv:2502.16982). On these networks it needs a third of Adam's steps.
+    """
+    everything = list(encoder.parameters())
+    matrices = [x for x in everything if x.ndim == 2 and min(x.shape) > 2] if config.optimiser == "muon" else []
+    rest = [x for x in everything if not any(x is matrix for matrix in matrices)]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=config.rate)]
+    if matrices:
+        muon = torch.optim.Muon(matrices, lr=config.rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+        optimisers.append(muon)
+    return optimisers
 
 
 def _facts(run: Run, scores: dict[str, Any]) -> dict[str, Any]:
@@ -141,14 +152,19 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _adam_tensors(optimiser: torch.optim.Adam) -> dict[str, Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
+def _optimiser_tensors(optimisers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    return {
+        f"{k}.{index}.{key}": value
+        for k, optimiser in enumerate(optimisers)
+        for index, entry in optimiser.state_dict()["state"].items()
+        for key, value in entry.items()
+    }
 
 
-def _restore_adam(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, key = name.split(".")
-        state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+def _restore(optimisers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
+    for k, optimiser in enumerate(optimisers):
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, f"{k}.").items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

@@ -10,7 +10,12 @@ Loss = Literal["bound", "log"]
 Decoder = Literal["bloch", "none"]
 Range = tuple[float, float]
 
-_CHOICES = {"decoder": ("bloch", "none"), "loss": ("bound", "log"), "form": ("complex", "magnitude")}
+_CHOICES = {
+    "decoder": ("bloch", "none"),
+    "loss": ("bound", "log"),
+    "form": ("complex", "magnitude"),
+    "optimiser": ("muon", "adam"),
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class TrainConfig:
     form: whether the encoder sees complex signals or magnitudes.
     t1_range, t2_range: [s]. b1_range: [1], or None for no B1 input (nominal flip angles). adc: [m2/s].
     snr_range: drawn log-uniformly [1]; None trains without noise.
-    steps, batch: optimiser steps, and voxels in each. rate: peak learning rate of Adam. seed: of everything random.
+    steps, batch: optimiser steps, and voxels in each. rate: peak learning rate. seed: of everything random.
+    optimiser: "muon" for hidden matrices, with Adam for the rest, or "adam" for all (the paper's).
     validate_every: steps between validations.
     """
 
@@ -38,9 +44,10 @@ class TrainConfig:
     b1_range: Range | None = None
     adc: float = 0.0
     snr_range: Range | None = (4.0, 100.0)
+    optimiser: Literal["muon", "adam"] = "muon"
     steps: int = 4000
-    batch: int = 1024
-    rate: float = 2e-3
+    batch: int = 512
+    rate: float = 3e-3
     seed: int = 0
     validate_every: int = 250
 

@@ -14,7 +14,7 @@ from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
 from mrftool.inference.make import model_table
 from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
 from mrftool.learning.bloch import decode
-from mrftool.learning.checkpoint import Run, load_run, new_optimiser, save_run, table_from_tensors, table_to_tensors
+from mrftool.learning.checkpoint import Run, load_run, new_optimisers, save_run, table_from_tensors, table_to_tensors
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.encoders import Encoder, EncoderSpec, preset
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
@@ -55,7 +55,7 @@ def start_run(sequence: PulseSequence, table: SignalTable, config: TrainConfig, 
     table = table_from_tensors(table_to_tensors(table))
     encoder.standardise(draw_batch(table, replace(config, batch=_TYPICAL), spec.takes, _STANDARD_BATCH).rows)
     encoder = encoder.to(device)
-    return Run(config, sequence, table, spec, encoder, new_optimiser(encoder, config))
+    return Run(config, sequence, table, spec, encoder, new_optimisers(encoder, config))
 
 
 def resume_run(folder: Path, device: torch.device) -> Run:
@@ -106,7 +106,7 @@ def _batch(run: Run, k: int) -> Batch:
 
 
 def _step(run: Run, batch: Batch) -> dict[str, float]:
-    for group in run.optimiser.param_groups:
+    for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
         group["lr"] = run.config.rate * _rate_factor(run.step, run.config.steps)
     run.encoder.train()
     out = run.encoder(batch.rows)
@@ -117,10 +117,11 @@ def _step(run: Run, batch: Batch) -> dict[str, float]:
         reconstruction = _reconstruction(run, predicted, batch)
         loss = loss + run.config.weight * reconstruction
         losses["reconstruction"] = float(reconstruction.detach())
-    run.optimiser.zero_grad(set_to_none=True)
+    run.encoder.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.encoder.parameters(), 1.0)
-    run.optimiser.step()
+    for optimiser in run.optimisers:
+        optimiser.step()
     return {**losses, "loss": float(loss.detach())}
 
 
