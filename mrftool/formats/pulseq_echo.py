@@ -116,12 +116,11 @@ def _course(file: PulseqFile, begin: float, after: Shot) -> tuple[Column, Column
     first = int(np.searchsorted(file.start, begin, "right")) - 1
     times, moments = [], []
     for block in range(first, after.block + 1):
+        length = float(file.start[block + 1] - file.start[block])
+        low, high = max(begin - float(file.start[block]), 0.0), min(after.centre - float(file.start[block]), length)
         inside = [ramp.time for ramp in file.blocks[block].gradients if ramp is not None]
-        limits = np.array([begin, after.centre]) - file.start[block]
-        edges = np.unique(np.concatenate([limits, [0.0, file.start[block + 1] - file.start[block]], *inside]))
-        edges = edges[
-            (edges >= max(limits[0], 0.0)) & (edges <= min(limits[1], file.start[block + 1] - file.start[block]))
-        ]
+        edges = np.unique(np.clip(np.concatenate([[low, high], *inside]), low, high))
+        edges = np.interp(np.arange(4 * len(edges) - 3) / 4, np.arange(len(edges)), edges)  # ramps in four pieces
         times.append(edges + file.start[block])
         moments.append(file.moment_at(block, edges))
     return np.concatenate(times), np.concatenate(moments)

@@ -4,6 +4,7 @@ Format: K. J. Layton et al., Magn Reson Med 77:1544 (2017), doi 10.1002/mrm.2623
 """
 
 import tempfile
+import traceback
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,8 +136,17 @@ def _load(text: str, path: Path) -> Any:
         try:
             played.read(str(copy), detect_rf_use=False, remove_duplicates=False)
         except Exception as error:  # its parser checks little: any exception means a damaged file
+            _close(error)
             raise InputError(f"{path}: cannot be read: {_said(error)}, expected a complete Pulseq file") from error
     return played
+
+
+def _close(error: Exception) -> None:
+    """Close the file that pypulseq leaves open where it fails."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        handle = frame.f_locals.get("input_file")
+        if handle is not None:
+            handle.close()
 
 
 def _extensions(played: Any, path: Path) -> tuple[str, ...]:
@@ -164,6 +174,8 @@ def _block(played: Any, number: int, field: float | None, path: Path) -> Block:
 
 def _said(error: Exception) -> str:
     """What a foreign library said, in one line."""
+    if isinstance(error, KeyError) and error.args:
+        return f"event or shape {error.args[0]!s:.20} is missing"
     words = " ".join(str(error).split())
     return f"{type(error).__name__} {words[:120]}".strip()
 

@@ -11,7 +11,8 @@ from mrftool.physics.pulse import Pulse, flip_and_phase, z_after
 Column = NDArray[np.float64]
 
 _INVERTS = -0.5  # Mz after a pulse without a readout that counts as an inversion, if nothing flags it
-_UNTOUCHED = 0.995  # lowest Mz during a pulse that does nothing to water
+_UNTOUCHED = 0.99  # Mz after a pulse that does nothing to water, a fat saturation, and the lowest Mz on its way
+_ON_THE_WAY = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +60,11 @@ def sort_into_trains(shots: list[Shot]) -> tuple[list[Train], list[str], list[st
     trains: list[tuple[Shot | None, float, list[Shot]]] = []
     odd: dict[str, list[int]] = {}
     notes: list[str] = []
-    idle = 0
+    idle: list[float] = []
     for shot in shots:
         kind, z = _kind(shot)
         if kind == "idle":
-            idle += 1
+            idle.append(z)
         elif kind == "inversion":
             if trains and not trains[-1][2]:
                 kind = "preparation of several pulses"
@@ -75,7 +76,9 @@ def sort_into_trains(shots: list[Shot]) -> tuple[list[Train], list[str], list[st
         if kind not in ("idle", "inversion", "repetition"):
             odd.setdefault(kind, []).append(shot.block + 1)
     if idle:
-        notes.append(f"{idle} RF pulses without effect on water (fat saturation, for example) are left out")
+        notes.append(
+            f"{len(idle)} RF pulses that leave water at Mz {min(idle):.4g} or more are left out, as fat saturation"
+        )
     faults = [_odd_fault(kind, blocks) for kind, blocks in odd.items()]
     if not odd:
         faults += _structure_faults(trains)
@@ -145,7 +148,7 @@ def _kind(shot: Shot) -> tuple[str, float]:
     z, lowest = z_after(shot.rf.pulse if shot.position else on_water(shot.rf))
     if shot.rf.use == "inversion" or z < _INVERTS:
         return ("inversion" if z < 0 else "inversion pulse that does not invert"), z
-    return ("idle" if lowest > _UNTOUCHED else "pulse without a readout"), z
+    return ("idle" if z > _UNTOUCHED and lowest > _ON_THE_WAY else "pulse without a readout"), z
 
 
 _WHY = {
