@@ -55,7 +55,7 @@ def main() -> None:
         write_dicom_maps(here / "maps", images, series.placement, series, provenance)
         written = time.perf_counter()
     n_files = options.slices * len(sequence) * 2
-    print(f"{n_files} files of {options.size} x {options.size} pixels, {series.n_voxels} voxels x {series.n_time} times")
+    print(f"{n_files} files, {series.n_voxels} voxels, {series.n_time} times")
     print(f"open   {opened - start:7.2f} s   {n_files / (opened - start):8.0f} files/s")
     print(f"maps   {quantified - opened:7.2f} s   {series.n_voxels / (quantified - opened):8.0f} voxels/s with reading")
     print(f"write  {written - quantified:7.2f} s")

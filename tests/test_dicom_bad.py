@@ -17,7 +17,7 @@ from dicom_factory import Scan, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 from test_dicom_read import phantom, whole
 
-from mrftool.errors import InputError, MismatchError, MrftoolError
+from mrftool.errors import InputError, MismatchError, MissingExtraError, MrftoolError
 from mrftool.formats.dicom_files import find_files
 from mrftool.formats.dicom_header import lenient, pydicom_header
 from mrftool.formats.dicom_quick import quick_header
@@ -133,6 +133,29 @@ def test_truncated_codestream(tmp_path: Path) -> None:
 
     write_classic(tmp_path, Scan(phantom((40, 30, 1, 1)), change=cut))
     refused(tmp_path, r"\.dcm: damaged pixels, which cannot be decoded")
+
+
+def test_a_codec_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Absent:
+        is_available = False
+
+    def compress(dataset: Dataset, z: int, t: int) -> None:
+        dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+
+    write_classic(tmp_path, Scan(phantom((8, 6, 1, 1)), change=compress))
+    monkeypatch.setattr("mrftool.formats.dicom_pixels.get_decoder", lambda uid: Absent())
+    with pytest.raises(MissingExtraError, match="no decoder for RLE Lossless is installed") as caught:
+        open_dicom_series(tmp_path)
+    assert (caught.value.exit_code, caught.value.hint) == (6, "pip install 'mrftool[jpeg]'")
+
+
+def test_a_transfer_syntax_that_holds_no_images(tmp_path: Path) -> None:
+    def film(dataset: Dataset, z: int, t: int) -> None:
+        dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
+
+    write_classic(tmp_path, Scan(phantom((8, 6, 1, 1)), change=film))
+    refused(tmp_path, r"transfer syntax MPEG-4 .* cannot be decoded")
 
 
 def test_huge_claims_of_a_small_compressed_file(tmp_path: Path) -> None:

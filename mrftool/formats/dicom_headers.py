@@ -16,7 +16,7 @@ from typing import Any
 from mrftool.errors import InputError
 from mrftool.formats.dicom_files import File
 from mrftool.formats.dicom_header import read_header
-from mrftool.formats.dicom_quick import Values
+from mrftool.formats.dicom_keywords import Values
 
 Advance = Callable[[int], None]
 

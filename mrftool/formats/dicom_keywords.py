@@ -1,5 +1,9 @@
 """The attributes of DICOM headers that are read, and what a value may be."""
 
+from typing import Any
+
+Values = dict[str, Any]
+
 GROUPS = {  # functional group: what is taken from it
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),

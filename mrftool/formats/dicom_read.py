@@ -10,9 +10,9 @@ from mrftool.formats.dicom_check import check_planes, facts_of, notes_of
 from mrftool.formats.dicom_files import FileSet, Source, find_files
 from mrftool.formats.dicom_header import as_planes, lenient
 from mrftool.formats.dicom_headers import read_headers
+from mrftool.formats.dicom_keywords import Values
 from mrftool.formats.dicom_mosaic import tiles_of
 from mrftool.formats.dicom_plane import Plane
-from mrftool.formats.dicom_quick import Values
 from mrftool.formats.dicom_select import chosen_planes, parts_of
 from mrftool.formats.dicom_signal import SignalReader, signal_reader
 from mrftool.series import Placement, Series
