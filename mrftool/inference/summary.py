@@ -34,10 +34,13 @@ def _scores(scores: dict[str, Any]) -> dict[str, str]:
     if clean := scores.get("noise_free"):
         lines["noise-free error"] = f"T1 {clean['rms_t1']:.1e}, T2 {clean['rms_t2']:.1e} (root mean square, relative)"
     for key, entry in scores.items():
-        if key.startswith("snr_") and "rmse_over_bound" in entry.get("t1", {}):
-            t1, t2 = entry["t1"], entry["t2"]
-            lines[f"SNR {key.removeprefix('snr_')}"] = (
-                f"RMSE/bound T1 {t1['rmse_over_bound']:.3f}, T2 {t2['rmse_over_bound']:.3f}; "
-                f"95 % intervals hold {t1['coverage_95']:.1%}, {t2['coverage_95']:.1%}"
-            )
+        if key.startswith("snr_"):
+            texts = [f"{name.upper()} {_against_bound(entry.get(name, {}))}" for name in ("t1", "t2")]
+            lines[f"SNR {key.removeprefix('snr_')}"] = "RMSE/bound (95 % intervals hold): " + ", ".join(texts)
     return lines
+
+
+def _against_bound(score: dict[str, float]) -> str:
+    if "rmse_over_bound" not in score:
+        return "not determined"
+    return f"{score['rmse_over_bound']:.3f} ({score['coverage_95']:.1%})"
