@@ -200,6 +200,17 @@ def test_maps_without_extras_or_signal_are_reported_too(short_sequence):
     assert "my_map" in Page(make_report(a_run(other, a_method(short_sequence, kind="dictionary"))).html).text
 
 
+def test_the_worst_volume_stays_under_two_megabytes(short_sequence):
+    """Noise in every voxel of every map, which no compression makes smaller."""
+    random, shape = np.random.default_rng(0), (256, 256, 12)
+    t1, t2, m0, left, sd_t1, sd_t2 = (random.random(shape, np.float32) * top for top in (3, 0.3, 1, 0.2, 0.15, 0.015))
+    flags = random.integers(0, 16, shape).astype(np.uint8)
+    maps = Maps(t1, t2, m0, flags, {"residual": left, "sd_t1": sd_t1, "sd_t2": sd_t2})
+    html = make_report(a_run(maps, a_method(short_sequence))).html
+    assert len(html.encode()) < 2e6
+    assert "Each pixel is the mean of 2 x 2 voxels." in Page(html).text
+
+
 @pytest.fixture(scope="module")
 def short_model(tmp_path_factory, short_sequence: PulseSequence) -> Path:
     from mrftool.inference.make import make_model

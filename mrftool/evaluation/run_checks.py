@@ -84,7 +84,7 @@ def _voxels(run: Run, signal: Mask) -> Iterator[Remark]:
         return
     good = int(np.count_nonzero(maps.flags[signal] == 0))
     if not good:
-        yield Remark("no_good_voxel", "warning", "No voxel is without complaint.")
+        yield Remark("no_good_voxel", "warning", "No voxel with signal is without complaint.")
     for flag, most in _MOST_FLAGGED.items():
         share = np.count_nonzero(maps.flags[signal] & flag) / n
         if share > most:

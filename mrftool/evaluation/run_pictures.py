@@ -102,7 +102,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers from low to high, at most about `most` of them."""
     raw = (high - low) / most
     power = 10.0 ** np.floor(np.log10(raw))
-    step = power * min(m for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
+    step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * (1 - 1e-9))
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
     return [float(n * step) + 0.0 for n in np.arange(first, last + 1)]  # + 0.0: no negative zero
 
