@@ -339,6 +339,7 @@ typedef struct {
     dvec r1, r2, b1, adc, turns; /* 1/T1, 1/T2 [1/s], [1], [m2/s], off-resonance [Hz] */
     double fastest;       /* largest 1/T2 of the group */
     vec *rows, *decay;
+    int64_t n_used;       /* rows that can hold anything but 0 */
     /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
     vec grown, shrunk;
     double since, elapsed; /* elapsed: time in the rotating frame, for off-resonance [s] */
@@ -357,6 +358,7 @@ static void set_equilibrium(group *g)
 {
     memset(g->rows, 0, sizeof(vec) * (size_t)((g->n_states + 2) * g->sets * 3 * g->parts));
     *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) = splat(1.0f);
+    g->n_used = 1;
     g->grown = g->shrunk = splat(1.0f);
     g->since = g->elapsed = 0.0;
 }
@@ -364,7 +366,7 @@ static void set_equilibrium(group *g)
 /* All orders: F x f, Z x z, and what that means for the derivatives when f = exp(-R2 t2), z = exp(-R1 t1). */
 static void multiply(group *g, vec f, vec z, vec t1, vec t2, int decaying)
 {
-    for (int64_t k = 0; k < g->n_states + 2; k++)
+    for (int64_t k = 0; k < g->n_used; k++)
         for (int state = 0; state < 3; state++)
             for (int p = 0; p < g->parts; p++) {
                 vec factor = state < 2 ? f : z;
@@ -387,7 +389,7 @@ static void rescale(group *g)
     const vec by = g->shrunk, t = splat((float)g->since);
     const int stride = 3 * g->parts;
     vec *x = g->rows;
-    for (int64_t k = 0; k < g->n_states + 2; k++, x += g->sets * stride)
+    for (int64_t k = 0; k < g->n_used; k++, x += g->sets * stride)
         for (int i = 0; i < stride; i++) {
             if (g->sets > RATE2) {
                 x[BOTH_RATES * stride + i] = by * (x[BOTH_RATES * stride + i] - t * x[i]);
@@ -708,6 +710,7 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
             int64_t n_orders = g->n_states;
             if (n_orders > pulses + levels) n_orders = pulses + levels;
             if (n_orders > total - pulses) n_orders = total - pulses;
+            if (g->n_used < n_orders + 1) g->n_used = n_orders + 1;
             if (diffusing) {
                 double tail = j->tr[n] - j->te[n];
                 if (j->te[n] != g->decay_te || tail != g->decay_tail || j->tail_first[n] != g->decay_first) {
