@@ -1,4 +1,4 @@
-"""Running a model: the home of onnxruntime. Never torch."""
+"""Running a model. Never torch."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.inference.manifest import Manifest, read_manifest
 from mrftool.inference.onnx_file import read_model
+from mrftool.inference.runtime import InferenceSession, SessionOptions
 
 BATCH = 1024
 _LEAST_ROWS = 8  # a matrix product of fewer rows takes another path through the processor, with other roundings
@@ -137,13 +137,13 @@ def _padded(values: Floats) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _session(content: bytes, threads: int, origin: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+def _session(content: bytes, threads: int, origin: str) -> InferenceSession:
+    options = SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own, without a common base
         raise InputError(f"{origin}: onnxruntime cannot run it ({str(error).splitlines()[0]})") from error

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mrftool.errors import CheckFailedError
+from mrftool.inference.runtime import InferenceSession
 from mrftool.learning.encoders import Encoder, EncoderSpec
 
 OPSET = 20
@@ -43,9 +44,7 @@ def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
 
 def _check(model: Any, encoder: Encoder, spec: EncoderSpec) -> None:
     """Compare both on random rows of several lengths."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
     for n in (1, 7, 300):
         rows = random.standard_normal((n, spec.n_inputs + spec.takes_b1)).astype(np.float32)
