@@ -22,7 +22,7 @@ from dicom_factory import Scan, write_classic
 
 from mrftool.formats.bids import Provenance
 from mrftool.formats.dicom_read import open_dicom_series
-from mrftool.formats.dicom_write import write_dicom_maps
+from mrftool.formats.dicom_write import with_units, write_dicom_maps
 from mrftool.formats.sequence_yaml import read_sequence
 from mrftool.inference.make import make_model
 from mrftool.inference.quantify import quantify
@@ -51,8 +51,7 @@ def main() -> None:
         maps = quantify(series, load_model(options.model))
         quantified = time.perf_counter()
         provenance = Provenance(("scan",), "MR fingerprinting", "fisp")
-        images = {"t1": (maps.t1, "s"), "t2": (maps.t2, "s"), "m0": (maps.m0, "arbitrary")}
-        write_dicom_maps(here / "maps", images, series.placement, series, provenance)
+        write_dicom_maps(here / "maps", with_units(maps), series.placement, series, provenance)
         written = time.perf_counter()
     n_files = options.slices * len(sequence) * 2
     print(f"{n_files} files, {series.n_voxels} voxels, {series.n_time} times")

@@ -21,6 +21,7 @@ from mrftool.formats.dicom_quantity import Quantified, quantified
 from mrftool.formats.dicom_read import DicomSeries
 from mrftool.formats.dicom_space import Slices, require_same_volume, slices_of, turned
 from mrftool.formats.dicom_template import Origin, start_of
+from mrftool.maps import Maps
 from mrftool.series import Placement
 
 Format = Literal["mr", "parametric-map"]
@@ -39,6 +40,12 @@ class WrittenMap:
     name: str
     paths: tuple[Path, ...]
     counts: dict[str, int]
+
+
+def with_units(maps: Maps) -> dict[str, tuple[NDArray[np.generic], str]]:
+    """The maps of a quantification as `write_dicom_maps` takes them."""
+    units = {**dict.fromkeys(("t1", "t2", "sd_t1", "sd_t2"), "s"), "m0": "arbitrary"}
+    return {name: (image, units.get(name, "1")) for name, image in maps.images()}
 
 
 def write_dicom_maps(
