@@ -15,7 +15,7 @@ from mrftool.evaluation.planes import label_ticks
 
 def model_figure(found: ModelTrials, path: str | Path, *, title: str) -> None:
     """RMSE / bound over T1 and T2, all SNRs together, above; errors and flags against SNR below."""
-    figure = Figure(figsize=(11.5, 9.2), layout="constrained")
+    figure = Figure(figsize=(11.5, 10.2), layout="constrained")
     above, (errors, flags) = figure.subplots(2, 2)
     for axes, each in zip(above, found.bins, strict=True):
         draw_bins(axes, each, each.rmse_over_bound, RATIO, ("RdYlBu_r", "{:.2f}"))
@@ -28,6 +28,7 @@ def model_figure(found: ModelTrials, path: str | Path, *, title: str) -> None:
         axes.set(xscale="log", xlabel="SNR")
         label_ticks(axes.xaxis, found.snrs)
         axes.grid(alpha=0.3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, fontsize=9)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save_figure(figure, path)
 
@@ -43,7 +44,6 @@ def _draw_errors(axes: Axes, found: ModelTrials) -> None:
             axes.plot(found.snrs, values, style, color=colour, ms=5, lw=1.2, label=f"{name.upper()} {text}")
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
-    axes.legend(frameon=False, fontsize=9)
     axes.set_title("errors in units of the bound, and of the error bars", fontsize=11)
 
 
@@ -58,5 +58,4 @@ def _draw_flags(axes: Axes, found: ModelTrials) -> None:
         )
         line.set(markerfacecolor="none", markeredgewidth=1.6)
     axes.set(ylim=(-3, 103))
-    axes.legend(frameon=False, fontsize=9)
     axes.set_title("voxels with a flag [%]", fontsize=11)
