@@ -73,7 +73,9 @@ def _parse(text: bytes, path: Path) -> Any:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise InputError(f"{path}: its header declares a document type, expected plain XML")
     try:
-        return XmlParser(config=ParserConfig(fail_on_unknown_properties=False)).from_bytes(text, ismrmrdHeader)
+        return XmlParser(
+            config=ParserConfig(fail_on_unknown_properties=False, fail_on_converter_warnings=True)
+        ).from_bytes(text, ismrmrdHeader)
     except Exception as error:  # parsers, converters and constructors each have their own
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: its header cannot be read: {reason}, expected the ISMRMRD schema") from error

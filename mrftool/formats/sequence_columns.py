@@ -110,7 +110,12 @@ def _choose(table: Table, layout: Layout) -> tuple[dict[str, _Choice], dict[str,
             unknown[key] = f"columns {', '.join(names[i] for i in fits)} may be it; expected {_NAMED_BY[key]}"
         elif key == "flip_angle":
             unknown[key] = f"no column is named so ({', '.join(names)}); expected --flip-column NAME or NUMBER"
-    return choices, unknown
+    for key, choice in list(choices.items()):
+        if sum(other.index == choice.index for other in choices.values()) > 1:
+            unknown[key] = (
+                f"column {choice.name or choice.index + 1} may be something else, too; expected {_NAMED_BY[key]}"
+            )
+    return {key: choice for key, choice in choices.items() if key not in unknown}, unknown
 
 
 def _fitting(key: str, words: set[str], names: tuple[str, ...], table: Table, wanted: str | None) -> list[int]:

@@ -93,6 +93,8 @@ def _cut(lines: list[tuple[int, str]], separator: str, decimal: Decimal) -> _Rea
     is_header = not any(_is_number(cell, decimal) for cell in first)
     body = rows[1:] if is_header else rows
     width = len(body[0]) if body else len(first)
+    if is_header and width == 1 and not separator:
+        first = [lines[0][1]]  # one name, of several words
     bad = []
     for (n, _), row in zip(lines[is_header:], body, strict=True):
         bad += [f"line {n}: {cell[:40]!r} is no number" for cell in row if not _is_number(cell, decimal)]
