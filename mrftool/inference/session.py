@@ -1,5 +1,6 @@
 """Running a model. Never torch."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,12 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.inference.manifest import Manifest, read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.inference.runtime import InferenceSession, SessionOptions
+from mrftool.inference.threads import chosen_threads
 
 BATCH = 1024
-_LEAST_ROWS = 8  # a matrix product of fewer rows takes another path through the processor, with other roundings
+_MULTIPLE = (
+    16  # of rows in a batch: what is left over would take other paths through the processor, and round otherwise
+)
 _OUTPUTS = ("t1", "t2", "m0", "residual", "sd_t1", "sd_t2", "flags")
 
 Floats = NDArray[np.float32]
@@ -64,7 +68,7 @@ def load_model(path: str | Path) -> Model:
     content, proto = read_model(path)
     manifest = read_manifest(proto, str(path))
     model = Model(path, manifest, content)
-    session = _session(content, 1, str(path))
+    session = _session(content, str(path))
     expected = {"signal", "noise_sd"} | ({"b1"} if model.takes_b1 else set())
     inputs, outputs = {x.name for x in session.get_inputs()}, {x.name for x in session.get_outputs()}
     if inputs != expected or not outputs >= set(_OUTPUTS):
@@ -84,7 +88,8 @@ def run(
     """Maps of the voxels of `signal` `(voxel, time)`: complex64, or float32 for a magnitude model.
 
     b1 `(voxel,)` [1] for models that take it. noise_sd: of the noise per channel, in the unit of the signal; by default
-    estimated for each voxel. batch: voxels at a time; it changes no result. threads: of one batch, by default one.
+    estimated for each voxel. batch: voxels at a time. threads: batches at a time, by default one per processor.
+    Neither changes a bit of any result.
     Returns `(voxel,)` columns t1, t2, sd_t1, sd_t2 [s], residual [1], flags (sums of mrftool.maps.Flag, int32), and m0
     (complex64; float32 for a magnitude model) in the unit of the signal.
 
@@ -93,14 +98,15 @@ def run(
     rows = _rows(model, signal)
     feeds = {"signal": rows} | _b1_feed(model, b1, len(rows))
     noise = np.array([noise_sd or 0.0], np.float32)
-    session = _session(model.content, threads or 1, str(model.path))
-    parts = []
-    for start in range(0, max(len(rows), 1), batch):
-        part = {name: values[start : start + batch] for name, values in feeds.items()}
-        count = len(part["signal"])
-        padded = {name: _padded(values) for name, values in part.items()}
-        found = session.run(list(_OUTPUTS), {**padded, "noise_sd": noise})
-        parts.append([column[:count] for column in found])
+    session = _session(model.content, str(model.path))
+
+    def work(start: int) -> list[NDArray[Any]]:
+        part = {name: _padded(values[start : start + batch]) for name, values in feeds.items()}
+        count = min(batch, len(rows) - start)
+        return [column[:count] for column in session.run(list(_OUTPUTS), {**part, "noise_sd": noise})]
+
+    with ThreadPoolExecutor(chosen_threads(threads)) as pool:
+        parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     maps = dict(zip(_OUTPUTS, columns, strict=True))
     if model.form == "complex":
@@ -132,17 +138,16 @@ def _b1_feed(model: Model, b1: NDArray[Any] | None, count: int) -> dict[str, Flo
 
 
 def _padded(values: Floats) -> Floats:
-    missing = _LEAST_ROWS - len(values)
-    return values if missing <= 0 else np.concatenate([values, np.zeros((missing, *values.shape[1:]), np.float32)])
+    missing = (-len(values)) % _MULTIPLE or (0 if len(values) else _MULTIPLE)
+    return np.concatenate([values, np.zeros((missing, *values.shape[1:]), np.float32)]) if missing else values
 
 
 @lru_cache(maxsize=4)
-def _session(content: bytes, threads: int, origin: str) -> InferenceSession:
+def _session(content: bytes, origin: str) -> InferenceSession:
     options = SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # whole batches go to different threads: they need not wait for each other
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own, without a common base

@@ -1,10 +1,14 @@
 """Threads: how many, and how they share the work with those of the linear algebra library and of the reader."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from mrftool.errors import UsageError
 from mrftool.physics.native import usable_processors
+
+Item = TypeVar("Item")
 
 
 def chosen_threads(threads: int | None) -> int:
@@ -25,3 +29,12 @@ def one_blas_thread() -> Iterator[None]:
 
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """`items`, the next of them made in another thread while the caller works on the last."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            waiting = reader.submit(next, items, None)
+            yield item

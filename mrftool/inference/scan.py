@@ -1,0 +1,65 @@
+"""What models and dictionaries share when they meet a scan: whether they belong together, and blocks into maps."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import MismatchError
+from mrftool.maps import Flag, Maps
+from mrftool.series import Form, Series, Voxels
+
+Columns = dict[str, NDArray[Any]]
+Progress = Callable[[int], None]
+
+
+def check_belongs(
+    series: Series, what: str, *, n_time: int, form: Form, sequence_id: str | None, sequence_name: str
+) -> list[str]:
+    """Refuse a series that is not made for the model or dictionary (`what`); say what no file tells.
+
+    Raises MismatchError if its length, its form or its sequence differ.
+    """
+    if series.n_time != n_time:
+        raise MismatchError(f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}")
+    if series.form != form:
+        hint = "pass --form magnitude to use magnitudes of a complex series" if form == "magnitude" else None
+        raise MismatchError(f"{series.name}: a {series.form} series, expected {form} as the {what}", hint=hint)
+    if None not in (series.sequence_id, sequence_id) and series.sequence_id != sequence_id:
+        raise MismatchError(
+            f"{series.name}: made with sequence {series.sequence_id}, expected {sequence_id} as the {what}"
+        )
+    if sequence_id is None:
+        return [f"the {what} does not name its sequence; assumed to be that of the series"]
+    if series.sequence_id is None:
+        return [f"the series does not name its sequence; assumed to be {sequence_name} of the {what}"]
+    return []
+
+
+def maps_of(
+    series: Series,
+    found: Iterable[tuple[Voxels, Columns]],
+    *,
+    assumptions: tuple[str, ...],
+    progress: Progress | None = None,
+) -> Maps:
+    """Maps of a series from columns `(voxel,)` block by block: t1, t2, m0, flags and perhaps more.
+
+    Voxels in no block, and those flagged as masked, are 0.
+    """
+    images: Columns = {}
+    flags = np.full(series.n_voxels, int(Flag.MASKED), np.uint8)
+    for voxels, columns in found:
+        empty = columns["flags"] & Flag.MASKED > 0
+        flags[voxels] = columns["flags"]
+        for name, values in columns.items():
+            if name != "flags":
+                image = images.setdefault(name, np.zeros(series.n_voxels, values.dtype))
+                image[voxels] = np.where(empty, 0, values)
+        if progress is not None:
+            progress(len(voxels))
+    shaped = {name: image.reshape(series.shape) for name, image in images.items()}
+    zeros = np.zeros(series.shape, np.float32)
+    first = {name: shaped.pop(name, zeros) for name in ("t1", "t2", "m0")}
+    return Maps(**first, flags=flags.reshape(series.shape), extra=shaped, assumptions=assumptions)
