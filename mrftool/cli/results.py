@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.cli.checks import keep_inputs
-from mrftool.cli.console import note
+from mrftool.cli.console import note, shown
 from mrftool.cli.scans import file_kind
 from mrftool.cli.stages import Stopwatch
 from mrftool.formats.bids import (
@@ -46,7 +46,7 @@ def write_results(
     others: dict[Path, str | bytes] = {**(dataset_texts(folder) if is_bids(source) else {})}
     with watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
         drawn = Path(scratch) / picture.name
-        overview_figure(maps, series.affine, drawn, title=source.name)
+        overview_figure(maps, series.affine, drawn, title=shown(source.name))
         others[picture] = drawn.read_bytes()
     reports = _reports(maps, folder, source, series, model, watch, options or {})
     others |= reports
