@@ -48,6 +48,7 @@ def test_a_file_gives_back_what_was_put_in(tmp_path: Path, rf: str, readout: str
     assert sequence.inversion.time == pytest.approx(21e-3, abs=5e-6)  # the factory rounds a delay to 10 us
     assert (sequence.spoiling, sequence.repeats) == ("gradient", 1)
     assert any("2 readouts before the first RF pulse" in note for note in result.notes)
+    assert not any("altered" in note for note in result.notes)
 
 
 def test_times_are_those_of_pypulseqs_own_trajectory(tmp_path: Path) -> None:
@@ -227,6 +228,11 @@ class Odd(Fisp):
             wave = 4e5 * np.sin(8 * np.pi * (np.arange(300) + 0.5) / 300)
             gx = pp.make_arbitrary_grad("x", wave, system=self.sys, first=0, last=0)
             self.seq.add_block(gx, pp.make_adc(280, dwell=1e-5, delay=1e-4, system=self.sys))
+        elif self.odd == "outer line":
+            there, back = (pp.make_trapezoid("y", area=area, duration=6e-4, system=self.sys) for area in (100, -100))
+            self.seq.add_block(there)
+            super()._cartesian(n, time - 6e-4, phase)
+            self.seq.add_block(back)
         elif self.odd == "unbalanced":
             self.seq.add_block(pp.make_trapezoid("y", area=30.0 * n, duration=6e-4, system=self.sys))
             super()._cartesian(n, time - 6e-4, phase)
@@ -252,6 +258,7 @@ def refusal(tmp_path: Path, odd: str, train: Fisp | None = None, **given: Any) -
         ("slices", "pulses excite 2 slices (at 0, 10 mm), expected a file of one slice"),
         ("two readouts", "1 x pulse with several readouts"),
         ("free decay", "no gradient plays during the readouts, so that k = 0 is everywhere; expected --te-ms"),
+        ("outer line", "no readout crosses the centre of k-space"),
         ("rosette", "samples near k = 0 lie "),
         ("unbalanced", "expected one constant moment or none; --spoiling gradient"),
     ],
@@ -269,6 +276,11 @@ def test_what_an_option_can_settle_is_settled(tmp_path: Path) -> None:
     train.odd = "fat saturation"
     train.write(tmp_path / "fat.seq")
     assert any("as fat saturation" in note for note in import_sequence(tmp_path / "fat.seq").notes)
+
+
+def test_an_echo_after_the_next_pulse_is_refused(tmp_path: Path) -> None:
+    text = refusal(tmp_path, "", Fisp(), te=np.array([14.5e-3]))
+    assert "TE 14.5 ms is outside TR 14 ms (and 3 more)" in text
 
 
 def test_a_receiver_that_does_not_follow_is_refused_unless_told(tmp_path: Path) -> None:

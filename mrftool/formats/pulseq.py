@@ -174,6 +174,8 @@ def _profile(file: PulseqFile, train: Train, given: Given) -> tuple[SliceProfile
 
 def _notes(file: PulseqFile, trains: list[Train], given: Given) -> list[str]:
     train, notes = trains[0], ["the last TR is taken from the repetition before it"]
+    if given.te is None:
+        notes.append("the echo is at the sample that is nearest to k = 0")
     if len(trains) > 1:
         notes.append(f"the train plays {len(trains)} x, and the last is observed")
     if train.inversion is not None:

@@ -101,6 +101,8 @@ def spoiler_waveform(
     """
     tails = np.diff([shot.centre for shot in train]) - te[:-1]
     n = int(np.argmin(np.round(tails, 9)))
+    if tails[n] <= 0:
+        return None, "the echo is no earlier than the next pulse"
     edges, course = _course(file, train[n].centre + te[n], train[n + 1])
     along = course @ moment / np.linalg.norm(moment)
     if abs(along[-1] - along[0] - np.linalg.norm(moment)) > BALANCED:
