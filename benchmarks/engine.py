@@ -86,7 +86,7 @@ def states_for(measured, exact, ladder):
 
 def equal_accuracy(sequence, tissue, exact):
     """The loosest tolerance on a ladder that still gives TOLERANCE at every tissue, by measurement."""
-    ladder = [10.0**-x for x in np.arange(0.2, 5.2, 0.2)]
+    ladder = [10.0**-x for x in np.arange(0.1, 5.2, 0.1)]
     return next(
         t for t in ladder if nrmse(simulate(sequence, tissue, tolerance=t, threads=1).signal, exact) < TOLERANCE
     )

@@ -56,9 +56,10 @@ typedef int64_t half_mask __attribute__((vector_size(4 * LANES)));
 #endif
 
 enum { MAX_SETS = 4, MAX_LEVELS = 2 };
-enum { VALUE, BOTH_RATES, RATE2, FIELD };    /* sets: the states; their derivatives to R1 + R2, to R2, to B1 */
-static const double LARGEST_SCALE = 60;      /* rescale before exp(t/T2) exceeds exp of this */
-static const double LARGEST_STEP = 30;       /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
+enum { VALUE, BOTH_RATES, RATE2, FIELD }; /* sets: the states; their derivatives to R1 + R2, to R2, to B1 */
+static const double LARGEST_SCALE = 60;   /* rescale before exp(t/T2) exceeds exp of this; float ends at exp(88) */
+static const double DERIVATIVE_SCALE = 15; /* likewise; derivatives lose as many digits as t/T2 has */
+static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
 static const double PI = 3.14159265358979323846;
 
 /* All that one call needs; mirrored in mrftool/physics/native.py. Times in s, angles in rad. */
@@ -92,6 +93,7 @@ INLINE vec splat(float x) { return x - (vec){0}; }
 INLINE dvec dsplat(double x) { return x - (dvec){0}; }
 INLINE vec narrow(dvec x) { return __builtin_convertvector(x, vec); }
 INLINE dvec widen(vec x) { return __builtin_convertvector(x, dvec); }
+
 /* The smaller of x and limit; in halves, since GCC compares only vectors of a register's size in one instruction. */
 INLINE dvec smaller(dvec x, double limit)
 {
@@ -119,10 +121,10 @@ INLINE dvec exponential(dvec x)
     dvec shifted = x * 1.4426950408889634 + round;
     dvec n = shifted - round;
     dvec r = x - n * 0.6931471805599453;
-    dvec y = dsplat(1.0 / 39916800);
-    static const double inverse_factorial[] = {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
-                                               1.0 / 120,     1.0 / 24,     1.0 / 6,     0.5,        1.0, 1.0};
-    EACH(i, 11) y = y * r + inverse_factorial[i];
+    static const double inverse_factorial[] = {1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24,
+                                               1.0 / 6,     0.5,        1.0,       1.0};
+    dvec y = dsplat(1.0 / 362880);
+    EACH(i, 9) y = y * r + inverse_factorial[i];
     return (dvec)((lvec)y + ((lvec)shifted << 52));
 }
 
@@ -335,23 +337,20 @@ typedef struct {
     const job *j;
     int parts, sets;
     int64_t n_lanes, n_states;
-    const int64_t *index; /* of the tissue in each lane */
+    const int64_t *index;        /* of the tissue in each lane */
     dvec r1, r2, b1, adc, turns; /* 1/T1, 1/T2 [1/s], [1], [m2/s], off-resonance [Hz] */
-    double fastest;       /* largest 1/T2 of the group */
-    vec *rows, *decay;
-    int64_t n_used;       /* rows that can hold anything but 0 */
-    /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
-    vec grown, shrunk;
-    double since, elapsed; /* elapsed: time in the rotating frame, for off-resonance [s] */
-    /* an interval's factors, kept while TR, TE stay the same */
-    double tr, te;
-    vec growth, shrink, regain, tr_e1, rho_high, rho_low, rho_inverse, e2_te;
-    double decay_te, decay_tail, decay_first;
-    vec te_cos, te_sin;
-    const flip_terms *flips; /* one B1 for all tissues: of each pulse; else NULL */
-    vec *tile;               /* LANES repetitions of results: [result][part][repetition] */
-    vec power; /* of the tile's signal */
-    dvec norm; /* of all of it */
+    double fastest;              /* largest 1/T2 */
+    vec *rows, *decay;           /* states; decay of F(k), F(-k), Z(k) by diffusion */
+    int64_t n_used;              /* rows that can hold anything but 0 */
+    vec grown, shrunk;           /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
+    double since, elapsed;       /* since the scale was 1, and since the first pulse, for off-resonance [s] */
+    /* factors of an interval, kept while TR and TE stay the same */
+    double tr, te, decay_te, decay_tail, decay_first;
+    vec growth, shrink, regain, tr_e1, rho_high, rho_low, rho_inverse, e2_te, te_cos, te_sin;
+    const flip_terms *flips;     /* one B1 for all tissues: of each pulse; else NULL */
+    vec *tile;                   /* LANES repetitions of results: [result][part][repetition] */
+    vec power;                   /* sum of |signal|^2 in the tile */
+    dvec norm;                   /* and in all tiles */
 } group;
 
 static void set_equilibrium(group *g)
@@ -412,6 +411,16 @@ static void set_decay(group *g, double rest, double tail, double first, double s
         g->decay[3 * k + 1] = narrow(exponential(-smaller(g->adc * (still - cross + second), 700)));
         g->decay[3 * k + 2] = narrow(exponential(-smaller(g->adc * still, 700)));
     }
+}
+
+/* Decay by diffusion between pulse n and the next one. */
+static void set_interval_decay(group *g, int64_t n)
+{
+    const job *j = g->j;
+    double te = j->te[n], tail = j->tr[n] - te;
+    if (te == g->decay_te && tail == g->decay_tail && j->tail_first[n] == g->decay_first) return;
+    set_decay(g, te, tail, j->tail_first[n], j->tail_second[n]);
+    g->decay_te = te, g->decay_tail = tail, g->decay_first = j->tail_first[n];
 }
 
 /* Free relaxation for `time`, without RF and spoiler: waiting, or the inversion time. */
@@ -681,47 +690,58 @@ static void flush(group *g, int64_t t0, int64_t count, double weight, int adding
 
 typedef void passes(vec *restrict, int64_t, const pulse *, const vec *, echoes *);
 
-/* All trains at one position of the slice. Pulse n of the `total` pulses of all trains sees only orders that exist
-   (k <= n) and that can still come back to an echo (k <= total-1-n). */
+/* How many pulses the next pass plays: two, unless the train ends, or what follows a pulse needs a look of its own. */
+INLINE int next_levels(const group *g, int64_t n, int diffusing)
+{
+    const job *j = g->j;
+    if (diffusing || !j->is_spoiled || g->n_states == 1 || n + 1 == j->n_pulses) return 1;
+    return played_tr(g, j->tr[n]) == j->tr[n] && played_tr(g, j->tr[n + 1]) == j->tr[n + 1] ? 2 : 1;
+}
+
+/* Keep the scale in range and precise before an interval of `ahead`. */
+INLINE void keep_scale(group *g, double ahead, int64_t n, int sets, int diffusing)
+{
+    const double limit = sets > 1 || diffusing ? DERIVATIVE_SCALE : LARGEST_SCALE;
+    if (g->since > 0 && g->fastest * (g->since + ahead) > limit) rescale(g);
+    if (n % LANES <= 1 && (!diffusing || g->fastest * g->since < LARGEST_STEP)) measure_scale(g);
+}
+
+/* Orders of the next pass. Of the `total` pulses of all trains, pulse n finds orders k <= n, and those of them that can
+   still come back to an echo have k <= total-1-n. */
+INLINE int64_t window(group *g, int64_t n, int64_t total, int levels)
+{
+    int64_t n_orders = g->n_states;
+    if (n_orders > n + levels) n_orders = n + levels;
+    if (n_orders > total - n) n_orders = total - n;
+    if (g->n_used < n_orders + 1) g->n_used = n_orders + 1;
+    return n_orders;
+}
+
+/* All trains at one position of the slice. */
 INLINE void play(const int parts, const int sets, const int diffusing, passes *one, passes *two, group *g,
                  double flip_factor, double weight, int adding)
 {
     const job *j = g->j;
-    const int64_t total = j->repeats * j->n_pulses;
     pulse r[MAX_LEVELS];
     echoes e;
+    memset(r, 0, sizeof r);
     set_equilibrium(g);
-    for (int64_t train = 0, pulses = 0; train < j->repeats; train++) {
+    for (int64_t train = 0; train < j->repeats; train++) {
+        const int is_observed = train + 1 == j->repeats;
         if (train > 0) rest(g, j->wait);
         if (j->is_inverted) invert(g), rest(g, j->inversion_time);
-        for (int64_t n = 0, levels; n < j->n_pulses; n += levels, pulses += levels) {
-            double tr = played_tr(g, j->tr[n]), ahead = tr;
-            levels = 1;
-            if (!diffusing && j->is_spoiled && g->n_states > 1 && n + 1 < j->n_pulses && tr == j->tr[n] &&
-                played_tr(g, j->tr[n + 1]) == j->tr[n + 1])
-                levels = 2, ahead += j->tr[n + 1];
-            if (g->since > 0 && g->fastest * (g->since + ahead) > (sets == 1 && !diffusing ? LARGEST_SCALE : LARGEST_SCALE / 4)) rescale(g);
-            if (n % LANES <= 1) { /* once per tile */
-                if (!diffusing || g->fastest * g->since < LARGEST_STEP) measure_scale(g);
-                if (train + 1 == j->repeats) prefetch(g, n);
-            }
-            for (int64_t m = 0; m < levels; m++)
-                prepare(parts, sets, g, r + m, n + m, levels == 1 ? tr : j->tr[n + m], flip_factor);
-            int64_t n_orders = g->n_states;
-            if (n_orders > pulses + levels) n_orders = pulses + levels;
-            if (n_orders > total - pulses) n_orders = total - pulses;
-            if (g->n_used < n_orders + 1) g->n_used = n_orders + 1;
-            if (diffusing) {
-                double tail = j->tr[n] - j->te[n];
-                if (j->te[n] != g->decay_te || tail != g->decay_tail || j->tail_first[n] != g->decay_first) {
-                    set_decay(g, j->te[n], tail, j->tail_first[n], j->tail_second[n]);
-                    g->decay_te = j->te[n], g->decay_tail = tail, g->decay_first = j->tail_first[n];
-                }
-            }
+        for (int64_t n = 0, levels; n < j->n_pulses; n += levels) {
+            levels = next_levels(g, n, diffusing);
+            double tr = played_tr(g, j->tr[n]);
+            keep_scale(g, levels == 2 ? tr + j->tr[n + 1] : tr, n, sets, diffusing);
+            if (is_observed && n % LANES <= 1) prefetch(g, n);
+            for (int m = 0; m < levels; m++) prepare(parts, sets, g, r + m, n + m, m ? j->tr[n + m] : tr, flip_factor);
+            if (diffusing) set_interval_decay(g, n);
+            int64_t n_orders = window(g, train * j->n_pulses + n, j->repeats * j->n_pulses, (int)levels);
             if (!j->is_spoiled) balanced(sets, g->rows, r, &e);
             else if (levels == 2) two(g->rows, n_orders, r, NULL, &e);
             else one(g->rows, n_orders, r, g->decay, &e);
-            for (int64_t m = 0; m < levels && train + 1 == j->repeats; m++) {
+            for (int m = 0; m < levels && is_observed; m++) {
                 int64_t t = (n + m) % LANES;
                 collect(parts, sets, g, t, e.of[m], r + m);
                 if (t == LANES - 1 || n + m + 1 == j->n_pulses) flush(g, n + m - t, t + 1, weight, adding);
@@ -738,7 +758,7 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
     { pass(parts, sets, 1, diffusing, rows, n, r, d, e); }                                                          \
     static __attribute__((noinline)) void name##_two(vec *restrict rows, int64_t n, const pulse *r, const vec *d,   \
                                                      echoes *e)                                                     \
-    { pass(parts, sets, diffusing ? 1 : 2, diffusing, rows, n, r, d, e); }                                                          \
+    { pass(parts, sets, diffusing ? 1 : 2, diffusing, rows, n, r, d, e); }                                          \
     static void name(group *g, double factor, double weight, int adding)                                            \
     { play(parts, sets, diffusing, name##_one, name##_two, g, factor, weight, adding); }
 KIND(real, 1, 1, 0)
@@ -778,12 +798,28 @@ static void fill_lanes(group *g, int64_t first)
     g->norm = dsplat(0), g->power = splat(0);
 }
 
+/* On: numbers below 1e-38 count as 0, a hundred times faster; returns what was set before. Off: set that again. */
+static uint64_t flush_tiny_numbers(int on, uint64_t before)
+{
+#if defined(__SSE__)
+    if (on) before = _mm_getcsr();
+    _mm_setcsr((unsigned)before | (on ? 0x8040u : 0u));
+#elif defined(__aarch64__)
+    if (on) __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | (on ? 1ull << 24 : 0ull)));
+#else
+    (void)on;
+#endif
+    return before;
+}
+
 /* Simulate tissues first .. last-1 of the job's list. Returns 0, or 1 if there is no memory. */
 int EPG_RUN(const job *j)
 {
     static const int n_sets[4] = {1, 0, 3, 4};
     int64_t most = 1;
-    for (int64_t i = j->first; i < j->last; i++) most = j->n_states[j->index[i]] > most ? j->n_states[j->index[i]] : most;
+    for (int64_t i = j->first; i < j->last; i++)
+        if (j->n_states[j->index[i]] > most) most = j->n_states[j->index[i]];
     group g;
     memset(&g, 0, sizeof g);
     g.j = j, g.parts = j->is_real && j->is_spoiled ? 1 : 2, g.sets = n_sets[j->n_derivatives];
@@ -794,10 +830,7 @@ int EPG_RUN(const job *j)
     if (!memory || !flips) return free(memory), free(flips), 1;
     g.rows = memory, g.decay = memory + n_rows, g.tile = g.decay + n_decay;
     g.flips = j->is_same_b1 ? flips : NULL;
-#if defined(__SSE__)
-    unsigned control = _mm_getcsr();
-    _mm_setcsr(control | 0x8040); /* numbers below 1e-38 count as 0: a hundred times faster */
-#endif
+    const uint64_t control = flush_tiny_numbers(1, 0);
     for (int64_t position = 0; position < j->n_positions; position++) {
         if (g.flips) fill_flips(j, flips, g.parts, j->flip_factor[position]);
         for (int64_t first = j->first; first < j->last; first += LANES) {
@@ -807,9 +840,7 @@ int EPG_RUN(const job *j)
             for (int64_t l = 0; j->norm && l < g.n_lanes; l++) j->norm[g.index[l]] = g.norm[l];
         }
     }
-#if defined(__SSE__)
-    _mm_setcsr(control);
-#endif
+    flush_tiny_numbers(0, control);
     free(memory), free(flips);
     return 0;
 }

@@ -25,7 +25,7 @@ from mrftool.tissue import Tissue
 Doubles = NDArray[np.float64]
 Results = NDArray[Any]
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
-_VOXELS_IN_TASK = 512  # of one thread at a time: the last one to finish does not wait long
+_VOXELS_IN_TASK = 256  # of one thread at a time: the last one to finish does not wait long
 
 _ARRAY = ctypes.c_void_p
 

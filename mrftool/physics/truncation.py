@@ -60,12 +60,16 @@ def n_states(
 def transverse_time(t1: Column, t2: Column, log_ratio: ArrayLike, *, with_derivative: bool = False) -> Column:
     """Smallest T [s] `(voxel,)` for which the bound, divided by 2 sqrt(2), is at most exp(-log_ratio)."""
     log_ratio = np.maximum(np.asarray(log_ratio, np.float64), 1.0)
-    early = late = t2 * (log_ratio + 1)
     with np.errstate(divide="ignore"):
-        rate = np.maximum(1 / t2 - 1 / t1, 0.0)
-        for _ in range(12):  # fixed points; each round shrinks the error by about log_ratio
-            early = (log_ratio + with_derivative * _log_slope(early, t2)) / rate
-            late = t2 * (log_ratio + 1 + np.log(np.maximum(late / t1, 1)) + with_derivative * _log_slope(late, t2))
+        early = log_ratio / np.maximum(1 / t2 - 1 / t1, 0.0)
+    late = t2 * (3 * log_ratio + 10)
+    for _ in range(8 if with_derivative else 5):  # towards the fixed points from above, so that T is never too short
+        late = t2 * (log_ratio + 1 + np.log(np.maximum(late / t1, 1)) + with_derivative * _log_slope(late, t2))
+    if with_derivative:
+        start = early
+        early = 3 * start
+        for _ in range(8):
+            early = start * (1 + _log_slope(early, t2) / log_ratio)
     return np.asarray(np.fmin(early, late), np.float64)
 
 
