@@ -163,7 +163,8 @@ def test_each_fault_is_refused_in_words(change: dict[str, object], expected: str
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [1", "hello", "", "- 1\n- 2\n", "a: &x [1]\nb: *x\n", "a: !!python/object:os.system 1\n", "\t: 1", "[" * 2000]
+    "text",
+    ["a: [1", "hello", "", "- 1\n- 2\n", "a: &x [1]\nb: *x\n", "a: !!python/object:os.system 1\n", "\t: 1", "[" * 2000],
 )
 def test_what_is_no_sequence_file_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InputError) as caught:

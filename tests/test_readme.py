@@ -1,0 +1,28 @@
+"""What the README shows is run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, str(README), "exec"), names)  # noqa: S102  our own example
+    maps, tissue = names["maps"], names["tissue"]
+    assert maps["t1"] == pytest.approx(tissue.t1, rel=1e-3)  # type: ignore[index, attr-defined]
+    assert maps["t2"] == pytest.approx(tissue.t2, rel=1e-3)  # type: ignore[index, attr-defined]
+
+
+def test_the_sequence_example_is_a_sequence() -> None:
+    from mrftool.formats.sequence_yaml import parse_sequence
+
+    (text,) = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+    assert len(parse_sequence(text)) == 600
