@@ -15,7 +15,7 @@ def test_the_python_example_runs(
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
     names: dict[str, object] = {}
-    exec(compile(code, str(README), "exec"), names)  # noqa: S102  our own example
+    exec(compile(code, str(README), "exec"), names)
     maps, tissue = names["maps"], names["tissue"]
     assert maps["t1"] == pytest.approx(tissue.t1, rel=1e-3)  # type: ignore[index, attr-defined]
     assert maps["t2"] == pytest.approx(tissue.t2, rel=1e-3)  # type: ignore[index, attr-defined]

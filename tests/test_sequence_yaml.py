@@ -178,7 +178,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match="not a text file"):
         read_sequence(tmp_path / "b.yaml")
-    with pytest.raises(InputError, match="is a folder, expected a .yaml file"):
+    with pytest.raises(InputError, match=r"is a folder, expected a .yaml file"):
         read_sequence(tmp_path)
 
 

@@ -28,7 +28,7 @@ KINDS = {
 }
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Ends a run before its time."""
 
 
@@ -51,9 +51,9 @@ def test_ten_steps_are_five_a_resume_and_five_bit_for_bit(
 
     def stop_at_five(step: int, losses: dict[str, float]) -> None:
         if step == 5:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         train(cut, tmp_path / "cut", stop_at_five)
     again = resume_run(tmp_path / "cut", CPU)
     assert again.step == 5
@@ -152,7 +152,7 @@ def test_a_folder_with_a_run_is_not_overwritten(short_sequence: PulseSequence, t
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no last.safetensors"):
+    with pytest.raises(InputError, match=r"no last\.safetensors"):
         resume_run(tmp_path, CPU)
     (tmp_path / "last.safetensors").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="expected a checkpoint"):
