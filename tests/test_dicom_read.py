@@ -12,6 +12,7 @@ import pytest
 from dicom_factory import Scan, oblique, write_classic, write_enhanced
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 
 from mrftool.errors import InputError, MismatchError
@@ -475,6 +476,16 @@ def test_compressed_series_read_as_plain_ones(tmp_path: Path, writer: str, synta
     WRITERS[writer](tmp_path, scan := Scan(phantom((8, 6, 2, 3)), parts=("real", "imaginary"), change=compress))
     assert pydicom.dcmread(next(tmp_path.iterdir())).file_meta.TransferSyntaxUID == syntax
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), scan.image, atol=scan.step)
+
+
+def test_compressed_frames_without_an_offset_table(tmp_path: Path) -> None:
+    def compress(dataset: Dataset, z: int, t: int) -> None:
+        dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+        frames = list(generate_frames(dataset.PixelData, number_of_frames=dataset.NumberOfFrames))
+        dataset.PixelData = encapsulate(frames, has_bot=False)
+
+    write_enhanced(tmp_path, scan := Scan(phantom((8, 6, 2, 3)), change=compress))
+    np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), abs(scan.image), atol=scan.step)
 
 
 def test_large_compressed_slices_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

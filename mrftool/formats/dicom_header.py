@@ -30,6 +30,7 @@ _TAGS = [
     *(pydicom.tag.Tag(group, 0x10) for group, _, _, _ in PRIVATE.values()),
     *(pydicom.tag.Tag(0x0029, element) for element in (0x0010, 0x1010)),
 ]
+_UNDEFINED = 0xFFFFFFFF
 _MAX_INFLATED = 2 << 30
 
 
@@ -126,7 +127,29 @@ def _place(file: BinaryIO, dataset: Dataset, size: int) -> Values:
     else:
         start, (length,) = file.tell(), struct.unpack(order + "I", head[8:12])
     element = struct.unpack(order + "HH", head[:4])
-    return {"element": element[1], "offset": start, "length": length, "available": size - start}
+    place = {"element": element[1], "offset": start, "length": length, "available": size - start}
+    n_frames = dataset.get("NumberOfFrames") or 1
+    if length == _UNDEFINED and n_frames > 1:
+        found = _fragments(file, start, size)
+        place |= {"fragments": found} if len(found) == n_frames else {}
+    return place
+
+
+def _fragments(file: BinaryIO, start: int, size: int) -> list[list[int]]:
+    """Place and length of each fragment of compressed pixel data, without the offset table before them (PS3.5 A.4).
+
+    Most files have one for each frame; then a frame is found without counting through those before it.
+    """
+    found: list[list[int]] = []
+    place = start
+    while place + 8 <= size:
+        file.seek(place)
+        group, element, length = struct.unpack("<HHI", file.read(8))
+        if (group, element) != (0xFFFE, 0xE000) or place + 8 + length > size:
+            break
+        found.append([place + 8, length])
+        place += 8 + length
+    return found[1:]
 
 
 def _deflated_place(dataset: Dataset) -> Values:

@@ -1,9 +1,11 @@
 """Pixels of the planes: straight from the file where they are stored plainly, through a codec where not."""
 
+import io
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
@@ -81,9 +83,13 @@ def _decoded(plane: Plane, layout: Layout) -> Stored:
         "pixel_keyword": "PixelData",
     }
     try:
+        decoder: Any = get_decoder(UID(layout.syntax))
         with _pixel_file(plane) as file:
-            decoder: Any = get_decoder(UID(layout.syntax))
-            values = decoder.as_array(file, index=plane.index, raw=True, **options)[0]
+            if "fragments" in plane.pixels:
+                source = io.BytesIO(_fragment(file, *plane.pixels["fragments"][plane.index]))
+                values = decoder.as_array(source, index=0, raw=True, **options | {"number_of_frames": 1})[0]
+            else:
+                values = decoder.as_array(file, index=plane.index, raw=True, **options)[0]
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a codec on hostile bytes; some written in Rust panic with no mere Exception
@@ -92,6 +98,12 @@ def _decoded(plane: Plane, layout: Layout) -> Stored:
     if values.shape != layout.full:
         raise InputError(f"{plane.name}: decodes to {values.shape} pixels, expected {layout.full}")
     return np.asarray(values)
+
+
+def _fragment(file: BinaryIO, place: int, length: int) -> bytes:
+    """One compressed frame as if it were alone in its file."""
+    file.seek(place)
+    return encapsulate([file.read(length)], has_bot=False)
 
 
 def _pixel_file(plane: Plane) -> BinaryIO:
