@@ -5,14 +5,13 @@ import copy
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from mrftool.formats.dicom_quantity import MOST, Quantified, as_integers
 from mrftool.formats.dicom_space import Slices
 from mrftool.formats.dicom_template import Origin, coded, contributors, source_images
 
-_MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 _FROM_SOURCE = ("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "SliceThickness")
 
 
@@ -30,7 +29,7 @@ def mr_images(entry: Quantified, number: int, slices: Slices, origin: Origin) ->
 def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dataset:
     """Everything that the images of a series share but its numbers."""
     dataset = copy.deepcopy(origin.template)
-    dataset.SOPClassUID, dataset.Modality = _MR_IMAGE_STORAGE, "MR"
+    dataset.SOPClassUID, dataset.Modality = MRImageStorage, "MR"
     dataset.SeriesInstanceUID = generate_uid(prefix=None)
     dataset.SeriesNumber = origin.series_number(number)
     dataset.SeriesDescription = f"{entry.title} mrftool"
@@ -89,7 +88,7 @@ def _image(
     dataset.PixelData = np.ascontiguousarray(stored, "<u2").tobytes()
     dataset["PixelData"].VR = "OW"
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.MediaStorageSOPClassUID = _MR_IMAGE_STORAGE
+    dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset

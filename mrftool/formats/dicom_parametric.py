@@ -36,7 +36,7 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
     from highdicom.pm import ParametricMap
 
     positions = [PlanePositionSequence("PATIENT", [float(x) for x in place]) for place in slices.positions]
-    return ParametricMap(  # type: ignore[no-any-return]
+    return ParametricMap(
         _one_image_per_slice(slices, origin),
         np.ascontiguousarray(entry.values.transpose(2, 1, 0)),
         series_instance_uid=generate_uid(prefix=None),

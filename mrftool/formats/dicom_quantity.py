@@ -88,9 +88,9 @@ def quantified(name: str, image: NDArray[np.generic], unit: str) -> Quantified:
     factor, unit_name, code = _UNITS[unit]
     values = np.asarray(np.abs(image) if np.iscomplexobj(image) else image, np.float64) * factor
     finite = np.isfinite(values)
-    values = np.where(finite, values, 0).astype(np.float32)
+    kept = np.where(finite, values, 0).astype(np.float32)
     counts = {"not finite, stored as 0": int(np.count_nonzero(~finite))}
-    return Quantified(name, _QUANTITIES.get(name, Quantity(name)), unit_name, code, values, counts)
+    return Quantified(name, _QUANTITIES.get(name, Quantity(name)), unit_name, code, kept, counts)
 
 
 def as_integers(entry: Quantified) -> tuple[NDArray[np.uint16], float, dict[str, int]]:

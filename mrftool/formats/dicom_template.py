@@ -32,8 +32,10 @@ _KEPT = (
     *("AcquisitionDate", "AcquisitionTime", "MagneticFieldStrength", "ImagingFrequency", "ImagedNucleus"),
     *("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
 )
-_MUST_EXIST = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
-_MUST_EXIST += ("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator")
+_MUST_EXIST = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+    *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
+)
 _LONGEST_TEXT = 1024  # of the VR ST
 
 
