@@ -1,7 +1,6 @@
 """RF-sequence files (YAML) to PulseSequence and back. All faults of a file are reported at once, with key and line."""
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,24 +12,13 @@ from pydantic.fields import FieldInfo
 from mrftool.errors import InputError
 from mrftool.formats.sequence_rules import own_length, resolve
 from mrftool.formats.sequence_schema import SequenceFile
+from mrftool.formats.yaml_text import Fault, Lines, load_mapping
 from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler, sequence_faults
 from mrftool.shipped import find_file
 
 MAX_BYTES = 20_000_000
 _COLUMNS = {"flip_angle_deg": "flip_angle", "rf_phase_deg": "rf_phase", "tr_ms": "tr", "te_ms": "te"}
 _KEY_OF = {**{field: key for key, field in _COLUMNS.items()}, "repeats": "train", "wait": "train"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong in a file: at which line (0: none) and key, and what."""
-
-    line: int
-    key: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.key}: {self.text}" if self.line else f"{self.key}: {self.text}"
 
 
 def read_sequence(name: str | Path) -> PulseSequence:
@@ -44,10 +32,10 @@ def read_sequence(name: str | Path) -> PulseSequence:
 
 def parse_sequence(text: str, *, folder: Path | None = None, origin: str = "sequence") -> PulseSequence:
     """The sequence in a YAML text; CSV files are looked for in `folder`. Raises InputError as read_sequence does."""
-    raw, lines = _load(text, origin)
+    raw, lines, twice = load_mapping(text, origin)
     values, faults = _validate(raw, lines)
-    here = folder or Path()
-    columns, column_faults = _columns(values, here)
+    faults += twice
+    columns, column_faults = _columns(values, raw, folder or Path())
     faults += [Fault(lines.get((key,), 0), key, text) for key, text in column_faults]
     sequence, number_faults = _build(values, columns)
     faults += [Fault(lines.get((_KEY_OF.get(k, k),), 0), _KEY_OF.get(k, k), text) for k, text in number_faults]
@@ -124,36 +112,7 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: not a text file, expected YAML") from error
 
 
-def _load(text: str, origin: str) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
-    """The YAML mapping, and the line of each key path. Anchors are refused: they could blow up."""
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise InputError(f"{origin}: YAML aliases are not allowed, expected plain values")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{origin}:{where} {problem}, expected YAML") from error
-    if not isinstance(raw, dict) or not isinstance(root, yaml.MappingNode):
-        raise InputError(f"{origin}: expected a YAML mapping with the key mrftool_sequence")
-    lines: dict[tuple[str | int, ...], int] = {}
-    _note_lines(root, (), lines)
-    return raw, lines
-
-
-def _note_lines(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            lines[(*path, key.value)] = key.start_mark.line + 1
-            _note_lines(value, (*path, key.value), lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            lines[(*path, i)] = value.start_mark.line + 1
-
-
-def _validate(raw: dict[str, Any], lines: dict[tuple[str | int, ...], int]) -> tuple[dict[str, Any], list[Fault]]:
+def _validate(raw: dict[str, Any], lines: Lines) -> tuple[dict[str, Any], list[Fault]]:
     """Each key on its own, so that one fault does not hide the others."""
     values: dict[str, Any] = {}
     faults = []
@@ -188,7 +147,7 @@ def _about(info: FieldInfo) -> str:
 _TAGS = {"number", "list", "csv", "lobes", "spline", "quadratic", "cycle"}
 
 
-def _fault(key: str, detail: Any, lines: dict[tuple[str | int, ...], int]) -> Fault:
+def _fault(key: str, detail: Any, lines: Lines) -> Fault:
     path = (key, *(part for part in detail["loc"] if part not in _TAGS))
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
     value = detail["input"]
@@ -197,13 +156,14 @@ def _fault(key: str, detail: Any, lines: dict[tuple[str | int, ...], int]) -> Fa
     return Fault(line, name, detail["msg"] + shown)
 
 
-def _columns(values: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Numbers of the four columns, as far as they can be had."""
+def _columns(values: dict[str, Any], raw: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Numbers of the four columns, as far as they can be had. A list fixes the length even if a number in it is bad."""
     faults: list[tuple[str, str]] = []
     lengths = {}
     for key in _COLUMNS:
+        listed = raw.get(key) if isinstance(raw.get(key), list) else None
         try:
-            lengths[key] = own_length(values.get(key), folder)
+            lengths[key] = own_length(values.get(key, listed), folder)
         except InputError as error:
             faults.append((key, str(error)))
     said = {**lengths, "repetitions": values.get("repetitions")}
