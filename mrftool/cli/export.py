@@ -70,15 +70,16 @@ def _from_sequence(
 
 def _from_run(path: Path) -> tuple[Any, dict[str, Any]]:
     """Sequence of a run, and what make_model takes from it."""
-    import torch
-
     from mrftool.errors import InputError
-    from mrftool.learning.checkpoint import load_run
-    from mrftool.learning.export import encoder_to_onnx
 
     file = path / "best.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file}: no such file, expected a folder that mrftool train wrote, or one of its checkpoints")
+    import torch
+
+    from mrftool.learning.checkpoint import load_run
+    from mrftool.learning.export import encoder_to_onnx
+
     run, scores = load_run(file, torch.device("cpu"))
     config = run.config
     return run.sequence, {
