@@ -5,7 +5,7 @@ from onnx import ModelProto, compose, inliner, version_converter
 
 from mrftool.errors import InputError
 from mrftool.inference.onnx_file import check_self_contained
-from mrftool.inference.ops import Tape, Value, concat, sqrt, where
+from mrftool.inference.ops import Tape, Value, concat, row_sum, sqrt, where
 from mrftool.inference.reading import Reading, direction
 from mrftool.physics.table import SignalTable
 
@@ -72,7 +72,7 @@ def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Rea
     turn_re, turn_im = float(np.real(table.basis.turn)), float(np.imag(table.basis.turn))
     # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with basis.reference
     w = concat([cos * turn_re + sin * turn_im, sin * turn_re - cos * turn_im], 1).reshape(0, 1, 2)
-    turned = (signal * w).sum(2, keepdims=False)
+    turned = row_sum(signal * w, 2).reshape(0, len(table.basis.vectors))
     return where(reading.empty | reading.bad, 0.0, turned / sqrt(reading.energy))
 
 

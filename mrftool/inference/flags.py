@@ -1,7 +1,8 @@
 """When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.maps.Flag says what the bits mean.
 
-A voxel fits when the misfit where the sequence's fingerprints live (the compressed space, and smooth changes beside it)
-is no larger than noise as strong as that outside would leave: a ratio of two variances, F-distributed.
+A voxel fits when the misfit inside the compressed space, where the sequence's fingerprints live, and along a few
+directions that wrong physics takes, is no larger than noise as strong as that elsewhere would leave: a ratio of two
+variances, F-distributed.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ _SEARCHED = 1e4  # independent fingerprints that the search can choose among, ge
 class Thresholds:
     """Limits of the tests for MISFIT.
 
-    inside, outside: degrees of freedom of the misfit near the fingerprints, and of the rest.
+    inside, outside: degrees of freedom of the misfit in those directions, and in all others.
     ratio: largest (misfit inside / inside) / (misfit outside / outside).
     inside_known, total_known: largest misfit / noise variance, inside and altogether, for a given noise level.
     detected: least energy explained / noise variance of a signal that is no noise.
@@ -37,7 +38,7 @@ class Thresholds:
 
 
 def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
-    """For signals of `n_values` real numbers, `n_inside` of them near the fingerprints, and `n_fitted` parameters."""
+    """For signals of `n_values` real numbers, `n_inside` of them in telling directions, and `n_fitted` parameters."""
     from scipy import stats
 
     inside, outside = max(n_inside - n_fitted, 1), max(n_values - n_inside, 1)

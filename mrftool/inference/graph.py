@@ -3,7 +3,10 @@
 compression -> coarse search or encoder -> Gauss-Newton on the table -> maps, standard deviations, flags.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, checker, helper
 
 from mrftool.inference.atoms import choose_atoms
@@ -25,19 +28,25 @@ IR_VERSION = 10
 
 
 def assemble(
-    table: SignalTable, *, t1_range: Range, t2_range: Range, encoder: ModelProto | None = None, polish_steps: int = 2
+    table: SignalTable,
+    probes: NDArray[Any],
+    *,
+    t1_range: Range,
+    t2_range: Range,
+    encoder: ModelProto | None = None,
+    polish_steps: int = 2,
 ) -> ModelProto:
     """The model of `table`, `encoder` (None: a coarse search in the table) and `polish_steps` Gauss-Newton steps.
 
     Inputs: signal `(voxel, time, 2)` float32 (magnitudes: `(voxel, time)`); b1 `(voxel,)` [1] where the table takes it;
     noise_sd `(1,)`, of the real and of the imaginary channel, 0 to estimate it from the residual.
     Outputs `(voxel,)`: t1, t2 [s], m0 `(voxel, 2)` (magnitudes: `(voxel,)`), residual [1], sd_t1, sd_t2 [s], flags.
-    t1_range, t2_range [s]: estimates outside are flagged.
+    probes: see `mrftool.physics.wrong`. t1_range, t2_range [s]: estimates outside are flagged.
     """
     tape = Tape()
     signal = tape.input("signal")
     b1 = tape.input("b1").reshape(0, 1) if table.takes_b1 else None
-    reading = read_signals(tape, table, signal, b1)
+    reading = read_signals(tape, table, probes, signal=signal, b1=b1)
     b1_inside = None if b1 is None else held_b1(table, b1)
     columns = aligned(table, reading.coefficients)
     if encoder is None:
@@ -51,9 +60,10 @@ def assemble(
     if table.form == "complex":
         data = data_rows(reading.coefficients, table.rank, table.is_real)
         place, fitted = polish(spline, start, data, polish_steps)
-        found = judge(table, reading, place, fitted, noise_sd)
+        found = judge(table, probes.shape[1], reading, place=place, found=fitted, noise_sd=noise_sd)
     else:
-        found = estimate_magnitude(spline, reading, signal, start=start, noise_sd=noise_sd, steps=polish_steps)
+        options = {"signal": signal, "start": start, "noise_sd": noise_sd}
+        found = estimate_magnitude(spline, probes, reading, **options, steps=polish_steps)
     write_outputs(table, reading, found, (t1_range, t2_range))
     return _model(tape, table)
 

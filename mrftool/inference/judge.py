@@ -3,20 +3,23 @@
 import numpy as np
 
 from mrftool.inference.flags import Thresholds, thresholds
-from mrftool.inference.ops import Value, concat, maximum, minimum, sqrt, where
+from mrftool.inference.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
 from mrftool.inference.outputs import Estimate
 from mrftool.inference.polish import ROUNDING, TINY, Fit, safe_determinant
-from mrftool.inference.reading import Reading, probe_vectors
+from mrftool.inference.reading import Reading, n_coefficients
 from mrftool.physics.table import SignalTable
 
 _N_FITTED = 4  # T1, T2 and the two parts of m0
 _LEAST_ENERGY = 1e-7  # relative energies below this are rounding
 
 
-def judge(table: SignalTable, reading: Reading, place: Value, found: Fit, noise_sd: Value) -> Estimate:
+def judge(
+    table: SignalTable, n_probes: int, reading: Reading, *, place: Value, found: Fit, noise_sd: Value
+) -> Estimate:
     """The estimate at `place` `(voxel, 2)`, where the polish ended with the fit `found`.
 
-    noise_sd `(1,)`: of each channel in the signal's unit; 0: the residual of each voxel tells.
+    n_probes: number of probe vectors. noise_sd `(1,)`: of each channel in the signal's unit; 0: the residual of each
+    voxel tells.
     """
     explained = minimum(found.explained, 1.0)
     misfit = maximum(1.0 - explained, _LEAST_ENERGY)
@@ -24,7 +27,7 @@ def judge(table: SignalTable, reading: Reading, place: Value, found: Fit, noise_
     known = noise > 0.0
     n_values = 2 * len(table.basis.vectors)
     variance = where(known, noise * noise / reading.energy, misfit / float(n_values - _N_FITTED))
-    limits = thresholds(n_values, 2 * (table.rank + probe_vectors(table).shape[1]), _N_FITTED)
+    limits = thresholds(n_values, 2 * (table.rank + n_probes), _N_FITTED)
     bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
     return Estimate(place, _spread(found, variance), concat(list(found.m0), 1), sqrt(misfit), bad_fit)
 
@@ -42,7 +45,7 @@ def _bad_fit(
     table: SignalTable, limits: Thresholds, reading: Reading, *, explained: Value, variance: Value, known: Value
 ) -> Value:
     """More misfit where fingerprints live than noise leaves there, or nothing but noise; see `flags`."""
-    compressed = (reading.coefficients * reading.coefficients).sum(1)
+    compressed = row_sum(reading.coefficients * reading.coefficients, n_coefficients(table))
     left_out = float(np.square(table.basis.truncation))  # what the basis leaves out of a good fingerprint, at most
     inside = compressed - explained + reading.probed - left_out
     rest = maximum(1.0 - compressed - reading.probed, _LEAST_ENERGY)

@@ -10,14 +10,16 @@ R. W. M. Wedderburn, Biometrika 61:439 (1974), doi 10.1093/biomet/61.3.439 (quas
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mrftool.inference.flags import LEAST_MISFIT, rayleigh_ratio, thresholds
-from mrftool.inference.ops import Value, concat, maximum, minimum, sqrt, where
+from mrftool.inference.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
 from mrftool.inference.outputs import Estimate
 from mrftool.inference.polish import LARGEST_STEP, ROUNDING, TINY, hold_inside
-from mrftool.inference.reading import Reading, probe_vectors
+from mrftool.inference.reading import Reading
 from mrftool.inference.spline import Spline
 from mrftool.physics.table import SignalTable
 
@@ -69,31 +71,33 @@ class Normal:
 
 
 def estimate_magnitude(
-    spline: Spline, reading: Reading, signal: Value, *, start: Value, noise_sd: Value, steps: int
+    spline: Spline, probes: NDArray[Any], reading: Reading, *, signal: Value, start: Value, noise_sd: Value, steps: int
 ) -> Estimate:
     """The estimate after `steps` steps from `start` `(voxel, 2)`.
 
-    signal `(voxel, time)`; noise_sd `(1,)`: of the real and of the imaginary channel, 0: the residual tells.
+    probes `(time, probe)`; signal `(voxel, time)`; noise_sd `(1,)`: of the real and of the imaginary channel, 0: the
+    residual tells.
     """
     n_time = len(spline.table.basis.vectors)
     y = where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
     noise = noise_sd.reshape(1, 1)
     known, given = noise > 0.0, maximum(noise / sqrt(reading.energy), LEAST_SD)
     place, model = start, unfold(spline, start)
-    m0 = maximum((model.size * y).sum(1) / maximum((model.size * model.size).sum(1), TINY), TINY)
+    m0 = row_sum(model.size * y, n_time) / maximum(row_sum(model.size * model.size, n_time), TINY)
+    m0 = maximum(m0, TINY)
     misfit = y - model.size * m0
-    sd = where(known, given, sqrt((misfit * misfit).sum(1) / float(n_time - _N_FITTED)))
-    here = _normal(y, model, m0, sd)
+    sd = where(known, given, sqrt(row_sum(misfit * misfit, n_time) / float(n_time - _N_FITTED)))
+    here = _normal(y, model, n_time, m0=m0, sd=sd)
     for _ in range(steps):
         growth, move = _step(spline, here)
         place = hold_inside(spline.table, place + move)
         m0 = m0 * (maximum(growth, _LEAST_GROWTH) + 1.0)
         model, sd = unfold(spline, place), where(known, given, _noise_of(here, n_time))
-        here = _normal(y, model, m0, sd)
+        here = _normal(y, model, n_time, m0=m0, sd=sd)
     sd = where(known, given, _noise_of(here, n_time))
     xx, xy, yy, _, _ = here.reduced()
     spread = sqrt(concat([yy, xx], 1) / _determinant(xx, xy, yy)) * sd
-    bad_fit = judge_magnitude(spline.table, here, y, sd=sd, known=known)
+    bad_fit = judge_magnitude(spline.table, probes, here, y=y, sd=sd, known=known)
     return Estimate(place, spread, m0, sqrt(here.misfit), bad_fit)
 
 
@@ -126,19 +130,19 @@ def rice(u: Value) -> tuple[Value, Value, Value]:
     return mean, u * (slope + 1.0) / mean, 1.0 - excess
 
 
-def _normal(y: Value, model: Unfolded, m0: Value, sd: Value) -> Normal:
+def _normal(y: Value, model: Unfolded, n_time: int, *, m0: Value, sd: Value) -> Normal:
     mean, slope, variance = rice(model.size * (m0 / sd))
     plain = y - mean * sd
     weight = 1.0 / sqrt(variance)
     residual, scale = plain * weight, slope * weight * m0
-    m, x, y = model.size * scale, model.by_x * scale, model.by_y * scale
-    pairs = ((m, m), (m, x), (m, y), (x, x), (x, y), (y, y))
+    m, by_x, by_y = model.size * scale, model.by_x * scale, model.by_y * scale
+    pairs = ((m, m), (m, by_x), (m, by_y), (by_x, by_x), (by_x, by_y), (by_y, by_y))
     return Normal(
-        information=tuple((a * b).sum(1) for a, b in pairs),
-        gradient=tuple((a * residual).sum(1) for a in (m, x, y)),
+        information=tuple(row_sum(a * b, n_time) for a, b in pairs),
+        gradient=tuple(row_sum(a * residual, n_time) for a in (m, by_x, by_y)),
         residual=residual,
-        misfit=(plain * plain).sum(1),
-        variances=variance.sum(1),
+        misfit=row_sum(plain * plain, n_time),
+        variances=row_sum(variance, n_time),
     )
 
 
@@ -163,20 +167,23 @@ def _determinant(xx: Value, xy: Value, yy: Value) -> Value:
     return maximum(product - xy * xy, product * _LEAST_DETERMINANT)
 
 
-def judge_magnitude(table: SignalTable, here: Normal, y: Value, *, sd: Value, known: Value) -> Value:
+def judge_magnitude(
+    table: SignalTable, probes: NDArray[Any], here: Normal, *, y: Value, sd: Value, known: Value
+) -> Value:
     """More misfit where magnitudes of fingerprints live than noise leaves there, or nothing but noise; see `flags`.
 
     Pure noise has Rayleigh's distribution: a known ratio of mean and standard deviation, and no shape over time.
     """
-    n_time, tape = len(table.basis.vectors), y.tape
-    vectors = np.concatenate([table.feature_basis.vectors, probe_vectors(table)], axis=1)
-    limits = thresholds(n_time, vectors.shape[1], _N_FITTED)
-    near = here.residual @ tape.constant(vectors)
-    inside, total = (near * near).sum(1), (here.residual * here.residual).sum(1)
+    n_time = len(table.basis.vectors)
+    telling = np.concatenate([table.feature_basis.vectors, probes], axis=1)
+    limits = thresholds(n_time, telling.shape[1], _N_FITTED)
+    near = here.residual @ y.tape.constant(telling)
+    inside = row_sum(near * near, telling.shape[1])
+    total = row_sum(here.residual * here.residual, n_time)
     estimated = inside > (total - inside) * (limits.ratio * limits.inside / limits.outside)
     given = (inside > sd * sd * limits.inside_known) | (total > sd * sd * limits.total_known)
     too_large = ((known & given) | (~known & estimated)) & (inside > LEAST_MISFIT**2)
-    mean = y.sum(1) * (1 / n_time)
+    mean = row_sum(y, n_time) * (1 / n_time)
     spread = maximum(1 / n_time - mean * mean, TINY)  # the sum of squares of y is 1
     steady = mean > sqrt(spread) * rayleigh_ratio(n_time)
     shaped = spread * float(n_time) > here.misfit * (1 + limits.detected / (n_time - _N_FITTED))

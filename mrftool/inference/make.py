@@ -9,6 +9,7 @@ from mrftool.inference.manifest import Manifest, Range, weights_sha256, write_ma
 from mrftool.inference.verify import verify
 from mrftool.physics.table import Form, SignalTable
 from mrftool.physics.tabulate import build_table
+from mrftool.physics.wrong import probe_vectors
 from mrftool.sequence import PulseSequence
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def make_model(
     table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
     if (table.sequence_id, table.form, table.takes_b1) != (sequence.sequence_id, form, b1_range is not None):
         raise MismatchError(f"the table is not one of sequence {sequence.name} for this form and B1")
-    model = assemble(table, t1_range=t1_range, t2_range=t2_range, encoder=encoder, polish_steps=polish)
+    probes = probe_vectors(sequence, table)
+    model = assemble(table, probes, t1_range=t1_range, t2_range=t2_range, encoder=encoder, polish_steps=polish)
     manifest = Manifest(
         name=name or f"{sequence.name}{'' if encoder else ', no encoder'}",
         sequence=sequence_to_dict(sequence),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.inference.flags import UNDETERMINED
-from mrftool.inference.ops import FLOAT, INT32, Value, concat, exp, sqrt, where
+from mrftool.inference.ops import FLOAT, INT32, Value, concat, exp, row_sum, sqrt, where
 from mrftool.inference.reading import Reading
 from mrftool.maps import Flag
 from mrftool.physics.table import SignalTable
@@ -64,5 +64,5 @@ def _outside(reading: Reading, logs: Value, ranges: tuple[Range, Range]) -> Valu
     """Estimate outside the ranges, or B1 outside the table."""
     low, high = np.log(np.array(ranges)).T[:, None]
     wrong = (logs < logs.tape.constant(low)) | (logs > logs.tape.constant(high))
-    outside = wrong.to(FLOAT).sum(1) > 0.5
+    outside = row_sum(wrong.to(FLOAT), 2) > 0.5
     return outside if reading.outside is None else outside | reading.outside

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrftool.inference.ops import Value, concat, maximum
+from mrftool.inference.ops import Value, concat, maximum, row_sum
 from mrftool.inference.spline import Spline
 from mrftool.physics.table import SignalTable
 
@@ -70,9 +70,9 @@ class Fit:
         """The fit after `move` `(voxel, 2)`, a followed along its slopes."""
         (x, y), (raw_xx, raw_xy, raw_yy) = move.split(1, [1, 1]), self.raw
         bend = concat([raw_xx * x + raw_xy * y, raw_xy * x + raw_yy * y], 1)
-        size = self.size + (move * (self.slope * 2.0 + bend)).sum(1)
+        size = self.size + row_sum(move * (self.slope * 2.0 + bend), 2)
         match_re, match_im = (
-            here + (move * slopes).sum(1) for here, slopes in zip(self.match, self.slope_match, strict=True)
+            here + row_sum(move * slopes, 2) for here, slopes in zip(self.match, self.slope_match, strict=True)
         )
         return replace(self, size=size, slope=self.slope + bend, match=(match_re, match_im))
 

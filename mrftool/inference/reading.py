@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.inference.ops import Tape, Value, clip, concat, maximum, sqrt, where
+from mrftool.inference.ops import Tape, Value, clip, concat, maximum, row_sum, sqrt, where
 from mrftool.physics.table import SignalTable
 
-N_PROBES = 8
 _TINY = 1e-20
 
 
@@ -18,28 +17,33 @@ class Reading:
     """What one pass over the signals gives, per voxel; coefficients are relative to the signal's norm.
 
     energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: compressed, `(voxel, 2 * rank)`,
-    real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where it cannot. probed: share of the energy
-    in the probe vectors `(voxel, 1)`. empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: B1
-    outside the table, or None.
+    real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where it cannot. empty, bad: no signal at all;
+    not finite numbers `(voxel, 1)` bool. outside: B1 outside the table, or None. probed: share of the energy along the
+    probe vectors `(voxel, 1)`.
     """
 
     energy: Value
     coefficients: Value
-    probed: Value
     empty: Value
     bad: Value
     outside: Value | None
+    probed: Value
 
 
-def read_signals(tape: Tape, table: SignalTable, signal: Value, b1: Value | None) -> Reading:
-    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the table takes it."""
-    vectors, probes = table.feature_basis.vectors, probe_vectors(table)
+def read_signals(tape: Tape, table: SignalTable, probes: NDArray[Any], *, signal: Value, b1: Value | None) -> Reading:
+    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the table takes it.
+
+    probes `(time, probe)`: see `mrftool.physics.wrong`.
+    """
+    vectors = table.feature_basis.vectors
     if table.form == "complex":
-        flat, matrix, parts = signal.reshape(0, 2 * len(vectors)), _real_matrix(vectors, probes), 2
+        flat, parts = signal.reshape(0, 2 * len(vectors)), 2
+        matrix = np.concatenate([_real_matrix(vectors), _real_matrix(probes)], axis=1)
     else:
-        flat, matrix, parts = signal, np.concatenate([vectors, probes], axis=1), 1
+        flat, parts = signal, 1
+        matrix = np.concatenate([vectors, probes], axis=1)
     both = flat @ tape.constant(matrix, name="basis")
-    energy = (flat * flat).sum(1)
+    energy = row_sum(flat * flat, parts * len(vectors))
     bad, outside = _not_finite(energy), None
     if b1 is not None:
         bad = bad | _not_finite(b1)
@@ -49,18 +53,23 @@ def read_signals(tape: Tape, table: SignalTable, signal: Value, b1: Value | None
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
     coefficients, probed = both.split(1, [parts * table.rank, parts * probes.shape[1]])
-    return Reading(energy, coefficients, (probed * probed).sum(1), empty, bad, outside)
+    return Reading(energy, coefficients, empty, bad, outside, row_sum(probed * probed, parts * probes.shape[1]))
 
 
 def aligned(table: SignalTable, coefficients: Value) -> Value:
     """`compression.align` in the graph: like `coefficients`, of norm 1 and with the reference's phase."""
-    norm = maximum(sqrt((coefficients * coefficients).sum(1)), _TINY)
+    norm = maximum(sqrt(row_sum(coefficients * coefficients, n_coefficients(table))), _TINY)
     scaled = coefficients / norm
     if table.form == "magnitude":
         return scaled
     re, im = scaled.split(1, [table.rank, table.rank])
     cos, sin = direction(coefficients, table.rank)
     return concat([re * cos + im * sin, im * cos - re * sin], 1)
+
+
+def n_coefficients(table: SignalTable) -> int:
+    """Columns of `Reading.coefficients`."""
+    return table.rank if table.form == "magnitude" else 2 * table.rank
 
 
 def direction(coefficients: Value, rank: int) -> tuple[Value, Value]:
@@ -76,27 +85,13 @@ def held_b1(table: SignalTable, b1: Value) -> Value:
     return clip(where(b1.tape.op("IsNaN", b1), 1.0, b1), axis.start, axis.stop)
 
 
-def probe_vectors(table: SignalTable) -> NDArray[Any]:
-    """Slow changes over time, orthonormal to the basis `(time, probe)`: where wrong physics shows first."""
-    vectors, turn = table.feature_basis.vectors, table.feature_basis.turn
-    count = max(min(N_PROBES, len(vectors) - table.rank - 1), 0)
-    time = (np.arange(len(vectors)) + 0.5) / len(vectors)
-    slow = np.cos(np.pi * np.outer(time, np.arange(count))) * (np.conj(turn) if np.iscomplexobj(vectors) else 1.0)
-    for _ in range(2):
-        slow = np.linalg.qr(slow - vectors @ (vectors.conj().T @ slow))[0]
-    return np.asarray(slow)
-
-
 def _not_finite(x: Value) -> Value:
     return x.tape.op("IsNaN", x) | x.tape.op("IsInf", x)
 
 
-def _real_matrix(*parts: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """`(2 * time, columns)`: interleaved signals to real parts, then imaginary parts, of each part's products."""
-    columns = []
-    for vectors in parts:
-        interleaved = np.empty((2 * len(vectors), 2 * vectors.shape[1]))
-        interleaved[0::2] = np.concatenate([vectors.real, -vectors.imag], axis=1)
-        interleaved[1::2] = np.concatenate([vectors.imag, vectors.real], axis=1)
-        columns.append(interleaved)
-    return np.concatenate(columns, axis=1)
+def _real_matrix(vectors: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """`(2 * time, 2 * rank)`: interleaved signals to the real parts, then imaginary parts, of their coefficients."""
+    matrix = np.empty((2 * len(vectors), 2 * vectors.shape[1]))
+    matrix[0::2] = np.concatenate([vectors.real, -vectors.imag], axis=1)
+    matrix[1::2] = np.concatenate([vectors.imag, vectors.real], axis=1)
+    return matrix

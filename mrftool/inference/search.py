@@ -7,11 +7,11 @@ Gauss-Newton step from each of these atoms is a matrix that is known beforehand,
 import numpy as np
 
 from mrftool.inference.atoms import Atoms
-from mrftool.inference.ops import Tape, Value, concat, maximum, minimum
+from mrftool.inference.ops import Tape, Value, concat, maximum, minimum, row_sum
 from mrftool.inference.polish import LARGEST_STEP, hold_inside
 from mrftool.physics.table import SignalTable
 
-_RANK = 10  # dimensions of the compressed space that are compared
+_RANK = 12  # dimensions of the compressed space that are compared
 _LEAST_SIZE = 0.1  # of a signal along the best atom: noise may have none
 
 
@@ -32,7 +32,9 @@ def coarse_search(tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, 
         columns = concat([columns, aligned.cut(1, table.rank, table.rank + rank)], 1)
     best = tape.op("ArgMax", _similarity(tape, atoms, columns, b1), axis=1, keepdims=0)
     inverses = tape.op("Gather", tape.constant(atoms.inverses), best, axis=0)
-    size, move = (inverses * columns.reshape(0, 1, atoms.rows.shape[1])).sum(2, keepdims=False).split(1, [1, 2])
+    n_columns = atoms.rows.shape[1]
+    distances = row_sum(inverses * columns.reshape(0, 1, n_columns), n_columns).reshape(0, 3)
+    size, move = distances.split(1, [1, 2])
     move = move / maximum(size, _LEAST_SIZE)
     if b1 is not None:
         drift = tape.op("Gather", tape.constant(np.c_[atoms.drifts, atoms.b1]), best, axis=0)

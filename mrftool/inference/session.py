@@ -68,11 +68,7 @@ def load_model(path: str | Path) -> Model:
     content, proto = read_model(path)
     manifest = read_manifest(proto, str(path))
     model = Model(path, manifest, content)
-    session = _session(content, str(path))
-    expected = {"signal", "noise_sd"} | ({"b1"} if model.takes_b1 else set())
-    inputs, outputs = {x.name for x in session.get_inputs()}, {x.name for x in session.get_outputs()}
-    if inputs != expected or not outputs >= set(_OUTPUTS):
-        raise InputError(f"{path}: its inputs are {sorted(inputs)}, expected {sorted(expected)}, and all of {_OUTPUTS}")
+    _check_ends(model, _session(content, str(path)))
     return model
 
 
@@ -112,6 +108,17 @@ def run(
     if model.form == "complex":
         maps["m0"] = np.ascontiguousarray(maps["m0"]).view(np.complex64)[:, 0]
     return maps
+
+
+def _check_ends(model: Model, session: InferenceSession) -> None:
+    """Raises InputError unless the graph takes and gives what the manifest says."""
+    parts = (2,) if model.form == "complex" else ()
+    expected = {"signal": (model.n_time, *parts), "noise_sd": ()} | ({"b1": ()} if model.takes_b1 else {})
+    found = {x.name: tuple(x.shape[1:]) for x in session.get_inputs()}
+    if found != expected:
+        raise InputError(f"{model.path}: takes {found}, expected {expected} as its manifest says")
+    if [x.name for x in session.get_outputs()] != list(_OUTPUTS):
+        raise InputError(f"{model.path}: gives other maps than {', '.join(_OUTPUTS)}")
 
 
 def _rows(model: Model, signal: NDArray[Any]) -> Floats:

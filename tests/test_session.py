@@ -1,0 +1,182 @@
+"""Model files as untrusted input, and the manifest inside them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from mrftool.errors import InputError, MismatchError
+from mrftool.inference.manifest import KEY, manifest_from_json, manifest_to_json, write_manifest
+from mrftool.inference.session import Model, load_model, run
+from mrftool.physics.simulate import simulate
+from mrftool.sequence import PulseSequence
+from mrftool.tissue import Tissue
+
+
+def saved(path: Path, proto: onnx.ModelProto) -> Path:
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def test_a_model_says_what_it_is(model: Path, short_sequence: PulseSequence) -> None:
+    loaded = load_model(model)
+    assert (loaded.form, loaded.n_time, loaded.takes_b1) == ("complex", 40, False)
+    assert loaded.sequence_id == short_sequence.sequence_id
+    assert loaded.manifest.sequence_name == "short"
+    assert loaded.manifest.rank > 3
+    found = run(loaded, simulate(short_sequence, Tissue([0.9], [0.08], m0=2j)).signal)
+    assert found["m0"].dtype == np.complex64
+    np.testing.assert_allclose(found["m0"], 2j, rtol=0.02)
+    other_reader = onnx.load(model)
+    facts = json.loads(next(p.value for p in other_reader.metadata_props if p.key == KEY))
+    assert facts["t1_range_ms"] == [100, 4500]
+    assert facts["sequence"]["tr_ms"] == 12
+    onnx.checker.check_model(other_reader, full_check=True)
+    assert {node.domain for node in other_reader.graph.node} == {""}
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x0a\x12\x00", bytes(range(256)) * 40])
+def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad.onnx.*expected a model made by mrftool export"):
+        load_model(path)
+    with pytest.raises(InputError, match=r"missing.onnx: cannot be read"):
+        load_model(tmp_path / "missing.onnx")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_model_is_refused(tmp_path: Path, model: Path, share: float) -> None:
+    content = model.read_bytes()
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(InputError, match=r"cut.onnx"):
+        load_model(path)
+
+
+def test_flipped_bytes_never_pass_unseen(tmp_path: Path, model: Path, short_sequence: PulseSequence) -> None:
+    """Every single changed byte is refused, or changes nothing that matters."""
+    content = bytearray(model.read_bytes())
+    signal = simulate(short_sequence, Tissue([0.9, 1.4], [0.08, 0.05])).signal
+    good = run(load_model(model), signal)
+    random = np.random.default_rng(0)
+    path = tmp_path / "flipped.onnx"
+    for place in random.integers(0, len(content), 60):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x15]) + content[place + 1 :])
+        try:
+            found = run(load_model(path), signal)
+        except InputError:
+            continue
+        for name, column in good.items():
+            np.testing.assert_array_equal(found[name], column)
+
+
+def test_numbers_outside_the_file_are_refused(tmp_path: Path, model: Path) -> None:
+    proto = onnx.load(model)
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(bytes(10_000_000))
+    onnx.external_data_helper.set_external_data(proto.graph.initializer[0], "secret.bin")
+    with pytest.raises(InputError, match="another file"):
+        load_model(saved(tmp_path / "leaky.onnx", proto))
+
+
+def test_foreign_operators_are_refused(tmp_path: Path, model: Path) -> None:
+    plain = onnx.load(model)
+    plain.graph.node[3].domain = "com.microsoft"
+    with pytest.raises(InputError, match=r"'com.microsoft'"):
+        load_model(saved(tmp_path / "foreign.onnx", plain))
+    hidden = onnx.load(model)
+    body = onnx.helper.make_graph([onnx.helper.make_node("Evil", [], ["x"], domain="evil")], "body", [], [])
+    hidden.graph.node.append(onnx.helper.make_node("If", ["t1"], ["x"], then_branch=body, else_branch=body))
+    with pytest.raises(InputError, match="'evil'"):
+        load_model(saved(tmp_path / "hidden.onnx", hidden))
+
+
+def test_models_of_others_and_changed_ones_are_refused(tmp_path: Path, model: Path) -> None:
+    bare = onnx.load(model)
+    del bare.metadata_props[:]
+    with pytest.raises(InputError, match="without mrftool's manifest"):
+        load_model(saved(tmp_path / "bare.onnx", bare))
+    changed = onnx.load(model)
+    weights = changed.graph.initializer[0]
+    weights.raw_data = weights.raw_data[:-1] + b"\x01"
+    with pytest.raises(InputError, match="unchanged file"):
+        load_model(saved(tmp_path / "changed.onnx", changed))
+    wrong = onnx.load(model)
+    write_manifest(wrong, replace(load_model(model).manifest, n_time=41))
+    with pytest.raises(InputError, match="40"):
+        load_model(saved(tmp_path / "wrong.onnx", wrong))
+
+
+def test_a_manifest_keeps_everything(model: Path) -> None:
+    manifest = replace(
+        load_model(model).manifest, b1_range=(0.7, 1.3), adc=2.35e-9, scores={"a": 1}, training={"b": "c"}
+    )
+    assert manifest_from_json(manifest_to_json(manifest), "x") == manifest
+
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"schema": 99}, "schema 99, expected 1"),
+    ({"form": "polar"}, "form is 'polar', expected complex or magnitude"),
+    ({"encoder": "magic"}, "encoder is 'magic'"),
+    ({"t1_range_ms": [4500, 100]}, "t1_range_ms is"),
+    ({"t2_range_ms": None}, "t2_range_ms is None"),
+    ({"b1_range": [1]}, "b1_range is"),
+    ({"adc_mm2_per_s": -1}, "adc_mm2_per_s is -1"),
+    ({"n_time": 0}, "n_time is 0"),
+    ({"n_time": True}, "n_time is True"),
+    ({"polish": "two"}, "polish is 'two'"),
+    ({"sequence": []}, r"sequence is \[\]"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), FAULTS)
+def test_a_manifest_that_is_not_sound_is_refused(model: Path, change: dict[str, Any], message: str) -> None:
+    facts = json.loads(manifest_to_json(load_model(model).manifest)) | change
+    with pytest.raises(InputError, match=f"x.onnx: .*{message}"):
+        manifest_from_json(json.dumps(facts), "x.onnx")
+
+
+def test_every_fault_of_a_manifest_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        manifest_from_json('{"schema": 1, "form": "complex"}', "x.onnx")
+    for key in ("name", "sequence", "t1_range_ms", "adc_mm2_per_s", "weights_sha256"):
+        assert f"{key} is missing" in str(caught.value)
+    for text in ("", "[]", "nonsense", "[" * 100_000):
+        with pytest.raises(InputError, match=r"x.onnx: the manifest"):
+            manifest_from_json(text, "x.onnx")
+
+
+def test_signals_that_do_not_fit_are_refused(model: Path, make_onnx: Any) -> None:
+    plain, with_b1 = load_model(model), load_model(make_onnx(b1_range=(0.8, 1.2)))
+    signal = np.ones((3, 40), np.complex64)
+    for given, options, message in (
+        (signal[:, :39], {}, r"shape \(3, 39\), expected \(voxel, 40\)"),
+        (signal[0], {}, "shape"),
+        (np.abs(signal), {}, "the signal is magnitude, expected complex"),
+        (signal, {"b1": np.ones(3)}, "takes no B1 map"),
+    ):
+        with pytest.raises(MismatchError, match=message):
+            run(plain, given, **options)
+    for options, message in (({}, "a B1 map is needed"), ({"b1": np.ones(2)}, r"shape \(2,\), expected \(3,\)")):
+        with pytest.raises(MismatchError, match=message):
+            run(with_b1, signal, **options)
+
+
+def test_any_layout_of_the_same_numbers_gives_the_same_maps(model: Path, short_sequence: PulseSequence) -> None:
+    loaded = load_model(model)
+    signal = simulate(short_sequence, Tissue([0.9, 1.4], [0.08, 0.05])).signal
+    plain = run(loaded, signal)
+    for other in (np.asfortranarray(signal), signal.astype(np.complex128), np.repeat(signal, 2, axis=0)[::2]):
+        np.testing.assert_array_equal(run(loaded, other)["t1"], plain["t1"])
+
+
+def test_a_model_keeps_its_bytes_out_of_its_name(model: Path) -> None:
+    assert len(repr(load_model(model))) < 300
+    assert isinstance(load_model(str(model)), Model)
