@@ -17,7 +17,7 @@ def train(
     loss: Annotated[str, typer.Option(help="bound: errors in units of noise; log: the paper's.")] = "bound",
     form: Annotated[str, typer.Option(help="complex or magnitude: what the scans hold.")] = "complex",
     t1_ms: Annotated[tuple[float, float], typer.Option(help="T1 range [ms].")] = (30.0, 5000.0),
-    t2_ms: Annotated[tuple[float, float], typer.Option(help="T2 range [ms].")] = (4.0, 2500.0),
+    t2_ms: Annotated[tuple[float, float], typer.Option(help="T2 range [ms].")] = (6.0, 2500.0),
     b1: Annotated[tuple[float, float] | None, typer.Option(help="B1 range: the model then takes a B1 map.")] = None,
     adc: Annotated[float, typer.Option(help="Diffusion coefficient [m2/s].")] = 0.0,
     snr: Annotated[tuple[float, float], typer.Option(help="SNR range of the noise.")] = (4.0, 100.0),

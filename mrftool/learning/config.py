@@ -40,7 +40,7 @@ class TrainConfig:
     loss: Loss = "bound"
     form: Form = "complex"
     t1_range: Range = (0.03, 5.0)
-    t2_range: Range = (0.004, 2.5)
+    t2_range: Range = (0.006, 2.5)
     b1_range: Range | None = None
     adc: float = 0.0
     snr_range: Range | None = (4.0, 100.0)
