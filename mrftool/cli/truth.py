@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError
 from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
+from mrftool.formats.nifti_header import NiftiHeader
 from mrftool.formats.nifti_maps import read_volume
 from mrftool.formats.npz import load_tissue_npz
 from mrftool.formats.sequence_yaml import sequence_from_dict
@@ -53,13 +54,13 @@ def read_truth(path: Path) -> Truth:
     if path.suffix == ".npz":
         image = load_tissue_npz(path)
         return Truth(image.tissue, image.grid, image.labels, image.classes)
+    if not path.exists():
+        raise InputError(f"{path}: no such file, expected a scan that mrftool simulate wrote")
     sidecar = read_sidecar(path) or {}
     names = sidecar.get("truth")
     if not isinstance(names, dict) or not {"t1", "t2"} <= names.keys():
         raise InputError(f"{path}: its sidecar names no truth, expected a scan that mrftool simulate wrote")
-    headers, images = {}, {}
-    for name, file in names.items():
-        headers[name], images[name] = read_volume(path.parent / Path(str(file)).name)
+    headers, images = _volumes({name: path.parent / Path(str(file)).name for name, file in names.items()})
     grid = Grid((images["t1"] > 0) & (images["t2"] > 0), headers["t1"].placement.affine)
     columns = {key: grid.to_columns(images[key]) for key in Tissue.columns() if key in images}
     tissue, scan = Tissue(**columns), _scan(sidecar, path)
@@ -103,15 +104,23 @@ def _from_folder(folder: Path) -> Truth:
     names = read_report(folder)["maps"]
     wanted = {key: str(file) for key, file in names.items() if key in ("t1", "t2", "flags")}
     _require_times(folder, wanted)
-    headers, images = {}, {}
-    for key, file in wanted.items():
-        headers[key], images[key] = read_volume(folder / file)
+    headers, images = _volumes({key: folder / file for key, file in wanted.items()})
     lowest = np.minimum(images["t1"], images["t2"])
     inside = np.isfinite(images["t1"] + images["t2"]) & (lowest > 0)
     if "flags" in images:
         inside &= (images["flags"].astype(np.int64) & int(Flag.MASKED | Flag.NON_FINITE)) == 0
     grid = Grid(inside, headers["t1"].placement.affine)
     return Truth(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
+
+
+def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, Image]]:
+    """Headers and images by name, all on the voxels of T1."""
+    headers, images = {}, {}
+    for name, path in paths.items():
+        headers[name], images[name] = read_volume(path)
+    for name, path in paths.items():
+        require_same_voxels(path, headers[name], paths["t1"], headers["t1"])
+    return headers, images
 
 
 def _require_times(folder: Path, maps: dict[str, Any]) -> None:
