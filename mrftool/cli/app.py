@@ -13,6 +13,7 @@ from mrftool.cli import evaluate as evaluate_commands
 from mrftool.cli import model as model_commands
 from mrftool.cli import sequence as sequence_commands
 from mrftool.cli.export import export
+from mrftool.cli.match import match
 from mrftool.cli.quantify import quantify
 from mrftool.cli.simulate import simulate
 from mrftool.cli.train import train
@@ -29,6 +30,7 @@ app.command()(simulate)
 app.command()(train)
 app.command()(export)
 app.command()(quantify)
+app.command()(match)
 app.add_typer(sequence_commands.app, name="sequence")
 app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")

@@ -29,10 +29,11 @@ def quantify(
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
     from mrftool.cli.checks import require_folder
-    from mrftool.cli.console import note, progress_bar, show_table, wrote
-    from mrftool.cli.results import write_results
+    from mrftool.cli.console import note, progress_bar
+    from mrftool.cli.results import show_results, write_results
     from mrftool.cli.scans import open_scan, open_volumes
     from mrftool.cli.stages import Stopwatch
+    from mrftool.evaluation.run import method_of
     from mrftool.inference.quantify import quantify as quantify_series
     from mrftool.inference.session import load_model
     from mrftool.shipped import find_file
@@ -56,7 +57,5 @@ def quantify(
     maps = replace(maps, assumptions=(*maps.assumptions, *assumed))
     options = {"mask": mask, "b1": b1, "imag": imag, "phase": phase, "form": form, "noise-sd": noise_sd}
     chosen = {**options, "series": series, "threads": threads}
-    paths = write_results(maps, output, scan, scanned, loaded, watch=watch, options=chosen)
-    show_table(f"{scan}", {text: str(n) for text, n in maps.counts().items() if n})
-    for path in paths:
-        wrote(path)
+    paths = write_results(maps, output, scan, scanned, method_of(loaded), watch=watch, options=chosen)
+    show_results(scan, maps, paths)

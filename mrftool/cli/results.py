@@ -3,10 +3,10 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mrftool.cli.checks import keep_inputs
-from mrftool.cli.console import note, shown
+from mrftool.cli.console import note, show_table, shown, wrote
 from mrftool.cli.scans import file_kind
 from mrftool.cli.stages import Stopwatch
 from mrftool.formats.bids import (
@@ -19,9 +19,11 @@ from mrftool.formats.bids import (
     versions,
 )
 from mrftool.formats.nifti_write import write_maps
-from mrftool.inference.session import Model
 from mrftool.maps import Maps
 from mrftool.series import Series
+
+if TYPE_CHECKING:
+    from mrftool.evaluation.run import Method
 
 
 def write_results(
@@ -29,26 +31,28 @@ def write_results(
     folder: Path,
     source: Path,
     series: Series,
-    model: Model,
+    method: "Method",
     *,
+    command: str = "quantify",
     watch: Stopwatch | None = None,
     options: Mapping[str, object] | None = None,
 ) -> list[Path]:
     """Write maps, overview.png, report.html and report.json into `folder`; the files that were written.
 
-    watch: of the stages until now. options: what the user chose, by option; those that are None are left out.
+    method: what made the maps. watch: of the stages until now.
+    options: what the user chose, by option; those that are None are left out.
     """
     from mrftool.evaluation.figures import overview_figure
 
     watch = watch or Stopwatch()
-    provenance = _provenance(source, model)
+    provenance = _provenance(source, series, method)
     picture = folder / "overview.png"
     others: dict[Path, str | bytes] = {**(dataset_texts(folder) if is_bids(source) else {})}
     with watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
         drawn = Path(scratch) / picture.name
         overview_figure(maps, series.affine, drawn, title=shown(source.name))
         others[picture] = drawn.read_bytes()
-    reports = _reports(maps, folder, source, series, model, watch, options or {})
+    reports = _reports(maps, folder, source, series, method, command, watch, options or {})
     others |= reports
     images = [
         (map_path(folder, source, name), image, map_description(name), map_sidecar(name, provenance))
@@ -60,26 +64,34 @@ def write_results(
     return paths
 
 
+def show_results(source: Path, maps: Maps, paths: list[Path]) -> None:
+    """What came out, on stdout: voxels and flags, and the files."""
+    show_table(str(source), {text: str(n) for text, n in maps.counts().items() if n})
+    for path in paths:
+        wrote(path)
+
+
 def _reports(
     maps: Maps,
     folder: Path,
     source: Path,
     series: Series,
-    model: Model,
+    method: "Method",
+    command: str,
     watch: Stopwatch,
     options: Mapping[str, object],
 ) -> dict[Path, str]:
     """The report of the run, as a page and as numbers; its warnings go to stderr too."""
     from mrftool.evaluation.report import make_report
-    from mrftool.evaluation.run import Run, method_of
+    from mrftool.evaluation.run import Run
 
     run = Run(
-        command="quantify",
+        command=command,
         source=str(source),
         kind=file_kind(source),
         series=series,
         maps=maps,
-        method=method_of(model),
+        method=method,
         files={name: str(map_path("", source, name)) for name, _ in maps.images()},
         n_bytes=source.stat().st_size if source.is_file() else None,
         options={name: str(value) for name, value in options.items() if value is not None},
@@ -94,29 +106,22 @@ def _reports(
     return {folder / "report.html": report.html, folder / "report.json": report.json}
 
 
-def _provenance(source: Path, model: Model) -> Provenance:
-    manifest = model.manifest
-    polished = f", {manifest.polish} Gauss-Newton steps on the tabulated signals" if manifest.polish else ""
+def _provenance(source: Path, series: Series, method: "Method") -> Provenance:
     return Provenance(
         sources=(source.name,),
-        algorithm=f"MR fingerprinting, model {manifest.name}: {_start(manifest.encoder)}{polished}",
-        pulse_sequence=f"{manifest.sequence_name}, {manifest.n_time} repetitions",
-        details=_model_facts(model),
+        algorithm=f"MR fingerprinting, {method.kind} {method.name}: {method.algorithm}",
+        pulse_sequence=f"{method.sequence_name}, {series.n_time} repetitions",
+        details=_facts(method),
     )
 
 
-def _start(encoder: str) -> str:
-    return "coarse search" if encoder == "none" else "encoder network"
-
-
-def _model_facts(model: Model) -> dict[str, Any]:
-    manifest = model.manifest
+def _facts(method: "Method") -> dict[str, Any]:
     return {
-        "model": manifest.name,
-        "model_sha256": manifest.weights_sha256,
-        "sequence": manifest.sequence_name,
-        "sequence_id": manifest.sequence_id,
-        "t1_range_ms": [round(x * 1e3, 6) for x in manifest.t1_range],
-        "t2_range_ms": [round(x * 1e3, 6) for x in manifest.t2_range],
-        "adc_m2_per_s": manifest.adc,
+        method.kind: method.name,
+        f"{method.kind}_sha256": method.sha256,
+        "sequence": method.sequence_name,
+        "sequence_id": method.sequence_id,
+        "t1_range_ms": [round(x * 1e3, 6) for x in method.t1_range],
+        "t2_range_ms": [round(x * 1e3, 6) for x in method.t2_range],
+        **{key: value for key, value in method.numbers.items() if key == "adc_m2_per_s"},
     }

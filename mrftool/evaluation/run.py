@@ -9,6 +9,7 @@ from mrftool.maps import Maps
 from mrftool.series import Series
 
 if TYPE_CHECKING:
+    from mrftool.inference.dictionary import MatchDictionary
     from mrftool.inference.session import Model
 
 Range = tuple[float, float]
@@ -18,7 +19,7 @@ Range = tuple[float, float]
 class Method:
     """What turned fingerprints into maps: a model, or a dictionary.
 
-    kind: "model" or "dictionary". file: its name. sha256: of its numbers.
+    kind: "model" or "dictionary". algorithm: how it finds the tissue, in words. file: its name. sha256: of its numbers.
     sequence: as plain numbers under the keys of a sequence file, or None if it is not known.
     t1_range, t2_range [s], b1_range [1]: what it covers.
     words: further facts, label and text, for a person. numbers: the same for programs, units in the keys.
@@ -27,6 +28,7 @@ class Method:
 
     kind: str
     name: str
+    algorithm: str
     file: str
     sha256: str
     sequence_name: str
@@ -72,9 +74,12 @@ def method_of(model: "Model") -> Method:
     plain = ("form", "n_time", "encoder", "polish", "rank", "table_error", "truncation", "versions")
     numbers = {key: getattr(manifest, key) for key in plain}
     words = summary(replace(manifest, scores={}))
+    start = "coarse search" if manifest.encoder == "none" else "encoder network"
+    polish = f", {manifest.polish} Gauss-Newton steps on the tabulated signals" if manifest.polish else ""
     return Method(
         kind="model",
         name=manifest.name,
+        algorithm=start + polish,
         file=model.path.name,
         sha256=manifest.weights_sha256,
         sequence_name=manifest.sequence_name,
@@ -87,4 +92,35 @@ def method_of(model: "Model") -> Method:
         numbers={**numbers, "grid": list(manifest.grid), "adc_m2_per_s": manifest.adc},
         table_error=manifest.table_error,
         scores=manifest.scores,
+    )
+
+
+def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
+    """The method that matching against a dictionary is."""
+    source, rank = dictionary.source, dictionary.basis.rank
+    ranges = {name: (float(column.min()), float(column.max())) for name, column in dictionary.columns().items()}
+    return Method(
+        kind="dictionary",
+        name=source.name,
+        algorithm=f"the entry with the largest inner product, of {len(source)}",
+        file=source.name,
+        sha256=dictionary.digest(),
+        sequence_name=source.sequence_name,
+        sequence_id=source.sequence_id,
+        sequence=source.sequence,
+        t1_range=ranges["t1"],
+        t2_range=ranges["t2"],
+        b1_range=ranges["b1"] if "b1" in dictionary.varying else None,
+        words={
+            "input": f"{dictionary.form} signals",
+            "entries": f"{len(source)}",
+            "compression": f"{rank} coefficients, error at most {dictionary.truncation:.1e}",
+        },
+        numbers={
+            "form": dictionary.form,
+            "n_time": source.n_time,
+            "entries": len(source),
+            "rank": rank,
+            "truncation": dictionary.truncation,
+        },
     )
