@@ -19,16 +19,15 @@ Range = tuple[float, float]
 class Method:
     """What turned fingerprints into maps: a model, or a dictionary.
 
-    kind: "model" or "dictionary". algorithm: how it finds the tissue, in words. file: its name. sha256: of its numbers.
+    kind: "model" or "dictionary". file: its name. sha256: of its numbers.
     sequence: as plain numbers under the keys of a sequence file, or None if it is not known.
-    t1_range, t2_range [s], b1_range [1]: what it covers.
+    t1_range, t2_range [s], b1_range [1]: what it covers. algorithm: how it finds the tissue.
     words: further facts, label and text, for a person. numbers: the same for programs, units in the keys.
     table_error: largest relative error of its table [1]. scores: what was measured against the exact engine.
     """
 
     kind: str
     name: str
-    algorithm: str
     file: str
     sha256: str
     sequence_name: str
@@ -37,6 +36,7 @@ class Method:
     t1_range: Range
     t2_range: Range
     b1_range: Range | None = None
+    algorithm: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, Any] = field(default_factory=dict)
     table_error: float = 0.0
