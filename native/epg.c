@@ -158,6 +158,7 @@ typedef struct {
     vec less;                     /* (cos - 1)/2; in the complex path divided by sin */
     vec sin;                      /* sin of the flip angle */
     vec rho_cos, rho_half_sin;    /* rho cos, rho sin/2 */
+    vec excess;                   /* rho cos - 1 */
     vec axis_cos, axis_sin;       /* complex path: direction of the pulse's axis */
     vec gain_cos, gain_sin;       /* complex path: the same, times sin of the flip angle */
     vec tr;                       /* [s] */
@@ -168,16 +169,23 @@ typedef struct {
     vec echo_cos, echo_sin;       /* complex path: the receiver's phase */
 } pulse;
 
-/* Let `r` act on all sets of one order. */
-INLINE void turn_real(const int sets, order *x, const pulse *r)
+/* rho cos z - rho sin/2 p. Order 0 keeps Z for as long as T1, so there the rounding of rho cos would add up over a
+   train of equal pulses; rho cos - 1 is rounded finer. */
+INLINE vec turned_z(const int is_zero, vec z, vec p, const pulse *r)
+{
+    return is_zero ? z + (r->excess * z - r->rho_half_sin * p) : r->rho_cos * z - r->rho_half_sin * p;
+}
+
+/* Let `r` act on all sets of one order; is_zero: of order 0. */
+INLINE void turn_real(const int sets, const int is_zero, order *x, const pulse *r)
 {
     vec p = x[0].a[0] + x[0].b[0], z = x[0].z[0];
     vec delta = r->less * p + r->sin * z;
-    vec new_z = r->rho_cos * z - r->rho_half_sin * p;
+    vec new_z = turned_z(is_zero, z, p, r);
     UNROLL for (int s = 1; s < sets; s++) {
         vec q = x[s].a[0] + x[s].b[0], w = x[s].z[0];
         vec d = r->less * q + r->sin * w;
-        w = r->rho_cos * w - r->rho_half_sin * q;
+        w = turned_z(is_zero, w, q, r);
         if (s == RATE2) w += r->tr * new_z;
         if (s == FIELD) {
             d += r->field_delta * new_z;
@@ -189,7 +197,7 @@ INLINE void turn_real(const int sets, order *x, const pulse *r)
 }
 
 /* p = i (F+ / e - F- e), e = exp(i phase); F+ gains -i e delta, F- gains i delta / e. */
-INLINE void turn_complex(const int sets, order *x, const pulse *r)
+INLINE void turn_complex(const int sets, const int is_zero, order *x, const pulse *r)
 {
     const vec c = r->axis_cos, s = r->axis_sin;
     vec p[2], delta[2], new_z[2];
@@ -200,7 +208,7 @@ INLINE void turn_complex(const int sets, order *x, const pulse *r)
         q[1] = s * (y->a[1] + y->b[1]) + c * (y->a[0] - y->b[0]);
         EACH(i, 2) {
             d[i] = r->less * q[i] + y->z[i]; /* delta / sin */
-            w[i] = r->rho_cos * y->z[i] - r->rho_half_sin * q[i];
+            w[i] = turned_z(is_zero, y->z[i], q[i], r);
             if (set == VALUE) p[i] = q[i], delta[i] = r->sin * d[i], new_z[i] = w[i];
             if (set == RATE2) w[i] += r->tr * new_z[i];
             if (set == FIELD) {
@@ -264,8 +272,8 @@ INLINE void step(const int parts, const int sets, const int levels, const int di
     EACH(m, levels) {
         if (zero_level >= 0 && m > zero_level) return;
         if (m == zero_level) join_order_0(parts, sets, x);
-        if (m >= n_outside && parts == 1) turn_real(sets, x, r + m);
-        if (m >= n_outside && parts == 2) turn_complex(sets, x, r + m);
+        if (m >= n_outside && parts == 1) turn_real(sets, m == zero_level, x, r + m);
+        if (m >= n_outside && parts == 2) turn_complex(sets, m == zero_level, x, r + m);
         EACH(s, sets) EACH(p, parts) {
             if (m < n_outside) x[s].a[p] = x[s].b[p] = x[s].z[p] = (vec){0};
             if (m == zero_level) e->of[m][s][p] = x[s].a[p];
@@ -322,7 +330,7 @@ INLINE void balanced(const int sets, vec *rows, const pulse *r, echoes *e)
         x[s].b[p] = p ? -x[s].a[p] : x[s].a[p];
         x[s].z[p] = *at(2, sets, rows, 0, s, 2, p);
     }
-    turn_complex(sets, x, r);
+    turn_complex(sets, 1, x, r);
     EACH(s, sets) EACH(p, 2) {
         *at(2, sets, rows, 0, s, 0, p) = e->of[0][s][p] = x[s].a[p];
         *at(2, sets, rows, 0, s, 2, p) = x[s].z[p] + (p ? (vec){0} : r->recovery[s]);
@@ -331,7 +339,7 @@ INLINE void balanced(const int sets, vec *rows, const pulse *r, echoes *e)
 
 /* ---- one group of tissues ------------------------------------------------------------------------------------- */
 
-typedef struct { float sin, less, cosine, half_sin; } flip_terms; /* see set_flip */
+typedef struct { float sin, less, cosine, fall, half_sin; } flip_terms; /* see set_flip */
 
 typedef struct {
     const job *j;
@@ -346,7 +354,7 @@ typedef struct {
     double since, elapsed;       /* since the scale was 1, and since the first pulse, for off-resonance [s] */
     /* factors of an interval, kept while TR and TE stay the same */
     double tr, te, decay_te, decay_tail, decay_first;
-    vec growth, shrink, regain, tr_e1, rho_high, rho_low, rho_inverse, e2_te, te_cos, te_sin;
+    vec growth, shrink, regain, tr_e1, rho, rho_excess, rho_inverse, e2_te, te_cos, te_sin;
     const flip_terms *flips;     /* one B1 for all tissues: of each pulse; else NULL */
     vec *tile;                   /* LANES repetitions of results: [result][part][repetition] */
     vec power;                   /* sum of |signal|^2 in the tile */
@@ -455,9 +463,9 @@ static void set_interval(group *g, double tr, double te)
         g->shrink = 1.0f / g->growth;
         g->regain = narrow(1.0 - e1);
         g->tr_e1 = narrow(tr * e1);
-        g->rho_high = narrow(rho);
-        g->rho_low = narrow(rho - widen(g->rho_high));
-        g->rho_inverse = 1.0f / g->rho_high;
+        g->rho = narrow(rho);
+        g->rho_excess = narrow(rho - 1.0);
+        g->rho_inverse = 1.0f / g->rho;
         g->tr = tr;
     }
     if (te != g->te) {
@@ -489,25 +497,25 @@ INLINE vec nonzero(vec c)
 /* What pulse n turns, from half its flip angle: a common table, or single precision with each lane's own B1. */
 INLINE void set_flip(const int parts, const int sets, const group *g, pulse *r, int64_t n, double flip)
 {
-    vec cosine, half_sin;
+    vec cosine, fall, half_sin; /* fall: cosine - 1 */
     if (g->flips) {
         const flip_terms *f = g->flips + n;
         r->sin = splat(f->sin), r->less = splat(f->less);
-        cosine = splat(f->cosine), half_sin = splat(f->half_sin);
+        cosine = splat(f->cosine), fall = splat(f->fall), half_sin = splat(f->half_sin);
     } else {
         vec s, c;
         sine_cosine(fraction(splat((float)(flip / (2 * PI))) * narrow(g->b1)), &s, &c);
         if (parts == 2) c = nonzero(c); /* half a turn changes the signs of both: no product sees it */
-        half_sin = s * c, cosine = 1.0f - 2.0f * s * s;
+        half_sin = s * c, fall = -2.0f * s * s, cosine = 1.0f + fall;
         r->sin = 2.0f * half_sin;
         r->less = parts == 2 ? -0.5f * s / c : -s * s;
     }
-    /* with rho rounded only once, so that errors do not add up over a train of equal pulses */
-    r->rho_cos = cosine * g->rho_high + cosine * g->rho_low;
-    r->rho_half_sin = half_sin * g->rho_high + half_sin * g->rho_low;
+    r->rho_cos = cosine * g->rho;
+    r->rho_half_sin = half_sin * g->rho;
+    r->excess = fall * g->rho + g->rho_excess;
     if (sets > FIELD) {
         r->field_delta = (float)flip * g->rho_inverse;
-        r->field_z = (float)flip * g->rho_high;
+        r->field_z = (float)flip * g->rho;
     }
 }
 
@@ -518,7 +526,7 @@ static void fill_flips(const job *j, flip_terms *flips, int parts, double factor
         double half = j->flip[n] * factor * j->b1[0] / 2, s = sin(half), c = cos(half);
         if (parts == 2 && fabs(c) < 1e-6) c = 1e-6;
         flips[n].sin = (float)(2 * s * c), flips[n].half_sin = (float)(s * c);
-        flips[n].cosine = (float)(1 - 2 * s * s);
+        flips[n].cosine = (float)(1 - 2 * s * s), flips[n].fall = (float)(-2 * s * s);
         flips[n].less = (float)(parts == 2 ? -0.5 * s / c : -s * s);
     }
 }
