@@ -24,15 +24,14 @@ def between(low: float, high: float) -> Check:
     return check
 
 
-def ascending(low: float, high: float) -> Check:
-    """A range: two numbers, the first below the second, from `low` to `high`."""
+def ascending(low: float, high: float, *, or_equal: bool = False) -> Check:
+    """A range: two numbers, the first below the second (or equal to it), from `low` to `high`."""
 
     def check(param: typer.CallbackParam, value: Any) -> Any:
-        if value is not None and not low <= value[0] < value[1] <= high:
-            raise UsageError(
-                f"{_name(param)} {value[0]:g} {value[1]:g}, expected the lower end first, from {low:g} to {high:g}"
-            )
-        return value
+        if value is None or (low <= value[0] <= value[1] <= high and (or_equal or value[0] < value[1])):
+            return value
+        given = f"{_name(param)} {value[0]:g} {value[1]:g}"
+        raise UsageError(f"{given}, expected the lower end first, from {low:g} to {high:g}")
 
     return check
 

@@ -1,36 +1,62 @@
 """`mrftool train`: an encoder for a sequence, taught by labels and by the Bloch decoder."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from mrftool.cli.checks import ascending, between, refuse
+
+Range = tuple[float, float]
+
 
 def train(
+    context: typer.Context,
     seq: Annotated[str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")] = "fisp",
     decoder: Annotated[
-        str, typer.Option(help="bloch: reconstruct through the EPG engine; none: labels only.")
+        Literal["bloch", "none"], typer.Option(help="bloch: reconstruct through the EPG engine; none: labels only.")
     ] = "bloch",
-    encoder: Annotated[str, typer.Option(help="compact, or fc (the paper's).")] = "compact",
+    encoder: Annotated[Literal["compact", "fc"], typer.Option(help="compact, or fc (the paper's).")] = "compact",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default runs/SEQUENCE.")] = None,
-    weight: Annotated[float, typer.Option("--lambda", help="Weight of the reconstruction loss.")] = 1.0,
-    loss: Annotated[str, typer.Option(help="bound: errors in units of noise; log: the paper's.")] = "bound",
-    form: Annotated[str, typer.Option(help="complex or magnitude: what the scans hold.")] = "complex",
-    t1_ms: Annotated[tuple[float, float], typer.Option(help="T1 range [ms].")] = (30.0, 5000.0),
-    t2_ms: Annotated[tuple[float, float], typer.Option(help="T2 range [ms].")] = (6.0, 2500.0),
-    b1: Annotated[tuple[float, float] | None, typer.Option(help="B1 range: the model then takes a B1 map.")] = None,
-    adc: Annotated[float, typer.Option(help="Diffusion coefficient [m2/s].")] = 0.0,
-    snr: Annotated[tuple[float, float], typer.Option(help="SNR range of the noise.")] = (4.0, 100.0),
+    weight: Annotated[
+        float, typer.Option("--lambda", help="Weight of the reconstruction loss.", callback=between(0, 1e9))
+    ] = 1.0,
+    loss: Annotated[
+        Literal["bound", "log"], typer.Option(help="bound: errors in units of noise; log: the paper's.")
+    ] = "bound",
+    form: Annotated[Literal["complex", "magnitude"], typer.Option(help="What the scans hold.")] = "complex",
+    t1_ms: Annotated[Range, typer.Option(help="T1 range [ms].", callback=ascending(0.01, 1e6))] = (30.0, 5000.0),
+    t2_ms: Annotated[Range, typer.Option(help="T2 range [ms].", callback=ascending(0.01, 1e6))] = (6.0, 2500.0),
+    b1: Annotated[
+        Range | None, typer.Option(help="B1 range: the model then takes a B1 map.", callback=ascending(0.01, 10))
+    ] = None,
+    adc: Annotated[float, typer.Option(help="Diffusion coefficient [m2/s].", callback=between(0, 1e-6))] = 0.0,
+    snr: Annotated[
+        Range, typer.Option(help="SNR range of the noise.", callback=ascending(0.01, 1e6, or_equal=True))
+    ] = (4.0, 100.0),
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Train with noise.")] = True,
-    optimiser: Annotated[str, typer.Option(help="muon, or adam (the paper's).")] = "muon",
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 4000,
-    batch: Annotated[int, typer.Option(help="Voxels per step.")] = 512,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
-    seed: Annotated[int, typer.Option(help="Seed of weights, tissue and noise.")] = 0,
+    optimiser: Annotated[Literal["muon", "adam"], typer.Option(help="muon, or adam (the paper's).")] = "muon",
+    steps: Annotated[int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))] = 4000,
+    batch: Annotated[int, typer.Option(help="Voxels per step.", callback=between(2, 1_000_000))] = 512,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))] = 3e-3,
+    seed: Annotated[int, typer.Option(help="Seed of weights, tissue and noise.", callback=between(0, 2**63))] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
 ) -> None:
-    """Train an encoder; write checkpoints, a curve (CSV and PNG) and scores into a folder."""
+    """Train an encoder; write checkpoints, a curve (CSV and PNG) and scores into a folder.
+
+    Ctrl-C keeps the last step; --resume goes on from it, to the same weights as without a pause.
+    """
+    if resume:
+        own = {param.name for param in context.command.params} - {"seq", "output", "device", "resume"}
+        refuse(context, own, "is a setting of the run that --resume goes on with, expected none")
+        refuse(context, ["seq"] if output else [], "is a setting of the run that --resume goes on with, expected none")
+    if decoder == "none":
+        refuse(context, ["weight"], "does nothing with --decoder none")
+    if not noise:
+        refuse(context, ["snr"], "does nothing with --no-noise")
+    from mrftool.cli.training import run_training
+
     settings: dict[str, Any] = {
         "encoder": encoder,
         "decoder": decoder,
@@ -49,23 +75,3 @@ def train(
         "seed": seed,
     }
     run_training(seq, settings, output or Path("runs") / Path(seq).stem, device, resume=resume)
-
-
-def run_training(seq: str, settings: dict[str, Any], folder: Path, device: str, *, resume: bool) -> None:
-    """Begin or resume a run, train it with a live table, and print its scores."""
-    from mrftool.cli.console import show_table, wrote
-    from mrftool.cli.training_table import TrainingTable
-    from mrftool.formats.sequence_yaml import read_sequence
-    from mrftool.learning.config import TrainConfig
-    from mrftool.learning.loop import pick_device, prepare_run, resume_run, train
-
-    chosen = pick_device(device)
-    if resume:
-        run = resume_run(folder, chosen)
-    else:
-        run = prepare_run(read_sequence(seq), TrainConfig(**settings), folder, chosen)
-    with TrainingTable(run.config.steps, folder, from_step=run.step) as table:
-        scores = train(run, folder, table.report)
-    show_table(f"run {folder}", {key: f"{value:.3f}" for key, value in scores.items()})
-    for name in ("best.safetensors", "last.safetensors", "curve.csv", "curve.png"):
-        wrote(folder / name)

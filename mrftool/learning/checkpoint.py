@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mrftool.errors import InputError
+from mrftool.errors import InputError, UsageError
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
 from mrftool.learning.config import TrainConfig
@@ -50,28 +50,30 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
     """The run in a checkpoint, and its scores. Raises InputError if the file is none of ours."""
     try:
         tensors = load_file(path, device=str(device))
-        facts = json.loads(_metadata(path)["run"])
-        config = TrainConfig(**facts["config"])
-        spec = EncoderSpec.from_dict(facts["spec"])
-        encoder = Encoder(spec).to(device)
-        encoder.load_state_dict(_under(tensors, "encoder."))
-        sequence = sequence_from_dict(facts["sequence"], origin=str(path))
+        return _run_from(tensors, json.loads(_metadata(path)["run"]), path, device)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}, expected a checkpoint") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: {error}, expected a checkpoint that mrftool train wrote") from error
-    run = Run(
-        config,
-        sequence,
-        table_from_tensors(tensors),
-        spec,
-        encoder,
-        new_optimisers(encoder, config),
-        facts["step"],
-        facts["best"],
-    )
-    _restore(run.optimisers, _under(tensors, "optimiser."))
-    return run, facts["scores"]
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
+        what = (
+            f"{error} is missing"
+            if isinstance(error, KeyError)
+            else (str(error) or type(error).__name__).splitlines()[0]
+        )
+        raise InputError(f"{path}: {what}, expected a checkpoint that mrftool train wrote") from error
+
+
+def _run_from(
+    tensors: dict[str, Tensor], facts: dict[str, Any], path: Path, device: torch.device
+) -> tuple[Run, dict[str, Any]]:
+    config = TrainConfig(**facts["config"])
+    spec = EncoderSpec.from_dict(facts["spec"])
+    encoder = Encoder(spec).to(device)
+    encoder.load_state_dict(_under(tensors, "encoder."))
+    sequence = sequence_from_dict(facts["sequence"], origin=str(path))
+    table, optimisers = table_from_tensors(tensors), new_optimisers(encoder, config)
+    _restore(optimisers, _under(tensors, "optimiser."))
+    run = Run(config, sequence, table, spec, encoder, optimisers, int(facts["step"]), float(facts["best"]))
+    return run, dict(facts["scores"])
 
 
 def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrftool.errors import InputError, UsageError
+from mrftool.errors import CheckFailedError, InputError, UsageError
 from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
 from mrftool.inference.make import model_table
 from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
@@ -111,6 +111,7 @@ def _step(run: Run, batch: Batch) -> dict[str, float]:
     run.encoder.train()
     out = run.encoder(batch.rows)
     predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+    _require_times(predicted, run.step)
     embedding = embedding_loss(predicted, batch.target, batch.bound if run.config.loss == "bound" else None)
     loss, losses = embedding, {"embedding": float(embedding.detach())}
     if run.config.decoder == "bloch":
@@ -123,6 +124,15 @@ def _step(run: Run, batch: Batch) -> dict[str, float]:
     for optimiser in run.optimisers:
         optimiser.step()
     return {**losses, "loss": float(loss.detach())}
+
+
+def _require_times(logs: torch.Tensor, step: int) -> None:
+    """Raises CheckFailedError where a log T1 or log T2 is that of no time: the run has diverged."""
+    times = logs.detach().exp()
+    if not bool(((times > 0) & torch.isfinite(times)).all()):
+        raise CheckFailedError(
+            f"step {step}: the encoder gives times that are none, expected it to learn", hint="try a smaller --rate"
+        )
 
 
 def _reconstruction(run: Run, predicted: torch.Tensor, batch: Batch) -> torch.Tensor:
