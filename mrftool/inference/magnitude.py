@@ -34,9 +34,9 @@ _LEAST_DETERMINANT = 1e-6
 
 @dataclass(frozen=True)
 class Unfolded:
-    """Fingerprint of m0 = 1 over time: its magnitude, and the slopes of that by x and y `(voxel, time)`."""
+    """Fingerprint s of m0 = 1 over time: |s|^2, and half of its slopes by x and y `(voxel, time)`."""
 
-    size: Value
+    power: Value
     by_x: Value
     by_y: Value
 
@@ -83,9 +83,9 @@ def estimate_magnitude(
     noise = noise_sd.reshape(1, 1)
     known, given = noise > 0.0, maximum(noise / sqrt(reading.energy), LEAST_SD)
     place, model = start, unfold(spline, start)
-    m0 = row_sum(model.size * y, n_time) / maximum(row_sum(model.size * model.size, n_time), TINY)
-    m0 = maximum(m0, TINY)
-    misfit = y - model.size * m0
+    size = sqrt(model.power)
+    m0 = maximum(row_sum(size * y, n_time) / maximum(row_sum(model.power, n_time), TINY), TINY)
+    misfit = y - size * m0
     sd = where(known, given, sqrt(row_sum(misfit * misfit, n_time) / float(n_time - _N_FITTED)))
     here = _normal(y, model, n_time, m0=m0, sd=sd)
     for _ in range(steps):
@@ -103,39 +103,42 @@ def estimate_magnitude(
 
 def unfold(spline: Spline, place: Value) -> Unfolded:
     """The table's fingerprints at `place` `(voxel, 2)`, over time."""
-    vectors, rows = spline.table.basis.vectors, spline.rows(place)
-    n_time, tape = len(vectors), place.tape
+    vectors, rows, tape = spline.table.basis.vectors, spline.rows(place), place.tape
+    n_time = len(vectors)
     if spline.is_real:
         over_time = rows @ tape.constant((vectors * spline.table.basis.turn).real.T)
-        re, re_x, re_y = (x.reshape(0, n_time) for x in over_time.split(1, [1, 1, 1]))
-        size = tape.op("Abs", re)
-        sign = tape.op("Sign", re)
-        return Unfolded(size, sign * re_x, sign * re_y)
-    both = np.block([[vectors.real.T, vectors.imag.T], [-vectors.imag.T, vectors.real.T]])
-    over_time = rows @ tape.constant(both)
-    base, by_x, by_y = (x.reshape(0, 2 * n_time).split(1, [n_time, n_time]) for x in over_time.split(1, [1, 1, 1]))
-    size = sqrt(base[0] * base[0] + base[1] * base[1])
-    cos, sin = (part / maximum(size, TINY) for part in base)
-    return Unfolded(size, by_x[0] * cos + by_x[1] * sin, by_y[0] * cos + by_y[1] * sin)
+        parts = [[x.reshape(0, n_time)] for x in over_time.split(1, [1, 1, 1])]
+    else:
+        over_time = rows @ tape.constant(
+            np.block([[vectors.real.T, vectors.imag.T], [-vectors.imag.T, vectors.real.T]])
+        )
+        both = [x.reshape(0, 2 * n_time) for x in over_time.split(1, [1, 1, 1])]
+        parts = [x.split(1, [n_time, n_time]) for x in both]
+    return Unfolded(*(_inner(parts[0], x) for x in parts))
 
 
-def rice(u: Value) -> tuple[Value, Value, Value]:
-    """Expectation of a magnitude, its slope by u, and the variance, for a true magnitude u and noise of sd 1."""
-    q = u * u
+def _inner(a: list[Value], b: list[Value]) -> Value:
+    """Re conj(a) b, of real and imaginary parts, or of real parts alone."""
+    first, *rest = (x * y for x, y in zip(a, b, strict=True))
+    return first + rest[0] if rest else first
+
+
+def rice(q: Value) -> tuple[Value, Value, Value]:
+    """For a true magnitude u = sqrt(q) and noise of sd 1: expectation f, (df/du) / u, and variance of a magnitude."""
     (p0, p1, p2), (b1, b2, b3) = RICE_TOP, RICE_BOTTOM
     bottom = ((q * b3 + b2) * q + b1) * q + 1.0
     excess = ((q * p2 + p1) * q + p0) / bottom
     slope = ((q * (2 * p2) + p1) - excess * ((q * (3 * b3) + 2 * b2) * q + b1)) / bottom
     mean = sqrt(q + 1.0 + excess)
-    return mean, u * (slope + 1.0) / mean, 1.0 - excess
+    return mean, (slope + 1.0) / mean, 1.0 - excess
 
 
 def _normal(y: Value, model: Unfolded, n_time: int, *, m0: Value, sd: Value) -> Normal:
-    mean, slope, variance = rice(model.size * (m0 / sd))
-    plain = y - mean * sd
-    weight = 1.0 / sqrt(variance)
-    residual, scale = plain * weight, slope * weight * m0
-    m, by_x, by_y = model.size * scale, model.by_x * scale, model.by_y * scale
+    ratio = (m0 / sd) * (m0 / sd)
+    mean, slope, variance = rice(model.power * ratio)
+    plain, weight = y - mean * sd, 1.0 / sqrt(variance)
+    residual, scale = plain * weight, slope * weight * (ratio * sd)
+    m, by_x, by_y = model.power * scale, model.by_x * scale, model.by_y * scale
     pairs = ((m, m), (m, by_x), (m, by_y), (by_x, by_x), (by_x, by_y), (by_y, by_y))
     return Normal(
         information=tuple(row_sum(a * b, n_time) for a, b in pairs),

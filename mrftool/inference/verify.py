@@ -50,7 +50,7 @@ def verify(
     manifest: Manifest,
     sequence: PulseSequence,
     *,
-    voxels: int = 1000,
+    voxels: int = 4000,
     snrs: tuple[float, ...] = SNRS,
     seed: int = 1,
 ) -> dict[str, Any]:
