@@ -1,5 +1,6 @@
 """The front door: its options, what it refuses, and that both engines stand behind it."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from random_sequences import random_sequence, random_tissue
 
 from mrftool.errors import MismatchError, UsageError
 from mrftool.physics import native
+from mrftool.physics import simulate as front_door
 from mrftool.physics.epg import epg_signal, exact_n_states
 from mrftool.physics.simulate import (
     fill_real_signal,
@@ -18,8 +20,8 @@ from mrftool.physics.simulate import (
     simulate,
     simulate_blocks,
 )
-from mrftool.physics.truncation import n_states
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.physics.truncation import n_states, transverse_time
+from mrftool.sequence import Inversion, PulseSequence, SliceProfile
 from mrftool.tissue import Tissue
 
 needs_kernel = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
@@ -135,19 +137,57 @@ def test_more_is_kept_for_longer_t2_tighter_tolerance_weaker_signal_and_derivati
     assert n_states(slower, *times, tolerance=1e-4)[0] < base
 
 
-def test_weak_fingerprints_are_run_again_with_more_orders(engine):
+def test_weak_fingerprints_are_run_again_with_more_orders(engine, monkeypatch):
     """Small flip angles give a signal far below the level that the first choice assumes."""
     n = 120
     flips = np.where(np.arange(n) == 0, 3.0, 0.002)
     sequence = PulseSequence(flips, np.zeros(n), np.full(n, 0.01), np.full(n, 0.005))
     tissue = Tissue(3.0, np.array([0.02, 0.5]))
     exact = epg_signal(sequence, tissue.t1, tissue.t2)
+    used, run = [], front_door._run
+    monkeypatch.setattr(front_door, "_run", lambda *task: used.append(task[2]) or run(*task))
     found, slopes = signal_and_derivatives(sequence, tissue, with_respect_to=("t2",))
-    assert (np.linalg.norm(found - exact, axis=1) < 2e-5 * np.linalg.norm(exact, axis=1)).all()
+    level = np.sqrt((np.abs(exact) ** 2).mean(1))
+    options = {"tolerance": 1e-5, "with_derivative": True}
+    assert used[0].tolist() == n_states(sequence, tissue.t1, tissue.t2, **options).tolist()
+    assert used[1].tolist() == n_states(sequence, tissue.t1, tissue.t2, level=level, **options)[:1].tolist()
+    assert (np.linalg.norm(found - exact, axis=1) < 1e-5 * np.linalg.norm(exact, axis=1)).all()
     step = 1e-6 * tissue.t2
     expected = (epg_signal(sequence, tissue.t1, tissue.t2 + step) - exact) / step[:, None]
     error = np.linalg.norm(slopes[0] - expected, axis=1) / np.linalg.norm(expected, axis=1)
     assert (error < 1e-4).all()
+
+
+@pytest.mark.parametrize("with_derivative", [False, True])
+@pytest.mark.parametrize("log_ratio", [2.0, 6.0, 16.0])
+def test_the_time_of_the_bound_meets_it_and_hardly_more(log_ratio, with_derivative):
+    """max(1, tau/T1) exp(-T/T2 + T/tau) at its best tau, found here by search; times e T/T2 for the derivative."""
+    t1, t2 = random_times(1, 200)
+    time = transverse_time(t1, t2, log_ratio, with_derivative=with_derivative)
+
+    def log_bound(time):
+        tau = t2 * np.geomspace(1, 1e5, 20_000)[:, None]
+        best = (np.log(np.maximum(1, tau / t1)) + time / tau - time / t2).min(0)
+        return best + (1 + np.log(time / t2) if with_derivative else 0)
+
+    assert (log_bound(time) < -log_ratio + 1e-3).all()  # the search misses the best tau by that
+    assert (log_bound(0.95 * time) > -log_ratio).all()
+
+
+def test_the_orders_are_those_of_the_shortest_repetitions():
+    """Twice K repetitions, the shortest of all trains, must last as long as the bound says, and no fewer."""
+    rng = np.random.default_rng(0)
+    tr = rng.uniform(0.005, 0.02, 80)
+    sequence = PulseSequence(np.full(80, 0.5), np.zeros(80), tr, np.zeros(80), repeats=2)
+    t1, t2 = np.array([1.0, 2.0]), np.array([0.03, 0.05])
+    orders = n_states(sequence, t1, t2, tolerance=1e-4, level=0.1)
+    needed = transverse_time(t1, t2, np.log(2 * np.sqrt(2) / (1e-4 * 0.1)))
+    shortest = np.sort(np.tile(tr, 2))
+    for order, time in zip(orders, needed, strict=True):
+        assert shortest[: 2 * order].sum() >= time > shortest[: 2 * order - 2].sum()
+    profile = SliceProfile(np.array([1.0, 0.5]), np.array([1.5, -0.5]))
+    sliced = dataclasses.replace(sequence, slice_profile=profile)
+    assert (n_states(sliced, t1, t2, tolerance=2e-4, level=0.1) == orders).all()
 
 
 @needs_kernel
