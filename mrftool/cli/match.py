@@ -32,11 +32,19 @@ def match(
         Literal["magnitude", "real"] | None, typer.Option(help="magnitude: take the modulus; real: no imaginary part.")
     ] = None,
     series: Annotated[str | None, typer.Option(help="DICOM series, by UID, number or description.")] = None,
+    dicom: Annotated[
+        bool | None, typer.Option("--dicom/--no-dicom", help="DICOM maps too; by default if DICOM came in.")
+    ] = None,
+    dicom_reference: Annotated[Path | None, typer.Option(help="DICOM series in whose study the maps go.")] = None,
+    dicom_format: Annotated[
+        Literal["mr", "parametric-map"] | None, typer.Option(help="mr: whole ms, the default; parametric-map: float32.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))] = None,
 ) -> None:
     """Write T1, T2 and M0 maps of the entries most similar to each voxel; by default of the paper's 160,200 tissues."""
     from mrftool.cli.checks import require_folder
     from mrftool.cli.console import note, progress_bar
+    from mrftool.cli.dicom_output import dicom_output
     from mrftool.cli.results import show_results, write_results
     from mrftool.cli.scans import open_scan, open_volumes
     from mrftool.cli.stages import Stopwatch
@@ -54,6 +62,7 @@ def match(
     watch = Stopwatch()
     with watch.stage("open the scan"):
         scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
+        study = dicom_output(scanned, dicom, dicom_reference, dicom_format)
         inside, _, _ = open_volumes(scanned, mask, None)
     source = _source(dictionary, seq, (t1_ms, t2_ms, b1_grid), adc, threads)
     assumed = check_source(scanned, source, scanned.form)
@@ -68,9 +77,19 @@ def match(
     simulated = (
         {} if dictionary else {"seq": seq, "t1-ms": t1_ms, "t2-ms": t2_ms, "b1-grid": b1_grid, "adc": adc or None}
     )
-    chosen = {**options, **simulated, "tolerance": tolerance, "series": series, "threads": threads}
+    chosen = {
+        **options,
+        **simulated,
+        "tolerance": tolerance,
+        "series": series,
+        "dicom-reference": dicom_reference,
+        "dicom-format": dicom_format,
+        "threads": threads,
+    }
     method = method_of_dictionary(compressed)
-    paths = write_results(maps, output, scan, scanned, method, command="match", watch=watch, options=chosen)
+    paths = write_results(
+        maps, output, scan, scanned, method, command="match", watch=watch, options=chosen, dicom=study
+    )
     show_results(scan, maps, paths)
 
 

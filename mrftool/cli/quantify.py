@@ -25,11 +25,19 @@ def quantify(
         typer.Option(help="Noise per channel; by default from each residual.", callback=between(1e-30, 1e30)),
     ] = None,
     series: Annotated[str | None, typer.Option(help="DICOM series, by UID, number or description.")] = None,
+    dicom: Annotated[
+        bool | None, typer.Option("--dicom/--no-dicom", help="DICOM maps too; by default if DICOM came in.")
+    ] = None,
+    dicom_reference: Annotated[Path | None, typer.Option(help="DICOM series in whose study the maps go.")] = None,
+    dicom_format: Annotated[
+        Literal["mr", "parametric-map"] | None, typer.Option(help="mr: whole ms, the default; parametric-map: float32.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))] = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
     from mrftool.cli.checks import require_folder
     from mrftool.cli.console import note, progress_bar
+    from mrftool.cli.dicom_output import dicom_output
     from mrftool.cli.results import show_results, write_results
     from mrftool.cli.scans import open_scan, open_volumes
     from mrftool.cli.stages import Stopwatch
@@ -44,6 +52,7 @@ def quantify(
         loaded = load_model(find_file("models", model, ".onnx"))
     with watch.stage("open the scan"):
         scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
+        study = dicom_output(scanned, dicom, dicom_reference, dicom_format)
         inside, b1_map, assumed = open_volumes(scanned, mask, b1)
     for sentence in (*scanned.assumptions, *assumed):
         note(sentence)
@@ -56,6 +65,12 @@ def quantify(
         note(sentence)
     maps = replace(maps, assumptions=(*maps.assumptions, *assumed))
     options = {"mask": mask, "b1": b1, "imag": imag, "phase": phase, "form": form, "noise-sd": noise_sd}
-    chosen = {**options, "series": series, "threads": threads}
-    paths = write_results(maps, output, scan, scanned, method_of(loaded), watch=watch, options=chosen)
+    chosen = {
+        **options,
+        "series": series,
+        "dicom-reference": dicom_reference,
+        "dicom-format": dicom_format,
+        "threads": threads,
+    }
+    paths = write_results(maps, output, scan, scanned, method_of(loaded), watch=watch, options=chosen, dicom=study)
     show_results(scan, maps, paths)

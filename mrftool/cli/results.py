@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.cli.checks import keep_inputs
 from mrftool.cli.console import note, show_table, shown, wrote
+from mrftool.cli.dicom_output import DicomOutput, dicom_maps
 from mrftool.cli.scans import file_kind
 from mrftool.cli.stages import Stopwatch
 from mrftool.formats.bids import (
@@ -36,11 +37,12 @@ def write_results(
     command: str = "quantify",
     watch: Stopwatch | None = None,
     options: Mapping[str, object] | None = None,
+    dicom: DicomOutput | None = None,
 ) -> list[Path]:
     """Write maps, overview.png, report.html and report.json into `folder`; the files that were written.
 
     method: what made the maps. watch: of the stages until now.
-    options: what the user chose, by option; those that are None are left out.
+    options: what the user chose, by option; those that are None are left out. dicom: write DICOM maps too.
     """
     from mrftool.evaluation.figures import overview_figure
 
@@ -60,8 +62,9 @@ def write_results(
     ]
     paths = [*(path for path, *_ in images), picture, *reports]
     keep_inputs([source, *(value for value in (options or {}).values() if isinstance(value, Path))], paths)
-    write_maps(images, series.placement, others=others)
-    return paths
+    with dicom_maps(maps, folder, series, dicom, provenance) as dicom_paths:
+        write_maps(images, series.placement, others=others)
+    return [*paths, *dicom_paths]
 
 
 def show_results(source: Path, maps: Maps, paths: list[Path]) -> None:

@@ -1,0 +1,86 @@
+"""A scan that came as DICOM, through the command line, back into its study."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from dicom_factory import Scan, write_classic, write_enhanced
+from front_door import refuses, works
+
+T1, T2 = np.meshgrid([0.5, 0.9, 1.4, 2.0], [0.05, 0.08, 0.11], indexing="ij")
+
+
+@pytest.fixture(scope="module")
+def scan(short_sequence):
+    """Four columns of T1, three rows of T2, two slices of unlike M0; complex, oblique."""
+    from mrftool.physics.simulate import simulate
+    from mrftool.tissue import Tissue
+
+    signal = simulate(short_sequence, Tissue(T1.ravel(), T2.ravel())).signal.reshape(4, 3, 1, -1)
+    return Scan(np.concatenate([signal, 0.5 * signal], axis=2) * np.exp(0.7j), parts=("real", "imaginary"))
+
+
+def study(folder: Path, scan: Scan, write=write_classic) -> Path:
+    folder.mkdir()
+    write(folder, scan)
+    return folder
+
+
+def maps_of(paths: list[Path]) -> dict[tuple[float, ...], np.ndarray]:
+    """Values in milliseconds by the position of each slice."""
+    found = {}
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        values = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+        found[tuple(np.round([float(x) for x in dataset.ImagePositionPatient], 3))] = values
+    return found
+
+
+@pytest.mark.parametrize("write", [write_classic, write_enhanced])
+def test_dicom_in_gives_nifti_and_dicom_out_with_the_same_numbers(scan, model, tmp_path, write) -> None:
+    source = study(tmp_path / "in", scan, write)
+    works("quantify", source, "--model", model, "-o", tmp_path / "maps")
+    nifti = nibabel.load(tmp_path / "maps" / "T1map.nii.gz")
+    stored = sorted((tmp_path / "maps" / "dicom").rglob("*.dcm"))
+    datasets = [pydicom.dcmread(path) for path in stored]
+    t1 = [path for path, x in zip(stored, datasets, strict=True) if "T1 MAP" in "\\".join(x.ImageType)]
+    assert len(t1) == 2
+    assert {x.StudyInstanceUID for x in datasets} == {scan.study}
+    assert {x.FrameOfReferenceUID for x in datasets} == {scan.frame_of_reference}
+    for values in maps_of(t1).values():
+        np.testing.assert_allclose(np.sort(values.ravel()), np.sort(1e3 * T1.ravel()), atol=1.5)
+    np.testing.assert_allclose(np.sort(nifti.get_fdata().ravel()), np.sort(np.tile(T1.ravel(), 2)), rtol=1e-3)
+
+
+def test_dicom_maps_can_be_left_out_or_be_parametric(scan, model, tmp_path) -> None:
+    source = study(tmp_path / "in", scan)
+    works("quantify", source, "--model", model, "-o", tmp_path / "a", "--no-dicom")
+    assert not list((tmp_path / "a").rglob("*.dcm"))
+    works("quantify", source, "--model", model, "-o", tmp_path / "b", "--dicom-format", "parametric-map")
+    kinds = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "b").rglob("*.dcm")}
+    assert kinds == {"Parametric Map Storage"}
+
+
+def test_nifti_in_goes_into_the_study_of_a_reference(scan, model, tmp_path) -> None:
+    source = study(tmp_path / "in", scan)
+    works("quantify", source, "--model", model, "-o", tmp_path / "a", "--no-dicom")
+    affine = nibabel.load(tmp_path / "a" / "T1map.nii.gz").affine
+    image = np.zeros((*nibabel.load(tmp_path / "a" / "T1map.nii.gz").shape, scan.image.shape[3]), np.complex64)
+    nibabel.Nifti1Image(image + 1, affine).to_filename(tmp_path / "scan.nii")
+    works("quantify", tmp_path / "scan.nii", "--model", model, "-o", tmp_path / "b", "--dicom-reference", source)
+    assert {pydicom.dcmread(path).StudyInstanceUID for path in (tmp_path / "b").rglob("*.dcm")} == {scan.study}
+    affine[:3, 3] += 50
+    nibabel.Nifti1Image(image + 1, affine).to_filename(tmp_path / "off.nii")
+    refuses(4, "quantify", tmp_path / "off.nii", "--model", model, "-o", tmp_path / "c", "--dicom-reference", source)
+    assert not (tmp_path / "c").exists()
+
+
+def test_options_that_would_do_nothing_are_refused(scan, model, tmp_path, shelf) -> None:
+    source = study(tmp_path / "in", scan)
+    nifti = ("quantify", shelf / "brain.nii.gz", "--model", model, "-o", tmp_path / "a")
+    refuses(2, *nifti, "--dicom", says=("expected a DICOM scan",))
+    refuses(2, *nifti, "--dicom-format", "mr")
+    refuses(2, "quantify", source, "--model", model, "-o", tmp_path / "a", "--no-dicom", "--dicom-format", "mr")
+    assert not (tmp_path / "a").exists()
