@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
-.PHONY: demo test test-all lint format
+# `make test` takes about two minutes; `make test PYTEST_OPTIONS=` runs the slow tests too, as CI does.
+PYTEST_OPTIONS ?= -m "not slow"
+
+.PHONY: demo test lint format
 
 $(VENV)/base: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

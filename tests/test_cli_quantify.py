@@ -55,7 +55,7 @@ def image(scan: Path) -> Any:
 def quantify(scan: Path, model: Path, *options: object, into: str = "maps") -> dict[str, Any]:
     """Quantify, and the maps by name."""
     works("quantify", scan, "--model", model, "-o", into, *options)
-    return {path.name.split(".")[0]: load(path) for path in Path(into).glob("*.nii.gz")}
+    return {path.name.split(".", maxsplit=1)[0]: load(path) for path in Path(into).glob("*.nii.gz")}
 
 
 @pytest.mark.parametrize("form", ["nii", "nii.gz", "pair", "halves", "parts", "polar", "scaled"])

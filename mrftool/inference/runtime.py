@@ -7,7 +7,7 @@ import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 InferenceSession = onnxruntime.InferenceSession
 SessionOptions = onnxruntime.SessionOptions
