@@ -138,9 +138,12 @@ def run(
     if len(parts) == 1:
         _report(progress, work(parts[0]))
     else:
-        with ThreadPoolExecutor(task.threads or usable_processors()) as pool:
+        pool = ThreadPoolExecutor(task.threads or usable_processors())
+        try:
             for done in as_completed([pool.submit(work, part) for part in parts]):
                 _report(progress, done.result())
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C nothing more begins
     del kept
     return norm if task.sequence.slice_profile is None else _power(task, signal)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mrftool.errors import MismatchError, UsageError
 from mrftool.fingerprints import Fingerprints
 from mrftool.physics import native, readable, truncation
+from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -168,7 +169,7 @@ def _orders(
 ) -> tuple[NDArray[np.int64], bool]:
     """Number of orders `(voxel,)`, and whether that is the last word."""
     if n_states is not None:
-        return np.full(len(tissue), n_states, np.int64), True
+        return np.full(len(tissue), min(n_states, exact_n_states(sequence)), np.int64), True
     if sequence.spoiling == "none":
         return np.ones(len(tissue), np.int64), True
     return truncation.n_states(
