@@ -114,7 +114,7 @@ def test_a_bad_scan_is_refused_by_name_and_leaves_nothing(
 ) -> None:
     spoil(tmp_path, image, (shelf / "brain.nii.gz").read_bytes(), (shelf / "short.yaml").read_text())
     with untouched(tmp_path):
-        refuses(code, "quantify", name, "--model", model, says=(name.split(".")[0], *says))
+        refuses(code, "quantify", name, "--model", model, says=(name.split(".", maxsplit=1)[0], *says))
 
 
 def spoil(folder: Path, image: Any, packed: bytes, text: str) -> None:
