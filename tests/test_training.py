@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mrftool.errors import InputError, UsageError  # noqa: E402
+from mrftool.learning import loop  # noqa: E402
 from mrftool.learning.batches import draw_batch, draw_tissue, make_batch  # noqa: E402
 from mrftool.learning.checkpoint import Run, load_run  # noqa: E402
 from mrftool.learning.config import TrainConfig  # noqa: E402
@@ -179,3 +181,17 @@ def test_an_unknown_encoder_is_refused(short_sequence: PulseSequence, tmp_path: 
     table = begin(short_sequence, SMALL, tmp_path / "a").table
     with pytest.raises(UsageError, match="no encoder 'deep'"):
         start_run(short_sequence, table, replace(SMALL, encoder="deep"), CPU)
+
+
+@pytest.mark.parametrize("form", ["complex", "magnitude"])
+@pytest.mark.parametrize("increment", [0.0, 117.0])
+def test_the_truth_is_decoded_to_what_the_encoder_saw(
+    form: Any, increment: float, short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    n = np.arange(len(short_sequence))
+    sequence = replace(short_sequence, rf_phase=np.deg2rad(increment) * n * (n + 1) / 2)
+    config = TrainConfig(form=form, batch=64, snr_range=(20, 20))
+    run = begin(sequence, config, tmp_path / "run")
+    batch = loop._batch(run, 0)
+    assert float(loop._reconstruction(run, batch.target, batch)) < 1e-4
+    assert float(loop._reconstruction(run, batch.target + 0.1, batch)) > 1

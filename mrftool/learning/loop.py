@@ -136,11 +136,12 @@ def _require_times(logs: torch.Tensor, step: int) -> None:
 
 
 def _reconstruction(run: Run, predicted: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Decode the predicted tissue with the EPG engine, compress, and compare with the clean fingerprint."""
+    """Decode the predicted tissue with the EPG engine, compress, and compare with the clean fingerprint.
+
+    That is complex even where the encoder sees magnitudes: their phase is what the engine says.
+    """
     t1, t2 = predicted.exp().unbind(dim=1)
     signal = decode(run.sequence, t1, t2, b1=batch.b1, adc=run.config.adc)
-    if run.config.form == "magnitude":
-        signal = signal.abs()
     vectors = torch.as_tensor(run.table.basis.vectors).conj().to(signal.device, signal.dtype)
     decoded = signal @ vectors
     decoded = decoded if batch.clean.is_complex() else decoded.real
@@ -157,7 +158,10 @@ def _rate_factor(step: int, steps: int) -> float:
 
 
 def _rmse_over_bound(run: Run, snr: float) -> float:
-    """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no estimator is unbiased."""
+    """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no estimator is unbiased.
+
+    Of a sequence that determines less than a tenth of the tissue so well, it is the best tenth.
+    """
     random = np.random.default_rng((_VALIDATION_SEED, run.config.seed))
     tissue = draw_tissue(replace(run.config, batch=_VALIDATION_VOXELS), random)
     batch = make_batch(run.table, run.spec.takes, tissue, np.full(len(tissue), snr), random)
@@ -166,7 +170,8 @@ def _rmse_over_bound(run: Run, snr: float) -> float:
     with torch.no_grad():
         out = run.encoder(batch.rows)
     predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
-    fair = (batch.bound < 0.2).all(dim=1)
+    worse = batch.bound.max(dim=1).values
+    fair = worse <= max(0.2, float(torch.quantile(worse, 0.1)))
     return float(((predicted - batch.target) / batch.bound)[fair].square().mean().sqrt())
 
 
