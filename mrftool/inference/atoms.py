@@ -63,11 +63,12 @@ def choose_atoms(table: SignalTable, rank: int, steps: int) -> Atoms:
     rank: dimensions of the compressed space that are compared.
     """
     if not table.takes_b1:
-        layers, layer_step, plans = [_layer(table, rank, None)], 1.0, _PLANS
+        layers, layer_step, plans = [_layer(table, rank, None, max(_PLANS)[0])], 1.0, _PLANS
     else:
         axis, plans = table.axes[2], _PLANS_WITH_B1
         values = np.linspace(axis.start, axis.stop, int(np.ceil((axis.stop - axis.start) / _LAYER)) + 1)
-        layers, layer_step = [_layer(table, rank, float(b1)) for b1 in values], float(values[1] - values[0])
+        layers = [_layer(table, rank, float(b1), max(plans)[0]) for b1 in values]
+        layer_step = float(values[1] - values[0])
     atoms = layers[0]
     for count, settle in plans:
         columns = {key: np.concatenate([getattr(x, key)[:count] for x in layers]) for key in _COLUMNS}
@@ -80,13 +81,13 @@ def choose_atoms(table: SignalTable, rank: int, steps: int) -> Atoms:
 _COLUMNS = ("places", "rows", "inverses", "b1", "b1_slopes", "drifts")
 
 
-def _layer(table: SignalTable, rank: int, b1: float | None) -> Atoms:
-    """As many atoms as a plan may ask for, each farthest from those before it."""
+def _layer(table: SignalTable, rank: int, b1: float | None, count: int) -> Atoms:
+    """`count` atoms, each farthest from those before it."""
     axes = [np.linspace(a.start, a.stop, _CANDIDATES) for a in table.axes[:2]]
     places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
     places = places[places[:, 1] <= places[:, 0] + axes[1][1] - axes[1][0]]
     rows = _flat(_aligned_rows(table, places, b1)[:, :, :rank])
-    order = spread(np.concatenate([rows[:, 0], _STRETCH * places], axis=1), max(_PLANS)[0])
+    order = spread(np.concatenate([rows[:, 0], _STRETCH * places], axis=1), count)
     places, rows, n = places[order], rows[order], len(order)
     inverses: Floats = np.asarray(np.linalg.pinv(rows[:, :3].transpose(0, 2, 1)), np.float64)
     if b1 is None:

@@ -82,13 +82,20 @@ def evaluate_derivatives(
         cells.append(cell[:, None] + np.arange(4))
         values.append(value_weights(u))
         slopes.append(slope_weights(u) / axis.step)
-    weights = [values, [slopes[0], *values[1:]], [values[0], slopes[1], *values[2:]]]
-    weights += [[*values[:2], slopes[2]]] if by_b1 else []
-    if len(cells) == 2:
-        block = table.coefficients[cells[0][:, :, None], cells[1][:, None, :]]
-        return np.stack([np.einsum("vijr,vi,vj->vr", block, *w) for w in weights], axis=1)
-    block = table.coefficients[cells[0][:, :, None, None], cells[1][:, None, :, None], cells[2][:, None, None, :]]
-    return np.stack([np.einsum("vijkr,vi,vj,vk->vr", block, *w) for w in weights], axis=1)
+    factors = [values, [slopes[0], *values[1:]], [values[0], slopes[1], *values[2:]]]
+    factors += [[*values[:2], slopes[2]]] if by_b1 else []
+    weights = np.stack([_outer(x) for x in factors], axis=1)
+    n = len(cells)
+    corners = tuple(cell.reshape(-1, *(4 if j == k else 1 for j in range(n))) for k, cell in enumerate(cells))
+    return np.asarray(weights @ table.coefficients[corners].reshape(len(weights), 4**n, -1))
+
+
+def _outer(factors: list[Array]) -> Array:
+    """Products of all combinations `(voxel, 4^axes)` of weights `(voxel, 4)` along each axis."""
+    product = factors[0]
+    for factor in factors[1:]:
+        product = (product[:, :, None] * factor[:, None, :]).reshape(len(product), -1)
+    return product
 
 
 def evaluate_features(
