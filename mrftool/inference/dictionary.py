@@ -29,7 +29,7 @@ _SAMPLE = 1024  # entries that the basis is fitted to
 _WORST = 64  # entries that are added to them where the basis does not hold
 _SHARE = 0.7  # of the tolerance, for the sample: so that the other entries keep it too
 _ROUNDS = 5
-_BLOCK_BYTES = 32 << 20
+_BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,4 +199,5 @@ def _signals(source: Source, rows: Array, form: Form) -> tuple[Array, Array]:
 
 
 def _energy(rows: Array) -> Array:
-    return np.asarray(np.linalg.norm(rows, axis=1) ** 2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.linalg.norm(rows, axis=1) ** 2)
