@@ -26,7 +26,7 @@ _N_CHECKS = 400
 _MAX_NODES = 1_000_000
 _ROUNDS = 6
 _ORDER = 4  # a cubic spline errs as step^4
-_B1_ACCURACY = 2e-3  # of a B1 map, at the very best
+_B1_ACCURACY = 1e-3  # of a B1 map, at the very best
 _B1_STEP = 1e-4
 _B1_INTERVALS = (4, 6, 8, 12, 16, 24, 32, 48, 96)
 _N_LINES = 24
@@ -56,7 +56,7 @@ def build_table(
     """Table of `sequence` whose error between the nodes is below `tolerance`, by default `default_tolerance`.
 
     t1_range, t2_range [s], b1_range [1]: what the table covers. Without b1_range, B1 is 1. adc [m2/s].
-    With b1_range, the error may also be as large as what 0.2 % more or less of B1 changes: no map is better known, and
+    With b1_range, the error may also be as large as what 0.1 % more or less of B1 changes: no map is better known, and
     fingerprints of long T2 swing faster with B1 than any table could follow.
     The basis keeps every fingerprint up to TRUNCATION: what it leaves out is orthogonal to it and moves no estimate.
     Magnitudes are made of all of it, so that the basis for them keeps all but `tolerance`.
