@@ -9,13 +9,13 @@ import pytest
 from mrftool.errors import MismatchError, UsageError
 from mrftool.inference.make import make_model
 from mrftool.inference.quantify import quantify
-from mrftool.inference.session import Model
+from mrftool.inference.session import Model, run
 from mrftool.inference.threads import ahead
 from mrftool.maps import Flag, Maps
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series, series_from_array
+from mrftool.series import Form, Series, series_from_array
 from mrftool.tissue import Tissue
 
 SHAPE = (9, 8, 7)
@@ -50,6 +50,32 @@ def in_blocks_of(voxels: int, series: Series) -> Series:
     small = replace(series)
     object.__setattr__(small, "blocks", blocks)
     return small
+
+
+@pytest.mark.parametrize(("length", "form"), [(40, "complex"), (39, "complex"), (39, "magnitude")])
+def test_batches_threads_and_blocks_change_no_bit(
+    length: int, form: Form, short_sequence: PulseSequence, image: np.ndarray
+) -> None:
+    per_pulse = {name: getattr(short_sequence, name)[:length] for name in ("flip_angle", "rf_phase", "tr", "te")}
+    made, manifest = make_model(replace(short_sequence, **per_pulse), check=False, form=form)
+    model = Model(Path("short.onnx"), manifest, made.SerializeToString())
+    image = image[..., :length] if form == "complex" else abs(image[..., :length])
+    series = series_from_array(image)
+    whole = quantify(series, model, threads=1)
+    for voxels in (1, 5, 100):
+        assert_same(quantify(in_blocks_of(voxels, series), model, threads=3), whole)
+    signal = image.reshape(-1, image.shape[-1])
+    expected = run(model, signal, threads=1)
+    for batch in (1, 7, 9, 64):
+        for threads in (1, 4):
+            for name, column in run(model, signal, batch=batch, threads=threads).items():
+                np.testing.assert_array_equal(column, expected[name], err_msg=f"{name}, {batch} voxels at a time")
+
+
+def test_every_voxel_has_its_own_answer(model: Model, image: np.ndarray) -> None:
+    column = run(model, image[2, 3, 4][None])
+    maps = quantify(in_blocks_of(10, series_from_array(image)), model)
+    assert maps.t1[2, 3, 4] == column["t1"][0] and maps.flags[2, 3, 4] == column["flags"][0]
 
 
 def test_masked_and_empty_voxels_are_zero_and_broken_ones_are_not_numbers(model: Model, image: np.ndarray) -> None:
