@@ -94,8 +94,8 @@ KERNEL = [
     ),
     (
         "real: sign of the derivative to B1",
-        "d += r->field_delta * new_z;\n                w -=",
-        "d -= r->field_delta * new_z;\n                w -=",
+        "d += r->field_delta * new_z;",
+        "d -= r->field_delta * new_z;",
     ),
     (
         "real: half of the derivative to B1",
@@ -125,13 +125,13 @@ KERNEL = [
     ),
     (
         "states cut too early",
-        "if (n_orders > total - pulses) n_orders = total - pulses;",
-        "if (n_orders > total - pulses - 2) n_orders = total - pulses - 2;",
+        "if (n_orders > total - n) n_orders = total - n;",
+        "if (n_orders > total - n - 2) n_orders = total - n - 2;",
     ),
     (
         "orders grow too slowly",
-        "if (n_orders > pulses + levels) n_orders = pulses + levels;",
-        "if (n_orders > pulses / 2 + levels) n_orders = pulses / 2 + levels;",
+        "if (n_orders > n + levels) n_orders = n + levels;",
+        "if (n_orders > n / 2 + levels) n_orders = n / 2 + levels;",
     ),
     (
         "top order comes back",
@@ -265,7 +265,7 @@ def survives(folder, tests):
         timeout=900,
         check=False,
     )
-    if result.returncode not in (0, 1):
+    if result.returncode > 1:  # less than 0: the fault crashed it, and so was seen
         raise SystemExit(f"the tests did not run:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
     return result.returncode == 0
 
