@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from dicom_factory import Scan, write_classic
 
 from mrftool.formats.bids import Provenance
-from mrftool.formats.dicom_read import open_dicom_series
-from mrftool.formats.dicom_write import with_units, write_dicom_maps
+from mrftool.formats.dicom.read import open_dicom_series
+from mrftool.formats.dicom.write import with_units, write_dicom_maps
 from mrftool.formats.sequence_yaml import read_sequence
 from mrftool.inference.make import make_model
 from mrftool.inference.quantify import quantify

@@ -64,7 +64,7 @@ def time_dcm2niix(folder: Path) -> float:
 
 def time_mrftool(folder: Path, jobs: int | None) -> tuple[float, float]:
     """Seconds until the series is open, and until all of it is read."""
-    from mrftool.formats.dicom_read import open_dicom_series
+    from mrftool.formats.dicom.read import open_dicom_series
 
     start = time.perf_counter()
     series = open_dicom_series(folder, jobs=jobs)

@@ -19,8 +19,8 @@ import nibabel
 import numpy as np
 from isal import igzip
 
-from mrftool.formats.nifti import open_series
-from mrftool.formats.nifti_write import write_series
+from mrftool.formats.nifti.read import open_series
+from mrftool.formats.nifti.write import write_series
 from mrftool.series import Placement, c_order
 
 CHUNK = 4 << 20

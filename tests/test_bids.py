@@ -18,7 +18,7 @@ from mrftool.formats.bids import (
     read_sidecar,
     sidecar_path,
 )
-from mrftool.formats.nifti_write import write_maps
+from mrftool.formats.nifti.write import write_maps
 from mrftool.series import Placement
 
 PROVENANCE = Provenance(

@@ -24,8 +24,8 @@ from mrftool.evaluation.bins import LEAST, bins_of
 from mrftool.evaluation.bounds import Scan, bounds_of, kinds_of
 from mrftool.evaluation.metrics import Score, scores
 from mrftool.evaluation.tables import score_markdown, score_table
-from mrftool.formats.nifti_maps import read_volume
-from mrftool.formats.nifti_write import write_maps
+from mrftool.formats.nifti.maps import read_volume
+from mrftool.formats.nifti.write import write_maps
 from mrftool.physics.crlb import cramer_rao
 from mrftool.sequence import PulseSequence
 from mrftool.series import Placement

@@ -65,13 +65,18 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, sent: int = sign
     monkeypatch.setattr(loop, "_step", interrupted)
 
 
-def test_a_run_leaves_checkpoints_and_a_curve_and_becomes_a_model(seq: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_leaves_checkpoints_and_a_curve(seq: Path) -> None:
     outcome = works("train", "--seq", seq, *SMALL)
     assert {name.name for name in Path("runs/short").iterdir()} == RUN
     assert {Path(line).name for line in outcome.out.splitlines() if line.startswith("runs/")} == RUN
     assert "rmse_over_bound_snr20" in outcome.out
     rows = Path("runs/short/curve.csv").read_text().splitlines()
     assert rows[0].startswith("step,embedding,reconstruction,loss") and rows[-1].startswith("4,")
+
+
+@pytest.mark.slow
+def test_a_run_becomes_a_model(seq: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    works("train", "--seq", seq, *SMALL)
     monkeypatch.setattr("mrftool.inference.make.make_model", partial(make_model, check=False, tolerance=1e-2))
     works("export", "runs/short", "-o", "m.onnx")
     manifest = load_model("m.onnx").manifest

@@ -18,11 +18,11 @@ from pydicom.dataset import Dataset
 from test_dicom_read import phantom, whole
 
 from mrftool.errors import InputError, MismatchError, MissingExtraError, MrftoolError
-from mrftool.formats.dicom_files import find_files
-from mrftool.formats.dicom_header import lenient, pydicom_header
-from mrftool.formats.dicom_quick import quick_header
-from mrftool.formats.dicom_read import open_dicom_series
-from mrftool.formats.dicom_scan import OutOfOrdinaryError
+from mrftool.formats.dicom.files import find_files
+from mrftool.formats.dicom.header import lenient, pydicom_header
+from mrftool.formats.dicom.quick import quick_header
+from mrftool.formats.dicom.read import open_dicom_series
+from mrftool.formats.dicom.scan import OutOfOrdinaryError
 
 Change = Callable[[Dataset, int, int], None]
 
@@ -143,7 +143,7 @@ def test_a_codec_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pyt
         dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
 
     write_classic(tmp_path, Scan(phantom((8, 6, 1, 1)), change=compress))
-    monkeypatch.setattr("mrftool.formats.dicom_pixels.get_decoder", lambda uid: Absent())
+    monkeypatch.setattr("mrftool.formats.dicom.pixels.get_decoder", lambda uid: Absent())
     with pytest.raises(MissingExtraError, match="no decoder for RLE Lossless is installed") as caught:
         open_dicom_series(tmp_path)
     assert (caught.value.exit_code, caught.value.hint) == (6, "pip install 'mrftool[jpeg]'")
@@ -251,12 +251,12 @@ def test_an_archive_with_a_link(tmp_path: Path) -> None:
 
 
 def test_archives_that_would_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrftool.formats.dicom_files._RATIO_COUNTS_FROM", 1 << 20)
+    monkeypatch.setattr("mrftool.formats.dicom.files._RATIO_COUNTS_FROM", 1 << 20)
     bomb = archive_of([], tmp_path / "bomb.zip", *((f"{n}.dcm", bytes(5 << 20)) for n in range(3)))
     refused(bomb, "would grow more than 200-fold to 15728640 bytes; nothing was unpacked")
     paths = write_classic(tmp_path / "in", Scan(phantom()))
     good = archive_of(paths, tmp_path / "good.zip")
-    monkeypatch.setattr("mrftool.formats.dicom_files._MAX_TOTAL", 1000)
+    monkeypatch.setattr("mrftool.formats.dicom.files._MAX_TOTAL", 1000)
     refused(good, "would grow to .* bytes, expected at most 1000; nothing was unpacked")
 
 
@@ -290,7 +290,7 @@ def test_a_deflated_data_set_that_grows_without_end(tmp_path: Path, monkeypatch:
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
 
     (path,) = write_classic(tmp_path, Scan(phantom((40, 30, 1, 1)), change=deflate))
-    monkeypatch.setattr("mrftool.formats.dicom_header._MAX_INFLATED", 2000)
+    monkeypatch.setattr("mrftool.formats.dicom.header._MAX_INFLATED", 2000)
     refused(path, r"\.dcm: would inflate to more than 2000 bytes")
 
 

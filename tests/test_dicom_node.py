@@ -23,8 +23,8 @@ from PIL import Image
 from test_dicom_read import phantom
 from test_dicom_write import PROVENANCE, by_place, some_maps
 
-from mrftool.formats.dicom_read import open_dicom_series
-from mrftool.formats.dicom_write import write_dicom_maps
+from mrftool.formats.dicom.read import open_dicom_series
+from mrftool.formats.dicom.write import write_dicom_maps
 
 pytestmark = pytest.mark.node
 

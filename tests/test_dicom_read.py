@@ -16,7 +16,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.formats.dicom_read import open_dicom_series
+from mrftool.formats.dicom.read import open_dicom_series
 from mrftool.series import Series
 
 WRITERS = {"classic": write_classic, "enhanced": write_enhanced}
@@ -424,7 +424,7 @@ def test_blocks_of_a_mask_are_the_masked_voxels(tmp_path: Path) -> None:
 def test_workers_read_what_one_process_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_classic(tmp_path, Scan(phantom((7, 5, 4, 40)), parts=("real", "imaginary")))
     expected = whole(open_dicom_series(tmp_path, jobs=1))
-    monkeypatch.setattr("mrftool.formats.dicom_headers._WORTH_A_PROCESS", 50)
+    monkeypatch.setattr("mrftool.formats.dicom.headers._WORTH_A_PROCESS", 50)
     counted: list[int] = []
 
     class Bar:
@@ -494,7 +494,7 @@ def test_large_compressed_slices_are_read_in_parts(tmp_path: Path, monkeypatch: 
 
     write_classic(tmp_path, scan := Scan(phantom((8, 6, 2, 3)), change=compress))
     assert open_dicom_series(tmp_path).granule == 8 * 6
-    monkeypatch.setattr("mrftool.formats.dicom_read._MOST_BYTES", 8 * 3 * 8 * 5)
+    monkeypatch.setattr("mrftool.formats.dicom.read._MOST_BYTES", 8 * 3 * 8 * 5)
     series = open_dicom_series(tmp_path)
     assert series.granule == 8 * 3
     np.testing.assert_allclose(whole(series), abs(scan.image), atol=scan.step)

@@ -16,9 +16,9 @@ from test_dicom_read import PARTS, WRITERS, dcm2niix, phantom, same_in_space, wh
 
 from mrftool.errors import InputError, MismatchError, MrftoolError, UsageError
 from mrftool.formats.bids import Provenance
-from mrftool.formats.dicom_header import lenient
-from mrftool.formats.dicom_read import DicomSeries, open_dicom_series
-from mrftool.formats.dicom_write import with_units, write_dicom_maps
+from mrftool.formats.dicom.header import lenient
+from mrftool.formats.dicom.read import DicomSeries, open_dicom_series
+from mrftool.formats.dicom.write import with_units, write_dicom_maps
 from mrftool.inference.make import make_model
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, load_model

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nifti_bytes import nifti, pack
 
 from mrftool.errors import InputError, MrftoolError
-from mrftool.formats.nifti import open_series
-from mrftool.formats.nifti_maps import read_volume
+from mrftool.formats.nifti.maps import read_volume
+from mrftool.formats.nifti.read import open_series
 
 IMAGE = np.random.default_rng(1).random((3, 4, 5, 6)).astype("f4")
 

@@ -12,8 +12,8 @@ if not Path("/proc/self/status").exists():
 SCRIPT = """
 import sys, threading
 import numpy as np
-from mrftool.formats.nifti import open_series
-from mrftool.formats.nifti_write import write_series
+from mrftool.formats.nifti.read import open_series
+from mrftool.formats.nifti.write import write_series
 from mrftool.series import Placement, c_order
 
 path, task, n_z = sys.argv[1], sys.argv[2], int(sys.argv[3])

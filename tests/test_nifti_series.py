@@ -8,7 +8,7 @@ import pytest
 from nifti_bytes import AFFINE, nifti, pack
 
 from mrftool.errors import InputError, MismatchError, UsageError
-from mrftool.formats.nifti import open_series
+from mrftool.formats.nifti.read import open_series
 
 RNG = np.random.default_rng(3)
 SHAPE = (5, 4, 3, 70)

@@ -8,8 +8,8 @@ from pulseq_oracle import play_file
 
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.findings import Given
-from mrftool.formats.pulseq_file import read_pulseq
-from mrftool.formats.pulseq_shots import list_shots, slice_gradient, sort_into_trains
+from mrftool.formats.pulseq.file import read_pulseq
+from mrftool.formats.pulseq.shots import list_shots, slice_gradient, sort_into_trains
 from mrftool.formats.sequence_import import import_sequence
 from mrftool.physics.epg import GAMMA, epg_signal
 from mrftool.physics.pulse import flip_across

@@ -14,7 +14,7 @@ from mrftool.maps import Maps
 from mrftool.series import Series
 
 if TYPE_CHECKING:
-    from mrftool.formats.dicom_read import DicomSeries
+    from mrftool.formats.dicom.read import DicomSeries
 
 DicomFormat = Literal["mr", "parametric-map"]
 FOLDER = "dicom"  # of the DICOM maps, in the folder of the maps
@@ -35,7 +35,7 @@ def dicom_output(
 
     Raises UsageError if maps are wanted as DICOM and no study is known, or if an option would do nothing.
     """
-    from mrftool.formats.dicom_read import DicomSeries, open_dicom_series
+    from mrftool.formats.dicom.read import DicomSeries, open_dicom_series
 
     if wanted is False and (reference or form):
         raise UsageError("--no-dicom leaves nothing for --dicom-reference and --dicom-format to do")
@@ -60,7 +60,7 @@ def dicom_maps(
     if output is None:
         yield []
         return
-    from mrftool.formats.dicom_write import with_units, write_dicom_maps
+    from mrftool.formats.dicom.write import with_units, write_dicom_maps
 
     place = folder / FOLDER
     there = place.exists()

@@ -19,7 +19,7 @@ from mrftool.formats.bids import (
     map_sidecar,
     versions,
 )
-from mrftool.formats.nifti_write import write_maps
+from mrftool.formats.nifti.write import write_maps
 from mrftool.maps import Maps
 from mrftool.series import Series
 

@@ -28,13 +28,13 @@ def open_scan(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, expected a 4-D NIfTI or DICOM")
     if _is_dicom(path):
-        from mrftool.formats.dicom_read import open_dicom_series
+        from mrftool.formats.dicom.read import open_dicom_series
 
         if imag or phase or form == "real":
             raise UsageError("--imag, --phase and --form real go with NIfTI: DICOM says itself what each image is")
         found = open_dicom_series(path, series=series, progress=progress_bar)
         return _modulus(found) if form == "magnitude" and found.form == "complex" else found
-    from mrftool.formats.nifti import open_series
+    from mrftool.formats.nifti.read import open_series
 
     if series is not None:
         raise UsageError("--series goes with DICOM, expected a folder or zip of it")
@@ -53,7 +53,7 @@ def _modulus(series: Series) -> Series:
 
 def open_volumes(scan: Series, mask: Path | None, b1: Path | None) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
     """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
-    from mrftool.formats.nifti_maps import open_b1, open_mask
+    from mrftool.formats.nifti.maps import open_b1, open_mask
 
     inside = None if mask is None else open_mask(mask, scan, scan.name)
     if b1 is None:

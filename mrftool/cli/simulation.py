@@ -13,8 +13,8 @@ from mrftool.cli.console import file_stem, note, progress_bar, wrote
 from mrftool.cli.sources import Fields, Sources
 from mrftool.errors import UsageError
 from mrftool.formats.bids import sidecar_path
-from mrftool.formats.nifti_maps import open_maps
-from mrftool.formats.nifti_write import write_series
+from mrftool.formats.nifti.maps import open_maps
+from mrftool.formats.nifti.write import write_series
 from mrftool.formats.npz import TissueImage, load_tissue_npz, writing_dictionary
 from mrftool.formats.sequence_yaml import sequence_to_dict
 from mrftool.phantoms.brain import brain_phantom

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError
 from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
-from mrftool.formats.nifti_header import NiftiHeader
-from mrftool.formats.nifti_maps import read_volume
+from mrftool.formats.nifti.header import NiftiHeader
+from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.npz import load_tissue_npz
 from mrftool.formats.sequence_yaml import sequence_from_dict
 from mrftool.formats.space import require_same_voxels

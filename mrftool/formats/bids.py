@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.errors import InputError
-from mrftool.formats.nifti_files import stem
+from mrftool.formats.nifti.files import stem
 
 _MOST_BYTES = 64 << 20
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError
 from mrftool.fingerprints import Fingerprints
 from mrftool.formats.atomic import writing
-from mrftool.formats.nifti_files import require_space
+from mrftool.formats.nifti.files import require_space
 from mrftool.formats.npz_members import (
     map_member,
     member_names,

@@ -6,7 +6,7 @@ from pathlib import Path
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.findings import Findings, Given, Imported, combine
 from mrftool.formats.mrd_header import mrd_findings
-from mrftool.formats.pulseq import pulseq_findings
+from mrftool.formats.pulseq.findings import pulseq_findings
 from mrftool.formats.sequence_columns import Layout, table_findings
 from mrftool.formats.sequence_write import from_csv, is_own, yaml_text
 from mrftool.formats.text_table import read_table

@@ -16,7 +16,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
 
 from mrftool.errors import InputError
-from mrftool.formats.nifti_files import find_files, read_start
+from mrftool.formats.nifti.files import find_files, read_start
 from mrftool.series import Placement
 
 _DTYPES = {

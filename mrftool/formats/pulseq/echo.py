@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.formats.pulseq_file import PulseqFile
-from mrftool.formats.pulseq_shots import Shot
+from mrftool.formats.pulseq.file import PulseqFile
+from mrftool.formats.pulseq.shots import Shot
 from mrftool.physics.epg import GAMMA
 from mrftool.sequence import Spoiler
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.formats.dicom_geometry import stack_of
-from mrftool.formats.dicom_order import in_time_order
-from mrftool.formats.dicom_plane import Component, Plane
+from mrftool.formats.dicom.geometry import stack_of
+from mrftool.formats.dicom.order import in_time_order
+from mrftool.formats.dicom.plane import Component, Plane
 
 _PAIRS: tuple[tuple[Component, ...], ...] = (("real", "imaginary"), ("magnitude", "phase"), ("magnitude",))
 _LISTED = 12

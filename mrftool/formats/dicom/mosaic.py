@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_plane import Plane
+from mrftool.formats.dicom.plane import Plane
 
 _MAX_TILES = 1024
 

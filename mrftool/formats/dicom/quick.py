@@ -5,8 +5,8 @@ from typing import Any, BinaryIO
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from mrftool.formats.dicom_keywords import KEYWORDS, LISTS, PRIVATE, SEQUENCES, Values
-from mrftool.formats.dicom_scan import SYNTAX, Elements, OutOfOrdinaryError, scan
+from mrftool.formats.dicom.keywords import KEYWORDS, LISTS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.scan import SYNTAX, Elements, OutOfOrdinaryError, scan
 
 _READ_FIRST = 1 << 18  # longer headers are not ordinary
 _NAMES = {int(tag_for_keyword(name) or 0): (name, dictionary_VR(name)) for name in KEYWORDS}

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_files import File
-from mrftool.formats.dicom_header import read_header
-from mrftool.formats.dicom_keywords import Values
+from mrftool.formats.dicom.files import File
+from mrftool.formats.dicom.header import read_header
+from mrftool.formats.dicom.keywords import Values
 
 Advance = Callable[[int], None]
 
@@ -59,7 +59,7 @@ def _from_workers(batches: Sequence[Sequence[File]], workers: int, advance: Adva
 def _one_worker(batches: Sequence[Sequence[File]], advance: Advance) -> Iterator[list[Values]]:
     """Answers to the batches, from one worker process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "mrftool.formats.dicom_headers"]
+    command = [sys.executable, "-m", "mrftool.formats.dicom.headers"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as worker:  # noqa: S603
         stdin: Any = worker.stdin
         stdout: Any = worker.stdout

@@ -10,8 +10,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from mrftool.errors import InputError, MissingExtraError
-from mrftool.formats.dicom_header import inflated_pixels
-from mrftool.formats.dicom_plane import Layout, Plane
+from mrftool.formats.dicom.header import inflated_pixels
+from mrftool.formats.dicom.plane import Layout, Plane
 
 _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")  # implicit and explicit VR little endian, PS3.5 A.1 and A.2
 _ALSO_NATIVE = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")  # deflated, and big endian

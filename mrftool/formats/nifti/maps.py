@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mrftool.errors import InputError
 from mrftool.formats.bids import read_sidecar
-from mrftool.formats.nifti_data import map_frames
-from mrftool.formats.nifti_header import NiftiHeader, read_header
+from mrftool.formats.nifti.data import map_frames
+from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.grid import Grid
 from mrftool.series import Placement

@@ -15,8 +15,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import generate_uid
 
 from mrftool.formats.bids import Provenance, versions
-from mrftool.formats.dicom_plane import Plane
-from mrftool.formats.dicom_quantity import Code
+from mrftool.formats.dicom.plane import Plane
+from mrftool.formats.dicom.quantity import Code
 
 PATIENT_AND_STUDY = (
     *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence"),

@@ -13,14 +13,14 @@ from pydicom.dataset import Dataset
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import Provenance
-from mrftool.formats.dicom_header import lenient, read_dataset
-from mrftool.formats.dicom_mr import mr_images
-from mrftool.formats.dicom_parametric import parametric_map
-from mrftool.formats.dicom_plane import Plane
-from mrftool.formats.dicom_quantity import Quantified, quantified
-from mrftool.formats.dicom_read import DicomSeries
-from mrftool.formats.dicom_space import Slices, require_same_volume, slices_of, turned
-from mrftool.formats.dicom_template import Origin, start_of
+from mrftool.formats.dicom.header import lenient, read_dataset
+from mrftool.formats.dicom.mr import mr_images
+from mrftool.formats.dicom.parametric import parametric_map
+from mrftool.formats.dicom.plane import Plane
+from mrftool.formats.dicom.quantity import Quantified, quantified
+from mrftool.formats.dicom.read import DicomSeries
+from mrftool.formats.dicom.space import Slices, require_same_volume, slices_of, turned
+from mrftool.formats.dicom.template import Origin, start_of
 from mrftool.maps import Maps
 from mrftool.series import Placement
 

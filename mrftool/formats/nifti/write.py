@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError, MismatchError, UsageError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import part_path, sidecar_path, to_json
-from mrftool.formats.nifti_data import TILE_TIMES, TILE_VOXELS, as_slice
-from mrftool.formats.nifti_files import deflating, is_gzip, require_space, temporary
-from mrftool.formats.nifti_header import header_bytes
+from mrftool.formats.nifti.data import TILE_TIMES, TILE_VOXELS, as_slice
+from mrftool.formats.nifti.files import deflating, is_gzip, require_space, temporary
+from mrftool.formats.nifti.header import header_bytes
 from mrftool.series import Form, Placement, Signal, Voxels, file_order
 
 Map = tuple[Path, NDArray[Any], str, Mapping[str, Any] | None]

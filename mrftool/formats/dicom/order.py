@@ -3,7 +3,7 @@
 from typing import Any
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_plane import Plane
+from mrftool.formats.dicom.plane import Plane
 
 _POINTS_IN_TIME = ("TemporalPositionIdentifier", "TemporalPositionIndex")
 _NUMBERS = (*_POINTS_IN_TIME, "AcquisitionNumber", "FrameAcquisitionNumber", "EchoNumbers", "DimensionIndexValues")

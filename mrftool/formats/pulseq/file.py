@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError, MissingExtraError
-from mrftool.formats.pulseq_block import Block, decode_block
-from mrftool.formats.pulseq_text import check_and_tidy
+from mrftool.formats.pulseq.block import Block, decode_block
+from mrftool.formats.pulseq.text import check_and_tidy
 
 Column = NDArray[np.float64]
 

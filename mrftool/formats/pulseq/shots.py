@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.formats.pulseq_block import Block, Rf
-from mrftool.formats.pulseq_file import PulseqFile
+from mrftool.formats.pulseq.block import Block, Rf
+from mrftool.formats.pulseq.file import PulseqFile
 from mrftool.physics.pulse import Pulse, flip_and_phase, z_after
 
 Column = NDArray[np.float64]

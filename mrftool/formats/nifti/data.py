@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
-from mrftool.formats.nifti_files import Progress, open_data
-from mrftool.formats.nifti_header import NiftiHeader
+from mrftool.formats.nifti.files import Progress, open_data
+from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.series import Signal, Voxels
 
 Combine = Callable[..., NDArray[Any]]

@@ -7,8 +7,8 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset
 
-from mrftool.formats.dicom_csa import csa_numbers
-from mrftool.formats.dicom_keywords import GROUPS, LISTS, PRIVATE, Values
+from mrftool.formats.dicom.csa import csa_numbers
+from mrftool.formats.dicom.keywords import GROUPS, LISTS, PRIVATE, Values
 
 _CSA = (0x0029, 0x1010)  # Siemens' own header
 _PHILIPS_FRAME = (0x2005, 0x140F)  # Philips writes the classic private elements of a frame in here

@@ -9,10 +9,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_header import read_dataset
-from mrftool.formats.dicom_quantity import Quantified
-from mrftool.formats.dicom_space import Slices
-from mrftool.formats.dicom_template import PATIENT_AND_STUDY, Origin, contributors
+from mrftool.formats.dicom.header import read_dataset
+from mrftool.formats.dicom.quantity import Quantified
+from mrftool.formats.dicom.space import Slices
+from mrftool.formats.dicom.template import PATIENT_AND_STUDY, Origin, contributors
 
 
 def parametric_map(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError, MismatchError, UsageError
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.channels import detect_phase_unit, from_parts, from_polar, magnitude
-from mrftool.formats.nifti_data import Combine, Frames, gather, map_frames
-from mrftool.formats.nifti_files import Progress
-from mrftool.formats.nifti_header import NiftiHeader, read_header
+from mrftool.formats.nifti.data import Combine, Frames, gather, map_frames
+from mrftool.formats.nifti.files import Progress
+from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.space import require_same_voxels, sizes
 from mrftool.series import Series
 

@@ -8,9 +8,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from mrftool.formats.dicom_quantity import MOST, Quantified, as_integers
-from mrftool.formats.dicom_space import Slices
-from mrftool.formats.dicom_template import Origin, coded, contributors, source_images
+from mrftool.formats.dicom.quantity import MOST, Quantified, as_integers
+from mrftool.formats.dicom.space import Slices
+from mrftool.formats.dicom.template import Origin, coded, contributors, source_images
 
 _FROM_SOURCE = ("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "SliceThickness")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_plane import Plane
+from mrftool.formats.dicom.plane import Plane
 
 
 def check_planes(planes: Sequence[Plane]) -> None:

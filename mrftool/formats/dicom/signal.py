@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_header import lenient
-from mrftool.formats.dicom_pixels import is_compressed, is_plain, stored_rows
-from mrftool.formats.dicom_plane import Component, Layout, Plane, check_pixels, layout_of
-from mrftool.formats.dicom_scale import Scale, scale_of
-from mrftool.formats.dicom_select import Part
+from mrftool.formats.dicom.header import lenient
+from mrftool.formats.dicom.pixels import is_compressed, is_plain, stored_rows
+from mrftool.formats.dicom.plane import Component, Layout, Plane, check_pixels, layout_of
+from mrftool.formats.dicom.scale import Scale, scale_of
+from mrftool.formats.dicom.select import Part
 from mrftool.series import Signal, Voxels
 
 _THREADS = 4  # codecs work outside Python's lock

@@ -19,10 +19,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_keywords import KEYWORDS, PRIVATE, SEQUENCES, Values
-from mrftool.formats.dicom_quick import quick_header
-from mrftool.formats.dicom_scan import OutOfOrdinaryError
-from mrftool.formats.dicom_values import flat, frames_of, private_of, real_world_of, slice_normal
+from mrftool.formats.dicom.keywords import KEYWORDS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.quick import quick_header
+from mrftool.formats.dicom.scan import OutOfOrdinaryError
+from mrftool.formats.dicom.values import flat, frames_of, private_of, real_world_of, slice_normal
 
 _TAGS = [
     *(pydicom.tag.Tag(keyword) for keyword in (*KEYWORDS, *SEQUENCES)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_plane import Component, Layout, Plane, shown
+from mrftool.formats.dicom.plane import Component, Layout, Plane, shown
 
 _RADIANS_PER = {  # RescaleType and UCUM units of phase images, as vendors write them
     **dict.fromkeys(("RAD", "RADIAN", "RADIANS"), 1.0),

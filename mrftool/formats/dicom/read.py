@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_check import check_planes, facts_of, notes_of
-from mrftool.formats.dicom_files import FileSet, Source, find_files
-from mrftool.formats.dicom_header import as_planes, lenient
-from mrftool.formats.dicom_headers import read_headers
-from mrftool.formats.dicom_keywords import Values
-from mrftool.formats.dicom_mosaic import tiles_of
-from mrftool.formats.dicom_plane import Plane
-from mrftool.formats.dicom_select import chosen_planes, parts_of
-from mrftool.formats.dicom_signal import SignalReader, signal_reader
+from mrftool.formats.dicom.check import check_planes, facts_of, notes_of
+from mrftool.formats.dicom.files import FileSet, Source, find_files
+from mrftool.formats.dicom.header import as_planes, lenient
+from mrftool.formats.dicom.headers import read_headers
+from mrftool.formats.dicom.keywords import Values
+from mrftool.formats.dicom.mosaic import tiles_of
+from mrftool.formats.dicom.plane import Plane
+from mrftool.formats.dicom.select import chosen_planes, parts_of
+from mrftool.formats.dicom.signal import SignalReader, signal_reader
 from mrftool.series import Placement, Series
 
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
-from mrftool.formats.pulseq_file import PulseqFile
-from mrftool.formats.pulseq_shots import Shot, slice_gradient
+from mrftool.formats.pulseq.file import PulseqFile
+from mrftool.formats.pulseq.shots import Shot, slice_gradient
 from mrftool.physics.pulse import flip_across
 from mrftool.sequence import SliceProfile
 

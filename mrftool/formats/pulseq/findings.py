@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.formats.findings import Findings, Given, refuse
-from mrftool.formats.pulseq_echo import (
+from mrftool.formats.pulseq.echo import (
     BALANCED,
     Echo,
     echo_trouble,
@@ -19,9 +19,9 @@ from mrftool.formats.pulseq_echo import (
     spoiler_waveform,
     spoiling_trouble,
 )
-from mrftool.formats.pulseq_file import PulseqFile, read_pulseq
-from mrftool.formats.pulseq_profile import slice_profile
-from mrftool.formats.pulseq_shots import Train, list_shots, slice_faults, slice_gradient, sort_into_trains
+from mrftool.formats.pulseq.file import PulseqFile, read_pulseq
+from mrftool.formats.pulseq.profile import slice_profile
+from mrftool.formats.pulseq.shots import Train, list_shots, slice_faults, slice_gradient, sort_into_trains
 from mrftool.sequence import SliceProfile, Spoiler, Spoiling
 
 Column = NDArray[np.float64]

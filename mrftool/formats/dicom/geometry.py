@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom_plane import Plane
+from mrftool.formats.dicom.plane import Plane
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SAME_PLACE = 0.05  # [mm] planes closer than this are one slice
