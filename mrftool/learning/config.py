@@ -45,7 +45,7 @@ class TrainConfig:
     adc: float = 0.0
     snr_range: Range | None = (4.0, 100.0)
     optimiser: Literal["muon", "adam"] = "muon"
-    steps: int = 4000
+    steps: int = 10_000
     batch: int = 512
     rate: float = 3e-3
     seed: int = 0
