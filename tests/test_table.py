@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrftool.errors import CheckFailedError, UsageError
+from mrftool.errors import CheckFailedError, InputError, UsageError
 from mrftool.physics.bspline import Axis, prefilter, slope_weights, value_weights
 from mrftool.physics.compression import compress
 from mrftool.physics.simulate import signal_and_derivatives, simulate
@@ -178,6 +178,12 @@ def test_ranges_that_are_none_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match="expected"):
         build_table(short_sequence, **ranges)
+
+
+def test_too_few_repetitions_are_refused(short_sequence: PulseSequence) -> None:
+    columns = {key: getattr(short_sequence, key)[:4] for key in ("flip_angle", "rf_phase", "tr", "te")}
+    with pytest.raises(InputError, match="4 repetitions, expected at least 5"):
+        build_table(replace(short_sequence, **columns), **RANGES)
 
 
 def test_an_accuracy_out_of_reach_is_refused(short_sequence: PulseSequence) -> None:

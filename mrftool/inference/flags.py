@@ -39,29 +39,31 @@ class Thresholds:
 
 def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
     """For signals of `n_values` real numbers, `n_inside` of them in telling directions, and `n_fitted` parameters."""
-    from scipy import stats
+    from scipy import special
 
     inside, outside = max(n_inside - n_fitted, 1), max(n_values - n_inside, 1)
     return Thresholds(
         inside=inside,
         outside=outside,
-        ratio=float(stats.f.isf(FALSE_ALARM, inside, outside)),
-        inside_known=float(stats.chi2.isf(FALSE_ALARM / 2, inside)),
-        total_known=float(stats.chi2.isf(FALSE_ALARM / 2, n_values - n_fitted)),
+        ratio=float(special.fdtri(inside, outside, 1 - FALSE_ALARM)),
+        inside_known=float(special.chdtri(inside, FALSE_ALARM / 2)),
+        total_known=float(special.chdtri(n_values - n_fitted, FALSE_ALARM / 2)),
         detected=float(2 * np.log(_SEARCHED / FALSE_ALARM)),
-        noise_energy=float(stats.chi2.isf(FALSE_ALARM, 2 * n_values)),
+        noise_energy=float(special.chdtri(2 * n_values, FALSE_ALARM)),
     )
 
 
 def rayleigh_ratio(n_time: int) -> float:
     """Largest ratio of mean and standard deviation that `n_time` magnitudes of pure noise have, but for false alarms.
 
-    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2; the spread of the ratio follows from its
+    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2. The spread of the ratio follows from its
     skewness and kurtosis to first order in 1 / n_time.
     """
-    from scipy import stats  # heavy
+    from scipy import special
 
-    mean, variance, skewness, excess = (float(x) for x in stats.rayleigh.stats(moments="mvsk"))
-    ratio = mean / np.sqrt(variance)
-    spread = np.sqrt((1 - ratio * skewness + ratio**2 * (excess + 2) / 4) / n_time)
-    return float(ratio + stats.norm.isf(FALSE_ALARM) * spread)
+    variance = 2 - np.pi / 2
+    skewness = np.sqrt(np.pi / 2) * (np.pi - 3) / variance**1.5
+    kurtosis = (8 - 3 * np.pi**2 / 4) / variance**2
+    ratio = np.sqrt(np.pi / 2 / variance)
+    spread = np.sqrt((1 - ratio * skewness + ratio**2 * (kurtosis - 1) / 4) / n_time)
+    return float(ratio - special.ndtri(FALSE_ALARM) * spread)

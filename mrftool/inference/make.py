@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.errors import MismatchError, UsageError
 from mrftool.inference.manifest import Manifest, Range, weights_sha256, write_manifest
+from mrftool.inference.threads import one_blas_thread
 from mrftool.inference.verify import verify
 from mrftool.physics.table import Form, SignalTable
 from mrftool.physics.tabulate import build_table
@@ -48,42 +49,50 @@ def make_model(
     Raises UsageError for ranges or options that are none, CheckFailedError if the table cannot be made accurate enough,
     InputError if the encoder does not fit, MismatchError if the table does not.
     """
-    from mrftool.formats.sequence_yaml import sequence_to_dict
-    from mrftool.inference.graph import assemble
-
     if polish < 0 or (polish == 0 and encoder is None):
         raise UsageError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
     ranges: dict[str, Any] = {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1_range}
-    table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
-    if (table.sequence_id, table.form, table.takes_b1) != (sequence.sequence_id, form, b1_range is not None):
-        raise MismatchError(f"the table is not one of sequence {sequence.name} for this form and B1")
-    probes = probe_vectors(sequence, table)
-    model = assemble(table, probes, t1_range=t1_range, t2_range=t2_range, encoder=encoder, polish_steps=polish)
-    manifest = Manifest(
-        name=name or f"{sequence.name}{'' if encoder else ', no encoder'}",
+    with one_blas_thread():
+        table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
+        if (table.sequence_id, table.form, table.takes_b1) != (sequence.sequence_id, form, b1_range is not None):
+            raise MismatchError(f"the table is not one of sequence {sequence.name} for this form and B1")
+        model = _graph(sequence, table, ranges, encoder, polish)
+        facts = {"encoder": "none" if encoder is None else encoder.graph.input[0].name, "polish": polish, "adc": adc}
+        manifest = _manifest(sequence, table, weights_sha256(model), **ranges, **facts, training=training or {})
+        manifest = replace(manifest, name=name or f"{sequence.name}{'' if encoder else ', no encoder'}")
+        if check:
+            manifest = replace(manifest, scores=verify(model.SerializeToString(), manifest, sequence))
+    write_manifest(model, manifest)
+    return model, manifest
+
+
+def _graph(
+    sequence: PulseSequence, table: SignalTable, ranges: dict[str, Any], encoder: "ModelProto | None", polish: int
+) -> "ModelProto":
+    from mrftool.inference.graph import assemble
+
+    promised = {key: ranges[key] for key in ("t1_range", "t2_range")}
+    return assemble(table, probe_vectors(sequence, table), **promised, encoder=encoder, polish_steps=polish)
+
+
+def _manifest(sequence: PulseSequence, table: SignalTable, digest: str, **facts: Any) -> Manifest:
+    from mrftool.formats.sequence_yaml import sequence_to_dict
+
+    return Manifest(
+        name=sequence.name,
         sequence=sequence_to_dict(sequence),
         sequence_id=sequence.sequence_id,
         sequence_name=sequence.name,
-        form=form,
+        form=table.form,
         n_time=len(sequence),
-        t1_range=t1_range,
-        t2_range=t2_range,
-        b1_range=b1_range,
-        adc=adc,
-        encoder="none" if encoder is None else encoder.graph.input[0].name,
-        polish=polish,
         rank=table.rank,
         grid=tuple(axis.size for axis in table.axes),
         table_error=table.error,
         truncation=table.basis.truncation,
-        weights_sha256=weights_sha256(model),
+        weights_sha256=digest,
         versions={package: _version(package) for package in _PACKAGES},
-        training=training or {},
+        **facts,
     )
-    if check:
-        manifest = replace(manifest, scores=verify(model.SerializeToString(), manifest, sequence))
-    write_manifest(model, manifest)
-    return model, manifest
 
 
 def model_table(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.errors import CheckFailedError, UsageError
+from mrftool.errors import CheckFailedError, InputError, UsageError
 from mrftool.physics.bspline import MIN_NODES, Axis, prefilter, value_weights
 from mrftool.physics.compression import Basis, compress, fit_basis
 from mrftool.physics.simulate import simulate_blocks
@@ -21,6 +21,7 @@ Array = NDArray[Any]
 TOP_SNR = 100.0  # above this, errors of the table may be seen
 _BIAS_SHARE = 0.1  # what the grid may move an estimate, in standard deviations at TOP_SNR
 TRUNCATION = 0.2 / TOP_SNR  # relative error that the basis may leave: it adds a hundredth to the residual at TOP_SNR
+_MIN_REPETITIONS = 5
 _COARSE = (17, 17, 5)  # nodes of the grid that measures how fast the fingerprints bend
 _N_CHECKS = 400
 _MAX_NODES = 1_000_000
@@ -61,8 +62,14 @@ def build_table(
     The basis keeps every fingerprint up to TRUNCATION: what it leaves out is orthogonal to it and moves no estimate.
     Magnitudes are made of all of it, so that the basis for them keeps all but `tolerance`.
 
-    Raises UsageError for a range that is none, CheckFailedError if no grid of a million nodes is fine enough.
+    Raises InputError for a sequence too short, UsageError for a range that is none, CheckFailedError if no grid of a
+    million nodes is fine enough.
     """
+    if len(sequence) < _MIN_REPETITIONS:
+        raise InputError(
+            f"sequence {sequence.name}: {len(sequence)} repetitions, expected at least {_MIN_REPETITIONS}: "
+            "T1, T2, m0 and the noise are to be told apart"
+        )
     limits = _limits(t1_range, t2_range, b1_range)
     tolerance = tolerance or default_tolerance(sequence)
     engine = _Engine(sequence, adc)
