@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom_factory import Scan, write_classic
 from front_door import (
     Outcome,
     assert_refused,
@@ -298,8 +299,43 @@ def test_threads_reach_the_arithmetic(scan: Path, model: Path, monkeypatch: pyte
         np.testing.assert_array_equal(one[name], two[name])
 
 
+def test_series_and_form_act_on_dicom_too(
+    noisy: Path, make_onnx: Callable[..., Path], model: Path, tmp_path: Path
+) -> None:
+    values = load(noisy / "scan.nii")[8:16, 8:16]
+    for number, factor in ((1, 100), (2, 200)):
+        folder = tmp_path / "study" / str(number)
+        folder.mkdir(parents=True)
+        scan = Scan(factor * values.astype("c8"), parts=("real", "imaginary"))
+        for path in write_classic(folder, scan):
+            edit_series(path, number)
+    with untouched(tmp_path):
+        refuses(2, "quantify", "study", "--model", model, "--form", "real", says=("--form real go with NIfTI",))
+        outcome = refuses(4, "quantify", "study", "--model", model, says=("has 2 series, expected one",))
+        assert "hint: choose with --series" in outcome.err
+    for number in (1, 2):
+        quantify(Path("study"), model, "--series", number, "--no-dicom", into=str(number))
+    low, high = (load(Path(f"{number}/M0map.nii.gz")) for number in (1, 2))
+    np.testing.assert_allclose(high, 2 * low, rtol=0.01)
+    chosen = ("--series", 1, "--form", "magnitude", "--no-dicom")
+    found = quantify(Path("study"), make_onnx(form="magnitude"), *chosen, into="3")
+    seen = low > np.median(low)
+    np.testing.assert_allclose(np.median(found["M0map"][seen] / low[seen]), 1, rtol=0.1)
+
+
+def edit_series(path: Path, number: int) -> None:
+    """Make a file part of another series."""
+    import pydicom
+
+    dataset = pydicom.dcmread(path)
+    dataset.SeriesNumber, dataset.SeriesInstanceUID = number, f"1.2.3.{number}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    dataset.save_as(path)
+
+
 def test_no_option_was_forgotten() -> None:
-    tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads", "series"}  # series: see the tests of DICOM
+    elsewhere = {"dicom", "dicom_format", "dicom_reference"}  # see test_cli_dicom
+    tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
 
 
