@@ -109,12 +109,13 @@ def run_on(
 
 
 def noisy_scores(outcome: Outcome) -> dict[str, Any]:
-    """`misfit_flagged`: share of voxels flagged, all of them in vain; and for t1 and t2, over the voxels whose bound is
-    below a fifth of the value: `rmse_over_bound`, `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within
-    1.96 sd) and `determined` (share of such voxels).
+    """Shares of voxels: `misfit_flagged`, all of them in vain; `t2_above_t1`, as no tissue has it but noise brings about.
+    For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`, `z_mean`, `z_sd`
+    (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined` (share of such voxels).
     """
     found = outcome.found
     scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}
+    scores["t2_above_t1"] = float(np.mean(found["t2"] > found["t1"]))
     for name, truth, bound in zip(("t1", "t2"), outcome.truth.T, outcome.bound.T, strict=True):
         good = is_determined(truth, bound)
         if not good.any():
