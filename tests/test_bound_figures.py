@@ -153,9 +153,10 @@ def test_options_change_the_table_and_wrong_ones_are_refused(
         for options in ([], ["--snr", "10"], ["--form", "magnitude"])
     ]
     assert len(set(tables)) == 3
+    wrong = str(tmp_path / "wrong.png")
     for options in (["--snr", "0"], ["--snr", "inf"]):
-        result = run(app, ["show", name, "-o", picture, *options])
+        result = run(app, ["show", name, "-o", wrong, *options])
         assert isinstance(result.exception, UsageError)
         assert "--snr" in str(result.exception)
-    assert run(app, ["show", name, "-o", picture, "--form", "real"]).exit_code == 2
-    assert not list(tmp_path.glob("*.png"))
+    assert run(app, ["show", name, "-o", wrong, "--form", "real"]).exit_code == 2
+    assert not list(tmp_path.glob("wrong*"))

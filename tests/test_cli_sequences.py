@@ -215,3 +215,16 @@ def test_scores_that_cannot_be_written_leave_the_earlier_ones(scored: Path, shel
     (tmp_path / "file").write_text("not a folder")
     with untouched(tmp_path), untouched(scored):
         refuses(3, "evaluate", "maps", scored, shelf / "brain.nii.gz", "-o", "file", says=("file", "cannot be written"))
+
+
+def test_pictures_of_a_sequence_appear_together_or_not_at_all(
+    seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mrftool.cli.reach.precision_figure", full)
+    (tmp_path / "short.png").write_text("an earlier picture")
+    with untouched(tmp_path):
+        outcome = command("sequence", "show", seq)
+    assert outcome.code == 3 and outcome.err.startswith("mrftool: short.png and 1 more files: cannot be written")

@@ -286,7 +286,7 @@ def test_no_space_says_so(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mrftool.learning.checkpoint.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     outcome = command("train", "--seq", seq, *SMALL, "-o", "run")
     assert_refused(outcome, 3, ("run/best.safetensors: cannot be written: No space left on device",))
     assert files(tmp_path) == {}

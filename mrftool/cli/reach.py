@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.cli.console import file_stem, progress_bar
+from mrftool.evaluation.figures import sequence_figure
 from mrftool.evaluation.planes import comparison_figure, precision_figure
 from mrftool.evaluation.reach import common_tissue, reach_table
 from mrftool.evaluation.text_tables import TextTable
+from mrftool.formats.atomic import all_or_none
 from mrftool.physics.crlb import Form
 from mrftool.physics.precision import plane, precision
 from mrftool.sequence import PulseSequence
@@ -19,7 +21,10 @@ _T1, _T2, _SIZE = (0.1, 5.0), (0.005, 3.0), 33  # [s], points along each axis
 def show_reach(
     sequence: PulseSequence, other: PulseSequence | None, snr: float, form: Form, picture: Path
 ) -> tuple[TextTable, list[Path]]:
-    """The bounds of `sequence`, compared with those of `other`: a table, and the pictures written beside `picture`."""
+    """The bounds of `sequence`, compared with those of `other`, as a table; and the pictures that were written.
+
+    These are `picture`, of the train, and those of the bounds beside it: all of them, or none.
+    """
     names, tissue = common_tissue()
     points = plane(_T1, _T2, _SIZE)
     both = Tissue(np.concatenate([tissue.t1, points.t1]), np.concatenate([tissue.t2, points.t2]))
@@ -28,11 +33,15 @@ def show_reach(
         found = [precision(each, both, snr, form=form, progress=progress) for each in sequences]
     named = {name: (t1, t2) for name, t1, t2 in zip(names, tissue.t1, tissue.t2, strict=True)}
     few, planes = ([each[part] for each in found] for part in (slice(len(names)), slice(len(names), None)))
-    paths = [picture.with_name(f"{picture.stem}_precision.png")]
-    precision_figure(planes[0], sequence, snr, paths[0], tissues=named)
+    beside = ["precision"] if other is None else ["precision", f"against_{file_stem(other.name)}"]
+    paths = [picture, *(picture.with_name(f"{picture.stem}_{name}.png") for name in beside)]
+    with all_or_none(paths) as (train, bound, *comparison):
+        sequence_figure(sequence, train)
+        precision_figure(planes[0], sequence, snr, bound, tissues=named)
+        if other is not None:
+            per_scan = float(np.sqrt(sequence.duration / other.duration))
+            of_both = (sequence.name, other.name)
+            comparison_figure(planes[0], planes[1], of_both, per_scan, comparison[0], tissues=named)
     if other is None:
         return reach_table(sequence.name, few[0], snr), paths
-    paths.append(picture.with_name(f"{picture.stem}_against_{file_stem(other.name)}.png"))
-    per_scan = float(np.sqrt(sequence.duration / other.duration))
-    comparison_figure(planes[0], planes[1], (sequence.name, other.name), per_scan, paths[1], tissues=named)
     return reach_table(sequence.name, few[0], snr, few[1], other.name), paths

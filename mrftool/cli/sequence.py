@@ -40,16 +40,14 @@ def show(
 
     from mrftool.cli.console import file_stem, show_table, wrote
     from mrftool.cli.reach import show_reach
-    from mrftool.evaluation.figures import sequence_figure
     from mrftool.formats.sequence_yaml import read_sequence, sequence_summary
 
     sequence, other = read_sequence(name), None if compare is None else read_sequence(compare)
     show_table(f"sequence {sequence.name}", sequence_summary(sequence))
     picture = output or Path(f"{file_stem(sequence.name)}.png")
-    sequence_figure(sequence, picture)
-    table, others = show_reach(sequence, other, snr, form, picture)
+    table, pictures = show_reach(sequence, other, snr, form, picture)
     Console().print(table.for_terminal())
-    for path in (picture, *others):
+    for path in pictures:
         wrote(path)
 
 

@@ -1,12 +1,15 @@
 """Outputs that are whole or not there: written beside their place, and renamed once they are complete."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mrftool.errors import InputError
+
+_PART = re.compile(r"^\.[0-9a-f]{12}\.part\.")
 
 
 @contextmanager
@@ -104,9 +107,14 @@ def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) ->
 def _place(error: OSError, paths: Sequence[str | Path], parts: list[Path], targets: list[Path]) -> str:
     """What an error is about, as the caller named it: a file, a folder, or the first of all."""
     if error.filename is None:
-        return f"{paths[0]}" + (f" and {len(paths) - 1} more files" if len(paths) > 1 else "")
+        return _shown(Path(paths[0])) + (f" and {len(paths) - 1} more files" if len(paths) > 1 else "")
     path = Path(os.fsdecode(error.filename))
-    return str(next((name for name, *places in zip(paths, parts, targets, strict=True) if path in places), path))
+    return _shown(next((Path(name) for name, *at in zip(paths, parts, targets, strict=True) if path in at), path))
+
+
+def _shown(path: Path) -> str:
+    """Not the name of a part, where the caller's output is itself a part of a larger one."""
+    return str(path.with_name(_PART.sub("", path.name)))
 
 
 def _discard(parts: list[Path], made: list[Path]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mrftool.errors import InputError, UsageError
@@ -43,7 +43,7 @@ def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
     tensors |= {f"optimiser.{key}": value for key, value in _optimiser_tensors(run.optimisers).items()}
     tensors |= table_to_tensors(run.table)
     with writing(folder / f"{name}.safetensors") as path:
-        save_file(tensors, path, metadata={"run": json.dumps(_facts(run, scores))})
+        path.write_bytes(save(tensors, metadata={"run": json.dumps(_facts(run, scores))}))
 
 
 def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
