@@ -134,9 +134,9 @@ KERNEL = [
         "if (n_orders > n / 2 + levels) n_orders = n / 2 + levels;",
     ),
     (
-        "top order comes back",
-        "= (vec){0}; /* nothing comes down from beyond */",
-        "; /* nothing comes down from beyond */",
+        "top order acts beyond the cut",
+        "if (m < n_outside) x[s].a[p] = x[s].b[p] = x[s].z[p] = (vec){0};",
+        "if (m < n_outside) x[s].a[p] = x[s].b[p] = x[s].z[p] = (vec){0} + 0.01f;",
     ),
     ("F+ one order late", "late[m][s].a_next[p] = x[s].a[p];", "late[m][s].a_last[p] = x[s].a[p];"),
     ("Z not kept back", "x[s].a[p] = a, x[s].z[p] = z;", "x[s].a[p] = a;"),
@@ -194,9 +194,9 @@ KERNEL = [
     ("rest of a long TR forgotten", "if (tr < j->tr[n]) rest(g, j->tr[n] - tr);", ";"),
     ("m0 conjugated", "vec re = n * x[l], im = -m * x[l];", "vec re = -n * x[l], im = -m * x[l];"),
     (
-        "last lanes repeat the wrong tissue",
-        "g->index[l < g->n_lanes ? l : g->n_lanes - 1]",
-        "g->index[l < g->n_lanes - 1 ? l : g->n_lanes - 1]",
+        "last tissue of a group left out",
+        "j->last - first < LANES ? j->last - first : LANES;",
+        "j->last - first < LANES ? j->last - first : LANES - 1;",
     ),
 ]
 TRUNCATION = [

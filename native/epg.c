@@ -303,7 +303,8 @@ INLINE void step(const int parts, const int sets, const int levels, const int di
     }
 }
 
-/* `levels` pulses, the intervals after them and the spoiler, for orders 0 .. n_orders-1; n_orders >= levels. */
+/* `levels` pulses, the intervals after them and the spoiler, for orders 0 .. n_orders-1; n_orders >= levels.
+   F- of order n_orders-1 stays the 0 that it was: nothing comes down from beyond. */
 INLINE void pass(const int parts, const int sets, const int levels, const int diffusing, vec *restrict rows,
                  int64_t n_orders, const pulse *pulses, const vec *decay, echoes *e)
 {
@@ -317,8 +318,6 @@ INLINE void pass(const int parts, const int sets, const int levels, const int di
     for (int64_t k = levels; k < n_orders; k++) step(parts, sets, levels, diffusing, -1, 0, rows, k, r, decay, late, e);
     const int beyond = levels == 1 ? 1 : levels - 1;
     EACH(i, beyond) step(parts, sets, levels, diffusing, -1, i + 1, rows, n_orders + i, r, decay, late, e);
-    EACH(s, sets) EACH(p, parts)
-        *at(parts, sets, rows, n_orders - 1, s, 1, p) = (vec){0}; /* nothing comes down from beyond */
 }
 
 /* Without a spoiler there is only order 0: F-(0) is the conjugate of F+(0), and nothing moves. */
