@@ -150,11 +150,9 @@ def test_blocks_batches_and_threads_change_no_bit(
     rows = signals(short_sequence, some_tissue(), noise=0.02)
     series = series_of(rows if form == "complex" else abs(rows))
     whole = match_series(series, dictionary, threads=1)
-    blocks = Series.blocks
     for voxels in (1, 3, 17):
         monkeypatch.setattr(matches, "BATCH", 2 * voxels)
-        most = voxels * series.n_time * (8 if form == "complex" else 4)
-        monkeypatch.setattr(Series, "blocks", lambda self, mask, most=most: blocks(self, mask, max_bytes=most))
+        monkeypatch.setattr(matches, "BLOCK_BYTES", voxels * series.n_time * (8 if form == "complex" else 4))
         assert_same(match_series(series, dictionary, threads=3), whole)
 
 

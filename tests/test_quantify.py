@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mrftool.errors import MismatchError, UsageError
+from mrftool.inference import quantify as module
 from mrftool.inference.make import make_model
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, run
@@ -15,7 +16,7 @@ from mrftool.maps import Flag, Maps
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
-from mrftool.series import Form, Series, series_from_array
+from mrftool.series import Form, series_from_array
 from mrftool.tissue import Tissue
 
 SHAPE = (9, 8, 7)
@@ -41,20 +42,9 @@ def assert_same(one: Maps, other: Maps) -> None:
         np.testing.assert_array_equal(first, second, err_msg=name)
 
 
-def in_blocks_of(voxels: int, series: Series) -> Series:
-    """The series, whose blocks have that many voxels."""
-
-    def blocks(mask: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return Series.blocks(small, mask, max_bytes=voxels * series.n_time * 8)
-
-    small = replace(series)
-    object.__setattr__(small, "blocks", blocks)
-    return small
-
-
 @pytest.mark.parametrize(("length", "form"), [(40, "complex"), (39, "complex"), (39, "magnitude")])
 def test_batches_threads_and_blocks_change_no_bit(
-    length: int, form: Form, short_sequence: PulseSequence, image: np.ndarray
+    length: int, form: Form, short_sequence: PulseSequence, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     per_pulse = {name: getattr(short_sequence, name)[:length] for name in ("flip_angle", "rf_phase", "tr", "te")}
     made, manifest = make_model(replace(short_sequence, **per_pulse), check=False, form=form)
@@ -63,7 +53,8 @@ def test_batches_threads_and_blocks_change_no_bit(
     series = series_from_array(image)
     whole = quantify(series, model, threads=1)
     for voxels in (1, 5, 100):
-        assert_same(quantify(in_blocks_of(voxels, series), model, threads=3), whole)
+        monkeypatch.setattr(module, "BLOCK_BYTES", voxels * image[0, 0, 0].nbytes)
+        assert_same(quantify(series, model, threads=3), whole)
     signal = image.reshape(-1, image.shape[-1])
     expected = run(model, signal, threads=1)
     for batch in (1, 7, 9, 64):
@@ -72,9 +63,10 @@ def test_batches_threads_and_blocks_change_no_bit(
                 np.testing.assert_array_equal(column, expected[name], err_msg=f"{name}, {batch} voxels at a time")
 
 
-def test_every_voxel_has_its_own_answer(model: Model, image: np.ndarray) -> None:
+def test_every_voxel_has_its_own_answer(model: Model, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", 10 * image[0, 0, 0].nbytes)
     column = run(model, image[2, 3, 4][None])
-    maps = quantify(in_blocks_of(10, series_from_array(image)), model)
+    maps = quantify(series_from_array(image), model)
     assert maps.t1[2, 3, 4] == column["t1"][0] and maps.flags[2, 3, 4] == column["flags"][0]
 
 

@@ -13,6 +13,8 @@ from mrftool.series import Form, Series, Voxels
 Columns = dict[str, NDArray[Any]]
 Progress = Callable[[int], None]
 
+BLOCK_BYTES = 16 << 20  # of signals that are read at a time; the C library keeps such memory for the next block
+
 
 def check_belongs(
     series: Series, what: str, *, n_time: int, form: Form, sequence_id: str | None, sequence_name: str
