@@ -227,4 +227,4 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     (tmp_path / "short.png").write_text("an earlier picture")
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)
-    assert outcome.code == 3 and outcome.err.startswith("mrftool: short.png and 1 more files: cannot be written")
+    assert outcome.code == 3 and outcome.err.startswith("mrftool: short.png and 1 more: cannot be written")

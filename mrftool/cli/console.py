@@ -1,6 +1,5 @@
 """What commands print: results on stdout, progress and notes on stderr."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +32,6 @@ def wrote(path: Path) -> None:
 def file_stem(name: str) -> str:
     """A name that some file gave, as part of a file name: it can lead to no other folder."""
     return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
-
-
-def shown(name: str) -> str:
-    """A file's name for a picture: it need not be text, and a dollar begins no formula."""
-    return os.fsencode(name).decode("utf-8", "replace").replace("$", r"\$")
 
 
 @contextmanager

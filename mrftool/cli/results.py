@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrftool.cli.checks import keep_inputs
-from mrftool.cli.console import note, show_table, shown, wrote
+from mrftool.cli.console import note, show_table, wrote
 from mrftool.cli.dicom_output import DicomOutput, dicom_maps
 from mrftool.cli.scans import file_kind
 from mrftool.cli.stages import Stopwatch
@@ -52,7 +52,7 @@ def write_results(
     others: dict[Path, str | bytes] = {**(dataset_texts(folder) if is_bids(source) else {})}
     with watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
         drawn = Path(scratch) / picture.name
-        overview_figure(maps, series.affine, drawn, title=shown(source.name))
+        overview_figure(maps, series.affine, drawn, title=source.name)
         others[picture] = drawn.read_bytes()
     reports = _reports(maps, folder, source, series, method, command, watch, options or {})
     others |= reports

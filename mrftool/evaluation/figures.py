@@ -3,6 +3,7 @@
 Figures are drawn by Agg without pyplot: nothing is global, no display is needed. Each picture is whole or not there.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
@@ -199,5 +202,17 @@ def _sequence_text(sequence: PulseSequence) -> str:
 def save_figure(figure: Figure, path: str | Path) -> None:
     """As PNG, whole or not there."""
     FigureCanvasAgg(figure)
-    with writing(path) as part:
+    _take_texts_as_they_are(figure)
+    with writing(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(part, format="png", dpi=_DPI)
+
+
+def _take_texts_as_they_are(figure: Figure) -> None:
+    """Names from files are no formulas, and need not be text at all; only the labels of ticks are matplotlib's own."""
+    ticks = [tick for tick in figure.findobj(Tick) if isinstance(tick, Tick)]
+    own = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in own:
+            text.set_parse_math(False)
+            text.set_text(text.get_text().encode("utf-8", "replace").decode())

@@ -47,14 +47,14 @@ def score_table(scores: Sequence[Score], title: str = "") -> "Table":
 
     has_bound = any(score.rmse_over_bound is not None for score in scores)
     headings, rows = _cells(scores, without=(*_WIDE, *(_LESS if has_bound else ("z_mean", "z_sd"))))
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    table = Table(title=Text(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=0)
     for (key, heading), cells in zip(headings, zip(*rows, strict=True), strict=True):
         is_text, width = key in _TEXT, max(map(len, cells))  # headings may wrap, numbers may not
         table.add_column(Text(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width)
     for before, score, row in zip([None, *scores], scores, rows, strict=False):
         if before is not None and before.parameter != score.parameter:
             table.add_section()
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 

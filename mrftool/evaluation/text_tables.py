@@ -23,7 +23,9 @@ class TextTable:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = Table(
+            title=Text(self.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+        )
         for k, heading in enumerate(self.headings):
             width = max((len(row[k]) for row in self.rows), default=0)  # headings may wrap, numbers may not
             table.add_column(Text(heading), justify="left" if k < self.n_words else "right", min_width=width)

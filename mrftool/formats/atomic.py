@@ -107,7 +107,7 @@ def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) ->
 def _place(error: OSError, paths: Sequence[str | Path], parts: list[Path], targets: list[Path]) -> str:
     """What an error is about, as the caller named it: a file, a folder, or the first of all."""
     if error.filename is None:
-        return _shown(Path(paths[0])) + (f" and {len(paths) - 1} more files" if len(paths) > 1 else "")
+        return _shown(Path(paths[0])) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
     path = Path(os.fsdecode(error.filename))
     return _shown(next((Path(name) for name, *at in zip(paths, parts, targets, strict=True) if path in at), path))
 
