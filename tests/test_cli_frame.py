@@ -19,6 +19,7 @@ from front_door import (
     command,
     environment,
     files,
+    hear_interrupts,
     process,
     refuses,
     untouched,
@@ -256,7 +257,13 @@ def test_a_signal_during_simulate_leaves_what_was_there(sent: signal.Signals, ou
     with untouched(tmp_path):
         line = [*PYTHON, "simulate", "--seq", "fisp", "-o", output]  # the paper's dictionary: seconds of work
         child = subprocess.Popen(
-            line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+            line,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            preexec_fn=hear_interrupts,
         )
         wait_for(lambda: any(part.stat().st_size > 3_000_000 for part in tmp_path.glob(".*.part.*")))
         child.send_signal(sent)
