@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from front_door import Outcome, assert_refused, command, files, load, refuses, save, untouched, works
+import yaml
+from front_door import Outcome, assert_refused, command, files, load, process, refuses, save, untouched, works
 
 from mrftool.formats.sequence_yaml import read_sequence
 
@@ -228,3 +229,14 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)
     assert outcome.code == 3 and outcome.err.startswith("mrftool: short.png and 1 more: cannot be written")
+
+
+def test_names_steer_neither_terminal_nor_tables_nor_pictures(seq: Path, tmp_path: Path) -> None:
+    name = "x [/b] $\\frac$ 日本 \x1b[31m"
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump({**yaml.safe_load(seq.read_text()), "name": name}))
+    outcome = process("sequence", "show", "odd.yaml", "--compare", "odd.yaml", cwd=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "\x1b[31m" not in outcome.out and "x [/b] $\\frac$ 日本" in outcome.out
+    assert {"x_b_frac_日本_31m.png", "x_b_frac_日本_31m_against_x_b_frac_日本_31m.png"} <= set(files(tmp_path))
+    missing = command("sequence", "check", "\x1b[31mred.yaml")
+    assert missing.err.startswith("mrftool: \\x1b[31mred.yaml: no such file")

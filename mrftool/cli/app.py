@@ -12,12 +12,14 @@ import typer
 from mrftool.cli import evaluate as evaluate_commands
 from mrftool.cli import model as model_commands
 from mrftool.cli import sequence as sequence_commands
+from mrftool.cli.console import note
 from mrftool.cli.export import export
 from mrftool.cli.match import match
 from mrftool.cli.quantify import quantify
 from mrftool.cli.simulate import simulate
 from mrftool.cli.train import train
 from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
+from mrftool.evaluation.text_tables import visible
 
 app = typer.Typer(
     name="mrftool",
@@ -106,9 +108,9 @@ def _as_usage_error(error: Any) -> UsageError:
 
 def _tell(error: MrftoolError) -> int:
     if str(error):
-        print(f"mrftool: {error}", file=sys.stderr)  # noqa: T201
+        note(str(error))
     if error.hint and str(error):
-        print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
+        print(f"hint: {visible(error.hint)}", file=sys.stderr)  # noqa: T201
     return error.exit_code
 
 

@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from mrftool.evaluation.text_tables import plain, visible
+
 
 def show_table(title: str, rows: Mapping[str, str]) -> None:
     """A two-column table on stdout."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(title), show_header=False, title_justify="left")
-    for key, value in rows.items():  # as Text, or brackets in a file's name would be taken for markup
-        table.add_row(Text(key), Text(value))
+    table = Table(title=plain(title), show_header=False, title_justify="left")
+    for key, value in rows.items():
+        table.add_row(plain(key), plain(value))
     Console().print(table)
 
 
 def note(text: str) -> None:
     """One line on stderr: what was assumed, or noticed."""
-    print(f"mrftool: {text}", file=sys.stderr)  # noqa: T201
+    print(f"mrftool: {visible(text)}", file=sys.stderr)  # noqa: T201
 
 
 def wrote(path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mrftool.evaluation.metrics import Score
+from mrftool.evaluation.text_tables import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,18 +44,17 @@ def score_table(scores: Sequence[Score], title: str = "") -> "Table":
     """For the terminal: what fits on its width. Columns that say nothing in any row are left out."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-    from rich.text import Text
 
     has_bound = any(score.rmse_over_bound is not None for score in scores)
     headings, rows = _cells(scores, without=(*_WIDE, *(_LESS if has_bound else ("z_mean", "z_sd"))))
-    table = Table(title=Text(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    table = Table(title=plain(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=0)
     for (key, heading), cells in zip(headings, zip(*rows, strict=True), strict=True):
         is_text, width = key in _TEXT, max(map(len, cells))  # headings may wrap, numbers may not
-        table.add_column(Text(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width)
+        table.add_column(plain(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width)
     for before, score, row in zip([None, *scores], scores, rows, strict=False):
         if before is not None and before.parameter != score.parameter:
             table.add_section()
-        table.add_row(*map(Text, row))
+        table.add_row(*map(plain, row))
     return table
 
 
