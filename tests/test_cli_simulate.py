@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from front_door import assert_refused, command, files, load, process, refuses, s
 
 from mrftool.cli.simulate import simulate as simulate_command
 from mrftool.formats.sequence_yaml import read_sequence, sequence_to_dict
+from mrftool.phantoms.brainweb import read_brainweb
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -369,3 +371,22 @@ def test_a_folder_of_the_name_of_a_shipped_sequence_does_not_hide_it(tmp_path: P
     (tmp_path / "fisp").mkdir()
     works("simulate", "--seq", "fisp", "--t1-ms", "900", "--t2-ms", "80", "-o", "d.npz")
     assert signal(Path("d.npz")).shape == (1, 1000)
+
+
+def test_brainweb_gives_its_middle_slices(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = (4, 3, 7)
+    (tmp_path / "brainweb").mkdir()
+    for tag in ("csf", "gry", "wht", "fat", "m+s", "skn", "skl", "gli", "mit"):
+        volume = np.zeros(shape, np.uint8)
+        volume[..., {"wht": slice(2, 4), "csf": slice(4, 5), "fat": slice(0, 2)}.get(tag, slice(0))] = 255
+        (tmp_path / "brainweb" / f"phantom_1.0mm_normal_{tag}.rawb").write_bytes(volume.tobytes(order="F"))
+    monkeypatch.setattr("mrftool.cli.simulation.BRAINWEB_SHAPE", shape)
+    monkeypatch.setattr("mrftool.cli.simulation.read_brainweb", partial(read_brainweb, shape=shape))
+    base = ("simulate", "--seq", seq, "--brainweb", "brainweb")
+    works(*base, "--slices", 3, "-o", "b.nii")
+    classes, labels = json.loads(Path("b.json").read_text())["classes"], load(Path("b_truth_dseg.nii.gz"))
+    assert labels.shape == (4, 3, 3)
+    assert [classes[int(n) - 1] for n in labels[0, 0]] == ["white_matter", "white_matter", "csf"]
+    works(*base, "-o", "one.nii")
+    np.testing.assert_array_equal(load(Path("one.nii"))[:, :, 0], load(Path("b.nii"))[:, :, 1])
+    refuses(2, *base, "--slices", 8, says=("--slices 8, expected at most the 7 of BrainWeb",))
