@@ -36,7 +36,7 @@ format: $(VENV)/dev
 
 # The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
 PEERS := torchsim==0.0.8 mrpro==0.261015
-.PHONY: bench-engine mutants
+.PHONY: bench-engine bench-quantify mutants
 $(VENV)-bench/engine: $(SOURCES)
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/pip install --quiet --constraint constraints.txt torch $(PEERS) sycomore==1.3.2
@@ -45,6 +45,11 @@ $(VENV)-bench/engine: $(SOURCES)
 
 bench-engine: $(VENV)-bench/engine
 	cd benchmarks && ../$(VENV)-bench/bin/python engine.py $(BENCH_OPTIONS)
+
+# Quantification and matching beside dictionary matching by others, and two limits; the code as it is now.
+bench-quantify: $(VENV)-bench/engine
+	$(VENV)-bench/bin/pip install --quiet --no-deps .
+	cd benchmarks && ../$(VENV)-bench/bin/python quantify_throughput.py $(BENCH_OPTIONS)
 
 mutants: $(VENV)/dev
 	$(BIN)/python benchmarks/mutants.py

@@ -1,0 +1,194 @@
+"""How many voxels per second: our model and our matching, beside dictionary matching as others do it, and two limits.
+
+Run by `make bench-quantify`. FISP, 1000 repetitions, 100,000 entries, SNR 20. The contenders take turns in rounds, in
+one thread; processor times are medians over the rounds, ratios medians of the ratios within a round, so that other load
+on the machine hurts all alike. With a file, one thread reads while others compute: wall-clock time, the best of the
+rounds, since other load only adds to it. The last lines are `name: value`.
+
+The other matchers have it easy. Their entries and voxels are real numbers, as if the phase of every voxel were known: a
+quarter of the arithmetic. At rank 10 their voxels, and those of our matching, are compressed beforehand. Our model gets
+complex voxels of any phase in full length.
+"""
+
+import argparse
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import quantify_limits as limits
+import quantify_peers as peers
+from quantify_scene import RANK, make_scene, noisy, tissues
+
+from mrftool.formats.nifti.read import open_series
+from mrftool.formats.nifti.write import write_series
+from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.inference.leaves import build_matcher
+from mrftool.inference.make import make_model
+from mrftool.inference.matching import match
+from mrftool.inference.quantify import quantify
+from mrftool.inference.session import BATCH, Model, load_model, run
+from mrftool.inference.threads import one_blas_thread, usable_processors
+from mrftool.series import Placement, c_order
+from mrftool.shipped import shipped_file
+
+SHAPE = (64, 64, 8)
+OURS = ("quantify", "match")
+
+
+def the_model(sequence):
+    path = shipped_file("models", "fisp.onnx")
+    if path is not None:
+        return load_model(path), "shipped"
+    proto, manifest = make_model(sequence, check=False)
+    return Model(Path("fisp.onnx"), manifest, proto.SerializeToString()), "made here, without an encoder"
+
+
+def matchers(scene, few):
+    """{name: (call, voxels)}: the slowest gets `few` voxels."""
+    full, small = (scene.entries, scene.turned), (scene.small, scene.small_turned)
+    tree = build_matcher(scene.small.astype(float))
+    found = {"match": (lambda: match(tree, scene.many)[0], len(scene.many))}
+    for label, make in (("BLAS", peers.blas), ("torchsim", peers.torchsim), ("mrpro", peers.mrpro)):
+        try:
+            found[f"{label}, full length"] = (make(full[0], full[1][:few]), few)
+            found[f"{label}, rank {RANK}"] = (make(small[0], small[1][: 16 * few]), min(16 * few, len(small[1])))
+        except ImportError as error:
+            say(f"left out: {error}")
+    found[f"BLAS, rank {RANK}, tiles in cache"] = (peers.blas(*small, tile=(512, 512)), len(small[1]))
+    if f"torchsim, rank {RANK}" in found:
+        found[f"torchsim, rank {RANK}, groups"] = (peers.torchsim(*small, groups=280), len(small[1]))
+    return found
+
+
+def on_file(sequence, model, folder):
+    """{name: (call, voxels)}: what reads a file, alone and with the model."""
+    signal, voxels = noisy(sequence, tissues(4096, 3)), int(np.prod(SHAPE))
+    blocks = ((c_order(np.arange(k, k + 4096), SHAPE), signal) for k in range(0, voxels, 4096))
+    (path,) = write_series(Path(folder, "scan.nii"), SHAPE, Placement(np.eye(4)), len(sequence), blocks)
+    series = open_series(path)
+
+    def read():
+        for _ in series.blocks():
+            pass
+
+    calls = {"read": read} | {
+        f"read and quantify, {name}": partial(quantify, series, model, threads=count)
+        for name, count in (("1 thread", 1), ("all threads", usable_processors()))
+    }
+    return {name: (call, voxels) for name, call in calls.items()}
+
+
+def measured(contenders, rounds):
+    """Seconds per voxel `(round, 2)` of each contender, of processor and wall clock, after one call to warm up."""
+    times = {name: [] for name in contenders}
+    for call, _ in contenders.values():
+        call()
+    for _ in range(rounds):
+        for name, (call, voxels) in contenders.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            call()
+            times[name].append(((time.process_time() - cpu) / voxels, (time.perf_counter() - wall) / voxels))
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def rates(cpu, file, peak, operations):
+    """The table on stdout, and the figures that follow from it. cpu `(round,)`, file `(round, 2)` by contender."""
+    limit = peak / sum(operations)
+    per_cpu = {name: 1 / np.median(times) for name, times in cpu.items()}
+    per_cpu |= {name: 1 / np.median(times[:, 0]) for name, times in file.items()}
+    per_wall = {name: 1 / times[:, 1].min() for name, times in file.items()}
+    say(f"\n{'voxels per second of':44s} {'processor':>12s} {'wall clock':>12s}")
+    for name, value in per_cpu.items():
+        say(f"{name:44s} {value:12.0f}" + (f" {per_wall[name]:12.0f}" if name in per_wall else ""))
+    say(f"{'arithmetic of the graph at the matrix peak':44s} {limit:12.0f}")
+    figures = {f"{key(name)}_voxels_per_cpu_s": value for name, value in per_cpu.items()}
+    others = [name for name in cpu if name not in OURS]
+    figures |= {f"quantify_over_{key(name)}": np.median(cpu[name] / cpu["quantify"]) for name in others}
+    figures |= {f"match_over_{key(name)}": np.median(cpu[name] / cpu["match"]) for name in others if "rank" in name}
+    figures["match_cpu_s_per_100000_voxels"] = 1e5 * np.median(cpu["match"])
+    figures["matrix_peak_gflops"] = peak / 1e9
+    figures["graph_kflop_per_voxel"], figures["of_which_products"] = sum(operations) / 1e3, operations[0] / 1e3
+    figures["arithmetic_limit_voxels_per_s"] = limit
+    figures["quantify_share_of_arithmetic_limit"] = per_cpu["quantify"] / limit
+    figures |= {f"{key(name)}_voxels_per_s": value for name, value in per_wall.items()}
+    for name, threads in (("1 thread", 1), ("all threads", usable_processors())):
+        slower = min(per_wall["read"], threads * limit)
+        figures[f"share_of_slower_limit_{key(name)}"] = per_wall[f"read and quantify, {name}"] / slower
+    return figures
+
+
+def accuracy(scene, model, contenders):
+    """Indices against a float64 search over the compressed entries; errors of T1 and T2."""
+    say("\nshare of indices that a float64 search over all compressed entries gives")
+    exact, figures = scene.small.astype(float), {}
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    for name, (call, _) in contenders.items():
+        if name == "match" or "rank" in name:
+            index = call()[:1000]
+            voxels = (scene.many if name == "match" else scene.small_turned)[: len(index)].astype(complex)
+            share = np.mean(index == abs(voxels @ exact.T).argmax(axis=1))
+            say(f"{name:44s} {share:12.4f}")
+            figures[f"{key(name)}_index_equal"] = share
+    found = run(model, scene.signal[:4096], threads=1)
+    pairs = {"quantify": (found["t1"], found["t2"])}
+    for name in ("BLAS, full length", f"BLAS, rank {RANK}"):
+        index = contenders[name][0]()
+        pairs[name] = (scene.grid.t1[index], scene.grid.t2[index])
+    say(f"\n{'root mean square error [%]':44s} {'T1':>12s} {'T2':>12s}")
+    for name, pair in pairs.items():
+        true = (scene.truth.t1, scene.truth.t2)
+        both = [100 * np.sqrt(np.mean((x / y[: len(x)] - 1) ** 2)) for x, y in zip(pair, true, strict=True)]
+        say(f"{name:44s} {both[0]:12.2f} {both[1]:12.2f}")
+        figures |= {f"{key(name)}_{t}_rmse_percent": value for t, value in zip(("t1", "t2"), both, strict=True)}
+    return figures
+
+
+def sweep(model, signal, rounds):
+    """Voxels per second for batch sizes and threads."""
+    threads, batches = sorted({1, 2, usable_processors()}), [2**k for k in range(6, 13)]
+    cases = {(b, t): (partial(run, model, signal, batch=b, threads=t), len(signal)) for b in batches for t in threads}
+    times = measured(cases, rounds)
+    for k, what in enumerate(("processor", "wall clock")):
+        say(f"\nvoxels per second of {what}, best of the rounds; threads {threads}")
+        for batch in batches:
+            say(f"batch {batch:5d}" + "".join(f"{1 / times[batch, t][:, k].min():12.0f}" for t in threads))
+
+
+def key(name):
+    return name.lower().replace(", ", "_").replace(" ", "_")
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--few", type=int, default=256, help="voxels of the slowest contender")
+    parser.add_argument("--sweep", action="store_true", help="batch sizes and threads too")
+    parser.add_argument("--folder", default="/var/tmp", help="for a scan of 262 MB")
+    options = parser.parse_args()
+    sequence = read_sequence("fisp")
+    model, origin = the_model(sequence)
+    say(f"model: {model.manifest.name} ({origin}), rank {model.manifest.rank}; batches of {BATCH['complex']}")
+    with one_blas_thread(), tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        scene = make_scene(sequence)
+        contenders = {"quantify": (partial(run, model, scene.signal, threads=1), len(scene.signal))}
+        contenders |= matchers(scene, options.few)
+        products = {name: (call, 1) for name, call in limits.matrix_products().items()}
+        cpu = {name: times[:, 0] for name, times in measured(contenders | products, options.rounds).items()}
+        peak = 2 * limits.SIZE**3 / min(np.median(cpu.pop(name)) for name in products)
+        file = measured(on_file(sequence, model, folder), 3 * options.rounds)
+        figures = rates(cpu, file, peak, limits.operations(model)) | accuracy(scene, model, contenders)
+        if options.sweep:
+            sweep(model, scene.signal, options.rounds)
+    say()
+    for name, value in figures.items():
+        say(f"{name}: {value:.4g}")
+
+
+if __name__ == "__main__":
+    main()
