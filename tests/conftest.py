@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,13 @@ from mrftool.formats.sequence_yaml import sequence_to_dict
 from mrftool.inference.make import make_model
 from mrftool.inference.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard() -> None:
+    """A shell's background job, as a test run may be, starts with SIGINT ignored, and its children too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,11 +46,6 @@ def process(*arguments: object, **options: Any) -> Outcome:
 
 def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **changes}
-
-
-def hear_interrupts() -> None:
-    """For a child before it starts: a shell's background job, as a test run may be, leaves SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def works(*arguments: object) -> Outcome:

@@ -19,7 +19,6 @@ from front_door import (
     command,
     environment,
     files,
-    hear_interrupts,
     process,
     refuses,
     untouched,
@@ -263,7 +262,6 @@ def test_a_signal_during_simulate_leaves_what_was_there(sent: signal.Signals, ou
             stderr=subprocess.PIPE,
             text=True,
             env=environment(),
-            preexec_fn=hear_interrupts,
         )
         wait_for(lambda: any(part.stat().st_size > 3_000_000 for part in tmp_path.glob(".*.part.*")))
         child.send_signal(sent)

@@ -20,7 +20,6 @@ from front_door import (
     command,
     environment,
     files,
-    hear_interrupts,
     load,
     process,
     refuses,
@@ -422,7 +421,7 @@ main()
 """
     (tmp_path / "tmp").mkdir()
     arguments = [sys.executable, "-c", script, "quantify", str(scan), "--model", str(model), "-o", "some/maps"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": hear_interrupts}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with untouched(tmp_path):
         child = subprocess.Popen(arguments, cwd=tmp_path, env=environment(TMPDIR=str(tmp_path / "tmp")), **pipes)
         assert child.stdout is not None and child.stdout.readline() == "begun\n"
