@@ -15,7 +15,7 @@ ENTRIES, SNR, RANK = 100_000, 20.0, 10
 
 @dataclass
 class Scene:
-    """The dictionary: tissue `grid`; real rows of norm 1, `entries` `(entry, time)`, compressed `small` `(entry, RANK)`.
+    """The dictionary: tissue `grid`; real rows of norm 1, `entries` `(entry, time)` and short `small` `(entry, RANK)`.
 
     The voxels: tissue `truth`, `signal` `(voxel, time)`; without their phases `turned`, and compressed `small_turned`.
     `many`: 100,000 other voxels, compressed, of any phase.
