@@ -3,7 +3,8 @@
 Run by `make bench-quantify`. FISP, 1000 repetitions, 100,000 entries, SNR 20. The contenders take turns in rounds, in
 one thread; processor times are medians over the rounds, ratios medians of the ratios within a round, so that other load
 on the machine hurts all alike. With a file, one thread reads while others compute: wall-clock time, the best of the
-rounds, since other load only adds to it. The last lines are `name: value`.
+rounds, since other load only adds to it; and the processor time of each thread: where both have a processor to
+themselves, the busier one sets the pace. The last lines are `name: value`.
 
 The other matchers have it easy. Their entries and voxels are real numbers, as if the phase of every voxel were known: a
 quarter of the arithmetic. At rank 10 their voxels, and those of our matching, are compressed beforehand. Our model gets
@@ -13,6 +14,7 @@ complex voxels of any phase in full length.
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -62,12 +64,15 @@ def matchers(scene, few):
     return found
 
 
-def on_file(sequence, model, folder):
-    """{name: (call, voxels)}: what reads a file, alone and with the model."""
-    signal, voxels = noisy(sequence, tissues(4096, 3)), int(np.prod(SHAPE))
-    blocks = ((c_order(np.arange(k, k + 4096), SHAPE), signal) for k in range(0, voxels, 4096))
+def write_scan(sequence, folder):
+    signal = noisy(sequence, tissues(4096, 3))
+    blocks = ((c_order(np.arange(k, k + 4096), SHAPE), signal) for k in range(0, int(np.prod(SHAPE)), 4096))
     (path,) = write_series(Path(folder, "scan.nii"), SHAPE, Placement(np.eye(4)), len(sequence), blocks)
-    series = open_series(path)
+    return open_series(path)
+
+
+def on_file(series, model):
+    """{name: (call, voxels)}: what reads a file, alone and with the model."""
 
     def read():
         for _ in series.blocks():
@@ -77,7 +82,25 @@ def on_file(sequence, model, folder):
         f"read and quantify, {name}": partial(quantify, series, model, threads=count)
         for name, count in (("1 thread", 1), ("all threads", usable_processors()))
     }
-    return {name: (call, voxels) for name, call in calls.items()}
+    return {name: (call, series.n_voxels) for name, call in calls.items()}
+
+
+def of_each_thread(series, model, rounds):
+    """Seconds of processor time per voxel `(round, 2)` of the thread that reads and of the one that computes."""
+    spent = [0.0]
+
+    def read(positions):
+        start = time.thread_time()
+        signal = series.read(positions)
+        spent[0] += time.thread_time() - start
+        return signal
+
+    def both():
+        start, spent[0] = time.process_time(), 0.0
+        quantify(replace(series, read=read), model, threads=1)
+        return spent[0], time.process_time() - start - spent[0]
+
+    return np.array([both() for _ in range(rounds)]) / series.n_voxels
 
 
 def measured(contenders, rounds):
@@ -93,7 +116,7 @@ def measured(contenders, rounds):
     return {name: np.array(values) for name, values in times.items()}
 
 
-def rates(cpu, file, peak, operations):
+def rates(cpu, file, threads, peak, operations):
     """The table on stdout, and the figures that follow from it. cpu `(round,)`, file `(round, 2)` by contender."""
     limit = peak / sum(operations)
     per_cpu = {name: 1 / np.median(times) for name, times in cpu.items()}
@@ -113,9 +136,14 @@ def rates(cpu, file, peak, operations):
     figures["arithmetic_limit_voxels_per_s"] = limit
     figures["quantify_share_of_arithmetic_limit"] = per_cpu["quantify"] / limit
     figures |= {f"{key(name)}_voxels_per_s": value for name, value in per_wall.items()}
-    for name, threads in (("1 thread", 1), ("all threads", usable_processors())):
-        slower = min(per_wall["read"], threads * limit)
+    for name, count in (("1 thread", 1), ("all threads", usable_processors())):
+        slower = min(per_wall["read"], count * limit)
         figures[f"share_of_slower_limit_{key(name)}"] = per_wall[f"read and quantify, {name}"] / slower
+    reading, computing = np.median(threads, axis=0)
+    figures["reading_thread_cpu_us_per_voxel"] = 1e6 * reading
+    figures["computing_thread_cpu_us_per_voxel"] = 1e6 * computing
+    busier = np.median(threads.max(axis=1))
+    figures["share_of_slower_limit_by_the_busier_thread"] = 1 / busier / min(1 / reading, limit)
     return figures
 
 
@@ -181,8 +209,10 @@ def main():
         products = {name: (call, 1) for name, call in limits.matrix_products().items()}
         cpu = {name: times[:, 0] for name, times in measured(contenders | products, options.rounds).items()}
         peak = 2 * limits.SIZE**3 / min(np.median(cpu.pop(name)) for name in products)
-        file = measured(on_file(sequence, model, folder), 3 * options.rounds)
-        figures = rates(cpu, file, peak, limits.operations(model)) | accuracy(scene, model, contenders)
+        series = write_scan(sequence, folder)
+        file = measured(on_file(series, model), 3 * options.rounds)
+        threads = of_each_thread(series, model, options.rounds)
+        figures = rates(cpu, file, threads, peak, limits.operations(model)) | accuracy(scene, model, contenders)
         if options.sweep:
             sweep(model, scene.signal, options.rounds)
     say()

@@ -11,6 +11,7 @@ from mrftool.errors import CheckFailedError, InputError, MismatchError, UsageErr
 from mrftool.formats.npz import save_dictionary
 from mrftool.inference import dictionary as dictionaries
 from mrftool.inference import match as matches
+from mrftool.inference import scan
 from mrftool.inference.dictionary import (
     MatchDictionary,
     Source,
@@ -152,7 +153,7 @@ def test_blocks_batches_and_threads_change_no_bit(
     whole = match_series(series, dictionary, threads=1)
     for voxels in (1, 3, 17):
         monkeypatch.setattr(matches, "BATCH", 2 * voxels)
-        monkeypatch.setattr(matches, "BLOCK_BYTES", voxels * series.n_time * (8 if form == "complex" else 4))
+        monkeypatch.setattr(scan, "BLOCK_BYTES", voxels * series.n_time * (8 if form == "complex" else 4))
         assert_same(match_series(series, dictionary, threads=3), whole)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mrftool.errors import MismatchError, UsageError
-from mrftool.inference import quantify as module
+from mrftool.inference import scan
 from mrftool.inference.make import make_model
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, run
@@ -53,7 +53,7 @@ def test_batches_threads_and_blocks_change_no_bit(
     series = series_from_array(image)
     whole = quantify(series, model, threads=1)
     for voxels in (1, 5, 100):
-        monkeypatch.setattr(module, "BLOCK_BYTES", voxels * image[0, 0, 0].nbytes)
+        monkeypatch.setattr(scan, "BLOCK_BYTES", voxels * image[0, 0, 0].nbytes)
         assert_same(quantify(series, model, threads=3), whole)
     signal = image.reshape(-1, image.shape[-1])
     expected = run(model, signal, threads=1)
@@ -64,7 +64,7 @@ def test_batches_threads_and_blocks_change_no_bit(
 
 
 def test_every_voxel_has_its_own_answer(model: Model, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK_BYTES", 10 * image[0, 0, 0].nbytes)
+    monkeypatch.setattr(scan, "BLOCK_BYTES", 10 * image[0, 0, 0].nbytes)
     column = run(model, image[2, 3, 4][None])
     maps = quantify(series_from_array(image), model)
     assert maps.t1[2, 3, 4] == column["t1"][0] and maps.flags[2, 3, 4] == column["flags"][0]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mrftool.inference.dictionary import MatchDictionary, Source
 from mrftool.inference.matching import match
-from mrftool.inference.scan import BLOCK_BYTES, Columns, Progress, check_belongs, maps_of
+from mrftool.inference.scan import Columns, Progress, block_bytes, check_belongs, maps_of
 from mrftool.inference.threads import ahead, chosen_threads, one_blas_thread
 from mrftool.maps import Flag, Maps
 from mrftool.physics.compression import Basis
@@ -69,7 +69,7 @@ def _batches(series: Series, mask: NDArray[np.bool_] | None, basis: Basis) -> It
     """Voxels, their coefficients `(voxel, rank)` and their energy `(voxel,)`, gathered from several blocks."""
     held: list[tuple[Voxels, Array, Array]] = []
     vectors = basis.vectors.conj().astype(np.complex64 if series.form == "complex" else np.float32)
-    for voxels, signal in series.blocks(mask, max_bytes=BLOCK_BYTES):
+    for voxels, signal in series.blocks(mask, max_bytes=block_bytes(series)):
         held.append((voxels, _product(signal, vectors), _energy(signal)))
         if sum(len(part) for part, *_ in held) >= BATCH:
             yield _joined(held)

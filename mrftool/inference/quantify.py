@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import MismatchError
-from mrftool.inference.scan import BLOCK_BYTES, Columns, Progress, check_belongs, maps_of
+from mrftool.inference.scan import Columns, Progress, block_bytes, check_belongs, maps_of
 from mrftool.inference.session import Model, run
 from mrftool.inference.threads import ahead
 from mrftool.maps import Maps
@@ -37,7 +37,7 @@ def quantify(
     assumed = _check_match(series, model, b1)
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
-        for voxels, signal in ahead(series.blocks(mask, max_bytes=BLOCK_BYTES)):
+        for voxels, signal in ahead(series.blocks(mask, max_bytes=block_bytes(series))):
             column = None if b1 is None else b1.reshape(-1)[voxels]
             yield voxels, run(model, signal, b1=column, noise_sd=noise_sd, threads=threads)
 

@@ -14,6 +14,7 @@ Columns = dict[str, NDArray[Any]]
 Progress = Callable[[int], None]
 
 BLOCK_BYTES = 16 << 20  # of signals that are read at a time; the C library keeps such memory for the next block
+_BATCHES = 512  # voxels; a multiple of what models take at a time
 
 
 def check_belongs(
@@ -37,6 +38,13 @@ def check_belongs(
     if series.sequence_id is None:
         return [f"the series does not name its sequence; assumed to be {sequence_name} of the {what}"]
     return []
+
+
+def block_bytes(series: Series) -> int:
+    """How much of a series to read at a time: whole batches of voxels, since what is left over is slow."""
+    each = series.n_time * (8 if series.form == "complex" else 4)
+    voxels = BLOCK_BYTES // each
+    return each * (voxels // _BATCHES * _BATCHES or voxels)
 
 
 def maps_of(
