@@ -56,7 +56,7 @@ def train(
         refuse(context, ["weight"], "does nothing with --decoder none")
     if not noise:
         refuse(context, ["snr"], "does nothing with --no-noise")
-    # Threads of torch that wait by spinning hold up the one that draws the next batch: training takes five times longer.
+    # Threads of torch that wait by spinning hold up the one that draws the next batch: five times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mrftool.cli.training import run_training
 
