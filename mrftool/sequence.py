@@ -32,8 +32,8 @@ class Inversion:
 class Spoiler:
     """The gradient waveform that plays after each echo, as constant pieces; it says how strongly diffusion acts.
 
-    gradient: amplitude of each piece `(piece,)` [T/m]. duration: of each piece `(piece,)` [s].
-    Zero gradient fills the rest of TR.
+    gradient: amplitude of each piece `(piece,)`, or on each of several axes `(axis, piece)` [T/m].
+    duration: of each piece `(piece,)` [s]. Zero gradient fills the rest of TR.
     """
 
     gradient: Column
@@ -41,6 +41,16 @@ class Spoiler:
 
     def __post_init__(self) -> None:
         _freeze_columns(self, "gradient", "duration")
+
+    @property
+    def axes(self) -> Column:
+        """Amplitudes `(axis, piece)` [T/m]."""
+        return np.atleast_2d(self.gradient)
+
+    @property
+    def moment(self) -> Column:
+        """Net moment on each axis `(axis,)` [T s/m]."""
+        return np.asarray(self.axes @ self.duration)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,11 +211,11 @@ def _spoiler_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     fault = ""
     if sequence.spoiling == "none":
         fault = "a spoiler waveform needs spoiling 'gradient'"
-    elif gradient.shape != duration.shape or gradient.ndim != 1 or not gradient.size:
+    elif gradient.shape[-1:] != duration.shape or gradient.ndim not in (1, 2) or not gradient.size:
         fault = "the spoiler needs one amplitude and one duration per piece"
     elif not (np.isfinite(gradient).all() and np.isfinite(duration).all() and (duration > 0).all()):
         fault = "spoiler amplitudes and durations must be finite, durations more than 0 ms"
-    elif abs(float(gradient @ duration)) < 1e-12:
+    elif np.linalg.norm(spoiler.moment) < 1e-12:
         fault = "the spoiler's pieces cancel: it would not spoil; expected a net moment"
     elif duration.sum() > room + 1e-12:
         fault = f"the spoiler lasts {duration.sum() * 1e3:g} ms, expected at most TR - TE = {room * 1e3:g} ms"
@@ -237,9 +247,16 @@ def _identity(sequence: PulseSequence) -> list[ArrayLike]:
         [] if inversion is None else _six_decimals([inversion.efficiency, inversion.time * 1e3]),
         [sequence.repeats, *_six_decimals([sequence.wait * 1e3 if is_repeated else 0.0])],
         [sequence.spoiling == "gradient"],
-        [] if spoiler is None else _six_decimals(np.r_[spoiler.gradient, spoiler.duration] * 1e3),
+        [] if spoiler is None else _waveform(spoiler),
         [] if profile is None else _six_decimals(np.r_[profile.flip_factor, profile.weight]),
     ]
+
+
+def _waveform(spoiler: Spoiler) -> Column:
+    """Amplitudes and durations; axes without a gradient do not count."""
+    axes = spoiler.axes[spoiler.axes.any(axis=1)]
+    numbers = _six_decimals(np.r_[axes.ravel(), spoiler.duration] * 1e3)
+    return numbers if len(axes) == 1 else np.r_[len(axes), numbers]
 
 
 def _six_decimals(values: ArrayLike) -> Column:

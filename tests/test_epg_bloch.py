@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from bloch_oracle import bloch_signal
-from random_sequences import random_sequence, random_tissue
+from random_sequences import GAMMA, random_sequence, random_tissue
 from torrey_oracle import torrey_signal
 
 from mrftool.errors import MismatchError, UsageError
 from mrftool.physics.epg import epg_signal, exact_n_states
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import PulseSequence, Spoiler
 
 TOLERANCE = 1e-10  # [m0], in float64
 
@@ -34,6 +34,24 @@ def test_random_diffusion_agrees_with_the_bloch_torrey_equation(seed):
     m0 = voxel.pop("m0")
     expected = m0 * torrey_signal(sequence, adc=adc, **voxel)
     assert np.abs(epg_signal(sequence, **tissue, adc=adc)[0] - expected).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_spoiler_on_two_axes_agrees_with_the_bloch_torrey_equation(seed):
+    """A prewinder and a readout on one axis, and a spoiler on both. On one axis, neither the sum of the amplitudes nor
+    their root sum of squares dephases like it."""
+    sequence, tissue = random_sequence(seed, pulses=3, with_spoiler=True), random_tissue(seed, voxels=1)
+    duration = np.array([0.2, 0.5, 0.3]) * 0.9 * float((sequence.tr - sequence.te).min())
+    axes = 2 * np.pi / GAMMA / 3e-4 * np.array([[-0.5, 1.0, 0.5], [0.0, 0.0, 0.5]]) / duration
+    columns = {"flip_angle": [1.2, 2.0, 0.9], "repeats": 1}
+    sequence = dataclasses.replace(sequence, **columns, spoiler=Spoiler(axes, duration))
+    voxel = _of_voxel(tissue, 0)
+    m0 = voxel.pop("m0")
+    expected = m0 * torrey_signal(sequence, adc=2e-9, **voxel)
+    assert np.abs(epg_signal(sequence, **tissue, adc=2e-9)[0] - expected).max() < TOLERANCE
+    for one_axis in (axes.sum(axis=0), np.hypot(*axes) * [-1, 1, 1]):
+        other = dataclasses.replace(sequence, spoiler=Spoiler(one_axis, duration))
+        assert np.abs(epg_signal(other, **tissue, adc=2e-9)[0] - expected).max() > 1e-4
 
 
 def test_the_two_oracles_agree_without_diffusion():

@@ -119,6 +119,16 @@ def test_diffusion_of_the_two_pulse_echo(gradient):
     assert signal[2] == close_to(1j * np.exp(-(2 * tr + te) / t2 - b * adc))
 
 
+def test_diffusion_of_the_two_pulse_echo_under_gradients_on_three_axes():
+    """b-values of the axes add up. The third gradient is balanced: it leaves b, but does not spoil."""
+    tr, t2, adc, d, g = 0.02, 0.09, 2.2e-9, 0.004, 30e-3
+    axes, duration = [[g, 0], [-2 * g, 0], [g, -g]], [d, d]
+    signal = signal_of(train([90, 180, 0], tr, 0.0, spoiler=Spoiler(axes, duration)), 1.0, t2, adc=adc)
+    b = 5 * (GAMMA * g * d) ** 2 * (tr - d / 3) + 2 * (GAMMA * g * d) ** 2 * 2 * d / 3
+    assert 0.05 < b * adc < 1
+    assert signal[2] == close_to(1j * np.exp(-2 * tr / t2 - b * adc))
+
+
 def test_diffusion_of_the_stimulated_echo():
     """The same, and the magnetisation waits along z. J. E. Tanner, J Chem Phys 52:2523 (1970).
 

@@ -39,6 +39,7 @@ def quantified(folder: Path, *options: object) -> dict[str, np.ndarray]:
 def test_the_measured_tube_has_its_reference_t1_and_diffusion_explains_its_t2(tube: Path) -> None:
     whole = quantified(tube, "--adc", ADC)
     assert np.median(whole["T1map"]) == pytest.approx(REFERENCE_T1, rel=0.02)
+    assert np.median(whole["T2map"]) == pytest.approx(REFERENCE_T2, rel=0.08)
     without = quantified(tube)
     assert np.median(without["T2map"]) < 0.8 * REFERENCE_T2
     assert abs(np.median(whole["T2map"]) / REFERENCE_T2 - 1) < 0.5 * abs(np.median(without["T2map"]) / REFERENCE_T2 - 1)

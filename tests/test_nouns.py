@@ -64,6 +64,14 @@ SEQUENCE_FAULTS = {
         {"spoiler": Spoiler([0.01], [0.001, 0.002])},
         "the spoiler needs one amplitude and one duration per piece",
     ),
+    "spoiler axes": (
+        {"spoiler": Spoiler([[0.01], [0.01]], [0.001, 0.002])},
+        "the spoiler needs one amplitude and one duration per piece",
+    ),
+    "spoiler axes cancel": (
+        {"spoiler": Spoiler([[0.01, -0.01], [0, 0]], [0.001, 0.001])},
+        "the spoiler's pieces cancel: it would not spoil; expected a net moment",
+    ),
     "spoiler empty": ({"spoiler": Spoiler([], [])}, "the spoiler needs one amplitude and one duration per piece"),
     "spoiler nan": (
         {"spoiler": Spoiler([NAN], [0.001])},
@@ -183,6 +191,7 @@ CHANGES = {
     "repeats": {"repeats": 3},
     "wait": {"wait": 0.100000002},
     "spoiler amplitude": {"spoiler": Spoiler([20.000002e-3, -5e-3], [2e-3, 1e-3])},
+    "spoiler axis": {"spoiler": Spoiler([[20e-3, -5e-3], [0, 20e-6]], [2e-3, 1e-3])},  # across: to second order
     "spoiler duration": {"spoiler": Spoiler([20e-3, -5e-3], [2e-3, 1.000002e-3])},
     "no spoiler": {"spoiler": None},
     "spoiling": {"spoiler": None, "spoiling": "none"},
@@ -200,6 +209,12 @@ def test_the_id_and_the_signal_change_together(change):
         t1, t2 = np.array([0.5]), np.array([0.1])
         difference = epg_signal(changed, t1, t2, adc=2e-9) - epg_signal(sequence, t1, t2, adc=2e-9)
         assert np.abs(difference).max() > 1e-10
+
+
+def test_an_axis_without_a_gradient_does_not_count():
+    spoilers = [Spoiler(axes, [2e-3, 1e-3]) for axes in ([20e-3, -5e-3], [[0, 0], [20e-3, -5e-3]])]
+    one, two = (good_sequence(spoiler=spoiler) for spoiler in spoilers)
+    assert one.sequence_id == two.sequence_id
 
 
 def test_every_change_has_its_own_id():

@@ -107,6 +107,15 @@ def test_everything_that_a_file_can_say_reaches_the_sequence() -> None:
     assert sequence.slice_profile.flip_factor.tolist() == [0.5, 1]
 
 
+def test_a_spoiler_on_several_axes_comes_back_from_a_file() -> None:
+    spoiler = {"gradient_mt_per_m": [[-6, 4, 8], [0, 0, 8]], "duration_ms": [1, 5, 2]}
+    sequence = parse_sequence(build(repetitions=3, flip_angle_deg=30, tr_ms=12, te_ms=1, spoiler=spoiler))
+    assert sequence.spoiler is not None
+    np.testing.assert_allclose(sequence.spoiler.moment, [30e-6, 16e-6])
+    assert sequence_to_dict(sequence)["spoiler"] == spoiler
+    assert sequence_from_dict(sequence_to_dict(sequence)) == sequence
+
+
 def test_all_faults_are_named_at_once_with_their_lines() -> None:
     text = (
         HEAD
@@ -149,6 +158,19 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
         ({"flip_angle_deg": {"csv": "none.csv", "column": "a"}}, "none.csv: No such file"),
         ({"spoiling": "some"}, "spoiling"),
         ({"spoiler": {"gradient_mt_per_m": [1, 2], "duration_ms": [1]}}, "spoiler"),
+        (
+            {"spoiler": {"gradient_mt_per_m": 1, "duration_ms": [1]}},
+            "spoiler.gradient_mt_per_m: Input should be a valid list",
+        ),
+        (
+            {"spoiler": {"gradient_mt_per_m": [[1, 2], [3]], "duration_ms": [1, 1]}},
+            "gradient_mt_per_m: 2 and 1 pieces, expected",
+        ),
+        (
+            {"spoiler": {"gradient_mt_per_m": [[1, 2], [3, "4"]], "duration_ms": [1, 1]}},
+            "spoiler.gradient_mt_per_m[1][1]",
+        ),
+        ({"spoiler": {"gradient_mt_per_m": [[1], [3], [1], [2]], "duration_ms": [1]}}, "at most 3 items"),
         ({"slice_profile": {"flip_factor": [1], "weight": [0.5]}}, "sum to 0.5"),
         ({"mrftool_sequence": 2}, "mrftool_sequence"),
     ],

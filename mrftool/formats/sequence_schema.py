@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -104,10 +105,31 @@ class TrainBlock(_Strict):
     wait_ms: Number = Field(0.0, ge=0, description="recovery between one train and the next")
 
 
+Pieces = Annotated[list[Number], Field(min_length=1)]
+
+
+def _equally_long(axes: list[Any]) -> list[Any]:
+    lengths = [len(pieces) for pieces in axes]
+    if len(set(lengths)) > 1:
+        raise PydanticCustomError("axes", f"{' and '.join(map(str, lengths))} pieces, expected one number on all axes")
+    return axes
+
+
+def _axes_or_list(value: Any) -> str:
+    return "axes" if isinstance(value, list) and any(isinstance(part, list) for part in value) else "list"
+
+
+Waveform = Annotated[
+    Annotated[Pieces, Tag("list")]
+    | Annotated[list[Pieces], Field(max_length=3), AfterValidator(_equally_long), Tag("axes")],
+    Discriminator(_axes_or_list),
+]
+
+
 class SpoilerBlock(_Strict):
     """Gradient waveform after each echo, in constant pieces: needed only to simulate diffusion."""
 
-    gradient_mt_per_m: list[Number] = Field(min_length=1)
+    gradient_mt_per_m: Waveform = Field(description="of each piece, or one such list for each axis")
     duration_ms: list[Annotated[Number, Field(gt=0)]] = Field(min_length=1)
 
 

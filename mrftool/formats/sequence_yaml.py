@@ -62,8 +62,9 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
         time = _plain(sequence.inversion.time * 1e3, 1e-9)
         data["inversion"] = {"efficiency": sequence.inversion.efficiency, "time_ms": time}
     if sequence.spoiler:
-        gradient, duration = sequence.spoiler.gradient * 1e3, sequence.spoiler.duration * 1e3
-        data["spoiler"] = {"gradient_mt_per_m": _list(gradient, 1e-9), "duration_ms": _list(duration, 1e-9)}
+        axes = [_list(pieces, 1e-9) for pieces in sequence.spoiler.axes * 1e3]
+        duration = _list(sequence.spoiler.duration * 1e3, 1e-9)
+        data["spoiler"] = {"gradient_mt_per_m": axes if len(axes) > 1 else axes[0], "duration_ms": duration}
     if sequence.slice_profile:
         profile = sequence.slice_profile
         data["slice_profile"] = {"flip_factor": profile.flip_factor.tolist(), "weight": profile.weight.tolist()}
@@ -144,7 +145,7 @@ def _about(info: FieldInfo) -> str:
     return info.description or "a value"
 
 
-_TAGS = {"number", "list", "csv", "lobes", "spline", "quadratic", "cycle"}
+_TAGS = {"number", "list", "axes", "csv", "lobes", "spline", "quadratic", "cycle"}
 
 
 def _fault(key: str, detail: Any, lines: Lines) -> Fault:

@@ -181,9 +181,9 @@ def shift(xp: Any, states: States) -> States:
 class Dephasing:
     """What the gradients do to the wave vector in one interval.
 
-    A state with wave vector q(t) decays by exp(-b x adc), b = integral of q^2 over the interval (Weigel 2010).
-    step: wave vector of order 1 [rad/m]. For a wave vector kappa(t) that starts at 0 in this interval,
-    first: integral of kappa [rad s/m], second: integral of kappa^2 [rad2 s/m2].
+    A state with wave vector q(t) decays by exp(-b x adc), b = integral of |q|^2 over the interval (Weigel 2010).
+    step: length of order 1's wave vector [rad/m]. For a wave vector kappa(t) that starts at 0 in this interval,
+    first: integral of its part along the step [rad s/m], second: integral of |kappa|^2 [rad2 s/m2].
     """
 
     step: float
@@ -202,21 +202,22 @@ class Dephasing:
 def at_rest(sequence: PulseSequence) -> Dephasing | None:
     """An interval without gradients; None where the sequence gives no spoiler waveform."""
     spoiler = sequence.spoiler
-    return None if spoiler is None else Dephasing(step=float(GAMMA * (spoiler.gradient @ spoiler.duration)))
+    return None if spoiler is None else Dephasing(step=float(GAMMA * np.linalg.norm(spoiler.moment)))
 
 
 def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
     """An interval of `time` [s] that the spoiler waveform begins; None where the sequence gives none."""
     if sequence.spoiler is None:
         return None
-    gradient, duration = sequence.spoiler.gradient, sequence.spoiler.duration
+    slopes, duration = GAMMA * sequence.spoiler.axes.T, sequence.spoiler.duration
+    kappa, first, second = np.zeros((3, slopes.shape[1]))  # on each axis
     idle = max(time - float(duration.sum()), 0.0)
-    kappa, first, second = 0.0, 0.0, 0.0
-    for slope, dt in zip([*(GAMMA * gradient), 0.0], [*duration, idle], strict=True):
-        first += kappa * dt + slope * dt**2 / 2
-        second += kappa**2 * dt + kappa * slope * dt**2 + slope**2 * dt**3 / 3
-        kappa += slope * dt
-    return Dephasing(step=float(kappa), first=float(first), second=float(second))
+    for slope, dt in zip([*slopes, 0 * kappa], [*duration, idle], strict=True):
+        first = first + kappa * dt + slope * dt**2 / 2
+        second = second + kappa**2 * dt + kappa * slope * dt**2 + slope**2 * dt**3 / 3
+        kappa = kappa + slope * dt
+    step = float(np.linalg.norm(kappa))
+    return Dephasing(step=step, first=float(kappa @ first) / step, second=float(second.sum()))
 
 
 def _column(value: Array | float, like: Array) -> Array:
