@@ -104,11 +104,12 @@ def _missed(table: SignalTable, atoms: Atoms, rank: int, steps: int) -> float:
     b1 = points[:, 2] if table.takes_b1 else None
     t1, t2 = np.exp(points[:, :2]).T
     signals = evaluate_features(table, t1, t2, b1)[:, 0]
-    places = _search(atoms, _flat(align(signals)[:, None, :rank])[:, 0], b1)
+    places = _search(atoms, _flat(align(signals)[:, None, :rank])[:, 0], b1).clip(low[:2], high[:2])
     for _ in range(steps):
-        t1, t2 = np.exp(np.clip(places, low[:2], high[:2])).T
-        places = np.log(np.stack([t1, t2], axis=1)) + _newton_step(evaluate_features(table, t1, t2, b1), signals)
-    t1, t2 = np.exp(np.clip(places, low[:2], high[:2])).T
+        t1, t2 = np.exp(places).T
+        rows = evaluate_features(table, t1, t2, b1)
+        places = places + _newton_step(rows, signals, low[:2] - places, high[:2] - places)
+    t1, t2 = np.exp(places).T
     gap = np.linalg.norm(align(evaluate_features(table, t1, t2, b1)[:, 0]) - align(signals), axis=1)
     return float(np.mean(gap > 1 / (TOP_SNR * np.sqrt(len(table.basis.vectors)))))
 
@@ -126,16 +127,21 @@ def _search(atoms: Atoms, columns: Floats, b1: Floats | None) -> Floats:
     return np.asarray(atoms.places[best] + np.clip(moves, -_LARGEST_STEP, _LARGEST_STEP))
 
 
-def _newton_step(rows: NDArray[Any], signals: NDArray[Any]) -> Floats:
-    """Gauss-Newton step of (log T1, log T2) `(voxel, 2)`, m0 projected out, held like that of the graph."""
+def _newton_step(rows: NDArray[Any], signals: NDArray[Any], low: Floats, high: Floats) -> Floats:
+    """Gauss-Newton step of (log T1, log T2) `(voxel, 2)`, m0 projected out; see `polish.held_step`.
+
+    low, high: how far it may go, beside the largest step.
+    """
     base = rows[:, :1] / np.linalg.norm(rows[:, :1], axis=2, keepdims=True)
     m0 = (rows[:, 0].conj() * signals).sum(axis=1) / np.linalg.norm(rows[:, 0], axis=1) ** 2
     slopes = rows[:, 1:] - base * (base.conj() * rows[:, 1:]).sum(axis=2, keepdims=True)
     slopes = slopes * m0[:, None, None]
-    information = (slopes.conj() @ slopes.transpose(0, 2, 1)).real + 1e-12 * np.eye(2)
-    gradient = (slopes.conj() * signals[:, None]).sum(axis=2).real
-    move = np.linalg.solve(information, gradient[..., None])[..., 0]
-    return np.asarray(move / np.maximum(abs(move).max(axis=1, keepdims=True) / _LARGEST_STEP, 1))
+    xx, xy, _, yy = ((slopes.conj() @ slopes.transpose(0, 2, 1)).real.reshape(-1, 4) + 1e-12 * np.eye(2).ravel()).T
+    by_x, by_y = (slopes.conj() * signals[:, None]).sum(axis=2).real.T
+    (low_x, low_y), (high_x, high_y) = np.maximum(low, -_LARGEST_STEP).T, np.minimum(high, _LARGEST_STEP).T
+    y = np.clip((by_y - xy / xx * by_x) / np.maximum(yy - xy**2 / xx, 1e-12), low_y, high_y)
+    x = np.clip((by_x - xy * y) / xx, low_x, high_x)
+    return np.stack([x, np.clip((by_y - xy * x) / yy, low_y, high_y)], axis=1)
 
 
 def _flat(rows: NDArray[Any]) -> Floats:

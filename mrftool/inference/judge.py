@@ -5,7 +5,7 @@ import numpy as np
 from mrftool.inference.flags import Thresholds, thresholds
 from mrftool.inference.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
 from mrftool.inference.outputs import Estimate
-from mrftool.inference.polish import ROUNDING, TINY, Fit, safe_determinant
+from mrftool.inference.polish import TINY, Fit, spread_of
 from mrftool.inference.reading import Reading, n_coefficients
 from mrftool.physics.table import SignalTable
 
@@ -29,16 +29,9 @@ def judge(
     variance = where(known, noise * noise / reading.energy, misfit / float(n_values - _N_FITTED))
     limits = thresholds(n_values, 2 * (table.rank + n_probes), _N_FITTED)
     bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
-    return Estimate(place, _spread(found, variance), concat(list(found.m0), 1), sqrt(misfit), bad_fit)
-
-
-def _spread(found: Fit, variance: Value) -> Value:
-    """Standard deviations of (x, y) `(voxel, 2)`: the inverse of the information, never below what rounding allows."""
-    xx, xy, yy = found.information()
-    least_xx, least_yy = (raw * ROUNDING for raw in (found.raw[0], found.raw[2]))
     re, im = found.m0
-    noise = variance / maximum(re * re + im * im, TINY)
-    return sqrt(concat([maximum(yy, least_yy), maximum(xx, least_xx)], 1) * noise / safe_determinant(found, xx, xy, yy))
+    spread = spread_of(found.information(), found.least(table), variance / maximum(re * re + im * im, TINY))
+    return Estimate(place, spread, concat([re, im], 1), sqrt(misfit), bad_fit)
 
 
 def _bad_fit(

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.inference.flags import LEAST_MISFIT, rayleigh_ratio, thresholds
-from mrftool.inference.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
+from mrftool.inference.ops import Value, maximum, row_sum, sqrt, where
 from mrftool.inference.outputs import Estimate
-from mrftool.inference.polish import LARGEST_STEP, ROUNDING, TINY, hold_inside
+from mrftool.inference.polish import TINY, held_step, least_information, spread_of
 from mrftool.inference.reading import Reading
 from mrftool.inference.spline import Spline
 from mrftool.physics.table import SignalTable
@@ -29,7 +29,6 @@ RICE_BOTTOM = (0.45045679, 0.08620228, 0.01843151)
 LEAST_SD = 1e-5  # of the noise, relative to the signal's norm
 _N_FITTED = 3  # T1, T2 and m0
 _LEAST_GROWTH = -0.8  # of m0, in one step
-_LEAST_DETERMINANT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,18 +55,22 @@ class Normal:
     misfit: Value
     variances: Value
 
-    def reduced(self) -> tuple[Value, Value, Value, Value, Value]:
-        """With m0 eliminated: information xx, xy, yy, and gradient by x and y."""
+    def reduced(self) -> tuple[Value, Value, Value]:
+        """Information xx, xy, yy, with m0 eliminated."""
         mm, mx, my, xx, xy, yy = self.information
-        by_m, by_x, by_y = self.gradient
         share_x, share_y = mx / maximum(mm, TINY), my / maximum(mm, TINY)
-        return (
-            maximum(xx - mx * share_x, xx * ROUNDING + TINY),
-            xy - mx * share_y,
-            maximum(yy - my * share_y, yy * ROUNDING + TINY),
-            by_x - by_m * share_x,
-            by_y - by_m * share_y,
-        )
+        return xx - mx * share_x, xy - mx * share_y, yy - my * share_y
+
+    def reduced_gradient(self) -> tuple[Value, Value]:
+        """Gradient by x and y, with m0 eliminated."""
+        mm, mx, my = self.information[:3]
+        by_m, by_x, by_y = self.gradient
+        share = by_m / maximum(mm, TINY)
+        return by_x - mx * share, by_y - my * share
+
+    def least(self, table: SignalTable) -> Value:
+        """See `least_information`."""
+        return least_information(table, self.information[0], self.information[3], self.information[5])
 
 
 def estimate_magnitude(
@@ -89,14 +92,13 @@ def estimate_magnitude(
     sd = where(known, given, sqrt(row_sum(misfit * misfit, n_time) / float(n_time - _N_FITTED)))
     here = _normal(y, model, n_time, m0=m0, sd=sd)
     for _ in range(steps):
-        growth, move = _step(spline, here)
-        place = hold_inside(spline.table, place + move)
+        growth, move = _step(spline, place, here)
+        place = place + move
         m0 = m0 * (maximum(growth, _LEAST_GROWTH) + 1.0)
         model, sd = unfold(spline, place), where(known, given, _noise_of(here, n_time))
         here = _normal(y, model, n_time, m0=m0, sd=sd)
     sd = where(known, given, _noise_of(here, n_time))
-    xx, xy, yy, _, _ = here.reduced()
-    spread = sqrt(concat([yy, xx], 1) / _determinant(xx, xy, yy)) * sd
+    spread = spread_of(here.reduced(), here.least(spline.table), sd * sd)
     bad_fit = judge_magnitude(spline.table, probes, here, y=y, sd=sd, known=known)
     return Estimate(place, spread, m0, sqrt(here.misfit), bad_fit)
 
@@ -154,20 +156,12 @@ def _noise_of(here: Normal, n_time: int) -> Value:
     return maximum(sqrt(here.misfit / here.variances * (n_time / (n_time - _N_FITTED))), LEAST_SD)
 
 
-def _step(spline: Spline, here: Normal) -> tuple[Value, Value]:
-    """Step of log m0 `(voxel, 1)`, and of (x, y) `(voxel, 2)`, which is no longer than the largest step allowed."""
-    xx, xy, yy, by_x, by_y = here.reduced()
-    move = concat([yy * by_x - xy * by_y, xx * by_y - xy * by_x], 1) / _determinant(xx, xy, yy)
-    limits = move.tape.constant([[LARGEST_STEP / axis.step for axis in spline.table.axes[:2]]])
-    move = minimum(maximum(move, -limits), limits)
+def _step(spline: Spline, place: Value, here: Normal) -> tuple[Value, Value]:
+    """Step of log m0 `(voxel, 1)`, and of (x, y) `(voxel, 2)`; see `held_step`."""
+    table, (mm, mx, my) = spline.table, here.information[:3]
+    move = held_step(table, place, here.reduced(), here.reduced_gradient(), here.least(table))
     dx, dy = move.split(1, [1, 1])
-    mm, mx, my = here.information[:3]
     return (here.gradient[0] - mx * dx - my * dy) / maximum(mm, TINY), move
-
-
-def _determinant(xx: Value, xy: Value, yy: Value) -> Value:
-    product = xx * yy
-    return maximum(product - xy * xy, product * _LEAST_DETERMINANT)
 
 
 def judge_magnitude(

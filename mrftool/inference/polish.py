@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrftool.inference.ops import Value, concat, maximum, row_sum
+from mrftool.inference.ops import Value, concat, maximum, minimum, row_sum, sqrt
 from mrftool.inference.spline import Spline
 from mrftool.physics.table import SignalTable
 
@@ -60,6 +60,10 @@ class Fit:
         raw_xx, raw_xy, raw_yy = self.raw
         return raw_xx - xx * inverse, raw_xy - xy * inverse, raw_yy - yy * inverse
 
+    def least(self, table: SignalTable) -> Value:
+        """See `least_information`."""
+        return least_information(table, self.size, self.raw[0], self.raw[2])
+
     def gradient(self) -> Value:
         """Re <da, c - m0 a> / m0 and so on `(voxel, 2)`: with the information, where the best (x, y) lies."""
         re, im = self.match
@@ -103,21 +107,57 @@ def fit(spline: Spline, place: Value, data: Value) -> Fit:
     return Fit(size, slope, (xx, xy, yy), turn, match=(re, im), slope_match=(slope_re, slope_im))
 
 
-def step(table: SignalTable, here: Fit) -> Value:
-    """Gauss-Newton step `(voxel, 2)`, no longer than the largest step allowed."""
-    xx, xy, yy = here.information()
-    grad_x, grad_y = here.gradient().split(1, [1, 1])
-    determinant = safe_determinant(here, xx, xy, yy)
-    move = concat([yy * grad_x - xy * grad_y, xx * grad_y - xy * grad_x], 1) / determinant
-    tape = move.tape
-    shares = tape.constant([[axis.step / LARGEST_STEP for axis in table.axes[:2]]])
-    longest = tape.op("ReduceMax", tape.op("Abs", move * shares), tape.indices(1))
-    return move / maximum(longest, 1.0)
+def step(table: SignalTable, place: Value, here: Fit) -> Value:
+    """Gauss-Newton step `(voxel, 2)` from `place`; see `held_step`."""
+    by_x, by_y = here.gradient().split(1, [1, 1])
+    return held_step(table, place, here.information(), (by_x, by_y), here.least(table))
 
 
-def safe_determinant(here: Fit, xx: Value, xy: Value, yy: Value) -> Value:
-    """Xx yy - xy^2, kept above what rounding could make of it."""
-    return maximum(xx * yy - xy * xy, here.raw[0] * here.raw[2] * ROUNDING**2 + TINY)
+def held_step(
+    table: SignalTable,
+    place: Value,
+    information: tuple[Value, Value, Value],
+    gradient: tuple[Value, Value],
+    least: Value,
+) -> Value:
+    """Step `(voxel, 2)` to the least of a quadratic, inside the grid and no longer than the largest step in x or y.
+
+    information: xx, xy, yy. least: see `least_information`. Where a limit holds one parameter, as it does where the
+    sequence does not determine it, the other goes to what is best beside it.
+    """
+    (xx, xy, yy), (by_x, by_y), (least_x, least_y) = information, gradient, least.split(1, [1, 1])
+    tape = place.tape
+    reach = tape.constant([[LARGEST_STEP / axis.step for axis in table.axes[:2]]])
+    room = tape.constant([[axis.size - 1 for axis in table.axes[:2]]]) - place
+    low_x, low_y = maximum(-place, -reach).split(1, [1, 1])
+    high_x, high_y = minimum(room, reach).split(1, [1, 1])
+    xx, yy = maximum(xx, least_x), maximum(yy, least_y)
+    share = xy / xx
+    y = minimum(maximum((by_y - share * by_x) / maximum(yy - xy * share, least_y), low_y), high_y)
+    x = minimum(maximum((by_x - xy * y) / xx, low_x), high_x)
+    y = minimum(maximum((by_y - xy * x) / yy, low_y), high_y)
+    return concat([x, y], 1)
+
+
+def spread_of(information: tuple[Value, Value, Value], least: Value, variance: Value) -> Value:
+    """Standard deviations of (x, y) `(voxel, 2)`: the inverse of the information, for noise of `variance`.
+
+    least: see `least_information`. A parameter that is not determined leaves that of the other as if it were known.
+    """
+    xx, xy, yy = information
+    least_x, least_y = least.split(1, [1, 1])
+    xx, yy = maximum(xx, least_x), maximum(yy, least_y)
+    return sqrt(variance / maximum(concat([xx, yy], 1) - xy * xy / concat([yy, xx], 1), least))
+
+
+def least_information(table: SignalTable, size: Value, raw_xx: Value, raw_yy: Value) -> Value:
+    """Information about x and about y `(voxel, 2)` that cannot be told from none.
+
+    It is a difference of numbers like `raw`; and a parameter that changes a fingerprint of energy `size`, all along its
+    axis, by no more than the table's error is not determined.
+    """
+    changes = size * size.tape.constant([[(table.error / (axis.size - 1)) ** 2 for axis in table.axes[:2]]])
+    return maximum(maximum(concat([raw_xx, raw_yy], 1) * ROUNDING, changes), TINY)
 
 
 def polish(spline: Spline, start: Value, data: Value, steps: int) -> tuple[Value, Fit]:
@@ -127,7 +167,7 @@ def polish(spline: Spline, start: Value, data: Value, steps: int) -> tuple[Value
     """
     place, here = start, fit(spline, start, data)
     for n in range(steps):
-        following = hold_inside(spline.table, place + step(spline.table, here))
+        following = place + step(spline.table, place, here)
         here = here.moved(following - place) if n == steps - 1 else fit(spline, following, data)
         place = following
     return place, here

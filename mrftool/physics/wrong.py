@@ -17,6 +17,7 @@ from mrftool.tissue import Tissue
 N_PROBES = 6
 _WRONG_B1 = (0.7, 0.85, 1.15, 1.3)  # actual / assumed
 _WRONG_INVERSION = 0.8  # actual / assumed efficiency
+_LEAST_SIZE = 1e-6  # of what is new along a direction, relative to the fingerprints
 _VOXELS = 60  # of each wrong physics
 
 
@@ -24,7 +25,7 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
     """Up to N_PROBES vectors `(time, probe)`, orthonormal and orthogonal to `table.feature_basis`.
 
     Together they hold most of what is new in fingerprints of random tissue with too much or too little B1, or an
-    inversion less perfect than the sequence says.
+    inversion less perfect than the sequence says. Short trains leave fewer directions, or none.
     """
     vectors = table.feature_basis.vectors
     wrong = np.concatenate([_signals(sequence, table, b1, seed) for b1 in _WRONG_B1])
@@ -35,8 +36,9 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
     wrong = wrong / np.linalg.norm(wrong, axis=1, keepdims=True)
     for _ in range(2):
         wrong = wrong - (wrong @ vectors.conj()) @ vectors.T
-    count = max(min(N_PROBES, len(vectors) - table.rank - 1), 0)
-    return np.asarray(np.linalg.svd(wrong, full_matrices=False)[2][:count].T)
+    _, sizes, directions = np.linalg.svd(wrong, full_matrices=False)
+    told = int((sizes > _LEAST_SIZE * np.sqrt(len(wrong))).sum())  # the others are rounding, along any direction
+    return np.asarray(directions[: max(min(N_PROBES, told, len(vectors) - table.rank - 1), 0)].T)
 
 
 def _signals(sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int) -> NDArray[Any]:
