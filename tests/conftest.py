@@ -15,6 +15,8 @@ from mrftool.inference.make import make_model
 from mrftool.inference.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin hold up the others
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interrupts_are_heard() -> None:

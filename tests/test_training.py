@@ -5,18 +5,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 
-from mrftool.errors import InputError, UsageError  # noqa: E402
+from mrftool.errors import InputError, MismatchError, UsageError  # noqa: E402
+from mrftool.formats.sequence_yaml import sequence_to_dict  # noqa: E402
 from mrftool.learning import loop  # noqa: E402
-from mrftool.learning.batches import draw_batch, draw_tissue, make_batch  # noqa: E402
+from mrftool.learning.batches import draw_batches, draw_tissue, grid_tissue, make_batch  # noqa: E402
 from mrftool.learning.checkpoint import Run, load_run  # noqa: E402
 from mrftool.learning.config import TrainConfig  # noqa: E402
-from mrftool.learning.export import encoder_to_onnx  # noqa: E402
+from mrftool.learning.export import encoder_to_onnx, source_of  # noqa: E402
 from mrftool.learning.loop import prepare_run, resume_run, start_run, train, validate  # noqa: E402
 from mrftool.learning.losses import FLOOR, RESIDUAL_FLOOR, embedding_loss, reconstruction_loss  # noqa: E402
+from mrftool.learning.step import batch_losses, reconstruct  # noqa: E402
 from mrftool.physics.crlb import cramer_rao  # noqa: E402
+from mrftool.physics.grids import paper_tissue  # noqa: E402
 from mrftool.physics.simulate import simulate  # noqa: E402
 from mrftool.sequence import PulseSequence  # noqa: E402
 
@@ -27,7 +31,19 @@ KINDS = {
     "labels": replace(SMALL, decoder="none"),
     "paper": replace(SMALL, encoder="fc", loss="log", optimiser="adam", snr_range=None),
     "b1": replace(SMALL, b1_range=(0.9, 1.1)),
+    "rnn": replace(SMALL, encoder="rnn", decoder="rnn", decode_voxels=20, b1_range=(0.9, 1.1)),
+    "rnn-whole": replace(SMALL, encoder="rnn-whole", decoder="fc", loss="log", snr_range=None),
+    "hydra": replace(SMALL, encoder="hydra", decoder="none", b1_range=(0.9, 1.1)),
+    "hydra-fast": replace(SMALL, encoder="hydra-fast", decoder="bloch", decode_voxels=10),
+    "grid": replace(SMALL, encoder="fc", decoder="fc", tissue="grid", share=1e-3, b1_range=(0.9, 1.1)),
+    "no labels": replace(SMALL, encoder="fc", labels=False),
 }
+
+
+@pytest.fixture(autouse=True)
+def small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_VALIDATION_VOXELS", 256)
+    monkeypatch.setattr(loop, "_TYPICAL", 512)
 
 
 class StopError(Exception):
@@ -39,7 +55,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 
 
 def begin(sequence: PulseSequence, config: TrainConfig, folder: Path) -> Run:
-    return prepare_run(sequence, config, folder, CPU)
+    return prepare_run([sequence], config, folder, CPU)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,7 +103,7 @@ def test_batch_k_depends_on_seed_and_k_alone(kind: str, short_sequence: PulseSeq
     run = begin(short_sequence, KINDS[kind], tmp_path / "a")
 
     def rows(seed: int, k: int) -> torch.Tensor:
-        return draw_batch(run.table, replace(run.config, seed=seed), run.spec.takes, k).rows
+        return draw_batches(run.sources, replace(run.config, seed=seed), run.spec.takes, k)[0].rows
 
     assert torch.equal(rows(0, 3), rows(0, 3))
     assert not torch.equal(rows(0, 3), rows(0, 4))
@@ -100,15 +116,17 @@ def test_a_batch_holds_tissue_in_range_its_bound_and_its_noise(short_sequence: P
     tissue = draw_tissue(run.config, random)
     assert (tissue.t2 <= tissue.t1).all()
     assert tissue.t1.min() >= 0.1 and tissue.t1.max() <= 3.0 and tissue.t2.min() >= 0.02 and tissue.t2.max() <= 0.8
-    batch = make_batch(run.table, "features", tissue, np.full(64, 20.0), random)
+    batch = make_batch(run.sources[0], "features", tissue, np.full(64, 20.0), random)
     np.testing.assert_allclose(batch.target.numpy(), np.log(np.stack([tissue.t1, tissue.t2], 1)), rtol=1e-6)
     bound = cramer_rao(short_sequence, tissue, snr=20.0)
     exact = np.stack([bound.sd_t1 / tissue.t1, bound.sd_t2 / tissue.t2], 1)
     np.testing.assert_allclose(batch.bound.numpy(), exact, rtol=0.01)
     np.testing.assert_allclose(batch.noise.numpy(), 1 / (20 * np.sqrt(len(short_sequence))), rtol=1e-6)
     signal = simulate(short_sequence, tissue).signal
-    clean = signal / np.linalg.norm(signal, axis=1, keepdims=True) @ run.table.basis.vectors.conj()
-    np.testing.assert_allclose(batch.clean.numpy(), clean.real if run.table.basis.is_real else clean, atol=1e-3)
+    clean = signal / np.linalg.norm(signal, axis=1, keepdims=True) @ run.sources[0].table.basis.vectors.conj()
+    np.testing.assert_allclose(
+        batch.clean.numpy(), clean.real if run.sources[0].table.basis.is_real else clean, atol=1e-3
+    )
 
 
 def test_losses_follow_their_formulas() -> None:
@@ -120,9 +138,9 @@ def test_losses_follow_their_formulas() -> None:
     )
     assert float(embedding_loss(predicted, truth, None)) == pytest.approx((0.2**2 + 1) / np.log(10) ** 2, rel=1e-5)
     a, b = torch.tensor([[1.0 + 1j, 0.0]]), torch.tensor([[1.0, 0.5j]])
-    assert float(reconstruction_loss(a, b, None)) == pytest.approx(1.25)
+    assert float(reconstruction_loss(a, b, None)[0]) == pytest.approx(1.25)
     expected = np.sqrt(1 + 1.25 / (0.5**2 + RESIDUAL_FLOOR**2)) - 1
-    assert float(reconstruction_loss(a, b, torch.tensor([0.5]))) == pytest.approx(expected, rel=1e-5)
+    assert float(reconstruction_loss(a, b, torch.tensor([0.5]))[0]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_t2_never_exceeds_t1_whatever_the_input(short_sequence: PulseSequence, tmp_path: Path) -> None:
@@ -132,7 +150,7 @@ def test_t2_never_exceeds_t1_whatever_the_input(short_sequence: PulseSequence, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["paper", "b1"])
+@pytest.mark.parametrize("kind", ["paper", "b1", "rnn", "rnn-whole", "hydra", "hydra-fast"])
 def test_the_exported_encoder_computes_what_torch_computes(
     kind: str, short_sequence: PulseSequence, tmp_path: Path
 ) -> None:
@@ -140,7 +158,7 @@ def test_the_exported_encoder_computes_what_torch_computes(
 
     run = begin(short_sequence, KINDS[kind], tmp_path / "a")
     model = encoder_to_onnx(run.encoder, run.spec)
-    rows = draw_batch(run.table, run.config, run.spec.takes, 7).rows
+    rows = draw_batches(run.sources, run.config, run.spec.takes, 7)[0].rows
     found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {run.spec.takes: rows.numpy()})[0]
     with torch.no_grad():
         np.testing.assert_allclose(found, run.encoder(rows).numpy(), atol=1e-5)
@@ -178,9 +196,9 @@ def test_settings_that_make_no_sense_are_refused(change: dict[str, object], expe
 
 
 def test_an_unknown_encoder_is_refused(short_sequence: PulseSequence, tmp_path: Path) -> None:
-    table = begin(short_sequence, SMALL, tmp_path / "a").table
+    sources = begin(short_sequence, SMALL, tmp_path / "a").sources
     with pytest.raises(UsageError, match="no encoder 'deep'"):
-        start_run(short_sequence, table, replace(SMALL, encoder="deep"), CPU)
+        start_run(sources, replace(SMALL, encoder="deep"), CPU)
 
 
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
@@ -192,6 +210,103 @@ def test_the_truth_is_decoded_to_what_the_encoder_saw(
     sequence = replace(short_sequence, rf_phase=np.deg2rad(increment) * n * (n + 1) / 2)
     config = TrainConfig(form=form, batch=64, snr_range=(20, 20))
     run = begin(sequence, config, tmp_path / "run")
-    batch = loop._batch(run, 0)
-    assert float(loop._reconstruction(run, batch.target, batch)) < 1e-4
-    assert float(loop._reconstruction(run, batch.target + 0.1, batch)) > 1
+    batch = loop._batch(run, 0)[0]
+    assert float(reconstruct(run, run.sources[0], batch.target, batch).mean()) < 1e-4
+    assert float(reconstruct(run, run.sources[0], batch.target + 0.1, batch).mean()) > 1
+
+
+def mixed(short_sequence: PulseSequence) -> list[PulseSequence]:
+    """Two trains of one length whose fingerprints have little in common."""
+    return [short_sequence, replace(short_sequence, flip_angle=short_sequence.flip_angle[::-1].copy(), name="reversed")]
+
+
+@pytest.mark.parametrize("decoder", ["bloch", "rnn"])
+def test_each_part_of_a_mixed_batch_is_decoded_with_its_own_sequence(
+    decoder: Any, short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    config = replace(SMALL, encoder="fc", decoder=decoder, snr_range=None, batch=32)
+    run = prepare_run(mixed(short_sequence), config, tmp_path / "run", CPU)
+    parts = draw_batches(run.sources, run.config, run.spec.takes, 3)
+    assert [len(part.rows) for part in parts] == [16, 16]
+    right = [reconstruct(run, *item) for item in zip(run.sources, [x.target for x in parts], parts, strict=True)]
+    wrong = [reconstruct(run, *item) for item in zip(run.sources[::-1], [x.target for x in parts], parts, strict=True)]
+    if decoder == "bloch":
+        assert float(torch.cat(right).max()) < 1e-3 < float(torch.cat(wrong).min())
+    assert not torch.allclose(torch.cat(right), torch.cat(wrong), rtol=1e-4)
+    losses = batch_losses(run, parts)
+    each = [
+        reconstruct(run, source, y, part)
+        for source, y, part in zip(run.sources, _predicted(run, parts), parts, strict=True)
+    ]
+    torch.testing.assert_close(losses["reconstruction"], torch.cat(each).mean())
+
+
+def _predicted(run: Run, parts: list[Any]) -> list[torch.Tensor]:
+    out = [run.encoder(part.rows) for part in parts]
+    return [torch.stack([x[:, 0], x[:, 0] + x[:, 1]], dim=1) for x in out]
+
+
+def test_a_run_of_several_sequences_learns_all_and_exports_each(short_sequence: PulseSequence, tmp_path: Path) -> None:
+    both = mixed(short_sequence)
+    config = replace(SMALL, encoder="fc", decoder="none", steps=6, validate_every=3)
+    run = prepare_run(both, config, tmp_path / "run", CPU)
+    train(run, tmp_path / "run", lambda step, losses: None)
+    again = resume_run(tmp_path / "run", CPU)
+    assert [source.sequence.sequence_id for source in again.sources] == [x.sequence_id for x in both]
+    files = [tmp_path / f"{sequence.name}.yaml" for sequence in both]
+    for sequence, file in zip(both, files, strict=True):
+        file.write_text(yaml.safe_dump(sequence_to_dict(sequence)))
+        assert source_of(again, str(file)).sequence.name == sequence.name
+    with pytest.raises(UsageError, match="several sequences"):
+        source_of(again, None)
+    with pytest.raises(MismatchError, match="learned short, reversed, not fisp"):
+        source_of(again, "fisp")
+
+
+def test_sequences_that_no_encoder_can_take_together_are_refused(short_sequence: PulseSequence, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="belongs to a sequence"):
+        prepare_run(mixed(short_sequence), SMALL, tmp_path / "a", CPU)
+    half = PulseSequence(
+        *(getattr(short_sequence, x)[:20] for x in ("flip_angle", "rf_phase", "tr", "te")), name="half"
+    )
+    with pytest.raises(UsageError, match="20, 40 repetitions"):
+        prepare_run([short_sequence, half], replace(SMALL, encoder="fc"), tmp_path / "b", CPU)
+
+
+def test_an_epoch_takes_every_pair_of_the_grid_once() -> None:
+    config = TrainConfig(tissue="grid", share=0.01, batch=89, t1_range=(0.001, 5.0), t2_range=(0.001, 2.0))
+    size = round(0.01 * len(paper_tissue()))
+    assert size == 18 * 89
+    random = np.random.default_rng(0)
+    epoch = [grid_tissue(config, random, k) for k in range(18)]
+    pairs = {pair for part in epoch for pair in zip(part.t1, part.t2, strict=True)}
+    assert len(pairs) == size
+    assert pairs < set(zip(paper_tissue().t1, paper_tissue().t2, strict=True))
+    following = [grid_tissue(config, random, k) for k in range(18, 36)]
+    assert {pair for part in following for pair in zip(part.t1, part.t2, strict=True)} == pairs
+    assert any((a.t1 != b.t1).any() for a, b in zip(epoch, following, strict=True))
+    inside = grid_tissue(replace(config, share=1.0, t1_range=(0.5, 1.0), t2_range=(0.1, 0.2)), random, 0)
+    assert inside.t1.min() >= 0.5 and inside.t1.max() <= 1.0 and inside.t2.min() >= 0.1 and inside.t2.max() <= 0.2
+
+
+def test_labels_teach_only_where_they_may(short_sequence: PulseSequence, tmp_path: Path) -> None:
+    config = replace(SMALL, encoder="fc", weight=0.5)
+    with_labels = prepare_run([short_sequence], config, tmp_path / "a", CPU)
+    without = prepare_run([short_sequence], replace(config, labels=False), tmp_path / "b", CPU)
+    a, b = (batch_losses(run, loop._batch(run, 0)) for run in (with_labels, without))
+    torch.testing.assert_close(a["loss"], a["embedding"] + 0.5 * a["reconstruction"])
+    torch.testing.assert_close(b["loss"], 0.5 * b["reconstruction"])
+    with pytest.raises(UsageError, match="only the Bloch decoder"):
+        replace(config, labels=False, decoder="fc")
+
+
+def test_a_learned_decoder_learns(short_sequence: PulseSequence, tmp_path: Path) -> None:
+    for decoder in ("fc", "rnn"):
+        config = replace(SMALL, encoder="fc", decoder=decoder, steps=60, validate_every=60, loss="log", snr_range=None)
+        run = prepare_run([short_sequence], config, tmp_path / decoder, CPU)
+        assert run.decoder is not None
+        before = {name: value.clone() for name, value in run.decoder.named_parameters()}
+        losses: list[float] = []
+        train(run, tmp_path / decoder, lambda step, found, seen=losses: seen.append(found["reconstruction"]))
+        assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+        assert all(not torch.equal(value, before[name]) for name, value in run.decoder.named_parameters())

@@ -16,7 +16,10 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The model; by default NAME.onnx.", callback=named(".onnx"))
     ] = None,
-    seq: Annotated[str | None, typer.Option("--seq", help="Sequence file, for a model without a network.")] = None,
+    seq: Annotated[
+        str | None,
+        typer.Option("--seq", help="Sequence file: for a model without a network, or one that the run learned."),
+    ] = None,
     encoder: Annotated[
         Literal["run", "none"] | None, typer.Option(help="run: the trained one; none: coarse search (with --seq).")
     ] = None,
@@ -45,11 +48,11 @@ def export(
     from mrftool.inference.onnx_file import write_model
     from mrftool.inference.summary import summary
 
-    if (run is None) == (seq is None) or encoder not in (None, "run" if seq is None else "none"):
+    if (run is None and seq is None) or encoder not in (None, "run" if run else "none"):
         raise UsageError("expected a training run, or --seq FILE --encoder none")
     if run is not None:
-        refuse(context, ("form", "t1_ms", "t2_ms", "b1", "adc"), "goes with --seq; a run knows its own")
-    sequence, settings = _from_run(run) if run else _from_sequence(str(seq), form, (t1_ms, t2_ms), b1, adc)
+        refuse(context, ("form", "t1_ms", "t2_ms", "b1", "adc"), "goes with --encoder none; a run knows its own")
+    sequence, settings = _from_run(run, seq) if run else _from_sequence(str(seq), form, (t1_ms, t2_ms), b1, adc)
     path = output or Path(f"{file_stem(sequence.name)}.onnx")
     with writing(path) as part, working("building and verifying the model"):
         model, manifest = make_model(sequence, polish=polish, **settings)
@@ -68,8 +71,8 @@ def _from_sequence(
     return read_sequence(seq), {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1, "adc": adc, "form": form}
 
 
-def _from_run(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Sequence of a run, and what make_model takes from it."""
+def _from_run(path: Path, seq: str | None) -> tuple[Any, dict[str, Any]]:
+    """A sequence of a run, and what make_model takes from it."""
     from mrftool.errors import InputError
 
     file = path / "best.safetensors" if path.is_dir() else path
@@ -78,13 +81,13 @@ def _from_run(path: Path) -> tuple[Any, dict[str, Any]]:
     import torch
 
     from mrftool.learning.checkpoint import load_run
-    from mrftool.learning.export import encoder_to_onnx
+    from mrftool.learning.export import encoder_to_onnx, source_of
 
     run, scores = load_run(file, torch.device("cpu"))
-    config = run.config
-    return run.sequence, {
+    config, source = run.config, source_of(run, seq)
+    return source.sequence, {
         "encoder": encoder_to_onnx(run.encoder, run.spec),
-        "table": run.table,
+        "table": source.table,
         "t1_range": config.t1_range,
         "t2_range": config.t2_range,
         "b1_range": config.b1_range,

@@ -13,19 +13,34 @@ Range = tuple[float, float]
 
 def train(
     context: typer.Context,
-    seq: Annotated[str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")] = "fisp",
+    seq: Annotated[
+        list[str] | None,
+        typer.Option("--seq", help="Sequence file, or the name of a shipped one (fisp); may be given several times."),
+    ] = None,
     decoder: Annotated[
-        Literal["bloch", "none"], typer.Option(help="bloch: reconstruct through the EPG engine; none: labels only.")
+        Literal["bloch", "fc", "rnn", "none"],
+        typer.Option(help="bloch: reconstruct through the EPG engine; fc, rnn: through a network; none: labels only."),
     ] = "bloch",
-    encoder: Annotated[Literal["compact", "fc"], typer.Option(help="compact, or fc (the paper's).")] = "compact",
+    encoder: Annotated[
+        Literal["compact", "fc", "rnn", "rnn-whole", "hydra", "hydra-fast"],
+        typer.Option(help="compact; the paper's fc, rnn-whole, hydra; rnn: over time; hydra-fast: a quarter of time."),
+    ] = "compact",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default runs/SEQUENCE.")] = None,
     weight: Annotated[
         float, typer.Option("--lambda", help="Weight of the reconstruction loss.", callback=between(0, 1e9))
     ] = 1.0,
+    labels: Annotated[bool, typer.Option("--labels/--no-labels", help="Whether labels teach, or only Bloch.")] = True,
+    decode_voxels: Annotated[
+        int, typer.Option(help="Voxels of each batch that are decoded; 0: all.", callback=between(0, 1_000_000))
+    ] = 0,
     loss: Annotated[
         Literal["bound", "log"], typer.Option(help="bound: errors in units of noise; log: the paper's.")
     ] = "bound",
     form: Annotated[Literal["complex", "magnitude"], typer.Option(help="What the scans hold.")] = "complex",
+    tissue: Annotated[
+        Literal["random", "grid"], typer.Option(help="random: fresh, log-uniform; grid: the paper's pairs in epochs.")
+    ] = "random",
+    share: Annotated[float, typer.Option(help="Share of the grid to learn from.", callback=between(1e-6, 1))] = 1.0,
     t1_ms: Annotated[Range, typer.Option(help="T1 range [ms].", callback=ascending(0.01, 1e6))] = (30.0, 5000.0),
     t2_ms: Annotated[Range, typer.Option(help="T2 range [ms].", callback=ascending(0.01, 1e6))] = (6.0, 2500.0),
     b1: Annotated[
@@ -53,7 +68,9 @@ def train(
         refuse(context, own, "is a setting of the run that --resume goes on with, expected none")
         refuse(context, ["seq"] if output else [], "is a setting of the run that --resume goes on with, expected none")
     if decoder == "none":
-        refuse(context, ["weight"], "does nothing with --decoder none")
+        refuse(context, ["weight", "decode_voxels"], "does nothing with --decoder none")
+    if tissue == "random":
+        refuse(context, ["share"], "goes with --tissue grid")
     if not noise:
         refuse(context, ["snr"], "does nothing with --no-noise")
     # Threads of torch that wait by spinning hold up the one that draws the next batch: five times as long.
@@ -64,8 +81,12 @@ def train(
         "encoder": encoder,
         "decoder": decoder,
         "weight": weight,
+        "labels": labels,
+        "decode_voxels": decode_voxels,
         "loss": loss,
         "form": form,
+        "tissue": tissue,
+        "share": share,
         "t1_range": (t1_ms[0] / 1e3, t1_ms[1] / 1e3),
         "t2_range": (t2_ms[0] / 1e3, t2_ms[1] / 1e3),
         "b1_range": b1,
@@ -77,4 +98,6 @@ def train(
         "rate": rate,
         "seed": seed,
     }
-    run_training(seq, settings, output or Path("runs") / Path(seq).stem, device, resume=resume)
+    seqs = seq or ["fisp"]
+    name = "+".join(Path(each).stem for each in seqs)
+    run_training(seqs, settings, output or Path("runs") / name, device, resume=resume)

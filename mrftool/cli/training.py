@@ -19,7 +19,7 @@ from mrftool.learning.loop import pick_device, prepare_run, resume_run, train
 _FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
 
 
-def run_training(seq: str, settings: dict[str, Any], folder: Path, device: str, *, resume: bool) -> None:
+def run_training(seqs: list[str], settings: dict[str, Any], folder: Path, device: str, *, resume: bool) -> None:
     """Begin or resume a run, train it with a live table, and print its scores."""
     require_folder(folder)
     chosen = pick_device(device)
@@ -28,7 +28,7 @@ def run_training(seq: str, settings: dict[str, Any], folder: Path, device: str, 
             run = resume_run(folder, chosen)
         else:
             with working("tabulating the signals"):
-                run = prepare_run(read_sequence(seq), TrainConfig(**settings), folder, chosen)
+                run = prepare_run([read_sequence(seq) for seq in seqs], TrainConfig(**settings), folder, chosen)
         if run.step >= run.config.steps:
             raise UsageError(f"{folder}: the run is at its end, step {run.step}, expected one that is not")
         scores = _train(run, folder)

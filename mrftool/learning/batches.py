@@ -1,9 +1,11 @@
-"""Training batches: random tissue, drawn afresh, with fingerprints from the exact engine's table of the sequence.
+"""Training batches: tissue drawn afresh or from a grid, with its fingerprints under each sequence of the run.
 
-Batch k is a pure function of (seed, k), so resuming is exact.
+Batch k is a pure function of (seed, k), so resuming is exact. Encoders of compressed coefficients get them from the
+table that the exact engine filled, encoders of whole fingerprints from the engine itself.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,21 +13,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mrftool.errors import UsageError
 from mrftool.learning.config import Range, TrainConfig
 from mrftool.physics.compression import align, features, real_fingerprints
+from mrftool.physics.grids import paper_tissue
+from mrftool.physics.simulate import simulate
 from mrftool.physics.table import SignalTable, evaluate_derivatives
+from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 Array = NDArray[Any]
 
+_GRID_STREAM = 2**32 - 5  # of random numbers: no batch draws from it
+
+
+@dataclass(frozen=True)
+class Source:
+    """A sequence that a run learns, and its table."""
+
+    sequence: PulseSequence
+    table: SignalTable
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step needs. rows: encoder input `(voxel, n)`, with B1 as last column where the encoder takes it.
+    """What one step needs of one sequence. rows: encoder input `(voxel, n)`, with B1 as last column where it takes it.
 
     target: log T1, log T2 [log s] `(voxel, 2)`. bound: its Cramer-Rao bound `(voxel, 2)` [1].
     noise: standard deviation per channel of the unit-norm signal `(voxel,)` [1]. b1: `(voxel,)` [1].
-    clean: noise-free unit-norm compressed fingerprint `(voxel, rank)`.
+    clean: noise-free unit-norm fingerprint, compressed `(voxel, rank)` for encoders of features, else
+    `(voxel, time)`.
     """
 
     rows: Tensor
@@ -39,16 +56,25 @@ class Batch:
         """The same on another device."""
         return Batch(**{key: value.to(device) for key, value in vars(self).items()})
 
+    def __getitem__(self, part: slice) -> "Batch":
+        return Batch(**{key: value[part] for key, value in vars(self).items()})
 
-def draw_batch(table: SignalTable, config: TrainConfig, takes: str, k: int) -> Batch:
-    """Batch number `k` of a run. takes: what the encoder takes, "features" or "fingerprint"."""
+
+def draw_batches(sources: list[Source], config: TrainConfig, takes: str, k: int) -> list[Batch]:
+    """Batch number `k` of a run, a part for each of its sequences. takes: what the encoder takes.
+
+    "features" or "fingerprint", see `EncoderSpec`.
+    """
     random = np.random.default_rng((config.seed, k))
-    tissue = draw_tissue(config, random)
+    tissue = draw_tissue(config, random) if config.tissue == "random" else grid_tissue(config, random, k)
     if config.snr_range is None:
         snr = np.full(len(tissue), np.inf)
     else:
         snr = _log_uniform(config.snr_range, random.random(len(tissue)))
-    return make_batch(table, takes, tissue, snr, random)
+    parts = [slice(i, None, len(sources)) for i in range(len(sources))]
+    return [
+        make_batch(source, takes, tissue[part], snr[part], random) for source, part in zip(sources, parts, strict=True)
+    ]
 
 
 def draw_tissue(config: TrainConfig, random: np.random.Generator) -> Tissue:
@@ -56,27 +82,62 @@ def draw_tissue(config: TrainConfig, random: np.random.Generator) -> Tissue:
     n = config.batch
     t1 = _log_uniform((max(config.t1_range[0], config.t2_range[0]), config.t1_range[1]), random.random(n))
     t2 = _log_uniform((config.t2_range[0], np.minimum(config.t2_range[1], t1)), random.random(n))
-    b1 = random.uniform(*config.b1_range, n) if config.b1_range else np.ones(n)
-    return Tissue(t1, t2, b1=b1, adc=np.full(n, config.adc))
+    return _with_b1(config, t1, t2, random)
+
+
+def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tissue:
+    """Voxels k x batch to (k + 1) x batch of the paper's grid, shuffled anew in each epoch, and uniform B1."""
+    t1, t2 = _grid(config.t1_range, config.t2_range, config.share, config.seed)
+    epochs, places = np.divmod(np.arange(k * config.batch, (k + 1) * config.batch), len(t1))
+    index = np.concatenate([_order(len(t1), config.seed, int(e))[places[epochs == e]] for e in np.unique(epochs)])
+    return _with_b1(config, t1[index], t2[index], random)
+
+
+@lru_cache(maxsize=4)
+def _grid(t1_range: Range, t2_range: Range, share: float, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """T1 and T2 [s] of the share of the grid's pairs that there is to learn from."""
+    whole = paper_tissue()
+    pairs = ((whole.t1, t1_range), (whole.t2, t2_range))
+    index = np.flatnonzero(np.all([(low <= times) & (times <= high) for times, (low, high) in pairs], axis=0))
+    if not index.size:
+        raise UsageError("no pair of the paper's grid lies in these ranges of T1 and T2, expected at least one")
+    kept = max(round(share * index.size), 1)
+    index = np.sort(np.random.default_rng((seed, _GRID_STREAM)).permutation(index)[:kept])
+    return whole.t1[index], whole.t2[index]
+
+
+@lru_cache(maxsize=4)
+def _order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, _GRID_STREAM, epoch)).permutation(n)
+
+
+def _with_b1(
+    config: TrainConfig, t1: NDArray[np.float64], t2: NDArray[np.float64], random: np.random.Generator
+) -> Tissue:
+    b1 = random.uniform(*config.b1_range, len(t1)) if config.b1_range else np.ones(len(t1))
+    return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), config.adc))
 
 
 def make_batch(
-    table: SignalTable, takes: str, tissue: Tissue, snr: NDArray[np.float64], random: np.random.Generator
+    source: Source, takes: str, tissue: Tissue, snr: NDArray[np.float64], random: np.random.Generator
 ) -> Batch:
     """A batch of given tissue and SNR `(voxel,)` (inf: no noise), with noise from `random`."""
+    table = source.table
     b1 = tissue.b1 if table.takes_b1 else None
-    fingerprint, by_t1, by_t2 = np.moveaxis(evaluate_derivatives(table, tissue.t1, tissue.t2, b1), 1, 0)
+    compressed, by_t1, by_t2 = np.moveaxis(evaluate_derivatives(table, tissue.t1, tissue.t2, b1), 1, 0)
+    relative_noise = 1 / (snr * np.sqrt(len(table.basis.vectors)))
+    fingerprint = compressed if takes == "features" else simulate(source.sequence, tissue, threads=1).signal
     norm = np.linalg.norm(fingerprint, axis=1)
-    noise = 1 / (snr * np.sqrt(len(table.basis.vectors)))
-    rows = _rows(fingerprint, norm * noise, table, takes, random)
+    rows = encoder_rows(fingerprint, norm * relative_noise, source, takes, random)
     if b1 is not None:
         rows = np.concatenate([rows, b1[:, None].astype(np.float32)], axis=1)
     clean = fingerprint / norm[:, None]
+    sigma = np.linalg.norm(compressed, axis=1) * relative_noise
     return Batch(
         rows=_tensor(rows),
         target=_tensor(np.log(np.stack([tissue.t1, tissue.t2], axis=1))),
-        bound=_tensor(relative_bound(fingerprint, by_t1, by_t2, norm * noise)),
-        noise=_tensor(noise),
+        bound=_tensor(relative_bound(compressed, by_t1, by_t2, sigma)),
+        noise=_tensor(relative_noise),
         b1=_tensor(tissue.b1),
         clean=torch.from_numpy(np.ascontiguousarray(clean, np.complex64 if np.iscomplexobj(clean) else np.float32)),
     )
@@ -96,14 +157,20 @@ def relative_bound(fingerprint: Array, by_t1: Array, by_t2: Array, sigma: NDArra
     return np.asarray(np.minimum(sigma[:, None] * np.sqrt(variance), 10.0), np.float64)
 
 
-def _rows(
-    fingerprint: Array, sigma: NDArray[np.float64], table: SignalTable, takes: str, random: np.random.Generator
+def encoder_rows(
+    fingerprint: Array, sigma: NDArray[np.float64], source: Source, takes: str, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """What the encoder sees. Noise is added where it is cheapest: an orthonormal basis keeps white noise white."""
+    """What the encoder sees, B1 apart, with noise of standard deviation sigma `(voxel,)` per channel.
+
+    fingerprint: compressed for features, else whole. Compressed ones get their noise where it is cheapest: an
+    orthonormal basis keeps white noise white.
+    """
+    table = source.table
     if takes == "features" and table.form == "complex":
         aligned = align(_noisy(fingerprint, sigma, random))
         return np.concatenate([aligned.real, aligned.imag], axis=1)
-    signal: Array = _noisy(fingerprint @ table.basis.vectors.T, sigma, random)
+    whole = fingerprint @ table.basis.vectors.T if takes == "features" else fingerprint
+    signal: Array = _noisy(whole, sigma, random)
     if table.form == "magnitude":
         signal = np.abs(signal)
     return (features if takes == "features" else real_fingerprints)(signal, table.feature_basis)
@@ -111,6 +178,8 @@ def _rows(
 
 def _noisy(signal: Array, sigma: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.complex64]:
     """Complex white noise of standard deviation sigma in each of the real and imaginary channels."""
+    if not sigma.any():
+        return np.asarray(signal, np.complex64)
     noise = random.standard_normal((*signal.shape, 2), np.float32).view(np.complex64)[..., 0]
     return np.asarray(signal + noise * sigma[:, None].astype(np.float32), np.complex64)
 
@@ -124,9 +193,3 @@ def _log_uniform(
 
 def _tensor(values: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, np.float32))
-
-
-def log_range(bounds: Range) -> tuple[float, float]:
-    """Middle and half width of a range on the logarithmic scale."""
-    low, high = np.log(bounds[0]), np.log(bounds[1])
-    return float(low + high) / 2, float(high - low) / 2

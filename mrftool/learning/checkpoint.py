@@ -10,28 +10,29 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
+from mrftool.learning.batches import Source
 from mrftool.learning.config import TrainConfig
+from mrftool.learning.decoders import LearnedDecoder, new_decoder
 from mrftool.learning.encoders import Encoder, EncoderSpec
 from mrftool.physics.bspline import Axis
 from mrftool.physics.compression import Basis
 from mrftool.physics.table import SignalTable
-from mrftool.sequence import PulseSequence
 
 
 @dataclass
 class Run:
-    """A training run in progress or at its end."""
+    """A training run in progress or at its end. decoder: the one that it learns, if it does."""
 
     config: TrainConfig
-    sequence: PulseSequence
-    table: SignalTable
+    sources: list[Source]
     spec: EncoderSpec
     encoder: Encoder
+    decoder: LearnedDecoder | None
     optimisers: list[torch.optim.Optimizer]
     step: int = 0
     best: float = float("inf")
@@ -39,9 +40,11 @@ class Run:
 
 def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
     """Write checkpoint `name` ("last" or "best") of a run into its folder, whole or not at all."""
-    tensors = {f"encoder.{key}": value.contiguous() for key, value in run.encoder.state_dict().items()}
-    tensors |= {f"optimiser.{key}": value for key, value in _optimiser_tensors(run.optimisers).items()}
-    tensors |= table_to_tensors(run.table)
+    tensors = _over("encoder.", run.encoder.state_dict())
+    tensors |= _over("decoder.", run.decoder.state_dict() if run.decoder else {})
+    tensors |= _over("optimiser.", _optimiser_tensors(run.optimisers))
+    for index, source in enumerate(run.sources):
+        tensors |= _over(f"source.{index}.", table_to_tensors(source.table))
     with writing(folder / f"{name}.safetensors") as path:
         path.write_bytes(save(tensors, metadata={"run": json.dumps(_facts(run, scores))}))
 
@@ -69,11 +72,24 @@ def _run_from(
     spec = EncoderSpec.from_dict(facts["spec"])
     encoder = Encoder(spec).to(device)
     encoder.load_state_dict(_under(tensors, "encoder."))
-    sequence = sequence_from_dict(facts["sequence"], origin=str(path))
-    table, optimisers = table_from_tensors(tensors), new_optimisers(encoder, config)
+    sources = [
+        Source(sequence_from_dict(text, origin=str(path)), table_from_tensors(_under(tensors, f"source.{index}.")))
+        for index, text in enumerate(facts["sequences"])
+    ]
+    decoder = decoder_of(config, sources, device)
+    if decoder:
+        decoder.load_state_dict(_under(tensors, "decoder."))
+    optimisers = new_optimisers([encoder, *([decoder] if decoder else [])], config)
     _restore(optimisers, _under(tensors, "optimiser."))
-    run = Run(config, sequence, table, spec, encoder, optimisers, int(facts["step"]), float(facts["best"]))
+    run = Run(config, sources, spec, encoder, decoder, optimisers, int(facts["step"]), float(facts["best"]))
     return run, dict(facts["scores"])
+
+
+def decoder_of(config: TrainConfig, sources: list[Source], device: torch.device) -> LearnedDecoder | None:
+    """The decoder that a run of these sequences learns, on its device; None where it learns none."""
+    parts: Any = 1 if all(source.table.basis.is_real for source in sources) else 2
+    decoder = new_decoder(config, len(sources[0].sequence), parts)
+    return decoder.to(device) if decoder else None
 
 
 def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
@@ -116,13 +132,13 @@ def _stored(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0])
 
 
-def new_optimisers(encoder: Encoder, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def new_optimisers(networks: list[nn.Module], config: TrainConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices between layers, Adam for the rest (or for all), at the run's peak rate.
 
     Muon: K. Jordan et al. (2024), https://kellerjordan.github.io/posts/muon. Its steps are scaled to the size of Adam's
     (J. Liu et al., arXiv:2502.16982). On these networks it needs a third of Adam's steps.
     """
-    everything = list(encoder.parameters())
+    everything = [weights for network in networks for weights in network.parameters()]
     matrices = [x for x in everything if x.ndim == 2 and min(x.shape) > 2] if config.optimiser == "muon" else []
     rest = [x for x in everything if not any(x is matrix for matrix in matrices)]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=config.rate)]
@@ -136,7 +152,7 @@ def _facts(run: Run, scores: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": run.config.to_dict(),
         "spec": run.spec.to_dict(),
-        "sequence": sequence_to_dict(run.sequence),
+        "sequences": [sequence_to_dict(source.sequence) for source in run.sources],
         "step": run.step,
         "best": run.best,
         "scores": scores,
@@ -148,6 +164,10 @@ def _metadata(path: Path) -> dict[str, str]:
 
     with safe_open(path, framework="pt") as file:
         return file.metadata() or {}
+
+
+def _over(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{key}": value.contiguous() for key, value in tensors.items()}
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

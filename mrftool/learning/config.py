@@ -1,20 +1,22 @@
 """What a training run is, as plain numbers: written beside its checkpoints, enough to repeat it."""
 
 from dataclasses import asdict, dataclass
+from math import log
 from typing import Any, Literal
 
 from mrftool.errors import UsageError
 
 Form = Literal["complex", "magnitude"]
 Loss = Literal["bound", "log"]
-Decoder = Literal["bloch", "none"]
+Decoder = Literal["bloch", "fc", "rnn", "none"]
 Range = tuple[float, float]
 
 _CHOICES = {
-    "decoder": ("bloch", "none"),
+    "decoder": ("bloch", "fc", "rnn", "none"),
     "loss": ("bound", "log"),
     "form": ("complex", "magnitude"),
     "optimiser": ("muon", "adam"),
+    "tissue": ("random", "grid"),
 }
 
 
@@ -22,11 +24,16 @@ _CHOICES = {
 class TrainConfig:
     """Settings of a training run. Raises UsageError if one is out of range.
 
-    encoder: "compact" (compressed coefficients in, SiLU) or "fc" (the paper's, whole fingerprints in).
-    decoder: "bloch" adds the reconstruction loss through the EPG engine, "none" leaves it out.
+    encoder: one of `mrftool.learning.encoders.PRESETS`: "compact" (compressed coefficients in), "fc", "rnn", ...
+    decoder: "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network that learns
+        with the encoder, "none" leaves it out.
     weight: lambda, weight of the reconstruction loss [1].
+    decode_voxels: how many voxels of each batch are decoded, 0 for all: a slow decoder sees fewer.
+    labels: whether the embedding loss takes part; without it, the reconstruction alone teaches the encoder.
     loss: "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly (the paper's).
     form: whether the encoder sees complex signals or magnitudes.
+    tissue: "random" draws T1 and T2 afresh, log-uniform over their ranges; "grid" takes the pairs of the paper's grid
+        in these ranges, each once an epoch. share: how much of that grid there is to learn from [1].
     t1_range, t2_range: [s]. b1_range: [1], or None for no B1 input (nominal flip angles). adc: [m2/s].
     snr_range: drawn log-uniformly [1]; None trains without noise.
     steps, batch: optimiser steps, and voxels in each. rate: peak learning rate. seed: of everything random.
@@ -37,8 +44,12 @@ class TrainConfig:
     encoder: str = "compact"
     decoder: Decoder = "bloch"
     weight: float = 1.0
+    decode_voxels: int = 0
+    labels: bool = True
     loss: Loss = "bound"
     form: Form = "complex"
+    tissue: Literal["random", "grid"] = "random"
+    share: float = 1.0
     t1_range: Range = (0.03, 5.0)
     t2_range: Range = (0.006, 2.5)
     b1_range: Range | None = None
@@ -55,6 +66,10 @@ class TrainConfig:
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
                 raise UsageError(f"{key} {getattr(self, key)!r}, expected one of: {', '.join(choices)}")
+        self._check_ranges()
+        self._check_numbers()
+
+    def _check_ranges(self) -> None:
         for key in ("t1_range", "t2_range", "b1_range", "snr_range"):
             value = getattr(self, key)
             if value is not None:
@@ -63,12 +78,24 @@ class TrainConfig:
                     raise UsageError(f"{key} {value[0]:g} to {value[1]:g}, expected 0 < low <= high")
         if self.t2_range[0] > self.t1_range[1]:
             raise UsageError("the T2 range lies above the T1 range, expected T2 <= T1 to be possible")
+
+    def _check_numbers(self) -> None:
         for key in ("steps", "batch", "validate_every", "rate"):
             if not getattr(self, key) > 0:
                 raise UsageError(f"{key} {getattr(self, key):g}, expected more than 0")
-        if self.weight < 0 or self.adc < 0 or self.seed < 0:
-            raise UsageError("weight, adc and seed must be 0 or more")
+        if min(self.weight, self.adc, self.seed, self.decode_voxels) < 0:
+            raise UsageError("weight, adc, seed and decode_voxels must be 0 or more")
+        if not 0 < self.share <= 1:
+            raise UsageError(f"share {self.share:g} of the grid, expected more than 0 and at most 1")
+        if not self.labels and (self.decoder != "bloch" or self.weight == 0):
+            raise UsageError("without labels only the Bloch decoder can teach, expected decoder bloch with a weight")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON writes it."""
         return asdict(self)
+
+
+def log_range(bounds: Range) -> tuple[float, float]:
+    """Middle and half width of a range on the logarithmic scale."""
+    low, high = log(bounds[0]), log(bounds[1])
+    return (low + high) / 2, (high - low) / 2

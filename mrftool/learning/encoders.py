@@ -1,18 +1,39 @@
 """Encoders: networks from a fingerprint to log T1 and log(T2/T1), the latter never above 0."""
 
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mrftool.errors import UsageError
+from mrftool.learning.bodies import fully_connected, gru, hydra
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
-PRESETS: dict[str, tuple[str, tuple[int, ...], str]] = {
-    "compact": ("features", (256, 256, 256, 256), "silu"),
-    "fc": ("fingerprint", (1000, 300, 300), "relu"),
+Takes = Literal["features", "fingerprint"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A kind of encoder: what it takes, and the layers between.
+
+    body: how they are connected, see `mrftool.learning.bodies`. hidden: their widths.
+    stride: points of time that enter a step of "gru" together (0: all), or between neighbours that "hydra" keeps.
+    """
+
+    takes: Takes
+    body: Literal["fully_connected", "gru", "hydra"]
+    hidden: tuple[int, ...]
+    activation: Literal["relu", "silu"] = "relu"
+    stride: int = 1
+
+
+PRESETS: dict[str, Preset] = {
+    "compact": Preset("features", "fully_connected", (256, 256, 256, 256), "silu"),
+    "fc": Preset("fingerprint", "fully_connected", (1000, 300, 300)),  # the paper's
+    "rnn": Preset("fingerprint", "gru", (128, 128), stride=25),
+    "rnn-whole": Preset("fingerprint", "gru", (300, 300, 300), stride=0),  # the paper authors': one step
+    "hydra": Preset("fingerprint", "hydra", (16, 32, 64, 128)),  # P. Song et al., Med Phys 46:4951 (2019)
+    "hydra-fast": Preset("fingerprint", "hydra", (16, 32, 64, 128), stride=4),
 }
 
 
@@ -23,16 +44,19 @@ class EncoderSpec:
     kind: name of the preset.
     takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real part of the phase-aligned
         unit-norm signal (magnitude form: the unit-norm magnitude).
+    body, hidden, activation, stride: see `Preset`.
     n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it.
     n_used: how many columns of it count: of a real manifold the imaginary parts hold nothing but noise.
     center, scale: of log T1 and log(T2/T1).
     """
 
     kind: str
-    takes: Literal["features", "fingerprint"]
+    takes: Takes
+    body: str
     n_inputs: int
     hidden: tuple[int, ...]
     activation: str
+    stride: int
     n_used: int
     takes_b1: bool
     center: tuple[float, float]
@@ -49,26 +73,23 @@ class EncoderSpec:
         return EncoderSpec(**facts)
 
 
-def preset(kind: str) -> tuple[str, tuple[int, ...], str]:
-    """What a kind of encoder takes, its hidden layers and its activation. Raises UsageError for an unknown kind."""
+def preset(kind: str) -> Preset:
+    """The preset of that name. Raises UsageError for an unknown kind."""
     if kind not in PRESETS:
         raise UsageError(f"no encoder {kind!r}, expected one of: {', '.join(PRESETS)}")
     return PRESETS[kind]
 
 
 class Encoder(nn.Module):
-    """Fully connected layers, then log T1 = center + scale x out, log(T2/T1) = -softplus(center + scale x out)."""
+    """A body, then log T1 = center + scale x out, log(T2/T1) = -softplus(center + scale x out)."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        sizes = (spec.n_used + spec.takes_b1, *spec.hidden)
-        layers: list[nn.Module] = []
-        for width_in, width_out in pairwise(sizes):
-            layers += [nn.Linear(width_in, width_out), _ACTIVATIONS[spec.activation]()]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
+        self.layers = _body(spec)
         self.n_inputs, self.n_used = spec.n_inputs, spec.n_used
-        self.register_buffer("offset", torch.zeros(sizes[0]))
-        self.register_buffer("gain", torch.ones(sizes[0]))
+        columns = spec.n_used + spec.takes_b1
+        self.register_buffer("offset", torch.zeros(columns))
+        self.register_buffer("gain", torch.ones(columns))
         self.register_buffer("center", torch.tensor(spec.center))
         self.register_buffer("scale", torch.tensor(spec.scale))
         self.offset: Tensor
@@ -89,3 +110,10 @@ class Encoder(nn.Module):
         """Rows `(voxel, n_inputs [+ 1])` to log T1 [log s] and log(T2/T1) `(voxel, 2)`."""
         out = self.center + self.scale * self.layers((self._used(rows) - self.offset) * self.gain)
         return torch.stack([out[:, 0], -nn.functional.softplus(out[:, 1])], dim=1)
+
+
+def _body(spec: EncoderSpec) -> nn.Module:
+    if spec.body == "fully_connected":
+        return fully_connected((spec.n_used + spec.takes_b1, *spec.hidden, 2), spec.activation)
+    build = {"gru": gru, "hydra": hydra}[spec.body]
+    return build(spec.n_used, int(spec.takes_b1), spec.hidden, spec.stride)

@@ -7,11 +7,34 @@ from typing import Any
 import numpy as np
 import torch
 
-from mrftool.errors import CheckFailedError
+from mrftool.errors import CheckFailedError, MismatchError, UsageError
+from mrftool.formats.sequence_yaml import read_sequence
 from mrftool.inference.runtime import InferenceSession
+from mrftool.learning.batches import Source
+from mrftool.learning.checkpoint import Run
 from mrftool.learning.encoders import Encoder, EncoderSpec
 
 OPSET = 20
+
+
+def source_of(run: Run, seq: str | None) -> Source:
+    """The sequence of a run that `seq` names, a file or a shipped one; None: its only one.
+
+    Raises UsageError where it has several and none is named, MismatchError where it has not learned that one.
+    """
+    names = ", ".join(source.sequence.name for source in run.sources)
+    if seq is None:
+        if len(run.sources) > 1:
+            raise UsageError(f"the run learned several sequences ({names}), expected --seq to choose one")
+        return run.sources[0]
+    wanted = read_sequence(seq)
+    for source in run.sources:
+        if source.sequence.sequence_id == wanted.sequence_id:
+            return source
+    raise MismatchError(
+        f"the run learned {names}, not {wanted.name}: its encoder would be wrong on it",
+        hint="mrftool adapt teaches it a new sequence",
+    )
 
 
 def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:

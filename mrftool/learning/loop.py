@@ -9,15 +9,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrftool.errors import CheckFailedError, InputError, UsageError
+from mrftool.errors import InputError, UsageError
 from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
 from mrftool.inference.make import model_table
-from mrftool.learning.batches import Batch, draw_batch, draw_tissue, log_range, make_batch
-from mrftool.learning.bloch import decode
-from mrftool.learning.checkpoint import Run, load_run, new_optimisers, save_run, table_from_tensors, table_to_tensors
-from mrftool.learning.config import TrainConfig
+from mrftool.learning.batches import Batch, Source, draw_batches, draw_tissue, make_batch
+from mrftool.learning.checkpoint import (
+    Run,
+    decoder_of,
+    load_run,
+    new_optimisers,
+    save_run,
+    table_from_tensors,
+    table_to_tensors,
+)
+from mrftool.learning.config import TrainConfig, log_range
 from mrftool.learning.encoders import Encoder, EncoderSpec, preset
-from mrftool.learning.losses import embedding_loss, reconstruction_loss
+from mrftool.learning.step import take_step
 from mrftool.physics.table import SignalTable
 from mrftool.sequence import PulseSequence
 
@@ -28,34 +35,53 @@ _VALIDATION_SEED = 2**32 - 1
 _VALIDATION_VOXELS = 4096
 _STANDARD_BATCH = 2**32 - 3  # the batch whose rows set the scale of the inputs: no step draws it
 _TYPICAL = 8192
+_AT_A_TIME = 512  # voxels that are validated at once: a wide network needs memory for each
 
 
-def start_run(sequence: PulseSequence, table: SignalTable, config: TrainConfig, device: torch.device) -> Run:
+def start_run(sources: list[Source], config: TrainConfig, device: torch.device) -> Run:
     """A run before its first step, its weights drawn from the seed."""
-    takes, hidden, activation = preset(config.encoder)
+    spec = _spec(sources, config)
+    # Exactly what a checkpoint gives back: resuming is exact.
+    sources = [
+        Source(
+            sequence_from_dict(sequence_to_dict(source.sequence)), table_from_tensors(table_to_tensors(source.table))
+        )
+        for source in sources
+    ]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = Encoder(spec)
+        decoder = decoder_of(config, sources, device)
+    typical = draw_batches(sources, replace(config, batch=_TYPICAL), spec.takes, _STANDARD_BATCH)
+    encoder.standardise(torch.cat([part.rows for part in typical]))
+    encoder = encoder.to(device)
+    optimisers = new_optimisers([encoder, *([decoder] if decoder else [])], config)
+    return Run(config, sources, spec, encoder, decoder, optimisers)
+
+
+def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
+    """The encoder of a run. Raises UsageError where one cannot take all its sequences."""
+    kind, table = preset(config.encoder), sources[0].table
+    if kind.takes == "features" and len(sources) > 1:
+        raise UsageError(
+            f"encoder {config.encoder} with {len(sources)} sequences, expected one: its input belongs to a sequence",
+            hint="--encoder fc, rnn or hydra takes whole fingerprints",
+        )
+    lengths = {len(source.sequence) for source in sources}
+    if len(lengths) > 1:
+        raise UsageError(f"sequences of {', '.join(map(str, sorted(lengths)))} repetitions, expected one length")
     per_coefficient = 2 if config.form == "complex" else 1
     t1, ratio = log_range(config.t1_range), log_range((config.t2_range[0] / config.t1_range[1], 1.0))
-    n_inputs = table.rank * per_coefficient if takes == "features" else len(sequence)
-    spec = EncoderSpec(
+    n_inputs = table.rank * per_coefficient if kind.takes == "features" else lengths.pop()
+    return EncoderSpec(
         kind=config.encoder,
-        takes="features" if takes == "features" else "fingerprint",
+        **vars(kind),
         n_inputs=n_inputs,
-        n_used=table.rank if takes == "features" and table.basis.is_real else n_inputs,
-        hidden=hidden,
-        activation=activation,
+        n_used=table.rank if kind.takes == "features" and table.basis.is_real else n_inputs,
         takes_b1=config.b1_range is not None,
         center=(t1[0], -ratio[0] / 2),
         scale=(t1[1], ratio[1]),
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        encoder = Encoder(spec)
-    # Exactly what a checkpoint gives back: resuming is exact.
-    sequence = sequence_from_dict(sequence_to_dict(sequence))
-    table = table_from_tensors(table_to_tensors(table))
-    encoder.standardise(draw_batch(table, replace(config, batch=_TYPICAL), spec.takes, _STANDARD_BATCH).rows)
-    encoder = encoder.to(device)
-    return Run(config, sequence, table, spec, encoder, new_optimisers(encoder, config))
 
 
 def resume_run(folder: Path, device: torch.device) -> Run:
@@ -76,9 +102,9 @@ def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
     with ThreadPoolExecutor(1) as ahead:
         next_batch = ahead.submit(_batch, run, run.step)
         while run.step < run.config.steps:
-            batch = next_batch.result().to(device)
+            parts = [part.to(device) for part in next_batch.result()]
             next_batch = ahead.submit(_batch, run, run.step + 1)
-            losses = _step(run, batch)
+            losses = take_step(run, parts, _rate_factor(run.step, run.config.steps))
             run.step += 1
             if run.step % run.config.validate_every == 0 or run.step == run.config.steps:
                 scores = validate(run)
@@ -101,52 +127,8 @@ def _keep(run: Run, folder: Path, scores: dict[str, float]) -> None:
     save_run(run, folder, "last", scores)
 
 
-def _batch(run: Run, k: int) -> Batch:
-    return draw_batch(run.table, run.config, run.spec.takes, k)
-
-
-def _step(run: Run, batch: Batch) -> dict[str, float]:
-    for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
-        group["lr"] = run.config.rate * _rate_factor(run.step, run.config.steps)
-    run.encoder.train()
-    out = run.encoder(batch.rows)
-    predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
-    _require_times(predicted, run.step)
-    embedding = embedding_loss(predicted, batch.target, batch.bound if run.config.loss == "bound" else None)
-    loss, losses = embedding, {"embedding": float(embedding.detach())}
-    if run.config.decoder == "bloch":
-        reconstruction = _reconstruction(run, predicted, batch)
-        loss = loss + run.config.weight * reconstruction
-        losses["reconstruction"] = float(reconstruction.detach())
-    run.encoder.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.encoder.parameters(), 1.0)
-    for optimiser in run.optimisers:
-        optimiser.step()
-    return {**losses, "loss": float(loss.detach())}
-
-
-def _require_times(logs: torch.Tensor, step: int) -> None:
-    """Raises CheckFailedError where a log T1 or log T2 is that of no time: the run has diverged."""
-    times = logs.detach().exp()
-    if not bool(((times > 0) & torch.isfinite(times)).all()):
-        raise CheckFailedError(
-            f"step {step}: the encoder gives times that are none, expected it to learn", hint="try a smaller --rate"
-        )
-
-
-def _reconstruction(run: Run, predicted: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Decode the predicted tissue with the EPG engine, compress, and compare with the clean fingerprint.
-
-    That is complex even where the encoder sees magnitudes: their phase is what the engine says.
-    """
-    t1, t2 = predicted.exp().unbind(dim=1)
-    signal = decode(run.sequence, t1, t2, b1=batch.b1, adc=run.config.adc)
-    vectors = torch.as_tensor(run.table.basis.vectors).conj().to(signal.device, signal.dtype)
-    decoded = signal @ vectors
-    decoded = decoded if batch.clean.is_complex() else decoded.real
-    decoded = decoded / torch.linalg.vector_norm(decoded, dim=1, keepdim=True).clamp_min(1e-20)
-    return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
+def _batch(run: Run, k: int) -> list[Batch]:
+    return draw_batches(run.sources, run.config, run.spec.takes, k)
 
 
 def _rate_factor(step: int, steps: int) -> float:
@@ -164,25 +146,40 @@ def _rmse_over_bound(run: Run, snr: float) -> float:
     """
     random = np.random.default_rng((_VALIDATION_SEED, run.config.seed))
     tissue = draw_tissue(replace(run.config, batch=_VALIDATION_VOXELS), random)
-    batch = make_batch(run.table, run.spec.takes, tissue, np.full(len(tissue), snr), random)
+    errors = []
+    for index, source in enumerate(run.sources):
+        part = tissue[index :: len(run.sources)]
+        batch = make_batch(source, run.spec.takes, part, np.full(len(part), snr), random)
+        errors.append(_errors_over_bound(run, batch))
+    return float(torch.cat(errors).square().mean().sqrt())
+
+
+def _errors_over_bound(run: Run, batch: Batch) -> torch.Tensor:
     batch = batch.to(next(run.encoder.parameters()).device)
     run.encoder.eval()
     with torch.no_grad():
-        out = run.encoder(batch.rows)
+        out = torch.cat([run.encoder(rows) for rows in torch.split(batch.rows, _AT_A_TIME)])
     predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
     worse = batch.bound.max(dim=1).values
     fair = worse <= max(0.2, float(torch.quantile(worse, 0.1)))
-    return float(((predicted - batch.target) / batch.bound)[fair].square().mean().sqrt())
+    return ((predicted - batch.target) / batch.bound)[fair]
 
 
-def prepare_run(sequence: PulseSequence, config: TrainConfig, folder: Path, device: torch.device) -> Run:
-    """A new run in a folder that holds none: it begins with the table of the sequence.
+def prepare_run(sequences: list[PulseSequence], config: TrainConfig, folder: Path, device: torch.device) -> Run:
+    """A new run in a folder that holds none: it begins with the tables of its sequences.
 
     Raises UsageError if the folder holds a run already.
     """
     if (folder / "last.safetensors").exists():
         raise UsageError(f"{folder} holds a run already, expected a new folder", hint="pass --resume to go on with it")
-    table = model_table(
+    sources = [Source(sequence, table_for(sequence, config)) for sequence in sequences]
+    folder.mkdir(parents=True, exist_ok=True)
+    return start_run(sources, config, device)
+
+
+def table_for(sequence: PulseSequence, config: TrainConfig) -> SignalTable:
+    """The table of a sequence over what a run is trained for."""
+    return model_table(
         sequence,
         t1_range=config.t1_range,
         t2_range=config.t2_range,
@@ -190,8 +187,6 @@ def prepare_run(sequence: PulseSequence, config: TrainConfig, folder: Path, devi
         adc=config.adc,
         form=config.form,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    return start_run(sequence, table, config, device)
 
 
 def pick_device(name: str) -> torch.device:

@@ -21,7 +21,7 @@ def embedding_loss(predicted: Tensor, truth: Tensor, bound: Tensor | None) -> Te
 
 
 def reconstruction_loss(predicted: Tensor, truth: Tensor, noise: Tensor | None) -> Tensor:
-    """Mean loss between unit-norm fingerprints `(voxel, time)`, complex or real.
+    """Loss `(voxel,)` between unit-norm fingerprints `(voxel, time)`, complex or real.
 
     noise: standard deviation of the noise per real channel, relative to the norm `(voxel,)`: squared residuals count in
     units of its square (plus a floor), which is the Fisher metric of the tissue parameters, with a pseudo-Huber
@@ -30,5 +30,5 @@ def reconstruction_loss(predicted: Tensor, truth: Tensor, noise: Tensor | None) 
     squares = torch.view_as_real(predicted - truth) if predicted.is_complex() else predicted - truth
     misfit = squares.square().flatten(1).sum(dim=1)
     if noise is None:
-        return misfit.mean()
-    return ((1 + misfit / (noise.square() + RESIDUAL_FLOOR**2)).sqrt() - 1).mean()
+        return misfit
+    return (1 + misfit / (noise.square() + RESIDUAL_FLOOR**2)).sqrt() - 1

@@ -1,0 +1,81 @@
+"""One step of training: predict, decode, compare, and change the weights."""
+
+import torch
+from torch import Tensor, nn
+
+from mrftool.errors import CheckFailedError
+from mrftool.learning.batches import Batch, Source
+from mrftool.learning.bloch import decode
+from mrftool.learning.checkpoint import Run
+from mrftool.learning.decoders import train_columns
+from mrftool.learning.losses import embedding_loss, reconstruction_loss
+
+
+def take_step(run: Run, parts: list[Batch], rate_factor: float) -> dict[str, float]:
+    """One optimiser step on a batch, a part for each sequence; the losses before it.
+
+    Raises CheckFailedError if the encoder's T1 or T2 are no times any more.
+    """
+    networks: list[nn.Module] = [run.encoder, *([run.decoder] if run.decoder else [])]
+    for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
+        group["lr"] = run.config.rate * rate_factor
+    for network in networks:
+        network.train()
+        network.zero_grad(set_to_none=True)
+    losses = batch_losses(run, parts)
+    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_([weights for network in networks for weights in network.parameters()], 1.0)
+    for optimiser in run.optimisers:
+        optimiser.step()
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
+    """The losses of a batch: means over its voxels, whatever their sequence."""
+    out = run.encoder(torch.cat([part.rows for part in parts]))
+    predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+    _require_times(predicted, run.step)
+    target, bound = (torch.cat([getattr(part, key) for part in parts]) for key in ("target", "bound"))
+    embedding = embedding_loss(predicted, target, bound if run.config.loss == "bound" else None)
+    losses = {"embedding": embedding, "loss": embedding if run.config.labels else 0 * embedding}
+    if run.config.decoder != "none":
+        each = torch.split(predicted, [len(part.rows) for part in parts])
+        decoded = [reconstruct(run, *item) for item in zip(run.sources, each, parts, strict=True)]
+        losses["reconstruction"] = torch.cat(decoded).mean()
+        losses["loss"] = losses["loss"] + run.config.weight * losses["reconstruction"]
+    return losses
+
+
+def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
+    """Decode the predicted tissue and compare with the clean fingerprint: the loss of each decoded voxel `(voxel,)`.
+
+    That is complex even where the encoder sees magnitudes: their phase is what the engine says.
+    """
+    share = run.config.decode_voxels * len(batch.rows) // run.config.batch or len(batch.rows)
+    predicted, batch = predicted[:share], batch[:share]
+    signal = _decoded(run, source, predicted, batch.b1)
+    if run.spec.takes == "features":
+        vectors = torch.as_tensor(source.table.basis.vectors).conj().to(signal.device, signal.dtype)
+        signal = signal @ vectors
+        signal = signal if batch.clean.is_complex() else signal.real
+    decoded = signal / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
+    return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
+
+
+def _decoded(run: Run, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
+    """Fingerprints `(voxel, time)` of log T1, log T2 `(voxel, 2)` by the run's decoder."""
+    if run.decoder is None:
+        t1, t2 = predicted.exp().unbind(dim=1)
+        return decode(source.sequence, t1, t2, b1=b1, adc=run.config.adc)
+    columns = train_columns(source.sequence).to(predicted.device)
+    signal: Tensor = run.decoder(predicted, b1 if run.spec.takes_b1 else None, columns, source.table.basis.turn)
+    return signal
+
+
+def _require_times(logs: Tensor, step: int) -> None:
+    """Raises CheckFailedError where a log T1 or log T2 is that of no time: the run has diverged."""
+    times = logs.detach().exp()
+    if not bool(((times > 0) & torch.isfinite(times)).all()):
+        raise CheckFailedError(
+            f"step {step}: the encoder gives times that are none, expected it to learn", hint="try a smaller --rate"
+        )
