@@ -68,7 +68,7 @@ def dicom_maps(
         place, with_units(maps), series.placement, output.reference, provenance, format=output.format
     )
     try:
-        yield [path for entry in written for path in entry.paths]
+        yield [entry.paths[0] if output.format == "parametric-map" else entry.paths[0].parent for entry in written]
     except BaseException:
         for path in (path for entry in written for path in entry.paths):
             path.unlink(missing_ok=True)

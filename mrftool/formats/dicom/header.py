@@ -19,16 +19,19 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom.keywords import KEYWORDS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.keywords import BLOCKS, KEYWORDS, PRIVATE, SEQUENCES, Values
 from mrftool.formats.dicom.quick import quick_header
 from mrftool.formats.dicom.scan import OutOfOrdinaryError
 from mrftool.formats.dicom.values import flat, frames_of, private_of, real_world_of, slice_normal
 
 _TAGS = [
     *(pydicom.tag.Tag(keyword) for keyword in (*KEYWORDS, *SEQUENCES)),
-    *(pydicom.tag.Tag(group, 0x1000 | low) for group, low, _, _ in PRIVATE.values()),
-    *(pydicom.tag.Tag(group, 0x10) for group, _, _, _ in PRIVATE.values()),
-    *(pydicom.tag.Tag(0x0029, element) for element in (0x0010, 0x1010)),
+    *(
+        pydicom.tag.Tag(group, element)
+        for group, low in (*((group, low) for group, low, _, _ in PRIVATE.values()), (0x0029, 0x10))
+        for block in BLOCKS
+        for element in (block, block << 8 | low)
+    ),
 ]
 _UNDEFINED = 0xFFFFFFFF
 _MAX_INFLATED = 2 << 30

@@ -35,6 +35,7 @@ LISTS = {  # may have several values; all others count as absent if they do
     *("ImageType", "FrameType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     "DimensionIndexValues",
 }
+BLOCKS = range(0x10, 0x20)  # where the private elements of a creator may lie; nearly always in the first
 PRIVATE = {  # our name: (group, element without its block, creator, format of the bytes where the VR is unknown)
     "GeImageKind": (0x0043, 0x2F, "GEMS_PARM_01", "<h"),
     "MosaicTiles": (0x0019, 0x0A, "SIEMENS MR HEADER", "<H"),

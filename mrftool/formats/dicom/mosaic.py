@@ -14,21 +14,25 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom.plane import Plane
 
 _MAX_TILES = 1024
+_CONVERT = "convert the series with dcm2niix and give the NIfTI file"
 
 
 def is_mosaic(plane: Plane) -> bool:
     """True if the image holds several slices side by side."""
-    words = plane.values.get("ImageType")
-    return "MOSAIC" in (words if isinstance(words, list) else []) or plane.values.get("MosaicTiles", 0) > 1
+    return "MOSAIC" in _words(plane) or plane.values.get("MosaicTiles", 0) > 1
 
 
 def tiles_of(plane: Plane) -> list[Plane]:
     """The slices of a mosaic, each with its own position; the plane itself if it is none.
 
-    Raises InputError if the header does not say how the tiles lie.
+    Raises InputError if the header does not say how the tiles lie, and for the mosaics of other makers.
     """
+    if "VFRAME" in _words(plane):
+        raise InputError(f"{plane.name}: holds slices side by side (VFRAME), expected one slice", hint=_CONVERT)
     if not is_mosaic(plane):
         return [plane]
+    if "MosaicTiles" not in plane.values:
+        raise InputError(f"{plane.name}: is a Siemens mosaic that does not say how many slices it holds", hint=_CONVERT)
     n_tiles = plane.number("MosaicTiles", 1, _MAX_TILES)
     across = math.ceil(math.sqrt(n_tiles))
     full = plane.number("Rows", 1, 4096), plane.number("Columns", 1, 4096)
@@ -54,6 +58,11 @@ def tiles_of(plane: Plane) -> list[Plane]:
     ]
 
 
+def _words(plane: Plane) -> list[str]:
+    words = plane.values.get("ImageType")
+    return words if isinstance(words, list) else []
+
+
 def _first_corner(plane: Plane, full: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
     """Where the first tile begins [mm LPS]: the header gives the corner that the whole mosaic would have."""
     along = np.asarray(plane.vector("ImageOrientationPatient", 6)).reshape(2, 3)
@@ -67,7 +76,6 @@ def _step(plane: Plane) -> NDArray[np.float64]:
     distance = plane.values.get("SpacingBetweenSlices")
     if "SliceNormal" not in plane.values or not isinstance(distance, int | float) or not distance > 0:
         raise InputError(
-            f"{plane.name}: is a Siemens mosaic without SpacingBetweenSlices or SliceNormalVector",
-            hint="convert the series with dcm2niix and give the NIfTI file",
+            f"{plane.name}: is a Siemens mosaic without SpacingBetweenSlices or SliceNormalVector", hint=_CONVERT
         )
     return np.asarray(plane.vector("SliceNormal", 3)) * distance

@@ -5,14 +5,18 @@ from typing import Any, BinaryIO
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from mrftool.formats.dicom.keywords import KEYWORDS, LISTS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.keywords import BLOCKS, KEYWORDS, LISTS, PRIVATE, SEQUENCES, Values
 from mrftool.formats.dicom.scan import SYNTAX, Elements, OutOfOrdinaryError, scan
 
 _READ_FIRST = 1 << 18  # longer headers are not ordinary
 _NAMES = {int(tag_for_keyword(name) or 0): (name, dictionary_VR(name)) for name in KEYWORDS}
 _INSIDE = frozenset(int(tag_for_keyword(name) or 0) for name in SEQUENCES)
-_CREATORS = frozenset(group << 16 | 0x10 for group, _, _, _ in PRIVATE.values())
-_PRIVATE = {group << 16 | 0x1000 | low: name for name, (group, low, _, _) in PRIVATE.items()}
+_CREATORS = frozenset(group << 16 | block for group, _, _, _ in PRIVATE.values() for block in BLOCKS)
+_PRIVATE = {  # tag: our name, and the tag of the creator of its block
+    group << 16 | block << 8 | low: (name, group << 16 | block)
+    for name, (group, low, _, _) in PRIVATE.items()
+    for block in BLOCKS
+}
 _WANTED = frozenset((*_NAMES, *_INSIDE, *_CREATORS, *_PRIVATE))
 _PRIVATE_VR = {"<h": b"SS", "<H": b"US", "<f": b"FL"}
 
@@ -64,10 +68,10 @@ def _text(raw: bytes) -> str:
 def _private(elements: Elements) -> Values:
     values: Values = {}
     for tag in elements.keys() & _PRIVATE.keys():
-        name = _PRIVATE[tag]
-        group, _, creator, form = PRIVATE[name]
+        name, block = _PRIVATE[tag]
+        _, _, creator, form = PRIVATE[name]
         vr, raw = elements[tag]
-        if _text(elements.get(group << 16 | 0x10, (b"", b""))[1]).strip() != creator:
+        if _text(elements.get(block, (b"", b""))[1]).strip() != creator:
             continue
         if vr not in (b"", b"UN", _PRIVATE_VR[form]):
             raise OutOfOrdinaryError

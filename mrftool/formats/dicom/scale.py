@@ -1,6 +1,6 @@
 """From stored integers to the signal: the scaling attributes of the standard and of vendors, and the unit of phases."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,11 +16,13 @@ _RADIANS_PER = {  # RescaleType and UCUM units of phase images, as vendors write
 
 @dataclass(frozen=True)
 class Scale:
-    """value = slope x stored + intercept. origin: which attributes said so."""
+    """value = slope x stored + intercept. origin: which attributes said so. low, high: what values may be."""
 
     slope: float
     intercept: float
     origin: str
+    low: float = -np.inf
+    high: float = np.inf
 
 
 def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
@@ -35,7 +37,7 @@ def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
     scale = _phase_scale(plane, layout) if component == "phase" else _signal_scale(plane)
     if not (np.isfinite(scale.slope) and np.isfinite(scale.intercept)) or scale.slope == 0:
         raise InputError(f"{plane.name}: {scale.origin} has slope {scale.slope} and intercept {scale.intercept}")
-    return scale
+    return replace(scale, low=0.0) if component == "magnitude" else scale
 
 
 def _signal_scale(plane: Plane) -> Scale:
@@ -81,8 +83,9 @@ def _phase_scale(plane: Plane, layout: Layout) -> Scale:
             return Scale(slope * factor, intercept * factor, f"Real World Value Mapping in {unit}")
     named = _RADIANS_PER.get(str(plane.values.get("RescaleType", "")).strip().upper())
     maker = str(plane.values.get("Manufacturer", "")).upper()
-    if named is None and maker.startswith("GE"):
-        named = 1e-3
+    if named is None and maker.startswith("GE") and layout.signed:
+        factor, most = 1e-3, 1.01 * np.pi
+        return Scale(rescale.slope * factor, rescale.intercept * factor, "phase in GE's milliradians", -most, most)
     if named is not None:
         return Scale(rescale.slope * named, rescale.intercept * named, "phase in radians")
     return _one_turn(plane, rescale, layout, maker)
@@ -90,7 +93,8 @@ def _phase_scale(plane: Plane, layout: Layout) -> Scale:
 
 def _one_turn(plane: Plane, rescale: Scale, layout: Layout, maker: str) -> Scale:
     steps = 2.0**layout.bits_stored
-    if rescale.origin != "rescale slope" and maker.startswith("SIEMENS") and not layout.signed:
+    as_stored = (rescale.slope, rescale.intercept) == (1, 0)
+    if as_stored and maker.startswith("SIEMENS") and layout.bits_stored == 12 and not layout.signed:
         rescale = Scale(1.0, -steps / 2, "rescale slope")
     last = (steps - 1) * rescale.slope + rescale.intercept
     symmetric = abs(rescale.intercept + last) <= 1.01 * abs(rescale.slope)
@@ -98,4 +102,7 @@ def _one_turn(plane: Plane, rescale: Scale, layout: Layout, maker: str) -> Scale
         factor = np.pi / max(abs(rescale.intercept), abs(last))
         return Scale(rescale.slope * factor, rescale.intercept * factor, "phase, its stored range taken as one turn")
     said = shown(plane.values.get("RescaleType"))
-    raise InputError(f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad or deg")
+    raise InputError(
+        f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad or deg",
+        hint="convert the series to NIfTI and give the phase with --phase",
+    )

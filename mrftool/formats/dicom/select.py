@@ -1,5 +1,6 @@
 """Which images belong to the fingerprint: one series of many, and the parts of its complex signal."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def chosen_planes(planes: Sequence[Plane], wanted: str | None, where: str) -> tu
     if len(groups) == 1:
         return list(planes), ()
     if len(groups) == 2 and _are_two_parts(*groups.values()):
-        names = " and ".join(f"{_number(group)} ({group[0].component})" for group in groups.values())
+        names = " and ".join(f"{_number(group)} ({_kinds(group)})" for group in sorted(groups.values(), key=_place))
         return list(planes), (f"Series {names} are taken as the parts of one complex signal.",)
     raise MismatchError(f"{where}: has {len(groups)} series, expected one", hint=_choice(groups))
 
@@ -61,7 +62,8 @@ def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], NDArray[np.float64], 
         have = " and ".join(by_component)
         raise InputError(
             f"{planes[0].label}: its series has {have} images alone, expected real and imaginary, "
-            "magnitude and phase, or magnitude"
+            "magnitude and phase, or magnitude",
+            hint="where the two parts are two series, choose both: --series NUMBER,NUMBER",
         )
     unused = [name for name in by_component if name not in pair]
     if unused:
@@ -144,11 +146,28 @@ def _description(group: list[Plane]) -> str:
     return str(group[0].values.get("SeriesDescription", ""))
 
 
+def _place(group: list[Plane]) -> tuple[int, str]:
+    """To sort series by their numbers."""
+    number = group[0].values.get("SeriesNumber")
+    return (number if isinstance(number, int) else 0, group[0].series)
+
+
+def _kinds(group: list[Plane]) -> str:
+    """Which parts of a signal the images of a series are, as far as they say."""
+    found = set()
+    for plane in group:
+        with contextlib.suppress(InputError):
+            found.add(plane.component)
+    return " and ".join(sorted(str(kind) for kind in found if kind))
+
+
 def _choice(groups: Mapping[str, list[Plane]]) -> str:
     """The candidates, as a hint."""
     lines = [
-        f"{_number(group)} {_description(group)!r}, {len(group)} images, {uid}"
-        for uid, group in list(groups.items())[:_LISTED]
+        f"{_number(group)} {_description(group)!r}, {len(group)} {kinds}{' ' if kinds else ''}images, {group[0].series}"
+        for group in sorted(groups.values(), key=_place)[:_LISTED]
+        for kinds in (_kinds(group),)
     ]
     more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
-    return "choose with --series NUMBER, DESCRIPTION or UID: " + "; ".join([*lines, *more])
+    words = "choose with --series NUMBER, DESCRIPTION or UID, two of them with a comma for the two parts of a signal: "
+    return words + "; ".join([*lines, *more])

@@ -84,11 +84,25 @@ class SignalReader:
             stored = stored_rows(image.plane, image.layout, first, last).reshape(-1)[within]
             np.multiply(stored, np.float32(image.scale.slope), out=out[time], casting="unsafe")
             out[time] += np.float32(image.scale.intercept)
+            _require_legal(out[time], image)
 
         run = map if self.is_plain else threads.map
         for _ in run(fill, range(len(images))):
             pass
         return out
+
+
+def _require_legal(values: NDArray[np.float32], image: Image) -> None:
+    """Raises InputError for magnitudes below 0, and for phases beyond the range that their unit was taken from."""
+    low, high = image.scale.low, image.scale.high
+    if values.min() < low or values.max() > high:
+        odd = values[(values < low) | (values > high)][0]
+        if high == np.inf:
+            raise InputError(
+                f"{image.plane.name}: holds the negative number {odd:g}, expected magnitudes",
+                hint="real and imaginary images must say what they are (ImageType, ComplexImageComponent)",
+            )
+        raise InputError(f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}")
 
 
 def signal_reader(parts: Sequence[Part]) -> SignalReader:

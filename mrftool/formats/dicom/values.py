@@ -8,9 +8,9 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from mrftool.formats.dicom.csa import csa_numbers
-from mrftool.formats.dicom.keywords import GROUPS, LISTS, PRIVATE, Values
+from mrftool.formats.dicom.keywords import BLOCKS, GROUPS, LISTS, PRIVATE, Values
 
-_CSA = (0x0029, 0x1010)  # Siemens' own header
+_CSA = (0x0029, 0x10, "SIEMENS CSA HEADER")  # Siemens' own header
 _PHILIPS_FRAME = (0x2005, 0x140F)  # Philips writes the classic private elements of a frame in here
 _SPATIAL = {0x00200032, 0x00200037, 0x00209056, 0x00209057, 0x00089208}  # not time: position, stack, component
 
@@ -71,12 +71,7 @@ def private_of(dataset: Dataset) -> Values:
     """Private elements of vendors, under our names."""
     values: Values = {}
     for name, (group, low, creator, form) in PRIVATE.items():
-        if str(dataset[group, 0x10].value if (group, 0x10) in dataset else "").strip() != creator:
-            continue
-        if (group, 0x1000 | low) not in dataset:
-            continue
-        element = dataset[group, 0x1000 | low]
-        value = element.value
+        value = _private(dataset, group, low, creator)
         if isinstance(value, bytes) and len(value) == struct.calcsize(form):
             value = struct.unpack(form, value)[0]
         if isinstance(value, int | float):
@@ -84,9 +79,18 @@ def private_of(dataset: Dataset) -> Values:
     return values
 
 
+def _private(dataset: Dataset, group: int, low: int, creator: str) -> Any:
+    """The value of a private element, in whichever block its creator has; None if it is not there."""
+    for block in BLOCKS:
+        if (group, block) in dataset and str(dataset[group, block].value).strip() == creator:
+            tag = (group, block << 8 | low)
+            return dataset[tag].value if tag in dataset else None
+    return None
+
+
 def slice_normal(dataset: Dataset) -> list[float]:
     """Across the tiles of a Siemens mosaic, or nothing."""
-    data = dataset[_CSA].value if _CSA in dataset else b""
+    data = _private(dataset, *_CSA)
     return csa_numbers(data, "SliceNormalVector") if isinstance(data, bytes) else []
 
 
