@@ -1,0 +1,95 @@
+"""Methods without training, on the tests of the study: dictionary matching, and the table model. No torch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.inference.dictionary import MatchDictionary, Source, compress_dictionary, dictionary_from_sequence
+from mrftool.inference.make import make_model
+from mrftool.inference.matching import match
+from mrftool.inference.session import Model, run
+from mrftool.inference.threads import chosen_threads, one_blas_thread
+from mrftool.physics.grids import paper_tissue
+from mrftool.study.jobs import Job
+from mrftool.study.signals import Test, fill_empty
+from mrftool.tissue import Tissue
+
+Found = dict[str, NDArray[np.float64]]
+
+_BLOCK = 4096  # voxels whose signals are compressed at a time
+
+
+def predict_match(job: Job, tests: list[Test]) -> Found:
+    """T1 and T2 `(voxel, 2)` [s] of each test: of the most similar entry of a dictionary on the paper's grid.
+
+    The dictionary holds the signatures of every sequence that the job names.
+    """
+    dictionary = match_dictionary(job)
+    tissue, found = dictionary.source.tissue, {}
+    for test in tests:
+        index = best_entries(dictionary, test.signal)
+        pairs = np.stack([tissue.t1[index], tissue.t2[index]], axis=1)
+        found[test.key] = fill_empty(pairs, test, *_ranges(job))
+    return found
+
+
+def predict_table(job: Job, tests: list[Test]) -> Found:
+    """T1 and T2 `(voxel, 2)` [s] of each test: from the table model of the sequence, made in seconds from it alone."""
+    model = table_model(job)
+    found = {}
+    for test in tests:
+        maps = run(model, test.signal)
+        pairs = np.stack([maps["t1"], maps["t2"]], axis=1)
+        found[test.key] = fill_empty(pairs.astype(np.float64), test, *_ranges(job))
+    return found
+
+
+def match_dictionary(job: Job) -> MatchDictionary:
+    """Compressed, of the paper's pairs in the job's ranges under every sequence of the job."""
+    (t1_low, t1_high), (t2_low, t2_high) = _ranges(job)
+    grid = paper_tissue()
+    inside = (grid.t1 >= t1_low) & (grid.t1 <= t1_high) & (grid.t2 >= t2_low) & (grid.t2 <= t2_high)
+    sources = [dictionary_from_sequence(read_sequence(name), grid[inside]) for name in job["sequences"]]
+    return compress_dictionary(_joined(sources), "complex")
+
+
+def best_entries(dictionary: MatchDictionary, signal: NDArray[Any]) -> NDArray[np.int64]:
+    """Index of the most similar entry for each row of `signal` `(voxel, time)`."""
+    vectors = dictionary.basis.vectors.conj().astype(np.complex64)
+    with one_blas_thread():
+        rows = [signal[start : start + _BLOCK] @ vectors for start in range(0, len(signal), _BLOCK)]
+    index, _ = match(dictionary.matcher, np.concatenate(rows), threads=chosen_threads(None))
+    return index
+
+
+def table_model(job: Job) -> Model:
+    """A model without encoder for the job's sequence and ranges, ready to run."""
+    t1_range, t2_range = _ranges(job)
+    proto, manifest = make_model(read_sequence(job["sequences"][0]), t1_range=t1_range, t2_range=t2_range, check=False)
+    return Model(Path(job["name"]), manifest, proto.SerializeToString())
+
+
+def _ranges(job: Job) -> tuple[tuple[float, float], tuple[float, float]]:
+    (t1_low, t1_high), (t2_low, t2_high) = job["train"]["t1_range"], job["train"]["t2_range"]
+    return (t1_low, t1_high), (t2_low, t2_high)
+
+
+def _joined(sources: list[Source]) -> Source:
+    """One dictionary after the other."""
+    if len(sources) == 1:
+        return sources[0]
+    ends = np.cumsum([len(source) for source in sources])
+
+    def rows(index: NDArray[np.int64]) -> NDArray[Any]:
+        parts = []
+        for source, end in zip(sources, ends, strict=True):
+            own = index[(index >= end - len(source)) & (index < end)]
+            parts.append(source.rows(own - (end - len(source))))
+        return np.concatenate(parts)  # indices ascend, so the parts are in order
+
+    tissue = Tissue(*(np.concatenate([getattr(source.tissue, key) for source in sources]) for key in ("t1", "t2")))
+    names = " + ".join(source.sequence_name for source in sources)
+    return Source(f"{names}, simulated", tissue, sources[0].n_time, rows, None, names)
