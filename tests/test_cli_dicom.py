@@ -1,5 +1,6 @@
 """A scan that came as DICOM, through the command line, back into its study."""
 
+import os
 from pathlib import Path
 
 import nibabel
@@ -84,3 +85,19 @@ def test_options_that_would_do_nothing_are_refused(scan, model, tmp_path, shelf)
     refuses(2, *nifti, "--dicom-format", "mr")
     refuses(2, "quantify", source, "--model", model, "-o", tmp_path / "a", "--no-dicom", "--dicom-format", "mr")
     assert not (tmp_path / "a").exists()
+
+
+def test_what_is_no_scan_is_refused_in_one_line(tmp_path) -> None:
+    (tmp_path / "cut.zip").write_bytes(b"PK\3\4" + bytes(100))
+    os.mkfifo(tmp_path / "pipe.nii")
+    output = ("-o", tmp_path / "maps")
+    refuses(3, "quantify", tmp_path / "cut.zip", *output, says=("cut.zip: damaged or unreadable archive",))
+    refuses(3, "quantify", tmp_path / "pipe.nii", *output, says=("pipe.nii",))
+    assert not (tmp_path / "maps").exists()
+
+
+def test_each_dicom_map_is_named_once(scan, model, tmp_path) -> None:
+    source = study(tmp_path / "in", scan)
+    done = works("quantify", source, "--model", model, "-o", tmp_path / "maps")
+    lines = [line for line in done.out.splitlines() if "/dicom/" in line]
+    assert sorted(lines) == sorted(str(path) for path in (tmp_path / "maps" / "dicom").iterdir())

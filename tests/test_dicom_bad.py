@@ -274,6 +274,9 @@ def test_damaged_and_empty_archives(tmp_path: Path) -> None:
     refused(archive, "is encrypted; nothing was unpacked")
     refused(archive_of([], tmp_path / "y.zip", ("a.txt", b"hello")), "no DICOM file among 1 entries")
     refused(archive_of([], tmp_path / "z.zip"), "no DICOM file among 0 entries")
+    whole = archive_of(paths, tmp_path / "w.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    refused(tmp_path / "cut.zip", r"cut\.zip: damaged or unreadable archive")
 
 
 def test_a_series_that_fails_leaves_no_unpacked_files(tmp_path: Path, temporary_folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Scans as the user names them: NIfTI files, or folders, zips and files of DICOM."""
 
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -68,7 +67,6 @@ def file_kind(path: Path) -> str:
 
 
 def _is_dicom(path: Path) -> bool:
-    if path.is_dir() or zipfile.is_zipfile(path):
-        return True
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    from mrftool.formats.dicom.files import holds_dicom
+
+    return holds_dicom(path)

@@ -62,9 +62,20 @@ def find_files(source: Source) -> FileSet:
         return _sorted_out(_walk(path), str(path))
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, expected a folder, a zip archive or a file of DICOM images")
-    if path.is_file() and zipfile.is_zipfile(path) and not is_dicom(_head(str(path))):
+    if is_archive(path):
         return _unpack(path)
     return _sorted_out([File(str(path), str(path))], str(path))
+
+
+def holds_dicom(path: Path) -> bool:
+    """True for what `find_files` is for: folders, archives, and files that begin as DICOM does. No pipe is opened."""
+    return path.is_dir() or is_archive(path) or is_dicom(_head(str(path)))
+
+
+def is_archive(path: Path) -> bool:
+    """True for a zip archive, also for one that was cut short, which has lost its directory."""
+    head = _head(str(path))
+    return not is_dicom(head) and (head.startswith(b"PK\3\4") or (path.is_file() and zipfile.is_zipfile(path)))
 
 
 def is_dicom(head: bytes) -> bool:
