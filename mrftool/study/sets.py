@@ -83,7 +83,7 @@ def _all(data: Path | None, quick: bool) -> Iterator[tuple[str, Tissue, Grid]]:
         image = load_tissue_npz(data / ANATOMICAL)
         yield "anatomical", image.tissue, image.grid
     count, random = _QUICK_ABOVE_VOXELS if quick else _ABOVE_VOXELS, np.random.default_rng(0)
-    t1, t2 = (np.exp(random.uniform(*np.log(ends), count)) for ends in (ABOVE_T1, ABOVE_T2))
+    t1, t2 = (np.exp(random.uniform(np.log(ends[0]), np.log(ends[1]), count)) for ends in (ABOVE_T1, ABOVE_T2))
     yield "above", Tissue(t1, t2), Grid(np.ones((count, 1, 1), bool), np.eye(4))
 
 

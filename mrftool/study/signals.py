@@ -49,7 +49,7 @@ class Test:
     @property
     def has_signal(self) -> NDArray[np.bool_]:
         """Voxels `(voxel,)` that give any signal: of T2 far below TE, nothing is left."""
-        return _clean(self).any(axis=1)
+        return np.asarray(_clean(self).any(axis=1))
 
 
 def load_tests(folder: Path, job: Job) -> list[Test]:
