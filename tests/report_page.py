@@ -55,7 +55,13 @@ def a_series(maps: Maps, **changes: Any) -> Series:
         "n_time": 40,
         "form": "complex",
         "read": lambda voxels: np.zeros((len(voxels), 40), np.complex64),
-        "sidecar": {"sequence_id": "12" * 8},
+        "sidecar": {
+            "sequence_id": "12" * 8,
+            "SeriesDescription": "MRF axial",
+            "Manufacturer": "Acme",
+            "ManufacturersModelName": "One",
+            "MagneticFieldStrength": 2.89,
+        },
         "name": "scan.nii.gz",
     }
     return Series(**(facts | changes))

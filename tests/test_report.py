@@ -81,11 +81,16 @@ def test_a_page_says_what_was_read_and_assumed(good):
         "ab" * 32,
         "flip angle [deg]",
         "option mask mask.nii",
+        "description MRF axial",
+        "scanner Acme One, 2.89 T",
         "open the scan 0.50 0.40",
         "mrftool 1.2.3",
         "2026-01-02T03:04:05+00:00",
     ):
         assert words in text, words
+
+
+SAID = ("sequence_id", "snr", "SeriesDescription", "ProtocolName", "Manufacturer", "ManufacturersModelName")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -105,7 +110,7 @@ def test_what_files_say_is_shown_and_never_obeyed(short_sequence, text):
         run = a_run(
             good_maps(),
             method,
-            series={"name": word, "sidecar": {"sequence_id": word, "snr": word}},
+            series={"name": word, "sidecar": dict.fromkeys(SAID, word) | {"MagneticFieldStrength": 10**400}},
             source=word,
             kind=word,
             options={"mask": word},

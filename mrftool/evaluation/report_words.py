@@ -64,6 +64,8 @@ def input_rows(facts: Mapping[str, Any]) -> Rows:
     rows = {
         "scan": said["path"],
         "series": said["name"] if said["name"] != said["path"] else "",
+        "description": said["description"] or "",
+        "scanner": ", ".join(filter(None, (said["scanner"], said["field_t"] and f"{said['field_t']:.4g} T"))),
         "format": said["format"] + (f", {_size(said['bytes'])}" if said["bytes"] is not None else ""),
         "voxels": " x ".join(map(str, said["shape"][:3])),
         "time points": str(said["shape"][3]),

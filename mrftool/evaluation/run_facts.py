@@ -19,6 +19,7 @@ SCHEMA = 1
 _N_BINS = 60
 _MOST_DEPTH = 12
 _PERCENTILES = {"p1": 1, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99}
+_SCAN_WORDS = ("SeriesDescription", "ProtocolName", "Manufacturer", "ManufacturersModelName")
 _UNITS = {"t1": "s", "t2": "s", "sd_t1": "s", "sd_t2": "s", "m0": "scanner"}
 
 
@@ -88,6 +89,19 @@ def _input_facts(run: Run) -> dict[str, Any]:
         "oblique_deg": round(oblique, 3),
         "affine_mm": series.affine.tolist(),
         "sequence_id": series.sequence_id,
+        **_scanner_facts(series.sidecar or {}),
+    }
+
+
+def _scanner_facts(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scan says of its series and its scanner, in the words of a BIDS sidecar; None where it says nothing."""
+    texts = {key: said[key] for key in _SCAN_WORDS if isinstance(said.get(key), str)}
+    field = said.get("MagneticFieldStrength")
+    maker = " ".join(texts[key] for key in ("Manufacturer", "ManufacturersModelName") if key in texts)
+    return {
+        "description": texts.get("SeriesDescription", texts.get("ProtocolName")),
+        "scanner": maker or None,
+        "field_t": field if isinstance(field, int | float) and 0 < field < 100 else None,
     }
 
 
