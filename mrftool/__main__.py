@@ -1,5 +1,18 @@
-"""`python -m mrftool` is the command `mrftool`."""
+"""The command `mrftool`, also as `python -m mrftool`."""
 
-from mrftool.cli.app import main
+import sys
+from typing import NoReturn
 
-main()
+
+def main() -> NoReturn:
+    """Load the command line and run it; Ctrl-C may come before all is loaded."""
+    try:
+        from mrftool.cli.app import main as run
+    except KeyboardInterrupt:
+        print("mrftool: interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

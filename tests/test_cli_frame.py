@@ -146,6 +146,41 @@ def test_what_the_machine_refuses_is_no_traceback(
     assert_refused(command("sequence", "list"), 3, (says,))
 
 
+def test_a_file_that_may_not_be_read_is_no_wrong_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret.nii").write_bytes(b"")
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    refuses(3, "quantify", "secret.nii", says=("'secret.nii' is not readable",))
+
+
+def test_an_interrupt_that_a_library_hides_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 makes a RuntimeError of Ctrl-C where a class is made, as matplotlib does while it loads."""
+    hidden = RuntimeError("Error calling __set_name__")
+    hidden.__cause__ = KeyboardInterrupt()
+    stop(monkeypatch, hidden)
+    assert command("sequence", "list") == Outcome(130, "", "mrftool: interrupted\n")
+
+
+def test_an_interrupt_while_the_command_line_loads_is_one() -> None:
+    outcome = python("""
+        import sys
+        class Interrupted:
+            def find_spec(self, name, *_):
+                if name == "typer":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupted())
+        from mrftool.__main__ import main
+        main()
+    """)
+    assert outcome == Outcome(130, "", "mrftool: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "unit"), [(("simulate",), "[m2/s]"), (("export",), "[ms]"), (("sequence", "import"), "[ms]")]
+)
+def test_help_shows_units(words: tuple[str, ...], unit: str) -> None:
+    assert unit in works(*words, "--help").out
+
+
 def test_a_fault_of_our_own_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     stop(monkeypatch, ZeroDivisionError("ours"))
     with pytest.raises(ZeroDivisionError, match="ours"):

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,22 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
 def test_the_schema_for_editors_is_the_one_in_force() -> None:
     stored = next(path for path in shipped_files("sequences") if path.name == "sequence.schema.json")
     assert json.loads(stored.read_text()) == json_schema()
+
+
+@pytest.mark.parametrize("place", ["", "train.csv"])
+def test_a_pipe_is_refused_and_not_waited_for(place: str, tmp_path: Path) -> None:
+    """Opening one waits for a writer, for ever; so does reading /dev/zero."""
+    path = tmp_path / "s.yaml"
+    os.mkfifo(tmp_path / place if place else path)
+    if place:
+        path.write_text(build(flip_angle_deg={"csv": place, "column": "flip"}, tr_ms=12, te_ms=2))
+    with pytest.raises(InputError, match=r"is no regular file, expected a (CSV|sequence) file"):
+        read_sequence(path)
+
+
+def test_a_device_without_an_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no regular file, expected a sequence file"):
+        read_sequence("/dev/zero")
+    (tmp_path / "s.yaml").write_text(build(flip_angle_deg={"csv": "/dev/zero", "column": "flip"}, tr_ms=12, te_ms=2))
+    with pytest.raises(InputError, match="is no regular file, expected a CSV file"):
+        read_sequence(tmp_path / "s.yaml")

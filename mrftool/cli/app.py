@@ -60,12 +60,13 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except KeyboardInterrupt:
-        print("mrftool: interrupted", file=sys.stderr)  # noqa: T201
-        return 130
+        return _interrupted()
     except BrokenPipeError:  # who reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if _is_interrupt(error):
+            return _interrupted()
         explained = _explained(error)
         if explained is None:
             raise
@@ -82,7 +83,29 @@ def _invoke(arguments: Sequence[str]) -> None:
 
 @cache
 def _command() -> Any:
-    return typer.main.get_command(app)
+    root = typer.main.get_command(app)
+    _mend(root)
+    return root
+
+
+def _mend(command: Any) -> None:
+    """Units in brackets are no markup."""
+    for parameter in command.params:
+        parameter.help = getattr(parameter, "help", None) and parameter.help.replace("[", r"\[")
+    for inner in getattr(command, "commands", {}).values():
+        _mend(inner)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: some libraries raise one of their own from it."""
+    return isinstance(error, KeyboardInterrupt) or (
+        error is not None and _is_interrupt(error.__cause__ or error.__context__)
+    )
+
+
+def _interrupted() -> int:
+    print("mrftool: interrupted", file=sys.stderr)  # noqa: T201
+    return 130
 
 
 def _explained(error: Exception) -> MrftoolError | None:
@@ -101,9 +124,12 @@ def _explained(error: Exception) -> MrftoolError | None:
     return None
 
 
-def _as_usage_error(error: Any) -> UsageError:
+def _as_usage_error(error: Any) -> MrftoolError:
     path = error.ctx.command_path if error.ctx else "mrftool"
-    return UsageError(error.format_message().strip().rstrip(".").replace("\n", " "), hint=f"{path} --help")
+    text = error.format_message().strip().rstrip(".").replace("\n", " ")
+    if text.endswith("is not readable"):  # Typer looks before we do
+        return InputError(text)
+    return UsageError(text, hint=f"{path} --help")
 
 
 def _tell(error: MrftoolError) -> int:

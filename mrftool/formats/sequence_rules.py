@@ -1,6 +1,7 @@
 """Columns of a sequence file to numbers: constants, lists, CSV columns and named rules."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence_schema import CsvColumn, Cycle, Lobes, Quadratic, Spline
 
+MAX_BYTES = 20_000_000  # of a CSV file
 Values = NDArray[np.float64]
 
 
@@ -75,10 +78,10 @@ def _spline(rule: Spline, n: int) -> Values:
 def _csv(source: CsvColumn, folder: Path) -> Values:
     path = folder / source.csv
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source.csv}: {getattr(error, 'strerror', None) or error}, expected a CSV file") from error
+        text = read_regular(path, MAX_BYTES, "a CSV file").decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source.csv}: {error}, expected a CSV file") from error
     names = list(rows[0]) if rows else []
     if source.column not in names:
         raise InputError(f"{source.csv} has no column {source.column!r}, expected one of: {', '.join(map(str, names))}")

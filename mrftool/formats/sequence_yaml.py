@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence_rules import own_length, resolve
 from mrftool.formats.sequence_schema import SequenceFile
 from mrftool.formats.yaml_text import Fault, Lines, load_mapping
@@ -104,11 +105,7 @@ def json_schema() -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size} bytes, expected a sequence file of at most {MAX_BYTES}")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected a sequence file") from error
+        return read_regular(path, MAX_BYTES, "a sequence file").decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file, expected YAML") from error
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
 
 MAX_BYTES = 20_000_000
 MAX_COLUMNS = 1000
@@ -72,11 +73,7 @@ def read_table(path: Path, decimal: Decimal | None = None) -> Table:
 def _lines(path: Path) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
     """Lines with their numbers, and comments (#, % or //)."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size} bytes, expected a list of at most {MAX_BYTES}")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected a text file") from error
+        text = read_regular(path, MAX_BYTES, "a text file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file, expected numbers in UTF-8") from error
     numbered = [(n, line.strip(" \r")) for n, line in enumerate(text.split("\n"), 1) if line.strip()]

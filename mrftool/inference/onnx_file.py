@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
+from mrftool.formats.regular_file import read_regular
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+MAX_BYTES = 2_000_000_000  # what protobuf can hold
 _STANDARD = {"", "ai.onnx"}
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 
@@ -22,10 +24,7 @@ def read_model(path: Path) -> tuple[bytes, "ModelProto"]:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected an .onnx model") from error
+    content = read_regular(Path(path), MAX_BYTES, "an .onnx model")
     try:
         model = onnx.load_model_from_string(content)
     except (DecodeError, ValueError) as error:

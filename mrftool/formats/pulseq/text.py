@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
 
 MAX_BYTES = 100_000_000
 MAX_SAMPLES = 5_000_000  # in one shape; real ones have some thousand
@@ -36,13 +37,7 @@ def check_and_tidy(path: Path) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _read(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: {size} bytes, expected a Pulseq file of at most {MAX_BYTES}")
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected a Pulseq file") from error
+    return read_regular(path, MAX_BYTES, "a Pulseq file").decode("utf-8", errors="replace")
 
 
 def _version(lines: list[str], path: Path) -> tuple[int, int, int]:
