@@ -98,6 +98,7 @@ def test_a_derivative_data_set_describes_itself_and_keeps_what_is_there(tmp_path
     description = json.loads((tmp_path / "maps/dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Name"] == "mrftool"
     assert (tmp_path / "maps/sub-01/anat/sub-01_T1map.nii.gz").is_file()
+    assert "in seconds" in (tmp_path / "maps/README.md").read_text()
     (tmp_path / "maps/dataset_description.json").write_text("mine")
     write_derivative(tmp_path / "maps")
     assert (tmp_path / "maps/dataset_description.json").read_text() == "mine"

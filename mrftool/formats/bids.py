@@ -130,6 +130,16 @@ def _version(name: str) -> str:
         return "unknown"
 
 
+_README = """# MR fingerprinting maps
+
+Made by mrftool from the scans that the sidecar of each map names, with the model and the sequence that it names by
+their digests. T1, T2 and their standard deviations are in seconds, M0 in the unit of the scan, the residual is
+relative to the signal. Flags are sums of: 1 outside the model's range, 2 residual too large for noise, 4 T1 not
+determined by the sequence, 8 T2 not determined, 16 masked or empty, 32 not a finite number in the scan.
+`report.html` says whether a run looks wrong.
+"""
+
+
 def dataset_texts(folder: str | Path) -> dict[Path, str]:
     """The files that make a folder of maps a BIDS derivative data set, and what is in them; those there are stay.
 
@@ -146,6 +156,7 @@ def dataset_texts(folder: str | Path) -> dict[Path, str]:
     texts = {
         Path(folder) / "dataset_description.json": to_json(description),
         Path(folder) / ".bidsignore": "\n".join(ignored) + "\n",
+        Path(folder) / "README.md": _README,
     }
     return {path: text for path, text in texts.items() if not path.exists()}
 
