@@ -36,15 +36,14 @@ from mrftool.series import Placement, c_order
 from mrftool.shipped import shipped_file
 
 SHAPE = (64, 64, 8)
-OURS = ("quantify", "match")
 
 
-def the_model(sequence):
-    path = shipped_file("models", "fisp.onnx")
-    if path is not None:
-        return load_model(path), "shipped"
+def the_models(sequence):
+    """{name: model}: the shipped one, if there is one, and one that searches its table instead of asking a network."""
     proto, manifest = make_model(sequence, check=False)
-    return Model(Path("fisp.onnx"), manifest, proto.SerializeToString()), "made here, without an encoder"
+    models = {"quantify, no encoder": Model(Path("fisp.onnx"), manifest, proto.SerializeToString())}
+    path = shipped_file("models", "fisp.onnx")
+    return models if path is None else {"quantify": load_model(path)} | models
 
 
 def matchers(scene, few):
@@ -71,16 +70,17 @@ def write_scan(sequence, folder):
     return open_series(path)
 
 
-def on_file(series, model):
-    """{name: (call, voxels)}: what reads a file, alone and with the model."""
+def on_file(series, models):
+    """{name: (call, voxels)}: what reads a file, alone and with each model."""
 
     def read():
         for _ in series.blocks():
             pass
 
     calls = {"read": read} | {
-        f"read and quantify, {name}": partial(quantify, series, model, threads=count)
-        for name, count in (("1 thread", 1), ("all threads", usable_processors()))
+        f"read and {name}, {words}": partial(quantify, series, model, threads=count)
+        for name, model in models.items()
+        for words, count in (("1 thread", 1), ("all threads", usable_processors()))
     }
     return {name: (call, series.n_voxels) for name, call in calls.items()}
 
@@ -116,38 +116,47 @@ def measured(contenders, rounds):
     return {name: np.array(values) for name, values in times.items()}
 
 
-def rates(cpu, file, threads, peak, operations):
+def rates(cpu, file):
     """The table on stdout, and the figures that follow from it. cpu `(round,)`, file `(round, 2)` by contender."""
-    limit = peak / sum(operations)
     per_cpu = {name: 1 / np.median(times) for name, times in cpu.items()}
     per_cpu |= {name: 1 / np.median(times[:, 0]) for name, times in file.items()}
     per_wall = {name: 1 / times[:, 1].min() for name, times in file.items()}
     say(f"\n{'voxels per second of':44s} {'processor':>12s} {'wall clock':>12s}")
     for name, value in per_cpu.items():
         say(f"{name:44s} {value:12.0f}" + (f" {per_wall[name]:12.0f}" if name in per_wall else ""))
-    say(f"{'arithmetic of the graph at the matrix peak':44s} {limit:12.0f}")
     figures = {f"{key(name)}_voxels_per_cpu_s": value for name, value in per_cpu.items()}
-    others = [name for name in cpu if name not in OURS]
-    figures |= {f"quantify_over_{key(name)}": np.median(cpu[name] / cpu["quantify"]) for name in others}
-    figures |= {f"match_over_{key(name)}": np.median(cpu[name] / cpu["match"]) for name in others if "rank" in name}
-    figures["match_cpu_s_per_100000_voxels"] = 1e5 * np.median(cpu["match"])
-    figures["matrix_peak_gflops"] = peak / 1e9
-    figures["graph_kflop_per_voxel"], figures["of_which_products"] = sum(operations) / 1e3, operations[0] / 1e3
-    figures["arithmetic_limit_voxels_per_s"] = limit
-    figures["quantify_share_of_arithmetic_limit"] = per_cpu["quantify"] / limit
     figures |= {f"{key(name)}_voxels_per_s": value for name, value in per_wall.items()}
-    for name, count in (("1 thread", 1), ("all threads", usable_processors())):
-        slower = min(per_wall["read"], count * limit)
-        figures[f"share_of_slower_limit_{key(name)}"] = per_wall[f"read and quantify, {name}"] / slower
+    ours = [name for name in cpu if name.startswith("quantify")]
+    others = [name for name in cpu if name not in (*ours, "match")]
+    figures |= {f"{key(us)}_over_{key(name)}": np.median(cpu[name] / cpu[us]) for us in ours for name in others}
+    figures |= {f"match_over_{key(name)}": np.median(cpu[name] / cpu["match"]) for name in others if "rank" in name}
+    return figures | {"match_cpu_s_per_100000_voxels": 1e5 * np.median(cpu["match"])}
+
+
+def shares(name, model, peak, times, file, threads):
+    """What a model reaches of the matrix peak [flop/s], and with a file of the slower of that and reading.
+
+    times `(round,)`: of the model. file: see `rates`. threads: see `of_each_thread`.
+    """
+    operations = limits.operations(model)
+    limit = peak / sum(operations)
     reading, computing = np.median(threads, axis=0)
-    figures["reading_thread_cpu_us_per_voxel"] = 1e6 * reading
-    figures["computing_thread_cpu_us_per_voxel"] = 1e6 * computing
-    busier = np.median(threads.max(axis=1))
-    figures["share_of_slower_limit_by_the_busier_thread"] = 1 / busier / min(1 / reading, limit)
-    return figures
+    figures = {
+        "graph_kflop_per_voxel": sum(operations) / 1e3,
+        "of_which_products": operations[0] / 1e3,
+        "arithmetic_limit_voxels_per_s": limit,
+        "share_of_arithmetic_limit": 1 / np.median(times) / limit,
+        "reading_thread_cpu_us_per_voxel": 1e6 * reading,
+        "computing_thread_cpu_us_per_voxel": 1e6 * computing,
+        "share_of_slower_limit_by_the_busier_thread": 1 / np.median(threads.max(axis=1)) / min(1 / reading, limit),
+    }
+    for words, count in (("1 thread", 1), ("all threads", usable_processors())):
+        read, both = (1 / file[what][:, 1].min() for what in ("read", f"read and {name}, {words}"))
+        figures[f"share_of_slower_limit_{key(words)}"] = both / min(read, count * limit)
+    return {f"{key(name)}_{what}": value for what, value in figures.items()}
 
 
-def accuracy(scene, model, contenders):
+def accuracy(scene, models, contenders):
     """Indices against a float64 search over the compressed entries; errors of T1 and T2."""
     say("\nshare of indices that a float64 search over all compressed entries gives")
     exact, figures = scene.small.astype(float), {}
@@ -159,8 +168,8 @@ def accuracy(scene, model, contenders):
             share = np.mean(index == abs(voxels @ exact.T).argmax(axis=1))
             say(f"{name:44s} {share:12.4f}")
             figures[f"{key(name)}_index_equal"] = share
-    found = run(model, scene.signal[:4096], threads=1)
-    pairs = {"quantify": (found["t1"], found["t2"])}
+    found = {name: run(model, scene.signal[:4096], threads=1) for name, model in models.items()}
+    pairs = {name: (maps["t1"], maps["t2"]) for name, maps in found.items()}
     for name in ("BLAS, full length", f"BLAS, rank {RANK}"):
         index = contenders[name][0]()
         pairs[name] = (scene.grid.t1[index], scene.grid.t2[index])
@@ -200,21 +209,27 @@ def main():
     parser.add_argument("--folder", default="/var/tmp", help="for a scan of 262 MB")
     options = parser.parse_args()
     sequence = read_sequence("fisp")
-    model, origin = the_model(sequence)
-    say(f"model: {model.manifest.name} ({origin}), rank {model.manifest.rank}; batches of {BATCH['complex']}")
+    models = the_models(sequence)
+    for name, model in models.items():
+        say(f"{name}: {model.manifest.name}, rank {model.manifest.rank}; batches of {BATCH['complex']}")
     with one_blas_thread(), tempfile.TemporaryDirectory(dir=options.folder) as folder:
         scene = make_scene(sequence)
-        contenders = {"quantify": (partial(run, model, scene.signal, threads=1), len(scene.signal))}
-        contenders |= matchers(scene, options.few)
+        runs = {
+            name: (partial(run, model, scene.signal, threads=1), len(scene.signal)) for name, model in models.items()
+        }
+        contenders = runs | matchers(scene, options.few)
         products = {name: (call, 1) for name, call in limits.matrix_products().items()}
         cpu = {name: times[:, 0] for name, times in measured(contenders | products, options.rounds).items()}
         peak = 2 * limits.SIZE**3 / min(np.median(cpu.pop(name)) for name in products)
         series = write_scan(sequence, folder)
-        file = measured(on_file(series, model), 3 * options.rounds)
-        threads = of_each_thread(series, model, options.rounds)
-        figures = rates(cpu, file, threads, peak, limits.operations(model)) | accuracy(scene, model, contenders)
+        file = measured(on_file(series, models), 3 * options.rounds)
+        figures = rates(cpu, file) | {"matrix_peak_gflops": peak / 1e9}
+        for name, model in models.items():
+            threads = of_each_thread(series, model, options.rounds)
+            figures |= shares(name, model, peak, cpu[name], file, threads)
+        figures |= accuracy(scene, models, contenders)
         if options.sweep:
-            sweep(model, scene.signal, options.rounds)
+            sweep(next(iter(models.values())), scene.signal, options.rounds)
     say()
     for name, value in figures.items():
         say(f"{name}: {value:.4g}")
