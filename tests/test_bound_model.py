@@ -155,6 +155,7 @@ def test_tables_fit_a_terminal(found: ModelTrials) -> None:
     expected = [found.scores[1][name][key] for name in ("t1", "t2") for key in keys]
     np.testing.assert_allclose([float(word) for word in row[1:]], expected, atol=5.1e-4)
     assert "| noise only |" in tables[1].markdown()
+    assert f"z mean ±{1 / np.sqrt(N):.3f}, RMSE / bound and z sd ±{1 / np.sqrt(2 * N):.3f}" in tables[0].title
 
 
 def test_the_picture_is_readable(found: ModelTrials, monkeypatch: pytest.MonkeyPatch) -> None:

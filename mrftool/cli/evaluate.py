@@ -1,4 +1,4 @@
-"""`mrftool evaluate`: maps against the truth, models against the exact engine."""
+"""`mrftool evaluate`: maps against the truth, models against the exact engine, the paper's methods."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from mrftool.cli.checks import between
+from mrftool.cli.paper import paper
 
-app = typer.Typer(help="Compare maps with the truth, and models with the exact engine.", no_args_is_help=True)
+app = typer.Typer(
+    help="Compare maps with the truth, models with the exact engine, and the paper's methods.", no_args_is_help=True
+)
 
 
 @app.callback()
 def _group() -> None:
-    """Compare maps with the truth, and models with the exact engine."""
+    """Compare maps with the truth, models with the exact engine, and the paper's methods."""
 
 
 @app.command()
@@ -48,7 +51,7 @@ def model(
     snr: Annotated[
         str, typer.Option(help="Rms of each fingerprint / noise sd per channel: numbers.")
     ] = "5 10 20 50 100",
-    voxels: Annotated[int, typer.Option("-n", "--voxels", callback=between(20, 20_000), help="Tissues.")] = 2000,
+    voxels: Annotated[int, typer.Option("-n", "--voxels", callback=between(20, 20_000), help="Tissues.")] = 5000,
     seed: Annotated[int, typer.Option(callback=between(0, 2**32 - 1), help="Of tissue and noise.")] = 0,
     known_noise: Annotated[bool, typer.Option("--known-noise", help="Tell the model the noise level.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default NAME_trials.")] = None,
@@ -77,3 +80,6 @@ def model(
     console.print(flag_table(found).for_terminal())
     for path in write_trials(found, loaded, sequence, output or Path(f"{loaded.path.stem}_trials")):
         wrote(path)
+
+
+app.command()(paper)

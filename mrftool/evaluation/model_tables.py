@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from math import sqrt
 from typing import Any
 
 from mrftool.evaluation.model_trials import ModelTrials, Rates
@@ -16,7 +17,7 @@ _SCORES = {
 
 
 def score_table(found: ModelTrials, title: str) -> TextTable:
-    """Errors at each SNR, over the voxels whose bound is below a fifth of the value."""
+    """Errors at each SNR, over the voxels whose bound is below a fifth of the value, and how far chance moves them."""
     texts = [text for text, _ in _SCORES.values()]
     headings = [
         "SNR",
@@ -30,7 +31,8 @@ def score_table(found: ModelTrials, title: str) -> TextTable:
             for key, (_, form) in _SCORES.items()
         ]
         rows.append([f"{snr:g}", *cells])
-    return TextTable(f"{title}: {found.voxels} random tissues at each SNR", headings, rows, n_words=0)
+    chance = f"chance: z mean ±{1 / sqrt(found.voxels):.3f}, RMSE / bound and z sd ±{1 / sqrt(2 * found.voxels):.3f}"
+    return TextTable(f"{title}: {found.voxels} random tissues at each SNR; {chance}", headings, rows, n_words=0)
 
 
 def flag_table(found: ModelTrials) -> TextTable:

@@ -67,7 +67,7 @@ def run_trials(
     others: Mapping[str, PulseSequence],
     *,
     snrs: tuple[float, ...] = SNRS,
-    voxels: int = 2000,
+    voxels: int = 5000,
     seed: int = 0,
     knows_noise: bool = False,
     progress: Callable[[int], None] = lambda _: None,
