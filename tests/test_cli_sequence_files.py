@@ -121,6 +121,11 @@ def test_refusals(
         refuses(code, "sequence", "import", *arguments, says=(says,))
 
 
+def test_what_can_only_be_said_has_no_opposite() -> None:
+    shown = works("sequence", "import", "--help").out
+    assert "--no-inversion" in shown and "--no-no-" not in shown and "--no-receiver" not in shown
+
+
 def test_exports_come_back_with_their_id(tmp_path: Path) -> None:
     outcome = works("sequence", "export", "spline5", "-o", tmp_path / "train.csv")
     expected = read_sequence("spline5").sequence_id

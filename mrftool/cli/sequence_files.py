@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _GIVEN, _TABLE, _PULSEQ = "What the file does not say", "Tables of numbers", "Pulseq files"
 
 
-def _given(text: str, kind: str = _GIVEN, check: Check | None = None) -> Any:
-    return typer.Option(help=text, rich_help_panel=kind, callback=check)
+def _given(text: str, kind: str = _GIVEN, check: Check | None = None, *names: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=kind, callback=check)
 
 
 def import_command(
@@ -37,7 +37,7 @@ def import_command(
     inversion_efficiency: Annotated[
         float | None, _given("Mz after the inversion is minus this times Mz.", check=between(0, 1))
     ] = None,
-    no_inversion: Annotated[bool, _given("No inversion leads the train.")] = False,
+    no_inversion: Annotated[bool, _given("No inversion leads the train.", _GIVEN, None, "--no-inversion")] = False,
     spoiling: Annotated[Literal["gradient", "none"] | None, _given("gradient, or none (balanced).")] = None,
     repeats: Annotated[
         int | None, _given("How often the train plays; the last is observed.", check=between(1, 1000))
@@ -46,7 +46,9 @@ def import_command(
     slice_profile: Annotated[
         int | None, _given("Simulate the slice profile at so many positions.", _PULSEQ, between(2, 200))
     ] = None,
-    receiver_follows: Annotated[bool, _given("The receiver follows the RF phase.", _PULSEQ)] = False,
+    receiver_follows: Annotated[
+        bool, _given("The receiver follows the RF phase.", _PULSEQ, None, "--receiver-follows")
+    ] = False,
     field_t: Annotated[
         float | None, _given("Field of the magnet [T], for offsets in ppm.", _PULSEQ, between(0.01, 30))
     ] = None,
