@@ -88,7 +88,7 @@ OURS = ("rnn-time", "fc-noise", "blochnet-noise", "compact", "table")
 REMEDIES = ("adapt", "adapt-unlabelled", "table")
 ROWS = {"table1": (*PAPERS, *OURS), "table2": (*PAPERS, "rnn-time", *REMEDIES)}
 _SEES_B1 = ("fc", "blochnet", "compact", "table")  # methods that are tried at another B1
-_OTHER_SEQUENCES = ["spline5", "spline11noisy"]
+OTHER_SEQUENCES = ["spline5", "spline11noisy"]
 
 
 def make_plan(sets: Mapping[str, TestSet], *, quick: bool, seeds: int) -> list[Job]:
@@ -158,7 +158,7 @@ def _settings(method: Method, seed: int, share: float) -> dict[str, Any]:
 
 def _sequences(group: str, method: str) -> list[str]:
     is_other = group == "table2" and method not in REMEDIES
-    return list(_OTHER_SEQUENCES) if is_other else [TEST_SEQUENCE]
+    return list(OTHER_SEQUENCES) if is_other else [TEST_SEQUENCE]
 
 
 def _ablations() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
