@@ -164,6 +164,11 @@ def _flipped(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)  # opening it would wait for a writer
+
+
 HARMS = {
     "missing": (lambda path: path.unlink(), "No such file"),
     "empty": (lambda path: path.write_bytes(b""), "expected a readable .npz"),
@@ -173,6 +178,8 @@ HARMS = {
     "oversized": (_oversized, "bytes of data"),
     "odd header": (_odd_header, "damaged header"),
     "bomb": (_bomb, "cannot hold"),
+    "pipe": (_pipe, "is no regular file"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder"),
     "pickle": (_pickled, "no number or text"),
     "a plain npy": (_plain, "expected a readable .npz"),
     "flipped bit": (_flipped, "CRC"),  # of the signal, which the reader of tissue does not look at

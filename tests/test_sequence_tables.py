@@ -82,7 +82,7 @@ def test_what_is_no_table_is_refused_with_its_line(tmp_path: Path, text: str, ex
 
 def test_binary_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(bytes(range(256)))
-    for name, expected in (("b.csv", "not a text file"), ("none.csv", "no such file"), (".", "no such file")):
+    for name, expected in (("b.csv", "not a text file"), ("none.csv", "no such file"), (".", "is a folder")):
         with pytest.raises(InputError, match=expected):
             import_sequence(tmp_path / name, Given(**ALL))
 

@@ -17,6 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import require_regular
 
 Array = NDArray[Any]
 
@@ -38,6 +39,7 @@ _FAULTS = (
 @contextmanager
 def reading_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     """The opened file. Raises InputError for all that can be wrong with it while the block reads."""
+    require_regular(path, "a readable .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

@@ -7,6 +7,7 @@ from mrftool.errors import InputError, UsageError
 from mrftool.formats.findings import Findings, Given, Imported, combine
 from mrftool.formats.mrd_header import mrd_findings
 from mrftool.formats.pulseq.findings import pulseq_findings
+from mrftool.formats.regular_file import require_regular
 from mrftool.formats.sequence_columns import Layout, table_findings
 from mrftool.formats.sequence_write import from_csv, is_own, yaml_text
 from mrftool.formats.text_table import read_table
@@ -28,8 +29,9 @@ def import_sequence(path: Path, given: Given | None = None, layout: Layout | Non
     name = given.name or path.stem[:100] or "unnamed"
     if not 1 <= len(name) <= 100:
         raise UsageError(f"a name of {len(name)} letters, expected 1 to 100")
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file, expected a sequence of another tool")
+    require_regular(path, "a sequence of another tool")
     suffix = path.suffix.lower()
     _check_options(suffix, given, layout)
     if suffix in PULSEQ:
