@@ -31,7 +31,7 @@ def commit() -> str:
 
 def machine() -> dict[str, str | int]:
     """Processor, its cores that may be used, and the platform."""
-    return {"cpu": _processor(), "cores": usable_processors(), "platform": platform.platform()}
+    return {"cpu": _processor(), "cores": usable_processors(), "platform": f"{platform.system()} {platform.machine()}"}
 
 
 def _processor() -> str:

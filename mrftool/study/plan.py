@@ -45,7 +45,7 @@ SHORT_T1, SHORT_T2 = [0.001, ABOVE_T1[0]], [0.001, ABOVE_T2[0]]
 _TABLE_T2 = [0.001, 2.5]
 _PAPER = {"tissue": "grid", "loss": "log", "weight": 1.0, "snr_range": None, "t1_range": GRID_T1, "t2_range": GRID_T2}
 _NOISE = {"loss": "bound", "snr_range": [4.0, 100.0]}
-_DEFAULT = {"tissue": "random", "t1_range": [0.03, 5.0], "t2_range": [0.006, 2.5], **_NOISE}
+_DEFAULT = {"tissue": "random", "weight": 1.0, "t1_range": [0.03, 5.0], "t2_range": [0.006, 2.5], **_NOISE}
 _GRID = {"t1_range": GRID_T1, "t2_range": GRID_T2}
 
 
@@ -73,7 +73,7 @@ METHODS = {
     "rnn-time": Method("RNN over time", train={"encoder": "rnn", "decoder": "none", **_PAPER}),
     "fc-noise": Method("FC, noise", train={"encoder": "fc", "decoder": "none", **_PAPER, **_NOISE}),
     "blochnet-noise": Method("BlochNet, noise", train={"encoder": "fc", "decoder": "bloch", **_PAPER, **_NOISE}),
-    "compact": Method("mrftool train", train={"encoder": "compact", "decoder": "bloch", **_DEFAULT}),
+    "compact": Method("mrftool's encoder", train={"encoder": "compact", "decoder": "bloch", **_DEFAULT}),
     "table": Method("Table model", "table", {"t1_range": GRID_T1, "t2_range": _TABLE_T2}),
     "adapt": Method("BlochNet, adapted", "adapt", {"encoder": "fc", "decoder": "bloch", **_PAPER}, "blochnet"),
     "adapt-unlabelled": Method(

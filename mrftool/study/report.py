@@ -9,8 +9,9 @@ from typing import Any
 
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.formats.atomic import all_or_none
-from mrftool.study.cells import duration, number
-from mrftool.study.findings import ablation_findings, decoder_findings, in_short
+from mrftool.study.cells import duration
+from mrftool.study.decoder_findings import ablation_findings, decoder_findings
+from mrftool.study.findings import in_short
 from mrftool.study.machine import commit, machine
 from mrftool.study.pictures import draw_all
 from mrftool.study.plan import LAMBDAS, METHODS, ROWS, SHARES
@@ -98,15 +99,15 @@ def _origin(study: Study) -> str:
     machines = _distinct(_machine_text(record.get("machine") or {}) for record in records)
     spent = sum(sum((record.get("seconds") or {}).values()) for record in records)
     started = sorted(str(record["started"]) for record in records if record.get("started"))
-    when = f"from {started[0]} to {started[-1]}" if started else "not yet"
+    when = f"the first begun {started[0]}, the last {started[-1]}, " if started else ""
     lines = [
         f"Written by `{study.plan['command']}` on {datetime.now(UTC):%Y-%m-%d}: {len(records)} of "
-        f"{len(study.plan['jobs'])} jobs done, begun {when}, {duration(spent)} of computing in all.",
+        f"{len(study.plan['jobs'])} jobs done, {when}{duration(spent)} of computing in all.",
         f"Code: {commits}. Machine of the jobs: {machines or _machine_text(machine())}.",
         "Every number below, and every sentence with a number, comes from the records and predictions of these jobs.",
     ]
     if study.plan.get("quick"):
-        lines.insert(0, "**Quick form**: a tenth of the training and one seed. It shows that all works, not who wins.")
+        lines.insert(0, "**Quick form**: a tenth of the training. It shows that all works, not who wins.")
     return "\n".join(lines)
 
 
@@ -146,7 +147,7 @@ def _methods(study: Study) -> str:
 
 
 def _method_cells(train: dict[str, Any]) -> list[str]:
-    ranges = [" to ".join(number(1e3 * end) for end in train[key]) for key in ("t1_range", "t2_range")]
+    ranges = [" to ".join(f"{1e3 * end:g}" for end in train[key]) for key in ("t1_range", "t2_range")]
     if "encoder" not in train:
         return ["-", "-", "-", "-", "-", *ranges, "-"]
     noise = "none" if train["snr_range"] is None else " to ".join(f"{end:g}" for end in train["snr_range"])

@@ -10,6 +10,7 @@ from mrftool.study.published import PUBLISHED
 from mrftool.study.results import Study
 
 SETS = ("phantom", "anatomical")
+_SET_NAMES = {"anatomical": "anatomical maps"}
 _ABLATION_SETS = (*SETS, "above")
 _GRID = 160_200  # pairs of the paper's grid: one epoch
 
@@ -58,7 +59,7 @@ def error_table(study: Study, group: str, name: str) -> TextTable:
         [title_of(row), *(shown(study.cell(group, row, name, score)) for _, score in kinds)]
         for row in rows_of(study, group)
     ]
-    return TextTable(f"**Errors on the {name}, no noise**", headings, rows)
+    return TextTable(f"**Errors on the {_SET_NAMES.get(name, name)}, no noise**", headings, rows)
 
 
 def noise_table(study: Study, group: str, name: str) -> TextTable:
@@ -70,7 +71,9 @@ def noise_table(study: Study, group: str, name: str) -> TextTable:
         [title_of(row), *(shown(study.cell(group, row, key, "log10_mse_tissue")) for key in keys)]
         for row in rows_of(study, group)
     ]
-    return TextTable(f"**log10 MSE on the {name}, from 1 ms, with noise**", headings, rows)
+    return TextTable(
+        f"**log10 MSE on the {_SET_NAMES.get(name, name)}{_from(study, name)}, with noise**", headings, rows
+    )
 
 
 def bound_table(study: Study, group: str, name: str) -> TextTable:
@@ -89,7 +92,9 @@ def bound_table(study: Study, group: str, name: str) -> TextTable:
         for row in rows_of(study, group)
     ]
     counts = ", ".join(f"{count} at SNR {snr:g}" for snr, count in _bound_counts(study, group, name, snrs))
-    return TextTable(f"**RMSE / bound on the {name}** (voxels: {counts or 'none'})", headings, rows)
+    return TextTable(
+        f"**RMSE / bound on the {_SET_NAMES.get(name, name)}** (voxels: {counts or 'none'})", headings, rows
+    )
 
 
 def cost_table(study: Study) -> TextTable:
@@ -114,7 +119,7 @@ def cost_table(study: Study) -> TextTable:
                 _optional(study, group, row, "voxels_per_second"),
             ]
             rows.append([title_of(row), group.removeprefix("table"), *cells])
-    return TextTable("**Time and memory**", headings, rows, n_words=1)
+    return TextTable("Means over seeds; time of training with its spread.", headings, rows, n_words=1)
 
 
 def seconds_per_epoch(study: Study, group: str, row: str) -> float | None:
@@ -164,6 +169,10 @@ def snrs_of(study: Study, group: str) -> list[float]:
     """The SNRs that a group is tested at, from high to low."""
     found = {t["snr"] for each in study.results if each.job["group"] == group for t in each.job["tests"]}
     return sorted((snr for snr in found if snr is not None), reverse=True)
+
+
+def _from(study: Study, name: str) -> str:
+    return ", from 1 ms" if has_short(study, name) else ""
 
 
 def has_short(study: Study, name: str) -> bool:
