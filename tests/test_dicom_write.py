@@ -297,6 +297,23 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, source: DicomSeries, chosen: An
         assert [errors_of(path) for path in entry.paths] == [set()] * len(entry.paths)
 
 
+@pytest.mark.parametrize("chosen", ["mr", "parametric-map"])
+def test_windows_below_one_are_linear_without_the_loss_of_a_step(
+    tmp_path: Path, source: DicomSeries, chosen: Any
+) -> None:
+    """The standard's LINEAR takes 1 from the width: residuals from 0 to 1 would be black or white."""
+    maps = some_maps(source.shape)
+    maps["m0"] = (maps["m0"][0] / 10, "arbitrary")
+    for entry in write_dicom_maps(tmp_path / "out", maps, source.placement, source, PROVENANCE, format=chosen):
+        dataset = pydicom.dcmread(entry.paths[0])
+        shared = dataset.get("SharedFunctionalGroupsSequence")
+        window = shared[0].FrameVOILUTSequence[0] if shared else dataset
+        narrow = entry.name in ("m0", "residual")
+        assert (float(window.WindowWidth) <= 1) == narrow
+        assert window.get("VOILUTFunction", "LINEAR") == ("LINEAR_EXACT" if narrow else "LINEAR")
+        assert errors_of(entry.paths[0]) == set()
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("chosen", ["mr", "parametric-map"])
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Or
     dataset.RescaleType = entry.unit if entry.unit == "ms" else "US"
     centre, width = entry.window
     dataset.WindowCenter, dataset.WindowWidth = format_number_as_ds(centre), format_number_as_ds(max(width, step))
+    if entry.has_narrow_window:
+        dataset.VOILUTFunction = "LINEAR_EXACT"
     mapping = Dataset()
     mapping.RealWorldValueFirstValueMapped, mapping.RealWorldValueLastValueMapped = 0, MOST
     mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = step, 0.0

@@ -90,7 +90,8 @@ def _window(entry: Quantified) -> Any:
     from highdicom import VOILUTTransformation
 
     centre, width = entry.window
-    return VOILUTTransformation(window_center=centre, window_width=width)
+    function = "LINEAR_EXACT" if entry.has_narrow_window else None
+    return VOILUTTransformation(window_center=centre, window_width=width, voi_lut_function=function)
 
 
 def _complete(made: Dataset, origin: Origin) -> None:

@@ -75,6 +75,11 @@ class Quantified:
         low, high = self.quantity.window or (0.0, float(np.percentile(self.values, 99)))
         return (low + high) / 2, (high - low) or 1.0
 
+    @property
+    def has_narrow_window(self) -> bool:
+        """True for windows so narrow that the plain linear function, whose width is one less, fails (PS3.3 C.11.2)."""
+        return self.window[1] < 10
+
 
 def quantified(name: str, image: NDArray[np.generic], unit: str) -> Quantified:
     """A map `(x, y, z)` in the unit of its file: times in milliseconds, of a complex map the modulus.
