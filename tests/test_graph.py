@@ -243,3 +243,5 @@ def test_b1_decides_and_is_judged(make: Make) -> None:
     for value, flag in ((0.7, Flag.OUT_OF_RANGE), (1.3, Flag.OUT_OF_RANGE), (np.nan, Flag.NON_FINITE)):
         found = run(model, signal[:1], b1=np.array([value]))
         assert found["flags"][0] & flag
+        nothing = run(model, np.zeros_like(signal[:1]), b1=np.array([value]))
+        assert nothing["flags"][0] == Flag.MASKED

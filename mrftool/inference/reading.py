@@ -45,10 +45,10 @@ def read_signals(tape: Tape, table: SignalTable, probes: NDArray[Any], *, signal
     both = flat @ tape.constant(matrix, name="basis")
     energy = row_sum(flat * flat, parts * len(vectors))
     bad, outside = _not_finite(energy), None
-    if b1 is not None:
-        bad = bad | _not_finite(b1)
-        outside = (b1 < table.axes[2].start) | (b1 > table.axes[2].stop)
     empty = ~(energy > 0.0) & ~bad
+    if b1 is not None:
+        bad = bad | (_not_finite(b1) & ~empty)  # B1 maps end where the signal does
+        outside = (b1 < table.axes[2].start) | (b1 > table.axes[2].stop)
     usable = ~(empty | bad)
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
