@@ -1,10 +1,9 @@
 """The command `mrftool`, also as `python -m mrftool`."""
 
 import sys
-from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Load the command line and run it; Ctrl-C may come before all is loaded."""
     try:
         from mrftool.cli.app import main as run
