@@ -122,7 +122,7 @@ def curves_figure(
         axes.grid(alpha=0.3)
     grid[0].set_ylabel(y)
     low, high = grid[0].get_ylim()
-    low, high = (low, high) if high > 3 * low else (low / 1.5, high * 1.5)  # room for two ticks or more
+    low, high = (low, high) if high > 3 * low else (low / 2, high * 2)  # room for two ticks or more
     grid[0].set_ylim(low, high)
     label_ticks(grid[0].yaxis, _nice(low, high))
     handles = {text: handle for axes in grid for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}

@@ -121,7 +121,8 @@ def _missing(study: Study) -> str:
     if not study.missing:
         return ""
     names = ", ".join(study.missing)
-    return f"**{len(study.missing)} jobs are not done; their cells say missing, or rest on fewer seeds**: {names}."
+    what = "1 job is not done" if len(study.missing) == 1 else f"{len(study.missing)} jobs are not done"
+    return f"**{what}: cells say missing, or rest on fewer seeds**: {names}."
 
 
 def _methods(study: Study) -> str:
