@@ -1,16 +1,20 @@
 """Memory and time of `mrftool quantify` against the size of the scan, up to 256 x 256 x 60 x 1000 complex64 (31 GB).
 
-usage: python benchmarks/large_volume.py FOLDER [slices ...]
+    python benchmarks/large_volume.py FOLDER [--gz] [slices ...]
 
 Writes a scan of 256 x 256 x slices x 1000 to FOLDER, quantifies it with the shipped model in a process of its own, and
 removes it. The memory is RssAnon, sampled from /proc: what the process holds, without the pages of the mapped file.
+All slices of a scan are the same, so their maps must be, to the last bit: among each other, and those of other sizes.
 """
 
+import argparse
+import os
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from subprocess import Popen
+from subprocess import DEVNULL, Popen
 
 import nibabel
 import numpy as np
@@ -43,7 +47,8 @@ def write_scan(path: Path, slices: int) -> None:
 def quantify(scan: Path, maps: Path) -> tuple[float, float]:
     """Seconds, and the most memory that the process held [MB]."""
     began, most = time.monotonic(), 0
-    child = Popen([sys.executable, "-m", "mrftool", "quantify", str(scan), "-o", str(maps)], stdout=-3, stderr=-3)
+    command = [sys.executable, "-m", "mrftool", "quantify", str(scan), "-o", str(maps)]
+    child = Popen(command, stdout=DEVNULL, stderr=DEVNULL, env={**os.environ, "TMPDIR": str(scan.parent)})
     done = threading.Event()
     threading.Thread(target=lambda: (child.wait(), done.set()), daemon=True).start()
     while not done.wait(0.05):
@@ -57,20 +62,47 @@ def quantify(scan: Path, maps: Path) -> tuple[float, float]:
     return time.monotonic() - began, most / 1024
 
 
+def compress(scan: Path) -> Path:
+    """The scan as .nii.gz, in place of the plain one."""
+    packed = scan.with_name(f"{scan.name}.gz")
+    with packed.open("wb") as out:
+        subprocess.run([sys.executable, "-m", "isal.igzip", "-1", "-c", str(scan)], stdout=out, check=True)
+    scan.unlink()
+    return packed
+
+
+def alike(maps: Path, first: dict[str, bytes]) -> bool:
+    """True if every slice of every map is, bit by bit, the first slice of the first run."""
+    same = True
+    for path in sorted(maps.glob("*.nii.gz")):
+        image = np.asarray(nibabel.load(path).dataobj)
+        known = first.setdefault(path.name, image[..., 0].tobytes())
+        same &= all(image[..., k].tobytes() == known for k in range(image.shape[2]))
+    return same
+
+
 def main() -> None:
-    folder = Path(sys.argv[1])
-    print("| slices | scan [GB] | written [s] | quantified [s] | memory [MB] |\n|--:|--:|--:|--:|--:|")
-    for slices in [int(x) for x in sys.argv[2:]] or [1, 4, 15, 60]:
-        scan = folder / f"scan{slices}.nii"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("slices", type=int, nargs="*", default=[1, 4, 15, 60])
+    parser.add_argument("--gz", action="store_true", help="compress the scans; needs room for both forms")
+    options = parser.parse_args()
+    print(
+        "| slices | numbers [GB] | file [GB] | quantified [s] | memory [MB] | slices alike |\n|--:|--:|--:|--:|--:|---|"
+    )
+    first: dict[str, bytes] = {}
+    for slices in options.slices:
+        scan = options.folder / f"scan{slices}.nii"
         try:
-            began = time.monotonic()
             write_scan(scan, slices)
-            written = time.monotonic() - began
-            seconds, memory = quantify(scan, folder / f"maps{slices}")
             size = scan.stat().st_size / 1e9
+            scan = compress(scan) if options.gz else scan
+            stored = scan.stat().st_size / 1e9
+            seconds, memory = quantify(scan, options.folder / f"maps{slices}")
         finally:
             scan.unlink(missing_ok=True)
-        print(f"| {slices} | {size:.1f} | {written:.0f} | {seconds:.0f} | {memory:.0f} |", flush=True)
+        same = "yes" if alike(options.folder / f"maps{slices}", first) else "NO"
+        print(f"| {slices} | {size:.1f} | {stored:.1f} | {seconds:.0f} | {memory:.0f} | {same} |", flush=True)
 
 
 if __name__ == "__main__":

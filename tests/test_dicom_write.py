@@ -248,6 +248,19 @@ def test_what_does_not_fit_is_refused_and_nothing_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("forms", [("mr", "parametric-map"), ("parametric-map", "mr")])
+def test_maps_of_one_run_do_not_lie_beside_those_of_another_form(
+    tmp_path: Path, source: DicomSeries, forms: Any
+) -> None:
+    maps = some_maps(source.shape)
+    write_dicom_maps(tmp_path, maps, source.placement, source, PROVENANCE, format=forms[0])
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="is the t1 map in another form"):
+        write_dicom_maps(tmp_path, maps, source.placement, source, PROVENANCE, format=forms[1])
+    assert sorted(tmp_path.rglob("*")) == before
+    write_dicom_maps(tmp_path, maps, source.placement, source, PROVENANCE, format=forms[0])
+
+
 def test_files_of_another_run_are_not_mixed_in(tmp_path: Path, source: DicomSeries) -> None:
     maps = some_maps(source.shape)
     write_dicom_maps(tmp_path / "out", maps, source.placement, source, PROVENANCE)
@@ -257,6 +270,15 @@ def test_files_of_another_run_are_not_mixed_in(tmp_path: Path, source: DicomSeri
     (tmp_path / "out" / "t2" / "0004.dcm").write_bytes(b"")
     with pytest.raises(InputError, match=r"t2: holds 0004\.dcm, expected an empty folder for the t2 map"):
         write_dicom_maps(tmp_path / "out", maps, source.placement, source, PROVENANCE)
+
+
+def test_slices_of_another_run_do_not_stay_beside_a_single_one(tmp_path: Path) -> None:
+    write_classic(tmp_path / "in", Scan(phantom((7, 5, 1, 3))))
+    source = open_dicom_series(tmp_path / "in")
+    (tmp_path / "out" / "t1").mkdir(parents=True)
+    (tmp_path / "out" / "t1" / "0002.dcm").write_bytes(b"")
+    with pytest.raises(InputError, match=r"t1: holds 0002\.dcm"):
+        write_dicom_maps(tmp_path / "out", some_maps(source.shape), source.placement, source, PROVENANCE)
 
 
 def _spare(dataset: Dataset, z: int, t: int) -> None:

@@ -130,8 +130,11 @@ def _paths(folder: Path, name: str, count: int, chosen: str) -> tuple[Path, ...]
 def _require_room(written: list[WrittenMap]) -> None:
     """Raises InputError if files of an earlier run would stay among the new ones."""
     for entry in written:
-        folder = entry.paths[0].parent
-        if len(entry.paths) > 1 and folder.is_dir():
+        folder, in_one = entry.paths[0].parent, entry.paths[0].name == f"{entry.name}.dcm"
+        other_form = folder / entry.name if in_one else folder.parent / f"{entry.name}.dcm"
+        if other_form.exists():
+            raise InputError(f"{other_form}: is the {entry.name} map in another form, expected a folder without it")
+        if not in_one and folder.is_dir():
             others = {path.name for path in folder.iterdir()} - {path.name for path in entry.paths}
             if others:
                 raise InputError(f"{folder}: holds {min(others)}, expected an empty folder for the {entry.name} map")
