@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON_TESTS = ("test_epg_bloch.py", "test_epg_closed_forms.py", "test_epg_gradients.py", "test_simulate.py")
-KERNEL_TESTS = ("test_native.py", "test_simulate.py")
+KERNEL_TESTS = ("test_native.py", "test_native_cut.py", "test_simulate.py")
 
 # name of the fault, what stands there (once in the file), what stands there instead
 EPG = [
@@ -125,13 +125,13 @@ KERNEL = [
     ),
     (
         "states cut too early",
-        "if (n_orders > total - n) n_orders = total - n;",
-        "if (n_orders > total - n - 2) n_orders = total - n - 2;",
+        "if (n_orders > left) n_orders = left;",
+        "if (n_orders > left - 2) n_orders = left - 2;",
     ),
     (
         "orders grow too slowly",
-        "if (n_orders > n + levels) n_orders = n + levels;",
-        "if (n_orders > n / 2 + levels) n_orders = n / 2 + levels;",
+        "int64_t n_orders = g->n_live + levels - 1;",
+        "int64_t n_orders = g->n_live / 2 + levels;",
     ),
     (
         "top order acts beyond the cut",
@@ -156,7 +156,7 @@ KERNEL = [
     (
         "TE missing in the derivative",
         "r->echo_time = splat((float)(g->since + g->te));",
-        "r->echo_time = splat((float)g->since);",
+        "r->echo_time = splat((float)(g->since));",
     ),
     (
         "sign of the phase",
@@ -191,19 +191,39 @@ KERNEL = [
         "exponential(-smaller(0 * g->adc * still, 700))",
     ),
     ("T1 derivative without -1/T1^2", "s == 1 ? -g->r1 * g->r1", "s == 1 ? g->r1 * g->r1"),
-    ("rest of a long TR forgotten", "if (tr < j->tr[n]) rest(g, j->tr[n] - tr);", ";"),
+    ("rest of a long TR forgotten", "if (p.tr < j->tr[n]) rest(g, j->tr[n] - p.tr);", ";"),
     ("m0 conjugated", "vec re = n * x[l], im = -m * x[l];", "vec re = -n * x[l], im = -m * x[l];"),
     (
         "last tissue of a group left out",
         "j->last - first < LANES ? j->last - first : LANES;",
         "j->last - first < LANES ? j->last - first : LANES - 1;",
     ),
+    ("cut: Z counted once", "y * y : 2.0f * y * y;", "y * y : 1.0f * y * y;"),
+    (
+        "cut: decay not squared",
+        "smaller(2 * g->r2 * g->j->shortest[k], 700)",
+        "smaller(1 * g->r2 * g->j->shortest[k], 700)",
+    ),
+    ("cut: one order too many", "any(sum * g->descent[k - CUT_BY] > limit)", "any(sum * g->descent[k] > limit)"),
+    ("cut: every look spends all", "const double share = j->tolerance / looks;", "const double share = j->tolerance;"),
+    (
+        "cut: scale forgotten",
+        "const vec limit = allowed(g, left), shrunk = g->shrunk;",
+        "const vec limit = allowed(g, left), shrunk = splat(1);",
+    ),
+    ("cut: echoes so far ignored", "ivec is_more = so_far > power;", "ivec is_more = so_far < power;"),
+    (
+        "cut: echoes to come ignored",
+        "(double)j->n_pulses / (double)left : 1.0",
+        "(double)j->n_pulses / (double)j->n_pulses : 1.0",
+    ),
+    ("cut: level not squared", "(float)(j->level[i] * j->level[i])", "(float)j->level[i]"),
 ]
 TRUNCATION = [
     (
         "bound: K for 2 K",
-        "np.cumsum(shortest)[1 : 2 * most : 2]",
-        "np.cumsum(2 * shortest)[1 : 2 * most : 2]",
+        "np.cumsum(shortest_tr(sequence, 2 * most))[1::2]",
+        "np.cumsum(2 * shortest_tr(sequence, 2 * most))[1::2]",
     ),
     ("bound: no derivative", "with_derivative * _log_slope(late, t2)", "0 * _log_slope(late, t2)"),
     (

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -115,7 +116,7 @@ class PulseSequence:
         lead = self.inversion.time if self.inversion else 0.0
         return self.repeats * (lead + float(self.tr.sum())) + (self.repeats - 1) * self.wait
 
-    @property
+    @cached_property
     def sequence_id(self) -> str:
         """Digest of exactly the numbers that the signal depends on, 16 hexadecimal digits.
 

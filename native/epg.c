@@ -15,7 +15,7 @@
    - Two pulses per pass over the orders (`pass`): what the first one leaves of order k is shifted in registers, and
      the second one acts on order k-1 at once. Loads and stores are halved.
    - Order k is computed only where it can still reach an echo: after n pulses of N only k <= n and k <= N-1-n exist
-     or matter.
+     or matter. High orders that have become too small to change an echo are cut off on the way (`cut`).
    - Derivatives are carried along as further sets of states. In scaled states, the derivative along the direction
      (dR1 + dR2), R = 1/T, obeys the equations of the states themselves, since rho depends on R2 - R1 only.
 
@@ -60,6 +60,7 @@ enum { VALUE, BOTH_RATES, RATE2, FIELD }; /* sets: the states; their derivatives
 static const double LARGEST_SCALE = 60;   /* rescale before exp(t/T2) exceeds exp of this; float ends at exp(88) */
 static const double DERIVATIVE_SCALE = 15; /* likewise; derivatives lose as many digits as t/T2 has */
 static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
+enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders to cut off; orders cut at a time */
 static const double PI = 3.14159265358979323846;
 
 /* All that one call needs; mirrored in mrftool/physics/native.py. Times in s, angles in rad. */
@@ -80,6 +81,11 @@ typedef struct {
     int64_t first, last;
     const int64_t *index, *n_states;
     const double *t1, *t2, *b1, *adc, *off_resonance, *m0; /* m0: real, imaginary, real, ... */
+    /* cutting on the way, see truncation.py: what all cuts together may change, relative to the root mean square of a
+       fingerprint, 0 for no cut; that root mean square at least, per tissue, for m0 = 1; the sum of the k shortest TR
+       for k = 0, 1, ... */
+    double tolerance;
+    const double *level, *shortest;
     int32_t is_same_b1;
     /* results, one row of n_pulses per tissue: complex, or real numbers that wait for a factor -i */
     int32_t is_complex_out, n_derivatives; /* derivatives: 0, 2 (t1, t2) or 3 (t1, t2, b1) */
@@ -105,6 +111,14 @@ INLINE dvec smaller(dvec x, double limit)
     }
     memcpy(&x, part, sizeof x);
     return x;
+}
+
+INLINE int any(ivec x)
+{
+    int64_t part[LANES / 2], found = 0;
+    memcpy(part, &x, sizeof x);
+    EACH(i, LANES / 2) found |= part[i];
+    return found != 0;
 }
 
 INLINE double largest(dvec x)
@@ -349,6 +363,9 @@ typedef struct {
     double fastest;              /* largest 1/T2 */
     vec *rows, *decay;           /* states; decay of F(k), F(-k), Z(k) by diffusion */
     int64_t n_used;              /* rows that can hold anything but 0 */
+    int64_t n_live;              /* orders that are not 0 before the next pulse */
+    vec *descent;                /* how much at most is left of order k when it comes back to an echo, squared */
+    vec level_squared;           /* mean square of the signal at least */
     vec grown, shrunk;           /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
     double since, elapsed;       /* since the scale was 1, and since the first pulse, for off-resonance [s] */
     /* factors of an interval, kept while TR and TE stay the same */
@@ -364,7 +381,7 @@ static void set_equilibrium(group *g)
 {
     memset(g->rows, 0, sizeof(vec) * (size_t)((g->n_states + 2) * g->sets * 3 * g->parts));
     *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) = splat(1.0f);
-    g->n_used = 1;
+    g->n_used = g->n_live = 1;
     g->grown = g->shrunk = splat(1.0f);
     g->since = g->elapsed = 0.0;
 }
@@ -428,6 +445,49 @@ static void set_interval_decay(group *g, int64_t n)
     if (te == g->decay_te && tail == g->decay_tail && j->tail_first[n] == g->decay_first) return;
     set_decay(g, te, tail, j->tail_first[n], j->tail_second[n]);
     g->decay_te = te, g->decay_tail = tail, g->decay_first = j->tail_first[n];
+}
+
+/* How much order k decays at least before it can be seen, squared; see truncation.py. */
+static void set_descent(group *g)
+{
+    for (int64_t k = 0; k < g->n_states; k++)
+        g->descent[k] = narrow(exponential(-smaller(2 * g->r2 * g->j->shortest[k], 700)));
+}
+
+/* What one cut may change in each of the `left` echoes that follow, squared: of all looks an equal share. The signal so
+   far is a lower bound of its norm. */
+INLINE vec allowed(const group *g, int64_t left)
+{
+    const job *j = g->j;
+    const double looks = (double)(j->repeats * ((j->n_pulses + CUT_EVERY - 1) / CUT_EVERY));
+    const double share = j->tolerance / looks;
+    vec power = g->level_squared;
+    if (j->n_positions == 1) {
+        vec so_far = narrow(g->norm) * (float)(1.0 / (double)j->n_pulses);
+        ivec is_more = so_far > power;
+        power = (vec)((is_more & (ivec)so_far) | (~is_more & (ivec)power));
+    }
+    return power * (float)(share * share * (left < j->n_pulses ? (double)j->n_pulses / (double)left : 1.0));
+}
+
+/* Cut off the highest orders, CUT_BY at a time, as many as change none of the `left` echoes by more than allowed. */
+INLINE void cut(const int parts, group *g, int64_t left)
+{
+    if (left < 1) return;
+    const vec limit = allowed(g, left), shrunk = g->shrunk;
+    vec sum = {0};
+    int64_t k = g->n_live < left ? g->n_live : left;
+    for (; k > CUT_BY; k -= CUT_BY) {
+        const vec *x = at(parts, 1, g->rows, k - CUT_BY, VALUE, 0, 0);
+        EACH(i, 3 * parts * CUT_BY) {
+            vec y = x[i] * shrunk;
+            sum += i % (3 * parts) < 2 * parts ? y * y : 2.0f * y * y; /* Z(-k) is the conjugate of Z(k) */
+        }
+        if (any(sum * g->descent[k - CUT_BY] > limit)) break;
+    }
+    if (k >= g->n_used) return;
+    memset(at(parts, 1, g->rows, k, VALUE, 0, 0), 0, sizeof(vec) * (size_t)((g->n_used - k) * 3 * parts));
+    g->n_live = g->n_used = k;
 }
 
 /* Free relaxation for `time`, without RF and spoiler: waiting, or the inversion time. */
@@ -556,9 +616,8 @@ INLINE void prepare(const int parts, const int sets, group *g, pulse *r, int64_t
     if (tr != g->tr || j->te[n] != g->te) set_interval(g, tr, j->te[n]);
     set_flip(parts, sets, g, r, n, j->flip[n] * flip_factor);
     if (parts == 2) set_axis(g, r, j->phase[n]);
-    r->tr = splat((float)g->tr);
+    if (sets > RATE2) r->tr = splat((float)g->tr), r->echo_time = splat((float)(g->since + g->te));
     r->echo = g->shrunk * g->e2_te * (float)j->sign[n];
-    r->echo_time = splat((float)(g->since + g->te));
     g->grown *= g->growth;
     g->shrunk *= g->shrink;
     g->since += g->tr;
@@ -635,9 +694,11 @@ INLINE void transpose(vec *x)
 INLINE void put(float *row, vec x, int64_t count, int adding)
 {
     if (count == LANES) {
-        vec old = {0};
-        if (adding) memcpy(&old, row, sizeof old);
-        x += old;
+        if (adding) {
+            vec old;
+            memcpy(&old, row, sizeof old);
+            x += old;
+        }
         memcpy(row, &x, sizeof x);
     } else
         for (int64_t i = 0; i < count; i++) row[i] = adding ? row[i] + x[i] : x[i];
@@ -695,7 +756,32 @@ static void flush(group *g, int64_t t0, int64_t count, double weight, int adding
 
 /* ---- the train ------------------------------------------------------------------------------------------------ */
 
-typedef void passes(vec *restrict, int64_t, const pulse *, const vec *, echoes *);
+/* What one pass plays: from pulse n on, orders 0 .. n_orders-1. tr: how much of the first TR. */
+typedef struct {
+    int64_t n, n_orders;
+    double tr, flip_factor, weight;
+    int is_observed, is_adding;
+} stretch;
+
+typedef void passes(group *, const stretch *);
+
+/* `levels` pulses: prepare them, play them and collect their echoes. */
+INLINE void advance(const int parts, const int sets, const int levels, const int diffusing, group *g, const stretch *p)
+{
+    const job *j = g->j;
+    pulse r[MAX_LEVELS] = {0};
+    echoes e;
+    EACH(m, levels) prepare(parts, sets, g, r + m, p->n + m, m ? j->tr[p->n + m] : p->tr, p->flip_factor);
+    if (diffusing) set_interval_decay(g, p->n);
+    if (parts == 2 && levels == 1 && !j->is_spoiled) balanced(sets, g->rows, r, &e);
+    else pass(parts, sets, levels, diffusing, g->rows, p->n_orders, r, g->decay, &e);
+    if (!p->is_observed) return;
+    EACH(m, levels) {
+        int64_t n = p->n + m, t = n % LANES;
+        collect(parts, sets, g, t, e.of[m], r + m);
+        if (t == LANES - 1 || n + 1 == j->n_pulses) flush(g, n - t, t + 1, p->weight, p->is_adding);
+    }
+}
 
 /* How many pulses the next pass plays: two, unless the train ends, or what follows a pulse needs a look of its own. */
 INLINE int next_levels(const group *g, int64_t n, int diffusing)
@@ -713,13 +799,14 @@ INLINE void keep_scale(group *g, double ahead, int64_t n, int sets, int diffusin
     if (n % LANES <= 1 && (!diffusing || g->fastest * g->since < LARGEST_STEP)) measure_scale(g);
 }
 
-/* Orders of the next pass. Of the `total` pulses of all trains, pulse n finds orders k <= n, and those of them that can
-   still come back to an echo have k <= total-1-n. */
-INLINE int64_t window(group *g, int64_t n, int64_t total, int levels)
+/* Orders of the next pass: each pulse adds one, and of the `left` pulses of all trains that follow, the first finds
+   those that can still come back to an echo below `left`. */
+INLINE int64_t window(group *g, int64_t left, int levels)
 {
-    int64_t n_orders = g->n_states;
-    if (n_orders > n + levels) n_orders = n + levels;
-    if (n_orders > total - n) n_orders = total - n;
+    int64_t n_orders = g->n_live + levels - 1;
+    if (n_orders > g->n_states) n_orders = g->n_states;
+    if (n_orders > left) n_orders = left;
+    g->n_live = n_orders < g->n_states ? n_orders + 1 : n_orders;
     if (g->n_used < n_orders + 1) g->n_used = n_orders + 1;
     return n_orders;
 }
@@ -729,43 +816,33 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
                  double flip_factor, double weight, int adding)
 {
     const job *j = g->j;
-    pulse r[MAX_LEVELS];
-    echoes e;
-    memset(r, 0, sizeof r);
+    stretch p = {.flip_factor = flip_factor, .weight = weight, .is_adding = adding};
     set_equilibrium(g);
     for (int64_t train = 0; train < j->repeats; train++) {
-        const int is_observed = train + 1 == j->repeats;
+        p.is_observed = train + 1 == j->repeats;
         if (train > 0) rest(g, j->wait);
         if (j->is_inverted) invert(g), rest(g, j->inversion_time);
         for (int64_t n = 0, levels; n < j->n_pulses; n += levels) {
+            const int64_t left = (j->repeats - train) * j->n_pulses - n;
             levels = next_levels(g, n, diffusing);
-            double tr = played_tr(g, j->tr[n]);
-            keep_scale(g, levels == 2 ? tr + j->tr[n + 1] : tr, n, sets, diffusing);
-            if (is_observed && n % LANES <= 1) prefetch(g, n);
-            for (int m = 0; m < levels; m++) prepare(parts, sets, g, r + m, n + m, m ? j->tr[n + m] : tr, flip_factor);
-            if (diffusing) set_interval_decay(g, n);
-            int64_t n_orders = window(g, train * j->n_pulses + n, j->repeats * j->n_pulses, (int)levels);
-            if (!j->is_spoiled) balanced(sets, g->rows, r, &e);
-            else if (levels == 2) two(g->rows, n_orders, r, NULL, &e);
-            else one(g->rows, n_orders, r, g->decay, &e);
-            for (int m = 0; m < levels && is_observed; m++) {
-                int64_t t = (n + m) % LANES;
-                collect(parts, sets, g, t, e.of[m], r + m);
-                if (t == LANES - 1 || n + m + 1 == j->n_pulses) flush(g, n + m - t, t + 1, weight, adding);
-            }
-            if (tr < j->tr[n]) rest(g, j->tr[n] - tr);
+            p.n = n, p.tr = played_tr(g, j->tr[n]);
+            keep_scale(g, levels == 2 ? p.tr + j->tr[n + 1] : p.tr, n, sets, diffusing);
+            if (p.is_observed && n % LANES <= 1) prefetch(g, n);
+            p.n_orders = window(g, left, (int)levels);
+            (levels == 2 ? two : one)(g, &p);
+            if (p.tr < j->tr[n]) rest(g, j->tr[n] - p.tr);
+            const int is_due = n / CUT_EVERY != (n + levels) / CUT_EVERY;
+            if (sets == 1 && j->tolerance > 0 && is_due) cut(parts, g, left - levels);
         }
     }
 }
 
 /* One instance per kind of train, so that the compiler knows the sizes. */
 #define KIND(name, parts, sets, diffusing)                                                                          \
-    static __attribute__((noinline)) void name##_one(vec *restrict rows, int64_t n, const pulse *r, const vec *d,   \
-                                                     echoes *e)                                                     \
-    { pass(parts, sets, 1, diffusing, rows, n, r, d, e); }                                                          \
-    static __attribute__((noinline)) void name##_two(vec *restrict rows, int64_t n, const pulse *r, const vec *d,   \
-                                                     echoes *e)                                                     \
-    { pass(parts, sets, diffusing ? 1 : 2, diffusing, rows, n, r, d, e); }                                          \
+    static __attribute__((noinline)) void name##_one(group *g, const stretch *p)                                    \
+    { advance(parts, sets, 1, diffusing, g, p); }                                                                   \
+    static __attribute__((noinline)) void name##_two(group *g, const stretch *p)                                    \
+    { advance(parts, sets, diffusing ? 1 : 2, diffusing, g, p); }                                                   \
     static void name(group *g, double factor, double weight, int adding)                                            \
     { play(parts, sets, diffusing, name##_one, name##_two, g, factor, weight, adding); }
 KIND(real, 1, 1, 0)
@@ -797,10 +874,12 @@ static void fill_lanes(group *g, int64_t first)
     for (int64_t l = 0; l < LANES; l++) {
         int64_t i = g->index[l < g->n_lanes ? l : g->n_lanes - 1];
         g->r1[l] = 1 / j->t1[i], g->r2[l] = 1 / j->t2[i];
+        g->level_squared[l] = j->level ? (float)(j->level[i] * j->level[i]) : 0;
         g->b1[l] = j->b1[i], g->adc[l] = j->adc[i], g->turns[l] = j->off_resonance[i];
         if (j->n_states[i] > g->n_states) g->n_states = j->n_states[i];
     }
     g->fastest = largest(g->r2);
+    if (j->tolerance > 0) set_descent(g);
     g->tr = g->te = g->decay_te = -1;
     g->norm = dsplat(0), g->power = splat(0);
 }
@@ -831,11 +910,11 @@ int EPG_RUN(const job *j)
     memset(&g, 0, sizeof g);
     g.j = j, g.parts = j->is_real && j->is_spoiled ? 1 : 2, g.sets = n_sets[j->n_derivatives];
     size_t n_rows = (size_t)(most + 2) * (size_t)(g.sets * 3 * g.parts), n_decay = (size_t)(most + 2) * 3;
-    size_t n_tile = (size_t)(g.sets * g.parts * LANES);
-    vec *memory = aligned_alloc(sizeof(vec), sizeof(vec) * (n_rows + n_decay + n_tile));
+    size_t n_tile = (size_t)(g.sets * g.parts * LANES), n_descent = (size_t)most;
+    vec *memory = aligned_alloc(sizeof(vec), sizeof(vec) * (n_rows + n_decay + n_tile + n_descent));
     flip_terms *flips = malloc(sizeof(flip_terms) * (size_t)j->n_pulses);
     if (!memory || !flips) return free(memory), free(flips), 1;
-    g.rows = memory, g.decay = memory + n_rows, g.tile = g.decay + n_decay;
+    g.rows = memory, g.decay = memory + n_rows, g.tile = g.decay + n_decay, g.descent = g.tile + n_tile;
     g.flips = j->is_same_b1 ? flips : NULL;
     const uint64_t control = flush_tiny_numbers(1, 0);
     for (int64_t position = 0; position < j->n_positions; position++) {

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import mrftool
 from mrftool.physics.epg import at_rest, spoiled
+from mrftool.physics.truncation import shortest_tr
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -45,6 +46,8 @@ class _Job(ctypes.Structure):
         *((key, ctypes.c_int64) for key in ("first", "last")),
         *((key, _ARRAY) for key in ("index", "n_states")),
         *((key, _ARRAY) for key in ("t1", "t2", "b1", "adc", "off_resonance", "m0")),
+        ("tolerance", ctypes.c_double),
+        *((key, _ARRAY) for key in ("level", "shortest")),
         *((key, ctypes.c_int32) for key in ("is_same_b1", "is_complex_out", "n_derivatives")),
         ("signal", _ARRAY),
         ("derivative", _ARRAY * 3),
@@ -95,6 +98,7 @@ class Run:
     n_states: orders to keep `(voxel,)`.
     is_complex: complex64 results [m0]; else float32 results that lack the factor -i m0 (see `is_real`).
     threads: one per usable processor if None. width: of the registers, one of WIDTHS; by default the widest.
+    cut: what may be cut off on the way, without derivatives; by default nothing.
     """
 
     sequence: PulseSequence
@@ -103,6 +107,19 @@ class Run:
     is_complex: bool = True
     threads: int | None = None
     width: str | None = None
+    cut: "Cut | None" = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How much may be cut off on the way; see points 4 and 5 of `truncation`.
+
+    tolerance: what all cuts together may change, relative to the root mean square of a fingerprint [1].
+    level: that root mean square at least, for m0 = 1, `(voxel,)` [1].
+    """
+
+    tolerance: float
+    level: Doubles
 
 
 def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
@@ -217,6 +234,10 @@ def _job(task: Run, signal: Results, derivatives: Mapping[str, Results], norm: D
         n_derivatives=3 if "b1" in derivatives else 2 if derivatives else 0,
         last=len(tissue),
     )
+    if task.cut is not None and not derivatives:
+        arrays["level"] = np.ascontiguousarray(task.cut.level, np.float64)
+        arrays["shortest"] = np.cumsum([0.0, *shortest_tr(sequence, int(arrays["n_states"].max()))])
+        job.tolerance = task.cut.tolerance / float(np.abs(arrays["weight"]).sum())
     rest = at_rest(sequence)
     job.step = rest.step if rest else 0.0
     for key, array in arrays.items():

@@ -89,11 +89,19 @@ def signal_and_derivatives(
     with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first axis.
     The other options, and the errors, are those of `simulate`.
     """
-    signal = np.empty((len(tissue), len(sequence)), np.complex64)
+    signal = _aligned((len(tissue), len(sequence)))
     derivatives = np.empty((len(with_respect_to), *signal.shape), np.complex64)
     wanted: dict[str, Signal] = dict(zip(with_respect_to, derivatives, strict=True))
     _fill(sequence, tissue, signal, wanted, tolerance, n_states, threads, progress)
     return signal, derivatives
+
+
+def _aligned(shape: tuple[int, int]) -> Signal:
+    """An empty array that begins at a line of the processor's cache: rows are written faster."""
+    n_bytes, line = 8 * shape[0] * shape[1], 64
+    memory = np.empty(n_bytes + line, np.uint8)
+    start = -memory.ctypes.data % line
+    return memory[start : start + n_bytes].view(np.complex64).reshape(shape)
 
 
 def has_real_signal(sequence: PulseSequence, tissue: Tissue) -> bool:
@@ -140,41 +148,43 @@ def _fill(
     _check(sequence, tissue, derivatives, tolerance, n_states, threads)
     if not len(tissue):
         return
-    orders, fixed = _orders(sequence, tissue, bool(derivatives), tolerance, n_states)
-    level = _run(sequence, tissue, orders, signal, derivatives, threads, progress)
-    if fixed:
+    if n_states is not None or sequence.spoiling == "none":
+        orders = np.full(len(tissue), min(n_states or 1, exact_n_states(sequence)), np.int64)
+        _run(sequence, tissue, orders, signal, derivatives, threads, progress, None)
         return
+    expected = np.full(len(tissue), truncation.TYPICAL_LEVEL)
+    orders, cut = _plan(sequence, tissue, expected, tolerance, bool(derivatives))
+    level = _run(sequence, tissue, orders, signal, derivatives, threads, progress, cut)
     weak = np.flatnonzero(level < truncation.TYPICAL_LEVEL)
     if weak.size:
-        needed = truncation.n_states(
-            sequence,
-            tissue.t1[weak],
-            tissue.t2[weak],
-            tolerance=tolerance,
-            level=level[weak],
-            with_derivative=bool(derivatives),
-        )
-        more = needed > orders[weak]
-        weak, needed = weak[more], needed[more]
+        at_least = np.maximum(
+            level[weak] - tolerance * truncation.TYPICAL_LEVEL, 0.0
+        )  # what was cut off may be missing
+        needed, cut = _plan(sequence, tissue[weak], at_least, tolerance, bool(derivatives))
+        if cut is None:
+            more = needed > orders[weak]
+            weak, needed = weak[more], needed[more]
     if weak.size:
         again, slopes = np.empty_like(signal[weak]), {key: np.empty_like(x[weak]) for key, x in derivatives.items()}
-        _run(sequence, tissue[weak], needed, again, slopes, threads, None)
+        _run(sequence, tissue[weak], needed, again, slopes, threads, None, cut)
         signal[weak] = again
         for key, slope in slopes.items():
             derivatives[key][weak] = slope
 
 
-def _orders(
-    sequence: PulseSequence, tissue: Tissue, with_derivative: bool, tolerance: float, n_states: int | None
-) -> tuple[NDArray[np.int64], bool]:
-    """Number of orders `(voxel,)`, and whether that is the last word."""
-    if n_states is not None:
-        return np.full(len(tissue), min(n_states, exact_n_states(sequence)), np.int64), True
-    if sequence.spoiling == "none":
-        return np.ones(len(tissue), np.int64), True
-    return truncation.n_states(
-        sequence, tissue.t1, tissue.t2, tolerance=tolerance, with_derivative=with_derivative
-    ), False
+def _plan(
+    sequence: PulseSequence, tissue: Tissue, level: NDArray[np.float64], tolerance: float, with_derivative: bool
+) -> tuple[NDArray[np.int64], native.Cut | None]:
+    """Number of orders `(voxel,)`, and what may be cut off on the way; where both apply, each gets half of tolerance.
+
+    level: root mean square of each fingerprint at least, for m0 = 1 `(voxel,)`.
+    """
+    cuts = native.is_available() and not with_derivative
+    share = tolerance / 2 if cuts else tolerance
+    orders = truncation.n_states(
+        sequence, tissue.t1, tissue.t2, tolerance=share, level=level, with_derivative=with_derivative
+    )
+    return orders, native.Cut(share, level) if cuts else None
 
 
 def _run(
@@ -185,10 +195,11 @@ def _run(
     derivatives: Mapping[str, NDArray[Any]],
     threads: int | None,
     progress: Progress | None,
+    cut: native.Cut | None,
 ) -> NDArray[np.float64]:
     """Fill the arrays; return the root mean square of each fingerprint for m0 = 1 `(voxel,)`."""
     if native.is_available():
-        task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads)
+        task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads, cut=cut)
         power = native.run(task, signal, derivatives, progress)
     else:
         power = readable.run(sequence, tissue, orders, signal, derivatives, progress)

@@ -19,6 +19,21 @@ fingerprint by less than `tolerance` of its norm if |f| is less than tolerance t
 
 Derivative to T2: by Cauchy's estimate on a circle of radius 1/T around R2, |T2 df/dT2| <= e (T / T2) |f|'s bound.
 
+On the way, the native kernel looks again and again whether high orders have become too small to matter. It then knows
+their size, which the bound above does not, and so it keeps fewer (`cut` of native/epg.c; not where derivatives are
+asked for):
+
+4.  Cut off orders k and above. What is lost is a vector v, |v|^2 = sum (|F(k)|^2 + |F(-k)|^2 + 2 |Z(k)|^2). Before it
+    is seen it has to come down by k orders, so it is transverse during k repetitions, all different: T, the sum of the
+    k shortest TR, at least. Without it nothing recovers, so n never exceeds |v| on the line Re R2 = 0, and as in 2 it
+    changes each later echo by at most |v| exp(-T / T2). (No sqrt(2): (F e^-ia + G e^ia) / 2 is analytic too and at
+    most n, and for real R2 and the right angle a it is |F|.)
+5.  If m of the N echoes follow, their root mean square over the whole train is sqrt(m / N) times that at most. Each
+    look may spend an equal share of tolerance times the fingerprint's root mean square; the changes add up to it.
+    That root mean square is at least that of the echoes so far, with zeros for those to come.
+
+Where both cuts are made, each gets half of the tolerance.
+
 Sources: the graph and its shift, M. Weigel, J Magn Reson Imaging 41:266 (2015); the rest is the derivation above.
 """
 
@@ -52,9 +67,13 @@ def n_states(
     with np.errstate(divide="ignore"):
         log_ratio = np.log(2 * np.sqrt(2) * weight) - np.log(tolerance * np.asarray(level, np.float64))
     needed = transverse_time(t1, t2, log_ratio, with_derivative=with_derivative)
-    shortest = np.sort(np.tile(sequence.tr, min(sequence.repeats, 1 + 2 * most // len(sequence))))
-    of_k = np.cumsum(shortest)[1 : 2 * most : 2]  # T of K = 1, 2, ...
+    of_k = np.cumsum(shortest_tr(sequence, 2 * most))[1::2]  # T of K = 1, 2, ...
     return np.minimum(np.searchsorted(of_k, needed) + 1, most).astype(np.int64)
+
+
+def shortest_tr(sequence: PulseSequence, n: int) -> Column:
+    """The `n` shortest TR of all trains [s], the shortest first."""
+    return np.sort(np.tile(sequence.tr, min(sequence.repeats, 1 + n // len(sequence))))[:n]
 
 
 def transverse_time(t1: Column, t2: Column, log_ratio: ArrayLike, *, with_derivative: bool = False) -> Column:
