@@ -45,7 +45,7 @@ def seq(shelf: Path) -> Path:
 
 
 def weights(path: str) -> dict[str, torch.Tensor]:
-    return {key: value for key, value in load_file(path).items() if not key.startswith("table.")}
+    return {key: value for key, value in load_file(path).items() if ".table." not in key}
 
 
 def same(one: str, other: str) -> bool:
@@ -55,14 +55,14 @@ def same(one: str, other: str) -> bool:
 
 def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, sent: int = signal.SIGINT) -> None:
     """Send a signal in the middle of a step."""
-    step_of = loop._step
+    step_of = loop.take_step
 
-    def interrupted(run: Any, batch: Any) -> Any:
+    def interrupted(run: Any, parts: Any, factor: float) -> Any:
         if run.step == step - 1:
             os.kill(os.getpid(), sent)
-        return step_of(run, batch)
+        return step_of(run, parts, factor)
 
-    monkeypatch.setattr(loop, "_step", interrupted)
+    monkeypatch.setattr(loop, "take_step", interrupted)
 
 
 def test_a_run_leaves_checkpoints_and_a_curve(seq: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_stops_within_the_step(seq: Path, tmp_path: Path, monkey
             os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("went on after the second Ctrl-C")
 
-    monkeypatch.setattr(loop, "_step", endless)
+    monkeypatch.setattr(loop, "take_step", endless)
     assert command("train", "--seq", seq, *SMALL, "-o", "run").code == 130
     assert files(tmp_path) == {}
 
@@ -157,7 +157,11 @@ OPTIONS: list[tuple[str, tuple[object, ...], tuple[object, ...]]] = [
     ("batch", (), ("--batch", 8)),
     ("rate", (), ("--rate", 1e-4)),
     ("seed", (), ("--seed", 1)),
-    ("seq", (), ("--seq", "other.yaml")),
+    ("seq", ("--encoder", "fc"), ("--seq", "other.yaml")),
+    ("labels", (), ("--no-labels",)),
+    ("decode_voxels", (), ("--decode-voxels", 4)),
+    ("tissue", (), ("--tissue", "grid")),
+    ("share", ("--tissue", "grid"), ("--share", 0.5)),
 ]
 
 
@@ -225,6 +229,11 @@ def test_no_option_was_forgotten() -> None:
         (2, ("--optimiser", "sgd"), "--optimiser"),
         (2, ("--device", "gpu"), "device 'gpu', expected cpu, cuda or auto"),
         (2, ("--decoder", "none", "--lambda", 1), "--lambda does nothing with --decoder none"),
+        (2, ("--decoder", "none", "--decode-voxels", 1), "--decode-voxels does nothing with --decoder none"),
+        (2, ("--share", 0.5), "--share goes with --tissue grid"),
+        (2, ("--tissue", "grid", "--share", 0), "--share 0"),
+        (2, ("--tissue", "grid", "--t1-ms", 6000, 7000), "no pair of the paper's grid"),
+        (2, ("--no-labels", "--decoder", "fc"), "only the Bloch decoder can teach"),
         (2, ("--no-noise", "--snr", 4, 5), "--snr does nothing with --no-noise"),
         (3, ("-o", "file"), "file: is no folder"),
         (3, ("-o", "file/run"), "file: is no folder"),
@@ -270,9 +279,9 @@ def test_a_damaged_checkpoint_is_named(
     elif damage == "no weights":
         tensors = {key: value for key, value in tensors.items() if not key.startswith("encoder.")}
     elif damage == "no table":
-        tensors = {key: value for key, value in tensors.items() if not key.startswith("table.")}
+        tensors = {key: value for key, value in tensors.items() if ".table." not in key}
     elif damage == "bad table":
-        tensors["table.facts"] = torch.zeros(4, dtype=torch.uint8)
+        tensors["source.0.table.facts"] = torch.zeros(4, dtype=torch.uint8)
     save_file(tensors, path, metadata=None if damage == "tensors only" else {"run": json.dumps(facts)})
     if damage == "text":
         path.write_text("no tensors at all")

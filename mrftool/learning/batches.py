@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mrftool.errors import UsageError
 from mrftool.learning.config import Range, TrainConfig
-from mrftool.physics.compression import align, features, real_fingerprints
+from mrftool.physics.compression import Basis, align, compress, features, real_fingerprints
 from mrftool.physics.grids import paper_tissue
 from mrftool.physics.simulate import simulate
 from mrftool.physics.table import SignalTable, evaluate_derivatives
@@ -41,8 +41,8 @@ class Batch:
 
     target: log T1, log T2 [log s] `(voxel, 2)`. bound: its Cramer-Rao bound `(voxel, 2)` [1].
     noise: standard deviation per channel of the unit-norm signal `(voxel,)` [1]. b1: `(voxel,)` [1].
-    clean: noise-free unit-norm fingerprint, compressed `(voxel, rank)` for encoders of features, else
-    `(voxel, time)`.
+    clean: noise-free unit-norm fingerprint, compressed `(voxel, rank)`, or whole `(voxel, time)` where a decoder is
+    to learn it.
     """
 
     rows: Tensor
@@ -73,7 +73,8 @@ def draw_batches(sources: list[Source], config: TrainConfig, takes: str, k: int)
         snr = _log_uniform(config.snr_range, random.random(len(tissue)))
     parts = [slice(i, None, len(sources)) for i in range(len(sources))]
     return [
-        make_batch(source, takes, tissue[part], snr[part], random) for source, part in zip(sources, parts, strict=True)
+        make_batch(source, takes, tissue[part], snr[part], random, config)
+        for source, part in zip(sources, parts, strict=True)
     ]
 
 
@@ -119,36 +120,62 @@ def _with_b1(
 
 
 def make_batch(
-    source: Source, takes: str, tissue: Tissue, snr: NDArray[np.float64], random: np.random.Generator
+    source: Source,
+    takes: str,
+    tissue: Tissue,
+    snr: NDArray[np.float64],
+    random: np.random.Generator,
+    config: TrainConfig | None = None,
 ) -> Batch:
-    """A batch of given tissue and SNR `(voxel,)` (inf: no noise), with noise from `random`."""
+    """A batch of given tissue and SNR `(voxel,)` (inf: no noise), with noise from `random`.
+
+    config: leave out what its losses do not ask for; everything is there if None.
+    """
     table = source.table
     b1 = tissue.b1 if table.takes_b1 else None
-    compressed, by_t1, by_t2 = np.moveaxis(evaluate_derivatives(table, tissue.t1, tissue.t2, b1), 1, 0)
-    relative_noise = 1 / (snr * np.sqrt(len(table.basis.vectors)))
-    fingerprint = compressed if takes == "features" else simulate(source.sequence, tissue, threads=1).signal
-    norm = np.linalg.norm(fingerprint, axis=1)
-    rows = encoder_rows(fingerprint, norm * relative_noise, source, takes, random)
+    learns_decoder = config is not None and config.decoder in ("fc", "rnn")
+    noise = 1 / (snr * np.sqrt(len(source.sequence)))
+    bound = np.full((len(tissue), 2), np.nan)
+    if takes == "features" or config is None or config.loss == "bound":
+        tabled = evaluate_derivatives(table, tissue.t1, tissue.t2, b1)
+        bound, seen = relative_bound(tabled, noise), tabled[:, 0]
+        clean = seen
+    if takes == "fingerprint" or learns_decoder:
+        exact = simulate(source.sequence, tissue, threads=1).signal
+        seen = exact if takes == "fingerprint" else seen
+        clean = exact if learns_decoder else _coefficients(exact, table.basis)
+    rows = encoder_rows(seen, np.linalg.norm(seen, axis=1) * noise, source, takes, random)
     if b1 is not None:
         rows = np.concatenate([rows, b1[:, None].astype(np.float32)], axis=1)
-    clean = fingerprint / norm[:, None]
-    sigma = np.linalg.norm(compressed, axis=1) * relative_noise
     return Batch(
         rows=_tensor(rows),
         target=_tensor(np.log(np.stack([tissue.t1, tissue.t2], axis=1))),
-        bound=_tensor(relative_bound(compressed, by_t1, by_t2, sigma)),
-        noise=_tensor(relative_noise),
+        bound=_tensor(bound),
+        noise=_tensor(noise),
         b1=_tensor(tissue.b1),
-        clean=torch.from_numpy(np.ascontiguousarray(clean, np.complex64 if np.iscomplexobj(clean) else np.float32)),
+        clean=_unit(clean),
     )
 
 
-def relative_bound(fingerprint: Array, by_t1: Array, by_t2: Array, sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cramer-Rao bound of log T1 and log T2 `(voxel, 2)` [1] at noise sigma `(voxel,)` per channel, m0 unknown.
+def _coefficients(signal: Array, basis: Basis) -> Array:
+    compressed = compress(signal, basis)
+    return compressed.real if basis.is_real else compressed
 
-    fingerprint and its derivatives by log T1 and log T2: compressed, `(voxel, rank)`. The Fisher information of white
-    noise with m0 projected out; see mrftool.physics.crlb.
+
+def _unit(signal: Array) -> Tensor:
+    unit = signal / np.linalg.norm(signal, axis=1, keepdims=True)
+    return torch.from_numpy(np.ascontiguousarray(unit, np.complex64 if np.iscomplexobj(unit) else np.float32))
+
+
+def relative_bound(rows: Array, noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cramer-Rao bound of log T1 and log T2 `(voxel, 2)` [1], m0 unknown.
+
+    rows: compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`. noise: standard deviation
+    per channel, relative to the norm of the fingerprint `(voxel,)` [1]. The Fisher information of white noise with m0
+    projected out; see mrftool.physics.crlb.
     """
+    fingerprint, by_t1, by_t2 = np.moveaxis(rows, 1, 0)
+    sigma = np.linalg.norm(fingerprint, axis=1) * noise
     unit = fingerprint / np.linalg.norm(fingerprint, axis=1, keepdims=True)
     a, b = (step - unit * (unit.conj() * step).sum(axis=1, keepdims=True) for step in (by_t1, by_t2))
     aa, bb, ab = (abs(a) ** 2).sum(axis=1), (abs(b) ** 2).sum(axis=1), (a.conj() * b).real.sum(axis=1)

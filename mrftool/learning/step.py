@@ -37,13 +37,13 @@ def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
     _require_times(predicted, run.step)
     target, bound = (torch.cat([getattr(part, key) for part in parts]) for key in ("target", "bound"))
     embedding = embedding_loss(predicted, target, bound if run.config.loss == "bound" else None)
-    losses = {"embedding": embedding, "loss": embedding if run.config.labels else 0 * embedding}
-    if run.config.decoder != "none":
-        each = torch.split(predicted, [len(part.rows) for part in parts])
-        decoded = [reconstruct(run, *item) for item in zip(run.sources, each, parts, strict=True)]
-        losses["reconstruction"] = torch.cat(decoded).mean()
-        losses["loss"] = losses["loss"] + run.config.weight * losses["reconstruction"]
-    return losses
+    if run.config.decoder == "none":
+        return {"embedding": embedding, "loss": embedding}
+    each = torch.split(predicted, [len(part.rows) for part in parts])
+    decoded = [reconstruct(run, *item) for item in zip(run.sources, each, parts, strict=True)]
+    reconstruction = torch.cat(decoded).mean()
+    loss = run.config.weight * reconstruction + (embedding if run.config.labels else 0)
+    return {"embedding": embedding, "reconstruction": reconstruction, "loss": loss}
 
 
 def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
@@ -54,19 +54,15 @@ def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Te
     share = run.config.decode_voxels * len(batch.rows) // run.config.batch or len(batch.rows)
     predicted, batch = predicted[:share], batch[:share]
     signal = _decoded(run, source, predicted, batch.b1)
-    if run.spec.takes == "features":
-        vectors = torch.as_tensor(source.table.basis.vectors).conj().to(signal.device, signal.dtype)
-        signal = signal @ vectors
-        signal = signal if batch.clean.is_complex() else signal.real
     decoded = signal / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
     return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
 
 
 def _decoded(run: Run, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
-    """Fingerprints `(voxel, time)` of log T1, log T2 `(voxel, 2)` by the run's decoder."""
+    """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, in the form of `Batch.clean`."""
     if run.decoder is None:
         t1, t2 = predicted.exp().unbind(dim=1)
-        return decode(source.sequence, t1, t2, b1=b1, adc=run.config.adc)
+        return decode(source.sequence, t1, t2, b1=b1, adc=run.config.adc, basis=source.table.basis)
     columns = train_columns(source.sequence).to(predicted.device)
     signal: Tensor = run.decoder(predicted, b1 if run.spec.takes_b1 else None, columns, source.table.basis.turn)
     return signal

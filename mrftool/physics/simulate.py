@@ -20,6 +20,7 @@ from mrftool.tissue import Tissue
 Parameter = Literal["t1", "t2", "b1"]
 Progress = Callable[[int], None]
 Signal = NDArray[np.complex64]
+Orders = int | NDArray[np.int64]
 
 PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1")
 DEFAULT_TOLERANCE = 1e-5
@@ -80,13 +81,14 @@ def signal_and_derivatives(
     *,
     with_respect_to: Sequence[Parameter] = ("t1", "t2"),
     tolerance: float = DEFAULT_TOLERANCE,
-    n_states: int | None = None,
+    n_states: Orders | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Signal, Signal]:
     """Signal `(voxel, time)` [m0] and its derivatives `(parameter, voxel, time)`, in one pass.
 
     with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first axis.
+    n_states: keep this many orders for every voxel, or for each `(voxel,)`.
     The other options, and the errors, are those of `simulate`.
     """
     signal = _aligned((len(tissue), len(sequence)))
@@ -116,7 +118,7 @@ def fill_real_signal(
     derivatives: Mapping[str, NDArray[np.float32]],
     *,
     tolerance: float = DEFAULT_TOLERANCE,
-    n_states: int | None = None,
+    n_states: Orders | None = None,
     threads: int | None = None,
 ) -> None:
     """Like `signal_and_derivatives`, but real numbers into arrays at hand; the signal is -i m0 times `signal`.
@@ -140,7 +142,7 @@ def _fill(
     signal: NDArray[Any],
     derivatives: Mapping[str, NDArray[Any]],
     tolerance: float,
-    n_states: int | None,
+    n_states: Orders | None,
     threads: int | None,
     progress: Progress | None,
 ) -> None:
@@ -149,7 +151,8 @@ def _fill(
     if not len(tissue):
         return
     if n_states is not None or sequence.spoiling == "none":
-        orders = np.full(len(tissue), min(n_states or 1, exact_n_states(sequence)), np.int64)
+        asked = np.full(len(tissue), 1 if n_states is None else n_states, np.int64)
+        orders = np.minimum(asked, exact_n_states(sequence))
         _run(sequence, tissue, orders, signal, derivatives, threads, progress, None)
         return
     expected = np.full(len(tissue), truncation.TYPICAL_LEVEL)
@@ -211,7 +214,7 @@ def _check(
     tissue: Tissue,
     derivatives: Mapping[str, NDArray[Any]],
     tolerance: float,
-    n_states: int | None,
+    n_states: Orders | None,
     threads: int | None,
 ) -> None:
     unknown = [name for name in derivatives if name not in PARAMETERS]
@@ -219,8 +222,8 @@ def _check(
         raise UsageError(f"no derivative with respect to {unknown[0]}, expected t1, t2 or b1")
     if not 0 < tolerance < 1:
         raise UsageError(f"tolerance {tolerance:g}, expected more than 0 and less than 1")
-    if n_states is not None and n_states < 1:
-        raise UsageError(f"{n_states} states, expected at least 1")
+    if n_states is not None and np.min(n_states) < 1:
+        raise UsageError(f"{np.min(n_states)} states, expected at least 1")
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads, expected at least 1")
     if tissue.adc.any() and sequence.spoiler is None:

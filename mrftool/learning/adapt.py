@@ -1,0 +1,71 @@
+"""Adapting an encoder to a sequence that it has not seen: its weights are where the training of the next one begins."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrftool.errors import InputError
+from mrftool.inference.manifest import read_manifest
+from mrftool.inference.onnx_file import read_model
+from mrftool.learning.batches import Source
+from mrftool.learning.checkpoint import Run, load_run
+from mrftool.learning.config import TrainConfig
+from mrftool.learning.loop import start_run, table_for
+from mrftool.sequence import PulseSequence
+
+Weights = dict[str, Tensor]
+
+_OF_THE_SEQUENCE = ("offset", "gain", "center", "scale")  # taken from its own fingerprints and ranges
+
+
+def load_weights(path: Path) -> tuple[TrainConfig, Weights]:
+    """Settings and weights of a trained encoder: from a run's folder, a checkpoint, or a model (.onnx).
+
+    Raises InputError if there is none in it.
+    """
+    if path.suffix == ".onnx":
+        return _from_model(path)
+    file = path / "best.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"{file}: no such file, expected a model, or a folder or checkpoint that mrftool train wrote")
+    run, _ = load_run(file, torch.device("cpu"))
+    return run.config, dict(run.encoder.state_dict())
+
+
+def _from_model(path: Path) -> tuple[TrainConfig, Weights]:
+    from onnx import numpy_helper
+
+    _, proto = read_model(path)
+    manifest = read_manifest(proto, str(path))
+    named = {x.name: x for x in proto.graph.initializer if x.name.startswith("encoder/layers.")}
+    if not named:
+        raise InputError(f"{path}: has no encoder, expected a model that was trained", hint="mrftool train makes one")
+    facts = dict(manifest.training.get("config", {}))
+    try:
+        config = TrainConfig(**facts)
+    except TypeError as error:
+        raise InputError(f"{path}: {error}, expected the settings of a training run") from error
+    arrays = {name.removeprefix("encoder/"): numpy_helper.to_array(x) for name, x in named.items()}
+    return config, {name: torch.from_numpy(np.array(x)) for name, x in arrays.items()}
+
+
+def adapted_run(config: TrainConfig, weights: Weights, sequence: PulseSequence, device: torch.device) -> Run:
+    """A run of `sequence` that begins with `weights`, where they fit its encoder; other layers are drawn anew."""
+    run = start_run([Source(sequence, table_for(sequence, config))], config, device)
+    own = run.encoder.state_dict()
+    taken = {
+        name: value.to(device)
+        for name, value in weights.items()
+        if name not in _OF_THE_SEQUENCE and name in own and own[name].shape == value.shape
+    }
+    run.encoder.load_state_dict({**own, **taken})
+    return run
+
+
+def adapt_settings(config: TrainConfig, *, steps: int, rate: float, seed: int, labels: bool) -> TrainConfig:
+    """Settings of an adaptation of what was trained with `config`: taught by labels and Bloch, or by Bloch alone."""
+    own = {"decoder": "bloch", "weight": config.weight or 1.0, "labels": labels, "tissue": "random"}
+    return replace(config, **own, steps=steps, rate=rate, seed=seed, validate_every=steps)  # type: ignore[arg-type]
