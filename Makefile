@@ -44,6 +44,7 @@ $(VENV)-bench/engine: $(SOURCES)
 	touch $@
 
 bench-engine: $(VENV)-bench/engine
+	$(VENV)-bench/bin/pip install --quiet --no-deps .
 	cd benchmarks && ../$(VENV)-bench/bin/python engine.py $(BENCH_OPTIONS)
 
 # Quantification and matching beside dictionary matching by others, and two limits; the code as it is now.

@@ -70,6 +70,29 @@ def cpu(work):
     return time.process_time() - start
 
 
+def held(key):
+    """A line of the process's memory [MB]."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(key))
+
+
+def peak_memory(engine, n_states):
+    """Memory [MB] that one forward run takes at most, the result included; in a process that ran a few before."""
+    sequence, tissue = trains()["constant"], tissues(VOXELS)
+    work = peers.torchsim(sequence, n_states)[0] if engine == "torchsim" else lambda t: simulate(sequence, t, threads=1)
+    work(tissue[:5])
+    before = held("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    work(tissue)
+    return held("VmHWM") - before
+
+
+def peak_memory_apart(engine, n_states):
+    """`peak_memory` in a process of its own."""
+    command = [sys.executable, __file__, "--memory", engine, str(n_states)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def paired(ours, theirs, runs):
     """Median ratio theirs / ours, and both median times [ms]."""
     ours(), theirs()
@@ -172,13 +195,15 @@ def exact_speed(figures, row, sequence, tissue, runs):
         f"| forward, 1e-5 measured, sycomore (pruned at 1e-6, {len(some)} tissues scaled) "
         f"| {ours:.2f} | {theirs:.0f} | {theirs / ours:.0f} |"
     )
+    mine, other = (peak_memory_apart(engine, needed) for engine in ("mrftool", "torchsim"))
+    say(f"(peak memory of one such run: mrftool {mine:.0f} MB, torchsim {other:.0f} MB; the result takes 8 MB)")
     orders = truncation.n_states(sequence, tissue.t1, tissue.t2, tolerance=loose)
     pick = np.arange(0, len(tissue), 50)
     loop = peers.python_loop(sequence, orders[pick])
     theirs = 1e3 * cpu(lambda: loop(tissue[pick])) * len(tissue) / len(pick)
     figures["forward_exact_vs_python_loop"] = theirs / ours
     say(
-        f"| forward, same orders, loop in Python ({len(pick)} tissues scaled) "
+        f"| forward, same tolerance, one tissue at a time in numpy ({len(pick)} tissues scaled) "
         f"| {ours:.2f} | {theirs:.0f} | {theirs / ours:.0f} |"
     )
 
@@ -277,7 +302,12 @@ def simulated(path, options, what):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=9)
-    runs = parser.parse_args().runs
+    parser.add_argument("--memory", nargs=2, metavar=("ENGINE", "STATES"), help="print only the memory of one run")
+    options = parser.parse_args()
+    if options.memory:
+        print(peak_memory(options.memory[0], int(options.memory[1])))
+        return
+    runs = options.runs
     figures = {}
     say("agreement with the readable engine in double precision, no order cut off:")
     accuracy(figures)

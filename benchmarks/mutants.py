@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON_TESTS = ("test_epg_bloch.py", "test_epg_closed_forms.py", "test_epg_gradients.py", "test_simulate.py")
-KERNEL_TESTS = ("test_native.py", "test_native_cut.py", "test_simulate.py")
+KERNEL_TESTS = ("test_native.py", "test_simulate.py")
 
 # name of the fault, what stands there (once in the file), what stands there instead
 EPG = [
@@ -156,7 +156,7 @@ KERNEL = [
     (
         "TE missing in the derivative",
         "r->echo_time = splat((float)(g->since + g->te));",
-        "r->echo_time = splat((float)(g->since));",
+        "r->echo_time = splat((float)g->since);",
     ),
     (
         "sign of the phase",
@@ -198,26 +198,28 @@ KERNEL = [
         "j->last - first < LANES ? j->last - first : LANES;",
         "j->last - first < LANES ? j->last - first : LANES - 1;",
     ),
-    ("cut: Z counted once", "y * y : 2.0f * y * y;", "y * y : 1.0f * y * y;"),
+]
+CUTS = [
+    ("Z counted once", "y * y : 2.0f * y * y;", "y * y : 1.0f * y * y;"),
     (
-        "cut: decay not squared",
+        "decay not squared",
         "smaller(2 * g->r2 * g->j->shortest[k], 700)",
         "smaller(1 * g->r2 * g->j->shortest[k], 700)",
     ),
-    ("cut: one order too many", "any(sum * g->descent[k - CUT_BY] > limit)", "any(sum * g->descent[k] > limit)"),
-    ("cut: every look spends all", "const double share = j->tolerance / looks;", "const double share = j->tolerance;"),
+    ("one order too many", "any(sum * g->descent[k - CUT_BY] > limit)", "any(sum * g->descent[k] > limit)"),
+    ("every look spends all", "const double share = j->tolerance / looks;", "const double share = j->tolerance;"),
     (
-        "cut: scale forgotten",
+        "scale forgotten",
         "const vec limit = allowed(g, left), shrunk = g->shrunk;",
         "const vec limit = allowed(g, left), shrunk = splat(1);",
     ),
-    ("cut: echoes so far ignored", "ivec is_more = so_far > power;", "ivec is_more = so_far < power;"),
+    ("echoes so far ignored", "ivec is_more = so_far > power;", "ivec is_more = so_far < power;"),
     (
-        "cut: echoes to come ignored",
+        "echoes to come ignored",
         "(double)j->n_pulses / (double)left : 1.0",
         "(double)j->n_pulses / (double)j->n_pulses : 1.0",
     ),
-    ("cut: level not squared", "(float)(j->level[i] * j->level[i])", "(float)j->level[i]"),
+    ("level not squared", "(float)(j->level[i] * j->level[i])", "(float)j->level[i]"),
 ]
 TRUNCATION = [
     (
@@ -325,6 +327,7 @@ def main():
     suites = [
         ("readable engine", "mrftool/physics/epg.py", PYTHON_TESTS, EPG),
         ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
+        ("cuts on the way", "native/epg.c", ("test_native_cut.py",), CUTS),
         ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
         ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),
     ]
