@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.study.jobs import PREDICTIONS, RECORD, job_folder, write_job
+from mrftool.study.jobs import PREDICTIONS, RECORD, digest, job_folder, write_job
 from mrftool.study.results import write_plan
 from mrftool.study.sets import tissue_folder
 
@@ -76,5 +76,5 @@ def finish(output: Path, asked: dict[str, Any], factors: Any, **record: Any) -> 
 
 def plan(output: Path, jobs: list[dict[str, Any]]) -> None:
     """The plan of these jobs."""
-    names = [each["name"] for each in jobs]
-    write_plan(output, {"command": "mrftool evaluate paper", "quick": False, "seeds": 2, "jobs": names})
+    asked = {each["name"]: digest(each) for each in jobs}
+    write_plan(output, {"command": "mrftool evaluate paper", "quick": False, "seeds": 2, "jobs": asked})

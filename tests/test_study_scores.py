@@ -177,7 +177,7 @@ def test_means_differ_if_they_are_two_standard_errors_apart() -> None:
 def test_the_report_says_what_is_missing_and_where_it_comes_from(study: Study) -> None:
     text = report_text(study, {"figure3.png": "Figure 3."})
     assert "**1 jobs are not done" not in text
-    assert "1 job is not done" in text and "table1-blochnet-1" in text
+    assert "1 job is not done" in text and "fewer seeds**: table1-blochnet." in text
     assert "`mrftool evaluate paper`" in text and "Code: abc. Machine of the jobs: an abacus, 2 cores" in text
     assert "![Figure 3.](paper/figure3.png)" in text
 
@@ -190,6 +190,16 @@ def test_the_report_and_its_pictures_are_written(study: Study) -> None:
     fc = next(row for row in facts["rows"] if row["row"] == "fc")
     assert fc["tests"]["phantom"]["log10_mse"]["mean"] == pytest.approx(0.75 * LOG2)
     assert facts["missing"] == ["table1-blochnet-1"] and facts["jobs"][0]["record"]["commit"] == "abc"
+
+
+def test_a_job_that_is_not_as_the_plan_asks_is_missing(study: Study) -> None:
+    path = study.folder / "plan.json"
+    asked = json.loads(path.read_text())
+    asked["jobs"]["table1-fc-0"] = "00000000"
+    path.write_text(json.dumps(asked))
+    again = load_study(study.folder)
+    assert list(again.missing) == ["table1-fc-0", "table1-blochnet-1"]
+    assert [each.job["seed"] for each in again.of("table1", "fc")] == [1]
 
 
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:

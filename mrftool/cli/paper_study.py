@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from mrftool.cli.checks import require_folder
 from mrftool.cli.console import note, working
-from mrftool.errors import InputError, MissingExtraError
+from mrftool.errors import InputError, MissingExtraError, UsageError
 from mrftool.study.cells import duration
+from mrftool.study.jobs import digest
 from mrftool.study.plan import choose, make_plan
-from mrftool.study.results import load_study, write_plan
+from mrftool.study.results import PLAN, load_study, read_plan, write_plan
 from mrftool.study.runner import State, run_jobs
 from mrftool.study.sets import ANATOMICAL, make_sets
 
@@ -34,12 +35,15 @@ def run_study(output: Path, *, quick: bool, at_once: int, seeds: int, only: str 
         raise MissingExtraError("torch is not installed", hint="pip install 'mrftool[train]'")
     require_folder(output)
     output.mkdir(parents=True, exist_ok=True)
+    _refuse_other_form(output, quick)
     with working("making the test data"):
         sets = make_sets(output, _data(), quick=quick)
     jobs = make_plan(sets, quick=quick, seeds=seeds)
     chosen = choose(jobs, only)
     command = _command(output, quick, at_once, seeds, only)
-    write_plan(output, {"command": command, "quick": quick, "seeds": seeds, "jobs": [job["name"] for job in jobs]})
+    write_plan(
+        output, {"command": command, "quick": quick, "seeds": seeds, "jobs": {job["name"]: digest(job) for job in jobs}}
+    )
     with _watching() as watch:
         return run_jobs(output, chosen, at_once=at_once, watch=watch.look).failed
 
@@ -50,6 +54,15 @@ def report_study(output: Path) -> list[Path]:
 
     with working("writing the report"):
         return write_report(load_study(output))
+
+
+def _refuse_other_form(output: Path, quick: bool) -> None:
+    """Raises UsageError where the folder holds the other form: nobody loses a night's work by a slip."""
+    if not (output / PLAN).exists():
+        return
+    if bool(read_plan(output).get("quick")) != quick:
+        other, asked = ("full", "quick") if quick else ("quick", "full")
+        raise UsageError(f"{output} holds the {other} form of the study, expected another folder for the {asked} one")
 
 
 def _data() -> Path | None:

@@ -1,5 +1,6 @@
 """Methods without training, on the tests of the study: dictionary matching, and the table model. No torch."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,50 @@ from mrftool.study.jobs import Job
 from mrftool.study.signals import Test, fill_empty
 from mrftool.tissue import Tissue
 
-Found = dict[str, NDArray[np.float64]]
+Pairs = NDArray[np.float64]  # T1 and T2 (voxel, 2) [s]
+Found = dict[str, Pairs]
+Predict = Callable[[NDArray[Any]], Pairs]  # from signals (voxel, time)
 
 _BLOCK = 4096  # voxels whose signals are compressed at a time
 
 
 def predict_match(job: Job, tests: list[Test]) -> Found:
-    """T1 and T2 `(voxel, 2)` [s] of each test: of the most similar entry of a dictionary on the paper's grid.
-
-    The dictionary holds the signatures of every sequence that the job names.
-    """
-    dictionary = match_dictionary(job)
-    tissue, found = dictionary.source.tissue, {}
-    for test in tests:
-        index = best_entries(dictionary, test.signal)
-        pairs = np.stack([tissue.t1[index], tissue.t2[index]], axis=1)
-        found[test.key] = fill_empty(pairs, test, *_ranges(job))
-    return found
+    """T1 and T2 `(voxel, 2)` [s] of each test by dictionary matching, see `prepare_match`."""
+    return _predicted(prepare_match(job), job, tests)
 
 
 def predict_table(job: Job, tests: list[Test]) -> Found:
-    """T1 and T2 `(voxel, 2)` [s] of each test: from the table model of the sequence, made in seconds from it alone."""
+    """T1 and T2 `(voxel, 2)` [s] of each test by the table model, see `prepare_table`."""
+    return _predicted(prepare_table(job), job, tests)
+
+
+def prepare_match(job: Job) -> Predict:
+    """Simulate and compress a dictionary on the paper's grid, of every sequence that the job names. Returns what gives
+    each signal T1 and T2 of the most similar entry.
+    """
+    dictionary = match_dictionary(job)
+    tissue = dictionary.source.tissue
+
+    def predict(signal: NDArray[Any]) -> Pairs:
+        index = best_entries(dictionary, signal)
+        return np.stack([tissue.t1[index], tissue.t2[index]], axis=1)
+
+    return predict
+
+
+def prepare_table(job: Job) -> Predict:
+    """Make the table model of the job's sequence, from it alone. Returns what gives each signal its T1 and T2."""
     model = table_model(job)
-    found = {}
-    for test in tests:
-        maps = run(model, test.signal)
-        pairs = np.stack([maps["t1"], maps["t2"]], axis=1)
-        found[test.key] = fill_empty(pairs.astype(np.float64), test, *_ranges(job))
-    return found
+
+    def predict(signal: NDArray[Any]) -> Pairs:
+        maps = run(model, signal)
+        return np.stack([maps["t1"], maps["t2"]], axis=1).astype(np.float64)
+
+    return predict
+
+
+def _predicted(predict: Predict, job: Job, tests: list[Test]) -> Found:
+    return {test.key: fill_empty(predict(test.signal), test, *_ranges(job)) for test in tests}
 
 
 def match_dictionary(job: Job) -> MatchDictionary:

@@ -120,7 +120,7 @@ def _machine_text(facts: dict[str, Any]) -> str:
 def _missing(study: Study) -> str:
     if not study.missing:
         return ""
-    names = ", ".join(study.missing)
+    names = ", ".join(dict.fromkeys(name.rpartition("-")[0] for name in study.missing))
     what = "1 job is not done" if len(study.missing) == 1 else f"{len(study.missing)} jobs are not done"
     return f"**{what}: cells say missing, or rest on fewer seeds**: {names}."
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrftool.errors import InputError
 from mrftool.evaluation.metrics import SHORTEST, log10_mse
 from mrftool.physics.calibration import is_determined, rmse_over_bound
-from mrftool.study.jobs import Job, Record, is_done, job_folder, read_job, read_predictions, read_record
+from mrftool.study.jobs import Job, Record, digest, is_done, job_folder, read_job, read_predictions, read_record
 from mrftool.study.sets import TestSet, load_sets
 from mrftool.tissue import Tissue
 
@@ -44,7 +44,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """All that is known. plan: the facts of plan.json; missing: names of jobs that are not done."""
+    """All that is known. plan: the facts of plan.json, among them the digest of
+    every job; missing: names of jobs that are not done, or not as the plan asks for them.
+    """
 
     folder: Path
     plan: Mapping[str, Any]
@@ -79,21 +81,28 @@ def write_plan(output: Path, plan: Mapping[str, Any]) -> None:
     (output / PLAN).write_text(json.dumps(plan, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-def load_study(output: Path) -> Study:
-    """All that the folder of a study holds. Raises InputError if it is none, or damaged."""
+def read_plan(output: Path) -> dict[str, Any]:
+    """What the study is made of. Raises InputError if the folder holds none, or a damaged one."""
     try:
-        plan = json.loads((output / PLAN).read_text("utf-8"))
-        folders = [job_folder(output, name) for name in plan["jobs"]]
+        plan = dict(json.loads((output / PLAN).read_text("utf-8")))
+        dict(plan["jobs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{output / PLAN}: {error}, expected the plan of a study") from error
+    return plan
+
+
+def load_study(output: Path) -> Study:
+    """All that the folder of a study holds. Raises InputError if it is none, or damaged."""
+    plan = read_plan(output)
+    wanted = {job_folder(output, name): text for name, text in plan["jobs"].items()}
     sets = load_sets(output)
-    done = [folder for folder in folders if is_done(folder)]
+    done = [folder for folder, text in wanted.items() if is_done(folder) and digest(read_job(folder)) == text]
     jobs = [read_job(folder) for folder in done]
     results = [
         Result(job, read_record(folder), _scores(job, read_predictions(folder, job), sets, common_range(jobs, job)))
         for folder, job in zip(done, jobs, strict=True)
     ]
-    return Study(output, plan, sets, results, [folder.name for folder in folders if folder not in done])
+    return Study(output, plan, sets, results, [folder.name for folder in wanted if folder not in done])
 
 
 def common_range(jobs: Sequence[Job], job: Job) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -54,13 +54,15 @@ def tissue_folder(output: Path) -> Path:
 
 
 def make_sets(output: Path, data: Path | None, *, quick: bool) -> dict[str, TestSet]:
-    """All sets that can be made here, in files that jobs read. data: folder of measured data, or None.
+    """All sets that can be made here, in files that jobs read. data: folder of measured data, or None: then the
+    anatomical maps are those that an earlier run left, if any.
 
     Raises InputError if a file cannot be read or written.
     """
     folder = tissue_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
-    return {name: _saved(folder, name, tissue, grid) for name, tissue, grid in _all(data, quick)}
+    made = {name: _saved(folder, name, tissue, grid) for name, tissue, grid in _all(data, quick)}
+    return made | {path.stem: load_set(folder, path.stem) for path in folder.glob("*.npz") if path.stem not in made}
 
 
 def load_set(folder: Path, name: str) -> TestSet:
