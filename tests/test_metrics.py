@@ -97,6 +97,7 @@ def test_table_markdown_and_json_say_the_same() -> None:
         assert cells[1] == {"csf": "CSF", "grey_matter": "grey matter"}.get(record["region"], "all")
         assert cells[2] == str(record["n"])
         assert cells[6] == f"{record['rmse']:.1f}"
+        assert record["unit"] == "ms"
         words = " ".join(cells[:7]).split()
         assert words == line[: len(words)]
 

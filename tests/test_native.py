@@ -9,7 +9,7 @@ from random_sequences import random_sequence, random_tissue
 
 from mrftool.physics import native, readable
 from mrftool.physics.epg import exact_n_states
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Spoiler
 from mrftool.tissue import Tissue
 
 pytestmark = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
@@ -107,6 +107,15 @@ def test_diffusion_agrees_with_the_readable_engine(seed, on_axis):
         sequence, columns["off_resonance"] = axial(sequence), np.zeros(5)
     tissue = Tissue(**columns, adc=np.array([0.0, 1e-9, 2e-9, 3e-9, 0.5e-9]))
     assert_same(sequence, tissue)
+
+
+def test_a_spoiler_on_two_axes_agrees_with_the_readable_engine():
+    sequence = random_sequence(4, pulses=17, with_spoiler=True)
+    axes = np.array([sequence.spoiler.gradient, 0.7 * sequence.spoiler.gradient[::-1]])
+    two = dataclasses.replace(sequence, spoiler=Spoiler(axes, sequence.spoiler.duration))
+    tissue = Tissue(**random_tissue(4, voxels=5), adc=2e-9)
+    assert_same(two, tissue)
+    assert np.abs(run_native(two, tissue)[0] - run_native(sequence, tissue)[0]).max() > 1e-3
 
 
 def test_one_b1_for_all_agrees_too(short_sequence):

@@ -68,7 +68,7 @@ def score_markdown(scores: Sequence[Score]) -> str:
 
 def score_json(scores: Sequence[Score]) -> str:
     """As JSON: a list of records with all fields of `Score`; times in ms."""
-    return json.dumps([asdict(score) for score in scores], indent=1, allow_nan=False) + "\n"
+    return json.dumps([{**asdict(score), "unit": "ms"} for score in scores], indent=1, allow_nan=False) + "\n"
 
 
 def _cells(scores: Sequence[Score], without: Sequence[str] = ()) -> tuple[list[tuple[str, str]], list[list[str]]]:
