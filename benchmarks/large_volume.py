@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("slices", type=int, nargs="*", default=[1, 4, 15, 60])
     parser.add_argument("--gz", action="store_true", help="compress the scans; needs room for both forms")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     print(
         "| slices | numbers [GB] | file [GB] | quantified [s] | memory [MB] | slices alike |\n|--:|--:|--:|--:|--:|---|"
     )
