@@ -23,7 +23,7 @@ def paper(
 
     Tested on a digital head, and on the paper's anatomical maps where $MRFTOOL_DATA holds them, with and without noise,
     on the sequence of the training and on another. Interrupt it when you like: the same command goes on where it was.
-    The full form takes a night on two cores.
+    The full form takes a night on two cores. report.md finds its pictures in paper/ beside it.
     """
     from mrftool.cli.console import note, wrote
     from mrftool.cli.paper_study import report_study, run_study

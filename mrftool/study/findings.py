@@ -37,9 +37,8 @@ def _winners(study: Study) -> Iterator[str]:
             if len(ranked) < 2:
                 continue
             (first, best), (second, next_best) = ranked[:2]
-            text = (
-                f"{table}, {name}: of the paper's seven methods, {title_of(first)} has the lowest error, {shown(best)}"
-            )
+            text = f"{table}, {name}{_from_1_ms(study, name)}: of the paper's seven methods, {title_of(first)} has the"
+            text += f" lowest error, {shown(best)}"
             text += f"; {title_of(second)} follows, {compared(next_best, best)}."
             every = _ranked(study, group, name, rows_of(study, group))
             if every[0][0] != first:
@@ -55,10 +54,12 @@ def _against_matching(study: Study) -> Iterator[str]:
     for group, table in TABLES.items():
         parts = []
         for name in sets_of(study):
-            pair = pair_of(study, group, "blochnet", "matching", name)
-            if pair is not None:
-                numbers = f"{shown(pair[0])} and {shown(pair[1])}{_from_1_ms(study, name)}"
-                parts.append(f"{compared(*pair)} ({name}: {numbers})")
+            kinds = [(f"{name}{_from_1_ms(study, name)}", SCORE)]
+            kinds += [(f"{name}, all voxels", "log10_mse")] if has_short(study, name) else []
+            for text, score in kinds:
+                pair = pair_of(study, group, "blochnet", "matching", name, score)
+                if pair is not None:
+                    parts.append(f"{compared(*pair)} ({text}: {shown(pair[0])} and {shown(pair[1])})")
         if parts:
             yield f"{table}: beside that of correct dictionary matching, the error of BlochNet is {'; '.join(parts)}."
 
@@ -127,9 +128,9 @@ def _cost(study: Study) -> Iterator[str]:
         yield f"An epoch of 160,200 signatures costs BlochNet, Bloch equations included, and FC {'; '.join(parts)}."
 
 
-def pair_of(study: Study, group: str, one: str, other: str, key: str) -> tuple[Cell, Cell] | None:
+def pair_of(study: Study, group: str, one: str, other: str, key: str, score: str = SCORE) -> tuple[Cell, Cell] | None:
     """Errors of two rows, if both are there."""
-    first, second = (study.cell(group, row, key, SCORE) for row in (one, other))
+    first, second = (study.cell(group, row, key, score) for row in (one, other))
     return None if first is None or second is None else (first, second)
 
 
@@ -140,7 +141,7 @@ def _ranked(study: Study, group: str, key: str, rows: Sequence[str]) -> list[tup
 
 
 def _from_1_ms(study: Study, name: str) -> str:
-    return ", voxels from 1 ms" if has_short(study, name) else ""
+    return " from 1 ms" if has_short(study, name) else ""
 
 
 def _with_short(study: Study, name: str) -> str:

@@ -65,7 +65,7 @@ def _predictions(study: Study, path: Path) -> str | None:
     predictions_figure(study.sets["phantom"].truth, found, path, title=title)
     return (
         "Figure 4. Predicted (dots) against true values (line) where training has not seen the sequence of the test, "
-        "first seed. BlochNet, adapted: the same network after `adapt` to that sequence."
+        "first seed. BlochNet (adapted): the same network after `adapt` to that sequence."
     )
 
 

@@ -12,6 +12,9 @@ from mrftool.study.results import Study
 SETS = ("phantom", "anatomical")
 _SET_NAMES = {"anatomical": "anatomical maps"}
 _ABLATION_SETS = (*SETS, "above")
+_COSTS = """\
+Means over seeds, for the time of training with its spread. Epoch: 160,200 signatures once. Peak memory: of the whole
+job, its tests included."""
 _GRID = 160_200  # pairs of the paper's grid: one epoch
 
 
@@ -119,7 +122,12 @@ def cost_table(study: Study) -> TextTable:
                 _optional(study, group, row, "voxels_per_second"),
             ]
             rows.append([title_of(row), group.removeprefix("table"), *cells])
-    return TextTable("Means over seeds; time of training with its spread.", headings, rows, n_words=1)
+    return TextTable(
+        _COSTS,
+        headings,
+        rows,
+        n_words=1,
+    )
 
 
 def seconds_per_epoch(study: Study, group: str, row: str) -> float | None:
