@@ -21,7 +21,7 @@ from mrftool.tissue import Tissue
 
 TEST_SEQUENCE = "fisp"
 ANATOMICAL = Path("brain_maps", "hydra_anatomical_128.npz")  # in the data folder
-MATRIX, QUICK_MATRIX = (128, 128, 3), (48, 48, 1)  # of the digital head
+MATRIX, QUICK_MATRIX = (96, 96, 2), (48, 48, 1)  # of the digital head
 ABOVE_T1, ABOVE_T2 = (2.5, 5.0), (1.0, 2.0)  # [s]: above the shorter range of the ablation
 _ABOVE_VOXELS, _QUICK_ABOVE_VOXELS = 2000, 300
 
