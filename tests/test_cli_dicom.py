@@ -87,6 +87,22 @@ def test_options_that_would_do_nothing_are_refused(scan, model, tmp_path, shelf)
     assert not (tmp_path / "a").exists()
 
 
+def test_a_reference_may_have_phases_of_any_unit_but_must_be_one_series(scan, model, tmp_path) -> None:
+    def forget(dataset, _z, _t):
+        dataset.RescaleType = "US"
+
+    image, affine = abs(scan.image), np.diag([-1.0, -1, 1, 1]) @ np.diag([1.5, 2, 4, 1])
+    nibabel.Nifti1Image((image + 1).astype(np.complex64), affine).to_filename(tmp_path / "scan.nii")
+    turned = Scan(image, affine=affine, parts=("magnitude", "phase"), change=forget)
+    nifti = ("quantify", tmp_path / "scan.nii", "--model", model, "--dicom-reference", study(tmp_path / "in", turned))
+    works(*nifti, "-o", tmp_path / "maps")
+    assert {pydicom.dcmread(path).StudyInstanceUID for path in (tmp_path / "maps").rglob("*.dcm")} == {turned.study}
+    write_classic(tmp_path / "in" / "more", Scan(image, study=turned.study, number=9))
+    outcome = refuses(4, *nifti, "-o", tmp_path / "again", says=("has 2 series",))
+    assert "give a folder with one series alone" in outcome.err
+    assert not (tmp_path / "again").exists()
+
+
 def test_what_is_no_scan_is_refused_in_one_line(tmp_path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\3\4" + bytes(100))
     os.mkfifo(tmp_path / "pipe.nii")

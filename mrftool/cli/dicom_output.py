@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mrftool.cli.console import note
-from mrftool.errors import UsageError
+from mrftool.cli.console import note, progress_bar
+from mrftool.errors import MismatchError, UsageError
 from mrftool.formats.bids import Provenance
 from mrftool.maps import Maps
 from mrftool.series import Series
@@ -35,14 +35,14 @@ def dicom_output(
 
     Raises UsageError if maps are wanted as DICOM and no study is known, or if an option would do nothing.
     """
-    from mrftool.formats.dicom.read import DicomSeries, open_dicom_series
+    from mrftool.formats.dicom.read import DicomSeries
 
     if wanted is False and (reference or form):
         raise UsageError("--no-dicom leaves nothing for --dicom-reference and --dicom-format to do")
     if wanted is False:
         return None
     if reference is not None:
-        return DicomOutput(open_dicom_series(reference), form or "mr")
+        return DicomOutput(_reference(reference), form or "mr")
     if isinstance(scan, DicomSeries):
         return DicomOutput(scan, form or "mr")
     if wanted or form:
@@ -50,6 +50,17 @@ def dicom_output(
             "DICOM maps need a study to go to, expected a DICOM scan", hint="pass --dicom-reference SERIES"
         )
     return None
+
+
+def _reference(path: Path) -> "DicomSeries":
+    """The series in whose study maps go. Raises MismatchError if the folder holds several."""
+    from mrftool.formats.dicom.read import open_dicom_series
+
+    try:
+        return open_dicom_series(path, progress=progress_bar, place_only=True)
+    except MismatchError as error:
+        hint = "for --dicom-reference, give a folder with one series alone"
+        raise MismatchError(str(error), hint=hint) from error
 
 
 @contextmanager

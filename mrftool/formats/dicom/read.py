@@ -36,13 +36,20 @@ class DicomSeries(Series):
 
 
 def open_dicom_series(
-    source: Source, *, series: str | None = None, jobs: int | None = None, progress: Bar | None = None
+    source: Source,
+    *,
+    series: str | None = None,
+    jobs: int | None = None,
+    progress: Bar | None = None,
+    place_only: bool = False,
 ) -> DicomSeries:
     """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads no pixels yet.
 
     series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a comma for a
     signal in two series.
     jobs: processes that read headers; one per core by default. progress: gives a bar for (title, total).
+    place_only: True if only the study and the place of the volume count; of two parts of a signal, the second may then
+        be in any unit.
 
     The image has the axes (column, row, slice), with the slices along the normal of the plane; its affine says
     where that is. Real and imaginary, magnitude and phase, or magnitude alone; see `assumptions`.
@@ -54,19 +61,22 @@ def open_dicom_series(
     try:
         where = str(source) if isinstance(source, str | Path) else "the list"
         with lenient():
-            return _opened(files, where, series, jobs, progress or _no_bar)
+            planes, others = _planes(files, jobs, progress or _no_bar)
+            return _opened(files, planes, others, where, series, place_only)
     except BaseException:
         files.close()
         raise
 
 
-def _opened(files: FileSet, where: str, wanted: str | None, jobs: int | None, bar: Bar) -> DicomSeries:
-    planes, others = _planes(files, jobs, bar)
+def _opened(
+    files: FileSet, planes: list[Plane], others: int, where: str, wanted: str | None, place_only: bool
+) -> DicomSeries:
     if not planes:
         raise InputError(f"{where}: no images among {others} files, expected the images of a series")
     chosen, notes = chosen_planes(planes, wanted, where)
     check_planes(chosen)
     parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
+    parts = parts[:1] if place_only else parts
     reader = signal_reader(parts)
     n_time = len(parts[0].planes[0])
     left = (f"{others} files without images were left aside.",) if others else ()
