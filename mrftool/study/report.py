@@ -10,7 +10,7 @@ from typing import Any
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.formats.atomic import all_or_none
 from mrftool.study.cells import duration
-from mrftool.study.decoder_findings import ablation_findings, decoder_findings
+from mrftool.study.decoder_findings import ablation_findings, decoder_findings, row_of_share
 from mrftool.study.findings import in_short
 from mrftool.study.machine import commit, machine
 from mrftool.study.pictures import draw_all
@@ -77,8 +77,8 @@ def _ablations(study: Study, captions: dict[str, str]) -> Iterable[str]:
             (f"lambda {weight:g}", "ablation-lambda", f"blochnet-{weight:g}") for weight in LAMBDAS
         ],
         "Share of the grid that training sees": [
-            (f"{title_of(method)}, {100 * share:g} %", group, f"{method}{tail}")
-            for share, group, tail in [*((s, "ablation-samples", f"-{s:g}") for s in SHARES), (1.0, "table1", "")]
+            (f"{title_of(method)}, {100 * share:g} %", *row_of_share(method, share))
+            for share in (*SHARES, 1.0)
             for method in ("fc", "blochnet")
         ],
         "Trained below T1 2.5 s and T2 1 s; above: tissue with T1 from 2.5 to 5 s and T2 from 1 to 2 s": [

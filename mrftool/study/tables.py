@@ -14,7 +14,7 @@ _SET_NAMES = {"anatomical": "anatomical maps"}
 _ABLATION_SETS = (*SETS, "above")
 _COSTS = """\
 Means over seeds, for the time of training with its spread. Epoch: 160,200 signatures once. Peak memory: of the whole
-job, its tests included."""
+job, its tests included. Where no time to prepare stands, inference includes it."""
 _GRID = 160_200  # pairs of the paper's grid: one epoch
 
 
