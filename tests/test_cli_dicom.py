@@ -103,6 +103,22 @@ def test_a_reference_may_have_phases_of_any_unit_but_must_be_one_series(scan, mo
     assert not (tmp_path / "again").exists()
 
 
+def test_match_reads_a_chosen_series_and_writes_into_its_study(scan, shelf, tmp_path) -> None:
+    source = study(tmp_path / "in", scan)
+    write_classic(source / "other", Scan(scan.image, number=9, study=scan.study))
+    grid = ("--seq", shelf / "short.yaml", "--t1-ms", "500,900,1400,2000", "--t2-ms", "50,80,110")
+    refuses(4, "match", source, *grid, "-o", tmp_path / "maps", says=("has 2 series",))
+    works("match", source, *grid, "-o", tmp_path / "maps", "--series", str(scan.number))
+    works("match", source, *grid, "-o", tmp_path / "pm", "--series", scan.series, "--dicom-format", "parametric-map")
+    works("match", source, *grid, "-o", tmp_path / "none", "--series", scan.series, "--no-dicom")
+    slices = maps_of(sorted((tmp_path / "maps" / "dicom" / "t1").iterdir()))
+    assert len(slices) == 2
+    for values in slices.values():
+        np.testing.assert_array_equal(values, 1e3 * T1.T)
+    assert pydicom.dcmread(tmp_path / "pm" / "dicom" / "t1.dcm").SOPClassUID.name == "Parametric Map Storage"
+    assert not list((tmp_path / "none").rglob("*.dcm"))
+
+
 def test_what_is_no_scan_is_refused_in_one_line(tmp_path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\3\4" + bytes(100))
     os.mkfifo(tmp_path / "pipe.nii")
