@@ -178,7 +178,10 @@ def test_the_report_says_what_is_missing_and_where_it_comes_from(study: Study) -
     text = report_text(study, {"figure3.png": "Figure 3."})
     assert "**1 jobs are not done" not in text
     assert "1 job is not done" in text and "fewer seeds**: table1-blochnet." in text
-    assert "`mrftool evaluate paper`" in text and "Code: abc. Machine of the jobs: an abacus, 2 cores" in text
+    assert (
+        "`mrftool evaluate paper`" in text
+        and "Code: abc. Machine of the jobs: an abacus, 2 cores for each, Linux" in text
+    )
     assert "![Figure 3.](paper/figure3.png)" in text
 
 

@@ -104,7 +104,7 @@ def _noise(study: Study) -> Iterator[str]:
         parts = []
         for snr in snrs_of(study, "table1"):
             ratios = _bound_ratios(study, f"{name}_snr{snr:g}")
-            if ratios:
+            if len(ratios) > 1:
                 near, far = (choice(ratios, key=lambda row: max(ratios[row])) for choice in (min, max))
                 parts.append(f"at SNR {snr:g} {_at_bound(near, ratios)}, and farthest {_at_bound(far, ratios)}")
         if parts:

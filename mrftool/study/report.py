@@ -112,7 +112,7 @@ def _origin(study: Study) -> str:
 
 
 def _machine_text(facts: dict[str, Any]) -> str:
-    cores = f"{facts['cores']} cores" if "cores" in facts else ""
+    cores = f"{facts['cores']} core{'' if facts['cores'] == 1 else 's'} for each" if "cores" in facts else ""
     torch = f"torch {facts['torch']}" if facts.get("torch") else ""
     return ", ".join(text for text in (str(facts.get("cpu", "")), cores, str(facts.get("platform", "")), torch) if text)
 
