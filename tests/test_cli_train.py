@@ -57,10 +57,10 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, sent: int = sign
     """Send a signal in the middle of a step."""
     step_of = loop.take_step
 
-    def interrupted(run: Any, parts: Any, factor: float) -> Any:
+    def interrupted(run: Any, *rest: Any) -> Any:
         if run.step == step - 1:
             os.kill(os.getpid(), sent)
-        return step_of(run, parts, factor)
+        return step_of(run, *rest)
 
     monkeypatch.setattr(loop, "take_step", interrupted)
 

@@ -12,6 +12,7 @@ import typer
 from mrftool.cli import evaluate as evaluate_commands
 from mrftool.cli import model as model_commands
 from mrftool.cli import sequence as sequence_commands
+from mrftool.cli.adapt import adapt
 from mrftool.cli.console import note
 from mrftool.cli.export import export
 from mrftool.cli.match import match
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(train)
 app.command()(export)
+app.command()(adapt)
 app.command()(quantify)
 app.command()(match)
 app.add_typer(sequence_commands.app, name="sequence")

@@ -81,17 +81,8 @@ def _from_run(path: Path, seq: str | None) -> tuple[Any, dict[str, Any]]:
     import torch
 
     from mrftool.learning.checkpoint import load_run
-    from mrftool.learning.export import encoder_to_onnx, source_of
+    from mrftool.learning.export import model_settings, source_of
 
     run, scores = load_run(file, torch.device("cpu"))
-    config, source = run.config, source_of(run, seq)
-    return source.sequence, {
-        "encoder": encoder_to_onnx(run.encoder, run.spec),
-        "table": source.table,
-        "t1_range": config.t1_range,
-        "t2_range": config.t2_range,
-        "b1_range": config.b1_range,
-        "adc": config.adc,
-        "form": config.form,
-        "training": {"config": config.to_dict(), "steps_done": run.step, "scores": scores},
-    }
+    source = source_of(run, seq)
+    return source.sequence, model_settings(run, source, scores)

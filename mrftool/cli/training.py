@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mrftool.formats.sequence_yaml import read_sequence
 from mrftool.learning.checkpoint import Run, save_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.loop import pick_device, prepare_run, resume_run, train
+from mrftool.learning.parallel import any_of, is_first, joined
 
 _FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
 
@@ -22,8 +23,7 @@ _FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
 def run_training(seqs: list[str], settings: dict[str, Any], folder: Path, device: str, *, resume: bool) -> None:
     """Begin or resume a run, train it with a live table, and print its scores."""
     require_folder(folder)
-    chosen = pick_device(device)
-    with _no_empty_folder(folder):
+    with _no_empty_folder(folder), joined(pick_device(device)) as chosen:
         if resume:
             run = resume_run(folder, chosen)
         else:
@@ -32,10 +32,12 @@ def run_training(seqs: list[str], settings: dict[str, Any], folder: Path, device
         if run.step >= run.config.steps:
             raise UsageError(f"{folder}: the run is at its end, step {run.step}, expected one that is not")
         scores = _train(run, folder)
-        if not (folder / "best.safetensors").exists():
-            raise CheckFailedError(
-                f"{folder}: no score of this run is a number, expected one that learns", hint="try a smaller --rate"
-            )
+        if not is_first():
+            return
+    if not (folder / "best.safetensors").exists():
+        raise CheckFailedError(
+            f"{folder}: no score of this run is a number, expected one that learns", hint="try a smaller --rate"
+        )
     show_table(f"run {folder}", {key: f"{value:.3f}" for key, value in scores.items()})
     for name in _FILES:
         wrote(folder / name)
@@ -43,14 +45,17 @@ def run_training(seqs: list[str], settings: dict[str, Any], folder: Path, device
 
 def _train(run: Run, folder: Path) -> dict[str, float]:
     """Train to the end, or until a signal asks to stop: then the last step is kept."""
-    with _asked_to_stop() as asked, TrainingTable(run.config.steps, folder, from_step=run.step) as table:
+    watched = TrainingTable(run.config.steps, folder, from_step=run.step) if is_first() else None
+    with _asked_to_stop() as asked, watched or nullcontext():
 
         def report(step: int, losses: dict[str, float]) -> None:
-            table.report(step, losses)
-            if asked and step < run.config.steps:
-                save_run(run, folder, "last", {})
-                note(f"stopped after step {step} of {run.config.steps}; --resume goes on")
-                _stop(asked[0])
+            if watched:
+                watched.report(step, losses)
+            if any_of(bool(asked)) and step < run.config.steps:
+                if is_first():
+                    save_run(run, folder, "last", {})
+                    note(f"stopped after step {step} of {run.config.steps}; --resume goes on")
+                _stop(asked[0] if asked else signal.SIGINT)
 
         return train(run, folder, report)
 

@@ -37,6 +37,21 @@ def source_of(run: Run, seq: str | None) -> Source:
     )
 
 
+def model_settings(run: Run, source: Source, scores: dict[str, Any]) -> dict[str, Any]:
+    """What `mrftool.inference.make.make_model` takes of a run, for one of its sequences."""
+    config = run.config
+    return {
+        "encoder": encoder_to_onnx(run.encoder, run.spec),
+        "table": source.table,
+        "t1_range": config.t1_range,
+        "t2_range": config.t2_range,
+        "b1_range": config.b1_range,
+        "adc": config.adc,
+        "form": config.form,
+        "training": {"config": config.to_dict(), "steps_done": run.step, "scores": scores},
+    }
+
+
 def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
     """The encoder as an onnx ModelProto: rows float32 `(voxel, n)`, named after what it takes, to `logs` `(voxel, 2)`.
 

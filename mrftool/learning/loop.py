@@ -24,7 +24,8 @@ from mrftool.learning.checkpoint import (
 )
 from mrftool.learning.config import TrainConfig, log_range
 from mrftool.learning.encoders import Encoder, EncoderSpec, preset
-from mrftool.learning.step import take_step
+from mrftool.learning.parallel import is_first, replicated, share
+from mrftool.learning.step import Losses, take_step
 from mrftool.physics.table import SignalTable
 from mrftool.sequence import PulseSequence
 
@@ -99,15 +100,16 @@ def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
     """
     device = next(run.encoder.parameters()).device
     scores: dict[str, float] = {}
+    network = replicated(Losses(run))
     with ThreadPoolExecutor(1) as ahead:
         next_batch = ahead.submit(_batch, run, run.step)
         while run.step < run.config.steps:
-            parts = [part.to(device) for part in next_batch.result()]
+            parts = [share(part).to(device) for part in next_batch.result()]
             next_batch = ahead.submit(_batch, run, run.step + 1)
-            losses = take_step(run, parts, _rate_factor(run.step, run.config.steps))
+            losses = take_step(run, network, parts, _rate_factor(run.step, run.config.steps))
             run.step += 1
             if run.step % run.config.validate_every == 0 or run.step == run.config.steps:
-                scores = validate(run)
+                scores = validate(run) if is_first() else {}
                 _keep(run, folder, scores)
                 losses |= scores
             report(run.step, losses)
@@ -121,6 +123,8 @@ def validate(run: Run) -> dict[str, float]:
 
 
 def _keep(run: Run, folder: Path, scores: dict[str, float]) -> None:
+    if not is_first():
+        return
     if scores["score"] < run.best:
         run.best = scores["score"]
         save_run(run, folder, "best", scores)

@@ -11,20 +11,32 @@ from mrftool.learning.decoders import train_columns
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
 
 
-def take_step(run: Run, parts: list[Batch], rate_factor: float) -> dict[str, float]:
+class Losses(nn.Module):
+    """All networks of a run; called with a batch it gives its losses, see `batch_losses`."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run, self.encoder, self.decoder = run, run.encoder, run.decoder
+
+    def forward(self, parts: list[Batch]) -> dict[str, Tensor]:
+        """Losses of a batch, a part for each sequence."""
+        return batch_losses(self.run, parts)
+
+
+def take_step(run: Run, network: nn.Module, parts: list[Batch], rate_factor: float) -> dict[str, float]:
     """One optimiser step on a batch, a part for each sequence; the losses before it.
+
+    network: the `Losses` of the run, perhaps one of several replicas.
 
     Raises CheckFailedError if the encoder's T1 or T2 are no times any more.
     """
-    networks: list[nn.Module] = [run.encoder, *([run.decoder] if run.decoder else [])]
     for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
         group["lr"] = run.config.rate * rate_factor
-    for network in networks:
-        network.train()
-        network.zero_grad(set_to_none=True)
-    losses = batch_losses(run, parts)
+    network.train()
+    network.zero_grad(set_to_none=True)
+    losses: dict[str, Tensor] = network(parts)
     losses["loss"].backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_([weights for network in networks for weights in network.parameters()], 1.0)
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     for optimiser in run.optimisers:
         optimiser.step()
     return {name: float(value.detach()) for name, value in losses.items()}

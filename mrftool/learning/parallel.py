@@ -1,0 +1,66 @@
+"""Training in several processes: torchrun starts them, DistributedDataParallel averages their gradients.
+
+Each process draws the same batch and takes its share of it, so that the result is that of one process, but for the
+order of summation.
+"""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mrftool.errors import UsageError
+from mrftool.learning.batches import Batch
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes that torchrun started, if it did; yields the device of this one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    own = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
+    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    try:
+        yield own
+    finally:
+        gc.collect()  # what DistributedDataParallel holds must go first
+        dist.destroy_process_group()
+
+
+def world() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this process writes the files and speaks to the user."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def any_of(flag: bool) -> bool:
+    """Whether `flag` is set in any of the processes; all of them get the same answer."""
+    if not dist.is_initialized():
+        return flag
+    votes = torch.tensor([float(flag)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(votes)
+    return bool(votes.item())
+
+
+def share(batch: Batch) -> Batch:
+    """The voxels of `batch` that are this process's. Raises UsageError if they cannot be shared equally."""
+    if len(batch.rows) % world():
+        raise UsageError(
+            f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple: --batch"
+        )
+    return batch[dist.get_rank() :: world()] if world() > 1 else batch
+
+
+def replicated(network: nn.Module) -> nn.Module:
+    """The network with gradients that are averaged over all processes."""
+    return DistributedDataParallel(network) if world() > 1 else network
