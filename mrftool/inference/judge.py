@@ -30,7 +30,7 @@ def judge(
     limits = thresholds(n_values, 2 * (table.rank + n_probes), _N_FITTED)
     bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
     re, im = found.m0
-    spread = spread_of(found.information(), found.least(table), variance / maximum(re * re + im * im, TINY))
+    spread = spread_of(table, found.information(), found.least(table), variance / maximum(re * re + im * im, TINY))
     return Estimate(place, spread, concat([re, im], 1), sqrt(misfit), bad_fit)
 
 

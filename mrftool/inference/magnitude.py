@@ -98,7 +98,7 @@ def estimate_magnitude(
         model, sd = unfold(spline, place), where(known, given, _noise_of(here, n_time))
         here = _normal(y, model, n_time, m0=m0, sd=sd)
     sd = where(known, given, _noise_of(here, n_time))
-    spread = spread_of(here.reduced(), here.least(spline.table), sd * sd)
+    spread = spread_of(spline.table, here.reduced(), here.least(spline.table), sd * sd)
     bad_fit = judge_magnitude(spline.table, probes, here, y=y, sd=sd, known=known)
     return Estimate(place, spread, m0, sqrt(here.misfit), bad_fit)
 

@@ -139,15 +139,17 @@ def held_step(
     return concat([x, y], 1)
 
 
-def spread_of(information: tuple[Value, Value, Value], least: Value, variance: Value) -> Value:
+def spread_of(table: SignalTable, information: tuple[Value, Value, Value], least: Value, variance: Value) -> Value:
     """Standard deviations of (x, y) `(voxel, 2)`: the inverse of the information, for noise of `variance`.
 
-    least: see `least_information`. A parameter that is not determined leaves that of the other as if it were known.
+    least: see `least_information`. What the data leave open in one parameter is no wider than its axis: one that is not
+    determined leaves the other as if it were known.
     """
-    xx, xy, yy = information
-    least_x, least_y = least.split(1, [1, 1])
-    xx, yy = maximum(xx, least_x), maximum(yy, least_y)
-    return sqrt(variance / maximum(concat([xx, yy], 1) - xy * xy / concat([yy, xx], 1), least))
+    tape, (least_x, least_y) = least.tape, least.split(1, [1, 1])
+    xx, xy, yy = maximum(information[0], least_x), information[1], maximum(information[2], least_y)
+    axes = variance * tape.constant([[(axis.size - 1) ** -2.0 for axis in table.axes[1::-1]]])
+    own, other = concat([xx, yy], 1), maximum(concat([yy, xx], 1), axes)
+    return sqrt(variance / maximum(own - xy * xy / other, least))
 
 
 def least_information(table: SignalTable, size: Value, raw_xx: Value, raw_yy: Value) -> Value:
