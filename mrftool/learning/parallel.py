@@ -55,9 +55,7 @@ def any_of(flag: bool) -> bool:
 def share(batch: Batch) -> Batch:
     """The voxels of `batch` that are this process's. Raises UsageError if they cannot be shared equally."""
     if len(batch.rows) % world():
-        raise UsageError(
-            f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple: --batch"
-        )
+        raise UsageError(f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple")
     return batch[dist.get_rank() :: world()] if world() > 1 else batch
 
 
