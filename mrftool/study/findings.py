@@ -128,7 +128,10 @@ def _cost(study: Study) -> Iterator[str]:
         if ours and plain:
             parts.append(f"{number(ours)} and {number(plain)} s, {number(ours / plain)} times as much ({table})")
     if parts:
-        yield f"An epoch of 160,200 signatures costs BlochNet, Bloch equations included, and FC {'; '.join(parts)}."
+        yield (
+            "An epoch of 160,200 signatures costs BlochNet, Bloch equations included, and FC "
+            f"{'; '.join(parts)} of processor time."
+        )
 
 
 def pair_of(study: Study, group: str, one: str, other: str, key: str, score: str = SCORE) -> tuple[Cell, Cell] | None:

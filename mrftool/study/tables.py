@@ -103,7 +103,7 @@ def bound_table(study: Study, group: str, name: str) -> TextTable:
 def cost_table(study: Study) -> TextTable:
     """Time and memory of training and of inference, over all rows of the two tables."""
     headings = ["", "table", "parameters", "steps x batch", "prepare [s]", "train [s]", "CPU [s]"]
-    headings += ["epoch [s]", "peak memory [MB]", "inference [voxels/s]"]
+    headings += ["epoch [CPU s]", "peak memory [MB]", "inference [voxels/s]"]
     rows = []
     for group in ROWS:
         for row in rows_of(study, group):
@@ -131,9 +131,12 @@ def cost_table(study: Study) -> TextTable:
 
 
 def seconds_per_epoch(study: Study, group: str, row: str) -> float | None:
-    """What training on 160,200 signatures once costs [s]; None for methods that are not trained."""
+    """Processor time of training on 160,200 signatures once [s]; None for methods that are not trained.
+
+    Of the wall clock's time, jobs beside this one take their share.
+    """
     steps, batch = (study.recorded(group, row, key) for key in ("steps", "batch"))
-    train = study.recorded(group, row, "seconds", "train")
+    train = study.recorded(group, row, "cpu_seconds", "train")
     if train is None or steps is None or batch is None or steps.mean * batch.mean == 0:
         return None
     return train.mean * _GRID / (steps.mean * batch.mean)
