@@ -19,6 +19,7 @@ _LAYER = 0.07  # of B1, about
 _CANDIDATES = 70  # of each axis
 _STRETCH = 0.1  # how much a step of 1 in log T1 or log T2 counts, beside the change of a fingerprint of norm 1
 _LARGEST_STEP = 0.5  # of log T1 and log T2
+_FAR = 5.0  # about the length of an axis
 _WRONG_LAYER = 4.0  # what the next layer of B1 costs: more than any similarity can make good
 _REHEARSALS = 2000
 _MISSED = 1e-3  # share of rehearsals that may end elsewhere
@@ -108,7 +109,7 @@ def _missed(table: SignalTable, atoms: Atoms, rank: int, steps: int) -> float:
     for _ in range(steps):
         t1, t2 = np.exp(places).T
         rows = evaluate_features(table, t1, t2, b1)
-        places = places + _newton_step(rows, signals, low[:2] - places, high[:2] - places)
+        places = (places + _newton_step(rows, signals)).clip(low[:2], high[:2])
     t1, t2 = np.exp(places).T
     gap = np.linalg.norm(align(evaluate_features(table, t1, t2, b1)[:, 0]) - align(signals), axis=1)
     return float(np.mean(gap > 1 / (TOP_SNR * np.sqrt(len(table.basis.vectors)))))
@@ -127,21 +128,17 @@ def _search(atoms: Atoms, columns: Floats, b1: Floats | None) -> Floats:
     return np.asarray(atoms.places[best] + np.clip(moves, -_LARGEST_STEP, _LARGEST_STEP))
 
 
-def _newton_step(rows: NDArray[Any], signals: NDArray[Any], low: Floats, high: Floats) -> Floats:
-    """Gauss-Newton step of (log T1, log T2) `(voxel, 2)`, m0 projected out; see `polish.held_step`.
-
-    low, high: how far it may go, beside the largest step.
-    """
+def _newton_step(rows: NDArray[Any], signals: NDArray[Any]) -> Floats:
+    """Gauss-Newton step of (log T1, log T2) `(voxel, 2)`, m0 projected out; see `polish.held_step`."""
     base = rows[:, :1] / np.linalg.norm(rows[:, :1], axis=2, keepdims=True)
     m0 = (rows[:, 0].conj() * signals).sum(axis=1) / np.linalg.norm(rows[:, 0], axis=1) ** 2
     slopes = rows[:, 1:] - base * (base.conj() * rows[:, 1:]).sum(axis=2, keepdims=True)
     slopes = slopes * m0[:, None, None]
     xx, xy, _, yy = ((slopes.conj() @ slopes.transpose(0, 2, 1)).real.reshape(-1, 4) + 1e-12 * np.eye(2).ravel()).T
     by_x, by_y = (slopes.conj() * signals[:, None]).sum(axis=2).real.T
-    (low_x, low_y), (high_x, high_y) = np.maximum(low, -_LARGEST_STEP).T, np.minimum(high, _LARGEST_STEP).T
-    y = np.clip((by_y - xy / xx * by_x) / np.maximum(yy - xy**2 / xx, 1e-12), low_y, high_y)
-    x = np.clip((by_x - xy * y) / xx, low_x, high_x)
-    return np.stack([x, np.clip((by_y - xy * x) / yy, low_y, high_y)], axis=1)
+    y = np.clip((by_y - xy / xx * by_x) / np.maximum(yy - xy**2 / xx, 1e-12), -_FAR, _FAR)
+    x = np.clip((by_x - xy * y) / xx, -_FAR, _FAR)
+    return np.stack([x, (by_y - xy * x) / yy], axis=1).clip(-_LARGEST_STEP, _LARGEST_STEP)
 
 
 def _flat(rows: NDArray[Any]) -> Floats:

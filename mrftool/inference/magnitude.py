@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mrftool.inference.flags import LEAST_MISFIT, rayleigh_ratio, thresholds
 from mrftool.inference.ops import Value, maximum, row_sum, sqrt, where
 from mrftool.inference.outputs import Estimate
-from mrftool.inference.polish import TINY, held_step, least_information, spread_of
+from mrftool.inference.polish import TINY, held_step, hold_inside, least_information, spread_of
 from mrftool.inference.reading import Reading
 from mrftool.inference.spline import Spline
 from mrftool.physics.table import SignalTable
@@ -92,8 +92,8 @@ def estimate_magnitude(
     sd = where(known, given, sqrt(row_sum(misfit * misfit, n_time) / float(n_time - _N_FITTED)))
     here = _normal(y, model, n_time, m0=m0, sd=sd)
     for _ in range(steps):
-        growth, move = _step(spline, place, here)
-        place = place + move
+        growth, move = _step(spline, here)
+        place = hold_inside(spline.table, place + move)
         m0 = m0 * (maximum(growth, _LEAST_GROWTH) + 1.0)
         model, sd = unfold(spline, place), where(known, given, _noise_of(here, n_time))
         here = _normal(y, model, n_time, m0=m0, sd=sd)
@@ -156,10 +156,10 @@ def _noise_of(here: Normal, n_time: int) -> Value:
     return maximum(sqrt(here.misfit / here.variances * (n_time / (n_time - _N_FITTED))), LEAST_SD)
 
 
-def _step(spline: Spline, place: Value, here: Normal) -> tuple[Value, Value]:
+def _step(spline: Spline, here: Normal) -> tuple[Value, Value]:
     """Step of log m0 `(voxel, 1)`, and of (x, y) `(voxel, 2)`; see `held_step`."""
     table, (mm, mx, my) = spline.table, here.information[:3]
-    move = held_step(table, place, here.reduced(), here.reduced_gradient(), here.least(table))
+    move = held_step(table, here.reduced(), here.reduced_gradient(), here.least(table))
     dx, dy = move.split(1, [1, 1])
     return (here.gradient[0] - mx * dx - my * dy) / maximum(mm, TINY), move
 

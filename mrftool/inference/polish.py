@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrftool.inference.ops import Value, concat, maximum, minimum, row_sum, sqrt
+from mrftool.inference.ops import Value, clip, concat, maximum, minimum, row_sum, sqrt
 from mrftool.inference.spline import Spline
 from mrftool.physics.table import SignalTable
 
@@ -107,36 +107,29 @@ def fit(spline: Spline, place: Value, data: Value) -> Fit:
     return Fit(size, slope, (xx, xy, yy), turn, match=(re, im), slope_match=(slope_re, slope_im))
 
 
-def step(table: SignalTable, place: Value, here: Fit) -> Value:
-    """Gauss-Newton step `(voxel, 2)` from `place`; see `held_step`."""
+def step(table: SignalTable, here: Fit) -> Value:
+    """Gauss-Newton step `(voxel, 2)`; see `held_step`."""
     by_x, by_y = here.gradient().split(1, [1, 1])
-    return held_step(table, place, here.information(), (by_x, by_y), here.least(table))
+    return held_step(table, here.information(), (by_x, by_y), here.least(table))
 
 
 def held_step(
-    table: SignalTable,
-    place: Value,
-    information: tuple[Value, Value, Value],
-    gradient: tuple[Value, Value],
-    least: Value,
+    table: SignalTable, information: tuple[Value, Value, Value], gradient: tuple[Value, Value], least: Value
 ) -> Value:
-    """Step `(voxel, 2)` to the least of a quadratic, inside the grid and no longer than the largest step in x or y.
+    """Step `(voxel, 2)` to the least of a quadratic, no longer than the largest step in x or y.
 
-    information: xx, xy, yy. least: see `least_information`. Where a limit holds one parameter, as it does where the
-    sequence does not determine it, the other goes to what is best beside it.
+    information: xx, xy, yy. least: see `least_information`. A parameter that is not determined would go anywhere: no
+    farther than its axis is long, and the other to what is best beside it.
     """
     (xx, xy, yy), (by_x, by_y), (least_x, least_y) = information, gradient, least.split(1, [1, 1])
-    tape = place.tape
-    reach = tape.constant([[LARGEST_STEP / axis.step for axis in table.axes[:2]]])
-    room = tape.constant([[axis.size - 1 for axis in table.axes[:2]]]) - place
-    low_x, low_y = maximum(-place, -reach).split(1, [1, 1])
-    high_x, high_y = minimum(room, reach).split(1, [1, 1])
+    far_x, far_y = (axis.size - 1.0 for axis in table.axes[:2])
     xx, yy = maximum(xx, least_x), maximum(yy, least_y)
     share = xy / xx
-    y = minimum(maximum((by_y - share * by_x) / maximum(yy - xy * share, least_y), low_y), high_y)
-    x = minimum(maximum((by_x - xy * y) / xx, low_x), high_x)
-    y = minimum(maximum((by_y - xy * x) / yy, low_y), high_y)
-    return concat([x, y], 1)
+    y = clip((by_y - share * by_x) / maximum(yy - xy * share, least_y), -far_y, far_y)
+    x = clip((by_x - xy * y) / xx, -far_x, far_x)
+    move = concat([x, (by_y - xy * x) / yy], 1)
+    reach = move.tape.constant([[LARGEST_STEP / axis.step for axis in table.axes[:2]]])
+    return minimum(maximum(move, -reach), reach)
 
 
 def spread_of(table: SignalTable, information: tuple[Value, Value, Value], least: Value, variance: Value) -> Value:
@@ -169,7 +162,7 @@ def polish(spline: Spline, start: Value, data: Value, steps: int) -> tuple[Value
     """
     place, here = start, fit(spline, start, data)
     for n in range(steps):
-        following = place + step(spline.table, place, here)
+        following = hold_inside(spline.table, place + step(spline.table, here))
         here = here.moved(following - place) if n == steps - 1 else fit(spline, following, data)
         place = following
     return place, here
