@@ -1,0 +1,77 @@
+"""What the Bloch decoder costs a training step: `make bench-train`. One thread, processor time, steps in turn."""
+
+import argparse
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.learning.batches import draw_batches
+from mrftool.learning.checkpoint import Run
+from mrftool.learning.config import TrainConfig
+from mrftool.learning.loop import prepare_run
+from mrftool.learning.step import Losses, take_step
+
+# On the defaults of `mrftool train`, and on the paper's grid with the paper's network.
+OURS = {"encoder": "compact"}
+PAPER = {
+    "encoder": "fc",
+    "tissue": "grid",
+    "loss": "log",
+    "snr_range": None,
+    "optimiser": "adam",
+    "rate": 1e-3,
+    "batch": 1000,
+    "t1_range": (0.001, 5.0),
+    "t2_range": (0.001, 2.0),
+}
+
+
+def seconds(run: Run, network: Losses, k: int) -> tuple[float, float]:
+    """Processor time of drawing batch k, and of a step on it [s]."""
+    start = time.process_time()
+    parts = draw_batches(run.sources, run.config, run.spec.takes, k)
+    drawn = time.process_time()
+    take_step(run, network, parts, 1e-9)  # hardly any change, so that all steps are alike
+    return drawn - start, time.process_time() - drawn
+
+
+def compare(name: str, settings: dict, steps: int) -> float:
+    """Print the costs without and with the decoder; ratio of whole steps, drawing included."""
+    runs = {}
+    for decoder in ("none", "bloch"):
+        with tempfile.TemporaryDirectory() as folder:
+            config = TrainConfig(decoder=decoder, **settings)
+            runs[decoder] = prepare_run([read_sequence("fisp")], config, Path(folder), torch.device("cpu"))
+    networks = {decoder: Losses(run) for decoder, run in runs.items()}
+    found = {decoder: [] for decoder in runs}
+    for k in range(steps + 2):
+        for decoder, run in runs.items():
+            found[decoder].append(seconds(run, networks[decoder], k))
+    for decoder, times in found.items():
+        draw, step = (1e3 * statistics.median(column) for column in zip(*times[2:], strict=True))
+        print(f"{name}, batch {runs[decoder].config.batch}, decoder {decoder}: draw {draw:.1f} ms, step {step:.1f} ms")
+    ratios = [sum(b) / sum(a) for a, b in zip(found["none"][2:], found["bloch"][2:], strict=True)]
+    steps_alone = [statistics.median(step for _, step in found[decoder][2:]) for decoder in ("none", "bloch")]
+    print(f"{name}_physics_over_network: {(steps_alone[1] - steps_alone[0]) / steps_alone[0]:.2f}")
+    return statistics.median(ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    compact = compare("compact", OURS, options.steps)
+    paper = compare("fc", PAPER, options.steps)
+    print(f"compact_bloch_over_none: {compact:.2f}")
+    print(f"blochnet_over_fc: {paper:.2f}")
+
+
+if __name__ == "__main__":
+    main()
