@@ -248,3 +248,15 @@ def test_a_simulation_imports_no_torch():
         "simulate(P([.5], [0], [.01], [0]), Tissue(1.0, 0.1)); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_orders_may_differ_between_voxels(short_sequence: PulseSequence) -> None:
+    tissue = Tissue(np.full(128, 2.0), np.full(128, 1.0))
+    orders = np.repeat([3, 40], 64)
+    mixed, _ = signal_and_derivatives(short_sequence, tissue, n_states=orders)
+    for count in (3, 40):
+        alone, _ = signal_and_derivatives(short_sequence, tissue, n_states=count)
+        np.testing.assert_allclose(mixed[orders == count], alone[orders == count], rtol=1e-6, atol=1e-7)
+    assert abs(mixed[0] - mixed[-1]).max() > 1e-3
+    with pytest.raises(UsageError, match="0 states"):
+        signal_and_derivatives(short_sequence, tissue, n_states=np.repeat([3, 0], 64))

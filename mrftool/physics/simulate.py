@@ -88,7 +88,7 @@ def signal_and_derivatives(
     """Signal `(voxel, time)` [m0] and its derivatives `(parameter, voxel, time)`, in one pass.
 
     with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first axis.
-    n_states: keep this many orders for every voxel, or for each `(voxel,)`.
+    n_states: keep this many orders for every voxel, or at least as many for each `(voxel,)`.
     The other options, and the errors, are those of `simulate`.
     """
     signal = _aligned((len(tissue), len(sequence)))
