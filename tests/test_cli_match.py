@@ -54,8 +54,10 @@ def test_maps_are_the_truth_up_to_the_grid(scan: Path, dictionary: Path, shelf: 
         assert abs(np.log(ratio)).mean() < 0.05, name  # steps are 8 and 12 %
         assert (found[name][~inside] == 0).all()
     simulated = match(scan, "--seq", shelf / "short.yaml", *GRID, into="simulated")
-    for name, image in found.items():
-        np.testing.assert_array_equal(image, simulated[name])
+    for name in ("T1map", "T2map", "flags"):
+        np.testing.assert_array_equal(found[name], simulated[name])
+    for name in ("M0map", "residual"):  # entries are simulated up to the engine's tolerance, in other company each time
+        np.testing.assert_allclose(found[name], simulated[name], rtol=0, atol=1e-5)
 
 
 def test_the_report_says_how(
