@@ -14,7 +14,7 @@ from mrftool.errors import UsageError
 from mrftool.study import children, runner
 from mrftool.study.jobs import JOB, RECORD, job_folder, write_job
 from mrftool.study.machine import COMMIT_VARIABLE, commit, machine
-from mrftool.study.plan import LAMBDAS, METHODS, ROWS, choose, make_plan
+from mrftool.study.plan import LAMBDAS, METHODS, ONCE, ROWS, choose, make_plan
 from mrftool.study.runner import State, run_jobs
 from mrftool.study.sets import load_sets
 
@@ -151,7 +151,7 @@ def test_the_plan_holds_every_row_for_every_seed(tmp_path: Path) -> None:
     assert len(set(names)) == len(names)
     for group, rows in ROWS.items():
         for row in rows:
-            count = 1 if METHODS[row].kind in ("match", "table") else 3
+            count = 1 if METHODS[row].kind in ("match", "table") or row in ONCE else 3
             assert sum((each["group"], each["method"]) == (group, row) for each in jobs) == count
     by_name = {each["name"]: each for each in jobs}
     assert by_name["table2-blochnet-1"]["sequences"] == ["spline5", "spline11noisy"]
@@ -160,7 +160,7 @@ def test_the_plan_holds_every_row_for_every_seed(tmp_path: Path) -> None:
     assert names.index(adapted["start"]) < names.index(adapted["name"])
     assert by_name["table2-adapt-unlabelled-0"]["train"]["labels"] is False
     for weight in LAMBDAS:
-        assert by_name[f"ablation-lambda-blochnet-{weight:g}-2"]["train"]["weight"] == weight
+        assert by_name[f"ablation-lambda-blochnet-{weight:g}-0"]["train"]["weight"] == weight
     assert by_name["ablation-samples-fc-0.1-0"]["train"]["share"] == 0.1
     assert by_name["ablation-range-fc-0"]["train"]["t1_range"] == [0.001, 2.5]
     keys = [test["key"] for test in by_name["table1-fc-0"]["tests"]]

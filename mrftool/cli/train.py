@@ -49,10 +49,10 @@ def train(
     adc: Annotated[float, typer.Option(help="Diffusion coefficient [m2/s].", callback=between(0, 1e-6))] = 0.0,
     snr: Annotated[
         Range, typer.Option(help="SNR range of the noise.", callback=ascending(0.01, 1e6, or_equal=True))
-    ] = (4.0, 100.0),
+    ] = (1.0, 100.0),
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Train with noise.")] = True,
     optimiser: Annotated[Literal["muon", "adam"], typer.Option(help="muon, or adam (the paper's).")] = "muon",
-    steps: Annotated[int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))] = 10_000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))] = 16_000,
     batch: Annotated[int, typer.Option(help="Voxels per step.", callback=between(2, 1_000_000))] = 512,
     rate: Annotated[float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))] = 3e-3,
     seed: Annotated[int, typer.Option(help="Seed of weights, tissue and noise.", callback=between(0, 2**63))] = 0,

@@ -54,9 +54,9 @@ class TrainConfig:
     t2_range: Range = (0.006, 2.5)
     b1_range: Range | None = None
     adc: float = 0.0
-    snr_range: Range | None = (4.0, 100.0)
+    snr_range: Range | None = (1.0, 100.0)
     optimiser: Literal["muon", "adam"] = "muon"
-    steps: int = 10_000
+    steps: int = 16_000
     batch: int = 512
     rate: float = 3e-3
     seed: int = 0

@@ -28,7 +28,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "compact": Preset("features", "fully_connected", (256, 256, 256, 256), "silu"),
+    "compact": Preset("features", "fully_connected", (128, 128, 128), "silu"),
     "fc": Preset("fingerprint", "fully_connected", (1000, 300, 300)),  # the paper's
     "rnn": Preset("fingerprint", "gru", (128, 128), stride=25),
     "rnn-whole": Preset("fingerprint", "gru", (300, 300, 300), stride=0),  # the paper authors': one step
