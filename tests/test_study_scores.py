@@ -234,3 +234,13 @@ def test_predictions_of_another_shape_are_refused(study: Study) -> None:
     np.savez(path, phantom=found["phantom"])
     with pytest.raises(InputError, match="phantom_snr20"):
         load_study(study.folder)
+
+
+def test_unequal_trainings_are_called_so(tmp_path: Path) -> None:
+    make_set(tmp_path, "phantom")
+    jobs = [job("table1", row) for row in ("fc", "fc-fc")]
+    for asked, steps in zip(jobs, (100, 30), strict=True):
+        finish(tmp_path, asked, 1.1, steps=steps)
+    plan(tmp_path, jobs)
+    text = " ".join(in_short(load_study(tmp_path)))
+    assert "No fair race: FC-FC learned from 300 signatures, FC learned from 1,000 signatures." in text

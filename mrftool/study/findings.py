@@ -6,7 +6,7 @@ from mrftool.study.cells import compared, duration, number, shown, times
 from mrftool.study.plan import PAPERS, REMEDIES, ROWS
 from mrftool.study.published import PUBLISHED
 from mrftool.study.results import Cell, Study
-from mrftool.study.tables import has_short, rows_of, seconds_per_epoch, sets_of, snrs_of, title_of
+from mrftool.study.tables import has_short, rows_of, seconds_per_epoch, sets_of, signatures, snrs_of, title_of
 
 SCORE = "log10_mse_tissue"
 PAIRS = (  # with a decoder, and the same encoder without
@@ -75,7 +75,16 @@ def _decoders_in_short(study: Study) -> Iterator[str]:
                     parts.append(f"{compared(*pair)} ({table}, {name})")
         if parts:
             title = f"Decoder, no noise: the error of {title_of(with_decoder)} is"
-            yield f"{title}, beside that of {title_of(without)}, {'; '.join(parts)}."
+            yield f"{title}, beside that of {title_of(without)}, {'; '.join(parts)}.{_unequal(study, with_decoder, without)}"
+
+
+def _unequal(study: Study, one: str, other: str) -> str:
+    """A warning where two rows learned from different numbers of signatures."""
+    counts = {row: signatures(study, "table1", row) for row in (one, other)}
+    if None in counts.values() or counts[one] == counts[other]:
+        return ""
+    texts = [f"{title_of(row)} learned from {count:,.0f} signatures" for row, count in counts.items()]
+    return f" No fair race: {', '.join(texts)}."
 
 
 def _remedies(study: Study) -> Iterator[str]:

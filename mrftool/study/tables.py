@@ -130,16 +130,19 @@ def cost_table(study: Study) -> TextTable:
     )
 
 
+def signatures(study: Study, group: str, row: str) -> float | None:
+    """How many signatures a row learned from, each counted as often as it was seen; None where it was not trained."""
+    steps, batch = (study.recorded(group, row, key) for key in ("steps", "batch"))
+    return None if steps is None or batch is None or not steps.mean else steps.mean * batch.mean
+
+
 def seconds_per_epoch(study: Study, group: str, row: str) -> float | None:
     """Processor time of training on 160,200 signatures once [s]; None for methods that are not trained.
 
     Of the wall clock's time, jobs beside this one take their share.
     """
-    steps, batch = (study.recorded(group, row, key) for key in ("steps", "batch"))
-    train = study.recorded(group, row, "cpu_seconds", "train")
-    if train is None or steps is None or batch is None or steps.mean * batch.mean == 0:
-        return None
-    return train.mean * _GRID / (steps.mean * batch.mean)
+    train, seen = study.recorded(group, row, "cpu_seconds", "train"), signatures(study, group, row)
+    return None if train is None or seen is None else train.mean * _GRID / seen
 
 
 def ablation_table(study: Study, title: str, rows: Sequence[tuple[str, str, str]]) -> TextTable:
