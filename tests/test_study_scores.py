@@ -237,7 +237,8 @@ def test_predictions_of_another_shape_are_refused(study: Study) -> None:
 
 
 def test_unequal_trainings_are_called_so(tmp_path: Path) -> None:
-    make_set(tmp_path, "phantom")
+    for name in ("phantom", "anatomical"):
+        make_set(tmp_path, name)
     jobs = [job("table1", row) for row in ("fc", "fc-fc")]
     for asked, steps in zip(jobs, (100, 30), strict=True):
         finish(tmp_path, asked, 1.1, steps=steps)

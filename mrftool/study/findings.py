@@ -75,7 +75,8 @@ def _decoders_in_short(study: Study) -> Iterator[str]:
                     parts.append(f"{compared(*pair)} ({table}, {name})")
         if parts:
             title = f"Decoder, no noise: the error of {title_of(with_decoder)} is"
-            yield f"{title}, beside that of {title_of(without)}, {'; '.join(parts)}.{_unequal(study, with_decoder, without)}"
+            text = f"{title}, beside that of {title_of(without)}, {'; '.join(parts)}."
+            yield text + _unequal(study, with_decoder, without)
 
 
 def _unequal(study: Study, one: str, other: str) -> str:
