@@ -33,6 +33,7 @@ EFFORT = {
     "adapt": Effort(400, 250),
 }
 ABLATION_STEPS = 0.4  # of the steps above, in ablations
+SLOW = ("hydra", "rnn-rnn")
 ONCE = ("rnn-time",)  # rows that are trained with one seed only, as are the ablations: they fill the table
 QUICK_STEPS = 0.1  # of the steps above, in the quick form
 SNRS, ABLATION_SNR = (50, 20, 10, 5), 20
@@ -94,7 +95,7 @@ OTHER_SEQUENCES = ["spline5", "spline11noisy"]
 
 
 def make_plan(sets: Mapping[str, TestSet], *, quick: bool, seeds: int) -> list[Job]:
-    """Every job of the study, those first that others begin from; seed by seed, so that every row is there early."""
+    """Every job of the study, those first that others begin from; one seed of every row, then the others, slow rows last."""
     share = QUICK_STEPS if quick else 1.0
     jobs: list[Job] = []
     for group, rows in ROWS.items():
@@ -102,7 +103,7 @@ def make_plan(sets: Mapping[str, TestSet], *, quick: bool, seeds: int) -> list[J
             jobs += _seeded(group, method, sets, seeds, share, jobs)
     for group, method, name, changes in _ablations():
         jobs += _seeded(group, method, sets, seeds, share * ABLATION_STEPS, jobs, name=name, changes=changes)
-    return sorted(jobs, key=lambda job: int(job["seed"]))
+    return sorted(jobs, key=lambda job: (job["seed"] > 0 and job["method"] in SLOW, job["seed"]))
 
 
 def choose(jobs: Sequence[Job], pattern: str | None) -> list[Job]:
