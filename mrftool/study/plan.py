@@ -95,7 +95,7 @@ OTHER_SEQUENCES = ["spline5", "spline11noisy"]
 
 
 def make_plan(sets: Mapping[str, TestSet], *, quick: bool, seeds: int) -> list[Job]:
-    """Every job of the study, those first that others begin from; one seed of every row, then the others, slow rows last."""
+    """Every job of the study, those first that others begin from; a seed of each row, then others, slow rows last."""
     share = QUICK_STEPS if quick else 1.0
     jobs: list[Job] = []
     for group, rows in ROWS.items():
