@@ -99,7 +99,7 @@ def test_real_jobs_train_adapt_and_predict(
     _small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     pytest.importorskip("torch")
-    few = {key: plan.Effort(10, 16, each.rate, each.optimiser) for key, each in plan.EFFORT.items()}
+    few = {key: plan.Effort(300, 32, each.rate, each.optimiser) for key, each in plan.EFFORT.items()}
     monkeypatch.setattr(plan, "EFFORT", few)
     monkeypatch.setattr(plan, "SNRS", (20,))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
