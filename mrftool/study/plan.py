@@ -30,7 +30,7 @@ EFFORT = {
     "rnn+none": Effort(800, 200),
     "hydra-fast+none": Effort(500, 100),
     "compact+bloch": Effort(4000, 512, 3e-3, "muon"),
-    "adapt": Effort(400, 250),
+    "adapt": Effort(1000, 250),
 }
 ABLATION_STEPS = 0.4  # of the steps above, in ablations
 SLOW = ("hydra", "rnn-rnn")
