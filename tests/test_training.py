@@ -9,9 +9,9 @@ import yaml
 
 torch = pytest.importorskip("torch")
 
-from mrftool.errors import InputError, MismatchError, UsageError  # noqa: E402
+from mrftool.errors import CheckFailedError, InputError, MismatchError, UsageError  # noqa: E402
 from mrftool.formats.sequence_yaml import sequence_to_dict  # noqa: E402
-from mrftool.learning import loop  # noqa: E402
+from mrftool.learning import export, loop  # noqa: E402
 from mrftool.learning.batches import draw_batches, draw_tissue, grid_tissue, make_batch  # noqa: E402
 from mrftool.learning.checkpoint import Run, load_run  # noqa: E402
 from mrftool.learning.config import TrainConfig  # noqa: E402
@@ -157,7 +157,7 @@ def test_the_exported_encoder_computes_what_torch_computes(
     import onnxruntime
 
     run = begin(short_sequence, KINDS[kind], tmp_path / "a")
-    model = encoder_to_onnx(run.encoder, run.spec)
+    model = encoder_to_onnx(run)
     rows = draw_batches(run.sources, run.config, run.spec.takes, 7)[0].rows
     found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {run.spec.takes: rows.numpy()})[0]
     with torch.no_grad():
@@ -310,3 +310,13 @@ def test_a_learned_decoder_learns(short_sequence: PulseSequence, tmp_path: Path)
         train(run, tmp_path / decoder, lambda step, found, seen=losses: seen.append(found["reconstruction"]))
         assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
         assert all(not torch.equal(value, before[name]) for name, value in run.decoder.named_parameters())
+
+
+@pytest.mark.slow
+def test_an_export_that_computes_something_else_is_refused(short_sequence: PulseSequence, tmp_path: Path) -> None:
+    run = begin(short_sequence, SMALL, tmp_path / "a")
+    model = encoder_to_onnx(run)
+    with torch.no_grad():
+        run.encoder.center += 1e-3
+    with pytest.raises(CheckFailedError, match="differs from torch by 0.001"):
+        export._check(model, run)

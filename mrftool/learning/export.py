@@ -2,19 +2,19 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from mrftool.errors import CheckFailedError, MismatchError, UsageError
 from mrftool.formats.sequence_yaml import read_sequence
 from mrftool.inference.runtime import InferenceSession
-from mrftool.learning.batches import Source
+from mrftool.learning.batches import Source, draw_batches
 from mrftool.learning.checkpoint import Run
-from mrftool.learning.encoders import Encoder, EncoderSpec
 
 OPSET = 20
+_FRESH = 2**32 - 7  # the batch that exports are checked on: no step draws it
 
 
 def source_of(run: Run, seq: str | None) -> Source:
@@ -41,7 +41,7 @@ def model_settings(run: Run, source: Source, scores: dict[str, Any]) -> dict[str
     """What `mrftool.inference.make.make_model` takes of a run, for one of its sequences."""
     config = run.config
     return {
-        "encoder": encoder_to_onnx(run.encoder, run.spec),
+        "encoder": encoder_to_onnx(run),
         "table": source.table,
         "t1_range": config.t1_range,
         "t2_range": config.t2_range,
@@ -52,12 +52,14 @@ def model_settings(run: Run, source: Source, scores: dict[str, Any]) -> dict[str
     }
 
 
-def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
-    """The encoder as an onnx ModelProto: rows float32 `(voxel, n)`, named after what it takes, to `logs` `(voxel, 2)`.
+def encoder_to_onnx(run: Run) -> Any:
+    """The encoder of a run as an onnx ModelProto.
 
-    Raises CheckFailedError if it does not compute what torch computes.
+    From rows float32 `(voxel, n)`, named after what it takes, to `logs` `(voxel, 2)`.
+
+    Raises CheckFailedError if it does not compute what torch computes, on fresh fingerprints.
     """
-    encoder = encoder.cpu().eval()
+    encoder, spec = run.encoder.cpu().eval(), run.spec
     rows = torch.zeros(2, spec.n_inputs + spec.takes_b1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,20 +78,19 @@ def encoder_to_onnx(encoder: Encoder, spec: EncoderSpec) -> Any:
     if program is None:
         raise CheckFailedError("torch exported nothing, expected an ONNX program")
     model = program.model_proto
-    _check(model, encoder, spec)
+    _check(model, run)
     return model
 
 
-def _check(model: Any, encoder: Encoder, spec: EncoderSpec) -> None:
-    """Compare both on random rows of several lengths."""
+def _check(model: Any, run: Run) -> None:
+    """Compare both on fresh fingerprints, in batches of several lengths."""
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    random = np.random.default_rng(0)
     for n in (1, 7, 300):
-        rows = random.standard_normal((n, spec.n_inputs + spec.takes_b1)).astype(np.float32)
-        rows[:, : spec.n_inputs] /= np.linalg.norm(rows[:, : spec.n_inputs], axis=1, keepdims=True)
+        parts = draw_batches(run.sources, replace(run.config, batch=max(n, len(run.sources))), run.spec.takes, _FRESH)
+        rows = torch.cat([part.rows for part in parts])
         with torch.no_grad():
-            expected = encoder(torch.from_numpy(rows)).numpy()
-        got = session.run(None, {spec.takes: rows})[0]
+            expected = run.encoder(rows).numpy()
+        got = session.run(None, {run.spec.takes: rows.numpy()})[0]
         worst = float(abs(got - expected).max())
         if not worst <= 1e-4:
             raise CheckFailedError(f"the exported encoder differs from torch by {worst:g}, expected at most 1e-4")
