@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ torch = pytest.importorskip("torch")
 
 from mrftool.cli.adapt import adapt as adapt_command  # noqa: E402
 from mrftool.formats.sequence_yaml import read_sequence  # noqa: E402
-from mrftool.inference.manifest import read_manifest  # noqa: E402
-from mrftool.inference.onnx_file import read_model  # noqa: E402
+from mrftool.inference.manifest import read_manifest, write_manifest  # noqa: E402
+from mrftool.inference.onnx_file import read_model, write_model  # noqa: E402
 from mrftool.learning.adapt import adapt_settings, adapted_run, load_weights  # noqa: E402
 from mrftool.learning.loop import train, validate  # noqa: E402
 
@@ -109,3 +110,22 @@ def test_what_cannot_be_adapted_is_refused(trained: Path, make_onnx: Callable[..
         refuses(2, "adapt", trained / "short.onnx", *other, "--device", "tpu", says=("device 'tpu'",))
         refuses(2, "adapt", trained / "short.onnx", *other, "-o", "x.nii", says=("ends in .onnx",))
     np.testing.assert_equal(list(tmp_path.iterdir()), [])
+
+
+@pytest.mark.parametrize("training", [{}, {"config": None}, {"config": "text"}, {"config": {"wheels": 4}}])
+def test_a_model_whose_settings_are_damaged_is_refused(training: dict[str, Any], trained: Path, tmp_path: Path) -> None:
+    _, proto = read_model(trained / "short.onnx")
+    write_manifest(proto, replace(read_manifest(proto, "short.onnx"), training=training))
+    write_model(proto, tmp_path / "damaged.onnx")
+    with untouched(tmp_path):
+        refuses(3, "adapt", tmp_path / "damaged.onnx", "--seq", trained / "other.yaml", says=("expected the settings",))
+
+
+def test_a_model_with_impossible_settings_is_refused(trained: Path, tmp_path: Path) -> None:
+    _, proto = read_model(trained / "short.onnx")
+    manifest = read_manifest(proto, "short.onnx")
+    for change in ({"batch": -1}, {"t1_range": ["a", "b"]}, {"snr_range": 3}):
+        write_manifest(proto, replace(manifest, training={"config": {**manifest.training["config"], **change}}))
+        write_model(proto, tmp_path / "damaged.onnx")
+        with untouched(tmp_path):
+            refuses(3, "adapt", tmp_path / "damaged.onnx", "--seq", trained / "other.yaml", says=("damaged.onnx",))

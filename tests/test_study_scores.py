@@ -29,22 +29,10 @@ def study(tmp_path: Path) -> Study:
         *(job("table1", row, seed) for row in ("fc", "blochnet") for seed in (0, 1)),
     ]
     finish(tmp_path, jobs[0], 1.0)
-    finish(
-        tmp_path,
-        jobs[1],
-        (2.0, 1.0),
-        seconds={"prepare": 1.0, "train": 50.0},
-        cpu_seconds={"train": 100.0},
-        peak_memory_mb=600.0,
-    )
-    finish(
-        tmp_path,
-        jobs[2],
-        (2.0, 2.0),
-        seconds={"prepare": 3.0, "train": 70.0},
-        cpu_seconds={"train": 140.0},
-        peak_memory_mb=800.0,
-    )
+    costs = [(1.0, 50.0, 100.0, 600.0), (3.0, 70.0, 140.0, 800.0)]
+    for asked, factors, (prepare, train, cpu, peak) in zip(jobs[1:3], ((2.0, 1.0), (2.0, 2.0)), costs, strict=True):
+        seconds = {"prepare": prepare, "train": train}
+        finish(tmp_path, asked, factors, seconds=seconds, cpu_seconds={"train": cpu}, peak_memory_mb=peak)
     finish(tmp_path, jobs[3], (1.1, 1.0))
     plan(tmp_path, jobs)
     return load_study(tmp_path)

@@ -73,11 +73,9 @@ def _from_sequence(
 
 def _from_run(path: Path, seq: str | None) -> tuple[Any, dict[str, Any]]:
     """A sequence of a run, and what make_model takes from it."""
-    from mrftool.errors import InputError
+    from mrftool.learning.config import checkpoint_file
 
-    file = path / "best.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"{file}: no such file, expected a folder that mrftool train wrote, or one of its checkpoints")
+    file = checkpoint_file(path)  # before torch is loaded
     import torch
 
     from mrftool.learning.checkpoint import load_run

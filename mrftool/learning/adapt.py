@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrftool.errors import InputError
+from mrftool.errors import InputError, UsageError
 from mrftool.inference.manifest import read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.learning.batches import Source
 from mrftool.learning.checkpoint import Run, load_run
-from mrftool.learning.config import TrainConfig
+from mrftool.learning.config import TrainConfig, checkpoint_file
 from mrftool.learning.loop import start_run, table_for
 from mrftool.sequence import PulseSequence
 
 Weights = dict[str, Tensor]
 
-_OF_THE_SEQUENCE = ("offset", "gain", "center", "scale")  # taken from its own fingerprints and ranges
+_LAYERS = "layers."  # the scales of inputs and outputs are those of the sequence and the ranges
 
 
 def load_weights(path: Path) -> tuple[TrainConfig, Weights]:
@@ -28,11 +28,8 @@ def load_weights(path: Path) -> tuple[TrainConfig, Weights]:
     """
     if path.suffix == ".onnx":
         return _from_model(path)
-    file = path / "best.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"{file}: no such file, expected a model, or a folder or checkpoint that mrftool train wrote")
-    run, _ = load_run(file, torch.device("cpu"))
-    return run.config, dict(run.encoder.state_dict())
+    run, _ = load_run(checkpoint_file(path), torch.device("cpu"))
+    return run.config, _layers(run.encoder.state_dict())
 
 
 def _from_model(path: Path) -> tuple[TrainConfig, Weights]:
@@ -40,16 +37,18 @@ def _from_model(path: Path) -> tuple[TrainConfig, Weights]:
 
     _, proto = read_model(path)
     manifest = read_manifest(proto, str(path))
-    named = {x.name: x for x in proto.graph.initializer if x.name.startswith("encoder/layers.")}
-    if not named:
+    named = {x.name.removeprefix("encoder/"): x for x in proto.graph.initializer if x.name.startswith("encoder/")}
+    weights = _layers({name: torch.from_numpy(np.array(numpy_helper.to_array(x))) for name, x in named.items()})
+    if not weights:
         raise InputError(f"{path}: has no encoder, expected a model that was trained", hint="mrftool train makes one")
-    facts = dict(manifest.training.get("config", {}))
     try:
-        config = TrainConfig(**facts)
-    except TypeError as error:
-        raise InputError(f"{path}: {error}, expected the settings of a training run") from error
-    arrays = {name.removeprefix("encoder/"): numpy_helper.to_array(x) for name, x in named.items()}
-    return config, {name: torch.from_numpy(np.array(x)) for name, x in arrays.items()}
+        return TrainConfig(**manifest.training["config"]), weights
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise InputError(f"{path}: {error}, expected the settings of a training run in its manifest") from error
+
+
+def _layers(weights: Weights) -> Weights:
+    return {name: value for name, value in weights.items() if name.startswith(_LAYERS)}
 
 
 def adapted_run(config: TrainConfig, weights: Weights, sequence: PulseSequence, device: torch.device) -> Run:
@@ -57,9 +56,7 @@ def adapted_run(config: TrainConfig, weights: Weights, sequence: PulseSequence, 
     run = start_run([Source(sequence, table_for(sequence, config))], config, device)
     own = run.encoder.state_dict()
     taken = {
-        name: value.to(device)
-        for name, value in weights.items()
-        if name not in _OF_THE_SEQUENCE and name in own and own[name].shape == value.shape
+        name: value.to(device) for name, value in weights.items() if name in own and own[name].shape == value.shape
     }
     run.encoder.load_state_dict({**own, **taken})
     return run

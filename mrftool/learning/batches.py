@@ -97,13 +97,11 @@ def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tis
 @lru_cache(maxsize=4)
 def _grid(t1_range: Range, t2_range: Range, share: float, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """T1 and T2 [s] of the share of the grid's pairs that there is to learn from."""
-    whole = paper_tissue()
-    pairs = ((whole.t1, t1_range), (whole.t2, t2_range))
-    index = np.flatnonzero(np.all([(low <= times) & (times <= high) for times, (low, high) in pairs], axis=0))
-    if not index.size:
+    whole = paper_tissue(t1_range, t2_range)
+    if not len(whole):
         raise UsageError("no pair of the paper's grid lies in these ranges of T1 and T2, expected at least one")
-    kept = max(round(share * index.size), 1)
-    index = np.sort(np.random.default_rng((seed, _GRID_STREAM)).permutation(index)[:kept])
+    kept = max(round(share * len(whole)), 1)
+    index = np.sort(np.random.default_rng((seed, _GRID_STREAM)).permutation(len(whole))[:kept])
     return whole.t1[index], whole.t2[index]
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.atomic import writing
@@ -79,7 +79,7 @@ def _run_from(
     decoder = decoder_of(config, sources, device)
     if decoder:
         decoder.load_state_dict(_under(tensors, "decoder."))
-    optimisers = new_optimisers([encoder, *([decoder] if decoder else [])], config)
+    optimisers = new_optimisers(encoder, decoder, config)
     _restore(optimisers, _under(tensors, "optimiser."))
     run = Run(config, sources, spec, encoder, decoder, optimisers, int(facts["step"]), float(facts["best"]))
     return run, dict(facts["scores"])
@@ -132,13 +132,15 @@ def _stored(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0])
 
 
-def new_optimisers(networks: list[nn.Module], config: TrainConfig) -> list[torch.optim.Optimizer]:
+def new_optimisers(
+    encoder: Encoder, decoder: LearnedDecoder | None, config: TrainConfig
+) -> list[torch.optim.Optimizer]:
     """Muon for the matrices between layers, Adam for the rest (or for all), at the run's peak rate.
 
     Muon: K. Jordan et al. (2024), https://kellerjordan.github.io/posts/muon. Its steps are scaled to the size of Adam's
     (J. Liu et al., arXiv:2502.16982). On these networks it needs a third of Adam's steps.
     """
-    everything = [weights for network in networks for weights in network.parameters()]
+    everything = [*encoder.parameters(), *(decoder.parameters() if decoder else ())]
     matrices = [x for x in everything if x.ndim == 2 and min(x.shape) > 2] if config.optimiser == "muon" else []
     rest = [x for x in everything if not any(x is matrix for matrix in matrices)]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=config.rate)]

@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from math import log
+from pathlib import Path
 from typing import Any, Literal
 
-from mrftool.errors import UsageError
+from mrftool.errors import InputError, UsageError
 
 Form = Literal["complex", "magnitude"]
 Loss = Literal["bound", "log"]
@@ -93,6 +94,17 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """As JSON writes it."""
         return asdict(self)
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The file of a training run: the best checkpoint of its folder, or one that is named.
+
+    Raises InputError if there is none. Here, where torch is not loaded, so that a slip of the keyboard shows at once.
+    """
+    file = path / "best.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"{file}: no such file, expected a folder that mrftool train wrote, or one of its checkpoints")
+    return file
 
 
 def log_range(bounds: Range) -> tuple[float, float]:

@@ -112,6 +112,11 @@ class Encoder(nn.Module):
         return torch.stack([out[:, 0], -nn.functional.softplus(out[:, 1])], dim=1)
 
 
+def times_of(out: Tensor) -> Tensor:
+    """Log T1, log T2 [log s] `(voxel, 2)` of an encoder's output: log T1 and log(T2/T1)."""
+    return torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+
+
 def _body(spec: EncoderSpec) -> nn.Module:
     if spec.body == "fully_connected":
         return fully_connected((spec.n_used + spec.takes_b1, *spec.hidden, 2), spec.activation)

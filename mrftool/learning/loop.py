@@ -23,7 +23,7 @@ from mrftool.learning.checkpoint import (
     table_to_tensors,
 )
 from mrftool.learning.config import TrainConfig, log_range
-from mrftool.learning.encoders import Encoder, EncoderSpec, preset
+from mrftool.learning.encoders import Encoder, EncoderSpec, preset, times_of
 from mrftool.learning.parallel import is_first, replicated, share
 from mrftool.learning.step import Losses, take_step
 from mrftool.physics.table import SignalTable
@@ -56,7 +56,7 @@ def start_run(sources: list[Source], config: TrainConfig, device: torch.device) 
     typical = draw_batches(sources, replace(config, batch=_TYPICAL), spec.takes, _STANDARD_BATCH)
     encoder.standardise(torch.cat([part.rows for part in typical]))
     encoder = encoder.to(device)
-    optimisers = new_optimisers([encoder, *([decoder] if decoder else [])], config)
+    optimisers = new_optimisers(encoder, decoder, config)
     return Run(config, sources, spec, encoder, decoder, optimisers)
 
 
@@ -108,8 +108,9 @@ def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
             next_batch = ahead.submit(_batch, run, run.step + 1)
             losses = take_step(run, network, parts, _rate_factor(run.step, run.config.steps))
             run.step += 1
-            if run.step % run.config.validate_every == 0 or run.step == run.config.steps:
-                scores = validate(run) if is_first() else {}
+            is_due = run.step % run.config.validate_every == 0 or run.step == run.config.steps
+            if is_due and is_first():
+                scores = validate(run)
                 _keep(run, folder, scores)
                 losses |= scores
             report(run.step, losses)
@@ -123,8 +124,6 @@ def validate(run: Run) -> dict[str, float]:
 
 
 def _keep(run: Run, folder: Path, scores: dict[str, float]) -> None:
-    if not is_first():
-        return
     if scores["score"] < run.best:
         run.best = scores["score"]
         save_run(run, folder, "best", scores)
@@ -162,8 +161,7 @@ def _errors_over_bound(run: Run, batch: Batch) -> torch.Tensor:
     batch = batch.to(next(run.encoder.parameters()).device)
     run.encoder.eval()
     with torch.no_grad():
-        out = torch.cat([run.encoder(rows) for rows in torch.split(batch.rows, _AT_A_TIME)])
-    predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+        predicted = times_of(torch.cat([run.encoder(rows) for rows in torch.split(batch.rows, _AT_A_TIME)]))
     worse = batch.bound.max(dim=1).values
     fair = worse <= max(0.2, float(torch.quantile(worse, 0.1)))
     return ((predicted - batch.target) / batch.bound)[fair]

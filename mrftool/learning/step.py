@@ -8,6 +8,7 @@ from mrftool.learning.batches import Batch, Source
 from mrftool.learning.bloch import decode
 from mrftool.learning.checkpoint import Run
 from mrftool.learning.decoders import train_columns
+from mrftool.learning.encoders import times_of
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
 
 
@@ -44,8 +45,7 @@ def take_step(run: Run, network: nn.Module, parts: list[Batch], rate_factor: flo
 
 def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
     """The losses of a batch: means over its voxels, whatever their sequence."""
-    out = run.encoder(torch.cat([part.rows for part in parts]))
-    predicted = torch.stack([out[:, 0], out[:, 0] + out[:, 1]], dim=1)
+    predicted = times_of(run.encoder(torch.cat([part.rows for part in parts])))
     _require_times(predicted, run.step)
     target, bound = (torch.cat([getattr(part, key) for part in parts]) for key in ("target", "bound"))
     embedding = embedding_loss(predicted, target, bound if run.config.loss == "bound" else None)

@@ -9,16 +9,20 @@ from numpy.typing import NDArray
 from mrftool.errors import UsageError
 from mrftool.tissue import Tissue
 
+Range = tuple[float, float]
+
 _MAX_VALUES, _MAX_TISSUES = 100_000, 50_000_000
 
 
-def paper_tissue() -> Tissue:
-    """The paper's training grid: 160,200 pairs with T2 <= T1.
+def paper_tissue(t1_range: Range = (0.0, np.inf), t2_range: Range = (0.0, np.inf)) -> Tissue:
+    """The paper's training grid: 160,200 pairs with T2 <= T1, or those of them in these ranges [s].
 
     T1 = 1, 11, .. 4991 ms and T2 = 1, 11, .. 1991 ms, and the same again from 5 ms.
     """
     halves = [grid_tissue(np.arange(first, 5000, 10) / 1e3, np.arange(first, 2000, 10) / 1e3) for first in (1, 5)]
-    return Tissue(np.concatenate([half.t1 for half in halves]), np.concatenate([half.t2 for half in halves]))
+    t1, t2 = (np.concatenate([getattr(half, key) for half in halves]) for key in ("t1", "t2"))
+    inside = (t1_range[0] <= t1) & (t1 <= t1_range[1]) & (t2_range[0] <= t2) & (t2 <= t2_range[1])
+    return Tissue(t1[inside], t2[inside])
 
 
 def grid_tissue(

@@ -66,10 +66,8 @@ def _predicted(predict: Predict, job: Job, tests: list[Test]) -> Found:
 
 def match_dictionary(job: Job) -> MatchDictionary:
     """Compressed, of the paper's pairs in the job's ranges under every sequence of the job."""
-    (t1_low, t1_high), (t2_low, t2_high) = _ranges(job)
-    grid = paper_tissue()
-    inside = (grid.t1 >= t1_low) & (grid.t1 <= t1_high) & (grid.t2 >= t2_low) & (grid.t2 <= t2_high)
-    sources = [dictionary_from_sequence(read_sequence(name), grid[inside]) for name in job["sequences"]]
+    grid = paper_tissue(*_ranges(job))
+    sources = [dictionary_from_sequence(read_sequence(name), grid) for name in job["sequences"]]
     return compress_dictionary(_joined(sources), "complex")
 
 

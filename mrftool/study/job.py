@@ -25,7 +25,9 @@ from mrftool.learning.adapt import adapted_run, load_weights
 from mrftool.learning.batches import Source, encoder_rows
 from mrftool.learning.checkpoint import Run, load_run
 from mrftool.learning.config import TrainConfig
+from mrftool.learning.encoders import times_of
 from mrftool.learning.loop import prepare_run, table_for, train
+from mrftool.physics.compression import compress
 from mrftool.study.baselines import predict_match, predict_table
 from mrftool.study.jobs import PREDICTIONS, RECORD, job_folder, read_job
 from mrftool.study.machine import commit, machine
@@ -118,10 +120,9 @@ def _predicted(run: Run, job: dict[str, Any], tests: list[Test], clock: Clock) -
 
 
 def _pairs(run: Run, source: Source, signal: NDArray[np.complex64]) -> NDArray[np.float64]:
-    whole = signal if run.spec.takes == "fingerprint" else signal @ source.table.basis.vectors.conj()
+    whole = signal if run.spec.takes == "fingerprint" else compress(signal, source.table.basis)
     rows = encoder_rows(whole, np.zeros(len(signal)), source, run.spec.takes, np.random.default_rng(0))
-    logs = run.encoder(torch.from_numpy(rows)).double().numpy()
-    return np.asarray(np.exp(np.stack([logs[:, 0], logs[:, 0] + logs[:, 1]], axis=1)))
+    return np.asarray(times_of(run.encoder(torch.from_numpy(rows)).double()).exp().numpy())
 
 
 def _size(run: Run) -> int:
