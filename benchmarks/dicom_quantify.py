@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from dicom_factory import Scan, write_classic
 
+from mrftool.export.make import make_model
 from mrftool.formats.bids import Provenance
-from mrftool.formats.dicom.read import open_dicom_series
-from mrftool.formats.dicom.write import with_units, write_dicom_maps
-from mrftool.formats.sequence_yaml import read_sequence
-from mrftool.inference.make import make_model
+from mrftool.formats.dicom.read.series import open_dicom_series
+from mrftool.formats.dicom.write.objects import with_units, write_dicom_maps
+from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
 from mrftool.physics.simulate import simulate

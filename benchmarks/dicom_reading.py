@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 Seconds = NDArray[np.float64]
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def time_dcm2niix(folder: Path) -> Seconds:
 
 def time_mrftool(folder: Path, jobs: int | None) -> tuple[Seconds, Seconds]:
     """Seconds until the series is open, and until all of it is read."""
-    from mrftool.formats.dicom.read import open_dicom_series
+    from mrftool.formats.dicom.read.series import open_dicom_series
 
     start = clocks()
     series = open_dicom_series(folder, jobs=jobs)

@@ -19,8 +19,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import engine_peers as peers
 import numpy as np
 
-from mrftool.formats.sequence_yaml import read_sequence
-from mrftool.physics import native, truncation
+from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.physics import kernel as native
+from mrftool.physics import truncation
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Inversion, PulseSequence

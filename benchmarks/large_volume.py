@@ -19,7 +19,7 @@ from subprocess import DEVNULL, Popen
 import nibabel
 import numpy as np
 
-from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.simulate import simulate
 from mrftool.tissue import Tissue
 

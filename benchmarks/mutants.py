@@ -276,7 +276,7 @@ def survives(folder, tests):
     code = (
         "import sys; sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith('_editable')]; "
         f"sys.path.insert(0, {str(folder)!r}); import pytest; "
-        f"sys.exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '--no-header', *{[f'tests/{t}' for t in tests]!r}]))"
+        f"sys.exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '--no-header', *{[str(next((ROOT / 'tests').rglob(t)).relative_to(ROOT)) for t in tests]!r}]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrftool.physics.compression import compress, fit_basis
-from mrftool.physics.grids import grid_tissue
+from mrftool.manifold.compression import compress, fit_basis
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
+from mrftool.physics.tissue_grids import grid_tissue
 from mrftool.tissue import Tissue
 
 ENTRIES, SNR, RANK = 100_000, 20.0, 10

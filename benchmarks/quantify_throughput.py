@@ -23,17 +23,17 @@ import quantify_limits as limits
 import quantify_peers as peers
 from quantify_scene import RANK, make_scene, noisy, tissues
 
+from mrftool.export.make import make_model
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_series
-from mrftool.formats.sequence_yaml import read_sequence
-from mrftool.inference.leaves import build_matcher
-from mrftool.inference.make import make_model
-from mrftool.inference.matching import match
+from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import BATCH, Model, load_model, run
-from mrftool.inference.threads import one_blas_thread, usable_processors
+from mrftool.matching.leaves import build_matcher
+from mrftool.matching.nearest import match
 from mrftool.series import Placement, c_order
 from mrftool.shipped import shipped_file
+from mrftool.threads import one_blas_thread, usable_processors
 
 SHAPE = (64, 64, 8)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.batches import draw_batches
 from mrftool.learning.checkpoint import Run
 from mrftool.learning.config import TrainConfig
-from mrftool.learning.loop import prepare_run
 from mrftool.learning.step import Losses, take_step
+from mrftool.learning.training import prepare_run
 
 # On the defaults of `mrftool train`, and on the paper's grid with the paper's network.
 OURS = {"encoder": "compact"}

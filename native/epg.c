@@ -19,7 +19,7 @@
    - Derivatives are carried along as further sets of states. In scaled states, the derivative along the direction
      (dR1 + dR2), R = 1/T, obeys the equations of the states themselves, since rho depends on R2 - R1 only.
 
-   It is compiled once per instruction set from this one source; `mrftool/physics/native.py` picks at run time.
+   It is compiled once per instruction set from this one source; `mrftool/physics/kernel.py` picks at run time.
    Vector types are those of GCC and Clang. Nothing here keeps state between calls, so threads need no lock. */
 
 #include <math.h>
@@ -63,7 +63,7 @@ static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13
 enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders to cut off; orders cut at a time */
 static const double PI = 3.14159265358979323846;
 
-/* All that one call needs; mirrored in mrftool/physics/native.py. Times in s, angles in rad. */
+/* All that one call needs; mirrored in mrftool/physics/kernel.py. Times in s, angles in rad. */
 typedef struct {
     /* the sequence: one entry per repetition */
     int64_t n_pulses, repeats;

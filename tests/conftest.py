@@ -10,8 +10,8 @@ import pytest
 import yaml
 from front_door import works
 
-from mrftool.formats.sequence_yaml import sequence_to_dict
-from mrftool.inference.make import make_model
+from mrftool.export.make import make_model
+from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.inference.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence
 

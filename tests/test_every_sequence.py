@@ -7,7 +7,7 @@ import pytest
 from front_door import works
 
 from mrftool.formats.npz import load_dictionary
-from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.shipped import shipped_files
 
 SEQUENCES = [path.stem for path in shipped_files("sequences") if path.suffix == ".yaml"]

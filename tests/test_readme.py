@@ -22,7 +22,7 @@ def test_the_python_example_runs(
 
 
 def test_the_sequence_example_is_a_sequence() -> None:
-    from mrftool.formats.sequence_yaml import parse_sequence
+    from mrftool.formats.sequence.yaml_file import parse_sequence
 
     (text,) = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
     assert len(parse_sequence(text)) == 600

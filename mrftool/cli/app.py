@@ -9,16 +9,16 @@ from typing import Any, NoReturn
 
 import typer
 
-from mrftool.cli import evaluate as evaluate_commands
-from mrftool.cli import model as model_commands
-from mrftool.cli import sequence as sequence_commands
-from mrftool.cli.adapt import adapt
+from mrftool.cli.commands import evaluate as evaluate_commands
+from mrftool.cli.commands import model as model_commands
+from mrftool.cli.commands import sequence as sequence_commands
+from mrftool.cli.commands.adapt import adapt
+from mrftool.cli.commands.export import export
+from mrftool.cli.commands.match import match
+from mrftool.cli.commands.quantify import quantify
+from mrftool.cli.commands.simulate import simulate
+from mrftool.cli.commands.train import train
 from mrftool.cli.console import note
-from mrftool.cli.export import export
-from mrftool.cli.match import match
-from mrftool.cli.quantify import quantify
-from mrftool.cli.simulate import simulate
-from mrftool.cli.train import train
 from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
 from mrftool.evaluation.text_tables import visible
 

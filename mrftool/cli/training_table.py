@@ -59,7 +59,7 @@ class TrainingTable:
         return view
 
     def _save(self) -> None:
-        from mrftool.evaluation.figures import curve_figure
+        from mrftool.figures.maps import curve_figure
         from mrftool.formats.atomic import writing
 
         if not self._rows:

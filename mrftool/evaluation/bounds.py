@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.physics.crlb import Form, cramer_rao
+from mrftool.physics.cramer_rao import Form, cramer_rao
 from mrftool.physics.simulate import Progress
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue

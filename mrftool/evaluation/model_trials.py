@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.evaluation.bins import Bins, bins_of
+from mrftool.export.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.inference.session import Model
-from mrftool.inference.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.maps import Flag
-from mrftool.physics.crlb import level_of
+from mrftool.physics.cramer_rao import level_of
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from mrftool.errors import MismatchError
 from mrftool.inference.scan import Columns, Progress, block_bytes, check_belongs, maps_of
 from mrftool.inference.session import Model, run
-from mrftool.inference.threads import ahead
 from mrftool.maps import Maps
 from mrftool.series import Series, Voxels
+from mrftool.threads import ahead
 
 Image = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.inference.manifest import Manifest, read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.inference.runtime import InferenceSession, SessionOptions
-from mrftool.inference.threads import chosen_threads
+from mrftool.threads import chosen_threads
 
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
 _MULTIPLE = (

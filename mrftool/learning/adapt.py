@@ -13,7 +13,7 @@ from mrftool.inference.onnx_file import read_model
 from mrftool.learning.batches import Source
 from mrftool.learning.checkpoint import Run, load_run
 from mrftool.learning.config import TrainConfig, checkpoint_file
-from mrftool.learning.loop import start_run, table_for
+from mrftool.learning.training import start_run, table_for
 from mrftool.sequence import PulseSequence
 
 Weights = dict[str, Tensor]

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from mrftool.errors import UsageError
 from mrftool.learning.config import Range, TrainConfig
-from mrftool.physics.compression import Basis, align, compress, features, real_fingerprints
-from mrftool.physics.grids import paper_tissue
+from mrftool.manifold.compression import Basis, align, compress, features, real_fingerprints
+from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.physics.simulate import simulate
-from mrftool.physics.table import SignalTable, evaluate_derivatives
+from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -170,7 +170,7 @@ def relative_bound(rows: Array, noise: NDArray[np.float64]) -> NDArray[np.float6
 
     rows: compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`. noise: standard deviation
     per channel, relative to the norm of the fingerprint `(voxel,)` [1]. The Fisher information of white noise with m0
-    projected out; see mrftool.physics.crlb.
+    projected out; see mrftool.physics.cramer_rao.
     """
     fingerprint, by_t1, by_t2 = np.moveaxis(rows, 1, 0)
     sigma = np.linalg.norm(fingerprint, axis=1) * noise

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.atomic import writing
-from mrftool.formats.sequence_yaml import sequence_from_dict, sequence_to_dict
+from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Source
 from mrftool.learning.config import TrainConfig
-from mrftool.learning.decoders import LearnedDecoder, new_decoder
-from mrftool.learning.encoders import Encoder, EncoderSpec
-from mrftool.physics.bspline import Axis
-from mrftool.physics.compression import Basis
-from mrftool.physics.table import SignalTable
+from mrftool.learning.networks.encoders import Encoder, EncoderSpec
+from mrftool.learning.networks.learned_decoders import LearnedDecoder, new_decoder
+from mrftool.manifold.bspline import Axis
+from mrftool.manifold.compression import Basis
+from mrftool.manifold.table import SignalTable
 
 
 @dataclass

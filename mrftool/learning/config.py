@@ -25,7 +25,7 @@ _CHOICES = {
 class TrainConfig:
     """Settings of a training run. Raises UsageError if one is out of range.
 
-    encoder: one of `mrftool.learning.encoders.PRESETS`: "compact" (compressed coefficients in), "fc", "rnn", ...
+    encoder: one of `mrftool.learning.networks.encoders.PRESETS`: "compact" (compressed coefficients in), "fc", "rnn", ...
     decoder: "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network that learns
         with the encoder, "none" leaves it out.
     weight: lambda, weight of the reconstruction loss [1].

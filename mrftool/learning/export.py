@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mrftool.errors import CheckFailedError, MismatchError, UsageError
-from mrftool.formats.sequence_yaml import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.runtime import InferenceSession
 from mrftool.learning.batches import Source, draw_batches
 from mrftool.learning.checkpoint import Run
@@ -38,7 +38,7 @@ def source_of(run: Run, seq: str | None) -> Source:
 
 
 def model_settings(run: Run, source: Source, scores: dict[str, Any]) -> dict[str, Any]:
-    """What `mrftool.inference.make.make_model` takes of a run, for one of its sequences."""
+    """What `mrftool.export.make.make_model` takes of a run, for one of its sequences."""
     config = run.config
     return {
         "encoder": encoder_to_onnx(run),

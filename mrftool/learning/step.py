@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from mrftool.errors import CheckFailedError
 from mrftool.learning.batches import Batch, Source
-from mrftool.learning.bloch import decode
 from mrftool.learning.checkpoint import Run
-from mrftool.learning.decoders import train_columns
-from mrftool.learning.encoders import times_of
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
+from mrftool.learning.networks.bloch_decoder import decode
+from mrftool.learning.networks.encoders import times_of
+from mrftool.learning.networks.learned_decoders import train_columns
 
 
 class Losses(nn.Module):

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from mrftool.errors import MismatchError, UsageError
 from mrftool.fingerprints import Fingerprints
-from mrftool.physics import native, readable, truncation
+from mrftool.physics import kernel as native
+from mrftool.physics import readable_engine as readable
+from mrftool.physics import truncation
 from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue

@@ -1,0 +1,85 @@
+"""`mrftool evaluate`: maps against the truth, models against the exact engine, the paper's methods."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrftool.cli.commands.paper import paper
+from mrftool.cli.options import between
+
+app = typer.Typer(
+    help="Compare maps with the truth, models with the exact engine, and the paper's methods.", no_args_is_help=True
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Compare maps with the truth, models with the exact engine, and the paper's methods."""
+
+
+@app.command()
+def maps(
+    folder: Annotated[Path, typer.Argument(help="Folder that mrftool quantify wrote.")],
+    truth: Annotated[
+        Path, typer.Argument(help="Scan that mrftool simulate wrote, tissue maps in a .npz, or another such folder.")
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default FOLDER/errors.")] = None,
+) -> None:
+    """Print errors of T1 and T2 for each tissue; write them as JSON, Markdown and pictures.
+
+    Where the scan was simulated with noise, RMSE is compared with the Cramer-Rao bound: the smallest that any unbiased
+    estimate can reach from these data. Where the maps have standard deviations, the errors are compared with those.
+    bins.png shows RMSE / bound and bias over T1 and T2.
+    """
+    from rich.console import Console
+
+    from mrftool.cli.console import wrote
+    from mrftool.evaluation.score_tables import score_table
+    from mrftool.workflows.evaluate_maps import compare
+
+    scores, paths = compare(folder, truth, output or folder / "errors")
+    Console().print(score_table(scores, f"{folder} against {truth}"))
+    for path in paths:
+        wrote(path)
+
+
+@app.command()
+def model(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="Model file (.onnx), or the name of a shipped one.")],
+    seq: Annotated[str | None, typer.Option("--seq", help="Sequence file; by default the model's own.")] = None,
+    snr: Annotated[
+        str, typer.Option(help="Rms of each fingerprint / noise sd per channel: numbers.")
+    ] = "5 10 20 50 100",
+    voxels: Annotated[int, typer.Option("-n", "--voxels", callback=between(20, 20_000), help="Tissues.")] = 5000,
+    seed: Annotated[int, typer.Option(callback=between(0, 2**32 - 1), help="Of tissue and noise.")] = 0,
+    known_noise: Annotated[bool, typer.Option("--known-noise", help="Tell the model the noise level.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default NAME_trials.")] = None,
+) -> None:
+    """Try a model on random tissue of its range, at its own sequence and at wrong signals.
+
+    RMSE is compared with the Cramer-Rao bound, errors with the error bars that the model gives (z = error / sd), and
+    flags are counted: in vain on the right signals; on noise, on signals of other shipped sequences, of a B1 20 % below
+    the one that the model is told, and of RF phases that it does not know. A wrong signal without a flag is missed.
+    """
+    from rich.console import Console
+
+    from mrftool.cli.console import wrote
+    from mrftool.evaluation.model_tables import flag_table, score_table
+    from mrftool.inference.session import load_model
+    from mrftool.physics.tissue_grids import parse_values
+    from mrftool.shipped import find_file
+    from mrftool.workflows.evaluate_model import sequence_for, try_model, write_trials
+
+    snrs = tuple(map(float, parse_values(",".join(snr.replace(",", " ").split()))))
+    loaded = load_model(find_file("models", name, ".onnx"))
+    sequence = sequence_for(loaded, seq)
+    found = try_model(loaded, sequence, snrs, voxels, seed, known_noise)
+    console = Console()
+    console.print(score_table(found, f"{loaded.manifest.name} on {sequence.name}").for_terminal())
+    console.print(flag_table(found).for_terminal())
+    for path in write_trials(found, loaded, sequence, output or Path(f"{loaded.path.stem}_trials")):
+        wrote(path)
+
+
+app.command()(paper)

@@ -1,0 +1,90 @@
+"""`mrftool sequence`: look at RF-sequence files, check them, list the shipped ones, bring in those of other tools."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mrftool.cli.commands.sequence_files import export_command, import_command
+from mrftool.cli.options import between, named
+
+app = typer.Typer(help="Look at RF-sequence files and check them; bring in those of other tools.", no_args_is_help=True)
+app.command("import")(import_command)
+app.command("export")(export_command)
+
+Form = Literal["complex", "magnitude"]
+Name = Annotated[str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")]
+
+
+@app.command()
+def show(
+    name: Name,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", callback=named(".png"), help="Picture (PNG); others go beside it."),
+    ] = None,
+    snr: Annotated[
+        float,
+        typer.Option(callback=between(1e-3, 1e9), help="Rms of each tissue's fingerprint / noise sd per channel."),
+    ] = 20.0,
+    form: Annotated[Form, typer.Option(help="Of the signals.")] = "complex",
+    compare: Annotated[str | None, typer.Option(help="Another sequence, to compare the precision with.")] = None,
+) -> None:
+    """Print a summary of a sequence and the precision of T1 and T2 that it can reach; draw both.
+
+    NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound over T1 and T2:
+    the smallest standard deviation that any unbiased estimate can have. With --compare, NAME_against_OTHER.png shows
+    the ratio of the two bounds.
+    """
+    from rich.console import Console
+
+    from mrftool.cli.console import file_stem, show_table, wrote
+    from mrftool.formats.sequence.yaml_file import read_sequence, sequence_summary
+    from mrftool.workflows.show_sequence import show_reach
+
+    sequence, other = read_sequence(name), None if compare is None else read_sequence(compare)
+    show_table(f"sequence {sequence.name}", sequence_summary(sequence))
+    picture = output or Path(f"{file_stem(sequence.name)}.png")
+    table, pictures = show_reach(sequence, other, snr, form, picture)
+    Console().print(table.for_terminal())
+    for path in pictures:
+        wrote(path)
+
+
+@app.command()
+def check(names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Sequence files.")]) -> None:
+    """Check sequence files; name every fault with its line, and exit with 3 if there is one."""
+    from mrftool.errors import InputError
+    from mrftool.formats.sequence.yaml_file import read_sequence
+
+    faults = []
+    for name in names:
+        try:
+            sequence = read_sequence(name)
+            typer.echo(f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}")
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\nmrftool: ".join(faults))
+
+
+@app.command(name="list")
+def list_shipped() -> None:
+    """List the sequences that come with mrftool."""
+    from mrftool.formats.sequence.yaml_file import read_sequence
+    from mrftool.shipped import shipped_files
+
+    for path in shipped_files("sequences"):
+        if path.suffix == ".yaml":
+            sequence = read_sequence(path)
+            typer.echo(f"{path.stem:16} {len(sequence):5} repetitions {sequence.duration:8.3f} s  {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of sequence files, for editors."""
+    import json
+
+    from mrftool.formats.sequence.yaml_file import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1))

@@ -1,0 +1,152 @@
+"""`mrftool sequence import` and `mrftool sequence export`: sequences from and for other tools."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mrftool.cli.options import Check, between, keep_inputs, named
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mrftool.formats.sequence.columns import Layout
+    from mrftool.formats.sequence.completion import Given
+
+_GIVEN, _TABLE, _PULSEQ = "What the file does not say", "Tables of numbers", "Pulseq files"
+
+
+def _given(text: str, kind: str = _GIVEN, check: Check | None = None, *names: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=kind, callback=check)
+
+
+def import_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", callback=named(".yaml", ".yml"), help="The sequence file to write.")
+    ],
+    name: Annotated[str | None, _given("Name of the sequence; by default that of the file.")] = None,
+    te_ms: Annotated[str | None, _given("TE [ms]: a number, or a file with one a line.")] = None,
+    tr_ms: Annotated[str | None, _given("TR [ms]: a number, or a file with one a line.")] = None,
+    rf_phase_deg: Annotated[str | None, _given("RF phase [deg]: a number, or a file with one a line.")] = None,
+    ti_ms: Annotated[
+        float | None, _given("Inversion pulse to the first RF pulse [ms].", check=between(0, 60e3))
+    ] = None,
+    inversion_efficiency: Annotated[
+        float | None, _given("Mz after the inversion is minus this times Mz.", check=between(0, 1))
+    ] = None,
+    no_inversion: Annotated[bool, _given("No inversion leads the train.", _GIVEN, None, "--no-inversion")] = False,
+    spoiling: Annotated[Literal["gradient", "none"] | None, _given("gradient, or none (balanced).")] = None,
+    repeats: Annotated[
+        int | None, _given("How often the train plays; the last is observed.", check=between(1, 1000))
+    ] = None,
+    wait_ms: Annotated[float | None, _given("Recovery between trains [ms].", check=between(0, 60e3))] = None,
+    slice_profile: Annotated[
+        int | None, _given("Simulate the slice profile at so many positions.", _PULSEQ, between(2, 200))
+    ] = None,
+    receiver_follows: Annotated[
+        bool, _given("The receiver follows the RF phase.", _PULSEQ, None, "--receiver-follows")
+    ] = False,
+    field_t: Annotated[
+        float | None, _given("Field of the magnet [T], for offsets in ppm.", _PULSEQ, between(0.01, 30))
+    ] = None,
+    flip_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
+    phase_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
+    tr_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
+    te_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
+    flip_unit: Annotated[Literal["deg", "rad", "fraction"] | None, _given("Unit of flip angles.", _TABLE)] = None,
+    phase_unit: Annotated[Literal["deg", "rad"] | None, _given("Unit of RF phases.", _TABLE)] = None,
+    time_unit: Annotated[Literal["ms", "s", "us"] | None, _given("Unit of TR and TE.", _TABLE)] = None,
+    nominal_flip_deg: Annotated[float | None, _given("Flip angle of which fractions are given.", _TABLE)] = None,
+    base_tr_ms: Annotated[float | None, _given("TR of which extensions are given [ms].", _TABLE)] = None,
+    base_te_ms: Annotated[float | None, _given("TE of which extensions are given [ms].", _TABLE)] = None,
+    rows: Annotated[int | None, _given("Use only the first so many rows.", _TABLE, between(1, 1e6))] = None,
+    decimal: Annotated[Literal["point", "comma"] | None, _given("Decimal sign.", _TABLE)] = None,
+) -> None:
+    """Make a sequence file of another tool's file. What that does not say must be given; nothing is guessed."""
+    from mrftool.cli.console import note, show_table, working, wrote
+    from mrftool.formats.sequence.importing import import_sequence, imported_text
+    from mrftool.formats.sequence.write import write_text
+    from mrftool.formats.sequence.yaml_file import sequence_summary
+
+    keep_inputs([file], [output])
+    with working(f"reading {file}"):
+        imported = import_sequence(file, _user_says(context.params), _layout(context.params))
+    write_text(imported_text(imported, file), output)
+    for sentence in imported.notes:
+        note(sentence)
+    show_table(f"sequence {imported.sequence.name}", sequence_summary(imported.sequence))
+    wrote(output)
+
+
+def export_command(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Sequence file, or the name of a shipped one.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", callback=named(".csv", ".yaml", ".yml"), help=".csv, or .yaml without rules."),
+    ],
+) -> None:
+    """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id."""
+    from mrftool.cli.console import wrote
+    from mrftool.formats.sequence.write import export_sequence
+
+    keep_inputs([Path(file)], [output])
+    sequence = export_sequence(file, output)
+    typer.echo(f"{len(sequence)} repetitions, id {sequence.sequence_id}")
+    wrote(output)
+
+
+def _user_says(options: dict[str, Any]) -> "Given":
+    """What the options say of the sequence, in SI units."""
+    import numpy as np
+
+    from mrftool.formats.sequence.completion import Given
+
+    return Given(
+        name=options["name"],
+        tr=_list(options["tr_ms"], 1e-3),
+        te=_list(options["te_ms"], 1e-3),
+        rf_phase=_list(options["rf_phase_deg"], np.pi / 180),
+        inversion_time=_scaled(options["ti_ms"], 1e-3),
+        inversion_efficiency=options["inversion_efficiency"],
+        no_inversion=bool(options["no_inversion"]),
+        spoiling=options["spoiling"],
+        repeats=options["repeats"],
+        wait=_scaled(options["wait_ms"], 1e-3),
+        receiver_follows=bool(options["receiver_follows"]),
+        slice_positions=options["slice_profile"],
+        field=options["field_t"],
+    )
+
+
+def _layout(options: dict[str, Any]) -> "Layout":
+    """What the options say of a table."""
+    import numpy as np
+
+    from mrftool.formats.sequence.columns import Layout
+
+    keys = {"flip_angle": "flip_column", "rf_phase": "phase_column", "tr": "tr_column", "te": "te_column"}
+    return Layout(
+        columns=tuple((key, str(options[option])) for key, option in keys.items() if options[option] is not None),
+        flip_unit=options["flip_unit"],
+        phase_unit=options["phase_unit"],
+        time_unit=options["time_unit"],
+        nominal_flip=_scaled(options["nominal_flip_deg"], np.pi / 180),
+        base_tr=_scaled(options["base_tr_ms"], 1e-3),
+        base_te=_scaled(options["base_te_ms"], 1e-3),
+        rows=options["rows"],
+        decimal=options["decimal"],
+    )
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _list(text: str | None, factor: float) -> "NDArray[np.float64] | None":
+    """A number, or the numbers in a text file, one a line."""
+    from mrftool.formats.sequence.columns import number_or_list
+
+    return None if text is None else number_or_list(text) * factor

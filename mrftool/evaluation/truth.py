@@ -1,0 +1,141 @@
+"""What `mrftool evaluate maps` compares with: a simulated scan's truth, tissue maps, or another folder of maps."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+from mrftool.evaluation.bounds import Scan
+from mrftool.formats.bids import read_sidecar, sidecar_path
+from mrftool.formats.nifti.header import NiftiHeader
+from mrftool.formats.nifti.maps import read_volume
+from mrftool.formats.npz import load_tissue_npz
+from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.formats.space import require_same_voxels
+from mrftool.grid import Grid
+from mrftool.maps import Flag
+from mrftool.series import Placement
+from mrftool.tissue import Tissue
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """True tissue of the voxels of a grid, the class of each, and how the scan was made, where that is known."""
+
+    tissue: Tissue
+    grid: Grid
+    labels: NDArray[np.int16] | None = None
+    classes: tuple[str, ...] = ()
+    scan: Scan | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Size of the image."""
+        return self.grid.shape
+
+    @property
+    def placement(self) -> Placement:
+        """Place of the image in the scanner."""
+        return Placement(self.grid.affine)
+
+
+def read_truth(path: Path) -> Truth:
+    """The truth of a scan that mrftool simulated (its sidecar names the maps), tissue maps in a .npz, or the T1 and T2
+    maps in a folder (what is masked or no time in them does not count).
+    """
+    if path.is_dir():
+        return _from_folder(path)
+    if path.suffix == ".npz":
+        image = load_tissue_npz(path)
+        return Truth(image.tissue, image.grid, image.labels, image.classes)
+    if not path.exists():
+        raise InputError(f"{path}: no such file, expected a scan that mrftool simulate wrote")
+    sidecar = read_sidecar(path) or {}
+    names = sidecar.get("truth")
+    if not isinstance(names, dict) or not {"t1", "t2"} <= names.keys():
+        raise InputError(f"{path}: its sidecar names no truth, expected a scan that mrftool simulate wrote")
+    headers, images = _volumes({name: path.parent / Path(str(file)).name for name, file in names.items()})
+    grid = Grid((images["t1"] > 0) & (images["t2"] > 0), headers["t1"].placement.affine)
+    columns = {key: grid.to_columns(images[key]) for key in Tissue.columns() if key in images}
+    tissue, scan = Tissue(**columns), _scan(sidecar, path)
+    if "labels" not in images:
+        return Truth(tissue, grid, scan=scan)
+    labels = grid.to_columns(images["labels"]).astype(np.int16) - 1
+    return Truth(tissue, grid, labels, tuple(map(str, sidecar.get("classes", ()))), scan)
+
+
+def read_maps(folder: Path, truth: Truth) -> dict[str, Image]:
+    """The maps that a folder's report names, by name, which lie where the truth does."""
+    images: dict[str, Image] = {}
+    for name, file in read_report(folder)["maps"].items():
+        header, image = read_volume(folder / str(file))
+        require_same_voxels(folder / str(file), header, "the truth", truth)
+        images[str(name)] = image
+    _require_times(folder, images)
+    return images
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What report.json in a folder of maps says. Raises InputError if there is none that names the maps."""
+    path = folder / "report.json"
+    try:
+        report = json.loads(path.read_text("utf-8"))
+        if isinstance(report.get("maps"), dict):
+            return dict(report)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        pass
+    raise InputError(f"{path}: missing or no report, expected a folder that mrftool quantify wrote")
+
+
+def form_of(report: dict[str, Any]) -> str | None:
+    """In which form the maker of the maps took the signals: "complex" or "magnitude"; None if the report is silent."""
+    about = report.get("input")
+    form = about.get("form") if isinstance(about, dict) else None
+    return form if isinstance(form, str) else None
+
+
+def _from_folder(folder: Path) -> Truth:
+    names = read_report(folder)["maps"]
+    wanted = {key: str(file) for key, file in names.items() if key in ("t1", "t2", "flags")}
+    _require_times(folder, wanted)
+    headers, images = _volumes({key: folder / file for key, file in wanted.items()})
+    lowest = np.minimum(images["t1"], images["t2"])
+    inside = np.isfinite(images["t1"] + images["t2"]) & (lowest > 0)
+    if "flags" in images:
+        inside &= (images["flags"].astype(np.int64) & int(Flag.MASKED | Flag.NON_FINITE)) == 0
+    grid = Grid(inside, headers["t1"].placement.affine)
+    return Truth(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
+
+
+def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, Image]]:
+    """Headers and images by name, all on the voxels of T1."""
+    headers, images = {}, {}
+    for name, path in paths.items():
+        headers[name], images[name] = read_volume(path)
+    for name, path in paths.items():
+        require_same_voxels(path, headers[name], paths["t1"], headers["t1"])
+    return headers, images
+
+
+def _require_times(folder: Path, maps: dict[str, Any]) -> None:
+    if not {"t1", "t2"} <= maps.keys():
+        raise InputError(f"{folder}: report.json names no T1 and T2 map, expected a folder that mrftool quantify wrote")
+
+
+def _scan(sidecar: dict[str, Any], image: Path) -> Scan | None:
+    """How a simulated scan was made; None without noise, or where the sidecar does not say."""
+    sequence, noise_sd, form = (sidecar.get(key) for key in ("sequence", "noise_sd", "form"))
+    if not isinstance(sequence, dict) or not noise_sd:
+        return None
+    where = sidecar_path(image)
+    if not isinstance(noise_sd, (int, float)) or not 0 < noise_sd < np.inf:
+        raise InputError(f"{where}: noise_sd is {noise_sd!r}, expected a number of 0 or more")
+    if form not in ("complex", "magnitude"):
+        raise InputError(f"{where}: form is {form!r}, expected complex or magnitude")
+    return Scan(sequence_from_dict(sequence, str(where)), float(noise_sd), form)

@@ -1,0 +1,47 @@
+"""How well a complex voxel is explained: its noise, its error bars, and whether the misfit is more than noise."""
+
+import numpy as np
+
+from mrftool.export.graph.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
+from mrftool.export.graph.outputs import Estimate
+from mrftool.export.graph.polish import TINY, Fit, spread_of
+from mrftool.export.graph.reading import Reading, n_coefficients
+from mrftool.export.thresholds import Thresholds, thresholds
+from mrftool.manifold.table import SignalTable
+
+_N_FITTED = 4  # T1, T2 and the two parts of m0
+_LEAST_ENERGY = 1e-7  # relative energies below this are rounding
+
+
+def judge(
+    table: SignalTable, n_probes: int, reading: Reading, *, place: Value, found: Fit, noise_sd: Value
+) -> Estimate:
+    """The estimate at `place` `(voxel, 2)`, where the polish ended with the fit `found`.
+
+    n_probes: number of probe vectors. noise_sd `(1,)`: of each channel in the signal's unit; 0: the residual of each
+    voxel tells.
+    """
+    explained = minimum(found.explained, 1.0)
+    misfit = maximum(1.0 - explained, _LEAST_ENERGY)
+    noise = noise_sd.reshape(1, 1)
+    known = noise > 0.0
+    n_values = 2 * len(table.basis.vectors)
+    variance = where(known, noise * noise / reading.energy, misfit / float(n_values - _N_FITTED))
+    limits = thresholds(n_values, 2 * (table.rank + n_probes), _N_FITTED)
+    bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
+    re, im = found.m0
+    spread = spread_of(table, found.information(), found.least(table), variance / maximum(re * re + im * im, TINY))
+    return Estimate(place, spread, concat([re, im], 1), sqrt(misfit), bad_fit)
+
+
+def _bad_fit(
+    table: SignalTable, limits: Thresholds, reading: Reading, *, explained: Value, variance: Value, known: Value
+) -> Value:
+    """More misfit where fingerprints live than noise leaves there, or nothing but noise; see `flags`."""
+    compressed = row_sum(reading.coefficients * reading.coefficients, n_coefficients(table))
+    left_out = float(np.square(table.basis.truncation))  # what the basis leaves out of a good fingerprint, at most
+    inside = compressed - explained + reading.probed - left_out
+    rest = maximum(1.0 - compressed - reading.probed, _LEAST_ENERGY)
+    estimated = inside > rest * (limits.ratio * limits.inside / limits.outside)
+    given = (inside > variance * limits.inside_known) | (1.0 - explained - left_out > variance * limits.total_known)
+    return (known & given) | (~known & estimated) | (explained < variance * limits.detected)

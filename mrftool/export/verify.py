@@ -1,0 +1,139 @@
+"""What a model achieves against the exact engine, on tissue that it has never seen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.inference.manifest import Manifest
+from mrftool.inference.session import Model, run
+from mrftool.maps import Flag
+from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
+from mrftool.physics.cramer_rao import bound_of_signals, level_of
+from mrftool.physics.noise import add_noise
+from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.sequence import PulseSequence
+from mrftool.tissue import Tissue
+
+SNRS = (5.0, 20.0, 100.0)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Tissue with its exact signals `(voxel, time)` [m0] and their derivatives by T1 and T2 `(2, voxel, time)`."""
+
+    tissue: Tissue
+    signal: NDArray[np.complex64]
+    slopes: NDArray[np.complex64]
+
+    @property
+    def truth(self) -> Floats:
+        """T1 and T2 `(voxel, 2)` [s]."""
+        return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a model made of a noisy sample: truth and Cramer-Rao bound of T1 and T2 `(voxel, 2)` [s], and its maps."""
+
+    truth: Floats
+    bound: Floats
+    found: dict[str, NDArray[Any]]
+
+
+def verify(
+    content: bytes,
+    manifest: Manifest,
+    sequence: PulseSequence,
+    *,
+    voxels: int = 4000,
+    snrs: tuple[float, ...] = SNRS,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Scores of the ONNX model in `content`: a dict of plain numbers, with one entry `snr_<x>` for each of `snrs`.
+
+    Noise-free: largest and root mean square relative error of T1 and T2. With noise: see `noisy_scores`.
+    """
+    random = np.random.default_rng(seed)
+    model = Model(Path("model in memory"), manifest, content)
+    sample = draw_sample(manifest, sequence, voxels, random)
+    exact = run_on(model, sample.signal, sample.tissue)
+    scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(exact, sample.truth)}
+    for snr in snrs:
+        scores[f"snr_{snr:g}"] = noisy_scores(trial(model, sample, snr, random))
+    return scores
+
+
+def draw_sample(manifest: Manifest, sequence: PulseSequence, voxels: int, random: np.random.Generator) -> Sample:
+    """Random tissue of the model's range under `sequence`; see `random_tissue`."""
+    tissue = random_tissue(manifest, voxels, random)
+    return Sample(tissue, *signal_and_derivatives(sequence, tissue))
+
+
+def random_tissue(manifest: Manifest, voxels: int, random: np.random.Generator) -> Tissue:
+    """Log-uniform T1 and T2 <= T1, uniform B1, in the ranges of the model."""
+    low, high = np.log(np.array([manifest.t1_range, manifest.t2_range])).T
+    places = random.uniform(low, high, (40 * voxels, 2))
+    t1, t2 = np.exp(places[places[:, 1] <= places[:, 0]][:voxels]).T
+    b1 = random.uniform(*manifest.b1_range, len(t1)) if manifest.b1_range else np.ones(len(t1))
+    return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), manifest.adc))
+
+
+def trial(
+    model: Model, sample: Sample, snr: float, random: np.random.Generator, *, knows_noise: bool = False
+) -> Outcome:
+    """The sample with noise, every fingerprint at `snr`, through the model. knows_noise: it is told the noise level."""
+    noise = level_of(sample.signal) / snr
+    noisy = add_noise(sample.signal, noise, random)
+    if knows_noise:  # one level for all voxels, as the model takes it
+        found = run_on(model, (noisy / noise[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0)
+    else:
+        found = run_on(model, noisy, sample.tissue)
+    bound = bound_of_signals(sample.signal, sample.slopes, noise, form=model.manifest.form)  # type: ignore[arg-type]
+    return Outcome(sample.truth, bound, found)
+
+
+def run_on(
+    model: Model, signal: NDArray[np.complex64], tissue: Tissue, *, noise_sd: float | None = None
+) -> dict[str, NDArray[Any]]:
+    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of `tissue` if it asks.
+
+    noise_sd: of the noise per channel [unit of the signals], if the model is to be told.
+    """
+    rows = signal if model.form == "complex" else np.abs(signal)
+    return run(model, rows, b1=tissue.b1 if model.takes_b1 else None, noise_sd=noise_sd)
+
+
+def noisy_scores(outcome: Outcome) -> dict[str, Any]:
+    """Shares of voxels: `misfit_flagged`, all of them in vain; `t2_above_t1`, as noise brings it about, but no tissue.
+    For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`, `z_mean`, `z_sd`
+    (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined` (share of such voxels).
+    """
+    found = outcome.found
+    scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}
+    scores["t2_above_t1"] = float(np.mean(found["t2"] > found["t1"]))
+    for name, truth, bound in zip(("t1", "t2"), outcome.truth.T, outcome.bound.T, strict=True):
+        good = is_determined(truth, bound)
+        if not good.any():
+            scores[name] = {"determined": 0.0}
+            continue
+        error = (found[name] - truth)[good]
+        honest = calibration(error, found[f"sd_{name}"][good])
+        kept = {key: honest.get(key) for key in ("z_mean", "z_sd", "coverage_95")}
+        ratio = rmse_over_bound(error, bound[good])
+        scores[name] = _numbers({"rmse_over_bound": ratio, **kept, "determined": good.mean()})
+    return scores
+
+
+def _noise_free(found: dict[str, NDArray[Any]], truth: Floats) -> dict[str, float]:
+    relative = np.stack([found["t1"], found["t2"]], axis=1) / truth - 1
+    worst, mean = abs(relative).max(axis=0), np.sqrt((relative**2).mean(axis=0))
+    return _numbers({"max_t1": worst[0], "max_t2": worst[1], "rms_t1": mean[0], "rms_t2": mean[1]})
+
+
+def _numbers(scores: dict[str, Any]) -> dict[str, float]:
+    return {key: float(f"{value:.4g}") for key, value in scores.items() if value is not None}

@@ -1,0 +1,96 @@
+"""The headers of many DICOM files, read by several processes.
+
+Python parses headers on one core only, so the files are dealt out to workers: this module run as a program, which
+takes lists of files on standard input and answers in JSON. (A pool of the standard library would copy this process
+or import its main module again; both go wrong in programs of other people that call us.)
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mrftool.errors import InputError
+from mrftool.formats.dicom.headers.files import File
+from mrftool.formats.dicom.headers.header import read_header
+from mrftool.formats.dicom.headers.keywords import Values
+
+Advance = Callable[[int], None]
+
+_BATCH = 64
+_WORTH_A_PROCESS = 3000  # files; a worker takes half a second to start
+
+
+def read_headers(files: Sequence[File], jobs: int | None, advance: Advance) -> list[Values]:
+    """The header of each file, in order. jobs: processes, or None for one per core and 3000 files.
+
+    Raises InputError naming the first damaged file, and how many more there are.
+    """
+    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
+    wanted = _cores() if jobs is None else jobs
+    workers = min(wanted, len(files) // _WORTH_A_PROCESS)
+    answers = _from_workers(batches, workers, advance) if workers > 1 else _from_here(batches, advance)
+    errors = [answer["error"] for answer in answers if "error" in answer]
+    if errors:
+        more = f" (and {len(errors) - 1} more damaged files)" if len(errors) > 1 else ""
+        raise InputError(errors[0] + more)
+    return answers
+
+
+def _from_here(batches: Sequence[Sequence[File]], advance: Advance) -> list[Values]:
+    answers = []
+    for batch in batches:
+        answers += [_header_or_error(file.path, file.label) for file in batch]
+        advance(len(batch))
+    return answers
+
+
+def _from_workers(batches: Sequence[Sequence[File]], workers: int, advance: Advance) -> list[Values]:
+    shares = [batches[number::workers] for number in range(workers)]
+    with ThreadPoolExecutor(workers) as threads:
+        found = [list(share) for share in threads.map(lambda share: list(_one_worker(share, advance)), shares)]
+    answers = [found[number % workers][number // workers] for number in range(len(batches))]
+    return [header for batch in answers for header in batch]
+
+
+def _one_worker(batches: Sequence[Sequence[File]], advance: Advance) -> Iterator[list[Values]]:
+    """Answers to the batches, from one worker process."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "mrftool.formats.dicom.headers.parallel"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as worker:  # noqa: S603
+        stdin: Any = worker.stdin
+        stdout: Any = worker.stdout
+        for batch in batches:
+            question = json.dumps([[file.path, file.label] for file in batch])
+            stdin.write(question.encode() + b"\n")
+            stdin.flush()
+            answer = stdout.readline()
+            if not answer:
+                raise InputError(f"{batch[0].label}: its reader ended early; this file or one soon after is damaged")
+            yield json.loads(answer)
+            advance(len(batch))
+
+
+def _header_or_error(path: str, label: str) -> Values:
+    try:
+        return read_header(path, label)
+    except InputError as error:
+        return {"error": str(error)}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _serve() -> None:
+    for line in sys.stdin.buffer:
+        answer = [_header_or_error(path, label) for path, label in json.loads(line)]
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,89 @@
+"""The values of an ordinary classic header, from its raw elements: the same as pydicom gives, many times faster."""
+
+import struct
+from typing import Any, BinaryIO
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from mrftool.formats.dicom.headers.keywords import BLOCKS, KEYWORDS, LISTS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.headers.raw_elements import SYNTAX, Elements, OutOfOrdinaryError, scan
+
+_READ_FIRST = 1 << 18  # longer headers are not ordinary
+_NAMES = {int(tag_for_keyword(name) or 0): (name, dictionary_VR(name)) for name in KEYWORDS}
+_INSIDE = frozenset(int(tag_for_keyword(name) or 0) for name in SEQUENCES)
+_CREATORS = frozenset(group << 16 | block for group, _, _, _ in PRIVATE.values() for block in BLOCKS)
+_PRIVATE = {  # tag: our name, and the tag of the creator of its block
+    group << 16 | block << 8 | low: (name, group << 16 | block)
+    for name, (group, low, _, _) in PRIVATE.items()
+    for block in BLOCKS
+}
+_WANTED = frozenset((*_NAMES, *_INSIDE, *_CREATORS, *_PRIVATE))
+_PRIVATE_VR = {"<h": b"SS", "<H": b"US", "<f": b"FL"}
+
+
+def quick_header(file: BinaryIO, size: int) -> Values:
+    """As `read_header` gives it.
+
+    Raises OutOfOrdinaryError, struct.error or ValueError if pydicom must read the file.
+    """
+    data = file.read(_READ_FIRST)
+    elements, place, explicit = scan(data, _WANTED)
+    if _INSIDE & elements.keys() or (place == len(data) and len(data) < size):
+        raise OutOfOrdinaryError
+    values = {_NAMES[tag][0]: _value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()}
+    values |= _private(elements)
+    values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))
+    if not values["SOPClassUID"] or values.get("MosaicTiles", 0) > 1:
+        raise OutOfOrdinaryError
+    return {
+        "file": {name: value for name, value in values.items() if value is not None},
+        "frames": [],
+        "pixels": _pixels(data, place, explicit, size) | {"syntax": _text(elements[SYNTAX][1])},
+    }
+
+
+def _value(tag: int, vr: bytes, raw: bytes) -> Any:
+    name, expected = _NAMES[tag]
+    if vr and vr.decode("latin-1") != expected:
+        raise OutOfOrdinaryError
+    if expected == "US":
+        return struct.unpack("<H", raw)[0] if raw else None
+    text = _text(raw)
+    if not text:
+        return None
+    kind = {"IS": int, "DS": float}.get(expected, str)
+    if "\\" not in text:
+        return kind(text)
+    return [kind(one) for one in text.split("\\")] if name in LISTS else None
+
+
+def _text(raw: bytes) -> str:
+    """Raises UnicodeDecodeError, which is a ValueError, where letters need a character set."""
+    text = raw.decode("ascii").rstrip("\0 ")
+    if not text.isprintable() or text.startswith(" "):
+        raise OutOfOrdinaryError
+    return text
+
+
+def _private(elements: Elements) -> Values:
+    values: Values = {}
+    for tag in elements.keys() & _PRIVATE.keys():
+        name, block = _PRIVATE[tag]
+        _, _, creator, form = PRIVATE[name]
+        vr, raw = elements[tag]
+        if _text(elements.get(block, (b"", b""))[1]).strip() != creator:
+            continue
+        if vr not in (b"", b"UN", _PRIVATE_VR[form]):
+            raise OutOfOrdinaryError
+        values[name] = struct.unpack(form, raw)[0]
+    return values
+
+
+def _pixels(data: bytes, place: int, explicit: bool, size: int) -> Values:
+    if place == len(data):
+        return {}
+    start = place + (12 if explicit else 8)
+    _, element, length = struct.unpack_from("<HHI", data, place)
+    if explicit:
+        (length,) = struct.unpack_from("<I", data, place + 8)
+    return {"element": element, "offset": start, "length": length, "available": size - start}

@@ -1,0 +1,104 @@
+"""Values of a data set that pydicom parsed, in Python's own types; those of each frame where it has several."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from mrftool.formats.dicom.headers.csa import csa_numbers
+from mrftool.formats.dicom.headers.keywords import BLOCKS, GROUPS, LISTS, PRIVATE, Values
+
+_CSA = (0x0029, 0x10, "SIEMENS CSA HEADER")  # Siemens' own header
+_PHILIPS_FRAME = (0x2005, 0x140F)  # Philips writes the classic private elements of a frame in here
+_SPATIAL = {0x00200032, 0x00200037, 0x00209056, 0x00209057, 0x00089208}  # not time: position, stack, component
+
+
+def frames_of(dataset: Dataset) -> Iterator[Values]:
+    """Values of each frame of an enhanced image; nothing for a classic one."""
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    common = _from_groups(shared[0])
+    axes = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
+    for item in dataset.get("PerFrameFunctionalGroupsSequence") or []:
+        values = common | _from_groups(item)
+        index = values.pop("DimensionIndexValues", None)
+        if isinstance(index, list) and len(index) == len(axes):
+            times = [n for n, pointer in zip(index, axes, strict=True) if pointer not in _SPATIAL]
+            values |= {"DimensionIndexValues": times} if times else {}
+        yield values
+
+
+def _from_groups(item: Dataset) -> Values:
+    values: Values = real_world_of(item)
+    for name, keywords in GROUPS.items():
+        group = item.get(name)
+        if group:
+            values |= flat(group[0], keywords)
+    philips = item.get(_PHILIPS_FRAME)
+    if philips is not None and philips.VR == "SQ" and len(philips.value):
+        values |= private_of(philips.value[0])
+    return values
+
+
+def flat(dataset: Dataset, keywords: tuple[str, ...]) -> Values:
+    """The attributes that are there and make sense."""
+    found = ((keyword, _plain(dataset, keyword)) for keyword in keywords if keyword in dataset)
+    good = ((keyword, value) for keyword, value in found if keyword in LISTS or not isinstance(value, list))
+    return {keyword: value for keyword, value in good if value is not None}
+
+
+def _plain(dataset: Dataset, key: Any) -> Any:
+    """A value in Python's own types; None if it is empty or does not convert."""
+    try:
+        value = dataset[key].value
+    except Exception:  # an attribute that makes no sense counts as absent
+        return None
+    if value is None or value == "":
+        return None
+    if isinstance(value, pydicom.multival.MultiValue | list):
+        return [_scalar(one) for one in value] or None
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else str(value)
+
+
+def private_of(dataset: Dataset) -> Values:
+    """Private elements of vendors, under our names."""
+    values: Values = {}
+    for name, (group, low, creator, form) in PRIVATE.items():
+        value = _private(dataset, group, low, creator)
+        if isinstance(value, bytes) and len(value) == struct.calcsize(form):
+            value = struct.unpack(form, value)[0]
+        if isinstance(value, int | float):
+            values[name] = _scalar(value)
+    return values
+
+
+def _private(dataset: Dataset, group: int, low: int, creator: str) -> Any:
+    """The value of a private element, in whichever block its creator has; None if it is not there."""
+    for block in BLOCKS:
+        if (group, block) in dataset and str(dataset[group, block].value).strip() == creator:
+            tag = (group, block << 8 | low)
+            return dataset[tag].value if tag in dataset else None
+    return None
+
+
+def slice_normal(dataset: Dataset) -> list[float]:
+    """Across the tiles of a Siemens mosaic, or nothing."""
+    data = _private(dataset, *_CSA)
+    return csa_numbers(data, "SliceNormalVector") if isinstance(data, bytes) else []
+
+
+def real_world_of(dataset: Dataset) -> Values:
+    """Each item of a Real World Value Mapping as [slope, intercept, unit]; the slope is None for a lookup table."""
+    items = []
+    for item in dataset.get("RealWorldValueMappingSequence") or []:
+        units = item.get("MeasurementUnitsCodeSequence")
+        unit = str(units[0].get("CodeValue", "")) if units else ""
+        items.append([_plain(item, "RealWorldValueSlope"), _plain(item, "RealWorldValueIntercept") or 0.0, unit])
+    return {"RealWorld": items} if items else {}

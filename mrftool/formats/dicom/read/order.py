@@ -1,0 +1,109 @@
+"""The order of planes in time: by the first attribute that tells apart the planes of each slice."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mrftool.errors import InputError
+from mrftool.formats.dicom.read.plane import Plane
+
+_POINTS_IN_TIME = ("TemporalPositionIdentifier", "TemporalPositionIndex")
+_NUMBERS = (*_POINTS_IN_TIME, "AcquisitionNumber", "FrameAcquisitionNumber", "EchoNumbers", "DimensionIndexValues")
+_TIMES = (
+    "TemporalPositionTimeOffset",
+    "TriggerTime",
+    "FrameReferenceDateTime",
+    "FrameAcquisitionDateTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+    "ContentTime",
+)
+_WHEN_ACQUIRED = ("TemporalPositionTimeOffset", "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
+_FRAMES = "frames in their files"
+_KEYS = (*_NUMBERS, "InstanceNumber", *_TIMES, _FRAMES)
+_CLOCK = re.compile(r"(\d+)(?:\.(\d*))?(?:[+-]\d{4})?")
+Slices = list[list[Plane]]
+
+
+def in_time_order(slices: Slices) -> tuple[Slices, str, tuple[str, ...]]:
+    """Each slice's planes in order of time, the attribute that told, and what is worth a note.
+
+    Numbers of time points must be the same in all slices; instance numbers, clock times and the order of frames in
+    their files only order the planes within each slice.
+
+    Raises InputError if nothing orders them, naming what was tried, or if what does contradicts the time of
+    acquisition; numbers that the standard has for points in time are believed.
+    """
+    if len(slices[0]) == 1:
+        return slices, "a single time point", ()
+    for key in _KEYS:
+        keyed = [[(_key(plane, key), plane) for plane in planes] for planes in slices]
+        if _tells_apart(keyed) and (key not in _NUMBERS or _same_everywhere(keyed, key)):
+            ordered = [[plane for _, plane in sorted(pairs, key=lambda pair: pair[0])] for pairs in keyed]
+            return ordered, key, _notes(ordered, key)
+    tried = ", ".join(_KEYS[:-1])
+    raise InputError(
+        f"{slices[0][0].name}: no order in time: expected one of these to differ between the images of a slice: {tried}"
+    )
+
+
+def _key(plane: Plane, key: str) -> Any:
+    """Something to sort by, or None if the attribute is missing or no number or time."""
+    value = plane.values.get(key)
+    if key == _FRAMES:
+        number = plane.values.get("InstanceNumber")
+        return (number, plane.index) if isinstance(number, int) and plane.n_frames > 1 else None
+    if key == "AcquisitionTime":
+        return _clock(f"{plane.values.get('AcquisitionDate', '')}{value}", value)
+    if key in _TIMES and isinstance(value, str):
+        return _clock(value, value)
+    if isinstance(value, list):
+        return tuple(value) if key == "DimensionIndexValues" else None
+    return value if isinstance(value, int | float) else None
+
+
+def _clock(text: str, value: Any) -> tuple[int, float] | None:
+    """A date or time as something sortable: its digits, and the fraction of the second, each to its last digit."""
+    parts = _CLOCK.fullmatch(text.replace(":", "").strip())
+    return (int(parts[1]), float(f"0.{parts[2] or 0}")) if value and parts else None
+
+
+def _tells_apart(keyed: list[list[tuple[Any, Plane]]]) -> bool:
+    return all(
+        None not in (values := [value for value, _ in pairs]) and len(set(values)) == len(values) for pairs in keyed
+    )
+
+
+def _same_everywhere(keyed: list[list[tuple[Any, Plane]]], key: str) -> bool:
+    """True if all slices have the same time points.
+
+    Raises InputError if the attribute is one that numbers time points, and they differ.
+    """
+    first = {value for value, _ in keyed[0]}
+    for pairs in keyed:
+        odd = sorted(first ^ {value for value, _ in pairs})
+        if odd and key in _POINTS_IN_TIME:
+            raise InputError(f"{pairs[0][1].name}: {key} {odd[0]} is not there in every slice: expected the same times")
+        if odd:
+            return False
+    return True
+
+
+def _notes(ordered: Slices, key: str) -> tuple[str, ...]:
+    notes = [f"The order in time is that of {key}."]
+    claimed = ordered[0][0].values.get("NumberOfTemporalPositions")
+    if isinstance(claimed, int) and claimed > 1 and claimed != len(ordered[0]):
+        notes.append(f"The header claims {claimed} time points, {len(ordered[0])} were found.")
+    other = next((clock for clock in _WHEN_ACQUIRED if any(_runs_back(planes, clock) for planes in ordered)), None)
+    if other is not None and key not in _POINTS_IN_TIME:
+        raise InputError(
+            f"{ordered[0][0].name}: no order in time: {key} and {other} put the images of a slice into different "
+            "orders, expected the same"
+        )
+    return (*notes, f"{other} would put the images into another order.") if other is not None else tuple(notes)
+
+
+def _runs_back(planes: Sequence[Plane], clock: str) -> bool:
+    """True if the clock of these images in order goes back more often than once, which midnight may make it do."""
+    times = [_key(plane, clock) for plane in planes]
+    return None not in times and sum(b < a for a, b in zip(times, [*times[1:], times[0]], strict=True)) > 1

@@ -1,0 +1,131 @@
+"""DICOM in: a fingerprint series of whatever scanner, read block by block through its affine and its order in time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrftool.errors import InputError
+from mrftool.formats.dicom.headers.files import FileSet, Source, find_files
+from mrftool.formats.dicom.headers.header import as_planes, lenient
+from mrftool.formats.dicom.headers.keywords import Values
+from mrftool.formats.dicom.headers.parallel import read_headers
+from mrftool.formats.dicom.read.check import check_planes, facts_of, notes_of
+from mrftool.formats.dicom.read.mosaic import tiles_of
+from mrftool.formats.dicom.read.plane import Plane
+from mrftool.formats.dicom.read.select import chosen_planes, parts_of
+from mrftool.formats.dicom.read.signal import SignalReader, signal_reader
+from mrftool.series import Placement, Series
+
+_MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
+
+_MOST_BYTES = 256 << 20  # of signal that a codec makes us read together
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSeries(Series):
+    """A series that came as DICOM. planes: of the first part of the signal, `[slice][time]`, for what is made of it.
+
+    files: where they lie; an archive stays unpacked for as long as the series lives.
+    """
+
+    planes: list[list[Plane]] = field(kw_only=True, repr=False)
+    files: FileSet = field(kw_only=True, repr=False)
+
+
+def open_dicom_series(
+    source: Source,
+    *,
+    series: str | None = None,
+    jobs: int | None = None,
+    progress: Bar | None = None,
+    place_only: bool = False,
+) -> DicomSeries:
+    """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads no pixels yet.
+
+    series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a comma for a
+    signal in two series.
+    jobs: processes that read headers; one per core by default. progress: gives a bar for (title, total).
+    place_only: True if only the study and the place of the volume count; of two parts of a signal, the second may then
+        be in any unit.
+
+    The image has the axes (column, row, slice), with the slices along the normal of the plane; its affine says
+    where that is. Real and imaginary, magnitude and phase, or magnitude alone; see `assumptions`.
+
+    Raises InputError if images are missing, damaged or do not form a volume over time, MismatchError if there are
+    several series to choose from, MissingExtraError if no decoder is installed for their transfer syntax.
+    """
+    files = find_files(source)
+    try:
+        where = str(source) if isinstance(source, str | Path) else "the list"
+        with lenient():
+            planes, others = _planes(files, jobs, progress or _no_bar)
+            return _opened(files, planes, others, where, series, place_only)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _opened(
+    files: FileSet, planes: list[Plane], others: int, where: str, wanted: str | None, place_only: bool
+) -> DicomSeries:
+    if not planes:
+        raise InputError(f"{where}: no images among {others} files, expected the images of a series")
+    chosen, notes = chosen_planes(planes, wanted, where)
+    check_planes(chosen)
+    parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
+    parts = parts[:1] if place_only else parts
+    reader = signal_reader(parts)
+    n_time = len(parts[0].planes[0])
+    left = (f"{others} files without images were left aside.",) if others else ()
+    return DicomSeries(
+        (reader.columns, reader.rows, len(parts[0].planes)),
+        Placement(affine),
+        n_time,
+        "complex" if len(parts) > 1 else "magnitude",
+        reader.read,
+        (*notes, *more, *reader.notes, *notes_of(chosen), *left),
+        sidecar=facts_of(chosen[0]),
+        granule=reader.columns * (1 if reader.is_plain else _rows_at_once(reader, n_time)),
+        name=f"{where} series {chosen[0].values.get('SeriesNumber', '?')}",
+        planes=parts[0].planes,
+        files=files,
+    )
+
+
+def _rows_at_once(reader: SignalReader, n_time: int) -> int:
+    """Rows of a compressed slice to read together: all, or a part that stays below the limit of memory."""
+    row_bytes = reader.columns * n_time * 8
+    return max(
+        n for n in range(1, reader.rows + 1) if reader.rows % n == 0 and (n == 1 or n * row_bytes <= _MOST_BYTES)
+    )
+
+
+def _planes(files: FileSet, jobs: int | None, bar: Bar) -> tuple[list[Plane], int]:
+    """All image planes of the files, and how many files hold none."""
+    with bar("reading DICOM headers", len(files.files)) as advance:
+        headers = read_headers(files.files, jobs, advance)
+    planes: list[Plane] = []
+    others = files.others
+    for file, header in zip(files.files, headers, strict=True):
+        if not _is_image(header):
+            others += 1
+            continue
+        planes += [
+            Plane(file.path, file.label, index, values, header["pixels"])
+            for index, values in enumerate(as_planes(header))
+        ]
+    return planes, others
+
+
+def _is_image(header: Values) -> bool:
+    """False for reports, presentation states, directories; True for images that were cut short."""
+    is_mr = header["file"]["SOPClassUID"] in _MR_IMAGES
+    return is_mr or "Rows" in header["file"] or "element" in header["pixels"]
+
+
+@contextmanager
+def _no_bar(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda _done: None

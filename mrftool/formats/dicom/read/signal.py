@@ -1,0 +1,140 @@
+"""The signal of voxels from the planes of a series: stored integers to real or complex numbers, over time."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+from mrftool.formats.dicom.headers.header import lenient
+from mrftool.formats.dicom.read.pixels import is_compressed, is_plain, stored_rows
+from mrftool.formats.dicom.read.plane import Component, Layout, Plane, check_pixels, layout_of
+from mrftool.formats.dicom.read.scale import Scale, scale_of
+from mrftool.formats.dicom.read.select import Part
+from mrftool.series import Signal, Voxels
+
+_THREADS = 4  # codecs work outside Python's lock
+_STRIP = 16  # times that are turned together: a cache line of float32 holds them
+
+
+@dataclass(frozen=True)
+class Image:
+    """A plane that is ready to be read."""
+
+    plane: Plane
+    layout: Layout
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class SignalReader:
+    """parts: images `[slice][time]` of each component, in the order in which they make up the signal.
+
+    is_plain: single rows can be read alone.
+    """
+
+    parts: Mapping[Component, Sequence[Sequence[Image]]]
+    rows: int
+    columns: int
+    is_plain: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How stored integers become numbers."""
+        return tuple(
+            f"{name.capitalize()} images are scaled by: {', '.join(sorted(origins))}."
+            for name, slices in self.parts.items()
+            if (origins := {image.scale.origin for images in slices for image in images})
+        )
+
+    def read(self, positions: Voxels) -> Signal:
+        """`(voxel, time)` of voxels in file order (column fastest), ascending; complex64, or float32 for magnitude."""
+        n_time = len(next(iter(self.parts.values()))[0])
+        out = np.empty((len(positions), n_time), np.complex64 if len(self.parts) > 1 else np.float32)
+        slices = positions // (self.rows * self.columns)
+        edges = np.flatnonzero(np.diff(slices)) + 1
+        with lenient(), ThreadPoolExecutor(_THREADS) as threads:
+            for piece in np.split(np.arange(len(positions)), edges):
+                if len(piece):
+                    within = positions[piece] % (self.rows * self.columns)
+                    _turn(self._piece(int(slices[piece[0]]), within, threads), out[piece[0] : piece[-1] + 1])
+        return out
+
+    def _piece(self, number: int, pixels: Voxels, threads: ThreadPoolExecutor) -> Signal:
+        """`(time, pixel)` of pixels of one slice."""
+        values: dict[str, Signal] = {
+            name: self._part(slices[number], pixels, threads) for name, slices in self.parts.items()
+        }
+        if "real" in values:
+            return np.asarray(values["real"] + np.complex64(1j) * values["imaginary"])
+        if "phase" in values:
+            return np.asarray(values["magnitude"] * np.exp(np.complex64(1j) * values["phase"]))
+        return values["magnitude"]
+
+    def _part(self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor) -> NDArray[np.float32]:
+        first, last = int(pixels[0]) // self.columns, int(pixels[-1]) // self.columns + 1
+        within: Voxels | slice = slice(None)
+        if len(pixels) < (last - first) * self.columns:
+            within = pixels - first * self.columns
+        out = np.empty((len(images), len(pixels)), np.float32)
+
+        def fill(time: int) -> None:
+            image = images[time]
+            stored = stored_rows(image.plane, image.layout, first, last).reshape(-1)[within]
+            np.multiply(stored, np.float32(image.scale.slope), out=out[time], casting="unsafe")
+            out[time] += np.float32(image.scale.intercept)
+            _require_legal(out[time], image)
+
+        run = map if self.is_plain else threads.map
+        for _ in run(fill, range(len(images))):
+            pass
+        return out
+
+
+def _turn(values: Signal, out: Signal) -> None:
+    """Copies `(time, pixel)` into `(pixel, time)`, in strips: plain transposition misses the cache at every number."""
+    for start in range(0, len(values), _STRIP):
+        out[:, start : start + _STRIP] = values[start : start + _STRIP].T
+
+
+def _require_legal(values: NDArray[np.float32], image: Image) -> None:
+    """Raises InputError for magnitudes below 0, and for phases beyond the range that their unit was taken from."""
+    low, high = image.scale.low, image.scale.high
+    if values.min() < low or values.max() > high:
+        odd = values[(values < low) | (values > high)][0]
+        if high == np.inf:
+            raise InputError(
+                f"{image.plane.name}: holds the negative number {odd:g}, expected magnitudes",
+                hint="real and imaginary images must say what they are (ImageType, ComplexImageComponent)",
+            )
+        raise InputError(f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}")
+
+
+def signal_reader(parts: Sequence[Part]) -> SignalReader:
+    """Checks every image of the parts and makes them ready.
+
+    Raises InputError if an image is damaged, has another size than the first, or is scaled by other attributes.
+    """
+    ready = {part.component: [[_image(plane, part) for plane in planes] for planes in part.planes] for part in parts}
+    images = [image for slices in ready.values() for row in slices for image in row]
+    first = images[0]
+    size = (first.layout.rows, first.layout.columns)
+    for image in images:
+        if (image.layout.rows, image.layout.columns) != size:
+            other = f"{image.layout.rows} x {image.layout.columns}"
+            raise InputError(f"{image.plane.name}: has {other} pixels, expected {size[0]} x {size[1]} as the others")
+    for slices in ready.values():
+        origin = slices[0][0].scale.origin
+        for image in (image for row in slices for image in row):
+            if image.scale.origin != origin:
+                said = f"scaled by {image.scale.origin}, others of its series by {origin}"
+                raise InputError(f"{image.plane.name}: is {said}: expected one kind of scaling")
+    return SignalReader(ready, *size, all(is_plain(image.layout, image.plane) for image in images))
+
+
+def _image(plane: Plane, part: Part) -> Image:
+    layout = layout_of(plane)
+    check_pixels(plane, layout, is_compressed(layout, plane))
+    return Image(plane, layout, scale_of(plane, part.component, layout))

@@ -1,0 +1,96 @@
+"""A map as MR Image Storage: one 16-bit image per slice (DICOM PS3.3 A.4), which every viewer and archive shows."""
+
+import copy
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.valuerep import format_number_as_ds
+
+from mrftool.formats.dicom.write.quantity import MOST, Quantified, as_integers
+from mrftool.formats.dicom.write.space import Slices
+from mrftool.formats.dicom.write.template import Origin, coded, contributors, source_images
+
+_FROM_SOURCE = ("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "SliceThickness")
+
+
+def mr_images(entry: Quantified, number: int, slices: Slices, origin: Origin) -> tuple[list[Dataset], dict[str, int]]:
+    """A series with one image per slice of the map, and the counts of numbers that could not be kept.
+
+    number: of the map among its siblings, from 1.
+    """
+    stored, step, counts = as_integers(entry)
+    series = _series(entry, number, slices, origin)
+    _say_what_it_is(series, entry, step, origin)
+    return [_image(series, stored[:, :, k].T, k, slices, origin) for k in range(stored.shape[2])], counts
+
+
+def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dataset:
+    """Everything that the images of a series share but its numbers."""
+    dataset = copy.deepcopy(origin.template)
+    dataset.SOPClassUID, dataset.Modality = MRImageStorage, "MR"
+    dataset.SeriesInstanceUID = generate_uid(prefix=None)
+    dataset.SeriesNumber = origin.series_number(number)
+    dataset.SeriesDescription = f"{entry.title} mrftool"
+    dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = f"{origin.now:%Y%m%d}"
+    dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = f"{origin.now:%H%M%S}"
+    dataset.ImageType = ["DERIVED", "PRIMARY", entry.quantity.image_type]
+    dataset.ScanningSequence, dataset.SequenceVariant = "RM", "NONE"
+    dataset.ScanOptions = dataset.MRAcquisitionType = None
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = format_number_as_ds(slices.distance)
+    for keyword in _FROM_SOURCE:
+        if origin.header.get(keyword):
+            dataset[keyword] = origin.header[keyword]
+    dataset.RepetitionTime = dataset.EchoTime = dataset.EchoTrainLength = None  # they change from image to image
+    dataset.DerivationDescription = origin.derivation(entry.title)
+    dataset.ContributingEquipmentSequence = contributors(origin.header, origin.provenance, origin.now)
+    dataset.BurnedInAnnotation = "NO"
+    return dataset
+
+
+def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Origin) -> None:
+    """Pixel format, scale, window, and the mapping to real-world values (PS3.3 C.7.6.16.2.11)."""
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = format_number_as_ds(step), "0"
+    dataset.RescaleType = entry.unit if entry.unit == "ms" else "US"
+    centre, width = entry.window
+    dataset.WindowCenter, dataset.WindowWidth = format_number_as_ds(centre), format_number_as_ds(max(width, step))
+    if entry.has_narrow_window:
+        dataset.VOILUTFunction = "LINEAR_EXACT"
+    mapping = Dataset()
+    mapping.RealWorldValueFirstValueMapped, mapping.RealWorldValueLastValueMapped = 0, MOST
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = step, 0.0
+    mapping.LUTExplanation, mapping.LUTLabel = entry.title, entry.quantity.label[:16]
+    mapping.MeasurementUnitsCodeSequence = coded(entry.unit_code)
+    if entry.quantity.code:
+        quantity = Dataset()
+        quantity.ValueType = "CODE"
+        quantity.ConceptNameCodeSequence = coded(("246205007", "SCT", "Quantity"))
+        quantity.ConceptCodeSequence = coded(entry.quantity.code)
+        mapping.QuantityDefinitionSequence = Sequence([quantity])
+    dataset.RealWorldValueMappingSequence = Sequence([mapping])
+
+
+def _image(
+    series: Dataset, stored: np.ndarray[tuple[int, int], np.dtype[np.uint16]], k: int, slices: Slices, origin: Origin
+) -> Dataset:
+    """The image of slice k; `stored` is `(row, column)`. Elements of the series are shared, not changed."""
+    dataset = Dataset()
+    dataset.update(series)
+    dataset.SOPInstanceUID = generate_uid(prefix=None)
+    dataset.InstanceNumber = k + 1
+    dataset.ImagePositionPatient = [format_number_as_ds(float(x)) for x in slices.positions[k]]
+    dataset.ImageOrientationPatient = [format_number_as_ds(float(x)) for x in slices.orientation]
+    dataset.PixelSpacing = [format_number_as_ds(float(x)) for x in slices.spacing]
+    dataset.SliceLocation = format_number_as_ds(float(slices.positions[k] @ slices.normal))
+    dataset.SourceImageSequence = source_images([origin.planes[k]])
+    dataset.Rows, dataset.Columns = stored.shape
+    dataset.PixelData = np.ascontiguousarray(stored, "<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return dataset

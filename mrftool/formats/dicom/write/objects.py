@@ -1,0 +1,146 @@
+"""DICOM out: maps as objects of the patient's study, beside the series they were computed from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from mrftool.errors import InputError, UsageError
+from mrftool.formats.atomic import all_or_none
+from mrftool.formats.bids import Provenance
+from mrftool.formats.dicom.headers.header import lenient, read_dataset
+from mrftool.formats.dicom.read.plane import Plane
+from mrftool.formats.dicom.read.series import DicomSeries
+from mrftool.formats.dicom.write.mr import mr_images
+from mrftool.formats.dicom.write.parametric import parametric_map
+from mrftool.formats.dicom.write.quantity import Quantified, quantified
+from mrftool.formats.dicom.write.space import Slices, require_same_volume, slices_of, turned
+from mrftool.formats.dicom.write.template import Origin, start_of
+from mrftool.maps import Maps
+from mrftool.series import Placement
+
+Format = Literal["mr", "parametric-map"]
+Objects = tuple[list[Dataset], dict[str, int]]
+
+_MAKERS: Mapping[str, Callable[[Quantified, int, Slices, Origin], Objects]] = {
+    "mr": mr_images,
+    "parametric-map": parametric_map,
+}
+
+
+@dataclass(frozen=True)
+class WrittenMap:
+    """paths: of the files of one map. counts: voxels whose number could not be kept, by what happened to it."""
+
+    name: str
+    paths: tuple[Path, ...]
+    counts: dict[str, int]
+
+
+def with_units(maps: Maps) -> dict[str, tuple[NDArray[np.generic], str]]:
+    """The maps of a quantification as `write_dicom_maps` takes them."""
+    units = {**dict.fromkeys(("t1", "t2", "sd_t1", "sd_t2"), "s"), "m0": "arbitrary"}
+    return {name: (image, units.get(name, "1")) for name, image in maps.images()}
+
+
+def write_dicom_maps(
+    folder: str | Path,
+    maps: Mapping[str, tuple[NDArray[np.generic], str]],
+    placement: Placement,
+    source: DicomSeries,
+    provenance: Provenance,
+    *,
+    format: Format = "mr",  # noqa: A002
+) -> list[WrittenMap]:
+    """Writes maps as new series of the study of `source`: all of them, or nothing.
+
+    maps: by name, images `(x, y, z)` with their unit in memory: "s", "ms", "1" or "arbitrary".
+    placement: of the maps; their axes are turned to those of the source, nothing is resampled.
+    format: "mr" writes `NAME/0001.dcm` and so on as MR Image Storage, whole milliseconds in 16 bits;
+        "parametric-map" writes `NAME.dcm` as a Parametric Map in 32-bit floating point.
+
+    NaN and infinities are stored as 0; MR images also store what is below 0 as 0 and what is above 65,535 ms as that.
+    The counts that come back say how often.
+
+    Raises InputError if maps have different shapes or the folder holds other files where they go, MismatchError if
+    they do not lie in the volume of the source.
+    """
+    if format not in _MAKERS:
+        raise UsageError(f"DICOM format {format!r}, expected one of {', '.join(_MAKERS)}")
+    entries, slices = _ready(maps, placement, source)
+    origin = _origin(source, slices, provenance)
+    written, objects = [], []
+    with lenient():
+        for number, entry in enumerate(entries, start=1):
+            made, counts = _MAKERS[format](entry, number, slices, origin)
+            paths = _paths(Path(folder), entry.name, len(made), format)
+            written.append(WrittenMap(entry.name, paths, {text: n for text, n in counts.items() if n}))
+            objects += made
+    _require_room(written)
+    _save(objects, [path for entry in written for path in entry.paths])
+    return written
+
+
+def _ready(
+    maps: Mapping[str, tuple[NDArray[np.generic], str]], placement: Placement, source: DicomSeries
+) -> tuple[list[Quantified], Slices]:
+    """The maps in the axes of the source and the units of the files, and where their slices lie."""
+    images = {name: np.asarray(image) for name, (image, _) in maps.items()}
+    if not images:
+        raise InputError("there are no maps to write, expected at least one")
+    entries = {name: quantified(name, image, maps[name][1]) for name, image in images.items()}
+    first, *others = images
+    for name in others:
+        if images[name].shape != images[first].shape:
+            raise InputError(f"map {name} has shape {images[name].shape}, expected {images[first].shape} as {first}")
+    shape = images[first].shape
+    require_same_volume(shape, placement.affine, source.shape, source.affine, source.name)
+    values, affine = turned({name: entry.values for name, entry in entries.items()}, placement.affine, source.affine)
+    done = [entry.with_values(values[name]) for name, entry in entries.items()]
+    x, y, z = done[0].values.shape
+    return done, slices_of((x, y, z), affine)
+
+
+def _origin(source: DicomSeries, slices: Slices, provenance: Provenance) -> Origin:
+    """What the maps come from: one source image for each slice, the nearest."""
+    heights = np.array([_height(planes[0], slices) for planes in source.planes])
+    wanted = slices.positions @ slices.normal
+    planes = [source.planes[int(abs(heights - height).argmin())][0] for height in wanted]
+    first = source.planes[0][0]
+    header = read_dataset(first.path, first.label)
+    with lenient():
+        return Origin(header, start_of(header), planes, source.n_time, provenance, datetime.now().astimezone())
+
+
+def _height(plane: Plane, slices: Slices) -> float:
+    return float(np.asarray(plane.vector("ImagePositionPatient", 3)) @ slices.normal)
+
+
+def _paths(folder: Path, name: str, count: int, chosen: str) -> tuple[Path, ...]:
+    if chosen == "parametric-map":
+        return (folder / f"{name}.dcm",)
+    return tuple(folder / name / f"{number:04d}.dcm" for number in range(1, count + 1))
+
+
+def _require_room(written: list[WrittenMap]) -> None:
+    """Raises InputError if files of an earlier run would stay among the new ones."""
+    for entry in written:
+        folder, in_one = entry.paths[0].parent, entry.paths[0].name == f"{entry.name}.dcm"
+        other_form = folder / entry.name if in_one else folder.parent / f"{entry.name}.dcm"
+        if other_form.exists():
+            raise InputError(f"{other_form}: is the {entry.name} map in another form, expected a folder without it")
+        if not in_one and folder.is_dir():
+            others = {path.name for path in folder.iterdir()} - {path.name for path in entry.paths}
+            if others:
+                raise InputError(f"{folder}: holds {min(others)}, expected an empty folder for the {entry.name} map")
+
+
+def _save(objects: list[Dataset], paths: list[Path]) -> None:
+    with all_or_none(paths, make_folders=True) as parts, lenient():
+        for dataset, part in zip(objects, parts, strict=True):
+            dataset.save_as(part, enforce_file_format=True)

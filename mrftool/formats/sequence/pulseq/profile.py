@@ -1,0 +1,43 @@
+"""Slice profile of a selective pulse in a Pulseq file, by Bloch simulation across the slice."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+from mrftool.formats.sequence.pulseq.file import PulseqFile
+from mrftool.formats.sequence.pulseq.shots import Shot, slice_gradient
+from mrftool.physics.pulse import flip_across
+from mrftool.sequence import SliceProfile
+
+Column = NDArray[np.float64]
+
+_SEARCH = 16  # the slice is looked for up to so many cycles of dephasing during the pulse, either way
+_EDGE = 0.05  # flip factor at which the slice ends
+
+
+def slice_profile(file: PulseqFile, shots: tuple[Shot, ...], positions: int) -> tuple[SliceProfile, str]:
+    """The slice in `positions` equal parts, and a note on how it was made.
+
+    The pulse whose flip angle is nearest to the root mean square speaks for all. Raises InputError if the pulses are
+    not selective.
+    """
+    flips = np.array([shot.flip for shot in shots])
+    shot = shots[int(np.argmin(abs(flips - np.sqrt((flips**2).mean()))))]
+    block = file.blocks[shot.block]
+    steps, mean = slice_gradient(block)
+    strength = float(np.linalg.norm(mean))
+    if strength == 0 or shot.flip == 0:
+        raise InputError("the pulses are not slice-selective, expected no --slice-profile")
+    gradient = steps @ mean / strength
+    half = _SEARCH / (strength * float(shot.rf.pulse.duration.sum()))
+    coarse = np.linspace(-half, half, 801)
+    seen = flip_across(shot.rf.pulse, gradient, coarse) / shot.flip
+    inside = coarse[seen >= _EDGE]
+    width = float(inside[-1] - inside[0])
+    middle = inside[0] + (np.arange(positions) + 0.5) / positions * width
+    factor = flip_across(shot.rf.pulse, gradient, middle) / shot.flip
+    note = (
+        f"the slice profile is that of a pulse of {np.rad2deg(shot.flip):.4g} deg at {positions} positions over "
+        f"{width * 1e3:.3g} mm, the width at {_EDGE:g} of the flip angle; phase across the slice is left out"
+    )
+    return SliceProfile(np.round(factor, 6), np.full(positions, 1 / positions)), note

@@ -1,0 +1,107 @@
+"""Columns of a sequence file to numbers: constants, lists, CSV columns and named rules."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
+from mrftool.formats.sequence.schema import CsvColumn, Cycle, Lobes, Quadratic, Spline
+
+MAX_BYTES = 20_000_000  # of a CSV file
+Values = NDArray[np.float64]
+
+
+def own_length(column: Any, folder: Path) -> int | None:
+    """Number of repetitions that a column fixes by itself, or None if it takes any."""
+    if isinstance(column, list):
+        return len(column)
+    if isinstance(column, Lobes):
+        return sum(column.lengths)
+    if isinstance(column, CsvColumn):
+        return len(_csv(column, folder))
+    return None
+
+
+def resolve(column: Any, n: int, folder: Path) -> Values:
+    """Values of a column for `n` repetitions `(time,)`, in the unit of its key.
+
+    Raises InputError if a rule contradicts itself or the CSV file is wrong.
+    """
+    match column:
+        case CsvColumn():
+            values = _csv(column, folder)
+        case Lobes():
+            values = _lobes(column)
+        case Spline():
+            values = _spline(column, n)
+        case Quadratic():
+            values = column.increment * np.arange(n) * (np.arange(n) + 1) / 2
+        case Cycle():
+            values = np.resize(column.values, n)
+        case _:
+            values = np.resize(column, n)
+    return np.asarray(values, np.float64)
+
+
+def _lobes(rule: Lobes) -> Values:
+    if len(rule.peaks) != len(rule.lengths):
+        raise InputError(f"{len(rule.peaks)} peaks and {len(rule.lengths)} lengths, expected as many of each")
+    lobes = [np.sin(np.pi * np.arange(length) / length) * (peak - rule.minimum) + rule.minimum
+             for peak, length in zip(rule.peaks, rule.lengths, strict=True)]  # fmt: skip
+    return np.concatenate(lobes)
+
+
+def _spline(rule: Spline, n: int) -> Values:
+    from scipy.interpolate import CubicSpline
+
+    # RandomState, because numpy promises that its stream never changes: a seed is part of the sequence.
+    random = np.random.RandomState(rule.seed)
+    if (rule.knots is None) == (rule.random_knots is None):
+        raise InputError("expected either knots or random_knots")
+    if rule.knots is not None:
+        knots = np.asarray(rule.knots, np.float64)
+    elif rule.low is None or rule.high is None or rule.low >= rule.high:
+        raise InputError("random_knots need low < high")
+    else:
+        knots = random.uniform(rule.low, rule.high, rule.random_knots or 2)
+    curve = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")(np.linspace(0, 1, n))
+    if rule.noise_sd:
+        curve = curve + rule.noise_sd * random.standard_normal(n)
+    return np.asarray(np.clip(curve, rule.low, rule.high) if rule.low is not None or rule.high is not None else curve)
+
+
+def _csv(source: CsvColumn, folder: Path) -> Values:
+    path = folder / source.csv
+    try:
+        text = read_regular(path, MAX_BYTES, "a CSV file").decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source.csv}: {error}, expected a CSV file") from error
+    names = list(rows[0]) if rows else []
+    if source.column not in names:
+        raise InputError(f"{source.csv} has no column {source.column!r}, expected one of: {', '.join(map(str, names))}")
+    cells = [row[source.column] for row in rows[: source.rows]]
+    try:
+        values = np.array([float(cell) for cell in cells])
+    except (TypeError, ValueError):
+        bad = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+        raise InputError(
+            f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]!r}, expected a number"
+        ) from None
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise InputError(f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite number")
+    return values
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True

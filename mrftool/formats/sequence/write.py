@@ -1,0 +1,106 @@
+"""RF sequences to files: YAML with every rule resolved, and CSV that says all that the YAML says."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mrftool.errors import InputError
+from mrftool.formats.atomic import writing
+from mrftool.formats.sequence.text_table import Table
+from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence, sequence_to_dict
+from mrftool.sequence import PulseSequence
+from mrftool.shipped import find_file
+
+WIDTH = 120
+COLUMNS = ("flip_angle_deg", "rf_phase_deg", "tr_ms", "te_ms")
+SUFFIXES = (".csv", ".yaml", ".yml")
+
+
+def yaml_text(sequence: PulseSequence, description: str = "", source: str = "") -> str:
+    """A sequence file without rules: what is constant as one number, the rest as lists."""
+    data = sequence_to_dict(sequence)
+    head = {"mrftool_sequence": data.pop("mrftool_sequence"), "name": data.pop("name")}
+    said = {"description": description, "source": source}
+    head |= {key: text for key, text in said.items() if text}
+    return "".join(_entry(key, value) for key, value in {**head, **data}.items())
+
+
+def csv_text(sequence: PulseSequence) -> str:
+    """One row for each repetition; all that is no column stands above, in comments that `from_csv` reads."""
+    data = sequence_to_dict(sequence)
+    columns = {key: data.pop(key) for key in COLUMNS}
+    n = data.pop("repetitions")
+    lists = [value if isinstance(value, list) else [value] * n for value in columns.values()]
+    head = [f"# {key}: {_flow(value)}" for key, value in data.items()]
+    rows = [",".join(repr(value) for value in row) for row in zip(*lists, strict=True)]
+    return "\n".join([*head, ",".join(COLUMNS), *rows]) + "\n"
+
+
+def is_own(table: Table) -> bool:
+    """Whether a table came from `csv_text`."""
+    return any(comment.startswith("mrftool_sequence:") for comment in table.comments)
+
+
+def from_csv(table: Table, origin: str) -> PulseSequence:
+    """The sequence that `csv_text` wrote. Raises InputError if it was damaged since."""
+    missing = [name for name in COLUMNS if name not in table.names]
+    if missing:
+        raise InputError(f"{origin}: has no column {', '.join(missing)}, expected all of: {', '.join(COLUMNS)}")
+    try:
+        head = yaml.safe_load("\n".join(table.comments))
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{origin}: its first lines are damaged, expected them as mrftool writes them") from error
+    if not isinstance(head, dict):
+        raise InputError(f"{origin}: its first lines are damaged, expected them as mrftool writes them")
+    columns = {name: table.values[:, table.names.index(name)].tolist() for name in COLUMNS}
+    return parse_sequence(yaml.safe_dump({**head, **columns}), origin=origin)
+
+
+def export_sequence(name: str, path: Path) -> PulseSequence:
+    """Write the sequence of a file, or a shipped one, to `path`: CSV or YAML by its suffix.
+
+    Raises InputError if the sequence or the place is bad.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: unknown suffix, expected {' or '.join(SUFFIXES)}")
+    sequence = read_sequence(name)
+    is_csv = path.suffix.lower() == ".csv"
+    write_text(csv_text(sequence) if is_csv else yaml_text(sequence, *_said_in(name)), path)
+    return sequence
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file as a whole, or not at all."""
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _said_in(name: str) -> tuple[str, str]:
+    """Description and source of a sequence file that was read without fault."""
+    raw = yaml.safe_load(find_file("sequences", name, ".yaml").read_text(encoding="utf-8"))
+    return str(raw.get("description", "")).strip(), str(raw.get("source", "")).strip()
+
+
+def _entry(key: str, value: Any) -> str:
+    """A key of the file: short values on its line, texts and lists folded below it."""
+    flow = f"{key}: {_flow(value)}"
+    if len(flow) <= WIDTH:
+        return flow + "\n"
+    if isinstance(value, str):
+        return f"{key}: >-\n{textwrap.indent(_folded(value), '  ')}\n"
+    if isinstance(value, list):
+        cells = ", ".join(_flow(cell) for cell in value)
+        return f"{key}: [\n{textwrap.indent(_folded(cells), '  ')}\n]\n"
+    return f"{key}:\n" + textwrap.indent("".join(_entry(k, v) for k, v in value.items()), "  ")
+
+
+def _folded(text: str) -> str:
+    return textwrap.fill(text, WIDTH - 2, break_long_words=False, break_on_hyphens=False)
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1e9, allow_unicode=True)
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,89 @@
+"""Learned decoders, from tissue to fingerprint: networks in the place of the Bloch decoder, to compare with.
+
+Source of their sizes: the paper that BlochNet comes from, as its authors ran it.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mrftool.learning.config import TrainConfig, log_range
+from mrftool.learning.networks.layers import fully_connected
+from mrftool.sequence import PulseSequence
+
+Parts = Literal[1, 2]
+
+
+def train_columns(sequence: PulseSequence) -> Tensor:
+    """What an RNN decoder is told of each repetition `(time, 3)`: flip angle [rad], TE and TR in units of 10 ms."""
+    columns = np.stack([sequence.flip_angle, sequence.te * 100, sequence.tr * 100], axis=1)
+    return torch.from_numpy(columns.astype(np.float32))
+
+
+def new_decoder(config: TrainConfig, n_time: int, parts: Parts) -> "LearnedDecoder | None":
+    """The decoder that a run learns, before its first step; None where it learns none.
+
+    parts: real numbers per point of time: 1 where all signals have one phase, else 2.
+    """
+    if config.decoder not in ("fc", "rnn"):
+        return None
+    body = _Fc(config, n_time, parts) if config.decoder == "fc" else _Rnn(config, parts)
+    t1, ratio = log_range(config.t1_range), log_range((config.t2_range[0] / config.t1_range[1], 1.0))
+    return LearnedDecoder(body, (t1[0], t1[0] + ratio[0]), (t1[1], ratio[1]), parts)
+
+
+class LearnedDecoder(nn.Module):
+    """Log T1 and log T2 to a fingerprint, by a network."""
+
+    def __init__(self, body: nn.Module, center: tuple[float, float], scale: tuple[float, float], parts: Parts) -> None:
+        super().__init__()
+        self.body, self.parts = body, parts
+        self.register_buffer("center", torch.tensor(center))
+        self.register_buffer("scale", torch.tensor(scale))
+        self.center: Tensor
+        self.scale: Tensor
+
+    def forward(self, logs: Tensor, b1: Tensor | None, columns: Tensor, turn: complex) -> Tensor:
+        """Fingerprints `(voxel, time)` complex64, of no certain size.
+
+        logs: log T1, log T2 [log s] `(voxel, 2)`. b1: `(voxel,)` [1] where it is a variable.
+        columns: see `train_columns`. turn: the factor of size 1 that makes such a fingerprint real.
+        """
+        inputs = (logs - self.center) / self.scale
+        if b1 is not None:
+            inputs = torch.cat([inputs, b1[:, None]], dim=1)
+        out = self.body(inputs, columns)
+        out = out if self.parts == 2 else torch.cat([out, torch.zeros_like(out)], dim=2)
+        signal = torch.view_as_complex(out.contiguous())
+        return signal * complex(turn).conjugate()
+
+
+class _Fc(nn.Module):
+    """2-300-300-1000-time: it knows no sequence but those that it has learned."""
+
+    def __init__(self, config: TrainConfig, n_time: int, parts: int) -> None:
+        super().__init__()
+        self.shape = (-1, n_time, parts)
+        sizes = (2 + (config.b1_range is not None), 300, 300, 1000, n_time * parts)
+        self.layers = fully_connected(sizes, "relu")
+
+    def forward(self, inputs: Tensor, columns: Tensor) -> Tensor:
+        found: Tensor = self.layers(inputs).reshape(self.shape)
+        return found
+
+
+class _Rnn(nn.Module):
+    """Three layers of 32 gated recurrent units over time, told the tissue and the repetition at every step."""
+
+    def __init__(self, config: TrainConfig, parts: int) -> None:
+        super().__init__()
+        self.units = nn.GRU(2 + (config.b1_range is not None) + 3, 32, 3, batch_first=True)
+        self.out = nn.Linear(32, parts)
+
+    def forward(self, inputs: Tensor, columns: Tensor) -> Tensor:
+        shape: Any = (len(inputs), len(columns), -1)
+        steps = torch.cat([inputs[:, None].expand(shape), columns[None].expand(shape)], dim=2)
+        found: Tensor = self.out(self.units(steps)[0])
+        return found

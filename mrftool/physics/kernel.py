@@ -1,0 +1,252 @@
+"""The native kernel (native/epg.c): finding the library, and calling it on arrays. Needs no compiler at run time.
+
+The library is optional: where it is missing, or where the environment says MRFTOOL_ENGINE=reference, `is_available`
+is False and the readable engine serves.
+"""
+
+import ctypes
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import mrftool
+from mrftool.physics.epg import at_rest, spoiled
+from mrftool.physics.truncation import shortest_tr
+from mrftool.sequence import PulseSequence
+from mrftool.threads import usable_processors
+from mrftool.tissue import Tissue
+
+Doubles = NDArray[np.float64]
+Results = NDArray[Any]
+WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
+_VOXELS_IN_TASK = 256  # of one thread at a time: the last one to finish does not wait long
+
+_ARRAY = ctypes.c_void_p
+
+
+class _Job(ctypes.Structure):
+    """`job` of native/epg.c, field by field."""
+
+    _fields_ = (
+        *((key, ctypes.c_int64) for key in ("n_pulses", "repeats")),
+        *((key, _ARRAY) for key in ("flip", "phase", "sign", "tr", "te")),
+        *((key, ctypes.c_double) for key in ("wait", "inversion_efficiency", "inversion_time")),
+        *((key, ctypes.c_int32) for key in ("is_inverted", "is_spoiled", "is_real", "is_diffusing")),
+        ("step", ctypes.c_double),
+        *((key, _ARRAY) for key in ("tail_first", "tail_second")),
+        ("n_positions", ctypes.c_int64),
+        *((key, _ARRAY) for key in ("flip_factor", "weight")),
+        *((key, ctypes.c_int64) for key in ("first", "last")),
+        *((key, _ARRAY) for key in ("index", "n_states")),
+        *((key, _ARRAY) for key in ("t1", "t2", "b1", "adc", "off_resonance", "m0")),
+        ("tolerance", ctypes.c_double),
+        *((key, _ARRAY) for key in ("level", "shortest")),
+        *((key, ctypes.c_int32) for key in ("is_same_b1", "is_complex_out", "n_derivatives")),
+        ("signal", _ARRAY),
+        ("derivative", _ARRAY * 3),
+        ("norm", _ARRAY),
+    )
+
+
+def is_available() -> bool:
+    """Whether the native kernel serves. Warns once where the library is missing."""
+    if os.environ.get("MRFTOOL_ENGINE") == "reference":
+        return False
+    return _library() is not None
+
+
+def widest() -> str:
+    """The widest registers that both the library and this processor have, one of WIDTHS; "baseline" without library."""
+    library = _library()
+    return list(WIDTHS)[0 if library is None else int(library.epg_widest())]
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    found = next((path for path in _places() if path.is_file()), None)
+    if found is None:
+        warnings.warn(
+            "mrftool was installed without its native kernel: the readable engine serves, some hundred times slower",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    library = ctypes.CDLL(str(found))
+    library.epg_run.argtypes = (ctypes.POINTER(_Job), ctypes.c_int)
+    library.epg_job_size.restype = ctypes.c_size_t
+    if library.epg_job_size() != ctypes.sizeof(_Job):
+        raise ImportError(f"{found} belongs to another version of mrftool: install it again")
+    return library
+
+
+def _places() -> Iterator[Path]:
+    """Where the library may lie: beside the package, also where an editable install keeps it."""
+    return (Path(folder) / "_epg.so" for folder in mrftool.__path__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the kernel computes, for all voxels of `tissue`.
+
+    n_states: orders to keep `(voxel,)`.
+    is_complex: complex64 results [m0]; else float32 results that lack the factor -i m0 (see `is_real`).
+    threads: one per usable processor if None. width: of the registers, one of WIDTHS; by default the widest.
+    cut: what may be cut off on the way, without derivatives; by default nothing.
+    """
+
+    sequence: PulseSequence
+    tissue: Tissue
+    n_states: NDArray[np.int64]
+    is_complex: bool = True
+    threads: int | None = None
+    width: str | None = None
+    cut: "Cut | None" = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How much may be cut off on the way; see points 4 and 5 of `truncation`.
+
+    tolerance: what all cuts together may change, relative to the root mean square of a fingerprint [1].
+    level: that root mean square at least, for m0 = 1, `(voxel,)` [1].
+    """
+
+    tolerance: float
+    level: Doubles
+
+
+def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
+    """Whether the signal is -i m0 times real numbers: all RF phases 180 degrees apart, spoiled, on resonance."""
+    turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
+    on_axis = bool((np.abs(turns - np.rint(turns)) < 1e-12 * (1 + np.abs(turns))).all())
+    return on_axis and sequence.spoiling == "gradient" and not tissue.off_resonance.any()
+
+
+def run(
+    task: Run,
+    signal: Results,
+    derivatives: Mapping[str, Results],
+    progress: Callable[[int], None] | None = None,
+) -> Doubles:
+    """Fill `signal` and `derivatives`, each `(voxel, time)` contiguous; return sum |signal|^2 / |m0|^2 `(voxel,)` [1].
+
+    derivatives: some of t1 [m0/s], t2 [m0/s], b1 [m0].
+    """
+    library = _library()
+    if library is None:
+        raise ImportError("the native kernel is missing")
+    norm = np.empty(len(task.tissue))
+    job, kept = _job(task, signal, derivatives, norm)
+    width = WIDTHS[task.width or widest()]
+    parts = _parts(job, len(task.tissue), task.threads or usable_processors())
+
+    def work(part: _Job) -> int:
+        if library.epg_run(ctypes.byref(part), width):
+            raise MemoryError("no memory for the states of the EPG kernel")
+        return int(part.last - part.first)
+
+    if len(parts) == 1:
+        _report(progress, work(parts[0]))
+    else:
+        pool = ThreadPoolExecutor(task.threads or usable_processors())
+        try:
+            for done in as_completed([pool.submit(work, part) for part in parts]):
+                _report(progress, done.result())
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C nothing more begins
+    del kept
+    return norm if task.sequence.slice_profile is None else _power(task, signal)
+
+
+def _power(task: Run, signal: Results) -> Doubles:
+    """Sum over time of |signal|^2 / |m0|^2 where the kernel, which sees one position of the slice at a time, can't."""
+    power: Doubles = np.einsum("vt,vt->v", signal, signal.conj(), dtype=np.complex128).real
+    if not task.is_complex:
+        return power
+    size = np.abs(task.tissue.m0) ** 2
+    return np.asarray(np.divide(power, size, out=np.zeros_like(power), where=size > 0))
+
+
+def _report(progress: Callable[[int], None] | None, done: int) -> None:
+    if progress is not None:
+        progress(done)
+
+
+def _parts(job: _Job, n_voxels: int, threads: int) -> list[_Job]:
+    """The job in pieces for the threads, the costly ones first."""
+    size = n_voxels if threads == 1 else min(_VOXELS_IN_TASK, -(-n_voxels // (16 * threads)) * 16)
+    parts = []
+    for first in range(0, n_voxels, size):
+        part = _Job.from_buffer_copy(job)
+        part.first, part.last = first, min(first + size, n_voxels)
+        parts.append(part)
+    return parts[::-1]
+
+
+def _job(task: Run, signal: Results, derivatives: Mapping[str, Results], norm: Doubles) -> tuple[_Job, list[Any]]:
+    """The kernel's job, and the arrays that it points into."""
+    sequence, tissue = task.sequence, task.tissue
+    real, inversion, profile = is_real(sequence, tissue), sequence.inversion, sequence.slice_profile
+    sign = np.where(np.rint((sequence.rf_phase - sequence.rf_phase[0]) / np.pi) % 2, -1.0, 1.0) if real else 1.0
+    columns = {
+        "flip": sequence.flip_angle * sign,
+        "phase": sequence.rf_phase,
+        "sign": np.ones(len(sequence)) * sign,
+        "tr": sequence.tr,
+        "te": sequence.te,
+        "flip_factor": [1.0] if profile is None else profile.flip_factor,
+        "weight": [1.0] if profile is None else profile.weight,
+        "m0": tissue.m0.view(np.float64),
+        "norm": norm,
+        **{key: getattr(tissue, key) for key in ("t1", "t2", "b1", "adc", "off_resonance")},
+        **_dephasing(sequence),
+    }
+    arrays: dict[str, Any] = {key: np.ascontiguousarray(column, np.float64) for key, column in columns.items()}
+    arrays["norm"] = norm
+    arrays["n_states"] = np.ascontiguousarray(task.n_states, np.int64)
+    arrays["index"] = np.lexsort((tissue.t2, arrays["n_states"])).astype(np.int64)
+    arrays["signal"] = signal
+    job = _Job(
+        n_pulses=len(sequence),
+        repeats=sequence.repeats,
+        wait=sequence.wait,
+        inversion_efficiency=inversion.efficiency if inversion else 0.0,
+        inversion_time=inversion.time if inversion else 0.0,
+        is_inverted=inversion is not None,
+        is_spoiled=sequence.spoiling == "gradient",
+        is_real=real,
+        is_diffusing=bool(tissue.adc.any()),
+        n_positions=len(arrays["weight"]),
+        is_same_b1=bool((tissue.b1 == tissue.b1[0]).all()),
+        is_complex_out=task.is_complex,
+        n_derivatives=3 if "b1" in derivatives else 2 if derivatives else 0,
+        last=len(tissue),
+    )
+    if task.cut is not None and not derivatives:
+        arrays["level"] = np.ascontiguousarray(task.cut.level, np.float64)
+        arrays["shortest"] = np.cumsum([0.0, *shortest_tr(sequence, int(arrays["n_states"].max()))])
+        job.tolerance = task.cut.tolerance / float(np.abs(arrays["weight"]).sum())
+    rest = at_rest(sequence)
+    job.step = rest.step if rest else 0.0
+    for key, array in arrays.items():
+        setattr(job, key, array.ctypes.data)
+    for row, key in enumerate(("t1", "t2", "b1")):
+        if key in derivatives:
+            job.derivative[row] = derivatives[key].ctypes.data
+    return job, [*arrays.values(), *derivatives.values()]
+
+
+def _dephasing(sequence: PulseSequence) -> dict[str, Any]:
+    """Integrals of the wave vector over each interval from echo to pulse `(time,)`; see `epg.Dephasing`."""
+    if sequence.spoiler is None:
+        return {"tail_first": np.zeros(len(sequence)), "tail_second": np.zeros(len(sequence))}
+    tails = [spoiled(sequence, float(tail)) for tail in sequence.tr - sequence.te]
+    return {f"tail_{key}": np.array([getattr(tail, key) for tail in tails]) for key in ("first", "second")}

@@ -1,0 +1,140 @@
+"""Pictures of a report, as parts of a web page: maps as PNG in data URIs, histograms and curves as SVG paths.
+
+No matplotlib: all text stays text, which a page sets in its own size and colour.
+"""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mrftool.figures.colours import GREY, Table
+from mrftool.figures.panels import FLAG_COLOURS, MOST_SLICES, NO_FLAG, Style
+from mrftool.figures.views import View, chosen_slices, montage, montage_columns
+from mrftool.formats.png import png_bytes
+
+Image = NDArray[Any]
+Pages = NDArray[Any]  # (slice, row, column)
+Mask = NDArray[np.bool_]
+
+_MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
+_N_COLOURS = 254
+_BLACK, _NAN, _FIRST = 0, 1, 2  # places in the palette: masked and empty, not a number, the first of the colours
+_STOPS = 33
+_WIDTH, _HEIGHT = 1000.0, 100.0  # of the box that curves are drawn in
+
+
+@dataclass(frozen=True)
+class Picture:
+    """uri: of the PNG. width, height: of its pixels. aspect: width / height as it should be shown [1].
+
+    reduced: voxels along each edge that one pixel stands for.
+    """
+
+    uri: str
+    width: int
+    height: int
+    aspect: float
+    reduced: int
+
+
+def map_picture(image: Image, masked: Mask, view: View, style: Style) -> Picture:
+    """A map `(x, y, z)`, in the unit in memory, in the colours and the window of `style`; masked voxels are black."""
+    values = np.abs(image) if np.iscomplexobj(image) else image
+    pages, outside = _pages(values, view).astype(np.float64), _pages(masked, view)
+    factor = _reduction(pages.shape)
+    if factor > 1:
+        pages, outside = _means(pages, outside, factor)
+    low, high = style.window
+    share = (np.clip(pages * style.scale, low, high) - low) / (high - low)
+    is_nan = np.isnan(share)
+    colour = np.minimum(np.where(is_nan, 0, share) * _N_COLOURS, _N_COLOURS - 1).astype(np.uint8)
+    index = np.where(outside, _BLACK, np.where(is_nan, _NAN, colour + _FIRST))
+    chosen = np.rint(np.linspace(0, len(style.table) - 1, _N_COLOURS)).astype(int)
+    return _picture(index, np.vstack([(0, 0, 0), GREY, style.table[chosen]]), view, factor)
+
+
+def flag_picture(flags: NDArray[np.uint8], view: View) -> Picture:
+    """The gravest complaint of each voxel; in a reduced picture, of the voxels under each pixel."""
+    pages = _pages(flags, view)
+    complaints = FLAG_COLOURS[:0:-1]  # the first is: masked
+    index = np.ones(pages.shape, np.uint8)
+    for rank, (bit, _, _) in enumerate(complaints, start=2):
+        index[(pages & bit) != 0] = rank
+    index[(pages & FLAG_COLOURS[0][0]) != 0] = _BLACK
+    factor = _reduction(pages.shape)
+    if factor > 1:
+        index = _blocks(index, factor, _BLACK).max(axis=(2, 4))
+    return _picture(index, np.array([(0, 0, 0), NO_FLAG, *(colour for _, _, colour in complaints)]), view, factor)
+
+
+def gradient(table: Table) -> str:
+    """The colours of a table as a CSS gradient from left to right."""
+    rows = table[np.rint(np.linspace(0, len(table) - 1, _STOPS)).astype(int)]
+    return f"linear-gradient(to right,{','.join(hex_colour(row) for row in rows)})"
+
+
+def hex_colour(colour: ArrayLike) -> str:
+    """#rrggbb of an RGB colour of 0 to 1."""
+    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in np.asarray(colour))
+
+
+def bars(counts: ArrayLike) -> str:
+    """SVG path of a histogram, in a box of 1000 x 100; the highest bar fills it."""
+    counts = np.asarray(counts, np.float64)
+    x = np.linspace(0, _WIDTH, len(counts) + 1)
+    y = _HEIGHT * (1 - counts / max(counts.max(), 1))
+    steps = "".join(f"V{top:.4g}H{right:.5g}" for top, right in zip(y, x[1:], strict=True))
+    return f"M0 {_HEIGHT:g}{steps}V{_HEIGHT:g}Z"
+
+
+def curve(values: ArrayLike, low: float, high: float) -> str:
+    """SVG path of a value per repetition, in a box of 1000 x 100 that reaches from low to high."""
+    values = np.asarray(values, np.float64)
+    x = (np.arange(len(values)) + 0.5) * _WIDTH / len(values)
+    y = _HEIGHT * (high - values) / (high - low)
+    return "M" + "L".join(f"{a:.5g} {b:.4g}" for a, b in zip(x, y, strict=True))
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from low to high, at most about `most` of them."""
+    raw = (high - low) / most
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * (1 - 1e-9))
+    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+    return [float(n * step) + 0.0 for n in np.arange(first, last + 1)]  # + 0.0: no negative zero
+
+
+def _pages(image: Image, view: View) -> Pages:
+    pages = view.planes(image)
+    return pages[chosen_slices(len(pages), MOST_SLICES)]
+
+
+def _reduction(shape: tuple[int, ...]) -> int:
+    return max(1, int(np.ceil(np.sqrt(np.prod(shape) / _MOST_PIXELS))))
+
+
+def _means(pages: Pages, outside: Mask, factor: int) -> tuple[Pages, Mask]:
+    """Means over the voxels inside, and which pixels have none. NaN stays visible."""
+    inside = _blocks(~outside, factor, fill=False)
+    total = np.where(inside, _blocks(pages, factor, 0.0), 0.0).sum(axis=(2, 4))
+    count = inside.sum(axis=(2, 4))
+    return total / np.maximum(count, 1), count == 0
+
+
+def _blocks(pages: Pages, factor: int, fill: Any) -> NDArray[Any]:
+    """`(page, row, factor, column, factor)`, filled up at the far edges."""
+    n, height, width = pages.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    padding = ((0, 0), (0, rows * factor - height), (0, columns * factor - width))
+    return np.pad(pages, padding, constant_values=fill).reshape(n, rows, factor, columns, factor)
+
+
+def _picture(index: Pages, palette: NDArray[np.float64], view: View, factor: int) -> Picture:
+    columns = montage_columns(len(index), index.shape[1] * view.aspect, index.shape[2])
+    whole = montage(index, columns)
+    height, width = whole.shape
+    uri = "data:image/png;base64," + base64.b64encode(png_bytes(whole, palette)).decode("ascii")
+    return Picture(uri, width, height, width / (height * view.aspect), factor)

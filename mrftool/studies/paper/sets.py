@@ -1,0 +1,104 @@
+"""The tissue that methods are tested on: our digital head, the paper's anatomical maps, and what lies out of range."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrftool.formats.atomic import writing
+from mrftool.formats.npz import load_tissue_npz
+from mrftool.formats.npz_members import read_member, reading_npz
+from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.grid import Grid
+from mrftool.phantoms.brain import brain_phantom
+from mrftool.phantoms.phantom import to_tissue
+from mrftool.physics.cramer_rao import cramer_rao
+from mrftool.tissue import Tissue
+
+TEST_SEQUENCE = "fisp"
+ANATOMICAL = Path("brain_maps", "hydra_anatomical_128.npz")  # in the data folder
+MATRIX, QUICK_MATRIX = (96, 96, 2), (48, 48, 1)  # of the digital head
+ABOVE_T1, ABOVE_T2 = (2.5, 5.0), (1.0, 2.0)  # [s]: above the shorter range of the ablation
+_ABOVE_VOXELS, _QUICK_ABOVE_VOXELS = 2000, 300
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Tissue with its place in an image, and the Cramer-Rao bound of T1 and T2 at SNR 1 `(voxel, 2)` [s] on the test
+    sequence. digest: eight hexadecimal digits that change with the tissue.
+    """
+
+    name: str
+    tissue: Tissue
+    grid: Grid
+    bound: NDArray[np.float64]
+
+    @property
+    def truth(self) -> NDArray[np.float64]:
+        """True T1 and T2 `(voxel, 2)` [s]."""
+        return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
+
+    @property
+    def digest(self) -> str:
+        """Of the numbers that tests depend on."""
+        return f"{zlib.crc32(self.truth.tobytes()):08x}"
+
+
+def tissue_folder(output: Path) -> Path:
+    """Where the sets lie in the folder of a study."""
+    return output / "tissue"
+
+
+def make_sets(output: Path, data: Path | None, *, quick: bool) -> dict[str, TestSet]:
+    """All sets that can be made here, in files that jobs read. data: folder of measured data, or None: then the
+    anatomical maps are those that an earlier run left, if any.
+
+    Raises InputError if a file cannot be read or written.
+    """
+    folder = tissue_folder(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {name: _saved(folder, name, tissue, grid) for name, tissue, grid in _all(data, quick)}
+    return made | {path.stem: load_set(folder, path.stem) for path in folder.glob("*.npz") if path.stem not in made}
+
+
+def load_set(folder: Path, name: str) -> TestSet:
+    """A set from the folder of sets. Raises InputError if it is missing or damaged."""
+    with reading_npz(folder / f"{name}.npz") as archive:
+        found = {key: read_member(archive, key) for key in ("t1", "t2", "bound", "mask", "affine")}
+    return TestSet(name, Tissue(found["t1"], found["t2"]), Grid(found["mask"], found["affine"]), found["bound"])
+
+
+def load_sets(output: Path) -> dict[str, TestSet]:
+    """All sets of a study."""
+    folder = tissue_folder(output)
+    return {path.stem: load_set(folder, path.stem) for path in sorted(folder.glob("*.npz"))}
+
+
+def _all(data: Path | None, quick: bool) -> Iterator[tuple[str, Tissue, Grid]]:
+    head, grid, _ = to_tissue(brain_phantom(QUICK_MATRIX if quick else MATRIX))
+    yield "phantom", head, grid
+    if data is not None and (data / ANATOMICAL).exists():
+        image = load_tissue_npz(data / ANATOMICAL)
+        yield "anatomical", image.tissue, image.grid
+    count, random = _QUICK_ABOVE_VOXELS if quick else _ABOVE_VOXELS, np.random.default_rng(0)
+    t1, t2 = (np.exp(random.uniform(np.log(ends[0]), np.log(ends[1]), count)) for ends in (ABOVE_T1, ABOVE_T2))
+    yield "above", Tissue(t1, t2), Grid(np.ones((count, 1, 1), bool), np.eye(4))
+
+
+def _saved(folder: Path, name: str, tissue: Tissue, grid: Grid) -> TestSet:
+    """The set as its file gives it back; a file of the same tissue is left as it is."""
+    path, tissue = folder / f"{name}.npz", Tissue(tissue.t1, tissue.t2)  # M0 is scaled away, B1 is the test's
+    if path.exists():
+        found = load_set(folder, name)
+        if found.digest == TestSet(name, tissue, grid, found.bound).digest:
+            return found
+    with np.errstate(invalid="ignore"):  # tissue without any signal has no bound
+        bound = cramer_rao(read_sequence(TEST_SEQUENCE), tissue, 1.0)
+    columns: dict[str, Any] = {"t1": tissue.t1, "t2": tissue.t2, "mask": grid.mask, "affine": grid.affine}
+    with writing(path) as part:
+        np.savez_compressed(part, bound=np.stack([bound.sd_t1, bound.sd_t2], axis=1), **columns)
+    return load_set(folder, name)

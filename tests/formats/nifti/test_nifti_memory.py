@@ -1,0 +1,70 @@
+"""Memory stays bounded, whatever the size of the file. Maps of files count as resident, so RssAnon is measured."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if not Path("/proc/self/status").exists():
+    pytest.skip("needs /proc/self/status", allow_module_level=True)
+
+SCRIPT = """
+import sys, threading
+import numpy as np
+from mrftool.formats.nifti.read import open_series
+from mrftool.formats.nifti.write import write_series
+from mrftool.series import Placement, c_order
+
+path, task, n_z = sys.argv[1], sys.argv[2], int(sys.argv[3])
+SHAPE, TIMES = (64, 64, n_z), 400
+
+def anonymous():
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) / 1024
+
+def made():
+    for start in range(0, 4096 * n_z, 4096):
+        signal = np.arange(start, start + 4096)[:, None] + 1j * np.arange(TIMES)
+        yield c_order(np.arange(start, start + 4096), SHAPE), signal.astype(np.complex64)
+
+stop, peak, before = threading.Event(), [0.0], anonymous()
+def watch():
+    while not stop.wait(0.005):
+        peak[0] = max(peak[0], anonymous())
+thread = threading.Thread(target=watch)
+thread.start()
+if task == "write":
+    write_series(path, SHAPE, Placement(np.eye(4)), TIMES, made())
+else:
+    seen = 0
+    for voxels, signal in open_series(path).blocks(max_bytes=16 << 20):
+        assert (signal[:, 7].imag == 7).all()
+        seen += len(voxels)
+    assert seen == 4096 * n_z
+stop.set()
+thread.join()
+print(peak[0] - before)
+"""
+
+
+def peak_of(path, task, n_z):
+    """Anonymous memory that one process adds at its peak [MiB]."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(path), task, str(n_z)], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["s.nii", "s.nii.gz"])
+def test_memory_does_not_grow_with_the_file(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    peaks = {}
+    for n_z in (8, 40):  # 100 and 500 MiB
+        path = tmp_path / f"{n_z}{name}"
+        peaks[n_z] = [peak_of(path, task, n_z) for task in ("write", "read")]
+        path.unlink()
+    for small, large in zip(peaks[8], peaks[40], strict=True):
+        assert small < 90
+        assert large < small + 10

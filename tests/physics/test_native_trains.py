@@ -1,0 +1,56 @@
+"""The native kernel on whole trains: those that are shipped, and one of the kind of Ma 2013."""
+
+import numpy as np
+import pytest
+from bloch_oracle import bloch_signal
+
+from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.physics import kernel as native
+from mrftool.physics.epg import epg_signal
+from mrftool.physics.simulate import simulate
+from mrftool.sequence import Inversion, PulseSequence
+from mrftool.shipped import shipped_files
+from mrftool.tissue import Tissue
+
+pytestmark = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
+
+TRAINS = [path.name for path in shipped_files("sequences") if path.suffix == ".yaml"]
+
+
+def random_tissue(n, seed):
+    """T2 up to 1 s."""
+    rng = np.random.default_rng(seed)
+    t1 = np.exp(rng.uniform(np.log(0.1), np.log(4.0), n))
+    t2 = np.minimum(np.exp(rng.uniform(np.log(0.01), np.log(1.0), n)), t1)
+    return Tissue(t1, t2, b1=rng.uniform(0.5, 1.5, n))
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_shipped_trains_are_exact_by_default(name):
+    path = next(path for path in shipped_files("sequences") if path.name == name)
+    sequence, tissue = read_sequence(str(path)), random_tissue(6, seed=1)
+    exact = epg_signal(sequence, tissue.t1, tissue.t2, b1=tissue.b1)
+    error = np.linalg.norm(simulate(sequence, tissue).signal - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert error.max() < 1e-5
+
+
+def test_ten_thousand_random_tissues_are_exact_by_default():
+    train = read_sequence("fisp")
+    columns = (getattr(train, key)[:60] for key in ("flip_angle", "rf_phase", "tr", "te"))
+    sequence, tissue = PulseSequence(*columns, Inversion()), random_tissue(10_000, seed=2)
+    found = simulate(sequence, tissue).signal
+    exact = np.concatenate([epg_signal(sequence, t.t1, t.t2, b1=t.b1) for t in tissue.chunks(500)])
+    assert (np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)).max() < 1e-5
+
+
+@pytest.mark.data
+def test_a_balanced_train_of_the_kind_of_ma_2013_agrees_with_bloch(data_dir):
+    table = np.genfromtxt(data_dir / "sequences" / "bssfp_koma_MRFinput.csv", delimiter=",", skip_header=1)
+    flips, phases = np.deg2rad(table[:, 1:3].T)
+    sequence = PulseSequence(flips, phases, table[:, 3] / 1e3, table[:, 4] / 1e3, Inversion(), spoiling="none")
+    voxels = [(1.0, 0.08, 0.0, 1.0), (0.8, 0.05, 37.5, 0.9), (2.5, 0.4, -61.0, 1.1), (0.3, 0.02, 11.0, 1.0)]
+    t1, t2, off, b1 = np.array(voxels).T
+    found = simulate(sequence, Tissue(t1, t2, b1=b1, off_resonance=off)).signal
+    for row, (one, two, hertz, field) in zip(found, voxels, strict=True):
+        expected = bloch_signal(sequence, one, two, off_resonance=hertz, b1=field)
+        assert np.linalg.norm(row - expected) < 1e-5 * np.linalg.norm(expected)

@@ -1,0 +1,134 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from report_page import a_method, a_run, good_maps
+
+from mrftool.maps import Flag
+from mrftool.reports.page import make_report
+from mrftool.reports.remarks import implied_snr, with_signal
+from mrftool.series import Placement
+
+SCORES = {"snr_20": {"t1": {"coverage_95": 0.95, "rmse_over_bound": 1.02}}}
+
+
+def codes(run, level="warning"):
+    return [remark["code"] for remark in json.loads(make_report(run).json)["remarks"] if remark["level"] == level]
+
+
+@pytest.fixture
+def method(short_sequence):
+    return a_method(short_sequence, scores=SCORES)
+
+
+def flagged(flag, share):
+    """Maps in which this share of the measured voxels has a flag."""
+    maps = good_maps()
+    inside = np.flatnonzero(maps.flags == 0)
+    maps.flags.reshape(-1)[inside[: round(share * inside.size)]] = flag
+    return maps
+
+
+def test_a_good_run_looks_good(method):
+    run = a_run(good_maps(), method)
+    assert codes(run) == codes(run, "note") == []
+    assert json.loads(make_report(run).json)["status"] == "good" and make_report(run).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("flag", "below", "above"),
+    [
+        (Flag.MISFIT, 0.04, 0.06),
+        (Flag.OUT_OF_RANGE, 0.09, 0.11),
+        (Flag.T1_UNDETERMINED, 0.09, 0.11),
+        (Flag.T2_UNDETERMINED, 0.09, 0.11),
+    ],
+)
+def test_flags_of_more_than_their_share_warn(method, flag, below, above):
+    assert codes(a_run(flagged(flag, below), method)) == []
+    assert codes(a_run(flagged(flag, above), method)) == [flag.name.lower()]
+
+
+def test_the_air_around_a_head_does_not_count(method):
+    maps = good_maps()
+    air = maps.flags == Flag.MASKED
+    maps.flags[air] = Flag.MISFIT
+    maps.m0[air] = 0.01
+    run = a_run(maps, method)
+    assert codes(run) == []
+    assert (with_signal(maps) == ~air).all()
+
+
+def test_numbers_that_are_none_warn(method):
+    maps = good_maps()
+    maps.t1[5, 5, 0] = np.nan
+    maps.m0[5, 5, 0] = np.nan
+    maps.flags[5, 5, 0] = Flag.NON_FINITE
+    assert codes(a_run(maps, method)) == ["non_finite"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("t1", 4.5), ("t1", 0.1), ("t2", 2.0), ("t2", 0.01)])
+def test_estimates_that_stick_to_the_range_warn(method, name, value):
+    maps = good_maps()
+    inside = np.flatnonzero(maps.flags == 0)
+    getattr(maps, name).reshape(-1)[inside[: inside.size // 10]] = value
+    assert codes(a_run(maps, method)) == [f"{name}_at_edge"]
+
+
+def test_no_signal_and_no_good_voxel_warn(method):
+    maps = good_maps()
+    maps.m0[:] = 0
+    assert codes(a_run(maps, method)) == ["no_signal"]
+    assert "no_good_voxel" in codes(a_run(flagged(Flag.MISFIT, 1.0), method))
+
+
+@pytest.mark.parametrize(("form", "channels"), [("complex", 2), ("magnitude", 1)])
+def test_the_snr_is_that_of_the_noise_that_was_added(method, form, channels):
+    """Definition: root mean square of the fingerprint's magnitude / sd of the noise per channel."""
+    random = np.random.default_rng(0)
+    signal, snr = 5 * np.exp(random.normal(size=4000)), 12.0
+    sd = np.sqrt(np.mean(signal**2)) / snr
+    noise = sd * random.normal(size=(channels, signal.size))
+    residual = np.sqrt((noise**2).sum() / ((signal**2).sum() + (noise**2).sum()))
+    maps = good_maps(residual=residual)
+    run = a_run(maps, method, series={"form": form})
+    assert implied_snr(run, with_signal(maps)) == pytest.approx(snr, rel=0.05)
+
+
+def test_noise_that_is_too_strong_or_not_as_said_warns(method):
+    assert codes(a_run(good_maps(residual=0.42), method)) == []
+    assert codes(a_run(good_maps(residual=0.43), method)) == ["residual"]
+    said = {"sequence_id": "12" * 8}
+    assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": 20}})) == []
+    for wrong in (5, 100):
+        assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": wrong}})) == ["snr_differs"]
+    for nonsense in ("20", None, float("nan"), float("inf"), -1, 0, True, 10**400, [20]):
+        assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": nonsense}})) == []
+
+
+def test_voxels_of_another_unit_warn(method):
+    for scale, expected in ((1, []), (1e-3, ["voxel_size"]), (1e3, ["voxel_size"])):
+        placement = Placement(np.diag([2 * scale, 2 * scale, 5 * scale, 1]))
+        assert codes(a_run(good_maps(), method, series={"placement": placement})) == expected
+
+
+def test_a_scan_that_does_not_name_its_sequence_is_noted(method):
+    run = a_run(good_maps(), method, series={"sidecar": None})
+    assert codes(run) == [] and codes(run, "note") == ["sequence_not_named"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"table_error": 0.9e-3}, []),
+        ({"table_error": 1.1e-3}, ["table_error"]),
+        ({"scores": {"snr_20": {"t2": {"coverage_95": 0.8, "rmse_over_bound": 1.0}}}}, ["scores"]),
+        ({"scores": {"snr_20": {"t2": {"coverage_95": 0.95, "rmse_over_bound": 1.4}}}}, ["scores"]),
+        ({"scores": {"snr_5": {"t2": {"coverage_95": 0.8, "rmse_over_bound": 1.4}}}}, []),
+        ({"sequence": {"flip_angle_deg": "none"}}, ["sequence_unreadable"]),
+        ({"sequence": None}, []),
+    ],
+)
+def test_a_method_that_is_not_accurate_warns(method, changes, expected):
+    assert codes(a_run(good_maps(), dataclasses.replace(method, **changes))) == expected
