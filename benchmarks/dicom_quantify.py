@@ -1,9 +1,10 @@
-"""A whole scan in DICOM, from the scanner's files to maps in the patient's study: time and memory of each step.
+"""A whole scan in DICOM, from the scanner's files to maps in the patient's study: time and memory
+of each step.
 
     python benchmarks/dicom_quantify.py [--slices 10] [--size 128] [--model MODEL.onnx]
 
-The scan is simulated with the sequence `fisp` and written as single-frame files, real and imaginary, one per slice and
-repetition. Without a model file, one without an encoder is made first.
+The scan is simulated with the sequence `fisp` and written as single-frame files, real and
+imaginary, one per slice and repetition. Without a model file, one without an encoder is made first.
 """
 
 import argparse
@@ -34,7 +35,9 @@ from mrftool.tissue import Tissue
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--slices", type=int, default=10)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--model", type=Path)
@@ -45,7 +48,9 @@ def main() -> None:
         if options.model is None:
             options.model = here / "fisp.onnx"
             onnx.save(make_model(sequence, check=False)[0], options.model)
-        maker = multiprocessing.Process(target=make_scan, args=(here, sequence, options))  # keeps its memory to itself
+        maker = multiprocessing.Process(
+            target=make_scan, args=(here, sequence, options)
+        )  # keeps its memory to itself
         maker.start()
         maker.join()
         truth = np.load(here / "truth.npy")
@@ -61,15 +66,23 @@ def main() -> None:
     n_files = options.slices * len(sequence) * 2
     print(f"{n_files} files, {series.n_voxels} voxels, {series.n_time} times")
     print(f"open   {opened - start:7.2f} s   {n_files / (opened - start):8.0f} files/s")
-    print(f"maps   {quantified - opened:7.2f} s   {series.n_voxels / (quantified - opened):8.0f} voxels/s with reading")
+    print(
+        f"maps   {quantified - opened:7.2f} s   {series.n_voxels / (quantified - opened):8.0f} voxels/s with reading"
+    )
     print(f"write  {written - quantified:7.2f} s")
-    print(f"all    {written - start:7.2f} s   peak memory {memory():.0f} MB (before: {before:.0f} MB)")
+    print(
+        f"all    {written - start:7.2f} s   peak memory {memory():.0f} MB (before: {before:.0f} MB)"
+    )
     for name, image in (("T1", maps.t1 / truth[0]), ("T2", maps.t2 / truth[1])):
-        print(f"{name}: 95 % of the voxels within {100 * np.percentile(abs(image - 1), 95):.4f} % of the truth")
+        print(
+            f"{name}: 95 % of the voxels within {100 * np.percentile(abs(image - 1), 95):.4f} % of the truth"
+        )
 
 
 def make_scan(folder: Path, sequence: PulseSequence, options: argparse.Namespace) -> None:
-    """Tissue drawn at random for 512 sorts of voxels: the scan, and the true T1 and T2 as images [s]."""
+    """Tissue drawn at random for 512 sorts of voxels: the scan, and the true T1 and T2 as images
+    [s].
+    """
     rng = np.random.default_rng(0)
     t1 = np.exp(rng.uniform(np.log(0.3), np.log(3.5), 512))
     tissue = Tissue(t1, t1 * rng.uniform(0.05, 0.4, 512))

@@ -1,11 +1,14 @@
 """How fast a DICOM series is read, beside dcm2niix on the same files in the same run.
 
-    python benchmarks/dicom_reading.py [--folder FOLDER] [--slices 10] [--times 1000] [--size 128] [--jobs N]
+    python benchmarks/dicom_reading.py [--folder FOLDER] [--slices 10] [--times 1000] [--size 128]
+    [--jobs N]
 
-Without a folder, a magnitude series of single-frame files is made in a temporary one. Both programs read every file
-once and every pixel once: dcm2niix writes a NIfTI file, mrftool gives `(voxel, time)` blocks of float32. Files lie in
-the page cache; each program runs three times in turn, the best counts. Where other work keeps the processors busy, the
-processor time of all processes and threads says more than the wall clock.
+Without a folder, a magnitude series of single-frame files is made in a temporary one. Both programs
+read every file
+once and every pixel once: dcm2niix writes a NIfTI file, mrftool gives `(voxel, time)` blocks of
+float32. Files lie in the page cache; each program runs three times in turn, the best counts. Where
+other work keeps the processors busy, the processor time of all processes and threads says more than
+the wall clock.
 """
 
 import argparse
@@ -27,12 +30,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, help="a folder with one series")
     parser.add_argument("--slices", type=int, default=10)
     parser.add_argument("--times", type=int, default=1000)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--jobs", type=int, help="processes that read headers; one per core by default")
+    parser.add_argument(
+        "--jobs", type=int, help="processes that read headers; one per core by default"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or make_series(Path(made), options)
@@ -47,7 +54,14 @@ def main() -> None:
     print("| files/s | by the wall clock | by processor time |\n|---|--:|--:|")
     for name, (wall, cpu) in best.items():
         print(f"| {name} | {n_files / wall:.0f} | {n_files / cpu:.0f} |")
-    print(json.dumps({"files": n_files, **{name: [n_files / time for time in both] for name, both in best.items()}}))
+    print(
+        json.dumps(
+            {
+                "files": n_files,
+                **{name: [n_files / time for time in both] for name, both in best.items()},
+            }
+        )
+    )
 
 
 def make_series(folder: Path, options: argparse.Namespace) -> Path:
@@ -62,7 +76,9 @@ def make_series(folder: Path, options: argparse.Namespace) -> Path:
 def clocks() -> NDArray[np.float64]:
     """Wall clock, and processor time of this process and those that it waited for [s]."""
     used = os.times()
-    return np.array([time.perf_counter(), used.user + used.system + used.children_user + used.children_system])
+    return np.array(
+        [time.perf_counter(), used.user + used.system + used.children_user + used.children_system]
+    )
 
 
 def time_dcm2niix(folder: Path) -> Seconds:
@@ -71,7 +87,9 @@ def time_dcm2niix(folder: Path) -> Seconds:
         return np.array([np.inf, np.inf])
     with tempfile.TemporaryDirectory() as out:
         start = clocks()
-        subprocess.run([program, "-z", "n", "-b", "n", "-o", out, folder], check=True, capture_output=True)
+        subprocess.run(
+            [program, "-z", "n", "-b", "n", "-o", out, folder], check=True, capture_output=True
+        )
         return clocks() - start
 
 

@@ -1,4 +1,5 @@
-"""Third-party EPG engines, and the textbook loop, behind one signature: (sequence, tissue, n_states) -> signal.
+"""Third-party EPG engines, and the textbook loop, behind one signature: (sequence, tissue,
+n_states) -> signal.
 
 All play the same train: perfect inversion, TE 0, one spoiler cycle per repetition.
 """
@@ -18,7 +19,9 @@ def torchsim(sequence, n_states):
 
     def column(values, scale=1.0):
         values = scale * values
-        return float(values[0]) if np.ptp(values) == 0 else torch.tensor(values, dtype=torch.float32)
+        return (
+            float(values[0]) if np.ptp(values) == 0 else torch.tensor(values, dtype=torch.float32)
+        )
 
     phases = {"phases": column(np.rad2deg(sequence.rf_phase))} if sequence.rf_phase.any() else {}
     simulator = MRFSimulator(
@@ -30,13 +33,18 @@ def torchsim(sequence, n_states):
     )
 
     def times(tissue):
-        return {key: torch.tensor(1e3 * x, dtype=torch.float32) for key, x in (("T1", tissue.t1), ("T2", tissue.t2))}
+        return {
+            key: torch.tensor(1e3 * x, dtype=torch.float32)
+            for key, x in (("T1", tissue.t1), ("T2", tissue.t2))
+        }
 
     def forward(tissue):
         return simulator.simulate(**times(tissue)).numpy()
 
     def gradient(tissue):
-        """Backward of one number: less than the derivatives that we give, and torchsim's quickest way."""
+        """Backward of one number: less than the derivatives that we give, and torchsim's quickest
+        way.
+        """
         leaves = {key: x.requires_grad_() for key, x in times(tissue).items()}
         simulator.simulate(**leaves).abs().sum().backward()
         return [x.grad.numpy() for x in leaves.values()]
@@ -52,10 +60,17 @@ def mrpro(sequence, n_states):
         ".transforms.functional",
     ):  # it does not load beside torch for the CPU, nor serve here
         sys.modules.setdefault("torchvision" + name, MagicMock())
-    from mrpro.operators.models.EPG import EPGSequence, FispBlock, InversionBlock, Parameters, initial_state
+    from mrpro.operators.models.EPG import (
+        EPGSequence,
+        FispBlock,
+        InversionBlock,
+        Parameters,
+        initial_state,
+    )
 
     columns = [
-        torch.tensor(x, dtype=torch.float32) for x in (sequence.flip_angle, sequence.rf_phase, sequence.te, sequence.tr)
+        torch.tensor(x, dtype=torch.float32)
+        for x in (sequence.flip_angle, sequence.rf_phase, sequence.te, sequence.tr)
     ]
     blocks = EPGSequence([InversionBlock(0.0), FispBlock(*columns)])
 
@@ -80,7 +95,9 @@ def mrpro(sequence, n_states):
 
 
 def sycomore(sequence, threshold):
-    """Regular EPG of sycomore, one tissue at a time, states below `threshold` pruned: forward(tissue)."""
+    """Regular EPG of sycomore, one tissue at a time, states below `threshold` pruned:
+    forward(tissue).
+    """
     import sycomore as library
     from sycomore.units import deg, rad, s
 
@@ -89,24 +106,32 @@ def sycomore(sequence, threshold):
         model.threshold = threshold
         model.apply_pulse(180 * deg)
         echoes = np.empty(len(sequence), complex)
-        for n, (flip, phase, tr) in enumerate(zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, strict=True)):
+        for n, (flip, phase, tr) in enumerate(
+            zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, strict=True)
+        ):
             model.apply_pulse(flip * rad, phase * rad)
             echoes[n] = model.echo * np.exp(-1j * phase)
             model.relaxation(tr * s)
             model.shift()
         return echoes
 
-    return lambda tissue: np.array([one(t1, t2) for t1, t2 in zip(tissue.t1, tissue.t2, strict=True)])
+    return lambda tissue: np.array(
+        [one(t1, t2) for t1, t2 in zip(tissue.t1, tissue.t2, strict=True)]
+    )
 
 
 def python_loop(sequence, n_states):
-    """The textbook: one signature at a time, the states a 3 x K matrix of numpy; n_states: of each tissue."""
+    """The textbook: one signature at a time, the states a 3 x K matrix of numpy; n_states: of each
+    tissue.
+    """
 
     def one(t1, t2, k):
         states = np.zeros((3, k), complex)
         states[2, 0] = -1
         echoes = np.empty(len(sequence), complex)
-        for n, (flip, phase, tr) in enumerate(zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, strict=True)):
+        for n, (flip, phase, tr) in enumerate(
+            zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, strict=True)
+        ):
             c, s, e = np.cos(flip / 2) ** 2, np.sin(flip / 2) ** 2, np.exp(1j * phase)
             rotation = np.array(
                 [
@@ -126,4 +151,6 @@ def python_loop(sequence, n_states):
             states[0, 0] = states[1, 0].conj()
         return echoes
 
-    return lambda tissue: np.array([one(t1, t2, k) for t1, t2, k in zip(tissue.t1, tissue.t2, n_states, strict=True)])
+    return lambda tissue: np.array(
+        [one(t1, t2, k) for t1, t2, k in zip(tissue.t1, tissue.t2, n_states, strict=True)]
+    )

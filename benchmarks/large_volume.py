@@ -1,10 +1,12 @@
-"""Memory and time of `mrftool quantify` against the size of the scan, up to 256 x 256 x 60 x 1000 complex64 (31 GB).
+"""Memory and time of `mrftool quantify` against the size of the scan, up to 256 x 256 x 60 x 1000
+complex64 (31 GB).
 
     python benchmarks/large_volume.py FOLDER [--gz] [slices ...]
 
-Writes a scan of 256 x 256 x slices x 1000 to FOLDER, quantifies it with the shipped model in a process of its own, and
-removes it. The memory is RssAnon, sampled from /proc: what the process holds, without the pages of the mapped file.
-All slices of a scan are the same, so their maps must be, to the last bit: among each other, and those of other sizes.
+Writes a scan of 256 x 256 x slices x 1000 to FOLDER, quantifies it with the shipped model in a
+process of its own, and removes it. The memory is RssAnon, sampled from /proc: what the process
+holds, without the pages of the mapped file. All slices of a scan are the same, so their maps must
+be, to the last bit: among each other, and those of other sizes.
 """
 
 import argparse
@@ -27,10 +29,14 @@ PLANE = 256
 
 
 def write_scan(path: Path, slices: int) -> None:
-    """A slice of random tissue, again and again, one time point after the other as the file has them."""
+    """A slice of random tissue, again and again, one time point after the other as the file has
+    them.
+    """
     random = np.random.default_rng(0)
     t1 = random.uniform(0.3, 3.0, PLANE * PLANE)
-    signal = simulate(read_sequence("fisp"), Tissue(t1, t1 * random.uniform(0.03, 0.3, t1.size))).signal
+    signal = simulate(
+        read_sequence("fisp"), Tissue(t1, t1 * random.uniform(0.03, 0.3, t1.size))
+    ).signal
     header = nibabel.Nifti2Header()
     header.set_data_dtype(np.complex64)
     header.set_data_shape((PLANE, PLANE, slices, signal.shape[1]))
@@ -48,7 +54,9 @@ def quantify(scan: Path, maps: Path) -> tuple[float, float]:
     """Seconds, and the most memory that the process held [MB]."""
     began, most = time.monotonic(), 0
     command = [sys.executable, "-m", "mrftool", "quantify", str(scan), "-o", str(maps)]
-    child = Popen(command, stdout=DEVNULL, stderr=DEVNULL, env={**os.environ, "TMPDIR": str(scan.parent)})
+    child = Popen(
+        command, stdout=DEVNULL, stderr=DEVNULL, env={**os.environ, "TMPDIR": str(scan.parent)}
+    )
     done = threading.Event()
     threading.Thread(target=lambda: (child.wait(), done.set()), daemon=True).start()
     while not done.wait(0.05):
@@ -56,7 +64,9 @@ def quantify(scan: Path, maps: Path) -> tuple[float, float]:
             status = Path(f"/proc/{child.pid}/status").read_text()
         except OSError:
             break
-        most = max(most, *(int(x.split()[1]) for x in status.splitlines() if x.startswith("RssAnon")), 0)
+        most = max(
+            most, *(int(x.split()[1]) for x in status.splitlines() if x.startswith("RssAnon")), 0
+        )
     if child.wait() != 0:
         raise SystemExit("quantify failed")
     return time.monotonic() - began, most / 1024
@@ -66,7 +76,9 @@ def compress(scan: Path) -> Path:
     """The scan as .nii.gz, in place of the plain one."""
     packed = scan.with_name(f"{scan.name}.gz")
     with packed.open("wb") as out:
-        subprocess.run([sys.executable, "-m", "isal.igzip", "-1", "-c", str(scan)], stdout=out, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "isal.igzip", "-1", "-c", str(scan)], stdout=out, check=True
+        )
     scan.unlink()
     return packed
 
@@ -82,10 +94,14 @@ def alike(maps: Path, first: dict[str, bytes]) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("slices", type=int, nargs="*", default=[1, 4, 15, 60])
-    parser.add_argument("--gz", action="store_true", help="compress the scans; needs room for both forms")
+    parser.add_argument(
+        "--gz", action="store_true", help="compress the scans; needs room for both forms"
+    )
     options = parser.parse_intermixed_args()
     print(
         "| slices | numbers [GB] | file [GB] | quantified [s] | memory [MB] | slices alike |\n|--:|--:|--:|--:|--:|---|"
@@ -102,7 +118,10 @@ def main() -> None:
         finally:
             scan.unlink(missing_ok=True)
         same = "yes" if alike(options.folder / f"maps{slices}", first) else "NO"
-        print(f"| {slices} | {size:.1f} | {stored:.1f} | {seconds:.0f} | {memory:.0f} | {same} |", flush=True)
+        print(
+            f"| {slices} | {size:.1f} | {stored:.1f} | {seconds:.0f} | {memory:.0f} | {same} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 # ruff: noqa: E501 (one fault a line)
-"""Planted faults: does the test suite see them? Each is one token of an engine, changed in a copy of the project.
+"""Planted faults: does the test suite see them? Each is one token of an engine, changed in a copy
+of the project.
 
-`make mutants` runs the suite of each engine on every copy and lists what got through; it fails if anything did.
-The native kernel is compiled for the baseline instruction set only, which has the same source.
+`make mutants` runs the suite of each engine on every copy and lists what got through; it fails if
+anything did. The native kernel is compiled for the baseline instruction set only, which has the
+same source.
 """
 
 import os
@@ -13,7 +15,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON_TESTS = ("test_epg_bloch.py", "test_epg_closed_forms.py", "test_epg_gradients.py", "test_simulate.py")
+PYTHON_TESTS = (
+    "test_epg_bloch.py",
+    "test_epg_closed_forms.py",
+    "test_epg_gradients.py",
+    "test_simulate.py",
+)
 KERNEL_TESTS = ("test_native.py", "test_simulate.py")
 
 # name of the fault, what stands there (once in the file), what stands there instead
@@ -24,7 +31,11 @@ EPG = [
         "turn**2 * sin2 * f_minus + 1j * turn * sin * z",
     ),
     ("sign of sin in Z", "-0.5j * back * sin * f_plus", "0.5j * back * sin * f_plus"),
-    ("factor of Z", "0.5j * turn * sin * f_minus + cos * z", "1.0j * turn * sin * f_minus + cos * z"),
+    (
+        "factor of Z",
+        "0.5j * turn * sin * f_minus + cos * z",
+        "1.0j * turn * sin * f_minus + cos * z",
+    ),
     ("phase not squared", "turn**2 * sin2", "turn * sin2"),
     ("lost conjugate of the axis", "back = turn.conjugate()", "back = turn"),
     ("cos2 for sin2", "(1 + cos) / 2, (1 - cos) / 2", "(1 + cos) / 2, (1 + cos) / 2"),
@@ -41,7 +52,11 @@ EPG = [
     ),
     ("lost conjugate of precession", "e2 * xp.conj(turn) * f_minus", "e2 * turn * f_minus"),
     ("sign of precession", "xp.exp(1j * time * voxels.omega)", "xp.exp(-1j * time * voxels.omega)"),
-    ("precession without 2 pi", "2 * np.pi * _column(off_resonance", "1 * np.pi * _column(off_resonance"),
+    (
+        "precession without 2 pi",
+        "2 * np.pi * _column(off_resonance",
+        "1 * np.pi * _column(off_resonance",
+    ),
     ("lost conjugate of the shift", "xp.conj(f_minus[:, :1])", "f_minus[:, :1]"),
     (
         "no spoiler",
@@ -54,15 +69,27 @@ EPG = [
         "states = relax(states, voxels, orders, te, rest)",
         "states = relax(states, voxels, orders, 0.0 * te, rest)",
     ),
-    ("receiver does not follow", "complex(np.exp(-1j * phases[n])))", "complex(np.exp(-0j * phases[n])))"),
+    (
+        "receiver does not follow",
+        "complex(np.exp(-1j * phases[n])))",
+        "complex(np.exp(-0j * phases[n])))",
+    ),
     ("receiver runs away", "complex(np.exp(-1j * phases[n])))", "complex(np.exp(1j * phases[n])))"),
     ("sign of the inversion", "-efficiency * z", "efficiency * z"),
-    ("inversion without crusher", "return 0 * f_plus, 0 * f_minus, -efficiency", "return f_plus, f_minus, -efficiency"),
+    (
+        "inversion without crusher",
+        "return 0 * f_plus, 0 * f_minus, -efficiency",
+        "return f_plus, f_minus, -efficiency",
+    ),
     ("no inversion time", "orders, sequence.inversion.time, rest", "orders, 0.0, rest"),
     ("no waiting", "orders, sequence.wait, rest", "orders, 0.0, rest"),
     ("waiting before the first train", "if train:", "if not train:"),
     ("first train observed", "if train == sequence.repeats - 1", "if train == 0"),
-    ("B1 ignored", "flip_angle[:, None] * b1 * float(factor)", "flip_angle[:, None] * b1**0 * float(factor)"),
+    (
+        "B1 ignored",
+        "flip_angle[:, None] * b1 * float(factor)",
+        "flip_angle[:, None] * b1**0 * float(factor)",
+    ),
     ("slice profile ignored", "b1 * float(factor), orders", "b1, orders"),
     ("weights of the slice ignored", "float(weight) * train", "1.0 * train"),
     (
@@ -70,7 +97,11 @@ EPG = [
         "(sequence.repeats * len(sequence) - 1) // 2 + 1",
         "(sequence.repeats * len(sequence) - 1) // 2",
     ),
-    ("diffusion: lost factor 2", "2 * order * self.step * self.first", "1 * order * self.step * self.first"),
+    (
+        "diffusion: lost factor 2",
+        "2 * order * self.step * self.first",
+        "1 * order * self.step * self.first",
+    ),
     ("diffusion: sign of the order", "transverse(-orders, time)", "transverse(orders, time)"),
     ("diffusion: b of a ramp", "slope**2 * dt**3 / 3", "slope**2 * dt**3 / 2"),
     (
@@ -80,13 +111,21 @@ EPG = [
     ),
 ]
 KERNEL = [
-    ("real: sign of delta", "vec delta = r->less * p + r->sin * z;", "vec delta = r->less * p - r->sin * z;"),
+    (
+        "real: sign of delta",
+        "vec delta = r->less * p + r->sin * z;",
+        "vec delta = r->less * p - r->sin * z;",
+    ),
     (
         "real: sign in Z",
         ": r->rho_cos * z - r->rho_half_sin * p;",
         ": r->rho_cos * z + r->rho_half_sin * p;",
     ),
-    ("real: F- not turned", "x[0].a[0] += delta, x[0].b[0] += delta, x[0].z[0]", "x[0].a[0] += delta, x[0].z[0]"),
+    (
+        "real: F- not turned",
+        "x[0].a[0] += delta, x[0].b[0] += delta, x[0].z[0]",
+        "x[0].a[0] += delta, x[0].z[0]",
+    ),
     (
         "real: no T2 in the derivative",
         "if (s == RATE2) w += r->tr * new_z;",
@@ -102,7 +141,11 @@ KERNEL = [
         "w -= r->field_z * (0.5f * p + delta);",
         "w -= r->field_z * (1.0f * p + delta);",
     ),
-    ("complex: sign of the axis", "q[0] = s * (y->a[0] + y->b[0]) - c *", "q[0] = s * (y->a[0] + y->b[0]) + c *"),
+    (
+        "complex: sign of the axis",
+        "q[0] = s * (y->a[0] + y->b[0]) - c *",
+        "q[0] = s * (y->a[0] + y->b[0]) + c *",
+    ),
     ("complex: parts swapped", "q[1] = s * (y->a[1] + y->b[1])", "q[1] = s * (y->a[0] + y->b[1])"),
     ("complex: sign of F-", "y->b[0] += u0 - u1;", "y->b[0] += u0 + u1;"),
     ("complex: sign of F+", "y->a[1] += v0 - v1,", "y->a[1] += v0 + v1,"),
@@ -151,7 +194,11 @@ KERNEL = [
         "g->grown = narrow(exponential(g->r2 * g->tr));",
     ),
     ("rounding adds up", "return is_zero ? z +", "return 0 ? z +"),
-    ("rescale: derivative forgotten", "by * (x[RATE2 * stride + i] - t * x[i]);", "by * x[RATE2 * stride + i];"),
+    (
+        "rescale: derivative forgotten",
+        "by * (x[RATE2 * stride + i] - t * x[i]);",
+        "by * x[RATE2 * stride + i];",
+    ),
     ("TE ignored", "r->echo = g->shrunk * g->e2_te", "r->echo = g->shrunk"),
     (
         "TE missing in the derivative",
@@ -175,8 +222,16 @@ KERNEL = [
         "splat((float)g->j->inversion_efficiency)",
     ),
     ("recovery while waiting", "VALUE, 2, 0) += narrow(1.0 - e1);", "VALUE, 2, 0) += narrow(e1);"),
-    ("derivative while waiting", "BOTH_RATES, 2, 0) += narrow(time * e1);", "BOTH_RATES, 2, 0) -= narrow(time * e1);"),
-    ("B1 ignored", "splat((float)(flip / (2 * PI))) * narrow(g->b1)", "splat((float)(flip / (2 * PI)))"),
+    (
+        "derivative while waiting",
+        "BOTH_RATES, 2, 0) += narrow(time * e1);",
+        "BOTH_RATES, 2, 0) -= narrow(time * e1);",
+    ),
+    (
+        "B1 ignored",
+        "splat((float)(flip / (2 * PI))) * narrow(g->b1)",
+        "splat((float)(flip / (2 * PI)))",
+    ),
     ("common B1 ignored", "j->flip[n] * factor * j->b1[0] / 2", "j->flip[n] * factor / 2"),
     ("slice factor ignored", "j->flip[n] * flip_factor);", "j->flip[n]);"),
     (
@@ -206,8 +261,16 @@ CUTS = [
         "smaller(2 * g->r2 * g->j->shortest[k], 700)",
         "smaller(1 * g->r2 * g->j->shortest[k], 700)",
     ),
-    ("one order too many", "any(sum * g->descent[k - CUT_BY] > limit)", "any(sum * g->descent[k] > limit)"),
-    ("every look spends all", "const double share = j->tolerance / looks;", "const double share = j->tolerance;"),
+    (
+        "one order too many",
+        "any(sum * g->descent[k - CUT_BY] > limit)",
+        "any(sum * g->descent[k] > limit)",
+    ),
+    (
+        "every look spends all",
+        "const double share = j->tolerance / looks;",
+        "const double share = j->tolerance;",
+    ),
     (
         "scale forgotten",
         "const vec limit = allowed(g, left), shrunk = g->shrunk;",
@@ -244,14 +307,18 @@ TRUNCATION = [
 def plant(text, old, new):
     """The text with the fault; it must have one place."""
     if text.count(old) != 1:
-        raise SystemExit(f"{old!r} stands {text.count(old)} times, expected once: update benchmarks/mutants.py")
+        raise SystemExit(
+            f"{old!r} stands {text.count(old)} times, expected once: update benchmarks/mutants.py"
+        )
     return text.replace(old, new)
 
 
 def copy(folder, compiled):
     """What the tests need of the project, and the kernel, in `folder`."""
     for part in ("mrftool", "tests", "sequences"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        shutil.copytree(
+            ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.so")
+        )
     shutil.copy(ROOT / "pyproject.toml", folder)
     if compiled:
         shutil.copy(compiled, folder / "mrftool" / "_epg.so")
@@ -331,10 +398,15 @@ def main():
         ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
         ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),
     ]
-    suites = [suite for suite in suites if any(only in f"{suite[0]}: {fault}" for fault, _, _ in suite[3])]
+    suites = [
+        suite for suite in suites if any(only in f"{suite[0]}: {fault}" for fault, _, _ in suite[3])
+    ]
     missed = [fault for suite in suites for fault in check(*suite, only)]
     total = sum(only in f"{suite[0]}: {fault}" for suite in suites for fault, _, _ in suite[3])
-    print(f"{total} faults planted, {len(missed)} not seen" + "".join(f"\n  {fault}" for fault in missed))
+    print(
+        f"{total} faults planted, {len(missed)} not seen"
+        + "".join(f"\n  {fault}" for fault in missed)
+    )
     sys.exit(bool(missed))
 
 

@@ -1,9 +1,11 @@
-"""How fast fingerprint series are read and written: MB of numbers per second, the best of some repetitions.
+"""How fast fingerprint series are read and written: MB of numbers per second, the best of some
+repetitions.
 
     python benchmarks/nifti_rates.py [--slices 16] [--times 1000] [--repeat 3] [--folder /var/tmp]
 
-A series of 64 x 64 x slices x times complex64 with noise. "cold" asks the kernel to forget the file first (a virtual
-disk may still have it). "nibabel, whole" loads the volume and transposes it in one go, which is what blocks replace.
+A series of 64 x 64 x slices x times complex64 with noise. "cold" asks the kernel to forget the file
+first (a virtual disk may still have it). "nibabel, whole" loads the volume and transposes it in one
+go, which is what blocks replace.
 """
 
 import argparse
@@ -110,7 +112,10 @@ def main() -> None:
         }
         print(f"{megabytes:.0f} MB of complex64, {shape} voxels, {n_time} times")
         for name, (what, *before) in tasks.items():
-            print(f"{name:32s} {megabytes / best(what, options.repeat, *before):6.0f} MB/s", flush=True)
+            print(
+                f"{name:32s} {megabytes / best(what, options.repeat, *before):6.0f} MB/s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

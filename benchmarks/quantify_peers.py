@@ -1,4 +1,5 @@
-"""Other ways to match voxels against a dictionary: (entries, voxels) to a call that gives the index of each voxel.
+"""Other ways to match voxels against a dictionary: (entries, voxels) to a call that gives the index
+of each voxel.
 
 Entries are rows of norm 1, voxels are rows; both are real float32.
 """
@@ -11,7 +12,9 @@ import numpy as np
 
 def blas(entries, voxels, tile=(256, 4096)):
     """Correct matching with matrix products: tiles of voxels against tiles of entries."""
-    tables = [np.ascontiguousarray(entries[k : k + tile[1]].T) for k in range(0, len(entries), tile[1])]
+    tables = [
+        np.ascontiguousarray(entries[k : k + tile[1]].T) for k in range(0, len(entries), tile[1])
+    ]
 
     def run():
         found = np.empty(len(voxels), int)
@@ -32,7 +35,9 @@ def blas(entries, voxels, tile=(256, 4096)):
 
 
 def torchsim(entries, voxels, groups=None):
-    """torchsim's matcher. groups: how many to form; it prunes whole groups, and may miss the best entry."""
+    """torchsim's matcher. groups: how many to form; it prunes whole groups, and may miss the best
+    entry.
+    """
     import torch
     from torchsim.estimators import DictionaryMatcher
 
@@ -48,7 +53,11 @@ def torchsim(entries, voxels, groups=None):
 
 def mrpro(entries, voxels):
     """mrpro's matching operator."""
-    for name in ("", ".transforms", ".transforms.functional"):  # does not load beside torch for the CPU
+    for name in (
+        "",
+        ".transforms",
+        ".transforms.functional",
+    ):  # does not load beside torch for the CPU
         sys.modules.setdefault("torchvision" + name, MagicMock())
     import torch
     from mrpro.operators import DictionaryMatchOp

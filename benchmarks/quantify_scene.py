@@ -15,9 +15,11 @@ ENTRIES, SNR, RANK = 100_000, 20.0, 10
 
 @dataclass
 class Scene:
-    """The dictionary: tissue `grid`; real rows of norm 1, `entries` `(entry, time)` and short `small` `(entry, RANK)`.
+    """The dictionary: tissue `grid`; real rows of norm 1, `entries` `(entry, time)` and short
+    `small` `(entry, RANK)`.
 
-    The voxels: tissue `truth`, `signal` `(voxel, time)`; without their phases `turned`, and compressed `small_turned`.
+    The voxels: tissue `truth`, `signal` `(voxel, time)`; without their phases `turned`, and
+    compressed `small_turned`.
     `many`: 100,000 other voxels, compressed, of any phase.
     """
 
@@ -34,7 +36,10 @@ class Scene:
 def tissues(n, seed):
     """T1 0.3 to 4 s, T2 20 ms to 0.5 s, log-uniform, T2 < T1, of any phase."""
     rng = np.random.default_rng(seed)
-    t1, t2 = np.exp(rng.uniform(np.log(0.3), np.log(4), 4 * n)), np.exp(rng.uniform(np.log(0.02), np.log(0.5), 4 * n))
+    t1, t2 = (
+        np.exp(rng.uniform(np.log(0.3), np.log(4), 4 * n)),
+        np.exp(rng.uniform(np.log(0.02), np.log(0.5), 4 * n)),
+    )
     keep = np.flatnonzero(t2 < t1)[:n]
     return Tissue(t1[keep], t2[keep], m0=np.exp(2j * np.pi * rng.random(n)))
 

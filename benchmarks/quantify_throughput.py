@@ -1,14 +1,16 @@
-"""How many voxels per second: our model and our matching, beside dictionary matching as others do it, and two limits.
+"""How many voxels per second: our model and our matching, beside dictionary matching as others do
+it, and two limits.
 
-Run by `make bench-quantify`. FISP, 1000 repetitions, 100,000 entries, SNR 20. The contenders take turns in rounds, in
-one thread; processor times are medians over the rounds, ratios medians of the ratios within a round, so that other load
-on the machine hurts all alike. With a file, one thread reads while others compute: wall-clock time, the best of the
-rounds, since other load only adds to it; and the processor time of each thread: where both have a processor to
-themselves, the busier one sets the pace. The last lines are `name: value`.
+Run by `make bench-quantify`. FISP, 1000 repetitions, 100,000 entries, SNR 20. The contenders take
+turns in rounds, in one thread; processor times are medians over the rounds, ratios medians of the
+ratios within a round, so that other load on the machine hurts all alike. With a file, one thread
+reads while others compute: wall-clock time, the best of the rounds, since other load only adds to
+it; and the processor time of each thread: where both have a processor to themselves, the busier one
+sets the pace. The last lines are `name: value`.
 
-The other matchers have it easy. Their entries and voxels are real numbers, as if the phase of every voxel were known: a
-quarter of the arithmetic. At rank 10 their voxels, and those of our matching, are compressed beforehand. Our model gets
-complex voxels of any phase in full length.
+The other matchers have it easy. Their entries and voxels are real numbers, as if the phase of every
+voxel were known: a quarter of the arithmetic. At rank 10 their voxels, and those of our matching,
+are compressed beforehand. Our model gets complex voxels of any phase in full length.
 """
 
 import argparse
@@ -39,7 +41,9 @@ SHAPE = (64, 64, 8)
 
 
 def the_models(sequence):
-    """{name: model}: the shipped one, if there is one, and one that searches its table instead of asking a network."""
+    """{name: model}: the shipped one, if there is one, and one that searches its table instead of
+    asking a network.
+    """
     proto, manifest = make_model(sequence, check=False)
     models = {"quantify, no encoder": Model(Path("fisp.onnx"), manifest, proto.SerializeToString())}
     path = shipped_file("models", "fisp.onnx")
@@ -54,19 +58,33 @@ def matchers(scene, few):
     for label, make in (("BLAS", peers.blas), ("torchsim", peers.torchsim), ("mrpro", peers.mrpro)):
         try:
             found[f"{label}, full length"] = (make(full[0], full[1][:few]), few)
-            found[f"{label}, rank {RANK}"] = (make(small[0], small[1][: 16 * few]), min(16 * few, len(small[1])))
+            found[f"{label}, rank {RANK}"] = (
+                make(small[0], small[1][: 16 * few]),
+                min(16 * few, len(small[1])),
+            )
         except ImportError as error:
             say(f"left out: {error}")
-    found[f"BLAS, rank {RANK}, tiles in cache"] = (peers.blas(*small, tile=(512, 512)), len(small[1]))
+    found[f"BLAS, rank {RANK}, tiles in cache"] = (
+        peers.blas(*small, tile=(512, 512)),
+        len(small[1]),
+    )
     if f"torchsim, rank {RANK}" in found:
-        found[f"torchsim, rank {RANK}, groups"] = (peers.torchsim(*small, groups=280), len(small[1]))
+        found[f"torchsim, rank {RANK}, groups"] = (
+            peers.torchsim(*small, groups=280),
+            len(small[1]),
+        )
     return found
 
 
 def write_scan(sequence, folder):
     signal = noisy(sequence, tissues(4096, 3))
-    blocks = ((c_order(np.arange(k, k + 4096), SHAPE), signal) for k in range(0, int(np.prod(SHAPE)), 4096))
-    (path,) = write_series(Path(folder, "scan.nii"), SHAPE, Placement(np.eye(4)), len(sequence), blocks)
+    blocks = (
+        (c_order(np.arange(k, k + 4096), SHAPE), signal)
+        for k in range(0, int(np.prod(SHAPE)), 4096)
+    )
+    (path,) = write_series(
+        Path(folder, "scan.nii"), SHAPE, Placement(np.eye(4)), len(sequence), blocks
+    )
     return open_series(path)
 
 
@@ -86,7 +104,9 @@ def on_file(series, models):
 
 
 def of_each_thread(series, model, rounds):
-    """Seconds of processor time per voxel `(round, 2)` of the thread that reads and of the one that computes."""
+    """Seconds of processor time per voxel `(round, 2)` of the thread that reads and of the one that
+    computes.
+    """
     spent = [0.0]
 
     def read(positions):
@@ -104,7 +124,9 @@ def of_each_thread(series, model, rounds):
 
 
 def measured(contenders, rounds):
-    """Seconds per voxel `(round, 2)` of each contender, of processor and wall clock, after one call to warm up."""
+    """Seconds per voxel `(round, 2)` of each contender, of processor and wall clock, after one call
+    to warm up.
+    """
     times = {name: [] for name in contenders}
     for call, _ in contenders.values():
         call()
@@ -112,12 +134,16 @@ def measured(contenders, rounds):
         for name, (call, voxels) in contenders.items():
             cpu, wall = time.process_time(), time.perf_counter()
             call()
-            times[name].append(((time.process_time() - cpu) / voxels, (time.perf_counter() - wall) / voxels))
+            times[name].append(
+                ((time.process_time() - cpu) / voxels, (time.perf_counter() - wall) / voxels)
+            )
     return {name: np.array(values) for name, values in times.items()}
 
 
 def rates(cpu, file):
-    """The table on stdout, and the figures that follow from it. cpu `(round,)`, file `(round, 2)` by contender."""
+    """The table on stdout, and the figures that follow from it. cpu `(round,)`, file `(round, 2)`
+    by contender.
+    """
     per_cpu = {name: 1 / np.median(times) for name, times in cpu.items()}
     per_cpu |= {name: 1 / np.median(times[:, 0]) for name, times in file.items()}
     per_wall = {name: 1 / times[:, 1].min() for name, times in file.items()}
@@ -128,13 +154,22 @@ def rates(cpu, file):
     figures |= {f"{key(name)}_voxels_per_s": value for name, value in per_wall.items()}
     ours = [name for name in cpu if name.startswith("quantify")]
     others = [name for name in cpu if name not in (*ours, "match")]
-    figures |= {f"{key(us)}_over_{key(name)}": np.median(cpu[name] / cpu[us]) for us in ours for name in others}
-    figures |= {f"match_over_{key(name)}": np.median(cpu[name] / cpu["match"]) for name in others if "rank" in name}
+    figures |= {
+        f"{key(us)}_over_{key(name)}": np.median(cpu[name] / cpu[us])
+        for us in ours
+        for name in others
+    }
+    figures |= {
+        f"match_over_{key(name)}": np.median(cpu[name] / cpu["match"])
+        for name in others
+        if "rank" in name
+    }
     return figures | {"match_cpu_s_per_100000_voxels": 1e5 * np.median(cpu["match"])}
 
 
 def shares(name, model, peak, times, file, threads):
-    """What a model reaches of the matrix peak [flop/s], and with a file of the slower of that and reading.
+    """What a model reaches of the matrix peak [flop/s], and with a file of the slower of that and
+    reading.
 
     times `(round,)`: of the model. file: see `rates`. threads: see `of_each_thread`.
     """
@@ -148,7 +183,9 @@ def shares(name, model, peak, times, file, threads):
         "share_of_arithmetic_limit": 1 / np.median(times) / limit,
         "reading_thread_cpu_us_per_voxel": 1e6 * reading,
         "computing_thread_cpu_us_per_voxel": 1e6 * computing,
-        "share_of_slower_limit_by_the_busier_thread": 1 / np.median(threads.max(axis=1)) / min(1 / reading, limit),
+        "share_of_slower_limit_by_the_busier_thread": 1
+        / np.median(threads.max(axis=1))
+        / min(1 / reading, limit),
     }
     for words, count in (("1 thread", 1), ("all threads", usable_processors())):
         read, both = (1 / file[what][:, 1].min() for what in ("read", f"read and {name}, {words}"))
@@ -164,7 +201,9 @@ def accuracy(scene, models, contenders):
     for name, (call, _) in contenders.items():
         if name == "match" or "rank" in name:
             index = call()[:1000]
-            voxels = (scene.many if name == "match" else scene.small_turned)[: len(index)].astype(complex)
+            voxels = (scene.many if name == "match" else scene.small_turned)[: len(index)].astype(
+                complex
+            )
             share = np.mean(index == abs(voxels @ exact.T).argmax(axis=1))
             say(f"{name:44s} {share:12.4f}")
             figures[f"{key(name)}_index_equal"] = share
@@ -176,21 +215,34 @@ def accuracy(scene, models, contenders):
     say(f"\n{'root mean square error [%]':44s} {'T1':>12s} {'T2':>12s}")
     for name, pair in pairs.items():
         true = (scene.truth.t1, scene.truth.t2)
-        both = [100 * np.sqrt(np.mean((x / y[: len(x)] - 1) ** 2)) for x, y in zip(pair, true, strict=True)]
+        both = [
+            100 * np.sqrt(np.mean((x / y[: len(x)] - 1) ** 2))
+            for x, y in zip(pair, true, strict=True)
+        ]
         say(f"{name:44s} {both[0]:12.2f} {both[1]:12.2f}")
-        figures |= {f"{key(name)}_{t}_rmse_percent": value for t, value in zip(("t1", "t2"), both, strict=True)}
+        figures |= {
+            f"{key(name)}_{t}_rmse_percent": value
+            for t, value in zip(("t1", "t2"), both, strict=True)
+        }
     return figures
 
 
 def sweep(model, signal, rounds):
     """Voxels per second for batch sizes and threads."""
     threads, batches = sorted({1, 2, usable_processors()}), [2**k for k in range(6, 13)]
-    cases = {(b, t): (partial(run, model, signal, batch=b, threads=t), len(signal)) for b in batches for t in threads}
+    cases = {
+        (b, t): (partial(run, model, signal, batch=b, threads=t), len(signal))
+        for b in batches
+        for t in threads
+    }
     times = measured(cases, rounds)
     for k, what in enumerate(("processor", "wall clock")):
         say(f"\nvoxels per second of {what}, best of the rounds; threads {threads}")
         for batch in batches:
-            say(f"batch {batch:5d}" + "".join(f"{1 / times[batch, t][:, k].min():12.0f}" for t in threads))
+            say(
+                f"batch {batch:5d}"
+                + "".join(f"{1 / times[batch, t][:, k].min():12.0f}" for t in threads)
+            )
 
 
 def key(name):
@@ -202,7 +254,9 @@ def say(text=""):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--few", type=int, default=256, help="voxels of the slowest contender")
     parser.add_argument("--sweep", action="store_true", help="batch sizes and threads too")
@@ -211,15 +265,21 @@ def main():
     sequence = read_sequence("fisp")
     models = the_models(sequence)
     for name, model in models.items():
-        say(f"{name}: {model.manifest.name}, rank {model.manifest.rank}; batches of {BATCH['complex']}")
+        say(
+            f"{name}: {model.manifest.name}, rank {model.manifest.rank}; batches of {BATCH['complex']}"
+        )
     with one_blas_thread(), tempfile.TemporaryDirectory(dir=options.folder) as folder:
         scene = make_scene(sequence)
         runs = {
-            name: (partial(run, model, scene.signal, threads=1), len(scene.signal)) for name, model in models.items()
+            name: (partial(run, model, scene.signal, threads=1), len(scene.signal))
+            for name, model in models.items()
         }
         contenders = runs | matchers(scene, options.few)
         products = {name: (call, 1) for name, call in limits.matrix_products().items()}
-        cpu = {name: times[:, 0] for name, times in measured(contenders | products, options.rounds).items()}
+        cpu = {
+            name: times[:, 0]
+            for name, times in measured(contenders | products, options.rounds).items()
+        }
         peak = 2 * limits.SIZE**3 / min(np.median(cpu.pop(name)) for name in products)
         series = write_scan(sequence, folder)
         file = measured(on_file(series, models), 3 * options.rounds)

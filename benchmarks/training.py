@@ -1,4 +1,6 @@
-"""What the Bloch decoder costs a training step: `make bench-train`. One thread, processor time, steps in turn."""
+"""What the Bloch decoder costs a training step: `make bench-train`. One thread, processor time,
+steps in turn.
+"""
 
 import argparse
 import statistics
@@ -46,7 +48,9 @@ def compare(name: str, settings: dict, steps: int) -> float:
     for decoder in ("none", "bloch"):
         with tempfile.TemporaryDirectory() as folder:
             config = TrainConfig(decoder=decoder, **settings)
-            runs[decoder] = prepare_run([read_sequence("fisp")], config, Path(folder), torch.device("cpu"))
+            runs[decoder] = prepare_run(
+                [read_sequence("fisp")], config, Path(folder), torch.device("cpu")
+            )
     networks = {decoder: Losses(run) for decoder, run in runs.items()}
     found = {decoder: [] for decoder in runs}
     for k in range(steps + 2):
@@ -54,9 +58,13 @@ def compare(name: str, settings: dict, steps: int) -> float:
             found[decoder].append(seconds(run, networks[decoder], k))
     for decoder, times in found.items():
         draw, step = (1e3 * statistics.median(column) for column in zip(*times[2:], strict=True))
-        print(f"{name}, batch {runs[decoder].config.batch}, decoder {decoder}: draw {draw:.1f} ms, step {step:.1f} ms")
+        print(
+            f"{name}, batch {runs[decoder].config.batch}, decoder {decoder}: draw {draw:.1f} ms, step {step:.1f} ms"
+        )
     ratios = [sum(b) / sum(a) for a, b in zip(found["none"][2:], found["bloch"][2:], strict=True)]
-    steps_alone = [statistics.median(step for _, step in found[decoder][2:]) for decoder in ("none", "bloch")]
+    steps_alone = [
+        statistics.median(step for _, step in found[decoder][2:]) for decoder in ("none", "bloch")
+    ]
     print(f"{name}_physics_over_network: {(steps_alone[1] - steps_alone[0]) / steps_alone[0]:.2f}")
     return statistics.median(ratios)
 

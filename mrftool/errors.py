@@ -1,4 +1,6 @@
-"""The errors that mrftool raises on purpose. Each carries the exit code of the command that meets it."""
+"""The errors that mrftool raises on purpose. Each carries the exit code of the command that meets
+it.
+"""
 
 
 class MrftoolError(Exception):

@@ -10,7 +10,8 @@ from mrftool.errors import InputError
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """signal: `(voxel, time)` complex64 [m0]. sequence_id: of the sequence that made them, or None if unknown.
+    """signal: `(voxel, time)` complex64 [m0]. sequence_id: of the sequence that made them, or None
+    if unknown.
 
     Raises InputError if the signal is not two-dimensional.
     """

@@ -16,7 +16,8 @@ class Grid:
     mask: `(x, y, z)` bool. affine: voxel index to millimetres in RAS+, `(4, 4)` [mm].
     Columns `(voxel, ...)` list the voxels of the mask in C order (z fastest).
 
-    Raises InputError if the mask is not 3-D or the affine is no invertible 4 x 4 matrix that ends in 0 0 0 1.
+    Raises InputError if the mask is not 3-D or the affine is no invertible 4 x 4 matrix that ends
+    in 0 0 0 1.
     """
 
     mask: NDArray[np.bool_]

@@ -36,7 +36,8 @@ FLAG_TEXT = {
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """Images `(x, y, z)`: t1, t2 [s], m0 (complex or real) [scanner's unit], and, where the model gives them,
+    """Images `(x, y, z)`: t1, t2 [s], m0 (complex or real) [scanner's unit], and, where the model
+    gives them,
     sd_t1, sd_t2 [s], residual (norm of what is unexplained / norm of the fingerprint) [1].
 
     flags: sums of `Flag`. Masked voxels are 0 in every map, voxels with non-finite input are NaN.

@@ -19,7 +19,8 @@ _MAX_TIME = 60.0
 
 @dataclass(frozen=True)
 class Inversion:
-    """An inversion pulse before the train, followed by a perfect crusher of transverse magnetisation.
+    """An inversion pulse before the train, followed by a perfect crusher of transverse
+    magnetisation.
 
     efficiency: Mz after the pulse is -efficiency x Mz before it, 0 to 1 [1].
     time: from the inversion pulse to the first RF pulse of the train [s].
@@ -31,7 +32,8 @@ class Inversion:
 
 @dataclass(frozen=True, eq=False)
 class Spoiler:
-    """The gradient waveform that plays after each echo, as constant pieces; it says how strongly diffusion acts.
+    """The gradient waveform that plays after each echo, as constant pieces; it says how strongly
+    diffusion acts.
 
     gradient: amplitude of each piece `(piece,)`, or on each of several axes `(axis, piece)` [T/m].
     duration: of each piece `(piece,)` [s]. Zero gradient fills the rest of TR.
@@ -75,10 +77,13 @@ class PulseSequence:
 
     Two sequences are equal if no signal can tell them apart: if they have one `sequence_id`.
 
-    flip_angle, rf_phase: `(time,)` [rad]. tr, te: `(time,)` [s]; TE counts from the centre of the pulse.
+    flip_angle, rf_phase: `(time,)` [rad]. tr, te: `(time,)` [s]; TE counts from the centre of the
+    pulse.
     inversion: before each train, or None.
-    repeats: how often the train is played; the last one is observed. wait: recovery between trains [s].
-    spoiling: "gradient" = one full cycle over the voxel per repetition, after the echo; "none" = balanced.
+    repeats: how often the train is played; the last one is observed. wait: recovery between trains
+    [s].
+    spoiling: "gradient" = one full cycle over the voxel per repetition, after the echo; "none" =
+    balanced.
 
     Raises InputError naming every fault, if the numbers are no possible sequence.
     """
@@ -112,7 +117,9 @@ class PulseSequence:
 
     @property
     def duration(self) -> float:
-        """Time from the first pulse to the end of the observed train, inversion and waiting included [s]."""
+        """Time from the first pulse to the end of the observed train, inversion and waiting
+        included [s].
+        """
         lead = self.inversion.time if self.inversion else 0.0
         return self.repeats * (lead + float(self.tr.sum())) + (self.repeats - 1) * self.wait
 
@@ -120,9 +127,10 @@ class PulseSequence:
     def sequence_id(self) -> str:
         """Digest of exactly the numbers that the signal depends on, 16 hexadecimal digits.
 
-        Numbers count as files give them (deg, ms, mT/m), to 6 decimals; a file that gives 9 keeps the digest.
-        Phases count modulo 360 degrees and relative to the first one: a receiver that follows the RF phase sees
-        no constant phase. A waiting time, or a rest of the last TR, that no echo follows does not count.
+        Numbers count as files give them (deg, ms, mT/m), to 6 decimals; a file that gives 9 keeps
+        the digest. Phases count modulo 360 degrees and relative to the first one: a receiver that
+        follows the RF phase sees no constant phase. A waiting time, or a rest of the last TR, that
+        no echo follows does not count.
         """
         digest = hashlib.sha256(b"mrftool sequence 1")
         for numbers in _identity(self):
@@ -131,7 +139,9 @@ class PulseSequence:
 
 
 def sequence_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
-    """All that is wrong with the numbers of `sequence`, as (field, what is wrong and what was expected)."""
+    """All that is wrong with the numbers of `sequence`, as (field, what is wrong and what was
+    expected).
+    """
     shapes = _shape_faults(sequence)
     if shapes:
         return shapes
@@ -139,7 +149,9 @@ def sequence_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     tr, te = sequence.tr * 1e3, sequence.te * 1e3
     longest = _MAX_TIME * 1e3
     return [
-        *_range_faults("flip_angle", flip, "deg", abs(sequence.flip_angle) <= _MAX_FLIP, "-720 to 720 deg"),
+        *_range_faults(
+            "flip_angle", flip, "deg", abs(sequence.flip_angle) <= _MAX_FLIP, "-720 to 720 deg"
+        ),
         *_range_faults("rf_phase", phase, "deg", np.isfinite(phase), "a finite angle"),
         *_range_faults("tr", tr, "ms", (tr > 0) & (tr <= longest), "more than 0 ms, at most 60 s"),
         *_range_faults("te", te, "ms", (te >= 0) & (te <= longest), "0 ms or more, at most 60 s"),
@@ -163,7 +175,11 @@ def _shape_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     if len(n) != 1 or n[0] == 0:
         return [("flip_angle", f"flip_angle has shape {n}, expected one value per repetition")]
     columns = {key: getattr(sequence, key).shape for key in ("rf_phase", "tr", "te")}
-    return [(key, f"{key} has shape {shape}, expected {n}") for key, shape in columns.items() if shape != n]
+    return [
+        (key, f"{key} has shape {shape}, expected {n}")
+        for key, shape in columns.items()
+        if shape != n
+    ]
 
 
 def _range_faults(
@@ -172,7 +188,12 @@ def _range_faults(
     bad = np.flatnonzero(~is_good)
     if not bad.size:
         return []
-    return [(key, f"repetition {bad[0]}: {key} {shown[bad[0]]:g} {unit}{_more(bad)}, expected {expected}")]
+    return [
+        (
+            key,
+            f"repetition {bad[0]}: {key} {shown[bad[0]]:g} {unit}{_more(bad)}, expected {expected}",
+        )
+    ]
 
 
 def _te_faults(tr: Column, te: Column) -> list[tuple[str, str]]:
@@ -180,7 +201,12 @@ def _te_faults(tr: Column, te: Column) -> list[tuple[str, str]]:
     if not bad.size:
         return []
     n = bad[0]
-    return [("te", f"repetition {n}: TE {te[n]:g} ms is outside TR {tr[n]:g} ms{_more(bad)}, expected TE <= TR")]
+    return [
+        (
+            "te",
+            f"repetition {n}: TE {te[n]:g} ms is outside TR {tr[n]:g} ms{_more(bad)}, expected TE <= TR",
+        )
+    ]
 
 
 def _more(bad: NDArray[np.intp]) -> str:
@@ -191,15 +217,26 @@ def _preparation_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
     faults = []
     inversion = sequence.inversion
     if inversion and not 0 <= inversion.efficiency <= 1:
-        faults.append(("inversion", f"inversion efficiency {inversion.efficiency:g}, expected 0 to 1"))
+        faults.append(
+            ("inversion", f"inversion efficiency {inversion.efficiency:g}, expected 0 to 1")
+        )
     if inversion and not 0 <= inversion.time <= _MAX_TIME:
-        faults.append(("inversion", f"inversion time {inversion.time * 1e3:g} ms, expected 0 ms to 60 s"))
+        faults.append(
+            ("inversion", f"inversion time {inversion.time * 1e3:g} ms, expected 0 ms to 60 s")
+        )
     if not (isinstance(sequence.repeats, (int, np.integer)) and 1 <= sequence.repeats <= 1000):
-        faults.append(("repeats", f"{sequence.repeats} repeats of the train, expected a whole number from 1 to 1000"))
+        faults.append(
+            (
+                "repeats",
+                f"{sequence.repeats} repeats of the train, expected a whole number from 1 to 1000",
+            )
+        )
     if not 0 <= sequence.wait <= _MAX_TIME:
         faults.append(("wait", f"waiting time {sequence.wait * 1e3:g} ms, expected 0 ms to 60 s"))
     if sequence.spoiling not in ("gradient", "none"):
-        faults.append(("spoiling", f"spoiling {sequence.spoiling!r}, expected 'gradient' or 'none'"))
+        faults.append(
+            ("spoiling", f"spoiling {sequence.spoiling!r}, expected 'gradient' or 'none'")
+        )
     return faults
 
 
@@ -228,7 +265,9 @@ def _profile_faults(profile: SliceProfile | None) -> list[tuple[str, str]]:
         return []
     factor, weight = profile.flip_factor, profile.weight
     if factor.shape != weight.shape or factor.ndim != 1 or not factor.size:
-        return [("slice_profile", "the slice profile needs one flip factor and one weight per position")]
+        return [
+            ("slice_profile", "the slice profile needs one flip factor and one weight per position")
+        ]
     if not (np.isfinite(factor).all() and np.isfinite(weight).all() and (factor >= 0).all()):
         return [("slice_profile", "slice-profile numbers must be finite, flip factors 0 or more")]
     if abs(weight.sum() - 1) > 1e-6:
@@ -263,6 +302,9 @@ def _waveform(spoiler: Spoiler) -> Column:
 def _six_decimals(values: ArrayLike) -> Column:
     """Millionths, rounded in two steps: to 9 decimals, as files may, then to 6.
 
-    In one step, a number half-way between two millionths could go one way before a file and the other way after.
+    In one step, a number half-way between two millionths could go one way before a file and the
+    other way after.
     """
-    return np.rint(np.rint(np.asarray(values, np.float64) * 1e9) / 1e3) + 0.0  # + 0.0: no negative zero
+    return (
+        np.rint(np.rint(np.asarray(values, np.float64) * 1e9) / 1e3) + 0.0
+    )  # + 0.0: no negative zero

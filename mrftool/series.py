@@ -1,4 +1,6 @@
-"""Series: a fingerprint image that is read block by block and never held whole, whatever file it lies in."""
+"""Series: a fingerprint image that is read block by block and never held whole, whatever file it
+lies in.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +22,10 @@ class Placement:
     """Where an image lies in the scanner, in the words of NIfTI.
 
     affine: voxel index to millimetres in RAS+, `(4, 4)` [mm]; it holds for the whole program.
-    codes: what a file says its (qform, sform) mean: 0 nothing, 1 scanner, 2 aligned, 3 Talairach, 4 MNI, 5 template.
-    qform: the qform where it is another matrix than the affine, to be written back as it was `(4, 4)` [mm].
+    codes: what a file says its (qform, sform) mean: 0 nothing, 1 scanner, 2 aligned, 3 Talairach, 4
+    MNI, 5 template.
+    qform: the qform where it is another matrix than the affine, to be written back as it was `(4,
+    4)` [mm].
 
     Raises InputError if the affine is no invertible 4 x 4 matrix.
     """
@@ -44,13 +48,15 @@ class Placement:
 class Series:
     """A fingerprint of `n_time` samples in every voxel of an `(x, y, z)` image. Valid once built.
 
-    read: gives the signal of voxels, `(voxel, time)`, complex64 or float32 as `form` says [scanner's unit]. It takes
-        their positions in file order (x fastest), ascending. Most callers want `blocks`.
+    read: gives the signal of voxels, `(voxel, time)`, complex64 or float32 as `form` says
+        [scanner's unit]. It takes their positions in file order (x fastest), ascending. Most
+        callers want `blocks`.
     form: "complex", or "magnitude" if the phase is not known.
-    assumptions: sentences, one for each thing that the file does not say and the reader took for granted.
+    assumptions: sentences, one for each thing that the file does not say and the reader took for
+    granted.
     sidecar: what a JSON file beside the image says, or None.
-    granule: voxels that are read together at no more cost than one of them, in file order (a slice, for DICOM).
-        Blocks end at its edges.
+    granule: voxels that are read together at no more cost than one of them, in file order (a slice,
+        for DICOM). Blocks end at its edges.
     name: how messages call the series.
 
     Raises InputError if the sizes are no 4-D series.
@@ -68,7 +74,9 @@ class Series:
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1 or self.n_time < 1 or self.granule < 1:
-            raise InputError(f"{self.name}: has {self.shape} voxels and {self.n_time} samples, expected a 4-D series")
+            raise InputError(
+                f"{self.name}: has {self.shape} voxels and {self.n_time} samples, expected a 4-D series"
+            )
         if self.form not in ("complex", "magnitude"):
             raise InputError(f"{self.name}: form {self.form!r}, expected 'complex' or 'magnitude'")
 
@@ -91,17 +99,22 @@ class Series:
     def blocks(
         self, mask: NDArray[np.bool_] | None = None, *, max_bytes: int = 32 << 20
     ) -> Iterator[tuple[Voxels, Signal]]:
-        """The voxels of `mask` `(x, y, z)` (all by default) in pieces: (voxels, signal), in one pass over the file.
+        """The voxels of `mask` `(x, y, z)` (all by default) in pieces: (voxels, signal), in one
+        pass over the file.
 
-        voxels: `(voxel,)` indices into the flat image in C order, so `image.reshape(-1)[voxels]` are these voxels.
-        signal: `(voxel, time)` C-contiguous, complex64 or float32, at most about `max_bytes` (but one granule).
+        voxels: `(voxel,)` indices into the flat image in C order, so `image.reshape(-1)[voxels]`
+        are these voxels.
+        signal: `(voxel, time)` C-contiguous, complex64 or float32, at most about `max_bytes` (but
+        one granule).
 
         Raises MismatchError if the mask has another shape than the series.
         """
         if mask is None:
             positions = np.arange(self.n_voxels)
         elif mask.shape != self.shape:
-            raise MismatchError(f"the mask has shape {mask.shape}, expected {self.shape} as {self.name}")
+            raise MismatchError(
+                f"the mask has shape {mask.shape}, expected {self.shape} as {self.name}"
+            )
         else:
             positions = np.flatnonzero(np.asarray(mask, bool).ravel(order="F"))
         size = max(1, max_bytes // (self.n_time * (8 if self.form == "complex" else 4)))
@@ -109,14 +122,20 @@ class Series:
             yield c_order(chunk, self.shape), self.read(chunk)
 
 
-def series_from_array(image: ArrayLike, affine: ArrayLike | None = None, *, name: str = "array") -> Series:
-    """A series of an array in memory `(x, y, z, time)`: complex, or real for magnitude. affine [mm]: 1 mm voxels."""
+def series_from_array(
+    image: ArrayLike, affine: ArrayLike | None = None, *, name: str = "array"
+) -> Series:
+    """A series of an array in memory `(x, y, z, time)`: complex, or real for magnitude. affine
+    [mm]: 1 mm voxels.
+    """
     values = np.asarray(image)
     if values.ndim != 4:
         raise InputError(f"{name}: has {values.ndim} dimensions, expected 4 (x, y, z, time)")
     is_complex = np.iscomplexobj(values)
     *space, n_time = values.shape
-    table = values.reshape(math.prod(space), n_time, order="F").astype(np.complex64 if is_complex else np.float32)
+    table = values.reshape(math.prod(space), n_time, order="F").astype(
+        np.complex64 if is_complex else np.float32
+    )
     return Series(
         (space[0], space[1], space[2]),
         Placement(np.eye(4) if affine is None else np.asarray(affine, np.float64)),

@@ -1,4 +1,6 @@
-"""Threads: how many, and how they share the work with those of the linear algebra library and of the reader."""
+"""Threads: how many, and how they share the work with those of the linear algebra library and of
+the reader.
+"""
 
 import os
 from collections.abc import Iterator
@@ -27,8 +29,9 @@ def chosen_threads(threads: int | None) -> int:
 def one_blas_thread() -> Iterator[None]:
     """Matrix products of NumPy run in the thread that asks for them.
 
-    For work that is split over threads already: the products are small, and the library's own threads, which spin while
-    they wait, cost more than they bring; on a busy machine, a hundred times more.
+    For work that is split over threads already: the products are small, and the library's own
+    threads, which spin while they wait, cost more than they bring; on a busy machine, a hundred
+    times more.
     """
     from threadpoolctl import threadpool_limits
 

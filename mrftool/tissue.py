@@ -14,7 +14,8 @@ Column = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Tissue:
-    """Properties of each voxel, `(voxel,)` columns; a single number stands for all voxels. Valid once built.
+    """Properties of each voxel, `(voxel,)` columns; a single number stands for all voxels. Valid
+    once built.
 
     t1, t2: relaxation times [s], more than 0. b1: actual / nominal flip angle [1].
     m0: equilibrium magnetisation, may be complex [1]. adc: diffusion coefficient [m2/s].
@@ -41,7 +42,12 @@ class Tissue:
         _require("b1", self.b1, self.b1 >= 0, "a fraction of 0 or more")
         _require("m0", self.m0, np.isfinite(self.m0), "a finite number")
         _require("adc", self.adc, self.adc >= 0, "0 m2/s or more")
-        _require("off_resonance", self.off_resonance, np.isfinite(self.off_resonance), "a finite number of Hz")
+        _require(
+            "off_resonance",
+            self.off_resonance,
+            np.isfinite(self.off_resonance),
+            "a finite number of Hz",
+        )
 
     @staticmethod
     def columns() -> tuple[str, ...]:
@@ -73,4 +79,6 @@ def _require(key: str, column: NDArray[Any], good: NDArray[np.bool_], expected: 
     bad = np.flatnonzero(~(good & np.isfinite(column)))
     if bad.size:
         more = f" and {bad.size - 1} more" if bad.size > 1 else ""
-        raise InputError(f"tissue {key} is {column[bad[0]]:g} at voxel {bad[0]}{more}, expected {expected}")
+        raise InputError(
+            f"tissue {key} is {column[bad[0]]:g} at voxel {bad[0]}{more}, expected {expected}"
+        )

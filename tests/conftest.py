@@ -15,12 +15,16 @@ from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.inference.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin hold up the others
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before torch: threads that spin hold up the others
 
 
 @pytest.fixture(scope="session", autouse=True)
 def interrupts_are_heard() -> None:
-    """A shell's background job, as a test run may be, starts with SIGINT ignored, and its children too."""
+    """A shell's background job, as a test run may be, starts with SIGINT ignored, and its children
+    too.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,7 +48,9 @@ def short_sequence() -> PulseSequence:
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory, short_sequence: PulseSequence) -> Path:
-    """A folder with `short.yaml`, and `brain.nii.gz`, a noise-free complex scan with it, its truth beside it."""
+    """A folder with `short.yaml`, and `brain.nii.gz`, a noise-free complex scan with it, its truth
+    beside it.
+    """
     folder = tmp_path_factory.mktemp("shelf")
     (folder / "short.yaml").write_text(yaml.safe_dump(sequence_to_dict(short_sequence)))
     scan = ("--phantom", "brain", "--matrix", 24, "-o", folder / "brain.nii.gz")
@@ -53,7 +59,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, short_sequence: PulseSequenc
 
 
 @pytest.fixture(scope="session")
-def make_onnx(tmp_path_factory: pytest.TempPathFactory, short_sequence: PulseSequence) -> Callable[..., Path]:
+def make_onnx(
+    tmp_path_factory: pytest.TempPathFactory, short_sequence: PulseSequence
+) -> Callable[..., Path]:
     """Makes models of the short sequence without a network, each once in a session."""
 
     @cache

@@ -15,7 +15,17 @@ SEQUENCES = [path.stem for path in shipped_files("sequences") if path.suffix == 
 
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_a_dictionary_of_every_shipped_sequence(name: str, tmp_path: Path) -> None:
-    works("simulate", "--seq", name, "--t1-ms", "300,1000", "--t2-ms", "50,100", "-o", tmp_path / "d.npz")
+    works(
+        "simulate",
+        "--seq",
+        name,
+        "--t1-ms",
+        "300,1000",
+        "--t2-ms",
+        "50,100",
+        "-o",
+        tmp_path / "d.npz",
+    )
     dictionary = load_dictionary(tmp_path / "d.npz")
     sequence = read_sequence(name)
     assert dictionary.fingerprints.signal.shape == (4, len(sequence))
@@ -26,8 +36,12 @@ def test_a_dictionary_of_every_shipped_sequence(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_the_phantom_comes_back_through_every_shipped_sequence(name: str, tmp_path: Path) -> None:
     works("export", "--seq", name, "--encoder", "none", "-o", tmp_path / "m.onnx")
-    works("simulate", "--seq", name, "--phantom", "brain", "--matrix", 24, "-o", tmp_path / "scan.nii")
-    works("quantify", tmp_path / "scan.nii", "--model", tmp_path / "m.onnx", "-o", tmp_path / "maps")
+    works(
+        "simulate", "--seq", name, "--phantom", "brain", "--matrix", 24, "-o", tmp_path / "scan.nii"
+    )
+    works(
+        "quantify", tmp_path / "scan.nii", "--model", tmp_path / "m.onnx", "-o", tmp_path / "maps"
+    )
     works("evaluate", "maps", tmp_path / "maps", tmp_path / "scan.nii", "-o", tmp_path / "errors")
     scores = json.loads((tmp_path / "errors" / "errors.json").read_text())
     for score in (x for x in scores if x["region"] == "all"):

@@ -21,19 +21,43 @@ def tube(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The measured tube as a NIfTI series of magnitudes, with its B1 map."""
     folder = tmp_path_factory.mktemp("tube")
     measured = np.load(data_dir / "liquid_phantom" / "mncl2_phi150.npz")
-    for name, values in (("scan", measured["signal"].T[:, None, None, :]), ("b1", measured["b1"][:, None, None])):
-        nibabel.Nifti1Image(values.astype(np.float32), np.eye(4)).to_filename(folder / f"{name}.nii.gz")
+    for name, values in (
+        ("scan", measured["signal"].T[:, None, None, :]),
+        ("b1", measured["b1"][:, None, None]),
+    ):
+        nibabel.Nifti1Image(values.astype(np.float32), np.eye(4)).to_filename(
+            folder / f"{name}.nii.gz"
+        )
     return folder
 
 
 def quantified(folder: Path, *options: object) -> dict[str, np.ndarray]:
     """Maps of the tube from a model of its train, made with these options."""
     ranges = ("--t1-ms", 600, 1300, "--t2-ms", 50, 150, "--form", "magnitude", "--b1", 0.9, 1.05)
-    works("export", "--seq", "liquid_phantom", "--encoder", "none", *ranges, *options, "-o", folder / "m.onnx")
-    scan = ("quantify", folder / "scan.nii.gz", "--model", folder / "m.onnx", "--b1", folder / "b1.nii.gz")
+    works(
+        "export",
+        "--seq",
+        "liquid_phantom",
+        "--encoder",
+        "none",
+        *ranges,
+        *options,
+        "-o",
+        folder / "m.onnx",
+    )
+    scan = (
+        "quantify",
+        folder / "scan.nii.gz",
+        "--model",
+        folder / "m.onnx",
+        "--b1",
+        folder / "b1.nii.gz",
+    )
     works(*scan, "-o", folder / "maps")
     names = ("T1map", "T2map", "T1sd", "T2sd", "flags")
-    return {name: nibabel.load(folder / "maps" / f"{name}.nii.gz").get_fdata().ravel() for name in names}
+    return {
+        name: nibabel.load(folder / "maps" / f"{name}.nii.gz").get_fdata().ravel() for name in names
+    }
 
 
 def test_the_measured_tube_has_its_reference_t1_and_diffusion_explains_its_t2(tube: Path) -> None:
@@ -42,17 +66,29 @@ def test_the_measured_tube_has_its_reference_t1_and_diffusion_explains_its_t2(tu
     assert np.median(whole["T2map"]) == pytest.approx(REFERENCE_T2, rel=0.08)
     without = quantified(tube)
     assert np.median(without["T2map"]) < 0.8 * REFERENCE_T2
-    assert abs(np.median(whole["T2map"]) / REFERENCE_T2 - 1) < 0.5 * abs(np.median(without["T2map"]) / REFERENCE_T2 - 1)
+    assert abs(np.median(whole["T2map"]) / REFERENCE_T2 - 1) < 0.5 * abs(
+        np.median(without["T2map"]) / REFERENCE_T2 - 1
+    )
     assert (without["flags"].astype(int) & 2).all()  # the wrong physics shows
 
 
-@pytest.mark.skipif(not any(path.stem == "fisp" for path in shipped_files("models")), reason="no shipped FISP model")
+@pytest.mark.skipif(
+    not any(path.stem == "fisp" for path in shipped_files("models")), reason="no shipped FISP model"
+)
 def test_the_papers_anatomical_maps_come_back_better_than_from_dictionary_matching(
     data_dir: Path, tmp_path: Path
 ) -> None:
     maps = np.load(data_dir / "brain_maps" / "hydra_anatomical_128.npz")
     np.savez(tmp_path / "truth.npz", T1_ms=maps["T1_ms"], T2_ms=maps["T2_ms"])
-    works("simulate", "--seq", "fisp", "--phantom", tmp_path / "truth.npz", "-o", tmp_path / "scan.nii")
+    works(
+        "simulate",
+        "--seq",
+        "fisp",
+        "--phantom",
+        tmp_path / "truth.npz",
+        "-o",
+        tmp_path / "scan.nii",
+    )
     works("quantify", tmp_path / "scan.nii", "-o", tmp_path / "maps")
     works("evaluate", "maps", tmp_path / "maps", tmp_path / "truth.npz", "-o", tmp_path / "errors")
     scores = json.loads((tmp_path / "errors" / "errors.json").read_text())

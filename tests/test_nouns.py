@@ -1,4 +1,6 @@
-"""The nouns: every fault has its message, and the sequence id counts what the signal depends on and nothing else."""
+"""The nouns: every fault has its message, and the sequence id counts what the signal depends on and
+nothing else.
+"""
 
 import dataclasses
 
@@ -36,27 +38,60 @@ def good_sequence(**changes):
 SEQUENCE_FAULTS = {
     "empty": ({"flip_angle": []}, "flip_angle has shape (0,), expected one value per repetition"),
     "a number": ({"flip_angle": 0.2}, "flip_angle has shape (), expected one value per repetition"),
-    "two dimensions": ({"flip_angle": [[0.2]]}, "flip_angle has shape (1, 1), expected one value per repetition"),
+    "two dimensions": (
+        {"flip_angle": [[0.2]]},
+        "flip_angle has shape (1, 1), expected one value per repetition",
+    ),
     "length": ({"tr": [0.01, 0.02]}, "tr has shape (2,), expected (4,)"),
     "flip too large": (
         {"flip_angle": np.deg2rad([10, 721, 0, -800])},
         "repetition 1: flip_angle 721 deg (and 1 more), expected -720 to 720 deg",
     ),
-    "flip nan": ({"flip_angle": [0, 0, NAN, 0]}, "repetition 2: flip_angle nan deg, expected -720 to 720 deg"),
-    "phase": ({"rf_phase": [0, np.inf, 0, 0]}, "repetition 1: rf_phase inf deg, expected a finite angle"),
-    "tr zero": ({"tr": [0.012, 0, 0.014, 0.015], "te": 4 * [0]}, "repetition 1: tr 0 ms, expected more than 0 ms"),
-    "tr in ms": ({"tr": [12, 13, 14, 65]}, "repetition 3: tr 65000 ms, expected more than 0 ms, at most 60 s"),
-    "te negative": ({"te": [0, -1e-3, 0, 0]}, "repetition 1: te -1 ms, expected 0 ms or more, at most 60 s"),
+    "flip nan": (
+        {"flip_angle": [0, 0, NAN, 0]},
+        "repetition 2: flip_angle nan deg, expected -720 to 720 deg",
+    ),
+    "phase": (
+        {"rf_phase": [0, np.inf, 0, 0]},
+        "repetition 1: rf_phase inf deg, expected a finite angle",
+    ),
+    "tr zero": (
+        {"tr": [0.012, 0, 0.014, 0.015], "te": 4 * [0]},
+        "repetition 1: tr 0 ms, expected more than 0 ms",
+    ),
+    "tr in ms": (
+        {"tr": [12, 13, 14, 65]},
+        "repetition 3: tr 65000 ms, expected more than 0 ms, at most 60 s",
+    ),
+    "te negative": (
+        {"te": [0, -1e-3, 0, 0]},
+        "repetition 1: te -1 ms, expected 0 ms or more, at most 60 s",
+    ),
     "te nan": ({"te": [0, 0, 0, NAN]}, "repetition 3: te nan ms, expected 0 ms or more"),
     "te after tr": (
         {"te": [0, 0.02, 0.03, 0]},
         "repetition 1: TE 20 ms is outside TR 13 ms (and 1 more), expected TE <= TR",
     ),
-    "efficiency": ({"inversion": Inversion(1.1, 0.02)}, "inversion efficiency 1.1, expected 0 to 1"),
-    "efficiency nan": ({"inversion": Inversion(NAN, 0.02)}, "inversion efficiency nan, expected 0 to 1"),
-    "inversion time": ({"inversion": Inversion(1, -0.02)}, "inversion time -20 ms, expected 0 ms to 60 s"),
-    "no repeats": ({"repeats": 0}, "0 repeats of the train, expected a whole number from 1 to 1000"),
-    "half a repeat": ({"repeats": 1.5}, "1.5 repeats of the train, expected a whole number from 1 to 1000"),
+    "efficiency": (
+        {"inversion": Inversion(1.1, 0.02)},
+        "inversion efficiency 1.1, expected 0 to 1",
+    ),
+    "efficiency nan": (
+        {"inversion": Inversion(NAN, 0.02)},
+        "inversion efficiency nan, expected 0 to 1",
+    ),
+    "inversion time": (
+        {"inversion": Inversion(1, -0.02)},
+        "inversion time -20 ms, expected 0 ms to 60 s",
+    ),
+    "no repeats": (
+        {"repeats": 0},
+        "0 repeats of the train, expected a whole number from 1 to 1000",
+    ),
+    "half a repeat": (
+        {"repeats": 1.5},
+        "1.5 repeats of the train, expected a whole number from 1 to 1000",
+    ),
     "wait": ({"wait": NAN}, "waiting time nan ms, expected 0 ms to 60 s"),
     "spoiling": ({"spoiling": "rf"}, "spoiling 'rf', expected 'gradient' or 'none'"),
     "spoiler of nothing": ({"spoiling": "none"}, "a spoiler waveform needs spoiling 'gradient'"),
@@ -72,7 +107,10 @@ SEQUENCE_FAULTS = {
         {"spoiler": Spoiler([[0.01, -0.01], [0, 0]], [0.001, 0.001])},
         "the spoiler's pieces cancel: it would not spoil; expected a net moment",
     ),
-    "spoiler empty": ({"spoiler": Spoiler([], [])}, "the spoiler needs one amplitude and one duration per piece"),
+    "spoiler empty": (
+        {"spoiler": Spoiler([], [])},
+        "the spoiler needs one amplitude and one duration per piece",
+    ),
     "spoiler nan": (
         {"spoiler": Spoiler([NAN], [0.001])},
         "spoiler amplitudes and durations must be finite, durations more than 0 ms",
@@ -94,7 +132,10 @@ SEQUENCE_FAULTS = {
         {"slice_profile": SliceProfile([-1.0], [1.0])},
         "slice-profile numbers must be finite, flip factors 0 or more",
     ),
-    "profile nan": ({"slice_profile": SliceProfile([1.0], [NAN])}, "slice-profile numbers must be finite"),
+    "profile nan": (
+        {"slice_profile": SliceProfile([1.0], [NAN])},
+        "slice-profile numbers must be finite",
+    ),
     "profile sum": (
         {"slice_profile": SliceProfile([1.0, 0.5], [0.5, 0.4])},
         "slice-profile weights sum to 0.9, expected 1",
@@ -113,13 +154,20 @@ def test_a_faulty_sequence_says_what_is_wrong(fault):
 
 def test_all_faults_are_named_at_once():
     with pytest.raises(InputError) as raised:
-        good_sequence(flip_angle=[99, 0, 0, 0], te=4 * [0.1], repeats=0, slice_profile=SliceProfile([1], [2]))
+        good_sequence(
+            flip_angle=[99, 0, 0, 0], te=4 * [0.1], repeats=0, slice_profile=SliceProfile([1], [2])
+        )
     for part in ("flip_angle", "TE 100 ms", "0 repeats", "weights sum to 2"):
         assert part in str(raised.value)
 
 
 def test_limits_are_within():
-    columns = {"flip_angle": [4 * np.pi, -4 * np.pi], "rf_phase": [1e6, -1e6], "tr": [60.0, 1e-6], "te": [60.0, 0.0]}
+    columns = {
+        "flip_angle": [4 * np.pi, -4 * np.pi],
+        "rf_phase": [1e6, -1e6],
+        "tr": [60.0, 1e-6],
+        "te": [60.0, 0.0],
+    }
     PulseSequence(**columns, inversion=Inversion(0.0, 60.0), repeats=np.int64(1000), wait=60.0)
 
 
@@ -171,13 +219,18 @@ def test_the_id_survives_text(seed):
 
 
 def test_the_id_survives_text_half_way_between_two_millionths():
-    """Each number lies just beside a tie of rounding to 6 decimals, and 9 decimals put it on the tie."""
+    """Each number lies just beside a tie of rounding to 6 decimals, and 9 decimals put it on the
+    tie.
+    """
     beside = np.arange(2000) * 0.01 + 0.0000005 + np.tile([4e-10, -4e-10], 1000)
-    sequence = PulseSequence(np.deg2rad(beside), np.deg2rad(beside), 0.02 + beside * 1e-3, beside * 1e-3)
+    sequence = PulseSequence(
+        np.deg2rad(beside), np.deg2rad(beside), 0.02 + beside * 1e-3, beside * 1e-3
+    )
     assert _text_round_trip(sequence).sequence_id == sequence.sequence_id
 
 
-# Each number by two of its last counted decimals, 1e-6 deg, ms, mT/m or 1; the signal follows, if hardly.
+# Each number by two of its last counted decimals, 1e-6 deg, ms, mT/m or 1; the signal follows, if
+# hardly.
 CHANGES = {
     "flip_angle": {"flip_angle": np.deg2rad([10.0, 40.000002, 25.0, 60.0])},
     "sign of a flip": {"flip_angle": np.deg2rad([10.0, -40.0, 25.0, 60.0])},
@@ -191,7 +244,9 @@ CHANGES = {
     "repeats": {"repeats": 3},
     "wait": {"wait": 0.100000002},
     "spoiler amplitude": {"spoiler": Spoiler([20.000002e-3, -5e-3], [2e-3, 1e-3])},
-    "spoiler axis": {"spoiler": Spoiler([[20e-3, -5e-3], [0, 20e-6]], [2e-3, 1e-3])},  # across: to second order
+    "spoiler axis": {
+        "spoiler": Spoiler([[20e-3, -5e-3], [0, 20e-6]], [2e-3, 1e-3])
+    },  # across: to second order
     "spoiler duration": {"spoiler": Spoiler([20e-3, -5e-3], [2e-3, 1.000002e-3])},
     "no spoiler": {"spoiler": None},
     "spoiling": {"spoiler": None, "spoiling": "none"},
@@ -224,8 +279,13 @@ def test_every_change_has_its_own_id():
 
 def test_te_and_tr_do_not_stand_in_for_each_other():
     columns = {"flip_angle": [1.0, 1.0], "rf_phase": [0, 0], "repeats": 2}
-    one, other = ({"tr": [0.01, 0.02], "te": [0.01, 0.02]}, {"tr": [0.01, 0.02], "te": [0.01, 0.01]})
-    assert PulseSequence(**columns, **one).sequence_id != PulseSequence(**columns, **other).sequence_id
+    one, other = (
+        {"tr": [0.01, 0.02], "te": [0.01, 0.02]},
+        {"tr": [0.01, 0.02], "te": [0.01, 0.01]},
+    )
+    assert (
+        PulseSequence(**columns, **one).sequence_id != PulseSequence(**columns, **other).sequence_id
+    )
 
 
 UNSEEN = {
@@ -233,7 +293,10 @@ UNSEEN = {
     "constant phase": ({}, {"rf_phase": np.deg2rad([40.0, 157.0, 391.0, 742.0])}),
     "whole turns": ({}, {"rf_phase": np.deg2rad([0.0, 117.0 - 720.0, -9.0, 702.0 - 360.0])}),
     "wait of one train": ({"repeats": 1}, {"repeats": 1, "wait": 0.7}),
-    "rest of the last TR": ({"repeats": 1}, {"repeats": 1, "tr": np.array([0.012, 0.013, 0.014, 0.9])}),
+    "rest of the last TR": (
+        {"repeats": 1},
+        {"repeats": 1, "tr": np.array([0.012, 0.013, 0.014, 0.9])},
+    ),
 }
 
 
@@ -241,7 +304,10 @@ UNSEEN = {
 def test_the_id_ignores_what_no_signal_sees(change):
     one, other = (good_sequence(**changes) for changes in UNSEEN[change])
     t1, t2 = np.array([0.5]), np.array([0.1])
-    assert np.abs(epg_signal(one, t1, t2, adc=2e-9) - epg_signal(other, t1, t2, adc=2e-9)).max() < 1e-13
+    assert (
+        np.abs(epg_signal(one, t1, t2, adc=2e-9) - epg_signal(other, t1, t2, adc=2e-9)).max()
+        < 1e-13
+    )
     assert one.sequence_id == other.sequence_id
 
 
@@ -254,12 +320,27 @@ def test_sequences_are_equal_by_what_they_do():
 
 TISSUE_FAULTS = {
     "t1 zero": ({"t1": [1.0, 0.0]}, "tissue t1 is 0 at voxel 1, expected a time of more than 0 s"),
-    "t1 infinite": ({"t1": [np.inf, 1.0]}, "tissue t1 is inf at voxel 0, expected a time of more than 0 s"),
-    "t2 negative": ({"t2": [-0.1, -0.1]}, "tissue t2 is -0.1 at voxel 0 and 1 more, expected a time of more than 0 s"),
-    "b1 negative": ({"b1": [1.0, -0.2]}, "tissue b1 is -0.2 at voxel 1, expected a fraction of 0 or more"),
+    "t1 infinite": (
+        {"t1": [np.inf, 1.0]},
+        "tissue t1 is inf at voxel 0, expected a time of more than 0 s",
+    ),
+    "t2 negative": (
+        {"t2": [-0.1, -0.1]},
+        "tissue t2 is -0.1 at voxel 0 and 1 more, expected a time of more than 0 s",
+    ),
+    "b1 negative": (
+        {"b1": [1.0, -0.2]},
+        "tissue b1 is -0.2 at voxel 1, expected a fraction of 0 or more",
+    ),
     "m0 nan": ({"m0": [NAN, 1j]}, "tissue m0 is nan+0j at voxel 0, expected a finite number"),
-    "adc negative": ({"adc": -1e-9}, "tissue adc is -1e-09 at voxel 0 and 1 more, expected 0 m2/s or more"),
-    "off-resonance": ({"off_resonance": [0, NAN]}, "tissue off_resonance is nan at voxel 1, expected a finite number"),
+    "adc negative": (
+        {"adc": -1e-9},
+        "tissue adc is -1e-09 at voxel 0 and 1 more, expected 0 m2/s or more",
+    ),
+    "off-resonance": (
+        {"off_resonance": [0, NAN]},
+        "tissue off_resonance is nan at voxel 1, expected a finite number",
+    ),
     "length": ({"t2": [0.1, 0.1, 0.1]}, "tissue t2 has shape (3,), expected (2,)"),
     "dimensions": ({"b1": [[1.0, 1.0]]}, "tissue b1 has shape (1, 2), expected (2,)"),
 }
@@ -281,7 +362,9 @@ def test_a_tissue_broadcasts_slices_and_chunks():
     pieces = list(tissue.chunks(2))
     assert [len(piece) for piece in pieces] == [2, 2, 1]
     for key in Tissue.columns():
-        assert np.array_equal(np.concatenate([getattr(piece, key) for piece in pieces]), getattr(tissue, key))
+        assert np.array_equal(
+            np.concatenate([getattr(piece, key) for piece in pieces]), getattr(tissue, key)
+        )
     assert len(Tissue(t1=[], t2=[])) == 0
     assert len(Tissue(t1=1.0, t2=0.1)) == 1
 
@@ -289,8 +372,16 @@ def test_a_tissue_broadcasts_slices_and_chunks():
 AFFINE = np.diag([2.0, 3.0, 4.0, 1.0])
 GRID_FAULTS = {
     "mask": (np.ones((2, 2)), AFFINE, "the mask has shape (2, 2), expected three dimensions"),
-    "affine shape": (np.ones((2, 2, 2)), np.eye(3), "the affine is no 4 x 4 matrix of finite numbers"),
-    "affine nan": (np.ones((2, 2, 2)), AFFINE * NAN, "the affine is no 4 x 4 matrix of finite numbers"),
+    "affine shape": (
+        np.ones((2, 2, 2)),
+        np.eye(3),
+        "the affine is no 4 x 4 matrix of finite numbers",
+    ),
+    "affine nan": (
+        np.ones((2, 2, 2)),
+        AFFINE * NAN,
+        "the affine is no 4 x 4 matrix of finite numbers",
+    ),
     "affine row": (np.ones((2, 2, 2)), 2 * AFFINE, "the affine's last row is not 0 0 0 1"),
     "affine flat": (
         np.ones((2, 2, 2)),
@@ -311,7 +402,9 @@ def test_a_faulty_grid_says_what_is_wrong(fault):
 def test_a_grid_maps_images_to_columns_and_back():
     mask = np.zeros((2, 3, 4), bool)
     mask[1, 0, 2] = mask[0, 2, 1] = mask[1, 0, 3] = True
-    rotated = np.array([[0.0, -3.0, 0.0, 5.0], [2.0, 0.0, 0.0, 6.0], [0.0, 0.0, 4.0, 7.0], [0.0, 0.0, 0.0, 1.0]])
+    rotated = np.array(
+        [[0.0, -3.0, 0.0, 5.0], [2.0, 0.0, 0.0, 6.0], [0.0, 0.0, 4.0, 7.0], [0.0, 0.0, 0.0, 1.0]]
+    )
     grid = Grid(mask, rotated)
     assert (grid.shape, grid.n_voxels) == ((2, 3, 4), 3)
     assert np.array_equal(grid.voxel_size, [2.0, 3.0, 4.0])

@@ -1,4 +1,6 @@
-"""The command `mrftool`: its subcommands, and the only place that turns errors into messages and exit codes."""
+"""The command `mrftool`: its subcommands, and the only place that turns errors into messages and
+exit codes.
+"""
 
 import os
 import signal
@@ -122,7 +124,9 @@ def _explained(error: Exception) -> MrftoolError | None:
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"{error.filename or 'output'}: {error.strerror}")
     if isinstance(error, MemoryError):
-        return InputError(f"not enough memory: {error or 'none left'}", hint="ask for less at a time")
+        return InputError(
+            f"not enough memory: {error or 'none left'}", hint="ask for less at a time"
+        )
     return None
 
 

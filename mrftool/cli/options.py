@@ -1,4 +1,6 @@
-"""What options may be: callbacks for Typer that name the option and its value, and options that exclude each other."""
+"""What options may be: callbacks for Typer that name the option and its value, and options that
+exclude each other.
+"""
 
 import os
 from collections.abc import Callable, Iterable
@@ -28,7 +30,9 @@ def ascending(low: float, high: float, *, or_equal: bool = False) -> Check:
     """A range: two numbers, the first below the second (or equal to it), from `low` to `high`."""
 
     def check(param: typer.CallbackParam, value: Any) -> Any:
-        if value is None or (low <= value[0] <= value[1] <= high and (or_equal or value[0] < value[1])):
+        if value is None or (
+            low <= value[0] <= value[1] <= high and (or_equal or value[0] < value[1])
+        ):
             return value
         given = f"{_name(param)} {value[0]:g} {value[1]:g}"
         raise UsageError(f"{given}, expected the lower end first, from {low:g} to {high:g}")
@@ -37,11 +41,15 @@ def ascending(low: float, high: float, *, or_equal: bool = False) -> Check:
 
 
 def named(*suffixes: str) -> Check:
-    """A file whose name ends in one of `suffixes`: a slip of the keyboard must not overwrite another kind of file."""
+    """A file whose name ends in one of `suffixes`: a slip of the keyboard must not overwrite
+    another kind of file.
+    """
 
     def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
         if value is not None and not value.name.endswith(suffixes):
-            raise UsageError(f"{_name(param)} {value}, expected a file name that ends in {' or '.join(suffixes)}")
+            raise UsageError(
+                f"{_name(param)} {value}, expected a file name that ends in {' or '.join(suffixes)}"
+            )
         return value
 
     return check
@@ -54,7 +62,9 @@ def given(context: typer.Context, name: str) -> bool:
 
 
 def refuse(context: typer.Context, names: Iterable[str], reason: str) -> None:
-    """Raises UsageError if one of the options stands on the command line, where it would do nothing."""
+    """Raises UsageError if one of the options stands on the command line, where it would do
+    nothing.
+    """
     for param in context.command.params:
         if param.name in set(names) and given(context, param.name):
             raise UsageError(f"{_name(param)} {reason}")
@@ -69,7 +79,9 @@ def keep_inputs(inputs: Iterable[Path | None], outputs: Iterable[Path]) -> None:
 
 
 def require_folder(path: Path) -> None:
-    """Raises InputError if `path` is no folder to write into, nor can be made one: before the work, not after it."""
+    """Raises InputError if `path` is no folder to write into, nor can be made one: before the work,
+    not after it.
+    """
     place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not place.is_dir():
         raise InputError(f"{place}: is no folder, expected one to write into")

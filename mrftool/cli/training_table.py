@@ -1,4 +1,6 @@
-"""What a person watches while an encoder trains: a live table on stderr, and the curve as CSV and PNG."""
+"""What a person watches while an encoder trains: a live table on stderr, and the curve as CSV and
+PNG.
+"""
 
 import csv
 import math
@@ -25,14 +27,19 @@ class TrainingTable:
         columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("train", total=steps, completed=from_step)
-        self._live = Live(self._view(), console=console, refresh_per_second=4, transient=not console.is_terminal)
+        self._live = Live(
+            self._view(), console=console, refresh_per_second=4, transient=not console.is_terminal
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._live.stop()
         self._save()
@@ -77,5 +84,8 @@ def _read_rows(path: Path, until: int) -> list[dict[str, Any]]:
     if until == 0 or not path.exists():
         return []
     with path.open(newline="") as file:
-        rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        rows = [
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
     return [{**row, "step": int(row["step"])} for row in rows if row["step"] <= until]

@@ -1,10 +1,12 @@
-"""What a sequence can reach: the Cramer-Rao bound over the plane of T1 and T2, relative to the value and to scan time.
+"""What a sequence can reach: the Cramer-Rao bound over the plane of T1 and T2, relative to the
+value and to scan time.
 
-Efficiency is the T1- or T2-to-noise ratio per square root of scan time, T / sd(T) / sqrt(duration), for noise that is
-the same whatever the sequence; so sequences of different length and signal compare, if their readouts make equal noise.
-Sources: "A statistical framework for optimizing and evaluating MRI of T1 and T2 relaxometry approaches" (TNR
-efficiency), arXiv:2001.00094; D. Leitao et al., "Efficiency analysis for quantitative MRI of T1 and T2 relaxometry
-methods" (2021), PMC8312556.
+Efficiency is the T1- or T2-to-noise ratio per square root of scan time, T / sd(T) / sqrt(duration),
+for noise that is the same whatever the sequence; so sequences of different length and signal
+compare, if their readouts make equal noise.
+Sources: "A statistical framework for optimizing and evaluating MRI of T1 and T2 relaxometry
+approaches" (TNR efficiency), arXiv:2001.00094; D. Leitao et al., "Efficiency analysis for
+quantitative MRI of T1 and T2 relaxometry methods" (2021), PMC8312556.
 """
 
 from dataclasses import dataclass
@@ -28,8 +30,10 @@ class Precision:
     """What a sequence can reach in each voxel of `tissue`.
 
     level: root mean square over time of the fingerprint `(voxel,)` [m0].
-    relative: smallest sd / value of T1 and T2 `(voxel, 2)` at the SNR asked for [1]; inf where not determined.
-    efficiency: value / smallest sd / sqrt(duration) `(voxel, 2)` for noise of REFERENCE_NOISE [1/sqrt(s)].
+    relative: smallest sd / value of T1 and T2 `(voxel, 2)` at the SNR asked for [1]; inf where not
+    determined.
+    efficiency: value / smallest sd / sqrt(duration) `(voxel, 2)` for noise of REFERENCE_NOISE
+    [1/sqrt(s)].
     """
 
     tissue: Tissue
@@ -38,7 +42,9 @@ class Precision:
     efficiency: Floats
 
     def __getitem__(self, part: slice) -> "Precision":
-        return Precision(self.tissue[part], self.level[part], self.relative[part], self.efficiency[part])
+        return Precision(
+            self.tissue[part], self.level[part], self.relative[part], self.efficiency[part]
+        )
 
 
 def precision(
@@ -49,7 +55,8 @@ def precision(
     form: Form = "complex",
     progress: Progress | None = None,
 ) -> Precision:
-    """Precision of every voxel of `tissue` (of m0 = 1) when its own fingerprint has `snr`; see `Precision`.
+    """Precision of every voxel of `tissue` (of m0 = 1) when its own fingerprint has `snr`; see
+    `Precision`.
 
     progress: called with the number of voxels done since the last call.
 
@@ -61,7 +68,9 @@ def precision(
     values = np.stack([tissue.t1, tissue.t2], axis=1)
     for block, signal, slopes in signal_blocks(sequence, tissue, progress=progress):
         level[block] = level_of(signal)
-        relative[block] = bound_of_signals(signal, slopes, level[block] / snr, form=form) / values[block]
+        relative[block] = (
+            bound_of_signals(signal, slopes, level[block] / snr, form=form) / values[block]
+        )
         if form == "complex":  # the bound is in proportion to the noise
             reference = relative[block] * (REFERENCE_NOISE * snr / level[block])[:, None]
         else:
@@ -72,14 +81,17 @@ def precision(
 
 
 def plane(t1_range: tuple[float, float], t2_range: tuple[float, float], size: int) -> Tissue:
-    """`size` x `size` points that fill the part of the plane with T2 <= T1, evenly on logarithmic axes; T1 slowest.
+    """`size` x `size` points that fill the part of the plane with T2 <= T1, evenly on logarithmic
+    axes; T1 slowest.
 
     The last T2 of each T1 lies on the border: T2 = T1, or the end of t2_range. Ranges in [s].
 
     Raises UsageError if the ranges are none, or the lowest T2 is not below the lowest T1.
     """
     if not (0 < t1_range[0] < t1_range[1] and 0 < t2_range[0] < min(t2_range[1], t1_range[0])):
-        raise UsageError(f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times, T2 from below T1")
+        raise UsageError(
+            f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times, T2 from below T1"
+        )
     t1 = np.geomspace(*t1_range, size)[:, None]
     share = np.linspace(0, 1, size)
     t2 = t2_range[0] * (np.minimum(t1, t2_range[1]) / t2_range[0]) ** share

@@ -20,8 +20,8 @@ LEAST = 20  # voxels without which a bin says nothing: RMSE / bound of n voxels 
 class Bins:
     """Errors of one parameter. t1_edges, t2_edges: of the bins [s]; the rest is `(T1 bin, T2 bin)`.
 
-    n: voxels. bias, rmse: of the error relative to the truth [1]. rmse_over_bound: over voxels whose bound is known and
-    small [1]. NaN where there are fewer than LEAST.
+    n: voxels. bias, rmse: of the error relative to the truth [1]. rmse_over_bound: over voxels
+    whose bound is known and small [1]. NaN where there are fewer than LEAST.
     """
 
     parameter: str
@@ -54,7 +54,9 @@ def bins_of(
     *,
     size: int = BINS,
 ) -> list[Bins]:
-    """Bins of every parameter of `estimate`. estimate, bound: columns `(voxel,)` [s]; only positive ones count."""
+    """Bins of every parameter of `estimate`. estimate, bound: columns `(voxel,)` [s]; only positive
+    ones count.
+    """
     edges = [_edges(values, size) for values in (truth.t1, truth.t2)]
     place = [
         np.clip(np.searchsorted(e, v, "right") - 1, 0, size - 1)

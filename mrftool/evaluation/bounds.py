@@ -12,12 +12,16 @@ from mrftool.tissue import Tissue
 
 Floats = NDArray[np.float64]
 
-MOST_TISSUES = 20_000  # different ones whose bound is computed; of more, a random choice stands for all
+MOST_TISSUES = (
+    20_000  # different ones whose bound is computed; of more, a random choice stands for all
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """How an image was made: sequence, standard deviation of the noise per channel [unit of m0], form of signals."""
+    """How an image was made: sequence, standard deviation of the noise per channel [unit of m0],
+    form of signals.
+    """
 
     sequence: PulseSequence
     noise_sd: float
@@ -26,9 +30,11 @@ class Scan:
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """The different tissues of an image (of m0 = 1 for complex signals), and which one each voxel is `(voxel,)`.
+    """The different tissues of an image (of m0 = 1 for complex signals), and which one each voxel
+    is `(voxel,)`.
 
-    chosen: those whose bound is wanted. scale: what to multiply the bound of its kind with, for each voxel `(voxel,)`.
+    chosen: those whose bound is wanted. scale: what to multiply the bound of its kind with, for
+    each voxel `(voxel,)`.
     """
 
     tissue: Tissue
@@ -38,12 +44,15 @@ class Kinds:
 
 
 def kinds_of(tissue: Tissue, form: Form, *, most: int = MOST_TISSUES) -> Kinds:
-    """Voxels of the same T1, T2, B1, diffusion and off-resonance are one kind; m0 only scales the bound of complex
+    """Voxels of the same T1, T2, B1, diffusion and off-resonance are one kind; m0 only scales the
+    bound of complex
     signals, and tells magnitudes apart. At most `most` kinds are chosen, at random.
     """
     size = np.abs(tissue.m0)
     keys = ["t1", "t2", "b1", "adc", "off_resonance"]
-    table = np.stack([*(getattr(tissue, key) for key in keys), *([size] if form == "magnitude" else [])], axis=1)
+    table = np.stack(
+        [*(getattr(tissue, key) for key in keys), *([size] if form == "magnitude" else [])], axis=1
+    )
     rows, kind = np.unique(table, axis=0, return_inverse=True)
     columns = dict(zip([*keys, "m0"], rows.T, strict=False))
     chosen = np.arange(len(rows))
@@ -55,12 +64,17 @@ def kinds_of(tissue: Tissue, form: Form, *, most: int = MOST_TISSUES) -> Kinds:
 
 
 def bounds_of(scan: Scan, kinds: Kinds, *, progress: Progress | None = None) -> dict[str, Floats]:
-    """Bound of "t1" and "t2" `(voxel,)` [s] for every voxel of `kinds`: NaN where its kind was not chosen.
+    """Bound of "t1" and "t2" `(voxel,)` [s] for every voxel of `kinds`: NaN where its kind was not
+    chosen.
 
     progress: called with the number of kinds done since the last call.
     """
     found = cramer_rao(
-        scan.sequence, kinds.tissue[kinds.chosen], noise_sd=scan.noise_sd, form=scan.form, progress=progress
+        scan.sequence,
+        kinds.tissue[kinds.chosen],
+        noise_sd=scan.noise_sd,
+        form=scan.form,
+        progress=progress,
     )
     result = {}
     for key, values in (("t1", found.sd_t1), ("t2", found.sd_t2)):

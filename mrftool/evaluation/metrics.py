@@ -1,7 +1,9 @@
-"""How far estimates of T1 and T2 are from the truth: for each tissue class and over all voxels. NumPy only.
+"""How far estimates of T1 and T2 are from the truth: for each tissue class and over all voxels.
+NumPy only.
 
-Bland-Altman numbers: J. M. Bland, D. G. Altman, Lancet 327:307 (1986). The logarithmic error is the usual score of
-MRF networks; a few voxels of impossibly short T1 or T2 (fit failures) can decide it, so it is given without them too.
+Bland-Altman numbers: J. M. Bland, D. G. Altman, Lancet 327:307 (1986). The logarithmic error is the
+usual score of MRF networks; a few voxels of impossibly short T1 or T2 (fit failures) can decide it,
+so it is given without them too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,19 +25,21 @@ SHORTEST = 1e-3  # [s]: truth with T1 or T2 below this is a failed fit, not tiss
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of one parameter in one region, over `n` voxels; times in ms, None where there is nothing to say.
+    """Errors of one parameter in one region, over `n` voxels; times in ms, None where there is
+    nothing to say.
 
     n_invalid: further voxels, whose estimate is no positive finite number. truth_mean: [ms].
     bias, sd: mean and standard deviation of estimate - truth; rmse: their root mean square [ms].
     bias_percent: mean of the relative error. error_percent: mean of its magnitude.
-    log10_mse: mean squared difference of log10 [1]; log10_mse_tissue: over the n_tissue voxels whose true T1 and T2
-    are 1 ms or more.
-    agreement_low, agreement_high: Bland-Altman limits, bias -+ 1.96 sd [ms]. agreement_slope: of the difference
-    against the mean of estimate and truth [1].
-    coverage_1sd, coverage_2sd: share of voxels whose truth lies within one and two reported standard deviations
-    (0.683 and 0.954 if the deviations are right). z_mean, z_sd: of (estimate - truth) / deviation (0 and 1).
-    rmse_over_bound: root mean square of error / Cramer-Rao bound [1], over the n_bound voxels whose bound is known and
-    below a fifth of the truth.
+    log10_mse: mean squared difference of log10 [1]; log10_mse_tissue: over the n_tissue voxels
+    whose true T1 and T2 are 1 ms or more.
+    agreement_low, agreement_high: Bland-Altman limits, bias -+ 1.96 sd [ms]. agreement_slope: of
+    the difference against the mean of estimate and truth [1].
+    coverage_1sd, coverage_2sd: share of voxels whose truth lies within one and two reported
+    standard deviations (0.683 and 0.954 if the deviations are right). z_mean, z_sd: of (estimate -
+    truth) / deviation (0 and 1).
+    rmse_over_bound: root mean square of error / Cramer-Rao bound [1], over the n_bound voxels whose
+    bound is known and below a fifth of the truth.
     """
 
     parameter: str
@@ -64,7 +68,9 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """One parameter in all voxels: truth, estimate, and, where known, reported deviation and bound [s]."""
+    """One parameter in all voxels: truth, estimate, and, where known, reported deviation and bound
+    [s].
+    """
 
     truth: Column
     found: Column
@@ -86,10 +92,11 @@ def scores(
     sd: Mapping[str, ArrayLike] | None = None,
     bound: Mapping[str, ArrayLike] | None = None,
 ) -> list[Score]:
-    """Scores of every parameter of `estimate`, "t1" and "t2": over all voxels, then for each class that occurs.
+    """Scores of every parameter of `estimate`, "t1" and "t2": over all voxels, then for each class
+    that occurs.
 
-    estimate, sd, bound: columns `(voxel,)` [s]: estimates, the standard deviations as the estimator reports them, and
-    the smallest ones that the data allow (NaN where they are not known).
+    estimate, sd, bound: columns `(voxel,)` [s]: estimates, the standard deviations as the estimator
+    reports them, and the smallest ones that the data allow (NaN where they are not known).
     labels: index into `classes` for each voxel; others than these are in no class.
 
     Raises MismatchError if a column has another length than the truth.
@@ -100,7 +107,8 @@ def scores(
     for key, values in estimate.items():
         found = _column(key, values, len(truth))
         about = (
-            _optional(f"{kind}{key}", known, key, len(truth)) for kind, known in (("sd_", sd), ("bound of ", bound))
+            _optional(f"{kind}{key}", known, key, len(truth))
+            for kind, known in (("sd_", sd), ("bound of ", bound))
         )
         columns = _Columns(getattr(truth, key), found, is_tissue, *about)
         result += [_score(key, name, columns[mask]) for name, mask in regions]
@@ -110,12 +118,17 @@ def scores(
 def log10_mse(truth: Tissue, estimate: Mapping[str, ArrayLike], *, shortest: float = 0.0) -> float:
     """Mean squared difference of log10 over T1 and T2 together, as MRF papers score networks [1].
 
-    Over the voxels whose true T1 and T2 are `shortest` [s] or more and whose estimates are positive and finite.
+    Over the voxels whose true T1 and T2 are `shortest` [s] or more and whose estimates are positive
+    and finite.
     """
     true = np.stack([truth.t1, truth.t2])
     found = np.stack([_column(key, estimate[key], len(truth)) for key in ("t1", "t2")])
     use = (true >= shortest).all(axis=0) & (np.isfinite(found) & (found > 0)).all(axis=0)
-    return float(np.mean((np.log10(found[:, use]) - np.log10(true[:, use])) ** 2)) if use.any() else float("nan")
+    return (
+        float(np.mean((np.log10(found[:, use]) - np.log10(true[:, use])) ** 2))
+        if use.any()
+        else float("nan")
+    )
 
 
 def _column(key: str, values: ArrayLike, n: int) -> Column:
@@ -125,11 +138,15 @@ def _column(key: str, values: ArrayLike, n: int) -> Column:
     return column
 
 
-def _optional(text: str, columns: Mapping[str, ArrayLike] | None, key: str, n: int) -> Column | None:
+def _optional(
+    text: str, columns: Mapping[str, ArrayLike] | None, key: str, n: int
+) -> Column | None:
     return None if columns is None or key not in columns else _column(text, columns[key], n)
 
 
-def _regions(labels: NDArray[np.integer] | None, classes: Sequence[str], n: int) -> Iterator[tuple[str, Mask]]:
+def _regions(
+    labels: NDArray[np.integer] | None, classes: Sequence[str], n: int
+) -> Iterator[tuple[str, Mask]]:
     if labels is None:
         return
     if labels.shape != (n,):
@@ -187,5 +204,7 @@ def _honesty(error: Column, part: _Columns) -> dict[str, Any]:
     if part.bound is not None:
         use = is_determined(part.truth, part.bound)
         found["n_bound"] = int(use.sum())
-        found["rmse_over_bound"] = rmse_over_bound(error[use], part.bound[use]) if use.any() else None
+        found["rmse_over_bound"] = (
+            rmse_over_bound(error[use], part.bound[use]) if use.any() else None
+        )
     return found

@@ -17,11 +17,17 @@ _SCORES = {
 
 
 def score_table(found: ModelTrials, title: str) -> TextTable:
-    """Errors at each SNR, over the voxels whose bound is below a fifth of the value, and how far chance moves them."""
+    """Errors at each SNR, over the voxels whose bound is below a fifth of the value, and how far
+    chance moves them.
+    """
     texts = [text for text, _ in _SCORES.values()]
     headings = [
         "SNR",
-        *(f"{name} {texts[0]}" if not k else text for name in ("T1", "T2") for k, text in enumerate(texts)),
+        *(
+            f"{name} {texts[0]}" if not k else text
+            for name in ("T1", "T2")
+            for k, text in enumerate(texts)
+        ),
     ]
     rows = []
     for snr, scores in zip(found.snrs, found.scores, strict=True):
@@ -32,7 +38,9 @@ def score_table(found: ModelTrials, title: str) -> TextTable:
         ]
         rows.append([f"{snr:g}", *cells])
     chance = f"chance: z mean ±{1 / sqrt(found.voxels):.3f}, RMSE / bound and z sd ±{1 / sqrt(2 * found.voxels):.3f}"
-    return TextTable(f"{title}: {found.voxels} random tissues at each SNR; {chance}", headings, rows, n_words=0)
+    return TextTable(
+        f"{title}: {found.voxels} random tissues at each SNR; {chance}", headings, rows, n_words=0
+    )
 
 
 def flag_table(found: ModelTrials) -> TextTable:
@@ -51,7 +59,9 @@ def trials_json(found: ModelTrials, about: dict[str, Any]) -> str:
         "seed": found.seed,
         "knows_noise": found.knows_noise,
         "scores": scores,
-        "flag_rates": [{**asdict(rate), "case": rate.case or "right signals"} for rate in found.rates],
+        "flag_rates": [
+            {**asdict(rate), "case": rate.case or "right signals"} for rate in found.rates
+        ],
         "bins": [each.records() for each in found.bins],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"

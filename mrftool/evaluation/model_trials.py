@@ -1,7 +1,9 @@
-"""A model alone against the exact engine: errors over the bound, honest error bars, flags that fire when they should.
+"""A model alone against the exact engine: errors over the bound, honest error bars, flags that fire
+when they should.
 
-The right signals are those of random tissue under the model's sequence. The wrong ones, which a user would want to see
-flagged, are noise, signals of other sequences, of another B1 than the model is told, and of other RF phases.
+The right signals are those of random tissue under the model's sequence. The wrong ones, which a
+user would want to see flagged, are noise, signals of other sequences, of another B1 than the model
+is told, and of other RF phases.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +32,9 @@ PHASE_STEP = 117.0  # [deg] increment of a quadratic RF phase, as RF spoiling ha
 
 @dataclass(frozen=True)
 class Rates:
-    """Share of voxels with MISFIT, and with any flag, for signals of one kind ("" for the right ones) at one SNR."""
+    """Share of voxels with MISFIT, and with any flag, for signals of one kind ("" for the right
+    ones) at one SNR.
+    """
 
     case: str
     snr: float
@@ -40,7 +44,8 @@ class Rates:
 
 @dataclass(frozen=True, eq=False)
 class ModelTrials:
-    """What was measured: `scores` (see `noisy_scores`) for each of `snrs`, flag rates, errors over T1 and T2 with all
+    """What was measured: `scores` (see `noisy_scores`) for each of `snrs`, flag rates, errors over
+    T1 and T2 with all
     SNRs together.
     """
 
@@ -72,10 +77,12 @@ def run_trials(
     knows_noise: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ModelTrials:
-    """Trials of `model` on `voxels` random tissues under `sequence`, and on as many wrong signals of each kind.
+    """Trials of `model` on `voxels` random tissues under `sequence`, and on as many wrong signals
+    of each kind.
 
-    others: sequences of the same length, whose signals are wrong ones. knows_noise: whether the model is told the noise
-    level. progress: called with the number of runs of the model done; there are `count_runs` of them.
+    others: sequences of the same length, whose signals are wrong ones. knows_noise: whether the
+    model is told the noise level. progress: called with the number of runs of the model done; there
+    are `count_runs` of them.
     """
     random = np.random.default_rng(seed)
     sample = draw_sample(model.manifest, sequence, voxels, random)
@@ -90,7 +97,9 @@ def run_trials(
             rates.append(_rates(case, snr, flags))
             progress(1)
     scores = tuple(noisy_scores(outcome) for outcome in outcomes)
-    return ModelTrials(snrs, voxels, seed, knows_noise, scores, tuple(rates), _bins(sample, outcomes))
+    return ModelTrials(
+        snrs, voxels, seed, knows_noise, scores, tuple(rates), _bins(sample, outcomes)
+    )
 
 
 def count_runs(others: Mapping[str, PulseSequence], snrs: tuple[float, ...]) -> int:
@@ -101,7 +110,9 @@ def count_runs(others: Mapping[str, PulseSequence], snrs: tuple[float, ...]) -> 
 def wrong_signals(
     sequence: PulseSequence, sample: Sample, others: Mapping[str, PulseSequence]
 ) -> Iterator[tuple[str, Signal]]:
-    """Kinds of signals `(voxel, time)` that are not those of the sample's tissue under the sequence, by name."""
+    """Kinds of signals `(voxel, time)` that are not those of the sample's tissue under the
+    sequence, by name.
+    """
     yield "noise only", np.zeros_like(sample.signal)
     tissue = sample.tissue
     columns = {key: getattr(tissue, key) for key in Tissue.columns()}
@@ -112,7 +123,9 @@ def wrong_signals(
     name, phased = other_phases(sequence)
     yield name, simulate(phased, tissue).signal
     for name, other in others.items():
-        still = tissue if other.spoiler or not tissue.adc.any() else Tissue(**{**columns, "adc": 0.0})
+        still = (
+            tissue if other.spoiler or not tissue.adc.any() else Tissue(**{**columns, "adc": 0.0})
+        )
         yield name, simulate(other, still).signal
 
 
@@ -126,9 +139,16 @@ def other_phases(sequence: PulseSequence) -> tuple[str, PulseSequence]:
 
 
 def _flags_of(
-    model: Model, signal: Signal, tissue: Tissue, snr: float, random: np.random.Generator, knows_noise: bool
+    model: Model,
+    signal: Signal,
+    tissue: Tissue,
+    snr: float,
+    random: np.random.Generator,
+    knows_noise: bool,
 ) -> NDArray[np.int32]:
-    """Flags of `signal` with noise: each at `snr`, those without signal nothing but noise. The noise level is 1."""
+    """Flags of `signal` with noise: each at `snr`, those without signal nothing but noise. The
+    noise level is 1.
+    """
     level = level_of(signal)
     noise = np.where(level > 0, level / snr, 1.0)
     rows = (add_noise(signal, noise, random) / noise[:, None]).astype(np.complex64)
@@ -143,6 +163,11 @@ def _bins(sample: Sample, outcomes: list[Outcome]) -> tuple[Bins, ...]:
     """All SNRs together: every error counts in units of the bound at its own SNR."""
     count = len(outcomes)
     truth = Tissue(np.tile(sample.tissue.t1, count), np.tile(sample.tissue.t2, count))
-    estimate = {name: np.concatenate([outcome.found[name] for outcome in outcomes]) for name in ("t1", "t2")}
-    bound = {name: np.concatenate([outcome.bound[:, k] for outcome in outcomes]) for k, name in enumerate(estimate)}
+    estimate = {
+        name: np.concatenate([outcome.found[name] for outcome in outcomes]) for name in ("t1", "t2")
+    }
+    bound = {
+        name: np.concatenate([outcome.bound[:, k] for outcome in outcomes])
+        for k, name in enumerate(estimate)
+    }
     return tuple(bins_of(truth, estimate, bound))

@@ -35,7 +35,12 @@ _COLUMNS = [
     ("n_invalid", "invalid", "{}"),
 ]
 _WIDE = ("bias_percent", "agreement_low", "agreement_high", "n_bound")  # in files only
-_LESS = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd")  # in files only, where a bound says more
+_LESS = (
+    "sd",
+    "log10_mse",
+    "log10_mse_tissue",
+    "coverage_2sd",
+)  # in files only, where a bound says more
 _TEXT = ("parameter", "region")
 _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}
 
@@ -47,10 +52,14 @@ def score_table(scores: Sequence[Score], title: str = "") -> "Table":
 
     has_bound = any(score.rmse_over_bound is not None for score in scores)
     headings, rows = _cells(scores, without=(*_WIDE, *(_LESS if has_bound else ("z_mean", "z_sd"))))
-    table = Table(title=plain(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    table = Table(
+        title=plain(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=0
+    )
     for (key, heading), cells in zip(headings, zip(*rows, strict=True), strict=True):
         is_text, width = key in _TEXT, max(map(len, cells))  # headings may wrap, numbers may not
-        table.add_column(plain(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width)
+        table.add_column(
+            plain(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width
+        )
     for before, score, row in zip([None, *scores], scores, rows, strict=False):
         if before is not None and before.parameter != score.parameter:
             table.add_section()
@@ -68,16 +77,27 @@ def score_markdown(scores: Sequence[Score]) -> str:
 
 def score_json(scores: Sequence[Score]) -> str:
     """As JSON: a list of records with all fields of `Score`; times in ms."""
-    return json.dumps([{**asdict(score), "unit": "ms"} for score in scores], indent=1, allow_nan=False) + "\n"
+    return (
+        json.dumps([{**asdict(score), "unit": "ms"} for score in scores], indent=1, allow_nan=False)
+        + "\n"
+    )
 
 
-def _cells(scores: Sequence[Score], without: Sequence[str] = ()) -> tuple[list[tuple[str, str]], list[list[str]]]:
+def _cells(
+    scores: Sequence[Score], without: Sequence[str] = ()
+) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Headings (field, text) and the formatted rows."""
-    used = [column for column in _COLUMNS if column[0] not in without and _says_something(scores, column[0])]
+    used = [
+        column
+        for column in _COLUMNS
+        if column[0] not in without and _says_something(scores, column[0])
+    ]
     rows = []
     for score in scores:
         values = [(getattr(score, key), form) for key, _, form in used]
-        shown = [(in_words(value) if isinstance(value, str) else value, form) for value, form in values]
+        shown = [
+            (in_words(value) if isinstance(value, str) else value, form) for value, form in values
+        ]
         rows.append(["" if value is None else form.format(value) for value, form in shown])
     return [(key, heading) for key, heading, _ in used], rows
 

@@ -23,7 +23,9 @@ def plain(text: str) -> "Text":
 
 @dataclass(frozen=True)
 class TextTable:
-    """rows: one text per heading. n_words: columns from the left that hold words; the others hold numbers."""
+    """rows: one text per heading. n_words: columns from the left that hold words; the others hold
+    numbers.
+    """
 
     title: str
     headings: Sequence[str]
@@ -36,11 +38,19 @@ class TextTable:
         from rich.table import Table
 
         table = Table(
-            title=plain(self.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+            title=plain(self.title),
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
         )
         for k, heading in enumerate(self.headings):
-            width = max((len(row[k]) for row in self.rows), default=0)  # headings may wrap, numbers may not
-            table.add_column(plain(heading), justify="left" if k < self.n_words else "right", min_width=width)
+            width = max(
+                (len(row[k]) for row in self.rows), default=0
+            )  # headings may wrap, numbers may not
+            table.add_column(
+                plain(heading), justify="left" if k < self.n_words else "right", min_width=width
+            )
         for row in self.rows:
             table.add_row(*map(plain, row))
         return table

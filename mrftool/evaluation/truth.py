@@ -1,4 +1,6 @@
-"""What `mrftool evaluate maps` compares with: a simulated scan's truth, tissue maps, or another folder of maps."""
+"""What `mrftool evaluate maps` compares with: a simulated scan's truth, tissue maps, or another
+folder of maps.
+"""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ Image = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """True tissue of the voxels of a grid, the class of each, and how the scan was made, where that is known."""
+    """True tissue of the voxels of a grid, the class of each, and how the scan was made, where that
+    is known.
+    """
 
     tissue: Tissue
     grid: Grid
@@ -46,7 +50,8 @@ class Truth:
 
 
 def read_truth(path: Path) -> Truth:
-    """The truth of a scan that mrftool simulated (its sidecar names the maps), tissue maps in a .npz, or the T1 and T2
+    """The truth of a scan that mrftool simulated (its sidecar names the maps), tissue maps in a
+    .npz, or the T1 and T2
     maps in a folder (what is masked or no time in them does not count).
     """
     if path.is_dir():
@@ -59,8 +64,12 @@ def read_truth(path: Path) -> Truth:
     sidecar = read_sidecar(path) or {}
     names = sidecar.get("truth")
     if not isinstance(names, dict) or not {"t1", "t2"} <= names.keys():
-        raise InputError(f"{path}: its sidecar names no truth, expected a scan that mrftool simulate wrote")
-    headers, images = _volumes({name: path.parent / Path(str(file)).name for name, file in names.items()})
+        raise InputError(
+            f"{path}: its sidecar names no truth, expected a scan that mrftool simulate wrote"
+        )
+    headers, images = _volumes(
+        {name: path.parent / Path(str(file)).name for name, file in names.items()}
+    )
     grid = Grid((images["t1"] > 0) & (images["t2"] > 0), headers["t1"].placement.affine)
     columns = {key: grid.to_columns(images[key]) for key in Tissue.columns() if key in images}
     tissue, scan = Tissue(**columns), _scan(sidecar, path)
@@ -82,7 +91,9 @@ def read_maps(folder: Path, truth: Truth) -> dict[str, Image]:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """What report.json in a folder of maps says. Raises InputError if there is none that names the maps."""
+    """What report.json in a folder of maps says. Raises InputError if there is none that names the
+    maps.
+    """
     path = folder / "report.json"
     try:
         report = json.loads(path.read_text("utf-8"))
@@ -94,7 +105,9 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def form_of(report: dict[str, Any]) -> str | None:
-    """In which form the maker of the maps took the signals: "complex" or "magnitude"; None if the report is silent."""
+    """In which form the maker of the maps took the signals: "complex" or "magnitude"; None if the
+    report is silent.
+    """
     about = report.get("input")
     form = about.get("form") if isinstance(about, dict) else None
     return form if isinstance(form, str) else None
@@ -125,7 +138,9 @@ def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, 
 
 def _require_times(folder: Path, maps: dict[str, Any]) -> None:
     if not {"t1", "t2"} <= maps.keys():
-        raise InputError(f"{folder}: report.json names no T1 and T2 map, expected a folder that mrftool quantify wrote")
+        raise InputError(
+            f"{folder}: report.json names no T1 and T2 map, expected a folder that mrftool quantify wrote"
+        )
 
 
 def _scan(sidecar: dict[str, Any], image: Path) -> Scan | None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 DEFAULT_T1_RANGE: Range = (0.1, 4.5)
 DEFAULT_T2_RANGE: Range = (0.01, 2.0)
-# The table goes beyond the range that is promised, so that noise does not push estimates against its edge.
+# The table goes beyond the range that is promised, so that noise does not push estimates against
+# its edge.
 T1_MARGIN, T2_MARGIN = 1.35, 1.6
 _PACKAGES = ("mrftool", "numpy", "scipy", "onnx", "onnxruntime")
 
@@ -41,38 +42,62 @@ def make_model(
 ) -> "tuple[ModelProto, Manifest]":
     """The ONNX model of `sequence` with its manifest inside, verified against the exact engine.
 
-    encoder: what starts the polish, see `mrftool.export.graph.encoder`; None: a coarse search. It needs the `table` that
-    it was trained with; without one it is made. polish: number of Gauss-Newton steps.
-    t1_range, t2_range [s], b1_range [1], adc [m2/s]: what it is made for. form: of the signals.
+    encoder: what starts the polish, see `mrftool.export.graph.encoder`; None: a coarse search. It
+    needs the `table` that it was trained with; without one it is made. polish: number of
+    Gauss-Newton steps. t1_range, t2_range [s], b1_range [1], adc [m2/s]: what it is made for. form:
+    of the signals.
     tolerance: of the table, see `build_table`. training: facts to keep. check: measure the scores.
 
-    Raises UsageError for ranges or options that are none, CheckFailedError if the table cannot be made accurate enough,
-    InputError if the encoder does not fit, MismatchError if the table does not.
+    Raises UsageError for ranges or options that are none, CheckFailedError if the table cannot be
+    made accurate enough, InputError if the encoder does not fit, MismatchError if the table does
+    not.
     """
     if polish < 0 or (polish == 0 and encoder is None):
         raise UsageError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
     ranges: dict[str, Any] = {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1_range}
     with one_blas_thread():
         table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
-        if (table.sequence_id, table.form, table.takes_b1) != (sequence.sequence_id, form, b1_range is not None):
-            raise MismatchError(f"the table is not one of sequence {sequence.name} for this form and B1")
+        if (table.sequence_id, table.form, table.takes_b1) != (
+            sequence.sequence_id,
+            form,
+            b1_range is not None,
+        ):
+            raise MismatchError(
+                f"the table is not one of sequence {sequence.name} for this form and B1"
+            )
         model = _graph(sequence, table, ranges, encoder, polish)
-        facts = {"encoder": "none" if encoder is None else encoder.graph.input[0].name, "polish": polish, "adc": adc}
-        manifest = _manifest(sequence, table, weights_sha256(model), **ranges, **facts, training=training or {})
-        manifest = replace(manifest, name=name or f"{sequence.name}{'' if encoder else ', no encoder'}")
+        facts = {
+            "encoder": "none" if encoder is None else encoder.graph.input[0].name,
+            "polish": polish,
+            "adc": adc,
+        }
+        manifest = _manifest(
+            sequence, table, weights_sha256(model), **ranges, **facts, training=training or {}
+        )
+        manifest = replace(
+            manifest, name=name or f"{sequence.name}{'' if encoder else ', no encoder'}"
+        )
         if check:
-            manifest = replace(manifest, scores=verify(model.SerializeToString(), manifest, sequence))
+            manifest = replace(
+                manifest, scores=verify(model.SerializeToString(), manifest, sequence)
+            )
     write_manifest(model, manifest)
     return model, manifest
 
 
 def _graph(
-    sequence: PulseSequence, table: SignalTable, ranges: dict[str, Any], encoder: "ModelProto | None", polish: int
+    sequence: PulseSequence,
+    table: SignalTable,
+    ranges: dict[str, Any],
+    encoder: "ModelProto | None",
+    polish: int,
 ) -> "ModelProto":
     from mrftool.export.graph.assemble import assemble
 
     promised = {key: ranges[key] for key in ("t1_range", "t2_range")}
-    return assemble(table, probe_vectors(sequence, table), **promised, encoder=encoder, polish_steps=polish)
+    return assemble(
+        table, probe_vectors(sequence, table), **promised, encoder=encoder, polish_steps=polish
+    )
 
 
 def _manifest(sequence: PulseSequence, table: SignalTable, digest: str, **facts: Any) -> Manifest:
@@ -96,9 +121,16 @@ def _manifest(sequence: PulseSequence, table: SignalTable, digest: str, **facts:
 
 
 def model_table(
-    sequence: PulseSequence, *, t1_range: Range, t2_range: Range, b1_range: Range | None = None, **options: Any
+    sequence: PulseSequence,
+    *,
+    t1_range: Range,
+    t2_range: Range,
+    b1_range: Range | None = None,
+    **options: Any,
 ) -> SignalTable:
-    """The table of a model for these ranges: wider than they are. The other options are those of `build_table`."""
+    """The table of a model for these ranges: wider than they are. The other options are those of
+    `build_table`.
+    """
     if not (0 < t1_range[0] < t1_range[1] and 0 < t2_range[0] < t2_range[1]):
         raise UsageError(f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times")
     return build_table(

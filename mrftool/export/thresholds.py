@@ -1,8 +1,9 @@
-"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.maps.Flag says what the bits mean.
+"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.maps.Flag says what
+the bits mean.
 
-A voxel fits when the misfit inside the compressed space, where the sequence's fingerprints live, and along a few
-directions that wrong physics takes, is no larger than noise as strong as that elsewhere would leave: a ratio of two
-variances, F-distributed.
+A voxel fits when the misfit inside the compressed space, where the sequence's fingerprints live,
+and along a few directions that wrong physics takes, is no larger than noise as strong as that
+elsewhere would leave: a ratio of two variances, F-distributed.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,7 @@ import numpy as np
 
 FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and white noise
 UNDETERMINED = 0.5  # a standard deviation above this share of the value does not determine it
-LEAST_MISFIT = (
-    1e-3  # relative misfit below which no voxel is called a bad fit: the table's and single precision's errors
-)
+LEAST_MISFIT = 1e-3  # relative misfit below which no voxel is called a bad fit: the table's and single precision's errors
 _SEARCHED = 1e4  # independent fingerprints that the search can choose among, generously
 
 
@@ -23,7 +22,8 @@ class Thresholds:
 
     inside, outside: degrees of freedom of the misfit in those directions, and in all others.
     ratio: largest (misfit inside / inside) / (misfit outside / outside).
-    inside_known, total_known: largest misfit / noise variance, inside and altogether, for a given noise level.
+    inside_known, total_known: largest misfit / noise variance, inside and altogether, for a given
+    noise level.
     detected: least energy explained / noise variance of a signal that is no noise.
     noise_energy: largest energy / noise variance of magnitudes that are nothing but noise.
     """
@@ -38,7 +38,9 @@ class Thresholds:
 
 
 def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
-    """For signals of `n_values` real numbers, `n_inside` of them in telling directions, and `n_fitted` parameters."""
+    """For signals of `n_values` real numbers, `n_inside` of them in telling directions, and
+    `n_fitted` parameters.
+    """
     from scipy import special
 
     inside, outside = max(n_inside - n_fitted, 1), max(n_values - n_inside, 1)
@@ -54,10 +56,11 @@ def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
 
 
 def rayleigh_ratio(n_time: int) -> float:
-    """Largest ratio of mean and standard deviation that `n_time` magnitudes of pure noise have, but for false alarms.
+    """Largest ratio of mean and standard deviation that `n_time` magnitudes of pure noise have, but
+    for false alarms.
 
-    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2. The spread of the ratio follows from its
-    skewness and kurtosis to first order in 1 / n_time.
+    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2. The spread of the ratio
+    follows from its skewness and kurtosis to first order in 1 / n_time.
     """
     from scipy import special
 

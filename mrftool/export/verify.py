@@ -24,7 +24,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Tissue with its exact signals `(voxel, time)` [m0] and their derivatives by T1 and T2 `(2, voxel, time)`."""
+    """Tissue with its exact signals `(voxel, time)` [m0] and their derivatives by T1 and T2 `(2,
+    voxel, time)`.
+    """
 
     tissue: Tissue
     signal: NDArray[np.complex64]
@@ -38,7 +40,9 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a model made of a noisy sample: truth and Cramer-Rao bound of T1 and T2 `(voxel, 2)` [s], and its maps."""
+    """What a model made of a noisy sample: truth and Cramer-Rao bound of T1 and T2 `(voxel, 2)`
+    [s], and its maps.
+    """
 
     truth: Floats
     bound: Floats
@@ -54,9 +58,11 @@ def verify(
     snrs: tuple[float, ...] = SNRS,
     seed: int = 1,
 ) -> dict[str, Any]:
-    """Scores of the ONNX model in `content`: a dict of plain numbers, with one entry `snr_<x>` for each of `snrs`.
+    """Scores of the ONNX model in `content`: a dict of plain numbers, with one entry `snr_<x>` for
+    each of `snrs`.
 
-    Noise-free: largest and root mean square relative error of T1 and T2. With noise: see `noisy_scores`.
+    Noise-free: largest and root mean square relative error of T1 and T2. With noise: see
+    `noisy_scores`.
     """
     random = np.random.default_rng(seed)
     model = Model(Path("model in memory"), manifest, content)
@@ -68,7 +74,9 @@ def verify(
     return scores
 
 
-def draw_sample(manifest: Manifest, sequence: PulseSequence, voxels: int, random: np.random.Generator) -> Sample:
+def draw_sample(
+    manifest: Manifest, sequence: PulseSequence, voxels: int, random: np.random.Generator
+) -> Sample:
     """Random tissue of the model's range under `sequence`; see `random_tissue`."""
     tissue = random_tissue(manifest, voxels, random)
     return Sample(tissue, *signal_and_derivatives(sequence, tissue))
@@ -84,13 +92,22 @@ def random_tissue(manifest: Manifest, voxels: int, random: np.random.Generator) 
 
 
 def trial(
-    model: Model, sample: Sample, snr: float, random: np.random.Generator, *, knows_noise: bool = False
+    model: Model,
+    sample: Sample,
+    snr: float,
+    random: np.random.Generator,
+    *,
+    knows_noise: bool = False,
 ) -> Outcome:
-    """The sample with noise, every fingerprint at `snr`, through the model. knows_noise: it is told the noise level."""
+    """The sample with noise, every fingerprint at `snr`, through the model. knows_noise: it is told
+    the noise level.
+    """
     noise = level_of(sample.signal) / snr
     noisy = add_noise(sample.signal, noise, random)
     if knows_noise:  # one level for all voxels, as the model takes it
-        found = run_on(model, (noisy / noise[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0)
+        found = run_on(
+            model, (noisy / noise[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0
+        )
     else:
         found = run_on(model, noisy, sample.tissue)
     bound = bound_of_signals(sample.signal, sample.slopes, noise, form=model.manifest.form)  # type: ignore[arg-type]
@@ -100,7 +117,8 @@ def trial(
 def run_on(
     model: Model, signal: NDArray[np.complex64], tissue: Tissue, *, noise_sd: float | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of `tissue` if it asks.
+    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of
+    `tissue` if it asks.
 
     noise_sd: of the noise per channel [unit of the signals], if the model is to be told.
     """
@@ -109,9 +127,11 @@ def run_on(
 
 
 def noisy_scores(outcome: Outcome) -> dict[str, Any]:
-    """Shares of voxels: `misfit_flagged`, all of them in vain; `t2_above_t1`, as noise brings it about, but no tissue.
-    For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`, `z_mean`, `z_sd`
-    (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined` (share of such voxels).
+    """Shares of voxels: `misfit_flagged`, all of them in vain; `t2_above_t1`, as noise brings it
+    about, but no tissue.
+    For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`,
+    `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined`
+    (share of such voxels).
     """
     found = outcome.found
     scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}

@@ -21,7 +21,9 @@ RATIO_TICKS: tuple[float, ...] = (0.5, 0.7, 1, 1.4, 2)
 
 
 def bin_figure(bins: Sequence[Bins], path: str | Path, *, title: str = "") -> None:
-    """For each parameter, RMSE / bound (or relative RMSE, where no bound is known) beside relative bias."""
+    """For each parameter, RMSE / bound (or relative RMSE, where no bound is known) beside relative
+    bias.
+    """
     figure = Figure(figsize=(11.5, 4.6 * len(bins) + 0.4), layout="constrained")
     has_bound = any(np.isfinite(each.rmse_over_bound).any() for each in bins)
     for each, (left, right) in zip(bins, figure.subplots(len(bins), 2, squeeze=False), strict=True):
@@ -45,12 +47,18 @@ def bin_figure(bins: Sequence[Bins], path: str | Path, *, title: str = "") -> No
     save_figure(figure, path)
 
 
-def draw_bins(axes: Axes, bins: Bins, values: Floats, norm: Normalize, look: tuple[str, str]) -> None:
-    """Coloured bins with their values in them, on logarithmic axes [ms]. look: colours, format of the values."""
+def draw_bins(
+    axes: Axes, bins: Bins, values: Floats, norm: Normalize, look: tuple[str, str]
+) -> None:
+    """Coloured bins with their values in them, on logarithmic axes [ms]. look: colours, format of
+    the values.
+    """
     colours, form = look
     edges = 1e3 * bins.t1_edges, 1e3 * bins.t2_edges
     mesh = axes.pcolormesh(*edges, np.ma.masked_invalid(values.T), norm=norm, cmap=colours)
-    axes.set(xscale="log", yscale="log", xlabel="true T1 [ms]", ylabel="true T2 [ms]", facecolor="0.93")
+    axes.set(
+        xscale="log", yscale="log", xlabel="true T1 [ms]", ylabel="true T2 [ms]", facecolor="0.93"
+    )
     for axis, (low, *_, high) in zip((axes.xaxis, axes.yaxis), edges, strict=True):
         inside = [tick for tick in TICKS if low <= tick <= high]
         label_ticks(axis, tuple(inside) if len(inside) > 1 else (round(low), round(high)))
@@ -59,4 +67,6 @@ def draw_bins(axes: Axes, bins: Bins, values: Floats, norm: Normalize, look: tup
         shade = mesh.cmap(norm(values[i, j]))
         is_dark = 0.3 * shade[0] + 0.59 * shade[1] + 0.11 * shade[2] < 0.5
         text, colour = form.format(round(values[i, j], 2) + 0.0), "white" if is_dark else "black"
-        axes.text(middle[0][i], middle[1][j], text, color=colour, fontsize=8, ha="center", va="center")
+        axes.text(
+            middle[0][i], middle[1][j], text, color=colour, fontsize=8, ha="center", va="center"
+        )

@@ -1,9 +1,10 @@
 """Colours of T1, T2 and other maps, as tables of 256 RGB rows. NumPy only.
 
-T1 is shown in "lipari" and T2 in "navia", both with a logarithm-processed scale, as recommended by M. Fuderer et al.,
-Magn Reson Med 93:490 (2025), doi 10.1002/mrm.30290. The two maps are by F. Crameri (Scientific colour maps, MIT
-licence, doi 10.5281/zenodo.1243862); they are restated by 33 of their 256 colours, and linear interpolation between
-these differs from the originals by less than one part in 255.
+T1 is shown in "lipari" and T2 in "navia", both with a logarithm-processed scale, as recommended by
+M. Fuderer et al., Magn Reson Med 93:490 (2025), doi 10.1002/mrm.30290. The two maps are by F.
+Crameri (Scientific colour maps, MIT licence, doi 10.5281/zenodo.1243862); they are restated by 33
+of their 256 colours, and linear interpolation between these differs from the originals by less than
+one part in 255.
 """
 
 import numpy as np
@@ -41,22 +42,30 @@ def grey() -> Table:
 
 
 def log_processed(table: Table) -> Table:
-    """The table for a window that starts at 0, on a scale that is linear up to 1/e of the window, logarithmic above,
+    """The table for a window that starts at 0, on a scale that is linear up to 1/e of the window,
+    logarithmic above,
     and smooth where they meet: f(g) = e g / 2, then (2 + ln g) / 2. Fuderer et al. 2025.
 
     The first colour is black: it stands for what is no value.
     """
     share = np.linspace(0, 1, len(table))
-    curve = np.where(share < 1 / np.e, np.e * share / 2, 1 + np.log(np.maximum(share, 1 / np.e)) / 2)
+    curve = np.where(
+        share < 1 / np.e, np.e * share / 2, 1 + np.log(np.maximum(share, 1 / np.e)) / 2
+    )
     processed = _interpolated(table, curve)
     processed[0] = 0
     return processed
 
 
 def coloured(
-    image: NDArray[np.floating], table: Table, window: tuple[float, float], masked: NDArray[np.bool_]
+    image: NDArray[np.floating],
+    table: Table,
+    window: tuple[float, float],
+    masked: NDArray[np.bool_],
 ) -> Picture:
-    """The image in colours: values outside the window take its ends, NaN is grey, masked voxels are black."""
+    """The image in colours: values outside the window take its ends, NaN is grey, masked voxels are
+    black.
+    """
     low, high = window
     share = (np.clip(np.nan_to_num(image), low, high) - low) / (high - low)
     index = np.minimum(share * len(table), len(table) - 1).astype(int)
@@ -67,7 +76,9 @@ def coloured(
 
 
 def _from_anchors(text: str) -> Table:
-    anchors = np.array([[int(word[i : i + 2], 16) / 255 for i in (0, 2, 4)] for word in text.split()])
+    anchors = np.array(
+        [[int(word[i : i + 2], 16) / 255 for i in (0, 2, 4)] for word in text.split()]
+    )
     positions = np.rint(np.linspace(0, 255, len(anchors))) / 255
     share = np.arange(256) / 255
     return np.stack([np.interp(share, positions, channel) for channel in anchors.T], axis=1)

@@ -1,6 +1,8 @@
-"""Pictures as PNG files: maps, errors, scatter, sequences, training curves. The home of matplotlib, with `panels`.
+"""Pictures as PNG files: maps, errors, scatter, sequences, training curves. The home of matplotlib,
+with `panels`.
 
-Figures are drawn by Agg without pyplot: nothing is global, no display is needed. Each picture is whole or not there.
+Figures are drawn by Agg without pyplot: nothing is global, no display is needed. Each picture is
+whole or not there.
 """
 
 import warnings
@@ -20,7 +22,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from mrftool.errors import MismatchError
 from mrftool.evaluation.score_tables import in_words
-from mrftool.figures.panels import STYLES, Image, draw_flags, draw_map, panel_height, slices_text, style_of
+from mrftool.figures.panels import (
+    STYLES,
+    Image,
+    draw_flags,
+    draw_map,
+    panel_height,
+    slices_text,
+    style_of,
+)
 from mrftool.figures.views import View, view_of
 from mrftool.formats.atomic import writing
 from mrftool.maps import Maps
@@ -32,10 +42,14 @@ _PANEL, _MONTAGE = 4.0, 5.5  # width of a map with its colour bar, of one or sev
 _MOST_POINTS = 20_000
 
 
-def overview_figure(maps: Maps, affine: NDArray[np.float64], path: str | Path, *, title: str = "") -> None:
-    """All maps beside each other: T1, T2, M0 and flags, and, where given, standard deviations and residual.
+def overview_figure(
+    maps: Maps, affine: NDArray[np.float64], path: str | Path, *, title: str = ""
+) -> None:
+    """All maps beside each other: T1, T2, M0 and flags, and, where given, standard deviations and
+    residual.
 
-    affine: voxel index to millimetres in RAS+, `(4, 4)` [mm]. At most twelve slices are shown, evenly spread.
+    affine: voxel index to millimetres in RAS+, `(4, 4)` [mm]. At most twelve slices are shown,
+    evenly spread.
     """
     images = list(maps.images())
     view, shape = view_of(affine), maps.t1.shape
@@ -58,7 +72,8 @@ def error_figure(
     *,
     title: str = "",
 ) -> None:
-    """Truth, estimate and relative error of T1 and T2, one row each. Images `(x, y, z)` [s], 0 where there is none.
+    """Truth, estimate and relative error of T1 and T2, one row each. Images `(x, y, z)` [s], 0
+    where there is none.
 
     Raises MismatchError if a truth and its estimate have different shapes.
     """
@@ -68,7 +83,9 @@ def error_figure(
     for row, name in enumerate(names):
         true, found = np.asarray(truth[name], np.float64), np.asarray(estimate[name], np.float64)
         if true.shape != found.shape:
-            raise MismatchError(f"{name} has shape {found.shape}, expected {true.shape} as the truth")
+            raise MismatchError(
+                f"{name} has shape {found.shape}, expected {true.shape} as the truth"
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             error = 100 * (found - true) / true
         style, outside, text = STYLES[name], ~(true > 0), name.upper()
@@ -92,19 +109,25 @@ def scatter_figure(
     classes: Sequence[str] = (),
     title: str = "",
 ) -> None:
-    """Estimated against true T1 and T2, in colours of the tissue classes. estimate: columns `(voxel,)` [s]."""
+    """Estimated against true T1 and T2, in colours of the tissue classes. estimate: columns
+    `(voxel,)` [s].
+    """
     names = [name for name in ("t1", "t2") if name in estimate]
     figure = Figure(figsize=(5.2 * len(names) + 1.5, 5.2), layout="constrained")
     kept = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), _MOST_POINTS)).astype(int))
     groups = [("voxels", np.ones(len(truth), bool))]
     if labels is not None:
-        groups = [(in_words(name), labels == i) for i, name in enumerate(classes) if (labels == i).any()]
+        groups = [
+            (in_words(name), labels == i) for i, name in enumerate(classes) if (labels == i).any()
+        ]
     for axes, name in zip(np.ravel(figure.subplots(1, len(names))), names, strict=True):
         true, found = 1e3 * getattr(truth, name), 1e3 * np.asarray(estimate[name], np.float64)
         for index, (text, mask) in enumerate(groups):
             chosen = kept[mask[kept] & (found[kept] > 0)]
             colour = colormaps["tab10"](index % 10)
-            axes.plot(true[chosen], found[chosen], ".", ms=2.5, alpha=0.5, mew=0, color=colour, label=text)
+            axes.plot(
+                true[chosen], found[chosen], ".", ms=2.5, alpha=0.5, mew=0, color=colour, label=text
+            )
         _identity(axes, true[true > 0], name.upper())
     if labels is not None:
         handles, texts = axes.get_legend_handles_labels()
@@ -121,7 +144,9 @@ def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
     style = ".-" if len(sequence) <= 60 else "-"
     flips.plot(n, np.rad2deg(sequence.flip_angle), style, color="tab:blue", lw=1)
     flips.set_ylabel("flip angle [deg]")
-    phases.plot(n, np.rad2deg(sequence.rf_phase) % 360, "." if np.ptp(sequence.rf_phase) else "-", ms=2.5)
+    phases.plot(
+        n, np.rad2deg(sequence.rf_phase) % 360, "." if np.ptp(sequence.rf_phase) else "-", ms=2.5
+    )
     phases.set(ylabel="RF phase [deg]", ylim=(-10, 370), yticks=(0, 90, 180, 270, 360))
     times.plot(n, 1e3 * sequence.tr, style, color="tab:green", lw=1, label="TR")
     times.plot(n, 1e3 * sequence.te, style, color="tab:orange", lw=1, label="TE")
@@ -136,7 +161,9 @@ def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
 
 
 def curve_figure(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
-    """Losses and validation scores against the step. rows: "step" and any further numbers, absent ones are gaps."""
+    """Losses and validation scores against the step. rows: "step" and any further numbers, absent
+    ones are gaps.
+    """
     names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "step"]
     losses = [name for name in names if not name.startswith(("score", "rmse"))]
     groups = [group for group in (losses, [name for name in names if name not in losses]) if group]
@@ -144,8 +171,12 @@ def curve_figure(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
     panels = np.ravel(figure.subplots(max(len(groups), 1), 1, sharex=True, squeeze=False))
     for axes, group, text in zip(panels, groups, ("loss", "validation"), strict=False):
         for name in group:
-            points = [(row["step"], row[name]) for row in rows if np.isfinite(row.get(name, np.nan))]
-            axes.plot(*np.array(points).reshape(-1, 2).T, ".-", lw=1, ms=4, label=name.replace("_", " "))
+            points = [
+                (row["step"], row[name]) for row in rows if np.isfinite(row.get(name, np.nan))
+            ]
+            axes.plot(
+                *np.array(points).reshape(-1, 2).T, ".-", lw=1, ms=4, label=name.replace("_", " ")
+            )
         values = np.array([row[name] for row in rows for name in group if name in row])
         values = values[np.isfinite(values)]
         is_wide = values.size and values.min() > 0 and values.max() > 10 * values.min()
@@ -169,7 +200,9 @@ def _panels(n: int, columns: int, shape: tuple[int, ...], view: View) -> tuple[F
     return figure, panels[:n]
 
 
-def _caption(figure: Figure, title: str, view: View, shape: tuple[int, ...], affine: NDArray[np.float64]) -> None:
+def _caption(
+    figure: Figure, title: str, view: View, shape: tuple[int, ...], affine: NDArray[np.float64]
+) -> None:
     size = " x ".join(f"{edge:.3g}" for edge in np.linalg.norm(affine[:3, :3], axis=0))
     text = f"{slices_text(shape, view)}; voxels {size} mm; grey: not a number, black: masked"
     figure.supxlabel(text, fontsize=8, color="0.35")
@@ -209,7 +242,9 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def _take_texts_as_they_are(figure: Figure) -> None:
-    """Names from files are no formulas, and need not be text at all; only the labels of ticks are matplotlib's own."""
+    """Names from files are no formulas, and need not be text at all; only the labels of ticks are
+    matplotlib's own.
+    """
     ticks = [tick for tick in figure.findobj(Tick) if isinstance(tick, Tick)]
     own = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
     for text in figure.findobj(Text):

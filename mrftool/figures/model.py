@@ -28,20 +28,35 @@ def model_figure(found: ModelTrials, path: str | Path, *, title: str) -> None:
         axes.set(xscale="log", xlabel="SNR")
         label_ticks(axes.xaxis, found.snrs)
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, fontsize=9)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, fontsize=9
+        )
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save_figure(figure, path)
 
 
 def _draw_errors(axes: Axes, found: ModelTrials) -> None:
-    """RMSE / bound and sd of z, with the band in which chance alone moves them (two standard errors)."""
+    """RMSE / bound and sd of z, with the band in which chance alone moves them (two standard
+    errors).
+    """
     chance = 2 / np.sqrt(2 * found.voxels)
     axes.axhspan(1 - chance, 1 + chance, color="0.9", zorder=0, label="chance")
     axes.axhline(1, color="0.4", lw=0.8)
     for name, colour in (("t1", "tab:blue"), ("t2", "tab:orange")):
-        for key, style, text in (("rmse_over_bound", "o-", "RMSE / bound"), ("z_sd", "s--", "sd of error / sd")):
+        for key, style, text in (
+            ("rmse_over_bound", "o-", "RMSE / bound"),
+            ("z_sd", "s--", "sd of error / sd"),
+        ):
             values = [scores[name].get(key, np.nan) for scores in found.scores]
-            axes.plot(found.snrs, values, style, color=colour, ms=5, lw=1.2, label=f"{name.upper()} {text}")
+            axes.plot(
+                found.snrs,
+                values,
+                style,
+                color=colour,
+                ms=5,
+                lw=1.2,
+                label=f"{name.upper()} {text}",
+            )
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
     axes.set_title("errors in units of the bound, and of the error bars", fontsize=11)
@@ -54,7 +69,13 @@ def _draw_flags(axes: Axes, found: ModelTrials) -> None:
         colour = colormaps["tab10"](k - 1) if case else "black"
         size = max(13 - 2 * k, 4)  # hollow and ever smaller: all are seen where they meet
         line, *_ = axes.plot(
-            found.snrs, rates, "o-", color=colour, ms=size, lw=1.2, label=case or "right signals (in vain)"
+            found.snrs,
+            rates,
+            "o-",
+            color=colour,
+            ms=size,
+            lw=1.2,
+            label=case or "right signals (in vain)",
         )
         line.set(markerfacecolor="none", markeredgewidth=1.6)
     axes.set(ylim=(-3, 103))

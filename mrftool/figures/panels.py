@@ -1,7 +1,8 @@
-"""One map on a figure: its slices, colour bar, and marks of orientation. matplotlib, for `figures` only.
+"""One map on a figure: its slices, colour bar, and marks of orientation. matplotlib, for `figures`
+only.
 
-Windows and colours are the same from run to run, so that pictures can be laid beside each other; only M0, whose unit
-is the scanner's, has a window of its own, which its colour bar shows.
+Windows and colours are the same from run to run, so that pictures can be laid beside each other;
+only M0, whose unit is the scanner's, has a window of its own, which its colour bar shows.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from mrftool.figures.colours import GREY, Picture, Table, coloured, grey, lipari, log_processed, navia
+from mrftool.figures.colours import (
+    GREY,
+    Picture,
+    Table,
+    coloured,
+    grey,
+    lipari,
+    log_processed,
+    navia,
+)
 from mrftool.figures.views import View, chosen_slices, montage, montage_columns
 from mrftool.maps import Flag
 
@@ -29,7 +39,9 @@ _MOST_PIXELS = 1500  # of a montage's longer side, about what the page resolves
 
 @dataclass(frozen=True)
 class Style:
-    """title: with the unit shown. window: ends of the colour bar in that unit. scale: unit shown / unit in memory."""
+    """title: with the unit shown. window: ends of the colour bar in that unit. scale: unit shown /
+    unit in memory.
+    """
 
     title: str
     table: Table
@@ -61,7 +73,9 @@ NO_FLAG = (0.0, 0.35, 0.28)
 
 
 def style_of(name: str, image: Image) -> Style:
-    """How to show the map `name`; a map without a window of its own runs to the 99th percentile of its magnitude."""
+    """How to show the map `name`; a map without a window of its own runs to the 99th percentile of
+    its magnitude.
+    """
     if name in STYLES:
         return STYLES[name]
     size = np.abs(image[np.isfinite(image) & (image != 0)])
@@ -70,15 +84,29 @@ def style_of(name: str, image: Image) -> Style:
 
 
 def draw_map(
-    figure: Figure, axes: Axes, image: Image, view: View, style: Style, masked: NDArray[np.bool_] | None = None
+    figure: Figure,
+    axes: Axes,
+    image: Image,
+    view: View,
+    style: Style,
+    masked: NDArray[np.bool_] | None = None,
 ) -> None:
-    """A map with its colour bar. image: `(x, y, z)` in the unit in memory. masked: drawn black, by default all 0."""
+    """A map with its colour bar. image: `(x, y, z)` in the unit in memory. masked: drawn black, by
+    default all 0.
+    """
     outside = _pages(image == 0 if masked is None else masked, view)
     values = np.abs(image) if np.iscomplexobj(image) else np.asarray(image, np.float64)
     low, high = style.window
-    _show(axes, coloured(_pages(values, view) * style.scale, style.table, style.window, outside), view, style.title)
+    _show(
+        axes,
+        coloured(_pages(values, view) * style.scale, style.table, style.window, outside),
+        view,
+        style.title,
+    )
     scale = ScalarMappable(Normalize(low, high), ListedColormap(style.table))
-    bar = figure.colorbar(scale, cax=axes.inset_axes((1.02, 0, 0.05, 1)), extend="both" if low < 0 else "max")
+    bar = figure.colorbar(
+        scale, cax=axes.inset_axes((1.02, 0, 0.05, 1)), extend="both" if low < 0 else "max"
+    )
     bar.ax.tick_params(labelsize=9)
 
 
@@ -94,7 +122,13 @@ def draw_flags(axes: Axes, flags: Image, view: View) -> None:
             legend.insert(1, Patch(facecolor=colour, edgecolor="0.5", label=text))
     _show(axes, picture, view, "flags")
     axes.legend(
-        handles=legend, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False, fontsize=8, columnspacing=1
+        handles=legend,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+        columnspacing=1,
     )
 
 
@@ -144,5 +178,13 @@ def _show(axes: Axes, pages: Picture, view: View, title: str) -> None:
     outline = [withStroke(linewidth=2, foreground="black")]
     for (x, y, across, up), mark in places.items():
         axes.text(
-            x, y, mark, transform=axes.transAxes, ha=across, va=up, color="white", fontsize=9, path_effects=outline
+            x,
+            y,
+            mark,
+            transform=axes.transAxes,
+            ha=across,
+            va=up,
+            color="white",
+            fontsize=9,
+            path_effects=outline,
         )

@@ -29,7 +29,11 @@ Named = Mapping[str, tuple[float, float]]  # T1 and T2 [s] of tissues to mark
 _PERCENT = (0.2, 0.5, 1, 2, 5, 10, 20)
 _EFFICIENCY = (1, 2, 5, 10, 20, 50, 100)
 _RATIOS = (0.25, 0.33, 0.5, 0.7, 1, 1.4, 2, 3, 4)
-_MARGIN, _ROOM, _BELOW = 0.04, 0.06, 0.8  # of labels: to the edges, to what is there [axis]; largest T2 / T1
+_MARGIN, _ROOM, _BELOW = (
+    0.04,
+    0.06,
+    0.8,
+)  # of labels: to the edges, to what is there [axis]; largest T2 / T1
 TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -52,11 +56,19 @@ def precision_figure(
 
 
 def comparison_figure(
-    found: Precision, other: Precision, names: tuple[str, str], per_scan: float, path: str | Path, *, tissues: Named
+    found: Precision,
+    other: Precision,
+    names: tuple[str, str],
+    per_scan: float,
+    path: str | Path,
+    *,
+    tissues: Named,
 ) -> None:
-    """How many times smaller the sd of T1 and T2 is under the first sequence than under the other, in equal time.
+    """How many times smaller the sd of T1 and T2 is under the first sequence than under the other,
+    in equal time.
 
-    per_scan: sqrt(duration of the first / of the other), which turns these ratios into those of one scan each [1].
+    per_scan: sqrt(duration of the first / of the other), which turns these ratios into those of one
+    scan each [1].
     """
     figure = Figure(figsize=(11, 5.1), layout="constrained")
     for k, (axes, text) in enumerate(zip(figure.subplots(1, 2), ("T1", "T2"), strict=True)):
@@ -69,8 +81,17 @@ def comparison_figure(
     save_figure(figure, path)
 
 
-def _draw(axes: Axes, found: Precision, values: Floats, levels: Levels, look: tuple[str, str], tissues: Named) -> None:
-    """Values in colours on a logarithmic scale, contours with labels, and a colour bar. look: colours, label format."""
+def _draw(
+    axes: Axes,
+    found: Precision,
+    values: Floats,
+    levels: Levels,
+    look: tuple[str, str],
+    tissues: Named,
+) -> None:
+    """Values in colours on a logarithmic scale, contours with labels, and a colour bar. look:
+    colours, label format.
+    """
     _scale(axes, found.tissue)
     _mark(axes, tissues)
     size = int(np.sqrt(len(values)))
@@ -79,12 +100,24 @@ def _draw(axes: Axes, found: Precision, values: Floats, levels: Levels, look: tu
     norm = LogNorm(levels[0], levels[-1])
     whole = np.clip(np.nan_to_num(values, nan=levels[-1]).reshape(size, size), 1e-9, 1e9)
     shown = axes.pcolormesh(
-        t1, t2, np.clip(whole, levels[0], levels[-1]), norm=norm, cmap=colours, shading="gouraud", rasterized=True
+        t1,
+        t2,
+        np.clip(whole, levels[0], levels[-1]),
+        norm=norm,
+        cmap=colours,
+        shading="gouraud",
+        rasterized=True,
     )
     inside = [level for level in levels if whole.min() < level < whole.max()]
     if inside:
         lines = axes.contour(
-            t1, t2, np.log(whole), levels=np.log(inside), colors="black", linewidths=0.9, linestyles="solid"
+            t1,
+            t2,
+            np.log(whole),
+            levels=np.log(inside),
+            colors="black",
+            linewidths=0.9,
+            linestyles="solid",
         )
         _label(axes, lines, [form.format(level) for level in inside])
     bar = axes.figure.colorbar(shown, ax=axes, extend="both", pad=0.02, fraction=0.05)
@@ -100,14 +133,21 @@ def _label(axes: Axes, lines: QuadContourSet, texts: list[str]) -> None:
     for path in lines.get_paths():
         points = np.asarray(path.vertices, np.float64).reshape(-1, 2)
         places = to_page.transform(points) if len(points) else points
-        inside = ((places > _MARGIN) & (places < 1 - _MARGIN)).all(axis=1) & (points[:, 1] < _BELOW * points[:, 0])
-        room = [min((float(np.hypot(*(place - other))) for other in taken), default=1.0) for place in places[inside]]
+        inside = ((places > _MARGIN) & (places < 1 - _MARGIN)).all(axis=1) & (
+            points[:, 1] < _BELOW * points[:, 0]
+        )
+        room = [
+            min((float(np.hypot(*(place - other))) for other in taken), default=1.0)
+            for place in places[inside]
+        ]
         if room and max(room) > _ROOM:
             best = int(np.argmax(room))
             taken.append(places[inside][best])
             chosen.append(points[inside][best])
     form = dict(zip(lines.levels, texts, strict=True))
-    for label in axes.clabel(lines, fmt=form, fontsize=9, inline_spacing=4, manual=chosen) if chosen else ():
+    for label in (
+        axes.clabel(lines, fmt=form, fontsize=9, inline_spacing=4, manual=chosen) if chosen else ()
+    ):
         label.set_path_effects([withStroke(linewidth=2, foreground="white", alpha=0.6)])
 
 
@@ -124,7 +164,9 @@ def _scale(axes: Axes, tissue: Tissue) -> None:
 def label_ticks(axis: Axis, places: Levels) -> None:
     """Ticks at these places of a logarithmic axis, and no others, in plain numbers."""
     axis.set_major_locator(FixedLocator(places))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}" if value < 1 else f"{value:g}"))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:.3g}" if value < 1 else f"{value:g}")
+    )
     axis.set_minor_locator(NullLocator())
 
 
@@ -132,5 +174,7 @@ def _mark(axes: Axes, tissues: Named) -> None:
     for name, (t1, t2) in tissues.items():
         place = (1e3 * t1, 1e3 * t2)
         axes.plot(*place, "o", ms=7, mfc="white", mec="black", mew=1.4, zorder=3)
-        text = axes.annotate(name, place, (-7, 5), textcoords="offset points", ha="right", weight="bold")
+        text = axes.annotate(
+            name, place, (-7, 5), textcoords="offset points", ha="right", weight="bold"
+        )
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])

@@ -1,4 +1,6 @@
-"""Pictures of a study of several methods: sequences, true against predicted, maps of errors, noise. matplotlib."""
+"""Pictures of a study of several methods: sequences, true against predicted, maps of errors, noise.
+matplotlib.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +34,8 @@ def sequences_figure(
     t1: NDArray[np.float64],
     path: Path,
 ) -> None:
-    """Flip angles [rad] of each sequence above, real fingerprints `(tissue, time)` of the same tissues
+    """Flip angles [rad] of each sequence above, real fingerprints `(tissue, time)` of the same
+    tissues
     below.
 
     t1: `(tissue,)` [s], which colours them. Fingerprints are drawn with a norm of 1.
@@ -45,19 +48,29 @@ def sequences_figure(
         above.set_title(name, fontsize=11)
         rows = signals[name][:_LINES]
         for row, value in zip(rows / np.linalg.norm(rows, axis=1, keepdims=True), t1, strict=False):
-            below.plot(np.arange(1, len(row) + 1), row, color=colours(scale(1e3 * value)), lw=0.6, alpha=0.6)
+            below.plot(
+                np.arange(1, len(row) + 1),
+                row,
+                color=colours(scale(1e3 * value)),
+                lw=0.6,
+                alpha=0.6,
+            )
         below.set_xlabel("repetition")
     panels[0, 0].set_ylabel("flip angle [deg]")
     panels[1, 0].set_ylabel("fingerprint, norm 1")
     for axes in panels.flat:
         axes.grid(alpha=0.3)
-    bar = figure.colorbar(ScalarMappable(scale, colours), ax=list(panels[1]), pad=0.01, label="T1 [ms]")
+    bar = figure.colorbar(
+        ScalarMappable(scale, colours), ax=list(panels[1]), pad=0.01, label="T1 [ms]"
+    )
     label_ticks(bar.ax.yaxis, (500, 1000, 2000, 4000))
     save_figure(figure, path)
 
 
 def predictions_figure(truth: Pairs, found: Mapping[str, Pairs], path: Path, *, title: str) -> None:
-    """Predicted against true T1 and T2 of each method, in a row each, with the line of perfect predictions."""
+    """Predicted against true T1 and T2 of each method, in a row each, with the line of perfect
+    predictions.
+    """
     figure = Figure(figsize=(3.2 * len(found) + 0.6, 6.9), layout="constrained")
     panels = figure.subplots(2, len(found), squeeze=False, sharex="row", sharey="row")
     kept = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), _MOST_POINTS)).astype(int))
@@ -79,12 +92,17 @@ def predictions_figure(truth: Pairs, found: Mapping[str, Pairs], path: Path, *, 
     save_figure(figure, path)
 
 
-def maps_figure(truth: Pairs, found: Mapping[str, Pairs], grid: Grid, path: Path, *, title: str) -> None:
+def maps_figure(
+    truth: Pairs, found: Mapping[str, Pairs], grid: Grid, path: Path, *, title: str
+) -> None:
     """True maps, and the relative error of each method, T1 above and T2 below."""
     view, shape = view_of(grid.affine), grid.mask.shape
     width = 3.1
     figure = Figure(
-        figsize=(width * (len(found) + 1), 2 * (0.82 * width * panel_height(shape, view) + 0.4) + 0.5),
+        figsize=(
+            width * (len(found) + 1),
+            2 * (0.82 * width * panel_height(shape, view) + 0.4) + 0.5,
+        ),
         layout="constrained",
     )
     panels = figure.subplots(2, len(found) + 1, squeeze=False)
@@ -101,9 +119,15 @@ def maps_figure(truth: Pairs, found: Mapping[str, Pairs], grid: Grid, path: Path
 
 
 def curves_figure(
-    panels: Mapping[str, Mapping[str, Curve]], path: Path, *, x: str, y: str, reference: float | None = None
+    panels: Mapping[str, Mapping[str, Curve]],
+    path: Path,
+    *,
+    x: str,
+    y: str,
+    reference: float | None = None,
 ) -> None:
-    """Curves with their spread over seeds, on logarithmic axes: one panel for each key, one curve for each name.
+    """Curves with their spread over seeds, on logarithmic axes: one panel for each key, one curve
+    for each name.
 
     reference: a value that a line marks.
     """
@@ -125,16 +149,31 @@ def curves_figure(
     low, high = (low, high) if high > 3 * low else (low / 2, high * 2)  # room for two ticks or more
     grid[0].set_ylim(low, high)
     label_ticks(grid[0].yaxis, _nice(low, high))
-    handles = {text: handle for axes in grid for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside right center", frameon=False, fontsize=9)
+    handles = {
+        text: handle
+        for axes in grid
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside right center", frameon=False, fontsize=9
+    )
     save_figure(figure, path)
 
 
 def _curve(axes: Axes, curve: Curve, index: int, name: str) -> None:
     at, mean, spread = np.array(sorted(curve)).T
     colour = colormaps["tab20"]((2 * index) % 20 + (2 * index) // 20)
-    line, *_ = axes.plot(at, mean, marker=_MARKERS[index % len(_MARKERS)], ms=5, lw=1.2, color=colour, label=name)
-    axes.fill_between(at, np.maximum(mean - spread, mean / 10), mean + spread, color=line.get_color(), alpha=0.15, lw=0)
+    line, *_ = axes.plot(
+        at, mean, marker=_MARKERS[index % len(_MARKERS)], ms=5, lw=1.2, color=colour, label=name
+    )
+    axes.fill_between(
+        at,
+        np.maximum(mean - spread, mean / 10),
+        mean + spread,
+        color=line.get_color(),
+        alpha=0.15,
+        lw=0,
+    )
 
 
 def _log_axes(row: Sequence[Axes], truth: NDArray[np.float64], found: NDArray[np.float64]) -> None:

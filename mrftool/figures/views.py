@@ -1,4 +1,6 @@
-"""How a volume is laid out on a page: slices as a radiologist expects them, beside each other. NumPy only."""
+"""How a volume is laid out on a page: slices as a radiologist expects them, beside each other.
+NumPy only.
+"""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -12,7 +14,8 @@ _MARKS = {0: ("R", "L"), 1: ("A", "P"), 2: ("S", "I")}  # of the high and the lo
 
 @dataclass(frozen=True)
 class View:
-    """Slices across the third voxel axis, in radiological convention: the patient's right is on the left.
+    """Slices across the third voxel axis, in radiological convention: the patient's right is on the
+    left.
 
     axes: voxel axes of (slice, row, column). flips: which of them run backwards.
     left, right, top, bottom: marks of the edges. aspect: height / width of a voxel on the page [1].
@@ -29,11 +32,15 @@ class View:
     def planes(self, image: NDArray[Any]) -> NDArray[Any]:
         """Volume `(x, y, z, ...)` to pages `(slice, row, column, ...)`."""
         pages = np.moveaxis(image, self.axes, (0, 1, 2))
-        return np.asarray(np.flip(pages, tuple(axis for axis, is_flipped in enumerate(self.flips) if is_flipped)))
+        return np.asarray(
+            np.flip(pages, tuple(axis for axis, is_flipped in enumerate(self.flips) if is_flipped))
+        )
 
 
 def view_of(affine: NDArray[np.float64]) -> View:
-    """The view of a volume whose voxels lie at `affine` `(4, 4)` [mm, RAS+]; oblique slices take the nearest plane."""
+    """The view of a volume whose voxels lie at `affine` `(4, 4)` [mm, RAS+]; oblique slices take
+    the nearest plane.
+    """
     edges = affine[:3, :3]
     size = np.linalg.norm(edges, axis=0)
     along = edges / size
@@ -45,7 +52,8 @@ def view_of(affine: NDArray[np.float64]) -> View:
     left, right = _MARKS[across]
     top, bottom = _MARKS[up]
     aspect = float(size[axes[1]] / size[axes[2]])
-    # slices from low to high; rows and columns from high to low: front or head on top, right or front on the left
+    # slices from low to high; rows and columns from high to low: front or head on top, right or
+    # front on the left
     return View(axes, (not rises[0], rises[1], rises[2]), left, right, top, bottom, aspect)
 
 
@@ -73,17 +81,22 @@ def montage(pages: NDArray[Any], columns: int) -> NDArray[Any]:
 
 
 def orientation(affine: NDArray[np.float64]) -> tuple[str, float]:
-    """Where the three voxel axes run to, such as "RAS", and the largest angle between them and these directions [deg].
+    """Where the three voxel axes run to, such as "RAS", and the largest angle between them and
+    these directions [deg].
 
     affine: voxel index to millimetres in RAS+, `(4, 4)` [mm].
     """
     along = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     world = _nearest(along)
     cosines = [float(along[w, v]) for v, w in enumerate(world)]
-    codes = "".join("RAS"[w] if cosine > 0 else "LPI"[w] for w, cosine in zip(world, cosines, strict=True))
+    codes = "".join(
+        "RAS"[w] if cosine > 0 else "LPI"[w] for w, cosine in zip(world, cosines, strict=True)
+    )
     return codes, float(np.rad2deg(np.arccos(min(1.0, *map(abs, cosines)))))
 
 
 def _nearest(along: NDArray[np.float64]) -> tuple[int, ...]:
     """The direction in the world that each voxel axis is closest to, all different."""
-    return max(permutations(range(3)), key=lambda order: sum(abs(along[w, v]) for v, w in enumerate(order)))
+    return max(
+        permutations(range(3)), key=lambda order: sum(abs(along[w, v]) for v, w in enumerate(order))
+    )

@@ -1,4 +1,6 @@
-"""Outputs that are whole or not there: written beside their place, and renamed once they are complete."""
+"""Outputs that are whole or not there: written beside their place, and renamed once they are
+complete.
+"""
 
 import os
 import re
@@ -14,12 +16,15 @@ _PART = re.compile(r"^\.[0-9a-f]{12}\.part\.")
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Yields a path to write to; it becomes `path` when the block ends well, and is removed when it does not.
+    """Yields a path to write to; it becomes `path` when the block ends well, and is removed when it
+    does not.
 
-    The yielded path lies in the same folder and ends in the same name, so libraries that look at suffixes are
-    content. The file exists already, empty: a missing or closed folder shows before the work begins.
+    The yielded path lies in the same folder and ends in the same name, so libraries that look at
+    suffixes are content. The file exists already, empty: a missing or closed folder shows before
+    the work begins.
 
-    Raises InputError if the file cannot be written: no such folder, no permission, no space, not a regular file.
+    Raises InputError if the file cannot be written: no such folder, no permission, no space, not a
+    regular file.
     """
     with all_or_none([path]) as (part,):
         yield part
@@ -27,7 +32,8 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> Iterator[list[Path]]:
-    """Like `writing`, for files that must appear together: all of them, or none and the old ones as they were.
+    """Like `writing`, for files that must appear together: all of them, or none and the old ones as
+    they were.
 
     make_folders: create missing folders, and remove those again if the block fails.
 
@@ -36,7 +42,9 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     targets = [Path(os.path.realpath(path)) for path in paths]
     if len(set(targets)) < len(targets):
         named = ", ".join(str(path) for path in paths)
-        raise InputError(f"{named}: the same file is named twice, expected one place for each output")
+        raise InputError(
+            f"{named}: the same file is named twice, expected one place for each output"
+        )
     token = uuid.uuid4().hex[:12]
     parts = [target.with_name(f".{token}.part.{target.name}") for target in targets]
     made: list[Path] = []
@@ -56,7 +64,9 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
             _discard(parts, made)
 
 
-def _prepare(paths: Sequence[str | Path], targets: list[Path], parts: list[Path], made: list[Path] | None) -> None:
+def _prepare(
+    paths: Sequence[str | Path], targets: list[Path], parts: list[Path], made: list[Path] | None
+) -> None:
     """Creates the empty parts, and the missing folders if `made` is a list to note them in."""
     for path, target, part in zip(paths, targets, parts, strict=True):
         if target.exists() and not target.is_file():
@@ -104,12 +114,19 @@ def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) ->
     return Path(os.fsdecode(error.filename)) in ours
 
 
-def _place(error: OSError, paths: Sequence[str | Path], parts: list[Path], targets: list[Path]) -> str:
+def _place(
+    error: OSError, paths: Sequence[str | Path], parts: list[Path], targets: list[Path]
+) -> str:
     """What an error is about, as the caller named it: a file, a folder, or the first of all."""
     if error.filename is None:
         return _shown(Path(paths[0])) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
     path = Path(os.fsdecode(error.filename))
-    return _shown(next((Path(name) for name, *at in zip(paths, parts, targets, strict=True) if path in at), path))
+    return _shown(
+        next(
+            (Path(name) for name, *at in zip(paths, parts, targets, strict=True) if path in at),
+            path,
+        )
+    )
 
 
 def _shown(path: Path) -> str:

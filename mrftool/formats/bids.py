@@ -39,7 +39,9 @@ def read_sidecar(image: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a JSON {type(content).__name__}, expected an object of keys and values")
+        raise InputError(
+            f"{path}: holds a JSON {type(content).__name__}, expected an object of keys and values"
+        )
     return content
 
 
@@ -52,8 +54,10 @@ def to_json(content: Mapping[str, Any]) -> str:
 class Provenance:
     """Where maps come from, for their sidecars.
 
-    sources: the files they were computed from. algorithm, reference: how, and where that is described.
-    pulse_sequence: its kind, in words. details: hashes, versions and settings; goes under the key "mrftool".
+    sources: the files they were computed from. algorithm, reference: how, and where that is
+    described.
+    pulse_sequence: its kind, in words. details: hashes, versions and settings; goes under the key
+    "mrftool".
     """
 
     sources: tuple[str, ...]
@@ -64,21 +68,31 @@ class Provenance:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Suffix, unit and description of each map. The names of the first three are those of the BIDS specification.
+# Suffix, unit and description of each map. The names of the first three are those of the BIDS
+# specification.
 _MAPS = {
     "t1": ("T1map", "s", "Longitudinal relaxation time T1"),
     "t2": ("T2map", "s", "Transverse relaxation time T2"),
-    "m0": ("M0map", "arbitrary", "Modulus of the equilibrium magnetisation M0, in units of the scanner"),
+    "m0": (
+        "M0map",
+        "arbitrary",
+        "Modulus of the equilibrium magnetisation M0, in units of the scanner",
+    ),
     "sd_t1": ("T1sd", "s", "Standard deviation of T1"),
     "sd_t2": ("T2sd", "s", "Standard deviation of T2"),
-    "residual": ("residual", "1", "Norm of what the fit leaves, divided by the norm of the fingerprint"),
+    "residual": (
+        "residual",
+        "1",
+        "Norm of what the fit leaves, divided by the norm of the fingerprint",
+    ),
     "flags": ("flags", "1", "Sum of quality flags, 0 for a voxel without complaint"),
 }
 _BIDS_NAME = re.compile(r"(sub-[A-Za-z0-9]+)((?:_[a-z]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 
 
 def map_path(folder: str | Path, source: str | Path, name: str) -> Path:
-    """Where a map goes: `T1map.nii.gz`; or, for a BIDS source, `sub-01/anat/sub-01_T1map.nii.gz` with its entities.
+    """Where a map goes: `T1map.nii.gz`; or, for a BIDS source, `sub-01/anat/sub-01_T1map.nii.gz`
+    with its entities.
 
     Entities that only tell the channels of the source apart (part) are left out.
     """
@@ -141,7 +155,8 @@ determined by the sequence, 8 T2 not determined, 16 masked or empty, 32 not a fi
 
 
 def dataset_texts(folder: str | Path) -> dict[Path, str]:
-    """The files that make a folder of maps a BIDS derivative data set, and what is in them; those there are stay.
+    """The files that make a folder of maps a BIDS derivative data set, and what is in them; those
+    there are stay.
 
     Maps that BIDS has no name for are listed in `.bidsignore`.
     """
@@ -162,7 +177,9 @@ def dataset_texts(folder: str | Path) -> dict[Path, str]:
 
 
 def part_path(image: Path, part: str) -> Path:
-    """The name of one channel of an image: `scan_real.nii`, or `sub-01_part-real_MRF.nii` for a BIDS name."""
+    """The name of one channel of an image: `scan_real.nii`, or `sub-01_part-real_MRF.nii` for a
+    BIDS name.
+    """
     ending = image.name[len(stem(image)) :]
     if is_bids(image):
         rest, suffix = stem(image).rsplit("_", 1)

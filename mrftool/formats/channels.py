@@ -1,4 +1,6 @@
-"""How the channels of a scanner make one signal: real and imaginary part, magnitude and phase. For every format."""
+"""How the channels of a scanner make one signal: real and imaginary part, magnitude and phase. For
+every format.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,9 @@ _TURN = 2 * np.pi * 1.001
 
 @dataclass(frozen=True)
 class PhaseUnit:
-    """phase [rad] = (value - zero) x radians. Legal values are low to high. sentence: what was assumed, or None."""
+    """phase [rad] = (value - zero) x radians. Legal values are low to high. sentence: what was
+    assumed, or None.
+    """
 
     radians: float
     zero: float
@@ -22,22 +26,33 @@ class PhaseUnit:
     sentence: str | None
 
     def to_radians(self, values: NDArray[Any], name: object) -> NDArray[Any]:
-        """Phase [rad]; NaN stays. Raises InputError for values outside the range that the unit was detected from."""
+        """Phase [rad]; NaN stays. Raises InputError for values outside the range that the unit was
+        detected from.
+        """
         with np.errstate(invalid="ignore"):
             bad = values[(values < self.low) | (values > self.high)]
         if bad.size:
-            raise InputError(f"{name}: has a phase of {bad[0]:g}, expected {self.low:g} to {self.high:g} as elsewhere")
+            raise InputError(
+                f"{name}: has a phase of {bad[0]:g}, expected {self.low:g} to {self.high:g} as elsewhere"
+            )
         return np.asarray((values - np.float32(self.zero)) * np.float32(self.radians), values.dtype)
 
 
 RADIANS = PhaseUnit(1.0, 0.0, -np.inf, np.inf, None)
-_WRAPPED = PhaseUnit(1.0, 0.0, -_TURN, _TURN, "the phase is taken as radians, since it spans up to one turn of 2 pi")
-_UNSIGNED = PhaseUnit(np.pi / 2048, 2048.0, 0.0, 4096.0, "the phase is taken as 0..4095 for -pi..pi (Siemens)")
-_SIGNED = PhaseUnit(np.pi / 4096, 0.0, -4096.0, 4096.0, "the phase is taken as -4096..4095 for -pi..pi (Siemens)")
+_WRAPPED = PhaseUnit(
+    1.0, 0.0, -_TURN, _TURN, "the phase is taken as radians, since it spans up to one turn of 2 pi"
+)
+_UNSIGNED = PhaseUnit(
+    np.pi / 2048, 2048.0, 0.0, 4096.0, "the phase is taken as 0..4095 for -pi..pi (Siemens)"
+)
+_SIGNED = PhaseUnit(
+    np.pi / 4096, 0.0, -4096.0, 4096.0, "the phase is taken as -4096..4095 for -pi..pi (Siemens)"
+)
 
 
 def detect_phase_unit(sample: NDArray[Any], units: str | None, name: object) -> PhaseUnit:
-    """The unit of a phase image, from the range of some of its values, or from `units` if a sidecar says "rad".
+    """The unit of a phase image, from the range of some of its values, or from `units` if a sidecar
+    says "rad".
 
     Noise fills the whole range of a phase, so a range that is not filled is ambiguous.
 
@@ -71,7 +86,9 @@ def from_parts(real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
 def from_polar(
     name: object, phase_name: object, unit: PhaseUnit, lengths: NDArray[Any], phase: NDArray[Any]
 ) -> NDArray[Any]:
-    """Complex64 of a magnitude image and a phase image. Raises InputError if they are not what they should be."""
+    """Complex64 of a magnitude image and a phase image. Raises InputError if they are not what they
+    should be.
+    """
     angle = unit.to_radians(phase, phase_name)
     lengths = magnitude(name, lengths)
     return from_parts(lengths * np.cos(angle), lengths * np.sin(angle))

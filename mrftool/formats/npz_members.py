@@ -1,4 +1,5 @@
-"""Arrays in a zip file (.npz), read without trust: no pickle, no member larger than its file can hold.
+"""Arrays in a zip file (.npz), read without trust: no pickle, no member larger than its file can
+hold.
 
 The format is NumPy's: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
@@ -64,7 +65,9 @@ def read_member(archive: zipfile.ZipFile, key: str) -> Array:
 
 
 def map_member(archive: zipfile.ZipFile, key: str) -> Array:
-    """The array `key` as a read-only view of the file, for arrays larger than memory; it must not be compressed."""
+    """The array `key` as a read-only view of the file, for arrays larger than memory; it must not
+    be compressed.
+    """
     info = _checked(archive, key)
     if info.compress_type != zipfile.ZIP_STORED:
         return read_member(archive, key)
@@ -86,7 +89,9 @@ def write_member(archive: zipfile.ZipFile, key: str, values: Array) -> None:
 
 
 @contextmanager
-def streaming_member(archive: zipfile.ZipFile, key: str, shape: tuple[int, int], dtype: type) -> Iterator[IO[bytes]]:
+def streaming_member(
+    archive: zipfile.ZipFile, key: str, shape: tuple[int, int], dtype: type
+) -> Iterator[IO[bytes]]:
     """Appends an array of `shape` of which the block writes the bytes, in C order."""
     header = {"descr": npy.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
@@ -103,13 +108,19 @@ def _checked(archive: zipfile.ZipFile, key: str) -> zipfile.ZipInfo:
     packed, size = info.compress_size, info.file_size
     if packed > Path(str(archive.filename)).stat().st_size:
         raise ValueError(f"array {key!r} is longer than the file")
-    most = packed if info.compress_type == zipfile.ZIP_STORED else min(_DEFLATE_RATIO * packed, _MOST_INFLATED)
+    most = (
+        packed
+        if info.compress_type == zipfile.ZIP_STORED
+        else min(_DEFLATE_RATIO * packed, _MOST_INFLATED)
+    )
     if size > most:
         raise ValueError(f"array {key!r} claims {size} bytes, which its {packed} cannot hold")
     return info
 
 
-def _header(stream: IO[bytes], info: zipfile.ZipInfo, key: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(
+    stream: IO[bytes], info: zipfile.ZipInfo, key: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"array {key!r} has the npy version {version}, which is not known")
@@ -122,7 +133,9 @@ def _header(stream: IO[bytes], info: zipfile.ZipInfo, key: str) -> tuple[tuple[i
         raise ValueError(f"array {key!r} has the type {dtype}, which is no number or text")
     size = math.prod(shape) * dtype.itemsize
     if size != info.file_size - stream.tell():
-        raise ValueError(f"array {key!r} has {info.file_size - stream.tell()} bytes of data, not {size}")
+        raise ValueError(
+            f"array {key!r} has {info.file_size - stream.tell()} bytes of data, not {size}"
+        )
     return shape, is_fortran, dtype
 
 

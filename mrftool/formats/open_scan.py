@@ -30,7 +30,9 @@ def open_scan(
         from mrftool.formats.dicom.read.series import open_dicom_series
 
         if imag or phase or form == "real":
-            raise UsageError("--imag, --phase and --form real go with NIfTI: DICOM says itself what each image is")
+            raise UsageError(
+                "--imag, --phase and --form real go with NIfTI: DICOM says itself what each image is"
+            )
         found = open_dicom_series(path, series=series, progress=progress_bar)
         return _modulus(found) if form == "magnitude" and found.form == "complex" else found
     from mrftool.formats.nifti.read import open_series
@@ -50,7 +52,9 @@ def _modulus(series: Series) -> Series:
     )
 
 
-def open_volumes(scan: Series, mask: Path | None, b1: Path | None) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
+def open_volumes(
+    scan: Series, mask: Path | None, b1: Path | None
+) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
     """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
     from mrftool.formats.nifti.maps import open_b1, open_mask
 

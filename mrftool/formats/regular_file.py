@@ -1,4 +1,6 @@
-"""The content of a file that a user names: bounded, and from no pipe or device, which might never end."""
+"""The content of a file that a user names: bounded, and from no pipe or device, which might never
+end.
+"""
 
 import stat
 from pathlib import Path

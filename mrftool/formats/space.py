@@ -24,11 +24,19 @@ class Placed(Protocol):
         """Place in the scanner."""
 
 
-def require_same_voxels(name: str | Path, image: Placed, other_name: str | Path, other: Placed) -> None:
-    """Raises MismatchError if the shapes differ, or a voxel is displaced by more than 2 % of its shortest edge."""
+def require_same_voxels(
+    name: str | Path, image: Placed, other_name: str | Path, other: Placed
+) -> None:
+    """Raises MismatchError if the shapes differ, or a voxel is displaced by more than 2 % of its
+    shortest edge.
+    """
     if image.shape != other.shape:
-        raise MismatchError(f"{name}: has {sizes(image.shape)} voxels, expected {sizes(other.shape)} as {other_name}")
-    corners = np.array([[*corner, 1] for corner in product(*((0, n - 1) for n in image.shape))], float).T
+        raise MismatchError(
+            f"{name}: has {sizes(image.shape)} voxels, expected {sizes(other.shape)} as {other_name}"
+        )
+    corners = np.array(
+        [[*corner, 1] for corner in product(*((0, n - 1) for n in image.shape))], float
+    ).T
     displaced = (image.placement.affine - other.placement.affine) @ corners
     shift = float(np.linalg.norm(displaced[:3], axis=0).max())
     edge = float(np.linalg.norm(other.placement.affine[:3, :3], axis=0).min())

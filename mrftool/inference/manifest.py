@@ -18,7 +18,11 @@ Range = tuple[float, float]
 Number = int | float
 
 # Keys in the file, in the units of the file, and what is in memory: (field, type, factor to SI).
-_RANGES = {"t1_range_ms": ("t1_range", 1e-3), "t2_range_ms": ("t2_range", 1e-3), "b1_range": ("b1_range", 1.0)}
+_RANGES = {
+    "t1_range_ms": ("t1_range", 1e-3),
+    "t2_range_ms": ("t2_range", 1e-3),
+    "b1_range": ("b1_range", 1.0),
+}
 _SCALED = {"adc_mm2_per_s": ("adc", 1e-6)}
 _PLAIN: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -45,10 +49,13 @@ class Manifest:
     """Facts of a model.
 
     sequence: as plain numbers under the keys of a sequence file. form: "complex" or "magnitude".
-    t1_range, t2_range [s], b1_range [1] (None: takes no B1): what it was made for; estimates outside are flagged.
+    t1_range, t2_range [s], b1_range [1] (None: takes no B1): what it was made for; estimates
+    outside are flagged.
     adc: diffusion coefficient that it assumes [m2/s].
-    encoder: "none" (coarse search), "features" or "fingerprint". polish: number of Gauss-Newton steps.
-    rank, grid: of the table. table_error, truncation: its largest relative errors, between nodes and by the basis [1].
+    encoder: "none" (coarse search), "features" or "fingerprint". polish: number of Gauss-Newton
+    steps.
+    rank, grid: of the table. table_error, truncation: its largest relative errors, between nodes
+    and by the basis [1].
     training: facts of the encoder's training. scores: what was measured against the exact engine.
     """
 
@@ -89,13 +96,19 @@ def write_manifest(model: "ModelProto", manifest: Manifest) -> None:
 
 
 def read_manifest(model: "ModelProto", origin: str) -> Manifest:
-    """The manifest of `model`. Raises InputError, naming `origin`, if there is none or it is not sound."""
+    """The manifest of `model`. Raises InputError, naming `origin`, if there is none or it is not
+    sound.
+    """
     found = [p.value for p in model.metadata_props if p.key == KEY]
     if not found:
-        raise InputError(f"{origin}: an ONNX file without mrftool's manifest, expected a model made by mrftool export")
+        raise InputError(
+            f"{origin}: an ONNX file without mrftool's manifest, expected a model made by mrftool export"
+        )
     manifest = manifest_from_json(found[0], origin)
     if manifest.weights_sha256 != weights_sha256(model):
-        raise InputError(f"{origin}: the numbers are not those that the manifest signs, expected an unchanged file")
+        raise InputError(
+            f"{origin}: the numbers are not those that the manifest signs, expected an unchanged file"
+        )
     return manifest
 
 
@@ -121,7 +134,9 @@ def manifest_to_json(manifest: Manifest) -> str:
 
 
 def manifest_from_json(text: str, origin: str) -> Manifest:
-    """The manifest in `text`. Raises InputError, naming `origin` and every fault, if it is not sound."""
+    """The manifest in `text`. Raises InputError, naming `origin` and every fault, if it is not
+    sound.
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -151,7 +166,9 @@ def _plain_faults(data: dict[str, Any]) -> list[str]:
     if data.get("form") not in ("complex", "magnitude"):
         faults.append(f"form is {_shown(data.get('form'))}, expected complex or magnitude")
     if data.get("encoder") not in ("none", "features", "fingerprint"):
-        faults.append(f"encoder is {_shown(data.get('encoder'))}, expected none, features or fingerprint")
+        faults.append(
+            f"encoder is {_shown(data.get('encoder'))}, expected none, features or fingerprint"
+        )
     return faults
 
 
@@ -174,7 +191,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_range(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and 0 < value[0] < value[1]
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and 0 < value[0] < value[1]
+    )
 
 
 def _shown(value: Any) -> str:

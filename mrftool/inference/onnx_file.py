@@ -1,4 +1,6 @@
-"""ONNX files as untrusted input: what is parsed and checked is what runs, and nothing outside of it."""
+"""ONNX files as untrusted input: what is parsed and checked is what runs, and nothing outside of
+it.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,8 @@ _EXTERNAL = 1  # TensorProto.EXTERNAL
 def read_model(path: Path) -> tuple[bytes, "ModelProto"]:
     """The bytes of an ONNX file and what they say.
 
-    Raises InputError if it is missing, is no ONNX, uses operators that are not ONNX's own or keeps numbers elsewhere.
+    Raises InputError if it is missing, is no ONNX, uses operators that are not ONNX's own or keeps
+    numbers elsewhere.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -38,12 +41,18 @@ def read_model(path: Path) -> tuple[bytes, "ModelProto"]:
 
 
 def check_self_contained(model: "ModelProto", name: str) -> None:
-    """Raises InputError if `model` keeps numbers in other files or uses operators that are not ONNX's own."""
+    """Raises InputError if `model` keeps numbers in other files or uses operators that are not
+    ONNX's own.
+    """
     own = {function.domain for function in model.functions}
     foreign = {node.domain for node in _nodes(model)} - _STANDARD - own
     if foreign:
-        raise InputError(f"{name}: uses operators of {min(foreign)!r}, expected standard ONNX operators only")
-    if any(tensor.data_location == _EXTERNAL or len(tensor.external_data) for tensor in _tensors(model)):
+        raise InputError(
+            f"{name}: uses operators of {min(foreign)!r}, expected standard ONNX operators only"
+        )
+    if any(
+        tensor.data_location == _EXTERNAL or len(tensor.external_data) for tensor in _tensors(model)
+    ):
         raise InputError(f"{name}: keeps its numbers in another file, expected all of them inside")
 
 

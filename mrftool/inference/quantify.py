@@ -1,4 +1,6 @@
-"""Quantification: a fingerprint series through an exported model, block by block, into maps. No torch, no engine."""
+"""Quantification: a fingerprint series through an exported model, block by block, into maps. No
+torch, no engine.
+"""
 
 from collections.abc import Iterator
 
@@ -27,9 +29,10 @@ def quantify(
 ) -> Maps:
     """Maps of the voxels of `mask` `(x, y, z)` (all by default) of `series`.
 
-    b1: actual / nominal flip angle `(x, y, z)` [1], for models that take it. noise_sd: standard deviation of the noise
-    per channel [scanner's unit]; by default each voxel's own residual tells.
-    threads: of the model's arithmetic, by default one per processor; one more reads. They change no result.
+    b1: actual / nominal flip angle `(x, y, z)` [1], for models that take it. noise_sd: standard
+    deviation of the noise per channel [scanner's unit]; by default each voxel's own residual tells.
+    threads: of the model's arithmetic, by default one per processor; one more reads. They change no
+    result.
     progress: called with the number of voxels done since the last call.
 
     Raises MismatchError if the series does not belong to the model, or a B1 map to either.
@@ -57,7 +60,11 @@ def _check_match(series: Series, model: Model, b1: Image | None) -> list[str]:
     if model.takes_b1 and b1 is None:
         raise MismatchError("the model takes a B1 map, expected one", hint="pass --b1 FILE")
     if b1 is not None and not model.takes_b1:
-        raise MismatchError("the model takes no B1 map, expected none", hint="train and export with a B1 range")
+        raise MismatchError(
+            "the model takes no B1 map, expected none", hint="train and export with a B1 range"
+        )
     if b1 is not None and b1.shape != series.shape:
-        raise MismatchError(f"the B1 map has shape {b1.shape}, expected {series.shape} as {series.name}")
+        raise MismatchError(
+            f"the B1 map has shape {b1.shape}, expected {series.shape} as {series.name}"
+        )
     return assumed

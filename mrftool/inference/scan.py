@@ -1,4 +1,6 @@
-"""What models and dictionaries share when they meet a scan: whether they belong together, and blocks into maps."""
+"""What models and dictionaries share when they meet a scan: whether they belong together, and
+blocks into maps.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,22 +15,39 @@ from mrftool.series import Form, Series, Voxels
 Columns = dict[str, NDArray[Any]]
 Progress = Callable[[int], None]
 
-BLOCK_BYTES = 16 << 20  # of signals that are read at a time; the C library keeps such memory for the next block
+BLOCK_BYTES = (
+    16 << 20
+)  # of signals that are read at a time; the C library keeps such memory for the next block
 _BATCHES = 512  # voxels; a multiple of what models take at a time
 
 
 def check_belongs(
-    series: Series, what: str, *, n_time: int, form: Form, sequence_id: str | None, sequence_name: str
+    series: Series,
+    what: str,
+    *,
+    n_time: int,
+    form: Form,
+    sequence_id: str | None,
+    sequence_name: str,
 ) -> list[str]:
-    """Refuse a series that is not made for the model or dictionary (`what`); say what no file tells.
+    """Refuse a series that is not made for the model or dictionary (`what`); say what no file
+    tells.
 
     Raises MismatchError if its length, its form or its sequence differ.
     """
     if series.n_time != n_time:
-        raise MismatchError(f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}")
+        raise MismatchError(
+            f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
+        )
     if series.form != form:
-        hint = "pass --form magnitude to use magnitudes of a complex series" if form == "magnitude" else None
-        raise MismatchError(f"{series.name}: a {series.form} series, expected {form} as the {what}", hint=hint)
+        hint = (
+            "pass --form magnitude to use magnitudes of a complex series"
+            if form == "magnitude"
+            else None
+        )
+        raise MismatchError(
+            f"{series.name}: a {series.form} series, expected {form} as the {what}", hint=hint
+        )
     if None not in (series.sequence_id, sequence_id) and series.sequence_id != sequence_id:
         raise MismatchError(
             f"{series.name}: made with sequence {series.sequence_id}, expected {sequence_id} as the {what}"
@@ -36,12 +55,16 @@ def check_belongs(
     if sequence_id is None:
         return [f"the {what} does not name its sequence; assumed to be that of the series"]
     if series.sequence_id is None:
-        return [f"the series does not name its sequence; assumed to be {sequence_name} of the {what}"]
+        return [
+            f"the series does not name its sequence; assumed to be {sequence_name} of the {what}"
+        ]
     return []
 
 
 def block_bytes(series: Series) -> int:
-    """How much of a series to read at a time: whole batches of voxels, since what is left over is slow."""
+    """How much of a series to read at a time: whole batches of voxels, since what is left over is
+    slow.
+    """
     each = series.n_time * (8 if series.form == "complex" else 4)
     voxels = BLOCK_BYTES // each
     return each * (voxels // _BATCHES * _BATCHES or voxels)

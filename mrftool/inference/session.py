@@ -16,9 +16,7 @@ from mrftool.inference.runtime import InferenceSession, SessionOptions
 from mrftool.threads import chosen_threads
 
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
-_MULTIPLE = (
-    16  # of rows in a batch: what is left over would take other paths through the processor, and round otherwise
-)
+_MULTIPLE = 16  # of rows in a batch: what is left over would take other paths through the processor, and round otherwise
 _OUTPUTS = ("t1", "t2", "m0", "residual", "sd_t1", "sd_t2", "flags")
 
 Floats = NDArray[np.float32]
@@ -62,7 +60,8 @@ class Model:
 def load_model(path: str | Path) -> Model:
     """The model in the file `path`.
 
-    Raises InputError if it is missing, damaged, no ONNX, not made by mrftool, or reaches outside itself.
+    Raises InputError if it is missing, damaged, no ONNX, not made by mrftool, or reaches outside
+    itself.
     """
     path = Path(path)
     content, proto = read_model(path)
@@ -83,12 +82,13 @@ def run(
 ) -> dict[str, NDArray[Any]]:
     """Maps of the voxels of `signal` `(voxel, time)`: complex64, or float32 for a magnitude model.
 
-    b1 `(voxel,)` [1] for models that take it. noise_sd: of the noise per channel, in the unit of the signal; by default
-    estimated for each voxel. batch: voxels at a time, by default as is fastest. threads: batches at a time, by default
-    one per processor.
+    b1 `(voxel,)` [1] for models that take it. noise_sd: of the noise per channel, in the unit of
+    the signal; by default estimated for each voxel. batch: voxels at a time, by default as is
+    fastest. threads: batches at a time, by default one per processor.
     Neither changes a bit of any result.
-    Returns `(voxel,)` columns t1, t2, sd_t1, sd_t2 [s], residual [1], flags (sums of mrftool.maps.Flag, int32), and m0
-    (complex64; float32 for a magnitude model) in the unit of the signal.
+    Returns `(voxel,)` columns t1, t2, sd_t1, sd_t2 [s], residual [1], flags (sums of
+    mrftool.maps.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit of the
+    signal.
 
     Raises MismatchError if signal or B1 do not fit the model.
     """
@@ -101,7 +101,9 @@ def run(
     def work(start: int) -> list[NDArray[Any]]:
         part = {name: _padded(values[start : start + batch]) for name, values in feeds.items()}
         count = min(batch, len(rows) - start)
-        return [column[:count] for column in session.run(list(_OUTPUTS), {**part, "noise_sd": noise})]
+        return [
+            column[:count] for column in session.run(list(_OUTPUTS), {**part, "noise_sd": noise})
+        ]
 
     with ThreadPoolExecutor(chosen_threads(threads)) as pool:
         parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
@@ -115,7 +117,9 @@ def run(
 def _check_ends(model: Model, session: InferenceSession) -> None:
     """Raises InputError unless the graph takes and gives what the manifest says."""
     parts = (2,) if model.form == "complex" else ()
-    expected = {"signal": (model.n_time, *parts), "noise_sd": ()} | ({"b1": ()} if model.takes_b1 else {})
+    expected = {"signal": (model.n_time, *parts), "noise_sd": ()} | (
+        {"b1": ()} if model.takes_b1 else {}
+    )
     found = {x.name: tuple(x.shape[1:]) for x in session.get_inputs()}
     if found != expected:
         raise InputError(f"{model.path}: takes {found}, expected {expected} as its manifest says")
@@ -124,9 +128,13 @@ def _check_ends(model: Model, session: InferenceSession) -> None:
 
 
 def _rows(model: Model, signal: NDArray[Any]) -> Floats:
-    """The signal as the graph takes it, without a copy where it is complex64 or float32 and contiguous."""
+    """The signal as the graph takes it, without a copy where it is complex64 or float32 and
+    contiguous.
+    """
     if signal.ndim != 2 or signal.shape[1] != model.n_time:
-        raise MismatchError(f"the signal has shape {signal.shape}, expected (voxel, {model.n_time}) as the model")
+        raise MismatchError(
+            f"the signal has shape {signal.shape}, expected (voxel, {model.n_time}) as the model"
+        )
     if np.iscomplexobj(signal) != (model.form == "complex"):
         given = "complex" if np.iscomplexobj(signal) else "magnitude"
         raise MismatchError(f"the signal is {given}, expected {model.form} as the model")
@@ -138,7 +146,9 @@ def _rows(model: Model, signal: NDArray[Any]) -> Floats:
 
 def _b1_feed(model: Model, b1: NDArray[Any] | None, count: int) -> dict[str, Floats]:
     if model.takes_b1 != (b1 is not None):
-        raise MismatchError("a B1 map is needed" if model.takes_b1 else "the model takes no B1 map, expected none")
+        raise MismatchError(
+            "a B1 map is needed" if model.takes_b1 else "the model takes no B1 map, expected none"
+        )
     if b1 is None:
         return {}
     if b1.shape != (count,):
@@ -148,16 +158,24 @@ def _b1_feed(model: Model, b1: NDArray[Any] | None, count: int) -> dict[str, Flo
 
 def _padded(values: Floats) -> Floats:
     missing = (-len(values)) % _MULTIPLE or (0 if len(values) else _MULTIPLE)
-    return np.concatenate([values, np.zeros((missing, *values.shape[1:]), np.float32)]) if missing else values
+    return (
+        np.concatenate([values, np.zeros((missing, *values.shape[1:]), np.float32)])
+        if missing
+        else values
+    )
 
 
 @lru_cache(maxsize=4)
 def _session(content: bytes, origin: str) -> InferenceSession:
     options = SessionOptions()
-    options.intra_op_num_threads = 1  # whole batches go to different threads: they need not wait for each other
+    options.intra_op_num_threads = (
+        1  # whole batches go to different threads: they need not wait for each other
+    )
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
         return InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own, without a common base
-        raise InputError(f"{origin}: onnxruntime cannot run it ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            f"{origin}: onnxruntime cannot run it ({str(error).splitlines()[0]})"
+        ) from error

@@ -7,14 +7,22 @@ from mrftool.inference.manifest import Manifest, Range
 
 def summary(manifest: Manifest) -> dict[str, str]:
     """What a person wants to know of a model, as label and text."""
-    encoder = "none: coarse search" if manifest.encoder == "none" else f"network that takes {manifest.encoder}"
+    encoder = (
+        "none: coarse search"
+        if manifest.encoder == "none"
+        else f"network that takes {manifest.encoder}"
+    )
     return {
         "name": manifest.name,
         "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id {manifest.sequence_id}",
         "input": f"{manifest.form} signals" + (" and a B1 map" if manifest.takes_b1 else ""),
         "T1": _ms(manifest.t1_range),
         "T2": _ms(manifest.t2_range),
-        **({"B1": f"{manifest.b1_range[0]:g} to {manifest.b1_range[1]:g}"} if manifest.b1_range else {}),
+        **(
+            {"B1": f"{manifest.b1_range[0]:g} to {manifest.b1_range[1]:g}"}
+            if manifest.b1_range
+            else {}
+        ),
         **({"diffusion": f"{manifest.adc:g} m2/s"} if manifest.adc else {}),
         "encoder": encoder,
         "polish": f"{manifest.polish} Gauss-Newton steps",
@@ -32,11 +40,17 @@ def _ms(limits: Range) -> str:
 def _scores(scores: dict[str, Any]) -> dict[str, str]:
     lines = {}
     if clean := scores.get("noise_free"):
-        lines["noise-free error"] = f"T1 {clean['rms_t1']:.1e}, T2 {clean['rms_t2']:.1e} (root mean square, relative)"
+        lines["noise-free error"] = (
+            f"T1 {clean['rms_t1']:.1e}, T2 {clean['rms_t2']:.1e} (root mean square, relative)"
+        )
     for key, entry in scores.items():
         if key.startswith("snr_"):
-            texts = [f"{name.upper()} {_against_bound(entry.get(name, {}))}" for name in ("t1", "t2")]
-            lines[f"SNR {key.removeprefix('snr_')}"] = "RMSE/bound (95 % intervals hold): " + ", ".join(texts)
+            texts = [
+                f"{name.upper()} {_against_bound(entry.get(name, {}))}" for name in ("t1", "t2")
+            ]
+            lines[f"SNR {key.removeprefix('snr_')}"] = (
+                "RMSE/bound (95 % intervals hold): " + ", ".join(texts)
+            )
     return lines
 
 

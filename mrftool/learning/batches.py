@@ -1,7 +1,9 @@
-"""Training batches: tissue drawn afresh or from a grid, with its fingerprints under each sequence of the run.
+"""Training batches: tissue drawn afresh or from a grid, with its fingerprints under each sequence
+of the run.
 
-Batch k is a pure function of (seed, k), so resuming is exact. Encoders of compressed coefficients get them from the
-table that the exact engine filled, encoders of whole fingerprints from the engine itself.
+Batch k is a pure function of (seed, k), so resuming is exact. Encoders of compressed coefficients
+get them from the table that the exact engine filled, encoders of whole fingerprints from the engine
+itself.
 """
 
 from dataclasses import dataclass
@@ -37,12 +39,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step needs of one sequence. rows: encoder input `(voxel, n)`, with B1 as last column where it takes it.
+    """What one step needs of one sequence. rows: encoder input `(voxel, n)`, with B1 as last column
+    where it takes it.
 
     target: log T1, log T2 [log s] `(voxel, 2)`. bound: its Cramer-Rao bound `(voxel, 2)` [1].
-    noise: standard deviation per channel of the unit-norm signal `(voxel,)` [1]. b1: `(voxel,)` [1].
-    clean: noise-free unit-norm fingerprint, compressed `(voxel, rank)`, or whole `(voxel, time)` where a decoder is
-    to learn it.
+    noise: standard deviation per channel of the unit-norm signal `(voxel,)` [1]. b1: `(voxel,)`
+    [1].
+    clean: noise-free unit-norm fingerprint, compressed `(voxel, rank)`, or whole `(voxel, time)`
+    where a decoder is to learn it.
     """
 
     rows: Tensor
@@ -66,7 +70,9 @@ def draw_batches(sources: list[Source], config: TrainConfig, takes: str, k: int)
     "features" or "fingerprint", see `EncoderSpec`.
     """
     random = np.random.default_rng((config.seed, k))
-    tissue = draw_tissue(config, random) if config.tissue == "random" else grid_tissue(config, random, k)
+    tissue = (
+        draw_tissue(config, random) if config.tissue == "random" else grid_tissue(config, random, k)
+    )
     if config.snr_range is None:
         snr = np.full(len(tissue), np.inf)
     else:
@@ -81,25 +87,35 @@ def draw_batches(sources: list[Source], config: TrainConfig, takes: str, k: int)
 def draw_tissue(config: TrainConfig, random: np.random.Generator) -> Tissue:
     """`batch` voxels: log-uniform T1, then log-uniform T2 up to T1, and uniform B1."""
     n = config.batch
-    t1 = _log_uniform((max(config.t1_range[0], config.t2_range[0]), config.t1_range[1]), random.random(n))
+    t1 = _log_uniform(
+        (max(config.t1_range[0], config.t2_range[0]), config.t1_range[1]), random.random(n)
+    )
     t2 = _log_uniform((config.t2_range[0], np.minimum(config.t2_range[1], t1)), random.random(n))
     return _with_b1(config, t1, t2, random)
 
 
 def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tissue:
-    """Voxels k x batch to (k + 1) x batch of the paper's grid, shuffled anew in each epoch, and uniform B1."""
+    """Voxels k x batch to (k + 1) x batch of the paper's grid, shuffled anew in each epoch, and
+    uniform B1.
+    """
     t1, t2 = _grid(config.t1_range, config.t2_range, config.share, config.seed)
     epochs, places = np.divmod(np.arange(k * config.batch, (k + 1) * config.batch), len(t1))
-    index = np.concatenate([_order(len(t1), config.seed, int(e))[places[epochs == e]] for e in np.unique(epochs)])
+    index = np.concatenate(
+        [_order(len(t1), config.seed, int(e))[places[epochs == e]] for e in np.unique(epochs)]
+    )
     return _with_b1(config, t1[index], t2[index], random)
 
 
 @lru_cache(maxsize=4)
-def _grid(t1_range: Range, t2_range: Range, share: float, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _grid(
+    t1_range: Range, t2_range: Range, share: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """T1 and T2 [s] of the share of the grid's pairs that there is to learn from."""
     whole = paper_tissue(t1_range, t2_range)
     if not len(whole):
-        raise UsageError("no pair of the paper's grid lies in these ranges of T1 and T2, expected at least one")
+        raise UsageError(
+            "no pair of the paper's grid lies in these ranges of T1 and T2, expected at least one"
+        )
     kept = max(round(share * len(whole)), 1)
     index = np.sort(np.random.default_rng((seed, _GRID_STREAM)).permutation(len(whole))[:kept])
     return whole.t1[index], whole.t2[index]
@@ -111,7 +127,10 @@ def _order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def _with_b1(
-    config: TrainConfig, t1: NDArray[np.float64], t2: NDArray[np.float64], random: np.random.Generator
+    config: TrainConfig,
+    t1: NDArray[np.float64],
+    t2: NDArray[np.float64],
+    random: np.random.Generator,
 ) -> Tissue:
     b1 = random.uniform(*config.b1_range, len(t1)) if config.b1_range else np.ones(len(t1))
     return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), config.adc))
@@ -162,33 +181,46 @@ def _coefficients(signal: Array, basis: Basis) -> Array:
 
 def _unit(signal: Array) -> Tensor:
     unit = signal / np.linalg.norm(signal, axis=1, keepdims=True)
-    return torch.from_numpy(np.ascontiguousarray(unit, np.complex64 if np.iscomplexobj(unit) else np.float32))
+    return torch.from_numpy(
+        np.ascontiguousarray(unit, np.complex64 if np.iscomplexobj(unit) else np.float32)
+    )
 
 
 def relative_bound(rows: Array, noise: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cramer-Rao bound of log T1 and log T2 `(voxel, 2)` [1], m0 unknown.
 
-    rows: compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`. noise: standard deviation
-    per channel, relative to the norm of the fingerprint `(voxel,)` [1]. The Fisher information of white noise with m0
-    projected out; see mrftool.physics.cramer_rao.
+    rows: compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`. noise:
+    standard deviation per channel, relative to the norm of the fingerprint `(voxel,)` [1]. The
+    Fisher information of white noise with m0 projected out; see mrftool.physics.cramer_rao.
     """
     fingerprint, by_t1, by_t2 = np.moveaxis(rows, 1, 0)
     sigma = np.linalg.norm(fingerprint, axis=1) * noise
     unit = fingerprint / np.linalg.norm(fingerprint, axis=1, keepdims=True)
-    a, b = (step - unit * (unit.conj() * step).sum(axis=1, keepdims=True) for step in (by_t1, by_t2))
-    aa, bb, ab = (abs(a) ** 2).sum(axis=1), (abs(b) ** 2).sum(axis=1), (a.conj() * b).real.sum(axis=1)
+    a, b = (
+        step - unit * (unit.conj() * step).sum(axis=1, keepdims=True) for step in (by_t1, by_t2)
+    )
+    aa, bb, ab = (
+        (abs(a) ** 2).sum(axis=1),
+        (abs(b) ** 2).sum(axis=1),
+        (a.conj() * b).real.sum(axis=1),
+    )
     determinant = np.maximum(aa * bb - ab**2, 1e-12 * aa * bb + 1e-300)
     variance = np.stack([bb, aa], axis=1) / determinant[:, None]
     return np.asarray(np.minimum(sigma[:, None] * np.sqrt(variance), 10.0), np.float64)
 
 
 def encoder_rows(
-    fingerprint: Array, sigma: NDArray[np.float64], source: Source, takes: str, random: np.random.Generator
+    fingerprint: Array,
+    sigma: NDArray[np.float64],
+    source: Source,
+    takes: str,
+    random: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """What the encoder sees, B1 apart, with noise of standard deviation sigma `(voxel,)` per channel.
+    """What the encoder sees, B1 apart, with noise of standard deviation sigma `(voxel,)` per
+    channel.
 
-    fingerprint: compressed for features, else whole. Compressed ones get their noise where it is cheapest: an
-    orthonormal basis keeps white noise white.
+    fingerprint: compressed for features, else whole. Compressed ones get their noise where it is
+    cheapest: an orthonormal basis keeps white noise white.
     """
     table = source.table
     if takes == "features" and table.form == "complex":
@@ -201,7 +233,9 @@ def encoder_rows(
     return (features if takes == "features" else real_fingerprints)(signal, table.feature_basis)
 
 
-def _noisy(signal: Array, sigma: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.complex64]:
+def _noisy(
+    signal: Array, sigma: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.complex64]:
     """Complex white noise of standard deviation sigma in each of the real and imaginary channels."""
     if not sigma.any():
         return np.asarray(signal, np.complex64)

@@ -1,4 +1,6 @@
-"""Checkpoints of a training run: weights and optimiser state as safetensors, everything else as JSON."""
+"""Checkpoints of a training run: weights and optimiser state as safetensors, everything else as
+JSON.
+"""
 
 import json
 from dataclasses import dataclass
@@ -55,14 +57,18 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
         tensors = load_file(path, device=str(device))
         return _run_from(tensors, json.loads(_metadata(path)["run"]), path, device)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}, expected a checkpoint") from error
+        raise InputError(
+            f"{path}: {getattr(error, 'strerror', None) or error}, expected a checkpoint"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
         what = (
             f"{error} is missing"
             if isinstance(error, KeyError)
             else (str(error) or type(error).__name__).splitlines()[0]
         )
-        raise InputError(f"{path}: {what}, expected a checkpoint that mrftool train wrote") from error
+        raise InputError(
+            f"{path}: {what}, expected a checkpoint that mrftool train wrote"
+        ) from error
 
 
 def _run_from(
@@ -73,7 +79,10 @@ def _run_from(
     encoder = Encoder(spec).to(device)
     encoder.load_state_dict(_under(tensors, "encoder."))
     sources = [
-        Source(sequence_from_dict(text, origin=str(path)), table_from_tensors(_under(tensors, f"source.{index}.")))
+        Source(
+            sequence_from_dict(text, origin=str(path)),
+            table_from_tensors(_under(tensors, f"source.{index}.")),
+        )
         for index, text in enumerate(facts["sequences"])
     ]
     decoder = decoder_of(config, sources, device)
@@ -81,11 +90,22 @@ def _run_from(
         decoder.load_state_dict(_under(tensors, "decoder."))
     optimisers = new_optimisers(encoder, decoder, config)
     _restore(optimisers, _under(tensors, "optimiser."))
-    run = Run(config, sources, spec, encoder, decoder, optimisers, int(facts["step"]), float(facts["best"]))
+    run = Run(
+        config,
+        sources,
+        spec,
+        encoder,
+        decoder,
+        optimisers,
+        int(facts["step"]),
+        float(facts["best"]),
+    )
     return run, dict(facts["scores"])
 
 
-def decoder_of(config: TrainConfig, sources: list[Source], device: torch.device) -> LearnedDecoder | None:
+def decoder_of(
+    config: TrainConfig, sources: list[Source], device: torch.device
+) -> LearnedDecoder | None:
     """The decoder that a run of these sequences learns, on its device; None where it learns none."""
     parts: Any = 1 if all(source.table.basis.is_real for source in sources) else 2
     decoder = new_decoder(config, len(sources[0].sequence), parts)
@@ -95,17 +115,32 @@ def decoder_of(config: TrainConfig, sources: list[Source], device: torch.device)
 def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
     """A table as tensors, to be kept with the weights; complex numbers as pairs."""
     basis, axes = table.basis, [[axis.start, axis.step, axis.size] for axis in table.axes]
-    facts = {"form": table.form, "error": table.error, "adc": table.adc, "sequence_id": table.sequence_id}
+    facts = {
+        "form": table.form,
+        "error": table.error,
+        "adc": table.adc,
+        "sequence_id": table.sequence_id,
+    }
     facts |= {key: getattr(basis, key) for key in ("is_real", "truncation", "reference_floor")}
     of_size = table.magnitude_basis
-    own = {} if of_size is None else {"magnitude_basis": [of_size.truncation, of_size.reference_floor]}
-    text = json.dumps({**facts, **own, "axes": axes, "turn": [complex(basis.turn).real, complex(basis.turn).imag]})
+    own = (
+        {}
+        if of_size is None
+        else {"magnitude_basis": [of_size.truncation, of_size.reference_floor]}
+    )
+    text = json.dumps(
+        {**facts, **own, "axes": axes, "turn": [complex(basis.turn).real, complex(basis.turn).imag]}
+    )
     tensors = {
         "table.facts": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8),
         "table.coefficients": _storable(table.coefficients),
         "table.vectors": _storable(basis.vectors),
     }
-    return tensors if of_size is None else {**tensors, "table.magnitude_vectors": _storable(of_size.vectors)}
+    return (
+        tensors
+        if of_size is None
+        else {**tensors, "table.magnitude_vectors": _storable(of_size.vectors)}
+    )
 
 
 def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
@@ -118,7 +153,9 @@ def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
     if "magnitude_basis" in facts:
         vectors = _stored(tensors["table.magnitude_vectors"])
         own["magnitude_basis"] = Basis(vectors, True, 1.0, *facts["magnitude_basis"])
-    return SignalTable(axes=axes, coefficients=_stored(tensors["table.coefficients"]), basis=basis, **own)
+    return SignalTable(
+        axes=axes, coefficients=_stored(tensors["table.coefficients"]), basis=basis, **own
+    )
 
 
 def _storable(values: NDArray[Any]) -> Tensor:
@@ -129,7 +166,9 @@ def _storable(values: NDArray[Any]) -> Tensor:
 
 def _stored(tensor: Tensor) -> NDArray[Any]:
     parts = tensor.cpu().numpy()
-    return np.ascontiguousarray(parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0])
+    return np.ascontiguousarray(
+        parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0]
+    )
 
 
 def new_optimisers(
@@ -137,15 +176,22 @@ def new_optimisers(
 ) -> list[torch.optim.Optimizer]:
     """Muon for the matrices between layers, Adam for the rest (or for all), at the run's peak rate.
 
-    Muon: K. Jordan et al. (2024), https://kellerjordan.github.io/posts/muon. Its steps are scaled to the size of Adam's
-    (J. Liu et al., arXiv:2502.16982). On these networks it needs a third of Adam's steps.
+    Muon: K. Jordan et al. (2024), https://kellerjordan.github.io/posts/muon. Its steps are scaled
+    to the size of Adam's (J. Liu et al., arXiv:2502.16982). On these networks it needs a third of
+    Adam's steps.
     """
     everything = [*encoder.parameters(), *(decoder.parameters() if decoder else ())]
-    matrices = [x for x in everything if x.ndim == 2 and min(x.shape) > 2] if config.optimiser == "muon" else []
+    matrices = (
+        [x for x in everything if x.ndim == 2 and min(x.shape) > 2]
+        if config.optimiser == "muon"
+        else []
+    )
     rest = [x for x in everything if not any(x is matrix for matrix in matrices)]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=config.rate)]
     if matrices:
-        muon = torch.optim.Muon(matrices, lr=config.rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+        muon = torch.optim.Muon(
+            matrices, lr=config.rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        )
         optimisers.append(muon)
     return optimisers
 
@@ -173,7 +219,9 @@ def _over(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
 
 
 def _optimiser_tensors(optimisers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:

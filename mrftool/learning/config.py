@@ -25,19 +25,25 @@ _CHOICES = {
 class TrainConfig:
     """Settings of a training run. Raises UsageError if one is out of range.
 
-    encoder: one of `mrftool.learning.networks.encoders.PRESETS`: "compact" (compressed coefficients in), "fc", "rnn", ...
-    decoder: "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network that learns
-        with the encoder, "none" leaves it out.
+    encoder: one of `mrftool.learning.networks.encoders.PRESETS`: "compact" (compressed coefficients
+    in), "fc", "rnn", ...
+    decoder: "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a
+        network that learns with the encoder, "none" leaves it out.
     weight: lambda, weight of the reconstruction loss [1].
     decode_voxels: how many voxels of each batch are decoded, 0 for all: a slow decoder sees fewer.
-    labels: whether the embedding loss takes part; without it, the reconstruction alone teaches the encoder.
-    loss: "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly (the paper's).
+    labels: whether the embedding loss takes part; without it, the reconstruction alone teaches the
+    encoder.
+    loss: "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly (the
+    paper's).
     form: whether the encoder sees complex signals or magnitudes.
-    tissue: "random" draws T1 and T2 afresh, log-uniform over their ranges; "grid" takes the pairs of the paper's grid
-        in these ranges, each once an epoch. share: how much of that grid there is to learn from [1].
-    t1_range, t2_range: [s]. b1_range: [1], or None for no B1 input (nominal flip angles). adc: [m2/s].
+    tissue: "random" draws T1 and T2 afresh, log-uniform over their ranges; "grid" takes the pairs
+        of the paper's grid in these ranges, each once an epoch. share: how much of that grid there
+        is to learn from [1].
+    t1_range, t2_range: [s]. b1_range: [1], or None for no B1 input (nominal flip angles). adc:
+    [m2/s].
     snr_range: drawn log-uniformly [1]; None trains without noise.
-    steps, batch: optimiser steps, and voxels in each. rate: peak learning rate. seed: of everything random.
+    steps, batch: optimiser steps, and voxels in each. rate: peak learning rate. seed: of everything
+    random.
     optimiser: "muon" for hidden matrices, with Adam for the rest, or "adam" for all (the paper's).
     validate_every: steps between validations.
     """
@@ -66,7 +72,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
-                raise UsageError(f"{key} {getattr(self, key)!r}, expected one of: {', '.join(choices)}")
+                raise UsageError(
+                    f"{key} {getattr(self, key)!r}, expected one of: {', '.join(choices)}"
+                )
         self._check_ranges()
         self._check_numbers()
 
@@ -76,9 +84,13 @@ class TrainConfig:
             if value is not None:
                 object.__setattr__(self, key, (float(value[0]), float(value[1])))
                 if not 0 < value[0] <= value[1] < float("inf"):
-                    raise UsageError(f"{key} {value[0]:g} to {value[1]:g}, expected 0 < low <= high")
+                    raise UsageError(
+                        f"{key} {value[0]:g} to {value[1]:g}, expected 0 < low <= high"
+                    )
         if self.t2_range[0] > self.t1_range[1]:
-            raise UsageError("the T2 range lies above the T1 range, expected T2 <= T1 to be possible")
+            raise UsageError(
+                "the T2 range lies above the T1 range, expected T2 <= T1 to be possible"
+            )
 
     def _check_numbers(self) -> None:
         for key in ("steps", "batch", "validate_every", "rate"):
@@ -87,9 +99,13 @@ class TrainConfig:
         if min(self.weight, self.adc, self.seed, self.decode_voxels) < 0:
             raise UsageError("weight, adc, seed and decode_voxels must be 0 or more")
         if not 0 < self.share <= 1:
-            raise UsageError(f"share {self.share:g} of the grid, expected more than 0 and at most 1")
+            raise UsageError(
+                f"share {self.share:g} of the grid, expected more than 0 and at most 1"
+            )
         if not self.labels and (self.decoder != "bloch" or self.weight == 0):
-            raise UsageError("without labels only the Bloch decoder can teach, expected decoder bloch with a weight")
+            raise UsageError(
+                "without labels only the Bloch decoder can teach, expected decoder bloch with a weight"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON writes it."""
@@ -99,11 +115,14 @@ class TrainConfig:
 def checkpoint_file(path: Path) -> Path:
     """The file of a training run: the best checkpoint of its folder, or one that is named.
 
-    Raises InputError if there is none. Here, where torch is not loaded, so that a slip of the keyboard shows at once.
+    Raises InputError if there is none. Here, where torch is not loaded, so that a slip of the
+    keyboard shows at once.
     """
     file = path / "best.safetensors" if path.is_dir() else path
     if not file.is_file():
-        raise InputError(f"{file}: no such file, expected a folder that mrftool train wrote, or one of its checkpoints")
+        raise InputError(
+            f"{file}: no such file, expected a folder that mrftool train wrote, or one of its checkpoints"
+        )
     return file
 
 

@@ -20,12 +20,15 @@ _FRESH = 2**32 - 7  # the batch that exports are checked on: no step draws it
 def source_of(run: Run, seq: str | None) -> Source:
     """The sequence of a run that `seq` names, a file or a shipped one; None: its only one.
 
-    Raises UsageError where it has several and none is named, MismatchError where it has not learned that one.
+    Raises UsageError where it has several and none is named, MismatchError where it has not learned
+    that one.
     """
     names = ", ".join(source.sequence.name for source in run.sources)
     if seq is None:
         if len(run.sources) > 1:
-            raise UsageError(f"the run learned several sequences ({names}), expected --seq to choose one")
+            raise UsageError(
+                f"the run learned several sequences ({names}), expected --seq to choose one"
+            )
         return run.sources[0]
     wanted = read_sequence(seq)
     for source in run.sources:
@@ -86,11 +89,15 @@ def _check(model: Any, run: Run) -> None:
     """Compare both on fresh fingerprints, in batches of several lengths."""
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for n in (1, 7, 300):
-        parts = draw_batches(run.sources, replace(run.config, batch=max(n, len(run.sources))), run.spec.takes, _FRESH)
+        parts = draw_batches(
+            run.sources, replace(run.config, batch=max(n, len(run.sources))), run.spec.takes, _FRESH
+        )
         rows = torch.cat([part.rows for part in parts])
         with torch.no_grad():
             expected = run.encoder(rows).numpy()
         got = session.run(None, {run.spec.takes: rows.numpy()})[0]
         worst = float(abs(got - expected).max())
         if not worst <= 1e-4:
-            raise CheckFailedError(f"the exported encoder differs from torch by {worst:g}, expected at most 1e-4")
+            raise CheckFailedError(
+                f"the exported encoder differs from torch by {worst:g}, expected at most 1e-4"
+            )

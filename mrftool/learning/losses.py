@@ -1,4 +1,6 @@
-"""Training losses: the embedding loss on log T1 and log T2, and the reconstruction loss of the decoder."""
+"""Training losses: the embedding loss on log T1 and log T2, and the reconstruction loss of the
+decoder.
+"""
 
 import torch
 from torch import Tensor
@@ -11,7 +13,8 @@ RESIDUAL_FLOOR = 3e-4  # the same for the residual of a unit-norm fingerprint [1
 def embedding_loss(predicted: Tensor, truth: Tensor, bound: Tensor | None) -> Tensor:
     """Mean loss of (log T1, log T2) `(voxel, 2)`.
 
-    bound: Cramer-Rao bound of both `(voxel, 2)` [1]: errors count in units of it (plus a floor), with smooth L1.
+    bound: Cramer-Rao bound of both `(voxel, 2)` [1]: errors count in units of it (plus a floor),
+    with smooth L1.
     None: mean squared error in log10, as the paper has it.
     """
     if bound is None:
@@ -23,9 +26,10 @@ def embedding_loss(predicted: Tensor, truth: Tensor, bound: Tensor | None) -> Te
 def reconstruction_loss(predicted: Tensor, truth: Tensor, noise: Tensor | None) -> Tensor:
     """Loss `(voxel,)` between unit-norm fingerprints `(voxel, time)`, complex or real.
 
-    noise: standard deviation of the noise per real channel, relative to the norm `(voxel,)`: squared residuals count in
-    units of its square (plus a floor), which is the Fisher metric of the tissue parameters, with a pseudo-Huber
-    loss. None: the sum of squared residuals. The paper averages over time instead: its lambda is ours x n_time.
+    noise: standard deviation of the noise per real channel, relative to the norm `(voxel,)`:
+    squared residuals count in units of its square (plus a floor), which is the Fisher metric of the
+    tissue parameters, with a pseudo-Huber loss. None: the sum of squared residuals. The paper
+    averages over time instead: its lambda is ours x n_time.
     """
     squares = torch.view_as_real(predicted - truth) if predicted.is_complex() else predicted - truth
     misfit = squares.square().flatten(1).sum(dim=1)

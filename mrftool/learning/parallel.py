@@ -1,7 +1,8 @@
-"""Training in several processes: torchrun starts them, DistributedDataParallel averages their gradients.
+"""Training in several processes: torchrun starts them, DistributedDataParallel averages their
+gradients.
 
-Each process draws the same batch and takes its share of it, so that the result is that of one process, but for the
-order of summation.
+Each process draws the same batch and takes its share of it, so that the result is that of one
+process, but for the order of summation.
 """
 
 import gc
@@ -53,9 +54,13 @@ def any_of(flag: bool) -> bool:
 
 
 def share(batch: Batch) -> Batch:
-    """The voxels of `batch` that are this process's. Raises UsageError if they cannot be shared equally."""
+    """The voxels of `batch` that are this process's. Raises UsageError if they cannot be shared
+    equally.
+    """
     if len(batch.rows) % world():
-        raise UsageError(f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple")
+        raise UsageError(
+            f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple"
+        )
     return batch[dist.get_rank() :: world()] if world() > 1 else batch
 
 

@@ -24,7 +24,9 @@ class Losses(nn.Module):
         return batch_losses(self.run, parts)
 
 
-def take_step(run: Run, network: nn.Module, parts: list[Batch], rate_factor: float) -> dict[str, float]:
+def take_step(
+    run: Run, network: nn.Module, parts: list[Batch], rate_factor: float
+) -> dict[str, float]:
     """One optimiser step on a batch, a part for each sequence; the losses before it.
 
     network: the `Losses` of the run, perhaps one of several replicas.
@@ -47,7 +49,9 @@ def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
     """The losses of a batch: means over its voxels, whatever their sequence."""
     predicted = times_of(run.encoder(torch.cat([part.rows for part in parts])))
     _require_times(predicted, run.step)
-    target, bound = (torch.cat([getattr(part, key) for part in parts]) for key in ("target", "bound"))
+    target, bound = (
+        torch.cat([getattr(part, key) for part in parts]) for key in ("target", "bound")
+    )
     embedding = embedding_loss(predicted, target, bound if run.config.loss == "bound" else None)
     if run.config.decoder == "none":
         return {"embedding": embedding, "loss": embedding}
@@ -59,7 +63,8 @@ def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
 
 
 def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
-    """Decode the predicted tissue and compare with the clean fingerprint: the loss of each decoded voxel `(voxel,)`.
+    """Decode the predicted tissue and compare with the clean fingerprint: the loss of each decoded
+    voxel `(voxel,)`.
 
     That is complex even where the encoder sees magnitudes: their phase is what the engine says.
     """
@@ -67,16 +72,22 @@ def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Te
     predicted, batch = predicted[:share], batch[:share]
     signal = _decoded(run, source, predicted, batch.b1)
     decoded = signal / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
-    return reconstruction_loss(decoded, batch.clean, batch.noise if run.config.loss == "bound" else None)
+    return reconstruction_loss(
+        decoded, batch.clean, batch.noise if run.config.loss == "bound" else None
+    )
 
 
 def _decoded(run: Run, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
-    """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, in the form of `Batch.clean`."""
+    """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, in the form of
+    `Batch.clean`.
+    """
     if run.decoder is None:
         t1, t2 = predicted.exp().unbind(dim=1)
         return decode(source.sequence, t1, t2, b1=b1, adc=run.config.adc, basis=source.table.basis)
     columns = train_columns(source.sequence).to(predicted.device)
-    signal: Tensor = run.decoder(predicted, b1 if run.spec.takes_b1 else None, columns, source.table.basis.turn)
+    signal: Tensor = run.decoder(
+        predicted, b1 if run.spec.takes_b1 else None, columns, source.table.basis.turn
+    )
     return signal
 
 
@@ -85,5 +96,6 @@ def _require_times(logs: Tensor, step: int) -> None:
     times = logs.detach().exp()
     if not bool(((times > 0) & torch.isfinite(times)).all()):
         raise CheckFailedError(
-            f"step {step}: the encoder gives times that are none, expected it to learn", hint="try a smaller --rate"
+            f"step {step}: the encoder gives times that are none, expected it to learn",
+            hint="try a smaller --rate",
         )

@@ -1,4 +1,6 @@
-"""The training loop: batches, losses, validation, checkpoints. Ten steps are five, a resume, and five: bit for bit."""
+"""The training loop: batches, losses, validation, checkpoints. Ten steps are five, a resume, and
+five: bit for bit.
+"""
 
 import math
 from collections.abc import Callable
@@ -45,7 +47,8 @@ def start_run(sources: list[Source], config: TrainConfig, device: torch.device) 
     # Exactly what a checkpoint gives back: resuming is exact.
     sources = [
         Source(
-            sequence_from_dict(sequence_to_dict(source.sequence)), table_from_tensors(table_to_tensors(source.table))
+            sequence_from_dict(sequence_to_dict(source.sequence)),
+            table_from_tensors(table_to_tensors(source.table)),
         )
         for source in sources
     ]
@@ -70,9 +73,14 @@ def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
         )
     lengths = {len(source.sequence) for source in sources}
     if len(lengths) > 1:
-        raise UsageError(f"sequences of {', '.join(map(str, sorted(lengths)))} repetitions, expected one length")
+        raise UsageError(
+            f"sequences of {', '.join(map(str, sorted(lengths)))} repetitions, expected one length"
+        )
     per_coefficient = 2 if config.form == "complex" else 1
-    t1, ratio = log_range(config.t1_range), log_range((config.t2_range[0] / config.t1_range[1], 1.0))
+    t1, ratio = (
+        log_range(config.t1_range),
+        log_range((config.t2_range[0] / config.t1_range[1], 1.0)),
+    )
     n_inputs = table.rank * per_coefficient if kind.takes == "features" else lengths.pop()
     return EncoderSpec(
         kind=config.encoder,
@@ -94,9 +102,11 @@ def resume_run(folder: Path, device: torch.device) -> Run:
 
 
 def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
-    """Take the run to its last step, validating and writing checkpoints on the way; the scores at the end.
+    """Take the run to its last step, validating and writing checkpoints on the way; the scores at
+    the end.
 
-    report: called after every step with the number of the step and its losses, and scores where it was validated.
+    report: called after every step with the number of the step and its losses, and scores where it
+    was validated.
     """
     device = next(run.encoder.parameters()).device
     scores: dict[str, float] = {}
@@ -118,7 +128,9 @@ def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
 
 
 def validate(run: Run) -> dict[str, float]:
-    """Root mean square error over the Cramer-Rao bound, at several SNR, on tissue that training never draws."""
+    """Root mean square error over the Cramer-Rao bound, at several SNR, on tissue that training
+    never draws.
+    """
     scores = {f"rmse_over_bound_snr{snr:g}": _rmse_over_bound(run, snr) for snr in VALIDATION_SNR}
     return {**scores, "score": float(np.mean(list(scores.values())))}
 
@@ -143,7 +155,8 @@ def _rate_factor(step: int, steps: int) -> float:
 
 
 def _rmse_over_bound(run: Run, snr: float) -> float:
-    """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no estimator is unbiased.
+    """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no
+    estimator is unbiased.
 
     Of a sequence that determines less than a tenth of the tissue so well, it is the best tenth.
     """
@@ -161,19 +174,26 @@ def _errors_over_bound(run: Run, batch: Batch) -> torch.Tensor:
     batch = batch.to(next(run.encoder.parameters()).device)
     run.encoder.eval()
     with torch.no_grad():
-        predicted = times_of(torch.cat([run.encoder(rows) for rows in torch.split(batch.rows, _AT_A_TIME)]))
+        predicted = times_of(
+            torch.cat([run.encoder(rows) for rows in torch.split(batch.rows, _AT_A_TIME)])
+        )
     worse = batch.bound.max(dim=1).values
     fair = worse <= max(0.2, float(torch.quantile(worse, 0.1)))
     return ((predicted - batch.target) / batch.bound)[fair]
 
 
-def prepare_run(sequences: list[PulseSequence], config: TrainConfig, folder: Path, device: torch.device) -> Run:
+def prepare_run(
+    sequences: list[PulseSequence], config: TrainConfig, folder: Path, device: torch.device
+) -> Run:
     """A new run in a folder that holds none: it begins with the tables of its sequences.
 
     Raises UsageError if the folder holds a run already.
     """
     if (folder / "last.safetensors").exists():
-        raise UsageError(f"{folder} holds a run already, expected a new folder", hint="pass --resume to go on with it")
+        raise UsageError(
+            f"{folder} holds a run already, expected a new folder",
+            hint="pass --resume to go on with it",
+        )
     sources = [Source(sequence, table_for(sequence, config)) for sequence in sequences]
     folder.mkdir(parents=True, exist_ok=True)
     return start_run(sources, config, device)
@@ -192,7 +212,9 @@ def table_for(sequence: PulseSequence, config: TrainConfig) -> SignalTable:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one. Raises UsageError if there is no such device."""
+    """The device of a name; "auto" is CUDA where there is one. Raises UsageError if there is no
+    such device.
+    """
     has_cuda = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if has_cuda else "cpu")

@@ -1,9 +1,11 @@
-"""Uniform cubic B-splines on a grid: coefficients that interpolate samples, and weights that evaluate them.
+"""Uniform cubic B-splines on a grid: coefficients that interpolate samples, and weights that
+evaluate them.
 
-A function sampled at n equidistant nodes has n + 2 coefficients. In cell i, at 0 <= u <= 1 between nodes i and i+1,
-its value is the sum of coefficients i .. i+3 times `value_weights(u)`.
+A function sampled at n equidistant nodes has n + 2 coefficients. In cell i, at 0 <= u <= 1 between
+nodes i and i+1, its value is the sum of coefficients i .. i+3 times `value_weights(u)`.
 
-Source: C. de Boor, A Practical Guide to Splines (1978): cubic B-splines, the not-a-knot end condition (ch. IV).
+Source: C. de Boor, A Practical Guide to Splines (1978): cubic B-splines, the not-a-knot end
+condition (ch. IV).
 """
 
 from dataclasses import dataclass

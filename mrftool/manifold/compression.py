@@ -1,6 +1,8 @@
-"""Temporal compression: a few orthonormal vectors over time that span all fingerprints of a sequence.
+"""Temporal compression: a few orthonormal vectors over time that span all fingerprints of a
+sequence.
 
-Source: D. F. McGivney et al., IEEE Trans Med Imaging 33:2311 (2014), doi 10.1109/TMI.2014.2337321 (SVD compression).
+Source: D. F. McGivney et al., IEEE Trans Med Imaging 33:2311 (2014), doi 10.1109/TMI.2014.2337321
+(SVD compression).
 """
 
 from dataclasses import dataclass
@@ -21,10 +23,13 @@ class Basis:
     """Orthonormal temporal vectors, the first of them the phase reference.
 
     vectors: `(time, rank)`, complex128 (float64 for magnitudes).
-    is_real: the coefficients of a fingerprint with positive m0 are real, as where all RF phases are equal.
+    is_real: the coefficients of a fingerprint with positive m0 are real, as where all RF phases are
+    equal.
     turn: the factor of size 1 that makes fingerprints of positive m0 as real as can be.
-    truncation: largest relative error of a compressed fingerprint among those that it was made from [1].
-    reference_floor: smallest |first coefficient| / norm among them [1]: far from 0, the phase is well defined.
+    truncation: largest relative error of a compressed fingerprint among those that it was made from
+    [1].
+    reference_floor: smallest |first coefficient| / norm among them [1]: far from 0, the phase is
+    well defined.
     """
 
     vectors: Signals
@@ -40,19 +45,24 @@ class Basis:
 
     @property
     def reference(self) -> Signals:
-        """`(time,)`: turn a signal so that its product with this is positive, and it is as real as can be."""
+        """`(time,)`: turn a signal so that its product with this is positive, and it is as real as
+        can be.
+        """
         return np.asarray(self.vectors[:, 0] * self.turn)
 
 
 def fit_basis(signals: Signals, tolerance: float, *, max_rank: int | None = None) -> Basis:
-    """Smallest basis that keeps each of `signals` `(voxel, time)` up to a relative error of `tolerance` [1].
+    """Smallest basis that keeps each of `signals` `(voxel, time)` up to a relative error of
+    `tolerance` [1].
 
     `max_rank` cuts it short. Raises CheckFailedError where a signal is zero or not finite.
     """
     signals = signals.astype(np.result_type(signals, np.float64))  # small differences follow
     norms = np.linalg.norm(signals, axis=1)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
-        raise CheckFailedError("the sequence gives no signal for some tissue, expected a signal everywhere")
+        raise CheckFailedError(
+            "the sequence gives no signal for some tissue, expected a signal everywhere"
+        )
     units = signals / norms[:, None]
     turn = _common_turn(units)
     units = units * turn
@@ -77,16 +87,21 @@ def compress(signals: Signals, basis: Basis) -> Signals:
 
 
 def align(coefficients: Signals) -> Signals:
-    """`(voxel, rank)` scaled to norm 1 and turned so that the first coefficient is real and positive; zeros stay."""
+    """`(voxel, rank)` scaled to norm 1 and turned so that the first coefficient is real and
+    positive; zeros stay.
+    """
     first = coefficients[:, :1]
     norm = np.linalg.norm(coefficients, axis=1, keepdims=True)
     size = abs(first) * norm
-    turned = np.divide(coefficients * first.conj(), size, out=np.zeros_like(coefficients), where=size > 0)
+    turned = np.divide(
+        coefficients * first.conj(), size, out=np.zeros_like(coefficients), where=size > 0
+    )
     return np.asarray(turned)
 
 
 def features(signals: Signals, basis: Basis) -> NDArray[np.float32]:
-    """What an encoder sees of `signals` `(voxel, time)`: aligned coefficients, real parts then imaginary parts.
+    """What an encoder sees of `signals` `(voxel, time)`: aligned coefficients, real parts then
+    imaginary parts.
 
     Complex signals give `(voxel, 2 * rank)`, magnitudes (a real dtype) `(voxel, rank)`.
     """
@@ -97,11 +112,15 @@ def features(signals: Signals, basis: Basis) -> NDArray[np.float32]:
 
 
 def real_fingerprints(signals: Signals, basis: Basis) -> NDArray[np.float32]:
-    """What a full-length encoder sees: norm 1, the reference's phase taken out, the real part `(voxel, time)`."""
+    """What a full-length encoder sees: norm 1, the reference's phase taken out, the real part
+    `(voxel, time)`.
+    """
     inner = (signals @ basis.reference.conj())[:, None]
     size = np.linalg.norm(signals, axis=1, keepdims=True) * abs(inner)
     turned = (signals * inner.conj()).real
-    return np.asarray(np.divide(turned, size, out=np.zeros_like(turned), where=size > 0), np.float32)
+    return np.asarray(
+        np.divide(turned, size, out=np.zeros_like(turned), where=size > 0), np.float32
+    )
 
 
 def _common_turn(units: Signals) -> complex | float:
@@ -110,10 +129,11 @@ def _common_turn(units: Signals) -> complex | float:
 
 
 def _reference_rotation(coefficients: Signals, rounds: int = 5) -> Signals:
-    """Orthonormal `(rank, rank)`; the first column is as little orthogonal as can be to any row of `coefficients`.
+    """Orthonormal `(rank, rank)`; the first column is as little orthogonal as can be to any row of
+    `coefficients`.
 
-    For rows of known phase that direction is the point of their convex hull that is nearest to 0: the widest margin.
-    The phases of positive m0 come first, then those that the last direction saw.
+    For rows of known phase that direction is the point of their convex hull that is nearest to 0:
+    the widest margin. The phases of positive m0 come first, then those that the last direction saw.
     """
     best, floor, turned = coefficients[0], -1.0, coefficients
     for _ in range(rounds):

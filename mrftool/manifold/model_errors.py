@@ -1,6 +1,8 @@
-"""Where wrong physics shows: directions over time that no fingerprint of a table takes, but those of a wrong B1 do.
+"""Where wrong physics shows: directions over time that no fingerprint of a table takes, but those
+of a wrong B1 do.
 
-A misfit along them is as telling as one inside the compressed space. Nothing is estimated from them.
+A misfit along them is as telling as one inside the compressed space. Nothing is estimated from
+them.
 """
 
 from dataclasses import replace
@@ -24,24 +26,32 @@ _VOXELS = 60  # of each wrong physics
 def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0) -> NDArray[Any]:
     """Up to N_PROBES vectors `(time, probe)`, orthonormal and orthogonal to `table.feature_basis`.
 
-    Together they hold most of what is new in fingerprints of random tissue with too much or too little B1, or an
-    inversion less perfect than the sequence says. Short trains leave fewer directions, or none.
+    Together they hold most of what is new in fingerprints of random tissue with too much or too
+    little B1, or an inversion less perfect than the sequence says. Short trains leave fewer
+    directions, or none.
     """
     vectors = table.feature_basis.vectors
     wrong = np.concatenate([_signals(sequence, table, b1, seed) for b1 in _WRONG_B1])
     inversion = sequence.inversion
     if inversion is not None:
-        worse = replace(sequence, inversion=replace(inversion, efficiency=_WRONG_INVERSION * inversion.efficiency))
+        worse = replace(
+            sequence,
+            inversion=replace(inversion, efficiency=_WRONG_INVERSION * inversion.efficiency),
+        )
         wrong = np.concatenate([wrong, _signals(worse, table, 1.0, seed)])
     wrong = wrong / np.linalg.norm(wrong, axis=1, keepdims=True)
     for _ in range(2):
         wrong = wrong - (wrong @ vectors.conj()) @ vectors.T
     _, sizes, directions = np.linalg.svd(wrong, full_matrices=False)
-    told = int((sizes > _LEAST_SIZE * np.sqrt(len(wrong))).sum())  # the others are rounding, along any direction
+    told = int(
+        (sizes > _LEAST_SIZE * np.sqrt(len(wrong))).sum()
+    )  # the others are rounding, along any direction
     return np.asarray(directions[: max(min(N_PROBES, told, len(vectors) - table.rank - 1), 0)].T)
 
 
-def _signals(sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int) -> NDArray[Any]:
+def _signals(
+    sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int
+) -> NDArray[Any]:
     """Fingerprints of random tissue in the table's ranges, in the table's form."""
     random = np.random.default_rng(seed)
     low, high = np.array([(axis.start, axis.stop) for axis in table.axes]).T
@@ -49,5 +59,7 @@ def _signals(sequence: PulseSequence, table: SignalTable, b1_factor: float, seed
     places = places[places[:, 1] <= places[:, 0]][:_VOXELS]
     t1, t2 = np.exp(places[:, :2]).T
     b1 = b1_factor * (places[:, 2] if table.takes_b1 else np.ones(len(places)))
-    signal = simulate(sequence, Tissue(t1, t2, b1=b1, adc=np.full(len(t1), table.adc))).signal.astype(np.complex128)
+    signal = simulate(
+        sequence, Tissue(t1, t2, b1=b1, adc=np.full(len(t1), table.adc))
+    ).signal.astype(np.complex128)
     return np.abs(signal) if table.form == "magnitude" else signal

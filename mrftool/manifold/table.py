@@ -1,4 +1,5 @@
-"""The tabulated signal manifold: compressed fingerprints of unit m0 as cubic splines over log T1, log T2 [and B1].
+"""The tabulated signal manifold: compressed fingerprints of unit m0 as cubic splines over log T1,
+log T2 [and B1].
 
 A table answers in place of the engine wherever a fingerprint or its derivatives are needed quickly.
 `mrftool.manifold.tabulate` makes it.
@@ -23,10 +24,11 @@ class SignalTable:
     """Fingerprints of one sequence for every tissue in a range.
 
     axes: log T1 [log s], log T2 [log s] and, where it is a variable, B1 [1].
-    coefficients: B-spline coefficients `(nodes + 2 of each axis ..., basis.rank)` of the complex fingerprint of m0 = 1,
-    compressed with `basis`.
+    coefficients: B-spline coefficients `(nodes + 2 of each axis ..., basis.rank)` of the complex
+    fingerprint of m0 = 1, compressed with `basis`.
     form: of the signals that it is to explain, "complex" or "magnitude".
-    error: largest relative error between the nodes, inside the compressed space and for T2 <= T1 [1].
+    error: largest relative error between the nodes, inside the compressed space and for T2 <= T1
+    [1].
     adc: the diffusion coefficient that it was made with [m2/s].
     magnitude_basis: what magnitudes are compressed with, None for complex signals.
     """
@@ -61,15 +63,25 @@ class SignalTable:
         return self.feature_basis.rank
 
 
-def evaluate(table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None) -> Array:
-    """Compressed fingerprint of m0 = 1 `(voxel, rank)` at t1, t2 [s], b1 [1], each held inside the table."""
+def evaluate(
+    table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None
+) -> Array:
+    """Compressed fingerprint of m0 = 1 `(voxel, rank)` at t1, t2 [s], b1 [1], each held inside the
+    table.
+    """
     return evaluate_derivatives(table, t1, t2, b1)[:, 0]
 
 
 def evaluate_derivatives(
-    table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None, *, by_b1: bool = False
+    table: SignalTable,
+    t1: ArrayLike,
+    t2: ArrayLike,
+    b1: ArrayLike | None = None,
+    *,
+    by_b1: bool = False,
 ) -> Array:
-    """Compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`; see `evaluate`.
+    """Compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`; see
+    `evaluate`.
 
     by_b1: its derivative by B1 as well `(voxel, 4, rank)`.
     """
@@ -86,7 +98,9 @@ def evaluate_derivatives(
     factors += [[*values[:2], slopes[2]]] if by_b1 else []
     weights = np.stack([_outer(x) for x in factors], axis=1)
     n = len(cells)
-    corners = tuple(cell.reshape(-1, *(4 if j == k else 1 for j in range(n))) for k, cell in enumerate(cells))
+    corners = tuple(
+        cell.reshape(-1, *(4 if j == k else 1 for j in range(n))) for k, cell in enumerate(cells)
+    )
     return np.asarray(weights @ table.coefficients[corners].reshape(len(weights), 4**n, -1))
 
 
@@ -99,9 +113,16 @@ def _outer(factors: list[Array]) -> Array:
 
 
 def evaluate_features(
-    table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None, *, by_b1: bool = False
+    table: SignalTable,
+    t1: ArrayLike,
+    t2: ArrayLike,
+    b1: ArrayLike | None = None,
+    *,
+    by_b1: bool = False,
 ) -> Array:
-    """Like `evaluate_derivatives`, of what an encoder or a search sees: of the compressed magnitude, for that form."""
+    """Like `evaluate_derivatives`, of what an encoder or a search sees: of the compressed
+    magnitude, for that form.
+    """
     rows = evaluate_derivatives(table, t1, t2, b1, by_b1=by_b1)
     if table.magnitude_basis is None:
         return rows
@@ -109,6 +130,9 @@ def evaluate_features(
     size = abs(signal)
     direction = signal.conj() / np.maximum(size, np.finfo(np.float64).tiny)
     return np.stack(
-        [compress(row, table.magnitude_basis) for row in (size, *((direction * slope).real for slope in slopes))],
+        [
+            compress(row, table.magnitude_basis)
+            for row in (size, *((direction * slope).real for slope in slopes))
+        ],
         axis=1,
     )

@@ -24,7 +24,9 @@ Array = NDArray[Any]
 Index = NDArray[np.int64]
 Progress = Callable[[int], None]
 
-TOLERANCE = 2e-3  # relative error of a compressed entry: adds a hundredth to the residual at SNR 100
+TOLERANCE = (
+    2e-3  # relative error of a compressed entry: adds a hundredth to the residual at SNR 100
+)
 _SAMPLE = 1024  # entries that the basis is fitted to
 _WORST = 64  # entries that are added to them where the basis does not hold
 _SHARE = 0.7  # of the tolerance, for the sample: so that the other entries keep it too
@@ -37,7 +39,8 @@ class Source:
     """Fingerprints of known tissue, to be had in pieces.
 
     rows: gives the fingerprints `(entry, time)` [m0] of entries at ascending indices.
-    sequence: as plain numbers under the keys of a sequence file; it and its id are None where they are not known.
+    sequence: as plain numbers under the keys of a sequence file; it and its id are None where they
+    are not known.
     """
 
     name: str
@@ -76,16 +79,23 @@ class MatchDictionary:
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """t1, t2 [s], b1 [1], adc [m2/s] and off_resonance [Hz] of the entries `(entry,)`."""
-        return {name: getattr(self.source.tissue, name) for name in ("t1", "t2", "b1", "adc", "off_resonance")}
+        return {
+            name: getattr(self.source.tissue, name)
+            for name in ("t1", "t2", "b1", "adc", "off_resonance")
+        }
 
     @property
     def varying(self) -> dict[str, NDArray[np.float64]]:
         """Those of the columns that differ between the entries."""
-        return {name: column for name, column in self.columns().items() if column.min() < column.max()}
+        return {
+            name: column for name, column in self.columns().items() if column.min() < column.max()
+        }
 
     def at_end(self) -> NDArray[np.bool_]:
         """Whether an entry lies at either end of the range of a property that varies `(entry,)`."""
-        ends = [(column == column.min()) | (column == column.max()) for column in self.varying.values()]
+        ends = [
+            (column == column.min()) | (column == column.max()) for column in self.varying.values()
+        ]
         return np.any(ends, axis=0) if ends else np.zeros(len(self.source), bool)
 
     def digest(self) -> str:
@@ -97,7 +107,9 @@ class MatchDictionary:
 
 
 def dictionary_from_file(path: str | Path) -> Source:
-    """The dictionary in a .npz file, left there. Raises InputError if it is missing, damaged or none."""
+    """The dictionary in a .npz file, left there. Raises InputError if it is missing, damaged or
+    none.
+    """
     found = load_dictionary(path, mapped=True)
     signal, sequence = found.fingerprints.signal, found.sequence
     name = str((sequence or {}).get("name", "an unnamed sequence"))
@@ -112,7 +124,9 @@ def dictionary_from_file(path: str | Path) -> Source:
     )
 
 
-def dictionary_from_sequence(sequence: PulseSequence, tissue: Tissue, *, threads: int | None = None) -> Source:
+def dictionary_from_sequence(
+    sequence: PulseSequence, tissue: Tissue, *, threads: int | None = None
+) -> Source:
     """The fingerprints of `tissue` under `sequence`, simulated when they are asked for."""
     return Source(
         f"{sequence.name}, simulated",
@@ -135,14 +149,17 @@ def compress_dictionary(
 ) -> MatchDictionary:
     """Compress all entries, or their magnitudes, as `form` says, and sort them for the search.
 
-    tolerance: largest relative error of an entry [1]. rank: number of coefficients instead, whatever the error.
+    tolerance: largest relative error of an entry [1]. rank: number of coefficients instead,
+    whatever the error.
     progress: called with the number of entries done since the last call.
 
-    Raises InputError if an entry is zero or not finite, CheckFailedError if the tolerance cannot be kept,
-    UsageError if an option is out of range.
+    Raises InputError if an entry is zero or not finite, CheckFailedError if the tolerance cannot be
+    kept, UsageError if an option is out of range.
     """
     if not 0 < tolerance < 1 or (rank is not None and not 1 <= rank <= source.n_time):
-        raise UsageError(f"tolerance {tolerance:g}, rank {rank}, expected 0 to 1 and 1 to {source.n_time}")
+        raise UsageError(
+            f"tolerance {tolerance:g}, rank {rank}, expected 0 to 1 and 1 to {source.n_time}"
+        )
     members = _sample(source.tissue)
     with one_blas_thread():
         for _ in range(_ROUNDS):
@@ -150,7 +167,9 @@ def compress_dictionary(
             coefficients, errors = _compressed(source, form, basis, progress)
             if rank is not None or errors.max() <= tolerance:
                 norms = np.linalg.norm(coefficients, axis=1)
-                return MatchDictionary(source, form, basis, build_matcher(coefficients), norms, float(errors.max()))
+                return MatchDictionary(
+                    source, form, basis, build_matcher(coefficients), norms, float(errors.max())
+                )
             members, progress = np.union1d(members, np.argsort(errors)[-_WORST:]), None
     raise CheckFailedError(
         f"{source.name}: compressed to {basis.rank} coefficients, the worst entry has an error of {errors.max():.1e}, "
@@ -160,10 +179,14 @@ def compress_dictionary(
 
 
 def _sample(tissue: Tissue) -> Index:
-    """Entries by chance, as many for each factor in T1 and T2 whatever the grid, and those at the ends of the range."""
+    """Entries by chance, as many for each factor in T1 and T2 whatever the grid, and those at the
+    ends of the range.
+    """
     share = 1 / (tissue.t1 * tissue.t2)
     count = min(_SAMPLE, len(tissue))
-    chosen = np.random.default_rng(0).choice(len(tissue), count, replace=False, p=share / share.sum())
+    chosen = np.random.default_rng(0).choice(
+        len(tissue), count, replace=False, p=share / share.sum()
+    )
     columns = (tissue.t1, tissue.t2, tissue.t2 / tissue.t1, tissue.b1)
     ends = [end(column) for column in columns for end in (np.argmin, np.argmax)]
     return np.union1d(chosen, ends)
@@ -171,12 +194,20 @@ def _sample(tissue: Tissue) -> Index:
 
 def _fit(source: Source, form: Form, members: Index, tolerance: float, rank: int | None) -> Basis:
     signals, _ = _signals(source, source.rows(members), form)
-    return fit_basis(signals, 0.0, max_rank=rank) if rank else fit_basis(signals, _SHARE * tolerance)
+    return (
+        fit_basis(signals, 0.0, max_rank=rank) if rank else fit_basis(signals, _SHARE * tolerance)
+    )
 
 
-def _compressed(source: Source, form: Form, basis: Basis, progress: Progress | None) -> tuple[Array, Array]:
-    """Coefficients `(entry, rank)` of all entries, in float64, and what compression leaves out of each [1]."""
-    coefficients = np.empty((len(source), basis.rank), np.float64 if basis.is_real else np.complex128)
+def _compressed(
+    source: Source, form: Form, basis: Basis, progress: Progress | None
+) -> tuple[Array, Array]:
+    """Coefficients `(entry, rank)` of all entries, in float64, and what compression leaves out of
+    each [1].
+    """
+    coefficients = np.empty(
+        (len(source), basis.rank), np.float64 if basis.is_real else np.complex128
+    )
     errors = np.empty(len(source))
     for part, block in ahead(source.blocks()):
         signals, energy = _signals(source, block, form)
@@ -189,12 +220,16 @@ def _compressed(source: Source, form: Form, basis: Basis, progress: Progress | N
 
 
 def _signals(source: Source, rows: Array, form: Form) -> tuple[Array, Array]:
-    """Signals in double precision, since what compression leaves out is a small difference, and their energies."""
+    """Signals in double precision, since what compression leaves out is a small difference, and
+    their energies.
+    """
     signals = abs(rows) if form == "magnitude" else rows
     signals = signals.astype(np.result_type(signals, np.float64))
     energy = _energy(signals)
     if not (np.isfinite(energy) & (energy > 0)).all():
-        raise InputError(f"{source.name}: an entry is zero or not finite, expected a signal in each")
+        raise InputError(
+            f"{source.name}: an entry is zero or not finite, expected a signal in each"
+        )
     return signals, energy
 
 

@@ -1,4 +1,6 @@
-"""Dictionary matching of a fingerprint series: the best entry of every voxel, block by block, into maps. No torch."""
+"""Dictionary matching of a fingerprint series: the best entry of every voxel, block by block, into
+maps. No torch.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,12 +30,14 @@ def match_series(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Maps:
-    """Maps of the voxels of `mask` `(x, y, z)` (all by default) of `series`: the tissue of the most similar entries.
+    """Maps of the voxels of `mask` `(x, y, z)` (all by default) of `series`: the tissue of the most
+    similar entries.
 
-    m0 is the factor that brings the entry closest to the fingerprint, <entry, fingerprint> / |entry|^2, times the m0 of
-    the entry; the residual is what it leaves of the whole fingerprint. Where the entries differ in B1, ADC or off-
-    resonance, these are maps too. Flags: entries at either end of the dictionary's range (the voxel may lie outside),
-    empty voxels, and those that are not finite.
+    m0 is the factor that brings the entry closest to the fingerprint, <entry, fingerprint> /
+    |entry|^2, times the m0 of the entry; the residual is what it leaves of the whole fingerprint.
+    Where the entries differ in B1, ADC or off- resonance, these are maps too. Flags: entries at
+    either end of the dictionary's range (the voxel may lie outside), empty voxels, and those that
+    are not finite.
     threads: of the search, by default one per processor; one more reads. They change no result.
     progress: called with the number of voxels done since the last call.
 
@@ -47,7 +51,9 @@ def match_series(
             yield voxels, _columns(dictionary, coefficients, energy, count)
 
     with one_blas_thread():
-        return maps_of(series, found(), assumptions=(*series.assumptions, *assumed), progress=progress)
+        return maps_of(
+            series, found(), assumptions=(*series.assumptions, *assumed), progress=progress
+        )
 
 
 def check_source(series: Series, source: Source, form: Form) -> list[str]:
@@ -65,8 +71,12 @@ def check_source(series: Series, source: Source, form: Form) -> list[str]:
     )
 
 
-def _batches(series: Series, mask: NDArray[np.bool_] | None, basis: Basis) -> Iterator[tuple[Voxels, Array, Array]]:
-    """Voxels, their coefficients `(voxel, rank)` and their energy `(voxel,)`, gathered from several blocks."""
+def _batches(
+    series: Series, mask: NDArray[np.bool_] | None, basis: Basis
+) -> Iterator[tuple[Voxels, Array, Array]]:
+    """Voxels, their coefficients `(voxel, rank)` and their energy `(voxel,)`, gathered from several
+    blocks.
+    """
     held: list[tuple[Voxels, Array, Array]] = []
     vectors = basis.vectors.conj().astype(np.complex64 if series.form == "complex" else np.float32)
     for voxels, signal in series.blocks(mask, max_bytes=block_bytes(series)):
@@ -85,7 +95,11 @@ def _joined(held: list[tuple[Voxels, Array, Array]]) -> tuple[Voxels, Array, Arr
 
 def _product(signal: Array, vectors: Array) -> Array:
     missing = max(_LEAST_ROWS - len(signal), 0)
-    rows = np.concatenate([signal, np.zeros((missing, signal.shape[1]), signal.dtype)]) if missing else signal
+    rows = (
+        np.concatenate([signal, np.zeros((missing, signal.shape[1]), signal.dtype)])
+        if missing
+        else signal
+    )
     with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(rows @ vectors)[: len(signal)]
 
@@ -97,13 +111,18 @@ def _energy(signal: Array) -> NDArray[np.float64]:
         return (rows[:, None] @ rows[:, :, None])[:, 0, 0].astype(np.float64)
 
 
-def _columns(dictionary: MatchDictionary, coefficients: Array, energy: Array, threads: int) -> Columns:
+def _columns(
+    dictionary: MatchDictionary, coefficients: Array, energy: Array, threads: int
+) -> Columns:
     index, product = match(dictionary.matcher, coefficients, threads=threads)
     bad = ~np.isfinite(energy)
     none = (index < 0) | (energy <= 0) | bad
     tissue = dictionary.source.tissue
     columns = {"t1": tissue.t1, "t2": tissue.t2} | dictionary.varying
-    found = {name: np.where(none, np.nan, column[index]).astype(np.float32) for name, column in columns.items()}
+    found = {
+        name: np.where(none, np.nan, column[index]).astype(np.float32)
+        for name, column in columns.items()
+    }
     size = product / dictionary.norms[index]
     if dictionary.form == "complex":
         found["m0"] = np.where(none, np.nan, size * tissue.m0[index]).astype(np.complex64)

@@ -1,9 +1,11 @@
-"""Dictionary matching, exact: the entry with the largest inner product, found without looking at every entry.
+"""Dictionary matching, exact: the entry with the largest inner product, found without looking at
+every entry.
 
-Fingerprints and entries are compressed to a few coefficients (D. F. McGivney et al., IEEE Trans Med Imaging 33:2311,
-2014). What is compared is the angle between complex lines, arccos |<entry, fingerprint>|, which is a metric: entries
-are gathered in leaves of a known radius, and the triangle inequality rules out whole leaves. What remains is compared
-in float32, and what float32 cannot tell apart, in float64: the index is that of a float64 search over all entries.
+Fingerprints and entries are compressed to a few coefficients (D. F. McGivney et al., IEEE Trans Med
+Imaging 33:2311, 2014). What is compared is the angle between complex lines, arccos |<entry,
+fingerprint>|, which is a metric: entries are gathered in leaves of a known radius, and the triangle
+inequality rules out whole leaves. What remains is compared in float32, and what float32 cannot tell
+apart, in float64: the index is that of a float64 search over all entries.
 """
 
 from collections.abc import Iterator
@@ -26,10 +28,12 @@ _UNIT = 2.0**-24  # relative rounding of float32
 
 
 def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[Index, Array]:
-    """Best entry of each compressed fingerprint `(voxel, rank)`: index `(voxel,)` and its inner product `(voxel,)`.
+    """Best entry of each compressed fingerprint `(voxel, rank)`: index `(voxel,)` and its inner
+    product `(voxel,)`.
 
-    The inner product is <entry, fingerprint> with the entry of unit norm. Of entries that are equal to the last digit,
-    the first counts. A fingerprint that is zero or not finite has index -1. Faster for many voxels at a time.
+    The inner product is <entry, fingerprint> with the entry of unit norm. Of entries that are equal
+    to the last digit, the first counts. A fingerprint that is zero or not finite has index -1.
+    Faster for many voxels at a time.
     """
     coefficients = np.asarray(coefficients, np.result_type(coefficients, np.float64))
     norms = np.linalg.norm(coefficients, axis=1)
@@ -41,7 +45,9 @@ def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[I
         found[part] = search.best(units[part])
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        near = np.concatenate([np.zeros(0, np.int64), *pool.map(search.nearest_leaf, _tiles(units))])
+        near = np.concatenate(
+            [np.zeros(0, np.int64), *pool.map(search.nearest_leaf, _tiles(units))]
+        )
         # voxels of one leaf together: few leaves for each tile, and many voxels for each leaf
         list(pool.map(settle, _tiles(np.argsort(near, kind="stable"))))
     index = np.full(len(coefficients), -1, np.int64)
@@ -53,11 +59,12 @@ def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[I
 class _Search:
     """The matcher's numbers as float32 tables, made once for all tiles.
 
-    Rounding: let u = 2^-24, and let rows have k numbers. The float32 inner product of two rows of norm 1, themselves
-    rounded to float32, is off by at most (k + 2) u to first order, in whatever order it is summed (N. J. Higham,
-    Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002, section 3.1). A size |<entry, fingerprint>| has two
-    such parts: it is off by at most sqrt(2) (k + 2) u, its square by twice that, and by 3 u more from squaring and
-    adding. `slack` = 3 (k + 4) u is more than either.
+    Rounding: let u = 2^-24, and let rows have k numbers. The float32 inner product of two rows of
+    norm 1, themselves rounded to float32, is off by at most (k + 2) u to first order, in whatever
+    order it is summed (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002,
+    section 3.1). A size |<entry, fingerprint>| has two
+    such parts: it is off by at most sqrt(2) (k + 2) u, its square by twice that, and by 3 u more
+    from squaring and adding. `slack` = 3 (k + 4) u is more than either.
     """
 
     def __init__(self, matcher: Matcher) -> None:
@@ -88,11 +95,12 @@ class _Search:
         return self.matcher.order[found.slot]
 
     def _limit(self, score: Array) -> Array:
-        """Smallest cosine `(voxel, leaf)` of the angle to a leaf's centre at which the leaf may hold the best entry.
+        """Smallest cosine `(voxel, leaf)` of the angle to a leaf's centre at which the leaf may
+        hold the best entry.
 
-        The best entry is at an angle of at most a, that of the best so far, and so at most at a + radius from its
-        leaf's centre. `slack` makes a larger than it can be; one more covers the rounding of this cosine, and another
-        that of the cosine it is compared with.
+        The best entry is at an angle of at most a, that of the best so far, and so at most at a +
+        radius from its leaf's centre. `slack` makes a larger than it can be; one more covers the
+        rounding of this cosine, and another that of the cosine it is compared with.
         """
         least = np.maximum(score - self.slack, 0)
         return np.asarray(np.stack([np.sqrt(least), np.sqrt(1 - least)], axis=1) @ self.turns)
@@ -103,22 +111,30 @@ class _Search:
         step = max(_CACHED // int(stop - start), 8)
         for first in range(0, len(voxels), step):
             part = voxels[first : first + step]
-            found.update(part, start, _squares(pair[:, part], self.table[:, start:stop]), 2 * self.slack)
+            found.update(
+                part, start, _squares(pair[:, part], self.table[:, start:stop]), 2 * self.slack
+            )
 
     def _settle(self, fingerprints: Array, found: "_Found") -> None:
         """Compare in float64 what float32 cannot tell apart."""
         voxels, slots = found.rivals(2 * self.slack)
         entries = self.matcher.order[slots]
-        exact = abs(np.einsum("cr,cr->c", self.matcher.entries[entries].conj(), fingerprints[voxels]))
+        exact = abs(
+            np.einsum("cr,cr->c", self.matcher.entries[entries].conj(), fingerprints[voxels])
+        )
         ranking = np.lexsort((entries, -exact, voxels))
         chosen = ranking[np.diff(voxels[ranking], prepend=-1) > 0]
         found.slot[voxels[chosen]] = slots[chosen]
 
     def _pair(self, fingerprints: Array) -> Array:
-        """Float32 rows `(part, voxel, k)`: their products with a column of a table are parts of the inner product."""
+        """Float32 rows `(part, voxel, k)`: their products with a column of a table are parts of the
+        inner product.
+        """
         re, im = fingerprints.real, fingerprints.imag
         if not self.matcher.is_real:
-            return np.stack([np.concatenate([re, im], axis=1), np.concatenate([im, -re], axis=1)]).astype(np.float32)
+            return np.stack(
+                [np.concatenate([re, im], axis=1), np.concatenate([im, -re], axis=1)]
+            ).astype(np.float32)
         return np.stack([re, im] if np.iscomplexobj(fingerprints) else [re]).astype(np.float32)
 
 

@@ -9,7 +9,9 @@ from mrftool.phantoms.phantom import Phantom
 from mrftool.phantoms.tissues import class_tissue
 
 _EXTENT = np.array([176.0, 216.0])  # of the head in x and y [mm], with some air around it
-_CENTRE = np.array([0.0, -2.0, 8.0])  # of the image: a level with ventricles, nuclei and the large lesion [mm]
+_CENTRE = np.array(
+    [0.0, -2.0, 8.0]
+)  # of the image: a level with ventricles, nuclei and the large lesion [mm]
 _HEIGHT = 150.0  # of the brain [mm]
 _FINE = np.array([1.3, 1.3, 1.7])  # spacing of the points at which a voxel is sampled [mm]
 _BLOCK = 16384  # points at a time: they fit in the processor's cache
@@ -22,37 +24,50 @@ def brain_phantom(
     b0: float = 3.0,
     slice_thickness: float | None = None,
 ) -> Phantom:
-    """A head with skin, fat, skull, CSF, folded cortex, white matter, deep nuclei, ventricles and lesions.
+    """A head with skin, fat, skull, CSF, folded cortex, white matter, deep nuclei, ventricles and
+    lesions.
 
-    shape: matrix (x, y, z): x to the right, y to the front, z upwards; voxels are square in the plane, and the
-    whole head fits. seed: of the folds, bends, ventricles and lesions. b0: field strength, 1.5 or 3 [T].
+    shape: matrix (x, y, z): x to the right, y to the front, z upwards; voxels are square in the
+    plane, and the whole head fits. seed: of the folds, bends, ventricles and lesions. b0: field
+    strength, 1.5 or 3 [T].
     slice_thickness: [mm]; by default 5 mm, or less if the slices then outgrow the brain.
 
     Fractions are volume averages over each voxel, so partial volume is real at any matrix size.
-    Raises InputError if the shape or the thickness is no positive size, or the field strength is not known.
+    Raises InputError if the shape or the thickness is no positive size, or the field strength is
+    not known.
     """
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"phantom shape {shape}, expected three sizes of 1 or more")
     if slice_thickness is None:
         slice_thickness = min(5.0, _HEIGHT / shape[2])
     if not 0 < slice_thickness <= _HEIGHT:
-        raise InputError(f"slice thickness {slice_thickness:g} mm, expected more than 0 and at most {_HEIGHT:g} mm")
+        raise InputError(
+            f"slice thickness {slice_thickness:g} mm, expected more than 0 and at most {_HEIGHT:g} mm"
+        )
     tissue = class_tissue(CLASSES, b0)
     edge = float((_EXTENT / shape[:2]).max())
     size = np.array([edge, edge, slice_thickness])
     affine = np.diag([*size, 1.0])
     affine[:3, 3] = _CENTRE - size * (np.array(shape) - 1) / 2
     head = Head.random(seed)
-    slices = [_slice_fractions(head, shape[:2], size, affine[:3, 3] + [0, 0, k * size[2]]) for k in range(shape[2])]
+    slices = [
+        _slice_fractions(head, shape[:2], size, affine[:3, 3] + [0, 0, k * size[2]])
+        for k in range(shape[2])
+    ]
     return Phantom(np.stack(slices, axis=2), CLASSES, tissue, affine)
 
 
 def _slice_fractions(
     head: Head, shape: tuple[int, int], size: NDArray[np.float64], corner: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Fractions `(x, y, class)` of one slice: the mean over `fine` points in each direction of each voxel."""
+    """Fractions `(x, y, class)` of one slice: the mean over `fine` points in each direction of each
+    voxel.
+    """
     fine = np.ceil(size / _FINE).astype(int)
-    axes = [corner[i] + size[i] * ((np.arange(n * fine[i]) + 0.5) / fine[i] - 0.5) for i, n in enumerate((*shape, 1))]
+    axes = [
+        corner[i] + size[i] * ((np.arange(n * fine[i]) + 0.5) / fine[i] - 0.5)
+        for i, n in enumerate((*shape, 1))
+    ]
     plane = np.stack(np.meshgrid(*axes[:2], indexing="ij")).reshape(2, -1)
     total = np.zeros((len(CLASSES), plane.shape[1]), np.float32)
     for z in axes[2]:
@@ -65,7 +80,9 @@ def _slice_fractions(
 
 
 def _painted(head: Head, points: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
-    """Fractions `(class, point)`: each layer covers what is below it, with an edge as soft as the sampling."""
+    """Fractions `(class, point)`: each layer covers what is below it, with an edge as soft as the
+    sampling.
+    """
     fractions = np.zeros((len(CLASSES), points.shape[1]), np.float32)
     fractions[0] = 1
     for name, distance, share in head.layers(points):

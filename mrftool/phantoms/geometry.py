@@ -1,4 +1,6 @@
-"""Shapes for digital phantoms as signed distances: negative inside, in millimetres, for points `(3, point)`."""
+"""Shapes for digital phantoms as signed distances: negative inside, in millimetres, for points `(3,
+point)`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +19,17 @@ def ellipsoid(points: Points, centre: Triple, radii: Triple) -> Distance:
     (x, y, z), (rx, ry, rz) = _relative(points, centre), radii
     x, y, z = x / np.float32(rx), y / np.float32(ry), z / np.float32(rz)
     size = np.sqrt(x * x + y * y + z * z)
-    slope = np.sqrt((x / np.float32(rx)) ** 2 + (y / np.float32(ry)) ** 2 + (z / np.float32(rz)) ** 2)
+    slope = np.sqrt(
+        (x / np.float32(rx)) ** 2 + (y / np.float32(ry)) ** 2 + (z / np.float32(rz)) ** 2
+    )
     return np.asarray(size * (size - 1) / (slope + np.float32(1e-6)), np.float32)
 
 
 def rounded_box(points: Points, centre: Triple, half: Triple, radius: float) -> Distance:
     """Distance to a box of half edges `half`, inflated by `radius`."""
-    x, y, z = (np.abs(p) - np.float32(h) for p, h in zip(_relative(points, centre), half, strict=True))
+    x, y, z = (
+        np.abs(p) - np.float32(h) for p, h in zip(_relative(points, centre), half, strict=True)
+    )
     outside = np.sqrt(np.maximum(x, 0) ** 2 + np.maximum(y, 0) ** 2 + np.maximum(z, 0) ** 2)
     inside = np.minimum(np.maximum(np.maximum(x, y), z), 0)
     return np.asarray(outside + inside - np.float32(radius), np.float32)
@@ -49,32 +55,48 @@ def _relative(points: Points, centre: Triple) -> tuple[Distance, Distance, Dista
 
 @dataclass(frozen=True)
 class Waves:
-    """A random smooth field: a sum of plane waves. vector `(wave, 3)` [rad/mm], phase `(wave, 1)` [rad]."""
+    """A random smooth field: a sum of plane waves. vector `(wave, 3)` [rad/mm], phase `(wave, 1)`
+    [rad].
+    """
 
     vector: NDArray[np.float32]
     phase: NDArray[np.float32]
 
     @staticmethod
-    def random(rng: np.random.Generator, wavelength: float, count: int, upright: float = 1.0) -> "Waves":
-        """Waves of one `wavelength` [mm]; in all directions, or with `upright` < 1 rather in the horizontal plane."""
+    def random(
+        rng: np.random.Generator, wavelength: float, count: int, upright: float = 1.0
+    ) -> "Waves":
+        """Waves of one `wavelength` [mm]; in all directions, or with `upright` < 1 rather in the
+        horizontal plane.
+        """
         direction = rng.normal(size=(count, 3)) * [1, 1, upright]
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
-        return Waves((2 * np.pi / wavelength * direction).astype(np.float32), phase.astype(np.float32))
+        return Waves(
+            (2 * np.pi / wavelength * direction).astype(np.float32), phase.astype(np.float32)
+        )
 
     def value(self, points: Points) -> Distance:
         """The field, of unit variance over space `(point,)` [1]."""
-        return np.asarray(self.push(points, np.ones((len(self.phase), 1), np.float32))[0], np.float32)
+        return np.asarray(
+            self.push(points, np.ones((len(self.phase), 1), np.float32))[0], np.float32
+        )
 
     def push(self, points: Points, direction: NDArray[np.float32]) -> Points:
-        """A smooth field of vectors `(3, point)`: each wave pushes along its own `direction` `(wave, 3)` [1]."""
+        """A smooth field of vectors `(3, point)`: each wave pushes along its own `direction`
+        `(wave, 3)` [1].
+        """
         scale = np.float32(np.sqrt(2 / len(self.phase)))
-        return np.asarray(scale * (direction.T @ np.cos(self.vector @ points + self.phase)), np.float32)
+        return np.asarray(
+            scale * (direction.T @ np.cos(self.vector @ points + self.phase)), np.float32
+        )
 
     def to_fold(self, points: Points, normal: Points) -> Distance:
-        """Distance to the nearest zero of the field, moving perpendicular to `normal` (unit vectors) [mm].
+        """Distance to the nearest zero of the field, moving perpendicular to `normal` (unit
+        vectors) [mm].
 
-        Exact for one wave: of sin(k x), with slope k cos(k x), the distance is atan2(k |sin|, k |cos|) / k.
+        Exact for one wave: of sin(k x), with slope k cos(k x), the distance is atan2(k |sin|, k
+        |cos|) / k.
         """
         angle = self.vector @ points + self.phase
         slope = self.vector.T @ np.sin(angle)

@@ -1,7 +1,8 @@
 """Anatomy of the digital head: shapes in millimetres, painted over each other from the outside in.
 
-Axes: x to the right, y to the front, z upwards, from a point near the third ventricle. Sizes are those of an adult
-head in round numbers (cortex 2.8 mm, gyri 12 mm wide, skull 6.5 mm); no one's head in particular.
+Axes: x to the right, y to the front, z upwards, from a point near the third ventricle. Sizes are
+those of an adult head in round numbers (cortex 2.8 mm, gyri 12 mm wide, skull 6.5 mm); no one's
+head in particular.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,26 @@ from numpy.typing import NDArray
 
 from mrftool.phantoms.geometry import Distance, Points, Waves, ellipsoid, rounded_box, tube
 
-CLASSES = ("background", "csf", "grey_matter", "white_matter", "fat", "muscle_skin", "skull", "lesion")
+CLASSES = (
+    "background",
+    "csf",
+    "grey_matter",
+    "white_matter",
+    "fat",
+    "muscle_skin",
+    "skull",
+    "lesion",
+)
 Layer = tuple[str, Distance, float]  # class, signed distance [mm], share of the class inside [1]
 
 _CORTEX, _SKULL, _SUBARACHNOID, _SULCUS = 2.8, 6.5, 1.4, 0.45  # thicknesses; half a sulcus [mm]
-_VENTRICLE = [(14, 35, 2, 2.5), (8, 17, 14, 4.5), (10, -8, 24, 5), (18, -30, 15, 6), (23, -54, 4, 3)]
+_VENTRICLE = [
+    (14, 35, 2, 2.5),
+    (8, 17, 14, 4.5),
+    (10, -8, 24, 5),
+    (18, -30, 15, 6),
+    (23, -54, 4, 3),
+]
 _TEMPORAL_HORN = [(20, -31, 12, 5), (29, -20, -13, 2.5), (30, -3, -19, 2)]
 _CAUDATE = [(14, 24, 4, 5.5), (15, 12, 14, 5), (16, -8, 25, 3), (24, -26, 18, 2)]
 _HIPPOCAMPUS = [(26, -4, -22, 5), (29, -22, -14, 3.5)]
@@ -25,9 +41,11 @@ _BRAINSTEM = [(0, -17, -12, 12), (0, -24, -30, 14), (0, -28, -60, 10), (0, -32, 
 
 @dataclass(frozen=True)
 class Head:
-    """What chance decides: the folds and how they wind, slow bends of the whole head, ventricles, lesions.
+    """What chance decides: the folds and how they wind, slow bends of the whole head, ventricles,
+    lesions.
 
-    push: direction of the winds and bends `(wave, 3)` [mm]. lesions: centre and radii `(lesion, 6)` [mm].
+    push: direction of the winds and bends `(wave, 3)` [mm]. lesions: centre and radii `(lesion, 6)`
+    [mm].
     """
 
     folds: Waves
@@ -42,13 +60,25 @@ class Head:
     def random(seed: int) -> "Head":
         """The head of this seed."""
         rng = np.random.default_rng((seed, 0))
-        winds, bends, push = Waves.random(rng, 30, 6), Waves.random(rng, 120, 6), rng.normal(size=(6, 3))
+        winds, bends, push = (
+            Waves.random(rng, 30, 6),
+            Waves.random(rng, 120, 6),
+            rng.normal(size=(6, 3)),
+        )
         large = np.append(np.add((27, -37, 10), rng.uniform(-2, 2, 3)), (7, 9, 8))
         others = [(-25, 35, 12), (-30, -28, 26), (24, 20, 26)]
         small = [np.r_[place + rng.uniform(-3, 3, 3), rng.uniform(3, 5, 3)] for place in others]
         size = float(rng.uniform(0.9, 1.15))
         folds, slow = Waves.random(rng, 23, 24, upright=0.15), Waves.random(rng, 45, 8)
-        return Head(folds, winds, bends, push.astype(np.float32), slow, size, np.array([large, *small], np.float32))
+        return Head(
+            folds,
+            winds,
+            bends,
+            push.astype(np.float32),
+            slow,
+            size,
+            np.array([large, *small], np.float32),
+        )
 
     def layers(self, points: Points) -> Iterator[Layer]:
         """What to paint, in this order, at `points` `(3, point)` [mm]."""
@@ -65,7 +95,9 @@ class Head:
         for x, y, z, rx, ry, rz in self.lesions:
             yield "lesion", ellipsoid(points, (x, y, z), (rx, ry, rz)) + 0.8 * slow, 0.9
 
-    def _cerebrum(self, points: Points, sides: Points, cavity: Distance, slow: Distance) -> Iterator[Layer]:
+    def _cerebrum(
+        self, points: Points, sides: Points, cavity: Distance, slow: Distance
+    ) -> Iterator[Layer]:
         hull = np.maximum(cavity + _SUBARACHNOID, -_under_tentorium(sides))
         sulcus = np.full(len(cavity), 99, np.float32)
         near = (cavity < 0) & (cavity > -28)
@@ -76,7 +108,9 @@ class Head:
         yield "white_matter", pia + _CORTEX, 1.0
 
     def _sulci(self, points: Points, cavity: Distance, slow: Distance) -> Distance:
-        """Folds run inwards from the surface, where the folding field is zero, down to a floor of varying depth."""
+        """Folds run inwards from the surface, where the folding field is zero, down to a floor of
+        varying depth.
+        """
         radius = np.linalg.norm(points / np.array([[65], [82], [70]], np.float32), axis=0)
         surface = (points + 1.3 * self.winds.push(points, self.push)) / radius**0.9
         normal = points / np.linalg.norm(points, axis=0)
@@ -114,7 +148,10 @@ def _cavity(points: Points, slow: Distance) -> Distance:
     """Inside of the skull: an egg whose floor rises in steps: posterior, middle and anterior fossa."""
     egg = _egg(points)
     _, y, z = points
-    above, below = ellipsoid(egg, (0, -4, 0), (67, 85, 74)), ellipsoid(egg, (0, -4, 0), (67, 85, 80))
+    above, below = (
+        ellipsoid(egg, (0, -4, 0), (67, 85, 74)),
+        ellipsoid(egg, (0, -4, 0), (67, 85, 80)),
+    )
     floor = -60 + 14 * _step(y + 14, 5) + 16 * _step(y - 30, 4) + 2.5 * slow
     return np.asarray(np.maximum(np.where(z > 0, above, below), 0.7 * (floor - z)), np.float32)
 
@@ -127,7 +164,10 @@ def _under_tentorium(sides: Points) -> Distance:
 
 def _scalp(points: Points, sides: Points, cavity: Distance, slow: Distance) -> Iterator[Layer]:
     egg, z = _egg(points), points[2]
-    above, below = ellipsoid(egg, (0, -4, 0), (78.5, 98, 87)), ellipsoid(egg, (0, -4, 0), (78.5, 98, 170))
+    above, below = (
+        ellipsoid(egg, (0, -4, 0), (78.5, 98, 87)),
+        ellipsoid(egg, (0, -4, 0), (78.5, 98, 170)),
+    )
     head = np.asarray(np.where(z > 0, above, below), np.float32)
     deep = np.maximum(head + 6, -(cavity - _SKULL - 1))
     yield "muscle_skin", head, 1.0

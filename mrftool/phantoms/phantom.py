@@ -19,9 +19,10 @@ Mixing = Literal["log", "linear"]
 class Phantom:
     """Fuzzy tissue fractions on a grid. Valid once built.
 
-    fractions: share of each class in each voxel `(x, y, z, class)` float32, 0 to 1; the classes of a voxel sum
-    to at most 1, the rest is empty [1]. classes: their names. tissue: T1, T2 [s] and proton density (`m0`,
-    relative to water) [1] of each class, `(class,)` columns; a class of m0 = 0 gives no signal.
+    fractions: share of each class in each voxel `(x, y, z, class)` float32, 0 to 1; the classes of
+    a voxel sum to at most 1, the rest is empty [1]. classes: their names. tissue: T1, T2 [s] and
+    proton density (`m0`, relative to water) [1] of each class, `(class,)` columns; a class of m0 =
+    0 gives no signal.
     affine: voxel index to millimetres in RAS+, `(4, 4)` [mm].
 
     Raises InputError if shapes disagree, a fraction is outside 0 to 1, or the affine is no place.
@@ -39,7 +40,9 @@ class Phantom:
                 f"the fractions have shape {self.fractions.shape}, expected (x, y, z, {len(self.classes)} classes)"
             )
         if len(self.tissue) != len(self.classes):
-            raise InputError(f"{len(self.tissue)} tissue values, expected one for each of {len(self.classes)} classes")
+            raise InputError(
+                f"{len(self.tissue)} tissue values, expected one for each of {len(self.classes)} classes"
+            )
         if not (self.fractions.min(initial=0) >= 0 and self.fractions.max(initial=0) <= 1 + 1e-3):
             raise InputError("a tissue fraction is outside 0 to 1")
         self.grid  # noqa: B018  a bad affine shows here
@@ -67,14 +70,15 @@ def to_tissue(
 ) -> tuple[Tissue, Grid, Labels]:
     """One T1, T2 and M0 for each voxel, and the class that gives most of its signal.
 
-    A voxel of several classes has no single T1; a phantom for single-component estimates needs one all the same.
-    "log" takes the geometric mean, weighted by the protons of each class: what relaxes ten times slower and ten
-    times faster pull alike, and bone, which has no protons, does not pull at all. It is also the scale on
-    which encoders are trained. "linear" is the weighted mean of the times themselves, again by protons.
+    A voxel of several classes has no single T1; a phantom for single-component estimates needs one
+    all the same. "log" takes the geometric mean, weighted by the protons of each class: what
+    relaxes ten times slower and ten times faster pull alike, and bone, which has no protons, does
+    not pull at all. It is also the scale on which encoders are trained. "linear" is the weighted
+    mean of the times themselves, again by protons.
 
     min_m0: voxels with less proton density are left out of the returned grid [1].
-    b1_spread: largest deviation of a smooth B1 field from 1 [1]. m0_phase: largest phase of M0 of a smooth phase
-    field [rad]. seed: of these two fields.
+    b1_spread: largest deviation of a smooth B1 field from 1 [1]. m0_phase: largest phase of M0 of a
+    smooth phase field [rad]. seed: of these two fields.
 
     Returns the tissue `(voxel,)`, its grid, and labels `(voxel,)` that index `phantom.classes`.
     Raises InputError if no voxel has enough signal.
@@ -106,8 +110,8 @@ def _mixed(weight: Image, times: Image, mixing: Mixing) -> Image:
 def _b1_and_phase(grid: Grid, seed: int) -> tuple[Image, Image]:
     """Two smooth fields on the voxels of `grid`, each with a largest magnitude of 1.
 
-    B1 is high in the middle and low at the rim, as a head at 3 T shows it, with a random tilt. The phase is a
-    random polynomial of second order.
+    B1 is high in the middle and low at the rim, as a head at 3 T shows it, with a random tilt. The
+    phase is a random polynomial of second order.
     """
     rng = np.random.default_rng((seed, 1))
     index = np.argwhere(grid.mask) * grid.voxel_size

@@ -2,15 +2,20 @@
 
 1.5 T
     BrainWeb, tissue MR parameters of the simulated brain database
-    (C. A. Cocosco et al., NeuroImage 5:S425, 1997; R. K.-S. Kwan et al., IEEE Trans Med Imaging 18:1085, 1999).
+    (C. A. Cocosco et al., NeuroImage 5:S425, 1997; R. K.-S. Kwan et al., IEEE Trans Med Imaging
+    18:1085, 1999).
 3 T
-    Grey and white matter, muscle: G. J. Stanisz et al., Magn Reson Med 54:507 (2005), doi 10.1002/mrm.20605.
-    Fat: C. M. J. de Bazelaire et al., Radiology 230:652 (2004), doi 10.1148/radiol.2303021331, subcutaneous.
-    CSF: subarachnoid, 4309 +- 147 and 1886 +- 68 ms, by inversion recovery and T2 preparation, "Quantification
-    of T1 and T2 of subarachnoid CSF: Implications for water exchange between CSF and brain tissues",
-    Magn Reson Med (2023).
-    Lesion: white matter times BrainWeb's ratio of lesion to white matter, 752 / 500 and 237 / 70; no measurement.
-    Skin as muscle, glial matter as grey, connective tissue as white matter; proton densities as at 1.5 T.
+    Grey and white matter, muscle: G. J. Stanisz et al., Magn Reson Med 54:507 (2005), doi
+    10.1002/mrm.20605.
+    Fat: C. M. J. de Bazelaire et al., Radiology 230:652 (2004), doi 10.1148/radiol.2303021331,
+    subcutaneous.
+    CSF: subarachnoid, 4309 +- 147 and 1886 +- 68 ms, by inversion recovery and T2 preparation,
+    "Quantification
+    of T1 and T2 of subarachnoid CSF: Implications for water exchange between CSF and brain
+    tissues", Magn Reson Med (2023).
+    Lesion: white matter times BrainWeb's ratio of lesion to white matter, 752 / 500 and 237 / 70;
+    no measurement. Skin as muscle, glial matter as grey, connective tissue as white matter; proton
+    densities as at 1.5 T.
 """
 
 from collections.abc import Iterable
@@ -53,12 +58,15 @@ _VALUES: dict[float, dict[str, tuple[float, float, float]]] = {
 
 
 def class_tissue(classes: Iterable[str], b0: float) -> Tissue:
-    """Values of the named classes at field strength `b0` [T]: `(class,)` columns, proton density as m0.
+    """Values of the named classes at field strength `b0` [T]: `(class,)` columns, proton density as
+    m0.
 
     Raises InputError for a class or a field strength that is not in the table.
     """
     if b0 not in _VALUES:
-        raise InputError(f"field strength {b0:g} T, expected one of {', '.join(f'{b:g}' for b in _VALUES)} T")
+        raise InputError(
+            f"field strength {b0:g} T, expected one of {', '.join(f'{b:g}' for b in _VALUES)} T"
+        )
     table = _VALUES[b0]
     unknown = [name for name in classes if name not in table]
     if unknown:

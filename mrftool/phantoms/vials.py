@@ -11,42 +11,161 @@ from mrftool.tissue import Tissue
 
 Plate = Literal["T1", "T2"]
 
-# T1 and T2 [ms] of spheres 1 to 14 at 20 deg C: the T1 plate (NiCl2) and the T2 plate (MnCl2). K. F. Stupic et al.,
-# Magn Reson Med 86:1194 (2021), doi 10.1002/mrm.28779, supporting information.
+# T1 and T2 [ms] of spheres 1 to 14 at 20 deg C: the T1 plate (NiCl2) and the T2 plate (MnCl2). K.
+# F. Stupic et al., Magn Reson Med 86:1194 (2021), doi 10.1002/mrm.28779, supporting information.
 _SPHERES: dict[tuple[str, float], tuple[list[float], list[float]]] = {
     ("T1", 1.5): (
-        [2033, 1489, 1012, 730.8, 514.1, 367.9, 260.1, 184.6, 132.7, 92.70, 65.40, 46.32, 32.45, 22.859],
+        [
+            2033,
+            1489,
+            1012,
+            730.8,
+            514.1,
+            367.9,
+            260.1,
+            184.6,
+            132.7,
+            92.70,
+            65.40,
+            46.32,
+            32.45,
+            22.859,
+        ],
         [1669, 1244, 859.3, 628.5, 446.3, 321.2, 227.7, 161.9, 117.1, 81.9, 57.7, 41.0, 28.7, 20.2],
     ),
     ("T2", 1.5): (
-        [2736, 2183, 1870, 1539, 1237, 1030, 752.2, 550.2, 413.4, 292.9, 194.9, 160.2, 106.4, 83.33],
-        [939.4, 594.3, 416.5, 267.0, 184.9, 140.6, 91.76, 64.84, 45.28, 30.62, 19.76, 15.99, 10.47, 8.15],
+        [
+            2736,
+            2183,
+            1870,
+            1539,
+            1237,
+            1030,
+            752.2,
+            550.2,
+            413.4,
+            292.9,
+            194.9,
+            160.2,
+            106.4,
+            83.33,
+        ],
+        [
+            939.4,
+            594.3,
+            416.5,
+            267.0,
+            184.9,
+            140.6,
+            91.76,
+            64.84,
+            45.28,
+            30.62,
+            19.76,
+            15.99,
+            10.47,
+            8.15,
+        ],
     ),
     ("T1", 3.0): (
-        [1989, 1454, 984.1, 706.0, 496.7, 351.5, 247.13, 175.3, 125.9, 89.00, 62.70, 44.53, 30.84, 21.719],
-        [1465, 1077, 717.9, 510.1, 359.6, 255.5, 180.8, 127.3, 90.30, 64.30, 45.70, 31.86, 22.38, 15.83],
+        [
+            1989,
+            1454,
+            984.1,
+            706.0,
+            496.7,
+            351.5,
+            247.13,
+            175.3,
+            125.9,
+            89.00,
+            62.70,
+            44.53,
+            30.84,
+            21.719,
+        ],
+        [
+            1465,
+            1077,
+            717.9,
+            510.1,
+            359.6,
+            255.5,
+            180.8,
+            127.3,
+            90.30,
+            64.30,
+            45.70,
+            31.86,
+            22.38,
+            15.83,
+        ],
     ),
     ("T2", 3.0): (
-        [2480, 2173, 1907, 1604, 1332, 1044, 801.7, 608.6, 458.4, 336.5, 244.2, 176.9, 126.9, 90.90],
-        [581.3, 403.5, 278.1, 190.94, 133.27, 96.89, 64.07, 46.42, 31.97, 22.56, 15.81, 11.24, 7.91, 5.59],
+        [
+            2480,
+            2173,
+            1907,
+            1604,
+            1332,
+            1044,
+            801.7,
+            608.6,
+            458.4,
+            336.5,
+            244.2,
+            176.9,
+            126.9,
+            90.90,
+        ],
+        [
+            581.3,
+            403.5,
+            278.1,
+            190.94,
+            133.27,
+            96.89,
+            64.07,
+            46.42,
+            31.97,
+            22.56,
+            15.81,
+            11.24,
+            7.91,
+            5.59,
+        ],
     ),
 }
-_RING, _INNER, _RADIUS, _EXTENT = 50.0, 20.0, 7.5, 130.0  # ten tubes, four tubes, one tube, the image [mm]
+_RING, _INNER, _RADIUS, _EXTENT = (
+    50.0,
+    20.0,
+    7.5,
+    130.0,
+)  # ten tubes, four tubes, one tube, the image [mm]
 _FINE = 8  # points in x and y at which a voxel is sampled
 
 
 def vials_phantom(
-    shape: tuple[int, int, int], *, plate: Plate = "T2", b0: float = 3.0, slice_thickness: float = 5.0
+    shape: tuple[int, int, int],
+    *,
+    plate: Plate = "T2",
+    b0: float = 3.0,
+    slice_thickness: float = 5.0,
 ) -> Phantom:
     """Fourteen tubes across the plane, ten on a ring and four inside, in air.
 
-    shape: matrix (x, y, z); all slices are alike. plate: "T1" (NiCl2) or "T2" (MnCl2). b0: 1.5 or 3 [T].
-    slice_thickness: [mm]. Classes are named after the spheres: "T2-1" relaxes slowest, "T2-14" fastest.
+    shape: matrix (x, y, z); all slices are alike. plate: "T1" (NiCl2) or "T2" (MnCl2). b0: 1.5 or 3
+    [T].
+    slice_thickness: [mm]. Classes are named after the spheres: "T2-1" relaxes slowest, "T2-14"
+    fastest.
 
-    Raises InputError if the shape or the thickness is no positive size, or the plate or the field is not known.
+    Raises InputError if the shape or the thickness is no positive size, or the plate or the field
+    is not known.
     """
     if len(shape) != 3 or min(shape) < 1 or not slice_thickness > 0:
-        raise InputError(f"phantom shape {shape} of {slice_thickness:g} mm slices, expected sizes of more than 0")
+        raise InputError(
+            f"phantom shape {shape} of {slice_thickness:g} mm slices, expected sizes of more than 0"
+        )
     if (plate, b0) not in _SPHERES:
         raise InputError(f"plate {plate!r} at {b0:g} T, expected 'T1' or 'T2' at 1.5 or 3 T")
     t1, t2 = (np.array(times) / 1e3 for times in _SPHERES[plate, b0])
@@ -54,10 +173,14 @@ def vials_phantom(
     size = np.array([edge, edge, slice_thickness])
     affine = np.diag([*size, 1.0])
     affine[:3, 3] = -size * (np.array(shape) - 1) / 2
-    axes = [affine[i, 3] + edge * ((np.arange(shape[i] * _FINE) + 0.5) / _FINE - 0.5) for i in range(2)]
+    axes = [
+        affine[i, 3] + edge * ((np.arange(shape[i] * _FINE) + 0.5) / _FINE - 0.5) for i in range(2)
+    ]
     plane = np.stack([_coverage(axes, centre, edge / _FINE) for centre in _centres()], axis=-1)
     fractions = np.repeat(plane[:, :, None], shape[2], axis=2)
-    return Phantom(fractions, tuple(f"{plate}-{n + 1}" for n in range(14)), Tissue(t1=t1, t2=t2), affine)
+    return Phantom(
+        fractions, tuple(f"{plate}-{n + 1}" for n in range(14)), Tissue(t1=t1, t2=t2), affine
+    )
 
 
 def _centres() -> NDArray[np.float64]:
@@ -70,7 +193,9 @@ def _centres() -> NDArray[np.float64]:
     ])  # fmt: skip
 
 
-def _coverage(axes: list[NDArray[np.float64]], centre: NDArray[np.float64], spacing: float) -> NDArray[np.float32]:
+def _coverage(
+    axes: list[NDArray[np.float64]], centre: NDArray[np.float64], spacing: float
+) -> NDArray[np.float32]:
     """Share of each voxel inside one tube `(x, y)`."""
     distance = np.hypot(axes[0][:, None] - centre[0], axes[1] - centre[1]) - _RADIUS
     inside = np.clip(0.5 - distance / spacing, 0, 1)

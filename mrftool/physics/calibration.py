@@ -1,4 +1,6 @@
-"""Errors of estimates in units of what they can be: the Cramer-Rao bound, and their own error bars. NumPy only."""
+"""Errors of estimates in units of what they can be: the Cramer-Rao bound, and their own error bars.
+NumPy only.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,15 +17,19 @@ def is_determined(truth: Floats, bound: Floats) -> NDArray[np.bool_]:
 
 
 def rmse_over_bound(error: Floats, bound: Floats) -> float:
-    """Root mean square of error / bound [1]: 1 for estimates without bias at the bound. Over one voxel or more."""
+    """Root mean square of error / bound [1]: 1 for estimates without bias at the bound. Over one
+    voxel or more.
+    """
     return float(np.sqrt(np.mean((error / bound) ** 2)))
 
 
 def calibration(error: ArrayLike, sd: ArrayLike) -> dict[str, float | None]:
-    """How errors compare with the standard deviations that were reported, over those that are positive and finite.
+    """How errors compare with the standard deviations that were reported, over those that are
+    positive and finite.
 
-    z_mean, z_sd: of error / sd (0 and 1). coverage_1sd, coverage_2sd, coverage_95: share of errors within 1, 2 and
-    1.96 sd (0.683, 0.954 and 0.95). Empty if there is nothing to compare; z_sd is None for one voxel.
+    z_mean, z_sd: of error / sd (0 and 1). coverage_1sd, coverage_2sd, coverage_95: share of errors
+    within 1, 2 and 1.96 sd (0.683, 0.954 and 0.95). Empty if there is nothing to compare; z_sd is
+    None for one voxel.
     """
     error, sd = np.asarray(error, np.float64), np.asarray(sd, np.float64)
     use = np.isfinite(error) & np.isfinite(sd) & (sd > 0)

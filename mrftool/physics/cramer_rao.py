@@ -1,10 +1,12 @@
-"""The Cramer-Rao bound: the smallest standard deviation that any unbiased estimate of T1 and T2 can have.
+"""The Cramer-Rao bound: the smallest standard deviation that any unbiased estimate of T1 and T2 can
+have.
 
 Unknowns: T1, T2 and m0 (complex; real for magnitudes). B1, diffusion and off-resonance are known.
 
-Sources: S. M. Kay, Fundamentals of Statistical Signal Processing: Estimation Theory (1993), ch. 3 and 15 (Gaussian
-noise).
-H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (Rice distribution of magnitudes).
+Sources: S. M. Kay, Fundamentals of Statistical Signal Processing: Estimation Theory (1993), ch. 3
+and 15 (Gaussian noise).
+H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (Rice
+distribution of magnitudes).
 """
 
 from collections.abc import Iterator
@@ -30,7 +32,9 @@ _SMALLEST = 1e-13  # share of a slope's energy that is rounding, where m0 or the
 
 @dataclass(frozen=True)
 class Bound:
-    """Smallest standard deviations of T1 and T2 [s] `(voxel,)`; inf where the sequence does not determine them."""
+    """Smallest standard deviations of T1 and T2 [s] `(voxel,)`; inf where the sequence does not
+    determine them.
+    """
 
     sd_t1: Floats
     sd_t2: Floats
@@ -47,7 +51,8 @@ def cramer_rao(
 ) -> Bound:
     """Bound for each voxel of `tissue`, for noise given in one of two ways, `(voxel,)` or a number.
 
-    snr: rms of the fingerprint / noise sd per channel [1]. noise_sd: standard deviation per channel [the unit of m0].
+    snr: rms of the fingerprint / noise sd per channel [1]. noise_sd: standard deviation per channel
+    [the unit of m0].
     progress: called with the number of voxels done since the last call.
 
     Raises UsageError for noise that is not more than 0, or not given in exactly one way.
@@ -57,7 +62,9 @@ def cramer_rao(
     given = noise_sd if snr is None else snr
     noise = np.broadcast_to(np.asarray(given, np.float64), (len(tissue),))
     if not (noise > 0).all():
-        raise UsageError(f"{'noise' if snr is None else 'SNR'} {noise.min():g}, expected more than 0")
+        raise UsageError(
+            f"{'noise' if snr is None else 'SNR'} {noise.min():g}, expected more than 0"
+        )
     parts = []
     for block, signal, slopes in signal_blocks(sequence, tissue, progress=progress):
         sd = noise[block] if snr is None else level_of(signal) / noise[block]
@@ -68,7 +75,9 @@ def cramer_rao(
 def signal_blocks(
     sequence: PulseSequence, tissue: Tissue, *, progress: Progress | None = None
 ) -> Iterator[tuple[slice, Signal, Signal]]:
-    """Block by block: its voxels, their signals `(voxel, time)` [m0], and the derivatives by T1 and T2 [m0/s]."""
+    """Block by block: its voxels, their signals `(voxel, time)` [m0], and the derivatives by T1 and
+    T2 [m0/s].
+    """
     for start in range(0, len(tissue), _BLOCK):
         block = slice(start, min(start + _BLOCK, len(tissue)))
         signal, slopes = signal_and_derivatives(sequence, tissue[block], progress=progress)
@@ -80,12 +89,17 @@ def level_of(signal: NDArray[Any]) -> Floats:
     return np.asarray(np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)))
 
 
-def bound_of_signals(signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: Form = "complex") -> Floats:
-    """Bound `(voxel, 2)` of T1 and T2 [s] from complex signals `(voxel, time)`, their derivatives by T1 and T2
+def bound_of_signals(
+    signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: Form = "complex"
+) -> Floats:
+    """Bound `(voxel, 2)` of T1 and T2 [s] from complex signals `(voxel, time)`, their derivatives
+    by T1 and T2
     `(2, voxel, time)` [1/s] and the noise `(voxel,)` of each channel, all in one unit.
     """
     noise = np.asarray(noise_sd, np.float64)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(signal), _BLOCK)]  # bounds the memory
+    blocks = [
+        slice(start, start + _BLOCK) for start in range(0, len(signal), _BLOCK)
+    ]  # bounds the memory
     parts = [_bound(signal[block], slopes[:, block], noise[block, None], form) for block in blocks]
     return np.concatenate(parts) if parts else np.zeros((0, 2))
 
@@ -97,11 +111,14 @@ def _bound(signal: Any, slopes: Any, noise: Floats, form: Form) -> Floats:
         slopes = (np.conj(signal) * slopes).real / np.maximum(size, 1e-300)
         weight = np.sqrt(rician_information(size / noise))
         signal, slopes = size * weight, slopes * weight
-    # m0 scales the signal (and turns it, where it is complex): what is left of the slopes beside it tells T1 and T2
+    # m0 scales the signal (and turns it, where it is complex): what is left of the slopes beside it
+    # tells T1 and T2
     unit = signal / np.maximum(np.linalg.norm(signal, axis=1, keepdims=True), 1e-300)
     a, b = (slope - unit * (np.conj(unit) * slope).sum(axis=1, keepdims=True) for slope in slopes)
     pairs = zip((a, b), slopes, strict=True)
-    aa, bb = (np.where(_energy(x) > _SMALLEST * _energy(slope), _energy(x), 0.0) for x, slope in pairs)
+    aa, bb = (
+        np.where(_energy(x) > _SMALLEST * _energy(slope), _energy(x), 0.0) for x, slope in pairs
+    )
     ab = (np.conj(a) * b).real.sum(axis=1)
     variance = np.stack([_inverse(aa, bb, ab), _inverse(bb, aa, ab)], axis=1)
     return np.asarray(noise * np.sqrt(variance))
@@ -112,16 +129,20 @@ def _energy(rows: NDArray[Any]) -> Floats:
 
 
 def _inverse(own: Floats, other: Floats, both: Floats) -> Floats:
-    """Diagonal element of the inverse of ((own, both), (both, other)); inf where the other one explains it all."""
+    """Diagonal element of the inverse of ((own, both), (both, other)); inf where the other one
+    explains it all.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         left = own - np.where(other > 0, both**2 / other, 0.0)
         return np.where(left > _SMALLEST * own, 1 / left, np.inf)
 
 
 def rician_information(ratio: Floats) -> Floats:
-    """Fisher information of one magnitude sample about the true amplitude A, times the noise variance [1].
+    """Fisher information of one magnitude sample about the true amplitude A, times the noise
+    variance [1].
 
-    ratio: A / noise sd. The score of the Rice distribution is y I1(y A) / I0(y A) - A, for noise of sd 1.
+    ratio: A / noise sd. The score of the Rice distribution is y I1(y A) / I0(y A) - A, for noise of
+    sd 1.
     """
     nodes, values = _rician_table()
     strong = 1 - 0.5 / np.maximum(ratio, 1.0) ** 2

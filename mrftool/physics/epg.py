@@ -1,18 +1,20 @@
-"""The readable extended-phase-graph (EPG) engine: the oracle of the native kernel, and the engine of CUDA and autograd.
+"""The readable extended-phase-graph (EPG) engine: the oracle of the native kernel, and the engine
+of CUDA and autograd.
 
-The loop is the protocol: read `train_of_pulses` beside a sequence diagram. It takes its array namespace from
-its inputs (array API): numpy for simulation, torch for gradients and CUDA.
+The loop is the protocol: read `train_of_pulses` beside a sequence diagram. It takes its array
+namespace from its inputs (array API): numpy for simulation, torch for gradients and CUDA.
 
 Convention
-    Right-handed rotations: a 90 degree pulse about x takes Z0 = 1 to F+0 = -i. Precession at a positive
-    off-resonance f turns transverse magnetisation by exp(+2 pi i f t). Row `f_plus` holds F(k), row `f_minus`
-    holds conj(F(-k)), row `z` holds Z(k), orders k = 0 .. n_states-1. TE counts from the pulse centre; one
-    spoiler cycle per repetition, after the echo; the receiver follows the RF phase.
+    Right-handed rotations: a 90 degree pulse about x takes Z0 = 1 to F+0 = -i. Precession at a
+    positive off-resonance f turns transverse magnetisation by exp(+2 pi i f t). Row `f_plus` holds
+    F(k), row `f_minus` holds conj(F(-k)), row `z` holds Z(k), orders k = 0 .. n_states-1. TE counts
+    from the pulse centre; one spoiler cycle per repetition, after the echo; the receiver follows
+    the RF phase.
 
 Sources
-    M. Weigel, J Magn Reson Imaging 41:266 (2015), doi 10.1002/jmri.24619: rotation (eq. 15 and 18), relaxation
-    (eq. 23 and 24), shift, and diffusion under a constant gradient; here for any waveform, as in
-    M. Weigel et al., J Magn Reson 205:276 (2010), doi 10.1016/j.jmr.2010.05.011.
+    M. Weigel, J Magn Reson Imaging 41:266 (2015), doi 10.1002/jmri.24619: rotation (eq. 15 and 18),
+    relaxation (eq. 23 and 24), shift, and diffusion under a constant gradient; here for any
+    waveform, as in M. Weigel et al., J Magn Reson 205:276 (2010), doi 10.1016/j.jmr.2010.05.011.
 """
 
 from dataclasses import dataclass
@@ -42,20 +44,26 @@ def epg_signal(
 ) -> Array:
     """Fingerprints of `sequence`: complex signal `(voxel, time)` [m0].
 
-    t1, t2: `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and device.
-    b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number; m0 may be complex.
-    flip_angle: `(time,)` [rad], in place of the sequence's own: to differentiate with respect to it.
-    n_states: orders 0 .. n_states-1 are kept; by default all that can reach an echo, so nothing is cut off.
+    t1, t2: `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and
+    device. b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number; m0 may be
+    complex.
+    flip_angle: `(time,)` [rad], in place of the sequence's own: to differentiate with respect to
+    it.
+    n_states: orders 0 .. n_states-1 are kept; by default all that can reach an echo, so nothing is
+    cut off.
 
-    Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that diffusion is unknown,
-    or if flip_angle has another length than the sequence; UsageError if n_states is less than 1.
+    Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that
+    diffusion is unknown, or if flip_angle has another length than the sequence; UsageError if
+    n_states is less than 1.
     """
     xp = array_namespace(t1, t2)
     if n_states is not None and n_states < 1:
         raise UsageError(f"{n_states} states, expected at least 1")
     flip_angle = _like(sequence.flip_angle if flip_angle is None else flip_angle, t1)
     if flip_angle.shape != sequence.flip_angle.shape:
-        raise MismatchError(f"{flip_angle.shape[0]} flip angles, expected {len(sequence)} as in {sequence.name}")
+        raise MismatchError(
+            f"{flip_angle.shape[0]} flip angles, expected {len(sequence)} as in {sequence.name}"
+        )
     voxels = _Voxels(xp, t1, t2, _column(adc, t1), 2 * np.pi * _column(off_resonance, t1))
     if bool(xp.any(voxels.adc != 0)) and sequence.spoiler is None:
         raise MismatchError(
@@ -64,9 +72,12 @@ def epg_signal(
     orders = xp.arange(n_states or exact_n_states(sequence), dtype=t1.dtype, device=device(t1))
     b1 = _column(b1, t1)
     profile = sequence.slice_profile
-    positions = [(1.0, 1.0)] if profile is None else zip(profile.flip_factor, profile.weight, strict=True)
+    positions = (
+        [(1.0, 1.0)] if profile is None else zip(profile.flip_factor, profile.weight, strict=True)
+    )
     signal = sum(
-        float(weight) * train_of_pulses(sequence, voxels, flip_angle[:, None] * b1 * float(factor), orders)
+        float(weight)
+        * train_of_pulses(sequence, voxels, flip_angle[:, None] * b1 * float(factor), orders)
         for factor, weight in positions
     )
     return _column(m0, signal[:, 0])[:, None] * signal
@@ -75,8 +86,8 @@ def epg_signal(
 def exact_n_states(sequence: PulseSequence) -> int:
     """Number of orders that can reach an echo.
 
-    Of N pulses (all trains), pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse n is back at 0 by the
-    last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
+    Of N pulses (all trains), pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse n is
+    back at 0 by the last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
     """
     if sequence.spoiling == "none":
         return 1
@@ -95,11 +106,13 @@ class _Voxels:
 
 
 def train_of_pulses(sequence: PulseSequence, voxels: _Voxels, flips: Array, orders: Array) -> Array:
-    """Signal `(voxel, time)` [1] of the last train, per unit of m0. flips: actual flip angles `(time, voxel)` [rad].
+    """Signal `(voxel, time)` [1] of the last train, per unit of m0. flips: actual flip angles
+    `(time, voxel)` [rad].
 
     1. Start in equilibrium.               4. Pulse.
     2. Wait between trains.                5. Relax for TE and observe order 0.
-    3. Invert, crush, relax for TI.        6. Relax for TR - TE, and shift by one order under the spoiler.
+    3. Invert, crush, relax for TI.        6. Relax for TR - TE, and shift by one order under the
+    spoiler.
     """
     xp, phases, rest = voxels.xp, sequence.rf_phase, at_rest(sequence)
     states = equilibrium(voxels, orders)
@@ -140,7 +153,9 @@ def invert(states: States, efficiency: float) -> States:
 
 
 def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
-    """RF pulse of `flip` `(voxel,)` [rad] about the transverse axis at `phase` [rad]. Weigel 2015, eq. 15 and 18."""
+    """RF pulse of `flip` `(voxel,)` [rad] about the transverse axis at `phase` [rad]. Weigel 2015,
+    eq. 15 and 18.
+    """
     f_plus, f_minus, z = states
     cos, sin = xp.cos(flip)[:, None], xp.sin(flip)[:, None]
     cos2, sin2 = (1 + cos) / 2, (1 - cos) / 2
@@ -153,8 +168,12 @@ def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
     )
 
 
-def relax(states: States, voxels: _Voxels, orders: Array, time: float, dephased: "Dephasing | None") -> States:
-    """Relaxation (Weigel 2015, eq. 23 and 24), precession and diffusion (see `Dephasing`) for `time` [s]."""
+def relax(
+    states: States, voxels: _Voxels, orders: Array, time: float, dephased: "Dephasing | None"
+) -> States:
+    """Relaxation (Weigel 2015, eq. 23 and 24), precession and diffusion (see `Dephasing`) for
+    `time` [s].
+    """
     xp, (f_plus, f_minus, z) = voxels.xp, states
     e1, e2 = xp.exp(-time / voxels.t1)[:, None], xp.exp(-time / voxels.t2)[:, None]
     turn = xp.exp(1j * time * voxels.omega)[:, None]
@@ -181,8 +200,10 @@ def shift(xp: Any, states: States) -> States:
 class Dephasing:
     """What the gradients do to the wave vector in one interval.
 
-    A state with wave vector q(t) decays by exp(-b x adc), b = integral of |q|^2 over the interval (Weigel 2010).
-    step: length of order 1's wave vector [rad/m]. For a wave vector kappa(t) that starts at 0 in this interval,
+    A state with wave vector q(t) decays by exp(-b x adc), b = integral of |q|^2 over the interval
+    (Weigel 2010).
+    step: length of order 1's wave vector [rad/m]. For a wave vector kappa(t) that starts at 0 in
+    this interval,
     first: integral of its part along the step [rad s/m], second: integral of |kappa|^2 [rad2 s/m2].
     """
 
@@ -202,11 +223,15 @@ class Dephasing:
 def at_rest(sequence: PulseSequence) -> Dephasing | None:
     """An interval without gradients; None where the sequence gives no spoiler waveform."""
     spoiler = sequence.spoiler
-    return None if spoiler is None else Dephasing(step=float(GAMMA * np.linalg.norm(spoiler.moment)))
+    return (
+        None if spoiler is None else Dephasing(step=float(GAMMA * np.linalg.norm(spoiler.moment)))
+    )
 
 
 def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
-    """An interval of `time` [s] that the spoiler waveform begins; None where the sequence gives none."""
+    """An interval of `time` [s] that the spoiler waveform begins; None where the sequence gives
+    none.
+    """
     if sequence.spoiler is None:
         return None
     slopes, duration = GAMMA * sequence.spoiler.axes.T, sequence.spoiler.duration

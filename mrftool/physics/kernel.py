@@ -1,7 +1,8 @@
-"""The native kernel (native/epg.c): finding the library, and calling it on arrays. Needs no compiler at run time.
+"""The native kernel (native/epg.c): finding the library, and calling it on arrays. Needs no
+compiler at run time.
 
-The library is optional: where it is missing, or where the environment says MRFTOOL_ENGINE=reference, `is_available`
-is False and the readable engine serves.
+The library is optional: where it is missing, or where the environment says
+MRFTOOL_ENGINE=reference, `is_available` is False and the readable engine serves.
 """
 
 import ctypes
@@ -39,7 +40,10 @@ class _Job(ctypes.Structure):
         *((key, ctypes.c_int64) for key in ("n_pulses", "repeats")),
         *((key, _ARRAY) for key in ("flip", "phase", "sign", "tr", "te")),
         *((key, ctypes.c_double) for key in ("wait", "inversion_efficiency", "inversion_time")),
-        *((key, ctypes.c_int32) for key in ("is_inverted", "is_spoiled", "is_real", "is_diffusing")),
+        *(
+            (key, ctypes.c_int32)
+            for key in ("is_inverted", "is_spoiled", "is_real", "is_diffusing")
+        ),
         ("step", ctypes.c_double),
         *((key, _ARRAY) for key in ("tail_first", "tail_second")),
         ("n_positions", ctypes.c_int64),
@@ -64,7 +68,9 @@ def is_available() -> bool:
 
 
 def widest() -> str:
-    """The widest registers that both the library and this processor have, one of WIDTHS; "baseline" without library."""
+    """The widest registers that both the library and this processor have, one of WIDTHS; "baseline"
+    without library.
+    """
     library = _library()
     return list(WIDTHS)[0 if library is None else int(library.epg_widest())]
 
@@ -97,8 +103,10 @@ class Run:
     """What the kernel computes, for all voxels of `tissue`.
 
     n_states: orders to keep `(voxel,)`.
-    is_complex: complex64 results [m0]; else float32 results that lack the factor -i m0 (see `is_real`).
-    threads: one per usable processor if None. width: of the registers, one of WIDTHS; by default the widest.
+    is_complex: complex64 results [m0]; else float32 results that lack the factor -i m0 (see
+    `is_real`).
+    threads: one per usable processor if None. width: of the registers, one of WIDTHS; by default
+    the widest.
     cut: what may be cut off on the way, without derivatives; by default nothing.
     """
 
@@ -115,7 +123,8 @@ class Run:
 class Cut:
     """How much may be cut off on the way; see points 4 and 5 of `truncation`.
 
-    tolerance: what all cuts together may change, relative to the root mean square of a fingerprint [1].
+    tolerance: what all cuts together may change, relative to the root mean square of a fingerprint
+    [1].
     level: that root mean square at least, for m0 = 1, `(voxel,)` [1].
     """
 
@@ -124,7 +133,9 @@ class Cut:
 
 
 def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
-    """Whether the signal is -i m0 times real numbers: all RF phases 180 degrees apart, spoiled, on resonance."""
+    """Whether the signal is -i m0 times real numbers: all RF phases 180 degrees apart, spoiled, on
+    resonance.
+    """
     turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
     on_axis = bool((np.abs(turns - np.rint(turns)) < 1e-12 * (1 + np.abs(turns))).all())
     return on_axis and sequence.spoiling == "gradient" and not tissue.off_resonance.any()
@@ -136,7 +147,8 @@ def run(
     derivatives: Mapping[str, Results],
     progress: Callable[[int], None] | None = None,
 ) -> Doubles:
-    """Fill `signal` and `derivatives`, each `(voxel, time)` contiguous; return sum |signal|^2 / |m0|^2 `(voxel,)` [1].
+    """Fill `signal` and `derivatives`, each `(voxel, time)` contiguous; return sum |signal|^2 /
+    |m0|^2 `(voxel,)` [1].
 
     derivatives: some of t1 [m0/s], t2 [m0/s], b1 [m0].
     """
@@ -167,7 +179,9 @@ def run(
 
 
 def _power(task: Run, signal: Results) -> Doubles:
-    """Sum over time of |signal|^2 / |m0|^2 where the kernel, which sees one position of the slice at a time, can't."""
+    """Sum over time of |signal|^2 / |m0|^2 where the kernel, which sees one position of the slice
+    at a time, can't.
+    """
     power: Doubles = np.einsum("vt,vt->v", signal, signal.conj(), dtype=np.complex128).real
     if not task.is_complex:
         return power
@@ -191,11 +205,17 @@ def _parts(job: _Job, n_voxels: int, threads: int) -> list[_Job]:
     return parts[::-1]
 
 
-def _job(task: Run, signal: Results, derivatives: Mapping[str, Results], norm: Doubles) -> tuple[_Job, list[Any]]:
+def _job(
+    task: Run, signal: Results, derivatives: Mapping[str, Results], norm: Doubles
+) -> tuple[_Job, list[Any]]:
     """The kernel's job, and the arrays that it points into."""
     sequence, tissue = task.sequence, task.tissue
     real, inversion, profile = is_real(sequence, tissue), sequence.inversion, sequence.slice_profile
-    sign = np.where(np.rint((sequence.rf_phase - sequence.rf_phase[0]) / np.pi) % 2, -1.0, 1.0) if real else 1.0
+    sign = (
+        np.where(np.rint((sequence.rf_phase - sequence.rf_phase[0]) / np.pi) % 2, -1.0, 1.0)
+        if real
+        else 1.0
+    )
     columns = {
         "flip": sequence.flip_angle * sign,
         "phase": sequence.rf_phase,
@@ -209,7 +229,9 @@ def _job(task: Run, signal: Results, derivatives: Mapping[str, Results], norm: D
         **{key: getattr(tissue, key) for key in ("t1", "t2", "b1", "adc", "off_resonance")},
         **_dephasing(sequence),
     }
-    arrays: dict[str, Any] = {key: np.ascontiguousarray(column, np.float64) for key, column in columns.items()}
+    arrays: dict[str, Any] = {
+        key: np.ascontiguousarray(column, np.float64) for key, column in columns.items()
+    }
     arrays["norm"] = norm
     arrays["n_states"] = np.ascontiguousarray(task.n_states, np.int64)
     arrays["index"] = np.lexsort((tissue.t2, arrays["n_states"])).astype(np.int64)
@@ -245,8 +267,13 @@ def _job(task: Run, signal: Results, derivatives: Mapping[str, Results], norm: D
 
 
 def _dephasing(sequence: PulseSequence) -> dict[str, Any]:
-    """Integrals of the wave vector over each interval from echo to pulse `(time,)`; see `epg.Dephasing`."""
+    """Integrals of the wave vector over each interval from echo to pulse `(time,)`; see
+    `epg.Dephasing`.
+    """
     if sequence.spoiler is None:
         return {"tail_first": np.zeros(len(sequence)), "tail_second": np.zeros(len(sequence))}
     tails = [spoiled(sequence, float(tail)) for tail in sequence.tr - sequence.te]
-    return {f"tail_{key}": np.array([getattr(tail, key) for tail in tails]) for key in ("first", "second")}
+    return {
+        f"tail_{key}": np.array([getattr(tail, key) for tail in tails])
+        for key in ("first", "second")
+    }

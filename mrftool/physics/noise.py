@@ -1,7 +1,7 @@
 """Complex white noise by mrftool's one definition of SNR.
 
-SNR is the root mean square over time of a fingerprint's magnitude, divided by the standard deviation of the noise in
-each of the real and imaginary channels.
+SNR is the root mean square over time of a fingerprint's magnitude, divided by the standard
+deviation of the noise in each of the real and imaginary channels.
 """
 
 import numpy as np
@@ -13,10 +13,11 @@ Signal = NDArray[np.complex64]
 
 
 def noise_sd(signal: Signal, snr: float, *, common: bool) -> NDArray[np.float64]:
-    """Standard deviation of the noise per channel `(voxel,)` [m0] that gives `signal` `(voxel, time)` this SNR.
+    """Standard deviation of the noise per channel `(voxel,)` [m0] that gives `signal` `(voxel,
+    time)` this SNR.
 
-    common: one level for all voxels, as a scanner has it: the root mean square voxel then has the SNR. Otherwise every
-    voxel has it. Raises UsageError unless snr > 0.
+    common: one level for all voxels, as a scanner has it: the root mean square voxel then has the
+    SNR. Otherwise every voxel has it. Raises UsageError unless snr > 0.
     """
     if not snr > 0:
         raise UsageError(f"SNR {snr:g}, expected more than 0")
@@ -27,6 +28,8 @@ def noise_sd(signal: Signal, snr: float, *, common: bool) -> NDArray[np.float64]
 
 
 def add_noise(signal: Signal, sd: NDArray[np.float64], random: np.random.Generator) -> Signal:
-    """`signal` `(voxel, time)` plus complex white noise of standard deviation sd `(voxel,)` per channel [m0]."""
+    """`signal` `(voxel, time)` plus complex white noise of standard deviation sd `(voxel,)` per
+    channel [m0].
+    """
     noise = random.standard_normal((*signal.shape, 2), np.float32).view(np.complex64)[..., 0]
     return np.asarray(signal + noise * sd[:, None].astype(np.float32), np.complex64)

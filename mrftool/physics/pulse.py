@@ -1,9 +1,11 @@
 """What one RF pulse does to magnetisation: rotations without relaxation, on and off resonance.
 
-A pulse turns magnetisation by the spinor (alpha, beta), the Cayley-Klein parameters of J. Pauly, P. Le Roux,
-D. Nishimura, A. Macovski, IEEE Trans Med Imaging 10:53 (1991), doi 10.1109/42.75611; here right-handed, as in the
+A pulse turns magnetisation by the spinor (alpha, beta), the Cayley-Klein parameters of J. Pauly, P.
+Le Roux, D. Nishimura, A. Macovski, IEEE Trans Med Imaging 10:53 (1991), doi 10.1109/42.75611; here
+right-handed, as in the
 engine: a turn by `angle` about (nx, ny, nz) has alpha = cos(angle/2) - i nz sin(angle/2) and
-beta = (ny - i nx) sin(angle/2). From equilibrium it leaves Mz = |alpha|^2 - |beta|^2, Mx + i My = 2 conj(alpha) beta.
+beta = (ny - i nx) sin(angle/2). From equilibrium it leaves Mz = |alpha|^2 - |beta|^2, Mx + i My = 2
+conj(alpha) beta.
 """
 
 from collections.abc import Iterator
@@ -20,7 +22,8 @@ Column = NDArray[np.float64]
 class Pulse:
     """An RF pulse in constant steps.
 
-    waveform: complex B1 in units of frequency, gamma B1 / 2 pi `(step,)` [Hz]. duration: of each step `(step,)` [s].
+    waveform: complex B1 in units of frequency, gamma B1 / 2 pi `(step,)` [Hz]. duration: of each
+    step `(step,)` [s].
     """
 
     waveform: Spinor
@@ -30,14 +33,17 @@ class Pulse:
 def rotation(pulse: Pulse, off_resonance: ArrayLike = 0.0) -> tuple[Spinor, Spinor]:
     """The spinor alpha, beta `(position,)` of the whole pulse.
 
-    off_resonance: of each position [Hz]: a number, `(position,)`, or `(position, step)` where a gradient varies.
+    off_resonance: of each position [Hz]: a number, `(position,)`, or `(position, step)` where a
+    gradient varies.
     """
     *_, last = played(pulse, off_resonance)
     return last
 
 
 def played(pulse: Pulse, off_resonance: ArrayLike = 0.0) -> Iterator[tuple[Spinor, Spinor]]:
-    """The spinor before the pulse and after each of its steps. The parameters are those of `rotation`."""
+    """The spinor before the pulse and after each of its steps. The parameters are those of
+    `rotation`.
+    """
     offsets = np.asarray(off_resonance, np.float64)
     offsets = offsets if offsets.ndim == 2 else np.outer(offsets, np.ones_like(pulse.duration))
     alpha, beta = np.ones(len(offsets), complex), np.zeros(len(offsets), complex)
@@ -54,8 +60,9 @@ def played(pulse: Pulse, off_resonance: ArrayLike = 0.0) -> Iterator[tuple[Spino
 def flip_and_phase(pulse: Pulse) -> tuple[float, float]:
     """Flip angle and phase of the axis [rad], on resonance.
 
-    Where the phase of the waveform is constant (up to its sign), all steps turn about one axis and the flip angle is
-    2 pi |integral|, however large. Elsewhere it is the angle between magnetisation before and after.
+    Where the phase of the waveform is constant (up to its sign), all steps turn about one axis and
+    the flip angle is 2 pi |integral|, however large. Elsewhere it is the angle between
+    magnetisation before and after.
     """
     total = complex(pulse.waveform @ pulse.duration)
     peak = pulse.waveform[np.argmax(abs(pulse.waveform))] if len(pulse.waveform) else 0j

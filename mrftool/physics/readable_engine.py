@@ -1,4 +1,6 @@
-"""The readable engine in chunks behind the front door's signature: the fallback where no native kernel is at hand."""
+"""The readable engine in chunks behind the front door's signature: the fallback where no native
+kernel is at hand.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,7 +24,8 @@ def run(
     derivatives: Mapping[str, NDArray[Any]],
     progress: Callable[[int], None] | None,
 ) -> NDArray[np.float64]:
-    """Fill `signal` and `derivatives` `(voxel, time)`; return sum |signal|^2 / |m0|^2 `(voxel,)` [1].
+    """Fill `signal` and `derivatives` `(voxel, time)`; return sum |signal|^2 / |m0|^2 `(voxel,)`
+    [1].
 
     n_states: orders to keep `(voxel,)`; voxels that need a similar number go together.
     """

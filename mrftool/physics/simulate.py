@@ -1,7 +1,9 @@
-"""The front door of the engine: fingerprints of tissues, and their derivatives. Opens no files, imports no torch.
+"""The front door of the engine: fingerprints of tissues, and their derivatives. Opens no files,
+imports no torch.
 
-The native kernel serves where it is at hand, else the readable engine (also when the environment says
-MRFTOOL_ENGINE=reference). Both keep, by default, as many orders as `truncation` proves that each tissue needs.
+The native kernel serves where it is at hand, else the readable engine (also when the environment
+says MRFTOOL_ENGINE=reference). Both keep, by default, as many orders as `truncation` proves that
+each tissue needs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,13 +42,14 @@ def simulate(
 ) -> Fingerprints:
     """Fingerprints `(voxel, time)` [m0] of every voxel of `tissue` under `sequence`.
 
-    tolerance: what cutting off high orders may change, relative to the norm of each fingerprint [1].
+    tolerance: what cutting off high orders may change, relative to the norm of each fingerprint
+    [1].
     n_states: keep this many orders for every voxel instead.
     threads: number of threads, by default one per processor that this process may use.
     progress: called with the number of voxels done since the last call, from the calling thread.
 
-    Raises UsageError if an option is out of range, MismatchError if `tissue` diffuses and the sequence gives no
-    spoiler waveform.
+    Raises UsageError if an option is out of range, MismatchError if `tissue` diffuses and the
+    sequence gives no spoiler waveform.
     """
     signal, _ = signal_and_derivatives(
         sequence,
@@ -70,10 +73,17 @@ def simulate_blocks(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Signal]:
-    """Like `simulate`, in blocks of `block` voxels `(voxel, time)` [m0], in order: memory stays that of one block."""
+    """Like `simulate`, in blocks of `block` voxels `(voxel, time)` [m0], in order: memory stays
+    that of one block.
+    """
     for part in tissue.chunks(block):
         yield simulate(
-            sequence, part, tolerance=tolerance, n_states=n_states, threads=threads, progress=progress
+            sequence,
+            part,
+            tolerance=tolerance,
+            n_states=n_states,
+            threads=threads,
+            progress=progress,
         ).signal
 
 
@@ -89,7 +99,8 @@ def signal_and_derivatives(
 ) -> tuple[Signal, Signal]:
     """Signal `(voxel, time)` [m0] and its derivatives `(parameter, voxel, time)`, in one pass.
 
-    with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first axis.
+    with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first
+    axis.
     n_states: keep this many orders for every voxel, or at least as many for each `(voxel,)`.
     The other options, and the errors, are those of `simulate`.
     """
@@ -109,7 +120,9 @@ def _aligned(shape: tuple[int, int]) -> Signal:
 
 
 def has_real_signal(sequence: PulseSequence, tissue: Tissue) -> bool:
-    """Whether `fill_real_signal` can serve: the signal is -i m0 times real numbers, and the native kernel is there."""
+    """Whether `fill_real_signal` can serve: the signal is -i m0 times real numbers, and the native
+    kernel is there.
+    """
     return native.is_available() and native.is_real(sequence, tissue)
 
 
@@ -123,14 +136,18 @@ def fill_real_signal(
     n_states: Orders | None = None,
     threads: int | None = None,
 ) -> None:
-    """Like `signal_and_derivatives`, but real numbers into arrays at hand; the signal is -i m0 times `signal`.
+    """Like `signal_and_derivatives`, but real numbers into arrays at hand; the signal is -i m0
+    times `signal`.
 
-    signal, and each array of `derivatives`: `(voxel, time)`, contiguous. Half the memory, for callers in a hurry.
+    signal, and each array of `derivatives`: `(voxel, time)`, contiguous. Half the memory, for
+    callers in a hurry.
 
     Raises MismatchError if the signal has no constant phase (see `has_real_signal`).
     """
     if not has_real_signal(sequence, tissue):
-        raise MismatchError(f"the signal of sequence {sequence.name} has no constant phase: its real part is not all")
+        raise MismatchError(
+            f"the signal of sequence {sequence.name} has no constant phase: its real part is not all"
+        )
     shape = (len(tissue), len(sequence))
     for array in (signal, *derivatives.values()):
         if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
@@ -170,7 +187,10 @@ def _fill(
             more = needed > orders[weak]
             weak, needed = weak[more], needed[more]
     if weak.size:
-        again, slopes = np.empty_like(signal[weak]), {key: np.empty_like(x[weak]) for key, x in derivatives.items()}
+        again, slopes = (
+            np.empty_like(signal[weak]),
+            {key: np.empty_like(x[weak]) for key, x in derivatives.items()},
+        )
         _run(sequence, tissue[weak], needed, again, slopes, threads, None, cut)
         signal[weak] = again
         for key, slope in slopes.items():
@@ -178,16 +198,26 @@ def _fill(
 
 
 def _plan(
-    sequence: PulseSequence, tissue: Tissue, level: NDArray[np.float64], tolerance: float, with_derivative: bool
+    sequence: PulseSequence,
+    tissue: Tissue,
+    level: NDArray[np.float64],
+    tolerance: float,
+    with_derivative: bool,
 ) -> tuple[NDArray[np.int64], native.Cut | None]:
-    """Number of orders `(voxel,)`, and what may be cut off on the way; where both apply, each gets half of tolerance.
+    """Number of orders `(voxel,)`, and what may be cut off on the way; where both apply, each gets
+    half of tolerance.
 
     level: root mean square of each fingerprint at least, for m0 = 1 `(voxel,)`.
     """
     cuts = native.is_available() and not with_derivative
     share = tolerance / 2 if cuts else tolerance
     orders = truncation.n_states(
-        sequence, tissue.t1, tissue.t2, tolerance=share, level=level, with_derivative=with_derivative
+        sequence,
+        tissue.t1,
+        tissue.t2,
+        tolerance=share,
+        level=level,
+        with_derivative=with_derivative,
     )
     return orders, native.Cut(share, level) if cuts else None
 

@@ -19,16 +19,24 @@ def paper_tissue(t1_range: Range = (0.0, np.inf), t2_range: Range = (0.0, np.inf
 
     T1 = 1, 11, .. 4991 ms and T2 = 1, 11, .. 1991 ms, and the same again from 5 ms.
     """
-    halves = [grid_tissue(np.arange(first, 5000, 10) / 1e3, np.arange(first, 2000, 10) / 1e3) for first in (1, 5)]
+    halves = [
+        grid_tissue(np.arange(first, 5000, 10) / 1e3, np.arange(first, 2000, 10) / 1e3)
+        for first in (1, 5)
+    ]
     t1, t2 = (np.concatenate([getattr(half, key) for half in halves]) for key in ("t1", "t2"))
     inside = (t1_range[0] <= t1) & (t1 <= t1_range[1]) & (t2_range[0] <= t2) & (t2 <= t2_range[1])
     return Tissue(t1[inside], t2[inside])
 
 
 def grid_tissue(
-    t1: NDArray[np.float64], t2: NDArray[np.float64], b1: NDArray[np.float64] | None = None, *, adc: float = 0.0
+    t1: NDArray[np.float64],
+    t2: NDArray[np.float64],
+    b1: NDArray[np.float64] | None = None,
+    *,
+    adc: float = 0.0,
 ) -> Tissue:
-    """All combinations of t1, t2 [s] and b1 [1] with T2 <= T1, T1 slowest, B1 fastest. adc: of all [m2/s].
+    """All combinations of t1, t2 [s] and b1 [1] with T2 <= T1, T1 slowest, B1 fastest. adc: of all
+    [m2/s].
 
     Raises UsageError if there is none, or more than fit into memory.
     """
@@ -44,7 +52,8 @@ def grid_tissue(
 
 
 def parse_values(text: str) -> NDArray[np.float64]:
-    """Numbers from "start:step:stop" (stop included if met), "low:high:log100" (100 of them), or "a,b,c".
+    """Numbers from "start:step:stop" (stop included if met), "low:high:log100" (100 of them), or
+    "a,b,c".
 
     Raises UsageError if the text is none of these, gives nothing above 0, or too much.
     """
@@ -61,7 +70,9 @@ def parse_values(text: str) -> NDArray[np.float64]:
     except (ValueError, ZeroDivisionError, OverflowError):
         pass
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
-        raise UsageError(f"{text!r}, expected start:step:stop, low:high:logN or a,b,c with numbers above 0")
+        raise UsageError(
+            f"{text!r}, expected start:step:stop, low:high:logN or a,b,c with numbers above 0"
+        )
     return np.asarray(values, np.float64)
 
 

@@ -1,40 +1,48 @@
-"""How many orders of the extended phase graph a tissue needs: from a bound that holds for every sequence.
+"""How many orders of the extended phase graph a tissue needs: from a bound that holds for every
+sequence.
 
 Keep orders 0 .. K-1, and call the change of an echo that this makes f.
 
-1.  A path through the graph that the cut touches climbs from order 0 to K and comes back to an echo. Only transverse
-    magnetisation moves, one order per repetition, so it was transverse during 2 K repetitions, all different. With T
-    the sum of the 2 K shortest TR of all trains, f is a sum of terms that decay at least as fast as exp(-R2 T).
-2.  Let R2 be complex. f and f exp(R2 T) are bounded analytic functions of R2 where Re R2 > 1/tau, for any tau; by the
-    maximum principle (Phragmen-Lindelof), |f| at R2 = 1/T2, tau >= T2, is at most exp(-T / T2 + T / tau) times the
-    largest |f| on the line Re R2 = 1/tau.
-3.  There, take F(k), G(k) = conj(F(-k)) and Z(k) of all k as independent numbers, which makes the graph linear, with
-    the norm n^2 = sum (|F|^2 + |G|^2) / 2 + |Z|^2. RF pulses, spoiler, precession, inversion and the cut do not
-    increase n, diffusion neither. An interval t takes it to at most max(exp(-t/T1), exp(-t/tau)) n + 1 - exp(-t/T1).
-    It begins at 1, and so never exceeds max(1, tau / T1). Both signals are at most sqrt(2) n, so |f| <= 2 sqrt(2) n.
+1.  A path through the graph that the cut touches climbs from order 0 to K and comes back to an
+    echo. Only transverse magnetisation moves, one order per repetition, so it was transverse during
+    2 K repetitions, all different. With T the sum of the 2 K shortest TR of all trains, f is a sum
+    of terms that decay at least as fast as exp(-R2 T).
+2.  Let R2 be complex. f and f exp(R2 T) are bounded analytic functions of R2 where Re R2 > 1/tau,
+    for any tau; by the maximum principle (Phragmen-Lindelof), |f| at R2 = 1/T2, tau >= T2, is at
+    most exp(-T / T2 + T / tau) times the largest |f| on the line Re R2 = 1/tau.
+3.  There, take F(k), G(k) = conj(F(-k)) and Z(k) of all k as independent numbers, which makes the
+    graph linear, with the norm n^2 = sum (|F|^2 + |G|^2) / 2 + |Z|^2. RF pulses, spoiler,
+    precession, inversion and the cut do not increase n, diffusion neither. An interval t takes it
+    to at most max(exp(-t/T1), exp(-t/tau)) n + 1 - exp(-t/T1). It begins at 1, and so never exceeds
+    max(1, tau / T1). Both signals are at most sqrt(2) n, so |f| <= 2 sqrt(2) n.
 
-Together: |f| <= 2 sqrt(2) max(1, tau / T1) exp(-T / T2 + T / tau), at every echo. We take tau = T1 or tau = T,
-whichever asks for fewer orders. For the slice profile, the sum of |weights| is one more factor. The cut changes a
-fingerprint by less than `tolerance` of its norm if |f| is less than tolerance times its root mean square.
+Together: |f| <= 2 sqrt(2) max(1, tau / T1) exp(-T / T2 + T / tau), at every echo. We take tau = T1
+or tau = T, whichever asks for fewer orders. For the slice profile, the sum of |weights| is one more
+factor. The cut changes a fingerprint by less than `tolerance` of its norm if |f| is less than
+tolerance times its root mean square.
 
-Derivative to T2: by Cauchy's estimate on a circle of radius 1/T around R2, |T2 df/dT2| <= e (T / T2) |f|'s bound.
+Derivative to T2: by Cauchy's estimate on a circle of radius 1/T around R2, |T2 df/dT2| <= e (T /
+T2) |f|'s bound.
 
-On the way, the native kernel looks again and again whether high orders have become too small to matter. It then knows
-their size, which the bound above does not, and so it keeps fewer (`cut` of native/epg.c; not where derivatives are
-asked for):
+On the way, the native kernel looks again and again whether high orders have become too small to
+matter. It then knows their size, which the bound above does not, and so it keeps fewer (`cut` of
+native/epg.c; not where derivatives are asked for):
 
-4.  Cut off orders k and above. What is lost is a vector v, |v|^2 = sum (|F(k)|^2 + |F(-k)|^2 + 2 |Z(k)|^2). Before it
-    is seen it has to come down by k orders, so it is transverse during k repetitions, all different: T, the sum of the
-    k shortest TR, at least. Without it nothing recovers, so n never exceeds |v| on the line Re R2 = 0, and as in 2 it
-    changes each later echo by at most |v| exp(-T / T2). (No sqrt(2): (F e^-ia + G e^ia) / 2 is analytic too and at
-    most n, and for real R2 and the right angle a it is |F|.)
-5.  If m of the N echoes follow, their root mean square over the whole train is sqrt(m / N) times that at most. Each
-    look may spend an equal share of tolerance times the fingerprint's root mean square; the changes add up to it.
-    That root mean square is at least that of the echoes so far, with zeros for those to come.
+4.  Cut off orders k and above. What is lost is a vector v, |v|^2 = sum (|F(k)|^2 + |F(-k)|^2 + 2
+    |Z(k)|^2). Before it is seen it has to come down by k orders, so it is transverse during k
+    repetitions, all different: T, the sum of the k shortest TR, at least. Without it nothing
+    recovers, so n never exceeds |v| on the line Re R2 = 0, and as in 2 it changes each later echo
+    by at most |v| exp(-T / T2). (No sqrt(2): (F e^-ia + G e^ia) / 2 is analytic too and at most n,
+    and for real R2 and the right angle a it is |F|.)
+5.  If m of the N echoes follow, their root mean square over the whole train is sqrt(m / N) times
+    that at most. Each look may spend an equal share of tolerance times the fingerprint's root mean
+    square; the changes add up to it. That root mean square is at least that of the echoes so far,
+    with zeros for those to come.
 
 Where both cuts are made, each gets half of the tolerance.
 
-Sources: the graph and its shift, M. Weigel, J Magn Reson Imaging 41:266 (2015); the rest is the derivation above.
+Sources: the graph and its shift, M. Weigel, J Magn Reson Imaging 41:266 (2015); the rest is the
+derivation above.
 """
 
 import numpy as np
@@ -44,7 +52,9 @@ from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import PulseSequence
 
 Column = NDArray[np.float64]
-TYPICAL_LEVEL = 0.03  # root mean square of a fingerprint [m0], to begin with; `simulate` then checks it
+TYPICAL_LEVEL = (
+    0.03  # root mean square of a fingerprint [m0], to begin with; `simulate` then checks it
+)
 
 
 def n_states(
@@ -58,14 +68,20 @@ def n_states(
 ) -> NDArray[np.int64]:
     """Number of orders `(voxel,)` that change the signal by at most `tolerance` times `level`.
 
-    t1, t2: `(voxel,)` [s]. tolerance: [1]. level: root mean square over time of each fingerprint, `(voxel,)` or a
-    number [m0]. with_derivative: T2 x derivative to T2 as well.
+    t1, t2: `(voxel,)` [s]. tolerance: [1]. level: root mean square over time of each fingerprint,
+    `(voxel,)` or a number [m0]. with_derivative: T2 x derivative to T2 as well.
     """
     t1, t2 = np.asarray(t1, np.float64), np.asarray(t2, np.float64)
     most = exact_n_states(sequence)
-    weight = 1.0 if sequence.slice_profile is None else float(np.abs(sequence.slice_profile.weight).sum())
+    weight = (
+        1.0
+        if sequence.slice_profile is None
+        else float(np.abs(sequence.slice_profile.weight).sum())
+    )
     with np.errstate(divide="ignore"):
-        log_ratio = np.log(2 * np.sqrt(2) * weight) - np.log(tolerance * np.asarray(level, np.float64))
+        log_ratio = np.log(2 * np.sqrt(2) * weight) - np.log(
+            tolerance * np.asarray(level, np.float64)
+        )
     needed = transverse_time(t1, t2, log_ratio, with_derivative=with_derivative)
     of_k = np.cumsum(shortest_tr(sequence, 2 * most))[1::2]  # T of K = 1, 2, ...
     return np.minimum(np.searchsorted(of_k, needed) + 1, most).astype(np.int64)
@@ -76,14 +92,25 @@ def shortest_tr(sequence: PulseSequence, n: int) -> Column:
     return np.sort(np.tile(sequence.tr, min(sequence.repeats, 1 + n // len(sequence))))[:n]
 
 
-def transverse_time(t1: Column, t2: Column, log_ratio: ArrayLike, *, with_derivative: bool = False) -> Column:
-    """Smallest T [s] `(voxel,)` for which the bound, divided by 2 sqrt(2), is at most exp(-log_ratio)."""
+def transverse_time(
+    t1: Column, t2: Column, log_ratio: ArrayLike, *, with_derivative: bool = False
+) -> Column:
+    """Smallest T [s] `(voxel,)` for which the bound, divided by 2 sqrt(2), is at most
+    exp(-log_ratio).
+    """
     log_ratio = np.maximum(np.asarray(log_ratio, np.float64), 1.0)
     with np.errstate(divide="ignore"):
         early = log_ratio / np.maximum(1 / t2 - 1 / t1, 0.0)
     late = t2 * (3 * log_ratio + 10)
-    for _ in range(8 if with_derivative else 5):  # towards the fixed points from above, so that T is never too short
-        late = t2 * (log_ratio + 1 + np.log(np.maximum(late / t1, 1)) + with_derivative * _log_slope(late, t2))
+    for _ in range(
+        8 if with_derivative else 5
+    ):  # towards the fixed points from above, so that T is never too short
+        late = t2 * (
+            log_ratio
+            + 1
+            + np.log(np.maximum(late / t1, 1))
+            + with_derivative * _log_slope(late, t2)
+        )
     if with_derivative:
         start = early
         early = 3 * start

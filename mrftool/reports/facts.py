@@ -1,4 +1,6 @@
-"""A run of quantification in numbers: what `report.json` holds, described key by key in docs/report.md."""
+"""A run of quantification in numbers: what `report.json` holds, described key by key in
+docs/report.md.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +26,9 @@ _UNITS = {"t1": "s", "t2": "s", "sd_t1": "s", "sd_t2": "s", "m0": "scanner"}
 
 
 def run_facts(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
-    """All facts of a run, as plain JSON without NaN. sequence: of the method, where it could be read."""
+    """All facts of a run, as plain JSON without NaN. sequence: of the method, where it could be
+    read.
+    """
     signal = with_signal(run.maps)
     found = remarks(run, signal)
     if sequence is None and run.method.sequence is not None:
@@ -44,10 +48,14 @@ def run_facts(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
         "voxels": _voxel_facts(run.maps, signal),
         "implied_snr": implied_snr(run, signal),
         "statistics": {
-            name: _statistics(name, image, run.maps) for name, image in run.maps.images() if name != "flags"
+            name: _statistics(name, image, run.maps)
+            for name, image in run.maps.images()
+            if name != "flags"
         },
         "maps": dict(run.files),
-        "seconds": {stage: {"wall": wall, "cpu": cpu} for stage, (wall, cpu) in run.seconds.items()},
+        "seconds": {
+            stage: {"wall": wall, "cpu": cpu} for stage, (wall, cpu) in run.seconds.items()
+        },
         "versions": dict(run.versions),
     }
     return dict(_plain(facts))
@@ -84,7 +92,9 @@ def _input_facts(run: Run) -> dict[str, Any]:
         "bytes": run.n_bytes,
         "shape": [*series.shape, series.n_time],
         "form": series.form,
-        "voxel_size_mm": [round(float(edge), 6) for edge in np.linalg.norm(series.affine[:3, :3], axis=0)],
+        "voxel_size_mm": [
+            round(float(edge), 6) for edge in np.linalg.norm(series.affine[:3, :3], axis=0)
+        ],
         "orientation": codes,
         "oblique_deg": round(oblique, 3),
         "affine_mm": series.affine.tolist(),
@@ -94,10 +104,14 @@ def _input_facts(run: Run) -> dict[str, Any]:
 
 
 def _scanner_facts(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What the scan says of its series and its scanner, in the words of a BIDS sidecar; None where it says nothing."""
+    """What the scan says of its series and its scanner, in the words of a BIDS sidecar; None where
+    it says nothing.
+    """
     texts = {key: said[key] for key in _SCAN_WORDS if isinstance(said.get(key), str)}
     field = said.get("MagneticFieldStrength")
-    maker = " ".join(texts[key] for key in ("Manufacturer", "ManufacturersModelName") if key in texts)
+    maker = " ".join(
+        texts[key] for key in ("Manufacturer", "ManufacturersModelName") if key in texts
+    )
     return {
         "description": texts.get("SeriesDescription", texts.get("ProtocolName")),
         "scanner": maker or None,
@@ -179,7 +193,13 @@ def _statistics(name: str, image: NDArray[Any], maps: Maps) -> dict[str, Any]:
     found = np.percentile(values, list(_PERCENTILES.values()))
     facts |= {key: float(value) for key, value in zip(_PERCENTILES, found, strict=True)}
     below, above = int(np.count_nonzero(values < low)), int(np.count_nonzero(values > high))
-    facts["histogram"] = {"from": low, "to": high, "counts": counts.tolist(), "below": below, "above": above}
+    facts["histogram"] = {
+        "from": low,
+        "to": high,
+        "counts": counts.tolist(),
+        "below": below,
+        "above": above,
+    }
     return facts
 
 
@@ -188,7 +208,9 @@ def _in_ms(limits: Sequence[float]) -> list[float]:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """What JSON can hold: numbers that are not finite, and depths that no sane file has, become null."""
+    """What JSON can hold: numbers that are not finite, and depths that no sane file has, become
+    null.
+    """
     if isinstance(value, (Mapping, list, tuple)) and depth == _MOST_DEPTH:
         return None
     if isinstance(value, Mapping):

@@ -1,7 +1,9 @@
-"""The report of a run: one web page that needs nothing but itself, and the same facts as JSON. The home of Jinja.
+"""The report of a run: one web page that needs nothing but itself, and the same facts as JSON. The
+home of Jinja.
 
-What files say of themselves (names, models) is not trusted: Jinja escapes all of it, characters that would not show are
-spelled out, and the page's own policy lets a browser load nothing and run nothing.
+What files say of themselves (names, models) is not trusted: Jinja escapes all of it, characters
+that would not show are spelled out, and the page's own policy lets a browser load nothing and run
+nothing.
 """
 
 import json
@@ -20,7 +22,15 @@ from mrftool.figures.panels import FLAG_COLOURS, NO_FLAG, slices_text
 from mrftool.figures.views import View, view_of
 from mrftool.maps import Flag
 from mrftool.reports.facts import read_plain_sequence, run_facts, window_of
-from mrftool.reports.pictures import bars, curve, flag_picture, gradient, hex_colour, map_picture, ticks
+from mrftool.reports.pictures import (
+    bars,
+    curve,
+    flag_picture,
+    gradient,
+    hex_colour,
+    map_picture,
+    ticks,
+)
 from mrftool.reports.rows import (
     flag_rows,
     input_rows,
@@ -37,10 +47,21 @@ from mrftool.reports.rows import (
 from mrftool.reports.run import Run
 from mrftool.sequence import PulseSequence
 
-_ORDER = {name: place for place, name in enumerate(("t1", "t2", "flags", "residual", "m0", "sd_t1", "sd_t2"))}
+_ORDER = {
+    name: place
+    for place, name in enumerate(("t1", "t2", "flags", "residual", "m0", "sd_t1", "sd_t2"))
+}
 _LARGE = ("t1", "t2", "sd_t1", "sd_t2")  # two in a row, the others three
 _MOST_CHARACTERS = 400
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode categories that show nothing, or turn the text around
+_HIDDEN = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # Unicode categories that show nothing, or turn the text around
 
 
 @dataclass(frozen=True)
@@ -118,7 +139,11 @@ def _cards(run: Run, facts: Mapping[str, Any], view: View) -> list[dict[str, Any
 
 
 def _card(
-    name: str, image: NDArray[Any], masked: NDArray[np.bool_], view: View, statistics: Mapping[str, Any]
+    name: str,
+    image: NDArray[Any],
+    masked: NDArray[np.bool_],
+    view: View,
+    statistics: Mapping[str, Any],
 ) -> dict[str, Any]:
     style, _, _ = window_of(name, image)
     low, high = style.window
@@ -135,13 +160,17 @@ def _card(
         "large": name in _LARGE,
         "bars": Markup(bars(histogram["counts"])),  # noqa: S704 - numbers
         "text": text,
-        "beyond": f"{n_beyond} ({percent(n_beyond / statistics['n'])}) are beyond the scale" if n_beyond else "",
+        "beyond": f"{n_beyond} ({percent(n_beyond / statistics['n'])}) are beyond the scale"
+        if n_beyond
+        else "",
     }
 
 
 def _flag_card(run: Run, view: View) -> dict[str, Any]:
     flags = run.maps.flags
-    legend = [(hex_colour(colour), text) for bit, text, colour in FLAG_COLOURS if (flags & bit).any()]
+    legend = [
+        (hex_colour(colour), text) for bit, text, colour in FLAG_COLOURS if (flags & bit).any()
+    ]
     shown = [(hex_colour(NO_FLAG), "no complaint"), *legend]
     alt = f"Flags, {slices_text(flags.shape, view)}; {', '.join(text for _, text in shown)}"
     return {
@@ -156,7 +185,12 @@ def _flag_card(run: Run, view: View) -> dict[str, Any]:
 
 def _trusted(picture: Any) -> dict[str, Any]:
     uri = Markup(picture.uri)  # noqa: S704 - base64
-    return {**vars(picture), "uri": uri, "style": f"aspect-ratio:{picture.aspect:.4f}", "coarse": picture.width < 400}
+    return {
+        **vars(picture),
+        "uri": uri,
+        "style": f"aspect-ratio:{picture.aspect:.4f}",
+        "coarse": picture.width < 400,
+    }
 
 
 def _plots(sequence: PulseSequence) -> list[dict[str, Any]]:
@@ -174,7 +208,9 @@ def _plots(sequence: PulseSequence) -> list[dict[str, Any]]:
 def _plot(title: str, values: NDArray[np.float64]) -> dict[str, Any]:
     low, high = min(0.0, float(values.min())), max(float(values.max()) * 1.05, 1e-3)
     n = len(values)
-    across = [(100 * (tick - 0.5) / n, f"{tick:g}") for tick in ticks(1, n, 6) if tick >= 1] or [(50.0, "1")]
+    across = [(100 * (tick - 0.5) / n, f"{tick:g}") for tick in ticks(1, n, 6) if tick >= 1] or [
+        (50.0, "1")
+    ]
     return {
         "title": title,
         "path": Markup(curve(values, low, high)),  # noqa: S704 - numbers

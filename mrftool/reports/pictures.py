@@ -1,4 +1,5 @@
-"""Pictures of a report, as parts of a web page: maps as PNG in data URIs, histograms and curves as SVG paths.
+"""Pictures of a report, as parts of a web page: maps as PNG in data URIs, histograms and curves as
+SVG paths.
 
 No matplotlib: all text stays text, which a page sets in its own size and colour.
 """
@@ -21,14 +22,19 @@ Mask = NDArray[np.bool_]
 
 _MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
 _N_COLOURS = 254
-_BLACK, _NAN, _FIRST = 0, 1, 2  # places in the palette: masked and empty, not a number, the first of the colours
+_BLACK, _NAN, _FIRST = (
+    0,
+    1,
+    2,
+)  # places in the palette: masked and empty, not a number, the first of the colours
 _STOPS = 33
 _WIDTH, _HEIGHT = 1000.0, 100.0  # of the box that curves are drawn in
 
 
 @dataclass(frozen=True)
 class Picture:
-    """uri: of the PNG. width, height: of its pixels. aspect: width / height as it should be shown [1].
+    """uri: of the PNG. width, height: of its pixels. aspect: width / height as it should be shown
+    [1].
 
     reduced: voxels along each edge that one pixel stands for.
     """
@@ -41,7 +47,9 @@ class Picture:
 
 
 def map_picture(image: Image, masked: Mask, view: View, style: Style) -> Picture:
-    """A map `(x, y, z)`, in the unit in memory, in the colours and the window of `style`; masked voxels are black."""
+    """A map `(x, y, z)`, in the unit in memory, in the colours and the window of `style`; masked
+    voxels are black.
+    """
     values = np.abs(image) if np.iscomplexobj(image) else image
     pages, outside = _pages(values, view).astype(np.float64), _pages(masked, view)
     factor = _reduction(pages.shape)
@@ -67,7 +75,12 @@ def flag_picture(flags: NDArray[np.uint8], view: View) -> Picture:
     factor = _reduction(pages.shape)
     if factor > 1:
         index = _blocks(index, factor, _BLACK).max(axis=(2, 4))
-    return _picture(index, np.array([(0, 0, 0), NO_FLAG, *(colour for _, _, colour in complaints)]), view, factor)
+    return _picture(
+        index,
+        np.array([(0, 0, 0), NO_FLAG, *(colour for _, _, colour in complaints)]),
+        view,
+        factor,
+    )
 
 
 def gradient(table: Table) -> str:

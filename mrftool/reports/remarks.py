@@ -1,6 +1,8 @@
-"""What a run of quantification makes one look twice at: numbers held against limits, and sentences that say so.
+"""What a run of quantification makes one look twice at: numbers held against limits, and sentences
+that say so.
 
-Shares are of the voxels with signal, so that a scan without a mask is not judged by the noise around the head.
+Shares are of the voxels with signal, so that a scan without a mask is not judged by the noise
+around the head.
 """
 
 import sys
@@ -16,7 +18,12 @@ from mrftool.reports.run import Method, Run
 
 # A voxel has signal if its |M0| is at least this share of this percentile of all measured voxels.
 _SIGNAL_SHARE, _SIGNAL_PERCENTILE = 0.1, 99.0
-_MOST_FLAGGED = {Flag.MISFIT: 0.05, Flag.OUT_OF_RANGE: 0.10, Flag.T1_UNDETERMINED: 0.10, Flag.T2_UNDETERMINED: 0.10}
+_MOST_FLAGGED = {
+    Flag.MISFIT: 0.05,
+    Flag.OUT_OF_RANGE: 0.10,
+    Flag.T1_UNDETERMINED: 0.10,
+    Flag.T2_UNDETERMINED: 0.10,
+}
 _CAUSES = {
     Flag.MISFIT: "are fitted worse than noise explains: another sequence, another order of the time points, real and "
     "imaginary part exchanged, or artefacts?",
@@ -38,7 +45,8 @@ Level = Literal["warning", "note"]
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing to know of a run. level: a "warning" turns its status; a "note" does not, the page has it elsewhere.
+    """One thing to know of a run. level: a "warning" turns its status; a "note" does not, the page
+    has it elsewhere.
 
     value, limit: the number that decided.
     """
@@ -56,11 +64,14 @@ def with_signal(maps: Maps) -> Mask:
     measured: Mask = np.isfinite(size) & (size > 0) & ((maps.flags & Flag.MASKED) == 0)
     if not measured.any():
         return measured
-    return measured & (size >= _SIGNAL_SHARE * float(np.percentile(size[measured], _SIGNAL_PERCENTILE)))
+    return measured & (
+        size >= _SIGNAL_SHARE * float(np.percentile(size[measured], _SIGNAL_PERCENTILE))
+    )
 
 
 def implied_snr(run: Run, signal: Mask) -> float | None:
-    """SNR that the median residual r of the voxels with signal implies, if it is all noise; None where r is not known.
+    """SNR that the median residual r of the voxels with signal implies, if it is all noise; None
+    where r is not known.
 
     Noise of sd per channel leaves r^2 / (1 - r^2) = (channels) sd^2 / (mean squared magnitude).
     """
@@ -97,12 +108,17 @@ def _voxels(run: Run, signal: Mask) -> Iterator[Remark]:
     yield from _at_edge("T2", maps.t2[signal], run.method.t2_range)
 
 
-def _at_edge(name: str, values: NDArray[np.float32], limits: tuple[float, float]) -> Iterator[Remark]:
+def _at_edge(
+    name: str, values: NDArray[np.float32], limits: tuple[float, float]
+) -> Iterator[Remark]:
     """Estimates that stick to an end of the range, on either side of it."""
     low, high = np.log(limits)
     with np.errstate(invalid="ignore", divide="ignore"):
         place = (np.log(values) - low) / (high - low)
-    for end, share in (("lower", np.mean(abs(place) < _EDGE)), ("upper", np.mean(abs(place - 1) < _EDGE))):
+    for end, share in (
+        ("lower", np.mean(abs(place) < _EDGE)),
+        ("upper", np.mean(abs(place - 1) < _EDGE)),
+    ):
         if share > _MOST_AT_EDGE:
             text = f"{_percent(share)} of the voxels with signal have a {name} at the {end} end of the range."
             yield Remark(f"{name.lower()}_at_edge", "warning", text, float(share), _MOST_AT_EDGE)
@@ -140,7 +156,9 @@ def _input(run: Run) -> Iterator[Remark]:
 
 def _method(method: Method) -> Iterator[Remark]:
     if method.table_error > _MOST_TABLE_ERROR:
-        text = f"The table of the {method.kind} is off by up to {method.table_error:.1e} of a signal."
+        text = (
+            f"The table of the {method.kind} is off by up to {method.table_error:.1e} of a signal."
+        )
         yield Remark("table_error", "warning", text, method.table_error, _MOST_TABLE_ERROR)
     for snr, parameter, score in scores_at_snr(method.scores):
         coverage, rmse = score.get("coverage_95", 1.0), score.get("rmse_over_bound", 0.0)
@@ -153,7 +171,9 @@ def _method(method: Method) -> Iterator[Remark]:
 
 
 def scores_at_snr(scores: Mapping[str, Any]) -> list[tuple[float, str, dict[str, float]]]:
-    """(SNR, parameter, its numbers) of what a model says it scored; whatever does not look like that is left out."""
+    """(SNR, parameter, its numbers) of what a model says it scored; whatever does not look like
+    that is left out.
+    """
     found = []
     for key, entry in scores.items():
         snr = _number_after(str(key), "snr_")
@@ -163,7 +183,13 @@ def scores_at_snr(scores: Mapping[str, Any]) -> list[tuple[float, str, dict[str,
             numbers = entry.get(parameter)
             if isinstance(numbers, dict):
                 kept = {str(name): _number(value) for name, value in numbers.items()}
-                found.append((snr, parameter, {name: value for name, value in kept.items() if value is not None}))
+                found.append(
+                    (
+                        snr,
+                        parameter,
+                        {name: value for name, value in kept.items() if value is not None},
+                    )
+                )
     return found
 
 

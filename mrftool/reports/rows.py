@@ -11,7 +11,11 @@ from mrftool.reports.remarks import scores_at_snr
 from mrftool.reports.run import Method
 from mrftool.sequence import PulseSequence
 
-_SHOWN_IN = {"s": (1e3, "ms"), "scanner": (1.0, "scanner's unit"), "1": (1.0, "1")}  # unit of file: factor, unit shown
+_SHOWN_IN = {
+    "s": (1e3, "ms"),
+    "scanner": (1.0, "scanner's unit"),
+    "1": (1.0, "1"),
+}  # unit of file: factor, unit shown
 _SD = {"sd_t1": "standard deviation of T1", "sd_t2": "standard deviation of T2"}
 _AXES = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
 
@@ -65,8 +69,11 @@ def input_rows(facts: Mapping[str, Any]) -> Rows:
         "scan": said["path"],
         "series": said["name"] if said["name"] != said["path"] else "",
         "description": said["description"] or "",
-        "scanner": ", ".join(filter(None, (said["scanner"], said["field_t"] and f"{said['field_t']:.4g} T"))),
-        "format": said["format"] + (f", {_size(said['bytes'])}" if said["bytes"] is not None else ""),
+        "scanner": ", ".join(
+            filter(None, (said["scanner"], said["field_t"] and f"{said['field_t']:.4g} T"))
+        ),
+        "format": said["format"]
+        + (f", {_size(said['bytes'])}" if said["bytes"] is not None else ""),
         "voxels": " x ".join(map(str, said["shape"][:3])),
         "time points": str(said["shape"][3]),
         "signal": said["form"],
@@ -74,7 +81,9 @@ def input_rows(facts: Mapping[str, Any]) -> Rows:
         "axes run to": f"{towards} ({said['orientation']}){oblique}",
         "sequence": said["sequence_id"] or "not named by the file",
         **{f"option {key}": value for key, value in options.items()},
-        "SNR": f"{facts['implied_snr']:.3g}, if the median residual is all noise" if facts["implied_snr"] else "",
+        "SNR": f"{facts['implied_snr']:.3g}, if the median residual is all noise"
+        if facts["implied_snr"]
+        else "",
         "run started": facts["started"],
     }
     return {key: text for key, text in rows.items() if text}
@@ -99,8 +108,13 @@ def sequence_rows(method: Method, sequence: PulseSequence | None) -> Rows:
 
 def flag_rows(voxels: Mapping[str, Any]) -> Cells:
     """Meaning, bit, voxels, share of those measured, share of those with signal."""
-    rows = [("no complaint", "0", voxels["without_complaint"], voxels["with_signal_without_complaint"])]
-    rows += [(flag["meaning"], str(flag["bit"]), flag["voxels"], flag["with_signal"]) for flag in voxels["flags"]]
+    rows = [
+        ("no complaint", "0", voxels["without_complaint"], voxels["with_signal_without_complaint"])
+    ]
+    rows += [
+        (flag["meaning"], str(flag["bit"]), flag["voxels"], flag["with_signal"])
+        for flag in voxels["flags"]
+    ]
     shown: Cells = []
     for text, bit, count, with_signal in rows:
         is_masked = text.startswith("masked")

@@ -1,4 +1,6 @@
-"""A run of quantification as its report tells it: what was read, how, what came out, how long it took."""
+"""A run of quantification as its report tells it: what was read, how, what came out, how long it
+took.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,8 +24,10 @@ class Method:
     kind: "model" or "dictionary". file: its name. sha256: of its numbers.
     sequence: as plain numbers under the keys of a sequence file, or None if it is not known.
     t1_range, t2_range [s], b1_range [1]: what it covers. algorithm: how it finds the tissue.
-    words: further facts, label and text, for a person. numbers: the same for programs, units in the keys.
-    table_error: largest relative error of its table [1]. scores: what was measured against the exact engine.
+    words: further facts, label and text, for a person. numbers: the same for programs, units in the
+    keys.
+    table_error: largest relative error of its table [1]. scores: what was measured against the
+    exact engine.
     """
 
     kind: str
@@ -47,7 +51,8 @@ class Method:
 class Run:
     """Facts of one run of a command.
 
-    source: the scan, as it was named. kind: of its files, "NIfTI" or "DICOM". n_bytes: of the file, if it is one.
+    source: the scan, as it was named. kind: of its files, "NIfTI" or "DICOM". n_bytes: of the file,
+    if it is one.
     files: where each map lies, relative to the report. options: what the user chose, by option.
     assumptions: sentences, one for each thing that no file says. started: date and time, ISO 8601.
     seconds: (wall clock, processor) of each stage [s]. versions: of the software.
@@ -75,7 +80,11 @@ def method_of(model: "Model") -> Method:
     numbers = {key: getattr(manifest, key) for key in plain}
     words = summary(replace(manifest, scores={}))
     start = "coarse search" if manifest.encoder == "none" else "encoder network"
-    polish = f", {manifest.polish} Gauss-Newton steps on the tabulated signals" if manifest.polish else ""
+    polish = (
+        f", {manifest.polish} Gauss-Newton steps on the tabulated signals"
+        if manifest.polish
+        else ""
+    )
     return Method(
         kind="model",
         name=manifest.name,
@@ -88,7 +97,9 @@ def method_of(model: "Model") -> Method:
         t1_range=manifest.t1_range,
         t2_range=manifest.t2_range,
         b1_range=manifest.b1_range,
-        words={key: text for key, text in words.items() if key not in ("name", "weights", "sequence")},
+        words={
+            key: text for key, text in words.items() if key not in ("name", "weights", "sequence")
+        },
         numbers={**numbers, "grid": list(manifest.grid), "adc_m2_per_s": manifest.adc},
         table_error=manifest.table_error,
         scores=manifest.scores,
@@ -98,7 +109,10 @@ def method_of(model: "Model") -> Method:
 def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
     """The method that matching against a dictionary is."""
     source, rank = dictionary.source, dictionary.basis.rank
-    ranges = {name: (float(column.min()), float(column.max())) for name, column in dictionary.columns().items()}
+    ranges = {
+        name: (float(column.min()), float(column.max()))
+        for name, column in dictionary.columns().items()
+    }
     return Method(
         kind="dictionary",
         name=source.name,

@@ -41,6 +41,9 @@ def _adapted(source: Path, sequence: Any, settings: dict[str, Any], device: str)
     config, weights = load_weights(source)
     with working("tabulating the signals"):
         run = adapted_run(adapt_settings(config, **settings), weights, sequence, chosen)
-    with tempfile.TemporaryDirectory() as folder, progress_bar("adapting", run.config.steps) as advance:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress_bar("adapting", run.config.steps) as advance,
+    ):
         scores = train(run, Path(folder), lambda step, losses: advance(1))
     return model_settings(run, run.sources[0], scores)

@@ -33,7 +33,8 @@ def dicom_output(
 ) -> DicomOutput | None:
     """What the options ask for: by default DICOM maps for a scan that came as DICOM.
 
-    Raises UsageError if maps are wanted as DICOM and no study is known, or if an option would do nothing.
+    Raises UsageError if maps are wanted as DICOM and no study is known, or if an option would do
+    nothing.
     """
     from mrftool.formats.dicom.read.series import DicomSeries
 
@@ -47,7 +48,8 @@ def dicom_output(
         return DicomOutput(scan, form or "mr")
     if wanted or form:
         raise UsageError(
-            "DICOM maps need a study to go to, expected a DICOM scan", hint="pass --dicom-reference SERIES"
+            "DICOM maps need a study to go to, expected a DICOM scan",
+            hint="pass --dicom-reference SERIES",
         )
     return None
 
@@ -67,7 +69,9 @@ def _reference(path: Path) -> "DicomSeries":
 def dicom_maps(
     maps: Maps, folder: Path, series: Series, output: DicomOutput | None, provenance: Provenance
 ) -> Iterator[list[Path]]:
-    """Writes the maps as DICOM; yields the folders and files of each map. If the block fails, they are gone again."""
+    """Writes the maps as DICOM; yields the folders and files of each map. If the block fails, they
+    are gone again.
+    """
     if output is None:
         yield []
         return
@@ -76,10 +80,18 @@ def dicom_maps(
     place = folder / FOLDER
     there = place.exists()
     written = write_dicom_maps(
-        place, with_units(maps), series.placement, output.reference, provenance, format=output.format
+        place,
+        with_units(maps),
+        series.placement,
+        output.reference,
+        provenance,
+        format=output.format,
     )
     try:
-        yield [entry.paths[0] if output.format == "parametric-map" else entry.paths[0].parent for entry in written]
+        yield [
+            entry.paths[0] if output.format == "parametric-map" else entry.paths[0].parent
+            for entry in written
+        ]
     except BaseException:
         for path in (path for entry in written for path in entry.paths):
             path.unlink(missing_ok=True)

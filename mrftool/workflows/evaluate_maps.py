@@ -1,4 +1,6 @@
-"""The work behind `mrftool evaluate maps`: how far maps are from the truth, and from what the data allow."""
+"""The work behind `mrftool evaluate maps`: how far maps are from the truth, and from what the data
+allow.
+"""
 
 import json
 from dataclasses import dataclass, replace
@@ -36,11 +38,20 @@ def compare(folder: Path, truth_path: Path, output: Path) -> tuple[list[Score], 
     if not len(truth.tissue):
         raise InputError(f"{truth_path}: no voxel has a T1 and a T2, expected some to compare")
     images = read_maps(folder, truth)
-    columns = {name: truth.grid.to_columns(image).astype(np.float64) for name, image in images.items()}
+    columns = {
+        name: truth.grid.to_columns(image).astype(np.float64) for name, image in images.items()
+    }
     estimate = {name: columns[name] for name in ("t1", "t2")}
     sd = {name: columns[f"sd_{name}"] for name in ("t1", "t2") if f"sd_{name}" in columns}
     bound = _bounds(truth, form_of(read_report(folder)))
-    found = scores(truth.tissue, estimate, labels=truth.labels, classes=truth.classes, sd=sd or None, bound=bound)
+    found = scores(
+        truth.tissue,
+        estimate,
+        labels=truth.labels,
+        classes=truth.classes,
+        sd=sd or None,
+        bound=bound,
+    )
     comparison = Comparison(truth, images, estimate, found, bins_of(truth.tissue, estimate, bound))
     paths = [output / name for name in _FILES]
     _write(comparison, paths, f"{folder} against {truth_path}")
@@ -48,13 +59,17 @@ def compare(folder: Path, truth_path: Path, output: Path) -> tuple[list[Score], 
 
 
 def _bounds(truth: Truth, form: str | None) -> Columns | None:
-    """Bound of T1 and T2 of every voxel, where the scan is known. form: in which the maps' maker took the signals."""
+    """Bound of T1 and T2 of every voxel, where the scan is known. form: in which the maps' maker
+    took the signals.
+    """
     if truth.scan is None:
         return None
     scan = replace(truth.scan, form="magnitude") if form == "magnitude" else truth.scan
     kinds = kinds_of(truth.tissue, scan.form)
     if len(kinds.chosen) < len(kinds.tissue):
-        note(f"the bound is that of {MOST_TISSUES} of {len(kinds.tissue)} different tissues, chosen at random")
+        note(
+            f"the bound is that of {MOST_TISSUES} of {len(kinds.tissue)} different tissues, chosen at random"
+        )
     with progress_bar("finding the bound", len(kinds.chosen)) as progress:
         return bounds_of(scan, kinds, progress=progress)
 
@@ -66,11 +81,20 @@ def _write(found: Comparison, paths: list[Path], title: str) -> None:
     from mrftool.formats.atomic import all_or_none
 
     truth, estimate = found.truth, found.estimate
-    with all_or_none(paths, make_folders=True) as (as_json, as_text, errors, scatter, bins_json, bins_png):
+    with all_or_none(paths, make_folders=True) as (
+        as_json,
+        as_text,
+        errors,
+        scatter,
+        bins_json,
+        bins_png,
+    ):
         as_json.write_text(score_json(found.scores) + "\n", "utf-8")
         as_text.write_text(score_markdown(found.scores) + "\n", "utf-8")
         true_images = {name: truth.grid.to_image(getattr(truth.tissue, name)) for name in estimate}
-        error_figure(true_images, {name: found.images[name] for name in estimate}, truth.grid.affine, errors)
+        error_figure(
+            true_images, {name: found.images[name] for name in estimate}, truth.grid.affine, errors
+        )
         scatter_figure(truth.tissue, estimate, scatter, labels=truth.labels, classes=truth.classes)
         records = [each.records() for each in found.bins]
         bins_json.write_text(json.dumps(records, allow_nan=False) + "\n", "utf-8")

@@ -1,4 +1,6 @@
-"""The work behind `mrftool evaluate model`: the model, its sequence, and the other sequences that it should refuse."""
+"""The work behind `mrftool evaluate model`: the model, its sequence, and the other sequences that
+it should refuse.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,9 @@ def sequence_for(model: Model, seq: str | None) -> PulseSequence:
         return own
     sequence = read_sequence(seq)
     if len(sequence) != model.n_time:
-        raise MismatchError(f"{seq}: {len(sequence)} repetitions, expected {model.n_time} as the model")
+        raise MismatchError(
+            f"{seq}: {len(sequence)} repetitions, expected {model.n_time} as the model"
+        )
     if sequence != own:
         note(f"{seq} is another sequence than the model's ({own.name})")
     return sequence
@@ -37,7 +41,12 @@ def other_sequences(sequence: PulseSequence) -> dict[str, PulseSequence]:
 
 
 def try_model(
-    model: Model, sequence: PulseSequence, snrs: tuple[float, ...], voxels: int, seed: int, knows_noise: bool
+    model: Model,
+    sequence: PulseSequence,
+    snrs: tuple[float, ...],
+    voxels: int,
+    seed: int,
+    knows_noise: bool,
 ) -> ModelTrials:
     """Trials with a progress bar."""
     others = other_sequences(sequence)
@@ -54,19 +63,27 @@ def try_model(
         )
 
 
-def write_trials(found: ModelTrials, model: Model, sequence: PulseSequence, folder: Path) -> list[Path]:
+def write_trials(
+    found: ModelTrials, model: Model, sequence: PulseSequence, folder: Path
+) -> list[Path]:
     """Numbers, tables and picture in `folder`; the files written."""
     from mrftool.evaluation.model_tables import flag_table, score_table, trials_json
     from mrftool.figures.model import model_figure
     from mrftool.formats.atomic import all_or_none
 
     manifest = model.manifest
-    about = {"model": manifest.name, "weights_sha256": manifest.weights_sha256, "sequence_id": sequence.sequence_id}
+    about = {
+        "model": manifest.name,
+        "weights_sha256": manifest.weights_sha256,
+        "sequence_id": sequence.sequence_id,
+    }
     paths = [folder / name for name in FILES]
     title = f"{manifest.name} on {sequence.name}, {manifest.form} signals"
     with all_or_none(paths, make_folders=True) as (as_json, as_text, picture):
         as_json.write_text(trials_json(found, about), "utf-8")
-        as_text.write_text(f"{score_table(found, title).markdown()}\n{flag_table(found).markdown()}", "utf-8")
+        as_text.write_text(
+            f"{score_table(found, title).markdown()}\n{flag_table(found).markdown()}", "utf-8"
+        )
         model_figure(found, picture, title=f"{title}: {found.voxels} random tissues at each SNR")
     return paths
 

@@ -39,10 +39,12 @@ def write_results(
     options: Mapping[str, object] | None = None,
     dicom: DicomOutput | None = None,
 ) -> list[Path]:
-    """Write maps, overview.png, report.html and report.json into `folder`; the files that were written.
+    """Write maps, overview.png, report.html and report.json into `folder`; the files that were
+    written.
 
     method: what made the maps. watch: of the stages until now.
-    options: what the user chose, by option; those that are None are left out. dicom: write DICOM maps too.
+    options: what the user chose, by option; those that are None are left out. dicom: write DICOM
+    maps too.
     """
     from mrftool.figures.maps import overview_figure
 
@@ -57,11 +59,18 @@ def write_results(
     reports = _reports(maps, folder, source, series, method, command, watch, options or {})
     others |= reports
     images = [
-        (map_path(folder, source, name), image, map_description(name), map_sidecar(name, provenance))
+        (
+            map_path(folder, source, name),
+            image,
+            map_description(name),
+            map_sidecar(name, provenance),
+        )
         for name, image in maps.images()
     ]
     paths = [*(path for path, *_ in images), picture, *reports]
-    keep_inputs([source, *(value for value in (options or {}).values() if isinstance(value, Path))], paths)
+    keep_inputs(
+        [source, *(value for value in (options or {}).values() if isinstance(value, Path))], paths
+    )
     with dicom_maps(maps, folder, series, dicom, provenance) as dicom_paths:
         write_maps(images, series.placement, others=others)
     return [*paths, *dicom_paths]

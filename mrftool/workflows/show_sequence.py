@@ -1,4 +1,6 @@
-"""The work behind the bound in `mrftool sequence show`: what the sequence can reach, in pictures and as a table."""
+"""The work behind the bound in `mrftool sequence show`: what the sequence can reach, in pictures
+and as a table.
+"""
 
 from pathlib import Path
 
@@ -21,7 +23,8 @@ _T1, _T2, _SIZE = (0.1, 5.0), (0.005, 3.0), 33  # [s], points along each axis
 def show_reach(
     sequence: PulseSequence, other: PulseSequence | None, snr: float, form: Form, picture: Path
 ) -> tuple[TextTable, list[Path]]:
-    """The bounds of `sequence`, compared with those of `other`, as a table; and the pictures that were written.
+    """The bounds of `sequence`, compared with those of `other`, as a table; and the pictures that
+    were written.
 
     These are `picture`, of the train, and those of the bounds beside it: all of them, or none.
     """
@@ -32,7 +35,9 @@ def show_reach(
     with progress_bar("finding the bound", len(both) * len(sequences)) as progress:
         found = [precision(each, both, snr, form=form, progress=progress) for each in sequences]
     named = {name: (t1, t2) for name, t1, t2 in zip(names, tissue.t1, tissue.t2, strict=True)}
-    few, planes = ([each[part] for each in found] for part in (slice(len(names)), slice(len(names), None)))
+    few, planes = (
+        [each[part] for each in found] for part in (slice(len(names)), slice(len(names), None))
+    )
     beside = ["precision"] if other is None else ["precision", f"against_{file_stem(other.name)}"]
     paths = [picture, *(picture.with_name(f"{picture.stem}_{name}.png") for name in beside)]
     with all_or_none(paths) as (train, bound, *comparison):

@@ -45,7 +45,9 @@ class Engine:
     snr: float
     seed: int
 
-    def blocks(self, tissue: Tissue, sd: NDArray[np.float64] | None, progress: Any) -> Iterator[NDArray[np.complex64]]:
+    def blocks(
+        self, tissue: Tissue, sd: NDArray[np.float64] | None, progress: Any
+    ) -> Iterator[NDArray[np.complex64]]:
         """Fingerprints block by block, with noise of sd `(voxel,)` per channel."""
         random, start = np.random.default_rng((self.seed, 1)), 0
         settings = {"tolerance": self.tolerance, "n_states": self.n_states, "progress": progress}
@@ -106,12 +108,18 @@ def scene(sources: Sources, fields: Fields) -> TissueImage:
     else:
         made = _phantom(sources, fields)
         phase = float(np.deg2rad(fields.m0_phase))
-        tissue, grid, labels = to_tissue(made, b1_spread=fields.b1_spread, m0_phase=phase, seed=fields.seed)
+        tissue, grid, labels = to_tissue(
+            made, b1_spread=fields.b1_spread, m0_phase=phase, seed=fields.seed
+        )
         image = TissueImage(tissue, grid, labels, made.classes)
-    return image if fields.adc is None else replace(image, tissue=_diffusing(image.tissue, fields.adc))
+    return (
+        image if fields.adc is None else replace(image, tissue=_diffusing(image.tissue, fields.adc))
+    )
 
 
-def image(engine: Engine, view: TissueImage, sources: Sources, output: Path | None, form: Form) -> None:
+def image(
+    engine: Engine, view: TissueImage, sources: Sources, output: Path | None, form: Form
+) -> None:
     """Write a 4-D image, its sidecar, and the truth: T1, T2, M0, B1 and labels beside it."""
     sequence = engine.sequence
     path = output or Path(f"{file_stem(sequence.name)}.nii.gz")
@@ -134,7 +142,9 @@ def image(engine: Engine, view: TissueImage, sources: Sources, output: Path | No
     shape, placement = view.grid.shape, Placement(view.grid.affine)
     with progress_bar("simulating", len(view.tissue)) as progress:
         blocks = _placed(engine.blocks(view.tissue, sd, progress), view)
-        write_series(path, shape, placement, len(sequence), blocks, form=form, sidecar=sidecar, maps=maps)
+        write_series(
+            path, shape, placement, len(sequence), blocks, form=form, sidecar=sidecar, maps=maps
+        )
     for file in outputs:
         wrote(file)
 
@@ -143,12 +153,20 @@ def _phantom(sources: Sources, fields: Fields) -> Phantom:
     if sources.brainweb is not None:
         count = fields.size[2]
         if count > BRAINWEB_SHAPE[2]:
-            raise UsageError(f"--slices {count}, expected at most the {BRAINWEB_SHAPE[2]} of BrainWeb")
+            raise UsageError(
+                f"--slices {count}, expected at most the {BRAINWEB_SHAPE[2]} of BrainWeb"
+            )
         first = (BRAINWEB_SHAPE[2] - count) // 2
         return read_brainweb(find_brainweb(sources.brainweb), slices=slice(first, first + count))
     if np.prod(fields.size, dtype=float) > _MOST_VOXELS:
-        raise UsageError(f"a phantom of {' x '.join(map(str, fields.size))} voxels, expected at most {_MOST_VOXELS}")
-    return vials_phantom(fields.size) if sources.phantom == "vials" else brain_phantom(fields.size, seed=fields.seed)
+        raise UsageError(
+            f"a phantom of {' x '.join(map(str, fields.size))} voxels, expected at most {_MOST_VOXELS}"
+        )
+    return (
+        vials_phantom(fields.size)
+        if sources.phantom == "vials"
+        else brain_phantom(fields.size, seed=fields.seed)
+    )
 
 
 def _common_noise(engine: Engine, tissue: Tissue) -> NDArray[np.float64] | None:

@@ -21,7 +21,9 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the tissue comes from, as the user said it: one of a phantom, BrainWeb and maps, or nothing."""
+    """Where the tissue comes from, as the user said it: one of a phantom, BrainWeb and maps, or
+    nothing.
+    """
 
     seq: str
     phantom: str | None
@@ -42,8 +44,14 @@ class Sources:
         return "a dictionary" if self.t1 is None and self.t2 is None else "tissue maps"
 
     def check(self, context: typer.Context) -> None:
-        """Raises UsageError for sources that exclude each other, and for options that do nothing to this one."""
-        named = [source for source in (self.phantom, self.brainweb, self.t1 or self.t2) if source is not None]
+        """Raises UsageError for sources that exclude each other, and for options that do nothing to
+        this one.
+        """
+        named = [
+            source
+            for source in (self.phantom, self.brainweb, self.t1 or self.t2)
+            if source is not None
+        ]
         if len(named) > 1 or (self.t1 is None) != (self.t2 is None):
             raise UsageError("expected one of --phantom, --brainweb, or --t1 with --t2")
         for name in sorted(set().union(*_OPTIONS.values()) - _OPTIONS[self.kind]):
@@ -55,13 +63,21 @@ class Sources:
     def files(self) -> Iterator[Path]:
         """Files that are read."""
         yield Path(self.seq)
-        yield from (Path(self.phantom),) if self.phantom is not None and self.kind == "a phantom file" else ()
-        yield from (path for path in (self.t1, self.t2, self.m0, self.b1, self.mask) if path is not None)
+        yield from (
+            (Path(self.phantom),)
+            if self.phantom is not None and self.kind == "a phantom file"
+            else ()
+        )
+        yield from (
+            path for path in (self.t1, self.t2, self.m0, self.b1, self.mask) if path is not None
+        )
 
 
 @dataclass(frozen=True)
 class Fields:
-    """What a phantom lacks: size `(x, y, z)`, b1_spread [1], m0_phase [deg], adc [m2/s] (None: its own), and a seed."""
+    """What a phantom lacks: size `(x, y, z)`, b1_spread [1], m0_phase [deg], adc [m2/s] (None: its
+    own), and a seed.
+    """
 
     size: tuple[int, int, int]
     b1_spread: float

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 
 class Stopwatch:
-    """Wall-clock and processor time (of all threads) of each stage [s], by its name; since when it runs."""
+    """Wall-clock and processor time (of all threads) of each stage [s], by its name; since when it
+    runs.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, tuple[float, float]] = {}
@@ -19,4 +21,7 @@ class Stopwatch:
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         before = self.seconds.get(name, (0.0, 0.0))
-        self.seconds[name] = (before[0] + time.perf_counter() - wall, before[1] + time.process_time() - cpu)
+        self.seconds[name] = (
+            before[0] + time.perf_counter() - wall,
+            before[1] + time.process_time() - cpu,
+        )

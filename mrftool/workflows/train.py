@@ -20,7 +20,9 @@ from mrftool.learning.training import pick_device, prepare_run, resume_run, trai
 _FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
 
 
-def run_training(seqs: list[str], settings: dict[str, Any], folder: Path, device: str, *, resume: bool) -> None:
+def run_training(
+    seqs: list[str], settings: dict[str, Any], folder: Path, device: str, *, resume: bool
+) -> None:
     """Begin or resume a run, train it with a live table, and print its scores."""
     require_folder(folder)
     with _no_empty_folder(folder), joined(pick_device(device)) as chosen:
@@ -28,15 +30,20 @@ def run_training(seqs: list[str], settings: dict[str, Any], folder: Path, device
             run = resume_run(folder, chosen)
         else:
             with working("tabulating the signals"):
-                run = prepare_run([read_sequence(seq) for seq in seqs], TrainConfig(**settings), folder, chosen)
+                run = prepare_run(
+                    [read_sequence(seq) for seq in seqs], TrainConfig(**settings), folder, chosen
+                )
         if run.step >= run.config.steps:
-            raise UsageError(f"{folder}: the run is at its end, step {run.step}, expected one that is not")
+            raise UsageError(
+                f"{folder}: the run is at its end, step {run.step}, expected one that is not"
+            )
         scores = _train(run, folder)
         if not is_first():
             return
     if not (folder / "best.safetensors").exists():
         raise CheckFailedError(
-            f"{folder}: no score of this run is a number, expected one that learns", hint="try a smaller --rate"
+            f"{folder}: no score of this run is a number, expected one that learns",
+            hint="try a smaller --rate",
         )
     show_table(f"run {folder}", {key: f"{value:.3f}" for key, value in scores.items()})
     for name in _FILES:
@@ -62,7 +69,9 @@ def _train(run: Run, folder: Path) -> dict[str, float]:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[list[int]]:
-    """Signals that came meanwhile: the first of each waits for the end of a step, the second stops at once."""
+    """Signals that came meanwhile: the first of each waits for the end of a step, the second stops
+    at once.
+    """
     asked: list[int] = []
 
     def remember(number: int, _: object) -> None:

@@ -26,7 +26,14 @@ from front_door import (
 )
 
 from mrftool.cli.app import app
-from mrftool.errors import CheckFailedError, InputError, MismatchError, MissingExtraError, MrftoolError, UsageError
+from mrftool.errors import (
+    CheckFailedError,
+    InputError,
+    MismatchError,
+    MissingExtraError,
+    MrftoolError,
+    UsageError,
+)
 
 BARRED = ("torch", "safetensors", "onnxscript")
 BAR = f"""
@@ -37,7 +44,18 @@ class Bar:
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Bar())
 """
-HEAVY = ("numpy", "scipy", "torch", "onnx", "onnxruntime", "nibabel", "pydicom", "matplotlib", "pydantic", "yaml")
+HEAVY = (
+    "numpy",
+    "scipy",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "nibabel",
+    "pydicom",
+    "matplotlib",
+    "pydantic",
+    "yaml",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +96,10 @@ def test_help_is_there_for_every_command_and_loads_nothing_heavy() -> None:
     assert (outcome.code, outcome.err) == (0, "")
     first, *others = outcome.out.splitlines()
     assert first == "loaded:"
-    assert set(others) <= {"loaded:", "loaded: pydantic"}  # with which Typer itself reads the options of a subcommand
+    assert set(others) <= {
+        "loaded:",
+        "loaded: pydantic",
+    }  # with which Typer itself reads the options of a subcommand
     assert len(others) == len(commands) - 1
 
 
@@ -111,14 +132,22 @@ def test_the_version_is_printed_alone() -> None:
         (("train", "--t1-ms", "5"), ("--t1-ms", "requires 2 arguments")),
     ],
 )
-def test_wrong_usage_is_one_line_and_a_hint(arguments: tuple[str, ...], says: tuple[str, ...], tmp_path: Path) -> None:
+def test_wrong_usage_is_one_line_and_a_hint(
+    arguments: tuple[str, ...], says: tuple[str, ...], tmp_path: Path
+) -> None:
     refuses(2, *arguments, says=says)
     assert files(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
     ("raised", "code"),
-    [(UsageError, 2), (InputError, 3), (MismatchError, 4), (CheckFailedError, 5), (MissingExtraError, 6)],
+    [
+        (UsageError, 2),
+        (InputError, 3),
+        (MismatchError, 4),
+        (CheckFailedError, 5),
+        (MissingExtraError, 6),
+    ],
 )
 def test_every_error_has_its_code_message_and_hint(
     raised: type[MrftoolError], code: int, monkeypatch: pytest.MonkeyPatch
@@ -146,14 +175,18 @@ def test_what_the_machine_refuses_is_no_traceback(
     assert_refused(command("sequence", "list"), 3, (says,))
 
 
-def test_a_file_that_may_not_be_read_is_no_wrong_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_no_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "secret.nii").write_bytes(b"")
     monkeypatch.setattr("os.access", lambda *_, **__: False)
     refuses(3, "quantify", "secret.nii", says=("'secret.nii' is not readable",))
 
 
 def test_an_interrupt_that_a_library_hides_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python 3.11 makes a RuntimeError of Ctrl-C where a class is made, as matplotlib does while it loads."""
+    """Python 3.11 makes a RuntimeError of Ctrl-C where a class is made, as matplotlib does while it
+    loads.
+    """
     hidden = RuntimeError("Error calling __set_name__")
     hidden.__cause__ = KeyboardInterrupt()
     stop(monkeypatch, hidden)
@@ -175,7 +208,8 @@ def test_an_interrupt_while_the_command_line_loads_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "unit"), [(("simulate",), "[m2/s]"), (("export",), "[ms]"), (("sequence", "import"), "[ms]")]
+    ("words", "unit"),
+    [(("simulate",), "[m2/s]"), (("export",), "[ms]"), (("sequence", "import"), "[ms]")],
 )
 def test_help_shows_units(words: tuple[str, ...], unit: str) -> None:
     assert unit in works(*words, "--help").out
@@ -197,7 +231,9 @@ def stop(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def test_without_the_extra_training_says_which_to_install(tmp_path: Path) -> None:
-    outcome = python(BAR + "from mrftool.cli.app import main; main()", "train", "--seq", "fisp", "-o", "run")
+    outcome = python(
+        BAR + "from mrftool.cli.app import main; main()", "train", "--seq", "fisp", "-o", "run"
+    )
     assert_refused(outcome, 6, (" is not installed",))
     assert "hint: pip install 'mrftool[train]'" in outcome.err
     assert files(tmp_path) == {}
@@ -228,14 +264,22 @@ def test_nothing_is_reported_to_the_makers_of_libraries(model: Path, tmp_path: P
     """onnxruntime leaves an identity of the computer in these folders before it reports."""
     (tmp_path / "home").mkdir()
     home = str(tmp_path / "home")
-    clean = {name: value for name, value in environment().items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
-    clean |= dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), home)
-    script = (
-        "import sys; from mrftool.cli.app import main; sys.argv = ['mrftool', 'model', 'show', sys.argv[1]]; main()"
+    clean = {
+        name: value
+        for name, value in environment().items()
+        if name not in ("ORT_DISABLE_TELEMETRY", "CI")
+    }
+    clean |= dict.fromkeys(
+        ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), home
     )
+    script = "import sys; from mrftool.cli.app import main; sys.argv = ['mrftool', 'model', 'show', sys.argv[1]]; main()"
     assert python(script, model, env=clean).code == 0
     assert files(tmp_path) == {"home": None}
-    home_of_it = [path.name for path in (ROOT / "mrftool").rglob("*.py") if "import onnxruntime" in path.read_text()]
+    home_of_it = [
+        path.name
+        for path in (ROOT / "mrftool").rglob("*.py")
+        if "import onnxruntime" in path.read_text()
+    ]
     assert home_of_it == ["runtime.py"]
 
 
@@ -264,13 +308,20 @@ def test_a_closed_stream_is_no_crash(stream: str, shelf: Path) -> None:
 def test_a_full_disk_behind_stdout_is_said(shelf: Path) -> None:
     with Path("/dev/full").open("w") as full:
         line = [*PYTHON, "sequence", "schema"]
-        done = subprocess.run(line, check=False, stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
-    assert_refused(Outcome(done.returncode, "", done.stderr), 3, ("output: No space left on device",))
+        done = subprocess.run(
+            line, check=False, stdout=full, stderr=subprocess.PIPE, text=True, env=environment()
+        )
+    assert_refused(
+        Outcome(done.returncode, "", done.stderr), 3, ("output: No space left on device",)
+    )
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     child = subprocess.Popen(
-        [*PYTHON, "sequence", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        [*PYTHON, "sequence", "schema"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
     )
     assert child.stdout is not None and child.stderr is not None
     child.stdout.close()
@@ -280,16 +331,38 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 def test_a_terminal_that_knows_only_ascii_is_no_crash(shelf: Path, tmp_path: Path) -> None:
     narrow = environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    line = [*PYTHON, "simulate", "--seq", str(shelf / "short.yaml"), "--t1-ms", "900", "--t2-ms", "80"]
-    done = subprocess.run([*line, "-o", "größe.npz"], check=False, capture_output=True, cwd=tmp_path, env=narrow)
+    line = [
+        *PYTHON,
+        "simulate",
+        "--seq",
+        str(shelf / "short.yaml"),
+        "--t1-ms",
+        "900",
+        "--t2-ms",
+        "80",
+    ]
+    done = subprocess.run(
+        [*line, "-o", "größe.npz"], check=False, capture_output=True, cwd=tmp_path, env=narrow
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, rb"gr\xf6\xdfe.npz" + b"\n", b"")
 
 
-@pytest.mark.parametrize(("sent", "output"), [(signal.SIGINT, "new.npz"), (signal.SIGTERM, "earlier.npz")])
-def test_a_signal_during_simulate_leaves_what_was_there(sent: signal.Signals, output: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "output"), [(signal.SIGINT, "new.npz"), (signal.SIGTERM, "earlier.npz")]
+)
+def test_a_signal_during_simulate_leaves_what_was_there(
+    sent: signal.Signals, output: str, tmp_path: Path
+) -> None:
     (tmp_path / "earlier.npz").write_text("an earlier result")
     with untouched(tmp_path):
-        line = [*PYTHON, "simulate", "--seq", "fisp", "-o", output]  # the paper's dictionary: seconds of work
+        line = [
+            *PYTHON,
+            "simulate",
+            "--seq",
+            "fisp",
+            "-o",
+            output,
+        ]  # the paper's dictionary: seconds of work
         child = subprocess.Popen(
             line,
             cwd=tmp_path,
@@ -298,7 +371,9 @@ def test_a_signal_during_simulate_leaves_what_was_there(sent: signal.Signals, ou
             text=True,
             env=environment(),
         )
-        wait_for(lambda: any(part.stat().st_size > 3_000_000 for part in tmp_path.glob(".*.part.*")))
+        wait_for(
+            lambda: any(part.stat().st_size > 3_000_000 for part in tmp_path.glob(".*.part.*"))
+        )
         child.send_signal(sent)
         out, err = child.communicate(timeout=60)
     said = {signal.SIGINT: (130, "mrftool: interrupted\n"), signal.SIGTERM: (143, "")}

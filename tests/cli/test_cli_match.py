@@ -20,7 +20,9 @@ GRID = ("--t1-ms", "200:4000:log40", "--t2-ms", "20:1500:log40")
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of its own; without the pictures, which take most of the time."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mrftool.figures.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture"))
+    monkeypatch.setattr(
+        "mrftool.figures.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture")
+    )
     report = SimpleNamespace(warnings=(), html="page", json="{}")
     monkeypatch.setattr("mrftool.reports.page.make_report", lambda _: report)
 
@@ -56,7 +58,10 @@ def test_maps_are_the_truth_up_to_the_grid(scan: Path, dictionary: Path, shelf: 
     simulated = match(scan, "--seq", shelf / "short.yaml", *GRID, into="simulated")
     for name in ("T1map", "T2map", "flags"):
         np.testing.assert_array_equal(found[name], simulated[name])
-    for name in ("M0map", "residual"):  # entries are simulated up to the engine's tolerance, in other company each time
+    for name in (
+        "M0map",
+        "residual",
+    ):  # entries are simulated up to the engine's tolerance, in other company each time
         np.testing.assert_allclose(found[name], simulated[name], rtol=0, atol=1e-5)
 
 
@@ -74,7 +79,10 @@ def test_the_report_says_how(
     assert method["entries"] == len(np.load(dictionary)["t1"])
     assert report["options"] == {"dictionary": str(dictionary), "tolerance": "0.002"}
     sidecar = json.loads(Path("maps/T1map.json").read_text())
-    assert "dictionary short.npz: the entry with the largest inner product" in sidecar["EstimationAlgorithm"]
+    assert (
+        "dictionary short.npz: the entry with the largest inner product"
+        in sidecar["EstimationAlgorithm"]
+    )
     assert sidecar["mrftool"]["dictionary_sha256"] == method["sha256"]
     for name in ("overview.png", "report.html", "T1map.nii.gz"):
         assert Path("maps", name).exists() and f"maps/{name}" in out
@@ -101,14 +109,25 @@ def noisy(tmp_path_factory: pytest.TempPathFactory, scan: Path) -> Path:
 
 
 SIMULATED = ("--seq", "short.yaml", *GRID)
-# Each row: a scan and its options, and one option more, or with another value, that must change the maps.
+# Each row: a scan and its options, and one option more, or with another value, that must change the
+# maps.
 OPTIONS: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
-    ("dictionary", "scan.nii", (*SIMULATED[:2], "--t1-ms", "500,900", "--t2-ms", "60"), ("--dictionary", "short.npz")),
+    (
+        "dictionary",
+        "scan.nii",
+        (*SIMULATED[:2], "--t1-ms", "500,900", "--t2-ms", "60"),
+        ("--dictionary", "short.npz"),
+    ),
     ("seq", "scan.nii", SIMULATED, ("--seq", "other.yaml", *GRID)),
     ("t1_ms", "scan.nii", SIMULATED, (*SIMULATED, "--t1-ms", "300:100:900")),
     ("t2_ms", "scan.nii", SIMULATED, (*SIMULATED, "--t2-ms", "30:10:90")),
     ("b1_grid", "scan.nii", SIMULATED, (*SIMULATED, "--b1-grid", "0.9,1.1")),
-    ("adc", "scan.nii", ("--seq", "moving.yaml", *GRID), ("--seq", "moving.yaml", *GRID, "--adc", "3e-9")),
+    (
+        "adc",
+        "scan.nii",
+        ("--seq", "moving.yaml", *GRID),
+        ("--seq", "moving.yaml", *GRID, "--adc", "3e-9"),
+    ),
     ("tolerance", "scan.nii", SIMULATED, (*SIMULATED, "--tolerance", "0.3")),
     ("rank", "scan.nii", SIMULATED, (*SIMULATED, "--rank", "2")),
     ("mask", "scan.nii", SIMULATED, (*SIMULATED, "--mask", "mask.nii")),
@@ -118,9 +137,17 @@ OPTIONS: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("option", "name", "before", "after"), OPTIONS, ids=[row[0] for row in OPTIONS])
+@pytest.mark.parametrize(
+    ("option", "name", "before", "after"), OPTIONS, ids=[row[0] for row in OPTIONS]
+)
 def test_every_option_makes_a_difference(
-    option: str, name: str, before: tuple[str, ...], after: tuple[str, ...], noisy: Path, shelf: Path, dictionary: Path
+    option: str,
+    name: str,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    noisy: Path,
+    shelf: Path,
+    dictionary: Path,
 ) -> None:
     text = (shelf / "short.yaml").read_text()
     Path("other.yaml").write_text(text.replace("tr_ms: 12", "tr_ms: 14"))
@@ -130,11 +157,15 @@ def test_every_option_makes_a_difference(
     placed |= {path.name: str(path) for path in noisy.iterdir()}
     results = []
     for n, options in enumerate((before, after)):
-        results.append(match(noisy / name, *(placed.get(word, word) for word in options), into=f"{n}"))
+        results.append(
+            match(noisy / name, *(placed.get(word, word) for word in options), into=f"{n}")
+        )
     assert any((results[0][key] != results[1][key]).any() for key in results[0]), option
 
 
-def test_threads_reach_the_search(scan: Path, dictionary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_reach_the_search(
+    scan: Path, dictionary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They must not change the maps, so that they act shows only inside."""
     seen = []
 
@@ -143,7 +174,9 @@ def test_threads_reach_the_search(scan: Path, dictionary: Path, monkeypatch: pyt
         return run_match(*arguments, threads=threads)
 
     monkeypatch.setattr("mrftool.matching.match.match", spied)
-    one, two = (match(scan, "--dictionary", dictionary, "--threads", n, into=str(n)) for n in (1, 2))
+    one, two = (
+        match(scan, "--dictionary", dictionary, "--threads", n, into=str(n)) for n in (1, 2)
+    )
     assert set(seen) == {1, 2}
     for name, image in one.items():
         np.testing.assert_array_equal(image, two[name])
@@ -156,13 +189,19 @@ def test_no_option_was_forgotten() -> None:
 
 
 def test_magnitudes_are_matched_with_magnitudes(noisy: Path, dictionary: Path) -> None:
-    of_complex = match(noisy / "scan.nii", "--dictionary", dictionary, "--form", "magnitude", into="complex")
+    of_complex = match(
+        noisy / "scan.nii", "--dictionary", dictionary, "--form", "magnitude", into="complex"
+    )
     of_abs = match(noisy / "abs.nii", "--dictionary", dictionary, into="abs")
     for name in ("T1map", "T2map"):
-        assert (of_complex[name] == of_abs[name]).mean() > 0.999  # their moduli differ in the last digit
+        assert (
+            of_complex[name] == of_abs[name]
+        ).mean() > 0.999  # their moduli differ in the last digit
 
 
-@pytest.mark.parametrize("change", ["length", "sequence", "missing", "damaged", "no_dictionary", "empty"])
+@pytest.mark.parametrize(
+    "change", ["length", "sequence", "missing", "damaged", "no_dictionary", "empty"]
+)
 def test_a_wrong_dictionary_is_refused_and_leaves_nothing(
     change: str, scan: Path, dictionary: Path, shelf: Path, tmp_path: Path
 ) -> None:
@@ -194,7 +233,10 @@ def test_a_wrong_dictionary_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--dictionary", "d.npz", "--seq", "fisp"), "--seq goes with a simulated dictionary, not with a file"),
+        (
+            ("--dictionary", "d.npz", "--seq", "fisp"),
+            "--seq goes with a simulated dictionary, not with a file",
+        ),
         (("--dictionary", "d.npz", "--t1-ms", "1,2"), "--t1-ms goes with a simulated dictionary"),
         (("--dictionary", "d.npz", "--adc", "1e-9"), "--adc goes with a simulated dictionary"),
         (("--t1-ms", "100,200"), "expected --t1-ms and --t2-ms together"),
@@ -209,7 +251,9 @@ def test_a_wrong_dictionary_is_refused_and_leaves_nothing(
 def test_absurd_options_are_refused(
     options: tuple[object, ...], says: str, scan: Path, shelf: Path, tmp_path: Path
 ) -> None:
-    extra = () if {"--dictionary", "--t1-ms"} & set(options) else ("--seq", shelf / "short.yaml", *GRID)
+    extra = (
+        () if {"--dictionary", "--t1-ms"} & set(options) else ("--seq", shelf / "short.yaml", *GRID)
+    )
     with untouched(tmp_path):
         refuses(2, "match", scan, *extra, *options, says=(says,))
 
@@ -219,7 +263,9 @@ def test_outputs_never_replace_the_dictionary(scan: Path, dictionary: Path, tmp_
     taken = Path("maps/report.json")
     taken.write_bytes(dictionary.read_bytes())
     with untouched(tmp_path):
-        refuses(2, "match", scan, "--dictionary", taken, says=("is an input, expected another place",))
+        refuses(
+            2, "match", scan, "--dictionary", taken, says=("is an input, expected another place",)
+        )
 
 
 def test_matching_needs_no_torch(scan: Path, dictionary: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""`mrftool export` and `mrftool model` through the front door: from a sequence to a file that speaks for itself."""
+"""`mrftool export` and `mrftool model` through the front door: from a sequence to a file that
+speaks for itself.
+"""
 
 import inspect
 import json
@@ -43,11 +45,21 @@ def test_a_model_from_a_sequence_shows_its_manifest_and_quantifies(
     outcome = works("export", "--seq", seq, "--encoder", "none", *SMALL)
     assert outcome.out.endswith("short.onnx\n") and outcome.err == ""
     shown = works("model", "show", "short.onnx")
-    for words in ("short, 40 repetitions", "500 to 1500 ms", "40 to 150 ms", "complex signals", "SNR 20"):
+    for words in (
+        "short, 40 repetitions",
+        "500 to 1500 ms",
+        "40 to 150 ms",
+        "complex signals",
+        "SNR 20",
+    ):
         assert words in shown.out and words in outcome.out
     manifest = json.loads(works("model", "show", "short.onnx", "--json").out)
     assert manifest["sequence"]["flip_angle_deg"] == pytest.approx(np.rad2deg(sequence_flips(seq)))
-    assert (manifest["t1_range_ms"], manifest["t2_range_ms"], manifest["n_time"]) == ([500, 1500], [40, 150], 40)
+    assert (manifest["t1_range_ms"], manifest["t2_range_ms"], manifest["n_time"]) == (
+        [500, 1500],
+        [40, 150],
+        40,
+    )
     assert 0.9 < manifest["scores"]["snr_20"]["t1"]["rmse_over_bound"] < 1.3
     assert {"numpy", "onnxruntime"} <= manifest["versions"].keys()
     found = works("quantify", shelf / "brain.nii.gz", "--model", "short.onnx").out
@@ -74,7 +86,9 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("option", "values"), OPTIONS, ids=[name for name, _ in OPTIONS])
-def test_every_option_makes_another_model(option: str, values: tuple[object, ...], seq: Path) -> None:
+def test_every_option_makes_another_model(
+    option: str, values: tuple[object, ...], seq: Path
+) -> None:
     works("export", "--seq", seq, *SMALL, "-o", "a.onnx")
     works("export", "--seq", seq, *SMALL, f"--{option.replace('_', '-')}", *values, "-o", "b.onnx")
     one, other = load_model("a.onnx").manifest, load_model("b.onnx").manifest
@@ -86,7 +100,9 @@ def test_every_option_makes_another_model(option: str, values: tuple[object, ...
 
 
 def test_diffusion_reaches_the_model(shelf: Path) -> None:
-    text = (shelf / "short.yaml").read_text() + "spoiler: {gradient_mt_per_m: [20.0], duration_ms: [8.0]}\n"
+    text = (
+        shelf / "short.yaml"
+    ).read_text() + "spoiler: {gradient_mt_per_m: [20.0], duration_ms: [8.0]}\n"
     Path("s.yaml").write_text(text)
     for adc in (0, 2e-9):
         works("export", "--seq", "s.yaml", *SMALL, "--adc", adc, "-o", f"{adc}.onnx")
@@ -106,14 +122,22 @@ def test_no_option_was_forgotten() -> None:
     [
         (2, (), "expected a training run, or --seq FILE --encoder none"),
         (2, ("--seq", "SEQ", "--encoder", "run"), "expected a training run"),
-        (3, ("--seq", "SEQ", "run"), "run/best.safetensors: no such file, expected a folder that mrftool train wrote"),
+        (
+            3,
+            ("--seq", "SEQ", "run"),
+            "run/best.safetensors: no such file, expected a folder that mrftool train wrote",
+        ),
         (2, ("run", "--encoder", "none"), "expected a training run"),
         (2, ("--seq", "SEQ", "--encoder", "some"), "--encoder"),
         (2, ("run", "--form", "magnitude"), "--form goes with --encoder none"),
         (2, ("run", "--t1-ms", 1, 2), "--t1-ms goes with --encoder none"),
         (2, ("run", "--b1", 1, 2), "--b1 goes with --encoder none"),
         (2, ("run", "--adc", 0), "--adc goes with --encoder none"),
-        (3, ("run",), "run/best.safetensors: no such file, expected a folder that mrftool train wrote"),
+        (
+            3,
+            ("run",),
+            "run/best.safetensors: no such file, expected a folder that mrftool train wrote",
+        ),
         (3, ("nowhere",), "nowhere: no such file, expected a folder"),
         (2, ("--seq", "SEQ", "--polish", -1), "--polish -1, expected 0 to 16"),
         (2, ("--seq", "SEQ", "--polish", 0), "0 polish steps, expected 1 or more"),
@@ -126,17 +150,33 @@ def test_no_option_was_forgotten() -> None:
         (2, ("--seq", "SEQ", "--t1-ms", 0, 100), "--t1-ms 0 100"),
         (2, ("--seq", "SEQ", "--t2-ms", "nan", "nan"), "--t2-ms nan nan"),
         (2, ("--seq", "SEQ", "--t2-ms", 1, "inf"), "--t2-ms 1 inf"),
-        (2, ("--seq", "SEQ", "--t1-ms", 10, 20, "--t2-ms", 100, 200), "expected ranges with T2 <= T1"),
+        (
+            2,
+            ("--seq", "SEQ", "--t1-ms", 10, 20, "--t2-ms", 100, 200),
+            "expected ranges with T2 <= T1",
+        ),
         (2, ("--seq", "SEQ", "--adc", -1), "--adc -1"),
         (2, ("--seq", "SEQ", "--adc", "nan"), "--adc nan"),
         (4, ("--seq", "SEQ", "--adc", 1e-9), "no spoiler waveform, expected one"),
         (2, ("--seq", "SEQ", "--form", "real"), "--form"),
-        (2, ("--seq", "SEQ", "-o", "short.yaml"), "short.yaml, expected a file name that ends in .onnx"),
+        (
+            2,
+            ("--seq", "SEQ", "-o", "short.yaml"),
+            "short.yaml, expected a file name that ends in .onnx",
+        ),
         (2, ("--seq", "SEQ", "-o", "run"), "run, expected a file name that ends in .onnx"),
-        (3, ("--seq", "SEQ", "-o", "no/such/folder/a.onnx"), "no/such/folder/a.onnx: cannot be written"),
+        (
+            3,
+            ("--seq", "SEQ", "-o", "no/such/folder/a.onnx"),
+            "no/such/folder/a.onnx: cannot be written",
+        ),
         (3, ("--seq", "SEQ", "-o", "short.yaml/a.onnx"), "short.yaml/a.onnx: cannot be written"),
         (3, ("--seq", "SEQ", "-o", "folder.onnx"), "folder.onnx: is no regular file"),
-        (3, ("--seq", "none.yaml"), "none.yaml: no such file, expected a .yaml file or one of the shipped sequences"),
+        (
+            3,
+            ("--seq", "none.yaml"),
+            "none.yaml: no such file, expected a .yaml file or one of the shipped sequences",
+        ),
     ],
 )
 def test_what_makes_no_model_is_refused(
@@ -147,7 +187,9 @@ def test_what_makes_no_model_is_refused(
     (tmp_path / "short.yaml").write_bytes(seq.read_bytes())
     (tmp_path / "text.safetensors").write_text("no tensors")
     with untouched(tmp_path):
-        refuses(code, "export", *(seq if word == "SEQ" else word for word in arguments), says=(says,))
+        refuses(
+            code, "export", *(seq if word == "SEQ" else word for word in arguments), says=(says,)
+        )
 
 
 def test_a_model_that_fails_its_check_is_not_written(
@@ -162,7 +204,9 @@ def test_a_model_that_fails_its_check_is_not_written(
         refuses(5, "export", "--seq", seq, says=("the model errs by 3, expected at most 1",))
 
 
-def test_an_interruption_leaves_an_earlier_model(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_an_earlier_model(
+    seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -172,14 +216,25 @@ def test_an_interruption_leaves_an_earlier_model(seq: Path, tmp_path: Path, monk
         assert command("export", "--seq", seq) == Outcome(130, "", "mrftool: interrupted\n")
 
 
-def test_no_space_leaves_an_earlier_model(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_leaves_an_earlier_model(
+    seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     (tmp_path / "m.onnx").write_text("an earlier model")
     monkeypatch.setattr(Path, "write_bytes", full)
     with untouched(tmp_path):
-        refuses(3, "export", "--seq", seq, *SMALL, "-o", "m.onnx", says=("m.onnx: cannot be written: No space left",))
+        refuses(
+            3,
+            "export",
+            "--seq",
+            seq,
+            *SMALL,
+            "-o",
+            "m.onnx",
+            says=("m.onnx: cannot be written: No space left",),
+        )
 
 
 def test_a_model_of_another_version_says_how_to_mend_it(model: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""`mrftool quantify` through the front door: maps against the truth, bad input, options, and what is left behind."""
+"""`mrftool quantify` through the front door: maps against the truth, bad input, options, and what
+is left behind.
+"""
 
 import inspect
 import json
@@ -36,9 +38,13 @@ MAPS = {"T1map", "T2map", "M0map", "T1sd", "T2sd", "residual", "flags"}
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder of its own; without the pictures, which take most of the time and have tests of their own."""
+    """In a folder of its own; without the pictures, which take most of the time and have tests of
+    their own.
+    """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mrftool.figures.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture"))
+    monkeypatch.setattr(
+        "mrftool.figures.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture")
+    )
     report = SimpleNamespace(warnings=(), html="page", json="{}")
     monkeypatch.setattr("mrftool.reports.page.make_report", lambda _: report)
 
@@ -84,7 +90,9 @@ def test_every_way_to_store_a_complex_scan_gives_the_same_maps(
     factor = 1000 if form == "scaled" else 1
     for name in ("T1map", "T2map"):
         np.testing.assert_allclose(found[name][inside], expected[name][inside], rtol=1e-3)
-    np.testing.assert_allclose(found["M0map"][inside], factor * expected["M0map"][inside], rtol=1e-3)
+    np.testing.assert_allclose(
+        found["M0map"][inside], factor * expected["M0map"][inside], rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,11 @@ def test_every_way_to_store_a_complex_scan_gives_the_same_maps(
         (3, "empty.nii.gz", ("is not gzip-compressed",)),
         (3, "flipped.nii.gz", ("flipped.nii.gz",)),
         (3, "text.nii", ("is no NIfTI file",)),
-        (3, "volume.nii", ("has 24 x 24 x 1 voxels at one time, expected a series (x, y, z, time)",)),
+        (
+            3,
+            "volume.nii",
+            ("has 24 x 24 x 1 voxels at one time, expected a series (x, y, z, time)",),
+        ),
         (3, "five.nii", ("expected (x, y, z, time)",)),
         (3, "short.yaml", ("is not named like a NIfTI file, expected .nii",)),
         (3, "folder", ("no DICOM file", "expected")),
@@ -111,11 +123,21 @@ def test_every_way_to_store_a_complex_scan_gives_the_same_maps(
     ],
 )
 def test_a_bad_scan_is_refused_by_name_and_leaves_nothing(
-    code: int, name: str, says: tuple[str, ...], image: Any, shelf: Path, model: Path, tmp_path: Path
+    code: int,
+    name: str,
+    says: tuple[str, ...],
+    image: Any,
+    shelf: Path,
+    model: Path,
+    tmp_path: Path,
 ) -> None:
-    spoil(tmp_path, image, (shelf / "brain.nii.gz").read_bytes(), (shelf / "short.yaml").read_text())
+    spoil(
+        tmp_path, image, (shelf / "brain.nii.gz").read_bytes(), (shelf / "short.yaml").read_text()
+    )
     with untouched(tmp_path):
-        refuses(code, "quantify", name, "--model", model, says=(name.split(".", maxsplit=1)[0], *says))
+        refuses(
+            code, "quantify", name, "--model", model, says=(name.split(".", maxsplit=1)[0], *says)
+        )
 
 
 def spoil(folder: Path, image: Any, packed: bytes, text: str) -> None:
@@ -172,12 +194,16 @@ def test_a_bad_model_is_refused_by_name(
     middle = len(content) // 2
     (tmp_path / "folder").mkdir()
     (tmp_path / "cut.onnx").write_bytes(content[:middle])
-    (tmp_path / "flipped.onnx").write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
+    (tmp_path / "flipped.onnx").write_bytes(
+        content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+    )
     (tmp_path / "text.onnx").write_text("hello world " * 100)
     (tmp_path / "empty.onnx").write_bytes(b"")
     save(tmp_path / "scan.nii", image)
     line = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, [1]) for end in "xy"]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", line[:1], line[1:])
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"])], "g", line[:1], line[1:]
+    )
     onnx.save(onnx.helper.make_model(graph), tmp_path / "foreign.onnx")
     with untouched(tmp_path):
         refuses(3, "quantify", scan, "--model", name, says=(name, *says))
@@ -206,10 +232,18 @@ def test_a_bad_mask_is_refused_by_name(
     half = np.zeros((24, 24, 1), np.float32)
     half[:12] = 1
     labels = np.arange(24 * 24).reshape(24, 24, 1) % 4
-    images = {"empty": 0 * half, "labels": labels.astype("u1"), "nan": np.where(half, np.nan, 0).astype("f4")}
+    images = {
+        "empty": 0 * half,
+        "labels": labels.astype("u1"),
+        "nan": np.where(half, np.nan, 0).astype("f4"),
+    }
     images |= {"series": np.stack([half, half], axis=-1), "small": half[1:], "moved": half}
     for name, values in images.items():
-        save(tmp_path / f"{name}.nii", values, affine + 5 * np.eye(4, k=3) * [[1], [0], [0], [0]] * (name == "moved"))
+        save(
+            tmp_path / f"{name}.nii",
+            values,
+            affine + 5 * np.eye(4, k=3) * [[1], [0], [0], [0]] * (name == "moved"),
+        )
     with untouched(tmp_path):
         refuses(code, "quantify", scan, "--model", model, "--mask", mask, says=(mask, *says))
 
@@ -218,7 +252,9 @@ def test_complex_and_magnitude_models_take_their_own_and_say_how_to_help(
     scan: Path, image: Any, make_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     magnitude = make_onnx(form="magnitude")
-    outcome = refuses(4, "quantify", scan, "--model", magnitude, says=("a complex series, expected magnitude",))
+    outcome = refuses(
+        4, "quantify", scan, "--model", magnitude, says=("a complex series, expected magnitude",)
+    )
     assert "hint: pass --form magnitude" in outcome.err
     assert files(tmp_path) == {}
     found = quantify(scan, magnitude, "--form", "magnitude")
@@ -247,7 +283,8 @@ def noisy(tmp_path_factory: pytest.TempPathFactory, image: Any) -> Path:
     return folder
 
 
-# Each row: a scan and its options, and one option more, or with another value, that must change the maps.
+# Each row: a scan and its options, and one option more, or with another value, that must change the
+# maps.
 OPTIONS: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
     ("mask", "scan.nii", (), ("--mask", "mask.nii")),
     ("noise_sd", "scan.nii", (), ("--noise-sd", "0.5")),
@@ -259,7 +296,9 @@ OPTIONS: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("option", "name", "before", "after"), OPTIONS, ids=[row[0] for row in OPTIONS])
+@pytest.mark.parametrize(
+    ("option", "name", "before", "after"), OPTIONS, ids=[row[0] for row in OPTIONS]
+)
 def test_every_option_makes_a_difference(
     option: str,
     name: str,
@@ -284,7 +323,9 @@ def test_every_option_makes_a_difference(
     assert any((results[0][key] != results[1][key]).any() for key in results[0])
 
 
-def test_threads_reach_the_arithmetic(scan: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_reach_the_arithmetic(
+    scan: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They must not change the maps, so that they act shows only inside."""
     seen = []
 
@@ -310,8 +351,19 @@ def test_series_and_form_act_on_dicom_too(
         for path in write_classic(folder, scan):
             edit_series(path, number)
     with untouched(tmp_path):
-        refuses(2, "quantify", "study", "--model", model, "--form", "real", says=("--form real go with NIfTI",))
-        outcome = refuses(4, "quantify", "study", "--model", model, says=("has 2 series, expected one",))
+        refuses(
+            2,
+            "quantify",
+            "study",
+            "--model",
+            model,
+            "--form",
+            "real",
+            says=("--form real go with NIfTI",),
+        )
+        outcome = refuses(
+            4, "quantify", "study", "--model", model, says=("has 2 series, expected one",)
+        )
         assert "hint: choose with --series" in outcome.err
     for number in (1, 2):
         quantify(Path("study"), model, "--series", number, "--no-dicom", into=str(number))
@@ -329,7 +381,9 @@ def edit_series(path: Path, number: int) -> None:
 
     dataset = pydicom.dcmread(path)
     dataset.SeriesNumber, dataset.SeriesInstanceUID = number, f"1.2.3.{number}"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
+        pydicom.uid.generate_uid()
+    )
     dataset.save_as(path)
 
 
@@ -363,9 +417,20 @@ def test_absurd_options_are_refused(
         refuses(2, "quantify", scan, "--model", model, *options, says=(says,))
 
 
-def test_a_b1_map_goes_with_a_model_that_takes_one(scan: Path, model: Path, noisy: Path, tmp_path: Path) -> None:
+def test_a_b1_map_goes_with_a_model_that_takes_one(
+    scan: Path, model: Path, noisy: Path, tmp_path: Path
+) -> None:
     with untouched(tmp_path):
-        refuses(4, "quantify", noisy / "scan.nii", "--model", model, "--b1", noisy / "low.nii", says=("no B1 map",))
+        refuses(
+            4,
+            "quantify",
+            noisy / "scan.nii",
+            "--model",
+            model,
+            "--b1",
+            noisy / "low.nii",
+            says=("no B1 map",),
+        )
 
 
 @pytest.mark.parametrize("place", ["file", "file/maps", "/proc/maps"])
@@ -376,7 +441,16 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work(
     if place != "/proc/maps":
         monkeypatch.setattr("mrftool.inference.quantify.run", None)
     with untouched(tmp_path):
-        refuses(3, "quantify", scan, "--model", model, "-o", place, says=(place.split("/maps", maxsplit=1)[0],))
+        refuses(
+            3,
+            "quantify",
+            scan,
+            "--model",
+            model,
+            "-o",
+            place,
+            says=(place.split("/maps", maxsplit=1)[0],),
+        )
 
 
 def test_no_space_leaves_earlier_maps_as_they_were(scan: Path, model: Path, tmp_path: Path) -> None:
@@ -387,7 +461,16 @@ def test_no_space_leaves_earlier_maps_as_they_were(scan: Path, model: Path, tmp_
 
     works("quantify", scan, "--model", model, "-o", "maps")
     with untouched(tmp_path):
-        outcome = process("quantify", scan, "--model", model, "-o", "maps", cwd=tmp_path, preexec_fn=limit_file_size)
+        outcome = process(
+            "quantify",
+            scan,
+            "--model",
+            model,
+            "-o",
+            "maps",
+            cwd=tmp_path,
+            preexec_fn=limit_file_size,
+        )
     assert_refused(outcome, 3, ("File too large",))
 
 
@@ -409,7 +492,9 @@ def test_a_write_that_fails_halfway_leaves_no_map(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_leaves_nothing(sent: signal.Signals, scan: Path, model: Path, tmp_path: Path) -> None:
+def test_a_signal_in_the_middle_leaves_nothing(
+    sent: signal.Signals, scan: Path, model: Path, tmp_path: Path
+) -> None:
     script = """
 import time, mrftool.inference.quantify as quantification
 from mrftool.cli.app import main
@@ -420,10 +505,22 @@ quantification.run = endless
 main()
 """
     (tmp_path / "tmp").mkdir()
-    arguments = [sys.executable, "-c", script, "quantify", str(scan), "--model", str(model), "-o", "some/maps"]
+    arguments = [
+        sys.executable,
+        "-c",
+        script,
+        "quantify",
+        str(scan),
+        "--model",
+        str(model),
+        "-o",
+        "some/maps",
+    ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with untouched(tmp_path):
-        child = subprocess.Popen(arguments, cwd=tmp_path, env=environment(TMPDIR=str(tmp_path / "tmp")), **pipes)
+        child = subprocess.Popen(
+            arguments, cwd=tmp_path, env=environment(TMPDIR=str(tmp_path / "tmp")), **pipes
+        )
         assert child.stdout is not None and child.stdout.readline() == "begun\n"
         child.send_signal(sent)
         out, err = child.communicate(timeout=60)
@@ -443,7 +540,9 @@ def test_an_interruption_keeps_earlier_maps(
     for place in ("mrftool.inference.quantify.run", "mrftool.workflows.results.write_maps"):
         with monkeypatch.context() as patch, untouched(tmp_path):
             patch.setattr(place, interrupted)
-            assert command("quantify", scan, "--model", model) == Outcome(130, "", "mrftool: interrupted\n")
+            assert command("quantify", scan, "--model", model) == Outcome(
+                130, "", "mrftool: interrupted\n"
+            )
 
 
 def test_nothing_is_written_beside_the_scan(scan: Path, model: Path, shelf: Path) -> None:
@@ -454,7 +553,16 @@ def test_nothing_is_written_beside_the_scan(scan: Path, model: Path, shelf: Path
 def test_a_scan_that_a_map_would_replace_is_kept(image: Any, model: Path, tmp_path: Path) -> None:
     save(tmp_path / "T1map.nii.gz", image)
     with untouched(tmp_path):
-        refuses(2, "quantify", "T1map.nii.gz", "--model", model, "-o", ".", says=("T1map.nii.gz is an input",))
+        refuses(
+            2,
+            "quantify",
+            "T1map.nii.gz",
+            "--model",
+            model,
+            "-o",
+            ".",
+            says=("T1map.nii.gz is an input",),
+        )
 
 
 def test_a_bids_scan_gets_bids_names(scan: Path, model: Path) -> None:
@@ -462,4 +570,6 @@ def test_a_bids_scan_gets_bids_names(scan: Path, model: Path) -> None:
     works("quantify", "sub-01_ses-2_task-rest_part-mag_MRF.nii.gz", "--model", model, "-o", "out")
     assert Path("out/sub-01/ses-2/anat/sub-01_ses-2_task-rest_T1map.nii.gz").is_file()
     assert Path("out/sub-01/ses-2/anat/sub-01_ses-2_task-rest_T2map.json").is_file()
-    assert json.loads(Path("out/dataset_description.json").read_text())["DatasetType"] == "derivative"
+    assert (
+        json.loads(Path("out/dataset_description.json").read_text())["DatasetType"] == "derivative"
+    )

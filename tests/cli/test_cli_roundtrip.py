@@ -1,4 +1,6 @@
-"""Simulate, quantify, evaluate through the front door, with pictures and reports: numbers, notes, and any name."""
+"""Simulate, quantify, evaluate through the front door, with pictures and reports: numbers, notes,
+and any name.
+"""
 
 import json
 import os
@@ -48,24 +50,36 @@ def maps_in(folder: Path) -> dict[str, Any]:
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of the time; other tests look at the pictures."""
     for module in ("figures", "bin_figure"):
-        monkeypatch.setattr(f"mrftool.evaluation.{module}.save_figure", lambda _, path: Path(path).touch())
+        monkeypatch.setattr(
+            f"mrftool.evaluation.{module}.save_figure", lambda _, path: Path(path).touch()
+        )
 
 
-def test_maps_are_the_truth_with_units_and_names(clean: tuple[Path, str], truth: dict[str, Any]) -> None:
+def test_maps_are_the_truth_with_units_and_names(
+    clean: tuple[Path, str], truth: dict[str, Any]
+) -> None:
     folder, printed = clean
     others = {"report.json", "report.html", "overview.png"}
-    assert set(files(folder)) == others | {f"{name}.{end}" for name in MAPS for end in ("nii.gz", "json")}
-    assert set(printed.split()) >= {str(folder / name) for name in others | {f"{name}.nii.gz" for name in MAPS}}
+    assert set(files(folder)) == others | {
+        f"{name}.{end}" for name in MAPS for end in ("nii.gz", "json")
+    }
+    assert set(printed.split()) >= {
+        str(folder / name) for name in others | {f"{name}.nii.gz" for name in MAPS}
+    }
     maps, empty = maps_in(folder), truth["T1"] == 0
     inside = (truth["T1"] > 0.1) & (truth["T1"] < 4.5) & (truth["T2"] > 0.01) & (truth["T2"] < 2)
     for name in ("T1", "T2", "M0"):
         np.testing.assert_allclose(maps[f"{name}map"][inside], truth[name][inside], rtol=0.01)
         assert not maps[f"{name}map"][empty].any()
-        assert json.loads((folder / f"{name}map.json").read_text())["Units"] == ("arbitrary" if name == "M0" else "s")
+        assert json.loads((folder / f"{name}map.json").read_text())["Units"] == (
+            "arbitrary" if name == "M0" else "s"
+        )
     assert (maps["flags"][empty] == Flag.MASKED).all()
 
 
-def test_scores_of_a_noisy_phantom_are_the_errors_of_its_maps(shelf: Path, model: Path, truth: dict[str, Any]) -> None:
+def test_scores_of_a_noisy_phantom_are_the_errors_of_its_maps(
+    shelf: Path, model: Path, truth: dict[str, Any]
+) -> None:
     phantom = ("--phantom", "brain", "--matrix", 24, "--snr", 50)
     works("simulate", "--seq", shelf / "short.yaml", *phantom, "-o", "noisy.nii")
     works("quantify", "noisy.nii", "--model", model)
@@ -79,12 +93,18 @@ def test_scores_of_a_noisy_phantom_are_the_errors_of_its_maps(shelf: Path, model
         assert score["n"] == inside.sum()
         assert score["bias"] == pytest.approx(error.mean(), rel=1e-3, abs=1e-3)
         assert score["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-3)
-        half = np.median(abs(error) / (1e3 * maps[f"{name}sd"][inside]))  # 0.6745 for a normal distribution
+        half = np.median(
+            abs(error) / (1e3 * maps[f"{name}sd"][inside])
+        )  # 0.6745 for a normal distribution
         assert 0.55 < half < 0.8
 
 
 def test_what_is_not_finite_is_mapped_as_such_and_counted_and_what_is_assumed_is_said(
-    image: Any, model: Path, truth: dict[str, Any], clean: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+    image: Any,
+    model: Path,
+    truth: dict[str, Any],
+    clean: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     no_picture(monkeypatch)
     bad, chosen = image.copy(), np.argwhere(truth["T1"][..., 0] > 0)[[3, 40, 77]]
@@ -93,13 +113,23 @@ def test_what_is_not_finite_is_mapped_as_such_and_counted_and_what_is_assumed_is
     save(Path("bare.nii"), bad)
     outcome = works("quantify", "bare.nii", "--model", model)
     assert "not a finite number in the input" in outcome.out
-    assert "mrftool: the series does not name its sequence; assumed to be short of the model" in outcome.err
+    assert (
+        "mrftool: the series does not name its sequence; assumed to be short of the model"
+        in outcome.err
+    )
     assert all(line.startswith("mrftool: ") for line in outcome.err.splitlines())
     assert "mrftool:" not in outcome.out and "maps/" not in outcome.err
     report = json.loads(Path("maps/report.json").read_text())
-    assert next(flag for flag in report["voxels"]["flags"] if flag["name"] == "non_finite")["voxels"] == 3
+    assert (
+        next(flag for flag in report["voxels"]["flags"] if flag["name"] == "non_finite")["voxels"]
+        == 3
+    )
     assert any("does not name its sequence" in sentence for sentence in report["assumptions"])
-    expected, maps, rest = maps_in(clean[0]), maps_in(Path("maps")), np.ones(truth["T1"].shape, bool)
+    expected, maps, rest = (
+        maps_in(clean[0]),
+        maps_in(Path("maps")),
+        np.ones(truth["T1"].shape, bool),
+    )
     for x, y in chosen:
         rest[x, y] = False
         assert maps["flags"][x, y, 0] == Flag.NON_FINITE
@@ -109,7 +139,9 @@ def test_what_is_not_finite_is_mapped_as_such_and_counted_and_what_is_assumed_is
 
 
 def test_any_name_goes(scan: Path, model: Path, tmp_path: Path) -> None:
-    """Accents, spaces, what could be taken for HTML, markup or a formula, and bytes that are no text at all."""
+    """Accents, spaces, what could be taken for HTML, markup or a formula, and bytes that are no
+    text at all.
+    """
     name = os.fsdecode("-ä <b>&amp; [bold] $\\frac$ späce".encode() + b"\xff\xfe.nii.gz")
     (tmp_path / name).write_bytes(scan.read_bytes())
     into = tmp_path / "maps [" / "b] $x^$"  # [/b] ends bold type, if taken for markup

@@ -7,7 +7,17 @@ from front_door import command, process, refuses, untouched, works
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.sequence import PulseSequence
 
-COMPLETE = ("--tr-ms", 12, "--te-ms", 2, "--rf-phase-deg", 0, "--no-inversion", "--spoiling", "gradient")
+COMPLETE = (
+    "--tr-ms",
+    12,
+    "--te-ms",
+    2,
+    "--rf-phase-deg",
+    0,
+    "--no-inversion",
+    "--spoiling",
+    "gradient",
+)
 
 
 def import_list(tmp_path: Path, *options: object, text: str = "10\n20\n30\n") -> PulseSequence:
@@ -18,9 +28,15 @@ def import_list(tmp_path: Path, *options: object, text: str = "10\n20\n30\n") ->
 
 def test_a_list_becomes_a_sequence_file_and_tells_its_assumptions(tmp_path: Path) -> None:
     (tmp_path / "fa.txt").write_text("10\n20\n30\n")
-    outcome = works("sequence", "import", tmp_path / "fa.txt", "-o", tmp_path / "mine.yaml", *COMPLETE)
+    outcome = works(
+        "sequence", "import", tmp_path / "fa.txt", "-o", tmp_path / "mine.yaml", *COMPLETE
+    )
     assert outcome.out.splitlines()[-1] == str(tmp_path / "mine.yaml")
-    for sentence in ("te is 2 ms, as the user says", "one column", "the train is taken to play once, from equilibrium"):
+    for sentence in (
+        "te is 2 ms, as the user says",
+        "one column",
+        "the train is taken to play once, from equilibrium",
+    ):
         assert f"mrftool: {sentence}" in outcome.err
         assert sentence[1:] in " ".join((tmp_path / "mine.yaml").read_text().split())
     works("sequence", "check", tmp_path / "mine.yaml")
@@ -62,12 +78,51 @@ def test_each_option_changes_the_sequence(
 
 
 def test_options_for_trains_and_tables_reach_the_sequence(tmp_path: Path) -> None:
-    inversion = ("--ti-ms", 20, "--inversion-efficiency", 0.9, "--repeats", 3, "--wait-ms", 500, "--name", "own")
+    inversion = (
+        "--ti-ms",
+        20,
+        "--inversion-efficiency",
+        0.9,
+        "--repeats",
+        3,
+        "--wait-ms",
+        500,
+        "--name",
+        "own",
+    )
     table = "A;B;C;D\n0,5;90;100;10\n0,25;0;200;20\n"
-    columns = ("--flip-column", "A", "--phase-column", "B", "--tr-column", 3, "--te-column", "D", "--time-unit", "us")
-    bases = ("--nominal-flip-deg", 60, "--flip-unit", "fraction", "--base-tr-ms", 12, "--base-te-ms", 1)
+    columns = (
+        "--flip-column",
+        "A",
+        "--phase-column",
+        "B",
+        "--tr-column",
+        3,
+        "--te-column",
+        "D",
+        "--time-unit",
+        "us",
+    )
+    bases = (
+        "--nominal-flip-deg",
+        60,
+        "--flip-unit",
+        "fraction",
+        "--base-tr-ms",
+        12,
+        "--base-te-ms",
+        1,
+    )
     sequence = import_list(
-        tmp_path, *inversion, *columns, *bases, "--phase-unit", "deg", "--spoiling", "gradient", text=table
+        tmp_path,
+        *inversion,
+        *columns,
+        *bases,
+        "--phase-unit",
+        "deg",
+        "--spoiling",
+        "gradient",
+        text=table,
     )
     assert sequence.inversion is not None
     assert (sequence.inversion.time, sequence.inversion.efficiency) == (0.02, 0.9)
@@ -81,7 +136,9 @@ def test_options_for_trains_and_tables_reach_the_sequence(tmp_path: Path) -> Non
 def test_faults_come_at_once_one_line_each_and_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "fa.txt").write_text("1\n2\n")
     with untouched(tmp_path):
-        outcome = command("sequence", "import", tmp_path / "fa.txt", "-o", tmp_path / "mine.yaml", "--te-ms", 2)
+        outcome = command(
+            "sequence", "import", tmp_path / "fa.txt", "-o", tmp_path / "mine.yaml", "--te-ms", 2
+        )
     assert (outcome.code, outcome.out) == (3, "")
     first, *faults = outcome.err.splitlines()
     assert first == f"mrftool: {tmp_path / 'fa.txt'}: 5 faults in the sequence"
@@ -110,7 +167,11 @@ def test_faults_come_at_once_one_line_each_and_leave_nothing(tmp_path: Path) -> 
     ],
 )
 def test_refusals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, arguments: tuple[object, ...], says: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    arguments: tuple[object, ...],
+    says: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("fa.txt").write_text("10\n20\n")
@@ -134,9 +195,21 @@ def test_exports_come_back_with_their_id(tmp_path: Path) -> None:
     works("sequence", "export", tmp_path / "again.yaml", "-o", tmp_path / "plain.yaml")
     assert read_sequence(tmp_path / "plain.yaml").sequence_id == expected
     with untouched(tmp_path):
-        refuses(2, "sequence", "export", "spline5", "-o", tmp_path / "train.txt", says=("ends in .csv",))
-        refuses(3, "sequence", "export", "spline55", "-o", tmp_path / "x.csv", says=("no such file",))
-        refuses(2, "sequence", "export", tmp_path / "again.yaml", "-o", tmp_path / "again.yaml", says=("is an input",))
+        refuses(
+            2, "sequence", "export", "spline5", "-o", tmp_path / "train.txt", says=("ends in .csv",)
+        )
+        refuses(
+            3, "sequence", "export", "spline55", "-o", tmp_path / "x.csv", says=("no such file",)
+        )
+        refuses(
+            2,
+            "sequence",
+            "export",
+            tmp_path / "again.yaml",
+            "-o",
+            tmp_path / "again.yaml",
+            says=("is an input",),
+        )
 
 
 @pytest.mark.slow
@@ -145,7 +218,9 @@ def test_a_pulseq_file_becomes_a_sequence_file(tmp_path: Path) -> None:
 
     Fisp(phases=[0, 180] * 3).write(tmp_path / "fisp.seq")
     options = ("--slice-profile", 8, "--inversion-efficiency", 0.97)
-    outcome = process("sequence", "import", tmp_path / "fisp.seq", "-o", tmp_path / "fisp.yaml", *options)
+    outcome = process(
+        "sequence", "import", tmp_path / "fisp.seq", "-o", tmp_path / "fisp.yaml", *options
+    )
     assert outcome.code == 0, outcome
     sequence = read_sequence(tmp_path / "fisp.yaml")
     assert sequence.slice_profile is not None and len(sequence.slice_profile.weight) == 8

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from front_door import Outcome, assert_refused, command, files, load, refuses, save, untouched, works
+from front_door import (
+    Outcome,
+    assert_refused,
+    command,
+    files,
+    load,
+    refuses,
+    save,
+    untouched,
+    works,
+)
 
 from mrftool.formats.sequence.yaml_file import read_sequence
 
@@ -35,7 +45,9 @@ COMMANDS = [("sequence", "check"), ("sequence", "show"), ("simulate", "--seq"), 
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_three_faults_of_a_file_are_named_together_with_key_and_line(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_three_faults_of_a_file_are_named_together_with_key_and_line(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "bad.yaml").write_text(THREE_FAULTS)
     with untouched(tmp_path):
         outcome = command(*words, "bad.yaml")
@@ -43,7 +55,11 @@ def test_three_faults_of_a_file_are_named_together_with_key_and_line(words: tupl
     first, *faults = outcome.err.splitlines()
     assert first == "mrftool: bad.yaml: 3 faults in the sequence"
     assert len(faults) == 3
-    expected = [(3, "flip_angle_deg", "finite"), (5, "te_ms", "TR 12 ms"), (6, "rf_fase_deg", "rf_phase_deg")]
+    expected = [
+        (3, "flip_angle_deg", "finite"),
+        (5, "te_ms", "TR 12 ms"),
+        (6, "rf_fase_deg", "rf_phase_deg"),
+    ]
     for fault, (line, key, text) in zip(faults, expected, strict=True):
         assert fault.startswith(f"  line {line}: {key}") and text in fault
 
@@ -54,7 +70,10 @@ def test_a_key_that_is_there_twice_is_a_fault(seq: Path) -> None:
     Path("twice.yaml").write_text("\n".join([*lines, "te_ms: 4"]))
     outcome = command("sequence", "check", "twice.yaml")
     assert outcome.code == 3
-    assert f"  line {len(lines) + 1}: te_ms: is in line {first} already, expected it once" in outcome.err
+    assert (
+        f"  line {len(lines) + 1}: te_ms: is in line {first} already, expected it once"
+        in outcome.err
+    )
 
 
 def test_check_goes_on_after_a_bad_file(seq: Path) -> None:
@@ -62,7 +81,11 @@ def test_check_goes_on_after_a_bad_file(seq: Path) -> None:
     outcome = command("sequence", "check", "bad.yaml", seq, "none", "fisp", ".")
     assert outcome.code == 3
     assert [line.split(": good")[0] for line in outcome.out.splitlines()] == [str(seq), "fisp"]
-    assert [line.split(":")[1].strip() for line in outcome.err.splitlines() if line.startswith("mrftool: ")] == [
+    assert [
+        line.split(":")[1].strip()
+        for line in outcome.err.splitlines()
+        if line.startswith("mrftool: ")
+    ] == [
         "bad.yaml",
         "none",
         ".",
@@ -78,7 +101,15 @@ def test_a_path_comes_before_a_shipped_name(seq: Path, tmp_path: Path) -> None:
 def test_shipped_sequences_are_listed_and_good() -> None:
     lines = works("sequence", "list").out.splitlines()
     names = [line.split()[0] for line in lines]
-    assert {"fisp", "fisp_jiang", "spline5", "spline11noisy", "cao", "delics", "liquid_phantom"} <= set(names)
+    assert {
+        "fisp",
+        "fisp_jiang",
+        "spline5",
+        "spline11noisy",
+        "cao",
+        "delics",
+        "liquid_phantom",
+    } <= set(names)
     works("sequence", "check", *names)
 
 
@@ -88,14 +119,23 @@ def test_the_schema_is_json() -> None:
 
 def test_show_prints_and_draws_whatever_the_name(seq: Path, tmp_path: Path) -> None:
     name = "x [/b] $\\frac$ 日本 \x1b[31m"
-    (tmp_path / "odd.yaml").write_text(yaml.safe_dump({**yaml.safe_load(seq.read_text()), "name": name}))
+    (tmp_path / "odd.yaml").write_text(
+        yaml.safe_dump({**yaml.safe_load(seq.read_text()), "name": name})
+    )
     outcome = works("sequence", "show", "odd.yaml", "--compare", seq)
-    for words in ("40", "efficiency 1, TI 20 ms", read_sequence(seq).sequence_id, "x [/b] $\\frac$ 日本"):
+    for words in (
+        "40",
+        "efficiency 1, TI 20 ms",
+        read_sequence(seq).sequence_id,
+        "x [/b] $\\frac$ 日本",
+    ):
         assert words in outcome.out
     assert "\x1b" not in outcome.out + outcome.err and outcome.err == ""
     pictures = {file: content for file, content in files(tmp_path).items() if file.endswith(".png")}
     assert {"x_b_frac_日本_31m.png", "x_b_frac_日本_31m_against_short.png"} <= pictures.keys()
-    assert all(content is not None and content.startswith(b"\x89PNG") for content in pictures.values())
+    assert all(
+        content is not None and content.startswith(b"\x89PNG") for content in pictures.values()
+    )
     assert set(outcome.out.splitlines()) >= pictures.keys()
     missing = command("sequence", "check", "\x1b[31mred.yaml")
     assert missing.err.startswith("mrftool: \\x1b[31mred.yaml: no such file")
@@ -108,13 +148,21 @@ def test_show_prints_and_draws_whatever_the_name(seq: Path, tmp_path: Path) -> N
         (3, ("SEQ", "-o", "no/folder/a.png"), "no/folder/a.png: cannot be written"),
         (2, ("SEQ", "--snr", "nan"), "--snr nan"),
         (2, ("SEQ", "--snr", 0), "--snr 0"),
-        (3, ("nothing",), "nothing: no such file, expected a .yaml file or one of the shipped sequences: cao,"),
+        (
+            3,
+            ("nothing",),
+            "nothing: no such file, expected a .yaml file or one of the shipped sequences: cao,",
+        ),
         (3, ("binary.yaml",), "binary.yaml: not a text file, expected YAML"),
         (3, ("list.yaml",), "list.yaml: expected a YAML mapping"),
         (3, ("alias.yaml",), "alias.yaml: YAML aliases are not allowed"),
         (3, ("python.yaml",), "python.yaml: line 1: could not determine a constructor"),
         (3, ("deep.yaml",), "deep.yaml: line 1: 11 levels deep"),
-        (3, ("huge.yaml",), "huge.yaml: 20000001 bytes, expected a sequence file of at most 20000000"),
+        (
+            3,
+            ("huge.yaml",),
+            "huge.yaml: 20000001 bytes, expected a sequence file of at most 20000000",
+        ),
     ],
 )
 def test_what_is_no_sequence_is_refused(
@@ -132,7 +180,9 @@ def test_what_is_no_sequence_is_refused(
     for name in {*map(str, arguments), "short.yaml"} & contents.keys():
         (tmp_path / name).write_bytes(contents[name])
     with untouched(tmp_path):
-        outcome = command("sequence", "show", *(seq if word == "SEQ" else word for word in arguments))
+        outcome = command(
+            "sequence", "show", *(seq if word == "SEQ" else word for word in arguments)
+        )
     shown = Outcome(outcome.code, "" if "cannot be written" in says else outcome.out, outcome.err)
     assert_refused(shown, code, (says,))
 
@@ -146,12 +196,20 @@ def scored(tmp_path_factory: pytest.TempPathFactory, shelf: Path) -> Path:
 
     affine = nibabel.load(shelf / "brain.nii.gz").affine
     for name in ("T1", "T2"):
-        save(folder / f"{name}map.nii.gz", 1.1 * load(shelf / f"brain_truth_{name}map.nii.gz"), affine)
-    (folder / "report.json").write_text(json.dumps({"maps": {"t1": "T1map.nii.gz", "t2": "T2map.nii.gz"}}))
+        save(
+            folder / f"{name}map.nii.gz",
+            1.1 * load(shelf / f"brain_truth_{name}map.nii.gz"),
+            affine,
+        )
+    (folder / "report.json").write_text(
+        json.dumps({"maps": {"t1": "T1map.nii.gz", "t2": "T2map.nii.gz"}})
+    )
     return folder
 
 
-def test_maps_that_are_ten_percent_too_long_score_so(scored: Path, shelf: Path, tmp_path: Path) -> None:
+def test_maps_that_are_ten_percent_too_long_score_so(
+    scored: Path, shelf: Path, tmp_path: Path
+) -> None:
     with untouched(scored):
         outcome = works("evaluate", "maps", scored, shelf / "brain.nii.gz", "-o", "out [/b] $x$")
     assert "white matter" in outcome.out
@@ -167,7 +225,11 @@ def test_maps_that_are_ten_percent_too_long_score_so(scored: Path, shelf: Path, 
     ("code", "truth", "says"),
     [
         (3, "none.nii", "none.nii: no such file"),
-        (3, "bare.nii", "bare.nii: its sidecar names no truth, expected a scan that mrftool simulate wrote"),
+        (
+            3,
+            "bare.nii",
+            "bare.nii: its sidecar names no truth, expected a scan that mrftool simulate wrote",
+        ),
         (3, "lost.nii", "gone.nii"),
         (3, "odd.nii", "odd.nii"),
         (3, "text.npz", "text.npz"),
@@ -209,7 +271,9 @@ def test_a_truth_that_is_none_is_refused(
         (b'{"maps": {"t1": "gone.nii", "t2": "gone.nii"}}', "gone.nii: no such file"),
     ],
 )
-def test_a_folder_without_maps_is_refused(content: bytes | None, says: str, shelf: Path, tmp_path: Path) -> None:
+def test_a_folder_without_maps_is_refused(
+    content: bytes | None, says: str, shelf: Path, tmp_path: Path
+) -> None:
     (tmp_path / "maps").mkdir()
     if content is not None:
         (tmp_path / "maps" / "report.json").write_bytes(content)
@@ -217,10 +281,21 @@ def test_a_folder_without_maps_is_refused(content: bytes | None, says: str, shel
         refuses(3, "evaluate", "maps", "maps", shelf / "brain.nii.gz", says=(says,))
 
 
-def test_scores_that_cannot_be_written_leave_the_earlier_ones(scored: Path, shelf: Path, tmp_path: Path) -> None:
+def test_scores_that_cannot_be_written_leave_the_earlier_ones(
+    scored: Path, shelf: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     with untouched(tmp_path), untouched(scored):
-        refuses(3, "evaluate", "maps", scored, shelf / "brain.nii.gz", "-o", "file", says=("file", "cannot be written"))
+        refuses(
+            3,
+            "evaluate",
+            "maps",
+            scored,
+            shelf / "brain.nii.gz",
+            "-o",
+            "file",
+            says=("file", "cannot be written"),
+        )
 
 
 def test_pictures_of_a_sequence_appear_together_or_not_at_all(
@@ -233,4 +308,6 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     (tmp_path / "short.png").write_text("an earlier picture")
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)
-    assert outcome.code == 3 and outcome.err.startswith("mrftool: short.png and 1 more: cannot be written")
+    assert outcome.code == 3 and outcome.err.startswith(
+        "mrftool: short.png and 1 more: cannot be written"
+    )

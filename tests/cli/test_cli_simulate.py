@@ -1,4 +1,6 @@
-"""`mrftool simulate` through the front door: results, options, and everything that can go wrong with them."""
+"""`mrftool simulate` through the front door: results, options, and everything that can go wrong
+with them.
+"""
 
 import inspect
 import json
@@ -11,7 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from front_door import assert_refused, command, files, load, process, refuses, save, untouched, works
+from front_door import (
+    assert_refused,
+    command,
+    files,
+    load,
+    process,
+    refuses,
+    save,
+    untouched,
+    works,
+)
 
 from mrftool.cli.commands.simulate import simulate as simulate_command
 from mrftool.formats.sequence.yaml_file import read_sequence, sequence_to_dict
@@ -68,7 +80,9 @@ def test_a_dictionary_holds_what_the_engine_says(seq: Path, tmp_path: Path) -> N
         t1, t2 = np.array(PAIRS).T
         np.testing.assert_allclose(file["t1"], t1)
         np.testing.assert_allclose(file["t2"], t2)
-        np.testing.assert_allclose(file["signal"], simulate(read_sequence(seq), Tissue(t1, t2)).signal, atol=1e-6)
+        np.testing.assert_allclose(
+            file["signal"], simulate(read_sequence(seq), Tissue(t1, t2)).signal, atol=1e-6
+        )
         assert str(file["sequence_id"]) == read_sequence(seq).sequence_id
         assert json.loads(str(file["sequence_json"]))["name"] == "short"
 
@@ -91,14 +105,28 @@ def test_an_image_holds_the_fingerprint_of_the_truth_beside_it(seq: Path, tmp_pa
 
 def test_noise_has_the_snr_that_was_asked_for(seq: Path) -> None:
     works("simulate", "--seq", seq, "--phantom", "vials", "--matrix", 32, "-o", "clean.nii")
-    works("simulate", "--seq", seq, "--phantom", "vials", "--matrix", 32, "--snr", 10, "-o", "noisy.nii")
+    works(
+        "simulate",
+        "--seq",
+        seq,
+        "--phantom",
+        "vials",
+        "--matrix",
+        32,
+        "--snr",
+        10,
+        "-o",
+        "noisy.nii",
+    )
     clean, noisy = load(Path("clean.nii")), load(Path("noisy.nii"))
     inside = clean.any(axis=-1)
     noise = (noisy - clean)[inside]
     rms = np.sqrt(np.mean(abs(clean[inside]) ** 2))
     assert abs(rms / noise.real.std() / 10 - 1) < 0.02
     assert abs(rms / noise.imag.std() / 10 - 1) < 0.02
-    assert json.loads(Path("noisy.json").read_text())["noise_sd"] == pytest.approx(noise.real.std(), rel=0.02)
+    assert json.loads(Path("noisy.json").read_text())["noise_sd"] == pytest.approx(
+        noise.real.std(), rel=0.02
+    )
 
 
 def test_tissue_maps_in_nifti_and_npz_give_the_same_series(seq: Path, maps: Path) -> None:
@@ -117,7 +145,9 @@ def test_without_an_output_the_sequence_names_it(seq: Path, tmp_path: Path) -> N
 def test_a_sequence_cannot_name_a_place_outside(seq: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     os.chdir("in")
-    Path("evil.yaml").write_text(yaml.safe_dump({**yaml.safe_load(seq.read_text()), "name": "../../a /b\n\x1b[31m"}))
+    Path("evil.yaml").write_text(
+        yaml.safe_dump({**yaml.safe_load(seq.read_text()), "name": "../../a /b\n\x1b[31m"})
+    )
     works("simulate", "--seq", "evil.yaml", *DICTIONARY)
     assert sorted(files(tmp_path)) == ["in", "in/a_b_31m.npz", "in/evil.yaml"]
 
@@ -170,7 +200,9 @@ def test_every_option_makes_a_difference(
 
 def test_the_same_options_give_the_same_bytes(seq: Path) -> None:
     for n in (1, 2):
-        works("simulate", "--seq", seq, *PHANTOM, "--snr", 10, "--b1-spread", 0.2, "-o", f"{n}.nii.gz")
+        works(
+            "simulate", "--seq", seq, *PHANTOM, "--snr", 10, "--b1-spread", 0.2, "-o", f"{n}.nii.gz"
+        )
         works("simulate", "--seq", seq, *DICTIONARY, "--snr", 10, "-o", f"{n}.npz")
     assert Path("1.nii.gz").read_bytes() == Path("2.nii.gz").read_bytes()
     np.testing.assert_array_equal(signal(Path("1.npz")), signal(Path("2.npz")))
@@ -200,7 +232,9 @@ def test_an_option_that_would_do_nothing_is_refused(
     arguments: tuple[object, ...], option: str, places: str, seq: Path, tmp_path: Path
 ) -> None:
     with untouched(tmp_path):
-        refuses(2, "simulate", "--seq", seq, *arguments, says=(f"{option} does nothing for", places))
+        refuses(
+            2, "simulate", "--seq", seq, *arguments, says=(f"{option} does nothing for", places)
+        )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +244,10 @@ def test_an_option_that_would_do_nothing_is_refused(
         ((*PHANTOM[:2], "--matrix", -5), "--matrix -5"),
         (("--phantom", "brain", "--matrix", 100000000), "--matrix 100000000"),
         (("--phantom", "vials", "--matrix", 100000000), "--matrix 100000000"),
-        ((*PHANTOM[:2], "--matrix", 4096, "--slices", 4096), "4096 x 4096 x 4096 voxels, expected at most"),
+        (
+            (*PHANTOM[:2], "--matrix", 4096, "--slices", 4096),
+            "4096 x 4096 x 4096 voxels, expected at most",
+        ),
         ((*PHANTOM[:2], "--matrix", "x"), "--matrix"),
         ((*PHANTOM[:2], "--matrix", 8.5), "--matrix"),
         ((*PHANTOM, "--slices", 0), "--slices 0"),
@@ -237,7 +274,10 @@ def test_an_option_that_would_do_nothing_is_refused(
         (("--t1-ms", "", "--t2-ms", "10"), "''"),
         (("--t1-ms", "1:1e-9:100", "--t2-ms", "10"), "expected at most 100000"),
         (("--t1-ms", "1:2:log99999999999999999999", "--t2-ms", "10"), "expected at most 100000"),
-        (("--t1-ms", "1:2:log90000", "--t2-ms", "0.1:1:log90000"), "8100000000 combinations, expected at most"),
+        (
+            ("--t1-ms", "1:2:log90000", "--t2-ms", "0.1:1:log90000"),
+            "8100000000 combinations, expected at most",
+        ),
         (("--t1-ms", "100", "--t2-ms", "200"), "T2 <= T1"),
         (("--t1-ms", "100"), "--t1-ms and --t2-ms together"),
         (("--b1-grid", "1"), "--b1-grid only with them"),
@@ -264,10 +304,26 @@ def test_absurd_numbers_are_refused_with_the_option_and_what_was_expected(
         (3, ("--brainweb", "nowhere"), "nowhere: no such folder"),
         (3, ("--t1", "none.nii", "--t2", "t2.nii"), "none.nii: no such file, expected"),
         (3, ("--t1", "text.nii", "--t2", "t2.nii"), "text.nii: is no NIfTI file"),
-        (3, ("--t1", "t1.nii", "--t2", "t2.nii", "--mask", "t1.nii"), "t1.nii: holds 24 different values"),
-        (4, ("--t1", "t1.nii", "--t2", "small.nii"), "small.nii: has 3 x 3 x 2 voxels, expected 4 x 3 x 2"),
-        (4, ("--t1", "t1.nii", "--t2", "t2.nii", "--m0", "moved.nii"), "moved.nii: its voxels lie up to 7 mm away"),
-        (4, ("--t1", "t1.nii", "--t2", "t2.nii", "--b1", "small.nii"), "small.nii: has 3 x 3 x 2 voxels"),
+        (
+            3,
+            ("--t1", "t1.nii", "--t2", "t2.nii", "--mask", "t1.nii"),
+            "t1.nii: holds 24 different values",
+        ),
+        (
+            4,
+            ("--t1", "t1.nii", "--t2", "small.nii"),
+            "small.nii: has 3 x 3 x 2 voxels, expected 4 x 3 x 2",
+        ),
+        (
+            4,
+            ("--t1", "t1.nii", "--t2", "t2.nii", "--m0", "moved.nii"),
+            "moved.nii: its voxels lie up to 7 mm away",
+        ),
+        (
+            4,
+            ("--t1", "t1.nii", "--t2", "t2.nii", "--b1", "small.nii"),
+            "small.nii: has 3 x 3 x 2 voxels",
+        ),
     ],
 )
 def test_bad_tissue_is_refused_by_name(
@@ -276,7 +332,9 @@ def test_bad_tissue_is_refused_by_name(
     for name in ("t1.nii", "t2.nii"):
         (tmp_path / name).write_bytes((maps / name).read_bytes())
     save(tmp_path / "small.nii", load(maps / "t2.nii")[1:])
-    save(tmp_path / "moved.nii", load(maps / "m0.nii"), np.diag([1.0, 1, 1, 1]) + 7 * np.eye(4, k=3))
+    save(
+        tmp_path / "moved.nii", load(maps / "m0.nii"), np.diag([1.0, 1, 1, 1]) + 7 * np.eye(4, k=3)
+    )
     for name in ("text.nii", "text.npz"):
         (tmp_path / name).write_text("neither" * 100)
     with untouched(tmp_path):
@@ -285,7 +343,16 @@ def test_bad_tissue_is_refused_by_name(
 
 def test_diffusion_needs_a_spoiler_waveform(shelf: Path, tmp_path: Path) -> None:
     with untouched(tmp_path):
-        refuses(4, "simulate", "--seq", shelf / "short.yaml", *PHANTOM, "--adc", 1e-9, says=("no spoiler waveform",))
+        refuses(
+            4,
+            "simulate",
+            "--seq",
+            shelf / "short.yaml",
+            *PHANTOM,
+            "--adc",
+            1e-9,
+            says=("no spoiler waveform",),
+        )
 
 
 def test_an_output_never_replaces_an_input(seq: Path, maps: Path, tmp_path: Path) -> None:
@@ -295,18 +362,47 @@ def test_an_output_never_replaces_an_input(seq: Path, maps: Path, tmp_path: Path
     (tmp_path / "brain.json").write_text(json.dumps(yaml.safe_load(seq.read_text())))
     names = ("--t1", "brain_truth_T1map.nii.gz", "--t2", "brain_truth_T2map.nii.gz")
     with untouched(tmp_path):
-        refuses(2, "simulate", "--seq", seq, *names, "-o", "brain.nii", says=("T1map.nii.gz is an input",))
-        refuses(2, "simulate", "--seq", "brain.json", *PHANTOM, "-o", "brain.nii", says=("brain.json is an input",))
+        refuses(
+            2,
+            "simulate",
+            "--seq",
+            seq,
+            *names,
+            "-o",
+            "brain.nii",
+            says=("T1map.nii.gz is an input",),
+        )
+        refuses(
+            2,
+            "simulate",
+            "--seq",
+            "brain.json",
+            *PHANTOM,
+            "-o",
+            "brain.nii",
+            says=("brain.json is an input",),
+        )
 
 
 @pytest.mark.parametrize("output", ["no/such/folder/out", "file/out", "/proc/out"])
-@pytest.mark.parametrize(("base", "suffix"), [(DICTIONARY, ".npz"), (PHANTOM, ".nii"), (PHANTOM, ".nii.gz")])
+@pytest.mark.parametrize(
+    ("base", "suffix"), [(DICTIONARY, ".npz"), (PHANTOM, ".nii"), (PHANTOM, ".nii.gz")]
+)
 def test_a_place_that_cannot_be_written_is_named(
     output: str, base: tuple[object, ...], suffix: str, seq: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     with untouched(tmp_path):
-        refuses(3, "simulate", "--seq", seq, *base, "-o", output + suffix, says=(output + suffix, "cannot be written"))
+        refuses(
+            3,
+            "simulate",
+            "--seq",
+            seq,
+            *base,
+            "-o",
+            output + suffix,
+            says=(output + suffix, "cannot be written"),
+        )
 
 
 def limit_file_size() -> None:
@@ -316,14 +412,17 @@ def limit_file_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "output"), [(("--t1-ms", "100:1:400", "--t2-ms", "20"), "d.npz"), (PHANTOM, "b.nii.gz")]
+    ("base", "output"),
+    [(("--t1-ms", "100:1:400", "--t2-ms", "20"), "d.npz"), (PHANTOM, "b.nii.gz")],
 )
 def test_no_space_is_said_and_leaves_what_was_there(
     base: tuple[object, ...], output: str, seq: Path, tmp_path: Path
 ) -> None:
     (tmp_path / output).write_text("an earlier result")
     with untouched(tmp_path):
-        outcome = process("simulate", "--seq", seq, *base, "-o", output, cwd=tmp_path, preexec_fn=limit_file_size)
+        outcome = process(
+            "simulate", "--seq", seq, *base, "-o", output, cwd=tmp_path, preexec_fn=limit_file_size
+        )
     assert_refused(outcome, 3, ("File too large",))
 
 
@@ -333,18 +432,28 @@ def test_a_disk_that_is_too_full_shows_before_the_work(
     full = os.statvfs(tmp_path)
     usage = type("Usage", (), {"free": 100, "total": full.f_blocks, "used": 0})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    monkeypatch.setattr("mrftool.workflows.simulate.simulate_blocks", None)  # the work must not begin
+    monkeypatch.setattr(
+        "mrftool.workflows.simulate.simulate_blocks", None
+    )  # the work must not begin
     with untouched(tmp_path):
         refuses(3, "simulate", "--seq", seq, *DICTIONARY, "-o", "d.npz", says=("free, expected",))
         refuses(3, "simulate", "--seq", seq, *PHANTOM, "-o", "d.nii", says=("free, expected",))
 
 
-@pytest.mark.parametrize(("base", "output"), [(DICTIONARY, "d.npz"), (PHANTOM, "b.nii"), (PHANTOM, "b.nii.gz")])
+@pytest.mark.parametrize(
+    ("base", "output"), [(DICTIONARY, "d.npz"), (PHANTOM, "b.nii"), (PHANTOM, "b.nii.gz")]
+)
 def test_an_interruption_leaves_an_earlier_result_as_it_was(
-    base: tuple[object, ...], output: str, seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: tuple[object, ...],
+    output: str,
+    seq: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     works("simulate", "--seq", seq, *base, "-o", output)
-    monkeypatch.setattr("mrftool.workflows.simulate.simulate_blocks", interrupted_after_one_block(base))
+    monkeypatch.setattr(
+        "mrftool.workflows.simulate.simulate_blocks", interrupted_after_one_block(base)
+    )
     with untouched(tmp_path):
         outcome = command("simulate", "--seq", seq, *base, "-o", output)
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "mrftool: interrupted\n")
@@ -362,7 +471,9 @@ def test_names_with_spaces_accents_and_brackets_work(seq: Path, tmp_path: Path) 
     folder = tmp_path / "Ünï cödé [" / "b] $x$"  # [/b] ends bold type, if taken for markup
     folder.mkdir(parents=True)
     (folder / "s é q.yaml").write_bytes(seq.read_bytes())
-    outcome = works("simulate", "--seq", folder / "s é q.yaml", *PHANTOM, "-o", folder / "größe [red].nii.gz")
+    outcome = works(
+        "simulate", "--seq", folder / "s é q.yaml", *PHANTOM, "-o", folder / "größe [red].nii.gz"
+    )
     assert str(folder / "größe [red].nii.gz") in outcome.out
     assert len(files(folder)) == 8
 
@@ -373,18 +484,29 @@ def test_a_folder_of_the_name_of_a_shipped_sequence_does_not_hide_it(tmp_path: P
     assert signal(Path("d.npz")).shape == (1, 1000)
 
 
-def test_brainweb_gives_its_middle_slices(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_brainweb_gives_its_middle_slices(
+    seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shape = (4, 3, 7)
     (tmp_path / "brainweb").mkdir()
     for tag in ("csf", "gry", "wht", "fat", "m+s", "skn", "skl", "gli", "mit"):
         volume = np.zeros(shape, np.uint8)
-        volume[..., {"wht": slice(2, 4), "csf": slice(4, 5), "fat": slice(0, 2)}.get(tag, slice(0))] = 255
-        (tmp_path / "brainweb" / f"phantom_1.0mm_normal_{tag}.rawb").write_bytes(volume.tobytes(order="F"))
+        volume[
+            ..., {"wht": slice(2, 4), "csf": slice(4, 5), "fat": slice(0, 2)}.get(tag, slice(0))
+        ] = 255
+        (tmp_path / "brainweb" / f"phantom_1.0mm_normal_{tag}.rawb").write_bytes(
+            volume.tobytes(order="F")
+        )
     monkeypatch.setattr("mrftool.workflows.simulate.BRAINWEB_SHAPE", shape)
-    monkeypatch.setattr("mrftool.workflows.simulate.read_brainweb", partial(read_brainweb, shape=shape))
+    monkeypatch.setattr(
+        "mrftool.workflows.simulate.read_brainweb", partial(read_brainweb, shape=shape)
+    )
     base = ("simulate", "--seq", seq, "--brainweb", "brainweb")
     works(*base, "--slices", 3, "-o", "b.nii")
-    classes, labels = json.loads(Path("b.json").read_text())["classes"], load(Path("b_truth_dseg.nii.gz"))
+    classes, labels = (
+        json.loads(Path("b.json").read_text())["classes"],
+        load(Path("b_truth_dseg.nii.gz")),
+    )
     assert labels.shape == (4, 3, 3)
     assert [classes[int(n) - 1] for n in labels[0, 0]] == ["white_matter", "white_matter", "csf"]
     works(*base, "-o", "one.nii")

@@ -1,4 +1,6 @@
-"""`mrftool train` through the front door: runs that are stopped, gone on with, wrong, or hold nothing."""
+"""`mrftool train` through the front door: runs that are stopped, gone on with, wrong, or hold
+nothing.
+"""
 
 import inspect
 import json
@@ -36,7 +38,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "model_table", rough_table)
     monkeypatch.setattr(loop, "_VALIDATION_VOXELS", 64)
-    monkeypatch.setattr("mrftool.figures.maps.curve_figure", lambda _, path: path.write_bytes(b"picture"))
+    monkeypatch.setattr(
+        "mrftool.figures.maps.curve_figure", lambda _, path: path.write_bytes(b"picture")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,20 +81,26 @@ def test_a_run_leaves_checkpoints_and_a_curve(seq: Path) -> None:
 @pytest.mark.slow
 def test_a_run_becomes_a_model(seq: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     works("train", "--seq", seq, *SMALL)
-    monkeypatch.setattr("mrftool.export.make.make_model", partial(make_model, check=False, tolerance=1e-2))
+    monkeypatch.setattr(
+        "mrftool.export.make.make_model", partial(make_model, check=False, tolerance=1e-2)
+    )
     works("export", "runs/short", "-o", "m.onnx")
     manifest = load_model("m.onnx").manifest
     assert (manifest.encoder, manifest.training["steps_done"]) == ("features", 4)
     assert manifest.training["config"]["batch"] == 16
 
 
-def test_ctrl_c_keeps_the_step_and_resuming_gives_the_same_weights(seq: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_the_step_and_resuming_gives_the_same_weights(
+    seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     works("train", "--seq", seq, *SMALL, "-o", "whole")
     with monkeypatch.context() as patch:
         interrupt_after(2, patch)
         outcome = command("train", "--seq", seq, *SMALL, "-o", "halves")
     assert (outcome.code, outcome.out) == (130, "")
-    assert outcome.err.endswith("mrftool: stopped after step 2 of 4; --resume goes on\nmrftool: interrupted\n")
+    assert outcome.err.endswith(
+        "mrftool: stopped after step 2 of 4; --resume goes on\nmrftool: interrupted\n"
+    )
     assert set(files(Path("halves"))) == {"last.safetensors"}
     works("train", "--resume", "-o", "halves")
     assert same("whole/last.safetensors", "halves/last.safetensors")
@@ -120,7 +130,9 @@ def test_an_interruption_before_the_first_step_leaves_nothing(
         assert files(tmp_path) == {}
 
 
-def test_a_second_ctrl_c_stops_within_the_step(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_ctrl_c_stops_within_the_step(
+    seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def endless(*_: Any) -> None:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
@@ -134,7 +146,9 @@ def test_a_second_ctrl_c_stops_within_the_step(seq: Path, tmp_path: Path, monkey
 def test_a_folder_that_holds_a_run_is_kept(seq: Path, tmp_path: Path) -> None:
     works("train", "--seq", seq, *SMALL, "-o", "run")
     with untouched(tmp_path):
-        outcome = refuses(2, "train", "--seq", seq, *SMALL, "-o", "run", says=("run holds a run already",))
+        outcome = refuses(
+            2, "train", "--seq", seq, *SMALL, "-o", "run", says=("run holds a run already",)
+        )
         assert "hint: pass --resume" in outcome.err
         refuses(2, "train", "--resume", "-o", "run", says=("the run is at its end, step 4",))
 
@@ -190,7 +204,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, spoiled: Path) -> Callable
 
 @pytest.mark.parametrize(("option", "base", "more"), OPTIONS, ids=[name for name, _, _ in OPTIONS])
 def test_every_option_changes_the_weights(
-    option: str, base: tuple[object, ...], more: tuple[object, ...], trained: Callable[..., str], spoiled: Path
+    option: str,
+    base: tuple[object, ...],
+    more: tuple[object, ...],
+    trained: Callable[..., str],
+    spoiled: Path,
 ) -> None:
     chosen = tuple(spoiled / word if word == "other.yaml" else word for word in more)
     assert not same(trained(*base), trained(*base, *chosen))
@@ -229,7 +247,11 @@ def test_no_option_was_forgotten() -> None:
         (2, ("--optimiser", "sgd"), "--optimiser"),
         (2, ("--device", "gpu"), "device 'gpu', expected cpu, cuda or auto"),
         (2, ("--decoder", "none", "--lambda", 1), "--lambda does nothing with --decoder none"),
-        (2, ("--decoder", "none", "--decode-voxels", 1), "--decode-voxels does nothing with --decoder none"),
+        (
+            2,
+            ("--decoder", "none", "--decode-voxels", 1),
+            "--decode-voxels does nothing with --decoder none",
+        ),
         (2, ("--share", 0.5), "--share goes with --tissue grid"),
         (2, ("--tissue", "grid", "--share", 0), "--share 0"),
         (2, ("--tissue", "grid", "--t1-ms", 6000, 7000), "no pair of the paper's grid"),
@@ -238,7 +260,11 @@ def test_no_option_was_forgotten() -> None:
         (3, ("-o", "file"), "file: is no folder"),
         (3, ("-o", "file/run"), "file: is no folder"),
         (3, ("--seq", "none.yaml"), "none.yaml: no such file"),
-        (3, ("--resume", "-o", "empty"), "empty: no last.safetensors, expected the folder of a training run"),
+        (
+            3,
+            ("--resume", "-o", "empty"),
+            "empty: no last.safetensors, expected the folder of a training run",
+        ),
         (3, ("--resume", "-o", "nowhere"), "nowhere: no last.safetensors"),
         (2, ("--resume", "-o", "empty", "--steps", 5), "--steps is a setting of the run"),
         (2, ("--resume", "-o", "empty", "--seed", 0), "--seed is a setting of the run"),
@@ -251,17 +277,33 @@ def test_what_cannot_train_is_refused_and_leaves_nothing(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "empty").mkdir()
-    default: tuple[object, ...] = () if "--seq" in options or "--resume" in options else ("--seq", seq)
-    steps: tuple[object, ...] = () if "--steps" in options or "--resume" in options else ("--steps", 4)
+    default: tuple[object, ...] = (
+        () if "--seq" in options or "--resume" in options else ("--seq", seq)
+    )
+    steps: tuple[object, ...] = (
+        () if "--steps" in options or "--resume" in options else ("--steps", 4)
+    )
     with untouched(tmp_path):
         refuses(code, "train", *default, *steps, *options, says=(says,))
 
 
-DAMAGES = ("text", "cut", "tensors only", "no config", "bad config", "no step", "no weights", "no table", "bad table")
+DAMAGES = (
+    "text",
+    "cut",
+    "tensors only",
+    "no config",
+    "bad config",
+    "no step",
+    "no weights",
+    "no table",
+    "bad table",
+)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("words", [("train", "--resume", "-o", "run"), ("export", "run/last.safetensors")])
+@pytest.mark.parametrize(
+    "words", [("train", "--resume", "-o", "run"), ("export", "run/last.safetensors")]
+)
 def test_a_damaged_checkpoint_is_named(
     damage: str, words: tuple[str, ...], trained: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -282,7 +324,9 @@ def test_a_damaged_checkpoint_is_named(
         tensors = {key: value for key, value in tensors.items() if ".table." not in key}
     elif damage == "bad table":
         tensors["source.0.table.facts"] = torch.zeros(4, dtype=torch.uint8)
-    save_file(tensors, path, metadata=None if damage == "tensors only" else {"run": json.dumps(facts)})
+    save_file(
+        tensors, path, metadata=None if damage == "tensors only" else {"run": json.dumps(facts)}
+    )
     if damage == "text":
         path.write_text("no tensors at all")
     elif damage == "cut":
@@ -297,5 +341,7 @@ def test_no_space_says_so(seq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "write_bytes", full)
     outcome = command("train", "--seq", seq, *SMALL, "-o", "run")
-    assert_refused(outcome, 3, ("run/best.safetensors: cannot be written: No space left on device",))
+    assert_refused(
+        outcome, 3, ("run/best.safetensors: cannot be written: No space left on device",)
+    )
     assert files(tmp_path) == {}

@@ -49,8 +49,14 @@ def faster(short_sequence: PulseSequence) -> PulseSequence:
 
 def meshes(figure: Figure) -> list[np.ndarray]:
     """Values that each panel shows."""
-    found = [child for axes in figure.axes for child in axes.collections if isinstance(child, QuadMesh)]
-    return [np.asarray(mesh.get_array()).ravel() for mesh in found if mesh.get_array().size == len(POINTS)]
+    found = [
+        child for axes in figure.axes for child in axes.collections if isinstance(child, QuadMesh)
+    ]
+    return [
+        np.asarray(mesh.get_array()).ravel()
+        for mesh in found
+        if mesh.get_array().size == len(POINTS)
+    ]
 
 
 def test_the_picture_shows_the_bound_and_the_efficiency(
@@ -65,7 +71,10 @@ def test_the_picture_shows_the_bound_and_the_efficiency(
     axes = drawn[0].axes[0]
     assert axes.get_title() == "smallest sd of T1 [%] at SNR 20"
     assert axes.lines[2].get_xydata()[0] == pytest.approx((4309, 1886))  # CSF
-    assert (axes.get_xlim(), axes.get_ylim()) == (pytest.approx((100, 5000)), pytest.approx((5, 3000)))
+    assert (axes.get_xlim(), axes.get_ylim()) == (
+        pytest.approx((100, 5000)),
+        pytest.approx((5, 3000)),
+    )
 
 
 def test_contours_are_labelled_where_they_run(
@@ -86,7 +95,9 @@ def test_what_is_not_determined_is_drawn_as_the_worst(
     drawn: list[Figure], found: Precision, short_sequence: PulseSequence
 ) -> None:
     relative = np.where(POINTS.t2[:, None] < 0.02, np.inf, found.relative)
-    blind = Precision(POINTS, found.level, relative, np.where(np.isinf(relative), 0, found.efficiency))
+    blind = Precision(
+        POINTS, found.level, relative, np.where(np.isinf(relative), 0, found.efficiency)
+    )
     precision_figure(blind, short_sequence, 20, "x.png", tissues={})
     comparison_figure(blind, blind, ("a", "b"), 1.0, "x.png", tissues={})
     require_readable(drawn[0])
@@ -131,7 +142,9 @@ def test_show_writes_the_train_the_bound_and_the_comparison(
 ) -> None:
     name, other = write(short_sequence, tmp_path), write(faster, tmp_path)
     picture = tmp_path / "look.png"
-    result = CliRunner().invoke(app, ["show", name, "-o", str(picture), "--snr", "10", "--compare", other])
+    result = CliRunner().invoke(
+        app, ["show", name, "-o", str(picture), "--snr", "10", "--compare", other]
+    )
     assert result.exit_code == 0, result.output
     names = ["look.png", "look_against_faster.png", "look_precision.png"]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == names

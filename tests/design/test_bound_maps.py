@@ -54,7 +54,9 @@ def test_the_bound_of_a_voxel_is_that_of_its_kind(short_sequence: PulseSequence,
 
 def test_of_too_many_kinds_some_are_chosen(short_sequence: PulseSequence) -> None:
     tissue = Tissue(np.repeat(np.linspace(0.5, 2, 30), 2), 0.1, m0=np.tile([1, 0], 30))
-    found = bounds_of(Scan(short_sequence, 0.02, "complex"), kinds_of(tissue, "complex", most=10))["t1"]
+    found = bounds_of(Scan(short_sequence, 0.02, "complex"), kinds_of(tissue, "complex", most=10))[
+        "t1"
+    ]
     assert np.isfinite(found).sum() == 10
     assert np.isinf(found).sum() == 10  # without signal
     assert np.isnan(found).sum() == 40
@@ -62,7 +64,9 @@ def test_of_too_many_kinds_some_are_chosen(short_sequence: PulseSequence) -> Non
 
 def test_rmse_over_bound_of_a_case_worked_by_hand() -> None:
     truth = Tissue([1.0, 1.0, 1.0, 1.0, 1.0], 0.1)
-    bound = {"t1": [0.01, 0.02, 0.5, np.nan, np.inf]}  # the third is not determined, the others are not known
+    bound = {
+        "t1": [0.01, 0.02, 0.5, np.nan, np.inf]
+    }  # the third is not determined, the others are not known
     (score,) = scores(truth, {"t1": [1.02, 0.99, 9.0, 9.0, 9.0]}, bound=bound)
     assert score.n_bound == 2
     assert score.rmse_over_bound == pytest.approx(np.sqrt((2**2 + 0.5**2) / 2))
@@ -73,9 +77,26 @@ def test_rmse_over_bound_of_a_case_worked_by_hand() -> None:
 
 
 def test_the_table_with_bounds_fits_a_terminal() -> None:
-    facts = {"bias": -12.3, "sd": 123.4, "rmse": 123.4, "bias_percent": -1.2, "error_percent": 12.34, "log10_mse": 1e-4}
+    facts = {
+        "bias": -12.3,
+        "sd": 123.4,
+        "rmse": 123.4,
+        "bias_percent": -1.2,
+        "error_percent": 12.34,
+        "log10_mse": 1e-4,
+    }
     honest = {"coverage_1sd": 0.68, "coverage_2sd": 0.95, "z_mean": -0.01, "z_sd": 1.0}
-    row = Score("t1", "white_matter", 999_999, 0, 1084.0, **facts, **honest, n_bound=7, rmse_over_bound=1.0123)
+    row = Score(
+        "t1",
+        "white_matter",
+        999_999,
+        0,
+        1084.0,
+        **facts,
+        **honest,
+        n_bound=7,
+        rmse_over_bound=1.0123,
+    )
     console = Console(width=80, record=True, file=StringIO())
     console.print(score_table([row]))
     lines = console.export_text().splitlines()
@@ -86,7 +107,9 @@ def test_the_table_with_bounds_fits_a_terminal() -> None:
 
 
 def in_two_bins(n: int) -> tuple[Tissue, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """`n` voxels at T1 0.1 s and T2 0.05 s, 2 and 1 % too long, and as many at 1 s and 0.1 s, without error."""
+    """`n` voxels at T1 0.1 s and T2 0.05 s, 2 and 1 % too long, and as many at 1 s and 0.1 s,
+    without error.
+    """
     truth = Tissue(np.repeat([0.1, 1.0], n), np.repeat([0.05, 0.1], n))
     estimate = {"t1": truth.t1 * np.repeat([1.02, 1], n), "t2": truth.t2 * np.repeat([1.01, 1], n)}
     return truth, estimate, {"t1": 0.01 * truth.t1, "t2": np.full(2 * n, 0.001)}
@@ -98,7 +121,9 @@ def test_bins_hold_the_errors_of_their_voxels() -> None:
     np.testing.assert_allclose(t1.t1_edges[[0, 2, 4]], [0.1, np.sqrt(0.1), 1.0])
     np.testing.assert_allclose(t1.t2_edges[[0, 4]], [0.05, 0.1])
     assert (t1.n[0, 0], t1.n[3, 3], t1.n.sum()) == (LEAST, LEAST, 2 * LEAST)
-    assert (t1.bias[0, 0], t1.rmse[0, 0], t1.rmse_over_bound[0, 0]) == pytest.approx((0.02, 0.02, 2))
+    assert (t1.bias[0, 0], t1.rmse[0, 0], t1.rmse_over_bound[0, 0]) == pytest.approx(
+        (0.02, 0.02, 2)
+    )
     assert (t2.bias[0, 0], t2.rmse_over_bound[0, 0]) == pytest.approx((0.01, 0.5))
     assert (t1.bias[3, 3], t1.rmse_over_bound[3, 3]) == (0, 0)
     assert np.isnan(t1.bias).sum() == 14
@@ -139,7 +164,9 @@ def phantom(name: str) -> Sources:
 
 
 def quantified(folder: Path, scan: Path, **about: object) -> dict[str, np.ndarray]:
-    """Maps in a folder: the truth plus normal errors as large as the bound, with that bound as error bars."""
+    """Maps in a folder: the truth plus normal errors as large as the bound, with that bound as
+    error bars.
+    """
     truth = read_truth(scan)
     assert truth.scan is not None
     bound = bounds_of(truth.scan, kinds_of(truth.tissue, truth.scan.form))
@@ -148,9 +175,14 @@ def quantified(folder: Path, scan: Path, **about: object) -> dict[str, np.ndarra
         small = np.minimum(limit, 0.2 * getattr(truth.tissue, name))
         images[name] = getattr(truth.tissue, name) + small * random.standard_normal(len(limit))
         images[f"sd_{name}"] = small
-    images = {name: truth.grid.to_image(column.astype(np.float32)) for name, column in images.items()}
+    images = {
+        name: truth.grid.to_image(column.astype(np.float32)) for name, column in images.items()
+    }
     folder.mkdir()
-    write_maps(((folder / f"{name}.nii", x, name, None) for name, x in images.items()), Placement(truth.grid.affine))
+    write_maps(
+        ((folder / f"{name}.nii", x, name, None) for name, x in images.items()),
+        Placement(truth.grid.affine),
+    )
     report = {"maps": {name: f"{name}.nii" for name in images}, **about}
     (folder / "report.json").write_text(json.dumps(report))
     return images
@@ -160,13 +192,17 @@ def evaluated(*arguments: object) -> list[dict[str, object]]:
     result = CliRunner().invoke(app, ["maps", *map(str, arguments)])
     if result.exception:
         raise result.exception
-    *_, written = [Path(line) for line in result.stdout.splitlines() if line.endswith("errors.json")]
+    *_, written = [
+        Path(line) for line in result.stdout.splitlines() if line.endswith("errors.json")
+    ]
     return json.loads(written.read_text())
 
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
-def test_errors_as_large_as_the_bound_are_recognised(tmp_path: Path, short_sequence: PulseSequence, form: str) -> None:
+def test_errors_as_large_as_the_bound_are_recognised(
+    tmp_path: Path, short_sequence: PulseSequence, form: str
+) -> None:
     scan = scanned(tmp_path, short_sequence, form)
     quantified(tmp_path / "maps", scan)
     rows = evaluated(tmp_path / "maps", scan)
@@ -181,7 +217,9 @@ def test_errors_as_large_as_the_bound_are_recognised(tmp_path: Path, short_seque
     assert rows[0]["n_bound"] > 100
 
 
-def test_the_pictures_and_the_bins_are_written(tmp_path: Path, short_sequence: PulseSequence) -> None:
+def test_the_pictures_and_the_bins_are_written(
+    tmp_path: Path, short_sequence: PulseSequence
+) -> None:
     scan = scanned(tmp_path, short_sequence)
     quantified(tmp_path / "maps", scan)
     evaluated(tmp_path / "maps", scan, "-o", tmp_path / "out")
@@ -192,11 +230,15 @@ def test_the_pictures_and_the_bins_are_written(tmp_path: Path, short_sequence: P
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_bound_is_of_the_form_that_was_quantified(tmp_path: Path, short_sequence: PulseSequence) -> None:
+def test_the_bound_is_of_the_form_that_was_quantified(
+    tmp_path: Path, short_sequence: PulseSequence
+) -> None:
     scan = scanned(tmp_path, short_sequence, snr=15)
     quantified(tmp_path / "maps", scan)
     quantified(tmp_path / "modulus", scan, input={"form": "magnitude"})
-    first, second = (evaluated(tmp_path / name, scan)[0]["rmse_over_bound"] for name in ("maps", "modulus"))
+    first, second = (
+        evaluated(tmp_path / name, scan)[0]["rmse_over_bound"] for name in ("maps", "modulus")
+    )
     assert second < 0.99 * first  # magnitudes tell less: their bound is larger
 
 
@@ -212,17 +254,26 @@ def test_without_noise_there_is_no_bound(tmp_path: Path, short_sequence: PulseSe
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_one_folder_of_maps_is_the_truth_of_another(tmp_path: Path, short_sequence: PulseSequence) -> None:
+def test_one_folder_of_maps_is_the_truth_of_another(
+    tmp_path: Path, short_sequence: PulseSequence
+) -> None:
     scan = scanned(tmp_path, short_sequence)
     images = quantified(tmp_path / "a", scan)
     quantified(tmp_path / "b", scan)
     header, t2 = read_volume(tmp_path / "b" / "t2.nii")
     t2 = np.where(images["t2"] > 0.1, np.nan, t2)
-    longer = {"t1": 1.1 * images["t1"], "t2": t2, "flags": np.where(images["t1"] > 1.5, 16, 0).astype(np.uint8)}
+    longer = {
+        "t1": 1.1 * images["t1"],
+        "t2": t2,
+        "flags": np.where(images["t1"] > 1.5, 16, 0).astype(np.uint8),
+    }
     write_maps(
-        ((tmp_path / "b" / f"{k}.nii", x.astype(np.float32), k, None) for k, x in longer.items()), header.placement
+        ((tmp_path / "b" / f"{k}.nii", x.astype(np.float32), k, None) for k, x in longer.items()),
+        header.placement,
     )
-    (tmp_path / "b" / "report.json").write_text(json.dumps({"maps": {key: f"{key}.nii" for key in longer}}))
+    (tmp_path / "b" / "report.json").write_text(
+        json.dumps({"maps": {key: f"{key}.nii" for key in longer}})
+    )
     rows = evaluated(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out")
     inside = (images["t1"] > 0) & ~(images["t2"] > 0.1) & ~(images["t1"] > 1.5)
     assert [row["n"] for row in rows] == [inside.sum()] * 2
@@ -233,7 +284,9 @@ def test_one_folder_of_maps_is_the_truth_of_another(tmp_path: Path, short_sequen
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_wrong_input_is_refused_and_leaves_nothing(tmp_path: Path, short_sequence: PulseSequence) -> None:
+def test_wrong_input_is_refused_and_leaves_nothing(
+    tmp_path: Path, short_sequence: PulseSequence
+) -> None:
     scan = scanned(tmp_path, short_sequence)
     quantified(tmp_path / "maps", scan)
     empty = tmp_path / "empty"
@@ -245,17 +298,26 @@ def test_wrong_input_is_refused_and_leaves_nothing(tmp_path: Path, short_sequenc
         evaluated(tmp_path / "maps", empty)
     sidecar = tmp_path / "scan.json"
     facts = json.loads(sidecar.read_text())
-    for wrong in ({"noise_sd": "loud"}, {"noise_sd": -1}, {"form": "real"}, {"sequence": {"tr_ms": 1}}):
+    for wrong in (
+        {"noise_sd": "loud"},
+        {"noise_sd": -1},
+        {"form": "real"},
+        {"sequence": {"tr_ms": 1}},
+    ):
         sidecar.write_text(json.dumps(facts | wrong))
         with pytest.raises(InputError, match=r"scan\.json"):
             evaluated(tmp_path / "maps", scan)
     assert not (tmp_path / "maps" / "errors").exists()
 
 
-def test_what_else_moves_the_signal_is_part_of_the_truth(tmp_path: Path, short_sequence: PulseSequence) -> None:
+def test_what_else_moves_the_signal_is_part_of_the_truth(
+    tmp_path: Path, short_sequence: PulseSequence
+) -> None:
     view = scene(phantom("vials"), Fields((16, 16, 1), 0.0, 0.0, None, 0))
     columns = {key: getattr(view.tissue, key) for key in Tissue.columns()}
-    odd = type(view)(Tissue(**{**columns, "off_resonance": -7.0}), view.grid, view.labels, view.classes)
+    odd = type(view)(
+        Tissue(**{**columns, "off_resonance": -7.0}), view.grid, view.labels, view.classes
+    )
     path = tmp_path / "scan.nii"
     image(Engine(short_sequence, 1e-5, None, 30, 0), odd, phantom("vials"), path, "complex")
     assert (read_truth(path).tissue.off_resonance == -7).all()

@@ -16,7 +16,14 @@ from typer.testing import CliRunner
 from mrftool.cli.commands.evaluate import app
 from mrftool.errors import MismatchError, UsageError
 from mrftool.evaluation.model_tables import flag_table, score_table
-from mrftool.evaluation.model_trials import B1_OFF, ModelTrials, count_runs, other_phases, run_trials, wrong_signals
+from mrftool.evaluation.model_trials import (
+    B1_OFF,
+    ModelTrials,
+    count_runs,
+    other_phases,
+    run_trials,
+    wrong_signals,
+)
 from mrftool.export import verify as verify_module
 from mrftool.export.make import make_model
 from mrftool.export.verify import draw_sample, verify
@@ -46,12 +53,16 @@ def model(short_sequence: PulseSequence, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def other(short_sequence: PulseSequence) -> PulseSequence:
     s = short_sequence
-    return PulseSequence(np.full(40, np.deg2rad(30)), s.rf_phase, s.tr, s.te, s.inversion, name="constant")
+    return PulseSequence(
+        np.full(40, np.deg2rad(30)), s.rf_phase, s.tr, s.te, s.inversion, name="constant"
+    )
 
 
 @pytest.fixture(scope="module")
 def found(model: Model, short_sequence: PulseSequence, other: PulseSequence) -> ModelTrials:
-    return run_trials(model, short_sequence, {"sequence constant": other}, snrs=SNRS, voxels=N, seed=1)
+    return run_trials(
+        model, short_sequence, {"sequence constant": other}, snrs=SNRS, voxels=N, seed=1
+    )
 
 
 def test_a_good_model_is_at_the_bound_and_its_error_bars_are_honest(found: ModelTrials) -> None:
@@ -62,7 +73,9 @@ def test_a_good_model_is_at_the_bound_and_its_error_bars_are_honest(found: Model
             assert scores[name]["z_sd"] == pytest.approx(1, abs=chance)
 
 
-def test_the_scores_are_those_of_verification(model: Model, found: ModelTrials, short_sequence: PulseSequence) -> None:
+def test_the_scores_are_those_of_verification(
+    model: Model, found: ModelTrials, short_sequence: PulseSequence
+) -> None:
     known = verify(model.content, model.manifest, short_sequence, voxels=N, snrs=SNRS[:1], seed=1)
     assert found.scores[0] == known["snr_20"]
 
@@ -85,7 +98,13 @@ def test_false_error_bars_and_errors_are_noticed(
 
 
 def test_wrong_signals_are_flagged_and_right_ones_are_not(found: ModelTrials) -> None:
-    assert found.cases() == ["", "noise only", "B1 20 % low", "RF phase 117 deg", "sequence constant"]
+    assert found.cases() == [
+        "",
+        "noise only",
+        "B1 20 % low",
+        "RF phase 117 deg",
+        "sequence constant",
+    ]
     rates = {case: found.rates_of(case) for case in found.cases()}
     assert all(rate.misfit < 0.015 for rate in rates[""])
     assert all(rate.flagged > 0.95 for rate in rates["noise only"])
@@ -101,7 +120,9 @@ def test_a_model_that_is_told_the_noise_sees_more(
 ) -> None:
     told = run_trials(model, short_sequence, {}, snrs=SNRS, voxels=N, seed=1, knows_noise=True)
     assert told.scores[0]["t1"]["z_sd"] != found.scores[0]["t1"]["z_sd"]
-    assert told.scores[0]["t1"]["rmse_over_bound"] == pytest.approx(found.scores[0]["t1"]["rmse_over_bound"], rel=1e-3)
+    assert told.scores[0]["t1"]["rmse_over_bound"] == pytest.approx(
+        found.scores[0]["t1"]["rmse_over_bound"], rel=1e-3
+    )
     assert told.rates_of("noise only")[0].misfit > 0.95
 
 
@@ -113,7 +134,9 @@ def test_the_wrong_signals_are_what_their_names_say(
     assert not signals["noise only"].any()
     tissue = Tissue(sample.tissue.t1, sample.tissue.t2, b1=B1_OFF)
     np.testing.assert_array_equal(signals["B1 20 % low"], simulate(short_sequence, tissue).signal)
-    np.testing.assert_array_equal(signals["sequence constant"], simulate(other, sample.tissue).signal)
+    np.testing.assert_array_equal(
+        signals["sequence constant"], simulate(other, sample.tissue).signal
+    )
     name, phased = other_phases(short_sequence)
     np.testing.assert_allclose(np.rad2deg(phased.rf_phase[:4]), [0, 117, 351, 702 % 360])
     np.testing.assert_array_equal(signals[name], simulate(phased, sample.tissue).signal)
@@ -122,7 +145,9 @@ def test_the_wrong_signals_are_what_their_names_say(
     assert not still.rf_phase.any()
 
 
-def test_progress_counts_every_run(model: Model, short_sequence: PulseSequence, other: PulseSequence) -> None:
+def test_progress_counts_every_run(
+    model: Model, short_sequence: PulseSequence, other: PulseSequence
+) -> None:
     done: list[int] = []
     others = {"sequence constant": other}
     run_trials(model, short_sequence, others, snrs=(20.0,), voxels=20, progress=done.append)
@@ -137,7 +162,9 @@ def test_other_sequences_are_shipped_ones_of_the_same_length(short_sequence: Pul
     np.testing.assert_array_equal(beginnings["sequence cao"].tr, read_sequence("cao").tr[:40])
 
 
-def test_a_sequence_of_another_length_does_not_fit(model: Model, short_sequence: PulseSequence) -> None:
+def test_a_sequence_of_another_length_does_not_fit(
+    model: Model, short_sequence: PulseSequence
+) -> None:
     assert sequence_for(model, None) == short_sequence
     with pytest.raises(MismatchError, match="500 repetitions, expected 40"):
         sequence_for(model, "cao")
@@ -155,42 +182,75 @@ def test_tables_fit_a_terminal(found: ModelTrials) -> None:
     expected = [found.scores[1][name][key] for name in ("t1", "t2") for key in keys]
     np.testing.assert_allclose([float(word) for word in row[1:]], expected, atol=5.1e-4)
     assert "| noise only |" in tables[1].markdown()
-    assert f"z mean ±{1 / np.sqrt(N):.3f}, RMSE / bound and z sd ±{1 / np.sqrt(2 * N):.3f}" in tables[0].title
+    assert (
+        f"z mean ±{1 / np.sqrt(N):.3f}, RMSE / bound and z sd ±{1 / np.sqrt(2 * N):.3f}"
+        in tables[0].title
+    )
 
 
 def test_the_picture_is_readable(found: ModelTrials, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(model_figure_module, "save_figure", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(
+        model_figure_module, "save_figure", lambda figure, path: drawn.append(figure)
+    )
     model_figure(found, "x.png", title="short")
     require_readable(drawn[0])
     errors, flags = drawn[0].axes[2:4]
-    np.testing.assert_array_equal(errors.lines[1].get_ydata(), [s["t1"]["rmse_over_bound"] for s in found.scores])
-    np.testing.assert_array_equal(flags.lines[1].get_ydata(), [100 * r.flagged for r in found.rates_of("noise only")])
+    np.testing.assert_array_equal(
+        errors.lines[1].get_ydata(), [s["t1"]["rmse_over_bound"] for s in found.scores]
+    )
+    np.testing.assert_array_equal(
+        flags.lines[1].get_ydata(), [100 * r.flagged for r in found.rates_of("noise only")]
+    )
 
 
 def test_the_command_writes_numbers_tables_and_a_picture(model: Model, tmp_path: Path) -> None:
-    arguments = ["model", str(model.path), "--snr", "10 40", "-n", "50", "--seed", "3", "--known-noise"]
+    arguments = [
+        "model",
+        str(model.path),
+        "--snr",
+        "10 40",
+        "-n",
+        "50",
+        "--seed",
+        "3",
+        "--known-noise",
+    ]
     arguments += ["-o", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.json", "model.md", "model.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "model.json",
+        "model.md",
+        "model.png",
+    ]
     content = json.loads((tmp_path / "out" / "model.json").read_text())
     assert [scores["snr"] for scores in content["scores"]] == [10, 40]
     assert (content["voxels"], content["seed"], content["knows_noise"]) == (50, 3, True)
-    assert {rate["case"] for rate in content["flag_rates"]} >= {"right signals", "noise only", "sequence fisp"}
+    assert {rate["case"] for rate in content["flag_rates"]} >= {
+        "right signals",
+        "noise only",
+        "sequence fisp",
+    }
     with Image.open(tmp_path / "out" / "model.png") as opened:
         assert opened.format == "PNG"
     assert "T1 RMSE / bound" in (tmp_path / "out" / "model.md").read_text()
     for wrong in (["--snr", "0"], ["--snr", "loud"], ["-n", "5"]):
-        result = CliRunner().invoke(app, ["model", str(model.path), *wrong, "-o", str(tmp_path / "none")])
+        result = CliRunner().invoke(
+            app, ["model", str(model.path), *wrong, "-o", str(tmp_path / "none")]
+        )
         assert isinstance(result.exception, UsageError)
     assert not (tmp_path / "none").exists()
 
 
-def test_a_model_with_b1_is_told_the_b1_of_the_tissue(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_a_model_with_b1_is_told_the_b1_of_the_tissue(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     ranges = {"t1_range": (0.3, 2.0), "t2_range": (0.03, 0.3), "b1_range": (0.8, 1.2)}
     made, _ = make_model(short_sequence, **ranges, check=False)
     write_model(made, tmp_path / "b1.onnx")
-    found = run_trials(load_model(tmp_path / "b1.onnx"), short_sequence, {}, snrs=(100.0,), voxels=N)
+    found = run_trials(
+        load_model(tmp_path / "b1.onnx"), short_sequence, {}, snrs=(100.0,), voxels=N
+    )
     assert found.scores[0]["t1"]["rmse_over_bound"] == pytest.approx(1, abs=4 / np.sqrt(2 * N))
     assert found.rates_of("B1 20 % low")[0].flagged > 5 * found.rates_of("")[0].flagged

@@ -18,20 +18,29 @@ def test_the_numbers_of_a_case_worked_by_hand() -> None:
     assert (score.parameter, score.region, score.n, score.n_invalid) == ("t1", "all", 3, 0)
     assert score.truth_mean == pytest.approx(7000 / 3)
     assert score.bias == pytest.approx(500 / 3)
-    assert score.sd == pytest.approx(np.sqrt(((100 - 500 / 3) ** 2 + (-200 - 500 / 3) ** 2 + (600 - 500 / 3) ** 2) / 2))
+    assert score.sd == pytest.approx(
+        np.sqrt(((100 - 500 / 3) ** 2 + (-200 - 500 / 3) ** 2 + (600 - 500 / 3) ** 2) / 2)
+    )
     assert score.rmse == pytest.approx(np.sqrt((100**2 + 200**2 + 600**2) / 3))
     assert score.bias_percent == pytest.approx((10 - 10 + 15) / 3)
     assert score.error_percent == pytest.approx((10 + 10 + 15) / 3)
-    assert score.log10_mse == pytest.approx((np.log10(1.1) ** 2 + np.log10(0.9) ** 2 + np.log10(1.15) ** 2) / 3)
+    assert score.log10_mse == pytest.approx(
+        (np.log10(1.1) ** 2 + np.log10(0.9) ** 2 + np.log10(1.15) ** 2) / 3
+    )
     assert score.agreement_high - score.agreement_low == pytest.approx(2 * 1.96 * score.sd)
-    assert score.agreement_slope == pytest.approx(np.polyfit([1.05, 1.9, 4.3], [0.1, -0.2, 0.6], 1)[0])
+    assert score.agreement_slope == pytest.approx(
+        np.polyfit([1.05, 1.9, 4.3], [0.1, -0.2, 0.6], 1)[0]
+    )
     assert score.coverage_1sd is None
 
 
 def test_failed_fits_in_the_truth_are_counted_apart() -> None:
     exact = {"t1": [1.0, 2.0, 4.0, 0.05], "t2": [0.1, 0.1, 0.2, 0.1]}
     t1, t2 = scores(TRUTH, exact)
-    assert (t1.log10_mse, t1.log10_mse_tissue) == (pytest.approx(1.0), pytest.approx(0.0))  # 2 decades, one of four
+    assert (t1.log10_mse, t1.log10_mse_tissue) == (
+        pytest.approx(1.0),
+        pytest.approx(0.0),
+    )  # 2 decades, one of four
     assert (t1.n, t1.n_tissue) == (4, 3)
     assert (t2.n, t2.n_tissue) == (4, 3)  # T1 below 1 ms takes the voxel out for T2 too
     assert log10_mse(TRUTH, exact) == pytest.approx(0.5)
@@ -49,7 +58,9 @@ def test_estimates_that_are_no_time_are_counted_not_scored() -> None:
 
 def test_each_class_is_scored_alone() -> None:
     labels = np.array([0, 2, 2, -1])
-    rows = scores(TRUTH, {"t1": [1.1, 2.0, 4.0, 0.0005]}, labels=labels, classes=("csf", "fat", "grey_matter"))
+    rows = scores(
+        TRUTH, {"t1": [1.1, 2.0, 4.0, 0.0005]}, labels=labels, classes=("csf", "fat", "grey_matter")
+    )
     assert [(row.region, row.n) for row in rows] == [("all", 4), ("csf", 1), ("grey_matter", 2)]
     assert [row.bias for row in rows] == [pytest.approx(25), pytest.approx(100), 0]
 
@@ -70,7 +81,9 @@ def test_honest_deviations_are_recognised() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"labels": np.zeros(3, int), "classes": ("a",)}, {"sd": {"t1": [0.1]}}], ids=["t1", "labels", "sd"]
+    "options",
+    [{}, {"labels": np.zeros(3, int), "classes": ("a",)}, {"sd": {"t1": [0.1]}}],
+    ids=["t1", "labels", "sd"],
 )
 def test_lengths_must_agree(options: dict) -> None:
     with pytest.raises(MismatchError, match=r"expected \(4,\) as the truth"):
@@ -110,7 +123,9 @@ def test_the_table_fits_a_narrow_terminal() -> None:
     names = ("muscle_skin", "white_matter", "csf")
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(score_table(scores(truth, estimate, labels=labels, classes=names, sd=deviations)))
+        console.print(
+            score_table(scores(truth, estimate, labels=labels, classes=names, sd=deviations))
+        )
     assert "\N{HORIZONTAL ELLIPSIS}" not in capture.get()
     assert "1.7e-03" in capture.get()  # log10(1.1)^2, in full
 

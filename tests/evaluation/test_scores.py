@@ -1,4 +1,6 @@
-"""Models of shipped sequences, made without training, at the statistical limit; and the search that starts them."""
+"""Models of shipped sequences, made without training, at the statistical limit; and the search that
+starts them.
+"""
 
 import numpy as np
 import pytest
@@ -16,16 +18,27 @@ VOXELS = 8000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "form"), [("fisp", "complex"), ("delics", "complex"), ("cao", "magnitude")])
+@pytest.mark.parametrize(
+    ("name", "form"), [("fisp", "complex"), ("delics", "complex"), ("cao", "magnitude")]
+)
 def test_shipped_sequences_reach_the_bound_with_honest_error_bars(name: str, form: str) -> None:
     """Random tissue all over the range; the ratio of RMSE and bound is itself known to 0.8 %."""
     sequence = read_sequence(name)
     model, manifest = make_model(sequence, form=form, check=False)
-    scores = verify(model.SerializeToString(), manifest, sequence, voxels=VOXELS, snrs=(5.0, 20.0, 100.0), seed=3)
+    scores = verify(
+        model.SerializeToString(),
+        manifest,
+        sequence,
+        voxels=VOXELS,
+        snrs=(5.0, 20.0, 100.0),
+        seed=3,
+    )
     assert scores["noise_free"]["rms_t1"] < 1e-3
     assert scores["noise_free"]["rms_t2"] < 1e-3
     for snr in ("snr_5", "snr_20", "snr_100"):
-        assert scores[snr]["misfit_flagged"] <= stats.binom.isf(1e-4, VOXELS, 2 * FALSE_ALARM) / VOXELS
+        assert (
+            scores[snr]["misfit_flagged"] <= stats.binom.isf(1e-4, VOXELS, 2 * FALSE_ALARM) / VOXELS
+        )
         for key in ("t1", "t2"):
             found = scores[snr][key]
             assert found["determined"] > 0.95
@@ -41,7 +54,9 @@ def test_atoms_are_spread_over_all_candidates() -> None:
     assert len(set(chosen)) == 100
     gaps = np.linalg.norm(points[:, None] - points[chosen], axis=2)
     radius = gaps.min(axis=1).max()
-    assert radius < 2 * np.sqrt(4 / 100 / np.pi) * 1.2  # twice the best possible, and a little for the edges
+    assert (
+        radius < 2 * np.sqrt(4 / 100 / np.pi) * 1.2
+    )  # twice the best possible, and a little for the edges
     apart = gaps[chosen] + 10 * np.eye(100)
     assert apart.min() >= radius
 
@@ -50,10 +65,18 @@ def test_atoms_are_spread_over_all_candidates() -> None:
 def test_the_search_gets_as_many_atoms_and_steps_as_the_polish_needs(
     short_sequence: PulseSequence, b1_range: tuple[float, float] | None
 ) -> None:
-    table = model_table(short_sequence, t1_range=(0.1, 4.5), t2_range=(0.01, 2.0), b1_range=b1_range, tolerance=1e-3)
+    table = model_table(
+        short_sequence, t1_range=(0.1, 4.5), t2_range=(0.01, 2.0), b1_range=b1_range, tolerance=1e-3
+    )
     short, long = choose_atoms(table, 8, 1), choose_atoms(table, 8, 4)
     assert (len(short.places), short.settle) > (len(long.places), long.settle)
-    np.testing.assert_allclose(np.linalg.norm(choose_atoms(table, table.rank, 4).rows, axis=1), 1, atol=1e-9)
+    np.testing.assert_allclose(
+        np.linalg.norm(choose_atoms(table, table.rank, 4).rows, axis=1), 1, atol=1e-9
+    )
     found = evaluate(table, *np.exp(long.places).T, long.b1 if b1_range else None)[:, :8]
-    cosine = (found * long.rows).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(long.rows, axis=1)
+    cosine = (
+        (found * long.rows).sum(axis=1)
+        / np.linalg.norm(found, axis=1)
+        / np.linalg.norm(long.rows, axis=1)
+    )
     np.testing.assert_allclose(cosine, 1, atol=1e-9)

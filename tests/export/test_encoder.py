@@ -29,7 +29,9 @@ def linear(name: str, weights: np.ndarray, opset: int = 20, domain: str = "") ->
     inputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["voxel", len(weights)])]
     outputs = [helper.make_tensor_value_info("logs", onnx.TensorProto.FLOAT, ["voxel", 2])]
     graph = helper.make_graph(nodes, "encoder", inputs, outputs, constants)
-    imports = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    imports = [helper.make_opsetid("", opset)] + (
+        [helper.make_opsetid(domain, 1)] if domain else []
+    )
     return helper.make_model(graph, opset_imports=imports, ir_version=10)
 
 
@@ -44,7 +46,11 @@ def columns(table: SignalTable, takes: str, signal: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("b1_range", [None, (0.8, 1.2)])
 @pytest.mark.parametrize("opset", [17, 20])
 def test_an_encoder_sees_what_it_was_trained_on(
-    short_sequence: PulseSequence, takes: str, form: str, b1_range: tuple[float, float] | None, opset: int
+    short_sequence: PulseSequence,
+    takes: str,
+    form: str,
+    b1_range: tuple[float, float] | None,
+    opset: int,
 ) -> None:
     """Without polish, T1 and T2 are what the encoder says of the rows that NumPy makes."""
     options: dict[str, Any] = {**RANGES, "b1_range": b1_range, "form": form}
@@ -53,7 +59,12 @@ def test_an_encoder_sees_what_it_was_trained_on(
     rows = columns(table, takes, signal)
     weights = np.random.default_rng(0).uniform(-0.3, 0.3, (rows.shape[1], 2))
     model, manifest = make_model(
-        short_sequence, encoder=linear(takes, weights, opset), polish=0, table=table, check=False, **options
+        short_sequence,
+        encoder=linear(takes, weights, opset),
+        polish=0,
+        table=table,
+        check=False,
+        **options,
     )
     assert manifest.encoder == takes
     loaded = Model(Path("model.onnx"), manifest, model.SerializeToString())
@@ -73,11 +84,18 @@ def test_polish_mends_what_the_encoder_says(short_sequence: PulseSequence) -> No
     seen = {}
     for polish in (0, 1, 3):
         model, manifest = make_model(
-            short_sequence, encoder=linear("features", weights), polish=polish, table=table, check=False, **RANGES
+            short_sequence,
+            encoder=linear("features", weights),
+            polish=polish,
+            table=table,
+            check=False,
+            **RANGES,
         )
         loaded = Model(Path("model.onnx"), manifest, model.SerializeToString())
         seen[polish] = abs(
-            run(loaded, simulate(short_sequence, Tissue(TISSUE.t1, TISSUE.t2)).signal)["t1"] / TISSUE.t1 - 1
+            run(loaded, simulate(short_sequence, Tissue(TISSUE.t1, TISSUE.t2)).signal)["t1"]
+            / TISSUE.t1
+            - 1
         )
     assert (seen[0] > 0.05).any()
     assert seen[1].max() < seen[0].max() / 2

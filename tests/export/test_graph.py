@@ -1,4 +1,6 @@
-"""The exported graph against least squares on the exact engine, against the Cramer-Rao bound, and on bad input."""
+"""The exported graph against least squares on the exact engine, against the Cramer-Rao bound, and
+on bad input.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,16 +28,24 @@ Make = Callable[..., tuple[Model, PulseSequence]]
 
 @pytest.fixture(scope="module")
 def make(short_sequence: PulseSequence) -> Make:
-    """Models of the short sequence, with quadratic RF phase or fewer pulses if asked; each is made once."""
+    """Models of the short sequence, with quadratic RF phase or fewer pulses if asked; each is made
+    once.
+    """
     made: dict[str, tuple[Model, PulseSequence]] = {}
 
     def get(phase: float = 0.0, pulses: int = 40, **options: Any) -> tuple[Model, PulseSequence]:
         key = repr((phase, pulses, sorted(options.items())))
         if key not in made:
             n = np.arange(pulses)
-            columns = {key: getattr(short_sequence, key)[:pulses] for key in ("flip_angle", "tr", "te")}
-            sequence = replace(short_sequence, **columns, rf_phase=np.deg2rad(phase) * n * (n + 1) / 2)
-            model, manifest = make_model(sequence, t1_range=T1_RANGE, t2_range=T2_RANGE, check=False, **options)
+            columns = {
+                key: getattr(short_sequence, key)[:pulses] for key in ("flip_angle", "tr", "te")
+            }
+            sequence = replace(
+                short_sequence, **columns, rf_phase=np.deg2rad(phase) * n * (n + 1) / 2
+            )
+            model, manifest = make_model(
+                sequence, t1_range=T1_RANGE, t2_range=T2_RANGE, check=False, **options
+            )
             made[key] = Model(Path("model.onnx"), manifest, model.SerializeToString()), sequence
         return made[key]
 
@@ -48,7 +58,9 @@ def brain(count: int, seed: int = 3, b1: float = 1.0) -> Tissue:
     return Tissue(t1, t1 * random.uniform(0.06, 0.2, count), b1=b1, m0=2 * np.exp(0.8j))
 
 
-def noisy(sequence: PulseSequence, tissue: Tissue, snr: float, seed: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def noisy(
+    sequence: PulseSequence, tissue: Tissue, snr: float, seed: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     signal = simulate(sequence, tissue).signal
     sd = np.sqrt(np.mean(np.abs(signal) ** 2, axis=1)) / snr
     return add_noise(signal, sd, np.random.default_rng(seed)), sd
@@ -67,7 +79,9 @@ def test_estimates_are_those_of_least_squares_on_the_exact_engine(make: Make, ph
             return np.concatenate([rest.real, rest.imag])
 
         start = np.log([found["t1"][k] * 1.1, found["t2"][k] * 0.9])
-        best = optimize.least_squares(fitted, start, diff_step=1e-3, xtol=1e-10, ftol=1e-12, gtol=1e-12)
+        best = optimize.least_squares(
+            fitted, start, diff_step=1e-3, xtol=1e-10, ftol=1e-12, gtol=1e-12
+        )
         t1, t2 = np.exp(best.x)
         assert abs(found["t1"][k] - t1) < 0.02 * found["sd_t1"][k]
         assert abs(found["t2"][k] - t2) < 0.02 * found["sd_t2"][k]
@@ -75,7 +89,9 @@ def test_estimates_are_those_of_least_squares_on_the_exact_engine(make: Make, ph
         assert found["residual"][k] == pytest.approx(residual, rel=1e-3)
 
 
-@pytest.mark.parametrize("options", [{}, {"phase": 117.0}, {"b1_range": (0.8, 1.2)}, {"form": "magnitude"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"phase": 117.0}, {"b1_range": (0.8, 1.2)}, {"form": "magnitude"}]
+)
 def test_without_noise_the_tissue_comes_back(make: Make, options: dict[str, Any]) -> None:
     model, sequence = make(**options)
     tissue = brain(200, b1=0.93 if model.takes_b1 else 1.0)
@@ -90,7 +106,9 @@ def test_without_noise_the_tissue_comes_back(make: Make, options: dict[str, Any]
 
 
 @pytest.mark.parametrize("options", [{}, {"phase": 117.0}, {"form": "magnitude"}])
-def test_standard_deviations_are_the_bound_at_the_estimate(make: Make, options: dict[str, Any]) -> None:
+def test_standard_deviations_are_the_bound_at_the_estimate(
+    make: Make, options: dict[str, Any]
+) -> None:
     model, sequence = make(**options)
     signal, sd = noisy(sequence, Tissue(np.full(50, 0.9), np.full(50, 0.09)), 30)
     rows = np.abs(signal) if model.form == "magnitude" else signal
@@ -116,14 +134,18 @@ def test_the_residual_gives_the_noise_where_none_is_given(make: Make) -> None:
 
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
 def test_errors_are_as_large_as_their_bars_and_unbiased(make: Make, form: str) -> None:
-    """3000 noise draws of one tissue, noise level estimated: mean and spread of error / sd are known to 0.02."""
+    """3000 noise draws of one tissue, noise level estimated: mean and spread of error / sd are
+    known to 0.02.
+    """
     model, sequence = make(form=form) if form == "magnitude" else make()
     tissue = Tissue(np.full(3000, 0.9), np.full(3000, 0.09))
     signal, _ = noisy(sequence, tissue, 15)
     found = run(model, np.abs(signal) if form == "magnitude" else signal)
     for name, truth in (("t1", tissue.t1), ("t2", tissue.t2)):
         z = (found[name] - truth) / found[f"sd_{name}"]
-        assert abs(z.mean()) < 0.15  # the sd is that of the estimate, so that z is skewed; it vanishes at high SNR
+        assert (
+            abs(z.mean()) < 0.15
+        )  # the sd is that of the estimate, so that z is skewed; it vanishes at high SNR
         assert 0.93 < z.std() < 1.07
 
 
@@ -170,7 +192,9 @@ def test_results_do_not_depend_on_batch_or_threads(make: Make) -> None:
             for name, column in whole.items():
                 assert parts[name].tobytes() == column.tobytes(), (options, batch, name)
         nothing = run(model, rows[:0], b1=None if b1 is None else b1[:0])
-        assert {name: column.shape for name, column in nothing.items()} == dict.fromkeys(whole, (0,))
+        assert {name: column.shape for name, column in nothing.items()} == dict.fromkeys(
+            whole, (0,)
+        )
 
 
 @pytest.mark.parametrize("options", [{}, {"form": "magnitude"}, {"phase": 117.0}])
@@ -193,7 +217,9 @@ def share(found: dict[str, np.ndarray], flag: Flag) -> float:
 
 
 @pytest.mark.parametrize("options", [{}, {"phase": 117.0}, {"form": "magnitude"}])
-def test_misfit_is_flagged_as_rarely_as_promised_and_where_it_should(make: Make, options: dict[str, Any]) -> None:
+def test_misfit_is_flagged_as_rarely_as_promised_and_where_it_should(
+    make: Make, options: dict[str, Any]
+) -> None:
     model, sequence = make(**options)
     of = np.abs if model.form == "magnitude" else np.asarray
     tissue = Tissue(np.full(3000, 0.9), np.full(3000, 0.09))
@@ -202,7 +228,9 @@ def test_misfit_is_flagged_as_rarely_as_promised_and_where_it_should(make: Make,
     assert share(run(model, of(signal)), Flag.MISFIT) <= most
     assert share(run(model, of(signal), noise_sd=float(sd[0])), Flag.MISFIT) <= most
     random = np.random.default_rng(8)
-    noise = (random.standard_normal((3000, 40)) + 1j * random.standard_normal((3000, 40))).astype(np.complex64)
+    noise = (random.standard_normal((3000, 40)) + 1j * random.standard_normal((3000, 40))).astype(
+        np.complex64
+    )
     assert share(run(model, of(noise)), Flag.MISFIT) > 0.98
     assert share(run(model, of(noise), noise_sd=1.0), Flag.MISFIT) > 0.99
     reversed_train = replace(sequence, flip_angle=sequence.flip_angle[::-1] / 3, inversion=None)
@@ -240,7 +268,11 @@ def test_b1_decides_and_is_judged(make: Make) -> None:
     np.testing.assert_allclose(right["t2"], tissue.t2, rtol=5e-3)
     assert (np.abs(wrong["t2"] / tissue.t2 - 1) > 0.05).all()
     assert share(wrong, Flag.MISFIT) > 0.9
-    for value, flag in ((0.7, Flag.OUT_OF_RANGE), (1.3, Flag.OUT_OF_RANGE), (np.nan, Flag.NON_FINITE)):
+    for value, flag in (
+        (0.7, Flag.OUT_OF_RANGE),
+        (1.3, Flag.OUT_OF_RANGE),
+        (np.nan, Flag.NON_FINITE),
+    ):
         found = run(model, signal[:1], b1=np.array([value]))
         assert found["flags"][0] & flag
         nothing = run(model, np.zeros_like(signal[:1]), b1=np.array([value]))

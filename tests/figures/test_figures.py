@@ -9,7 +9,13 @@ from readable_figure import require_readable
 from mrftool.errors import InputError, MismatchError
 from mrftool.figures import maps as figures
 from mrftool.figures.colours import GREY, coloured, lipari, log_processed, navia
-from mrftool.figures.maps import curve_figure, error_figure, overview_figure, scatter_figure, sequence_figure
+from mrftool.figures.maps import (
+    curve_figure,
+    error_figure,
+    overview_figure,
+    scatter_figure,
+    sequence_figure,
+)
 from mrftool.figures.views import chosen_slices, montage, montage_columns, view_of
 from mrftool.maps import Flag, Maps
 from mrftool.phantoms.brain import brain_phantom
@@ -20,7 +26,9 @@ from mrftool.tissue import Tissue
 SHAPES = [(16, 16, 1), (256, 256, 1), (24, 40, 3), (16, 16, 30)]
 
 
-def maps_of(shape: tuple[int, int, int], *, extra: bool = True) -> tuple[Maps, np.ndarray, dict[str, np.ndarray]]:
+def maps_of(
+    shape: tuple[int, int, int], *, extra: bool = True
+) -> tuple[Maps, np.ndarray, dict[str, np.ndarray]]:
     """Maps of the digital head with a NaN voxel in the middle, its affine, and the truth."""
     tissue, grid, _ = to_tissue(brain_phantom(shape))
     truth = {key: grid.to_image(getattr(tissue, key)) for key in ("t1", "t2")}
@@ -29,7 +37,11 @@ def maps_of(shape: tuple[int, int, int], *, extra: bool = True) -> tuple[Maps, n
     flags = np.where(grid.mask, 0, Flag.MASKED).astype(np.uint8)
     flags[np.isnan(t1)] = Flag.NON_FINITE
     flags[truth["t1"] > 3] |= np.uint8(Flag.OUT_OF_RANGE | Flag.T2_UNDETERMINED)
-    more = {"sd_t1": 0.02 * t1, "sd_t2": 0.05 * t1, "residual": np.full(shape, 0.1, np.float32)} if extra else {}
+    more = (
+        {"sd_t1": 0.02 * t1, "sd_t2": 0.05 * t1, "residual": np.full(shape, 0.1, np.float32)}
+        if extra
+        else {}
+    )
     m0 = grid.to_image(tissue.m0).astype(np.complex64)
     return Maps(t1, truth["t2"].astype(np.float32), m0, flags, more), grid.affine, truth
 
@@ -42,8 +54,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return kept
 
 
-@pytest.mark.parametrize(("shape", "extra"), [(SHAPES[0], False), *((shape, True) for shape in SHAPES[1:])])
-def test_overview_is_readable_at_any_size(drawn: list[Figure], shape: tuple[int, int, int], extra: bool) -> None:
+@pytest.mark.parametrize(
+    ("shape", "extra"), [(SHAPES[0], False), *((shape, True) for shape in SHAPES[1:])]
+)
+def test_overview_is_readable_at_any_size(
+    drawn: list[Figure], shape: tuple[int, int, int], extra: bool
+) -> None:
     maps, affine, _ = maps_of(shape, extra=extra)
     overview_figure(maps, affine, "x.png", title="scan.nii.gz")
     require_readable(drawn[0])
@@ -53,7 +69,9 @@ def test_overview_is_readable_at_any_size(drawn: list[Figure], shape: tuple[int,
 
 
 @pytest.mark.parametrize("shape", SHAPES[1::2])
-def test_error_maps_are_readable_at_any_size(drawn: list[Figure], shape: tuple[int, int, int]) -> None:
+def test_error_maps_are_readable_at_any_size(
+    drawn: list[Figure], shape: tuple[int, int, int]
+) -> None:
     maps, affine, truth = maps_of(shape)
     error_figure(truth, {"t1": maps.t1, "t2": maps.t2}, affine, "x.png", title="SNR 20")
     require_readable(drawn[0])
@@ -62,12 +80,16 @@ def test_error_maps_are_readable_at_any_size(drawn: list[Figure], shape: tuple[i
 
 def bars(figure: Figure) -> dict[str, tuple[float, float]]:
     """Limits of the colour bar of each map."""
-    return {axes.get_title(): axes.child_axes[0].get_ylim() for axes in figure.axes if axes.child_axes}
+    return {
+        axes.get_title(): axes.child_axes[0].get_ylim() for axes in figure.axes if axes.child_axes
+    }
 
 
 def test_windows_do_not_depend_on_the_scan(drawn: list[Figure]) -> None:
     maps, affine, _ = maps_of((16, 16, 1))
-    hot = Maps(2 * maps.t1, 2 * maps.t2, 2 * maps.m0, maps.flags, {k: 2 * v for k, v in maps.extra.items()})
+    hot = Maps(
+        2 * maps.t1, 2 * maps.t2, 2 * maps.m0, maps.flags, {k: 2 * v for k, v in maps.extra.items()}
+    )
     for each in (maps, hot):
         overview_figure(each, affine, "x.png")
     first, second = map(bars, drawn)
@@ -120,7 +142,9 @@ def test_every_figure_is_a_png_or_not_there(tmp_path: Path, short_sequence: Puls
             assert len(np.unique(np.asarray(picture.convert("L")))) > 20
         with pytest.raises(InputError, match="cannot be written"):
             make(tmp_path / "none" / f"{name}.png")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.png" for name in draw)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{name}.png" for name in draw
+    )
 
 
 def test_scatter_shows_each_class_once_and_no_invalid_estimate(drawn: list[Figure]) -> None:
@@ -128,14 +152,22 @@ def test_scatter_shows_each_class_once_and_no_invalid_estimate(drawn: list[Figur
     labels = np.repeat([0, 1, 4], [20, 20, 10])
     t1 = np.where(np.arange(50) < 5, np.nan, truth.t1)
     names = ("csf", "grey_matter", "fat", "skull", "lesion")
-    scatter_figure(truth, {"t1": t1, "t2": truth.t2}, "x.png", labels=labels, classes=names, title="SNR 20")
+    scatter_figure(
+        truth, {"t1": t1, "t2": truth.t2}, "x.png", labels=labels, classes=names, title="SNR 20"
+    )
     require_readable(drawn[0])
-    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["CSF", "grey matter", "lesion"]
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == [
+        "CSF",
+        "grey matter",
+        "lesion",
+    ]
     points = np.concatenate([line.get_xydata() for line in drawn[0].axes[0].lines[:3]])
     np.testing.assert_allclose(points, np.stack([1e3 * truth.t1, 1e3 * truth.t1], axis=1)[5:])
 
 
-def test_sequence_figure_is_in_degrees_and_milliseconds(drawn: list[Figure], short_sequence: PulseSequence) -> None:
+def test_sequence_figure_is_in_degrees_and_milliseconds(
+    drawn: list[Figure], short_sequence: PulseSequence
+) -> None:
     phases = np.deg2rad(117.0 * np.arange(40))
     train = PulseSequence(
         short_sequence.flip_angle,
@@ -151,7 +183,9 @@ def test_sequence_figure_is_in_degrees_and_milliseconds(drawn: list[Figure], sho
     require_readable(drawn[0])
     flips, rf, times = drawn[0].axes
     assert flips.lines[0].get_ydata().max() == pytest.approx(60)
-    np.testing.assert_allclose(rf.lines[0].get_ydata(), np.mod(117.0 * np.arange(40), 360), atol=1e-6)
+    np.testing.assert_allclose(
+        rf.lines[0].get_ydata(), np.mod(117.0 * np.arange(40), 360), atol=1e-6
+    )
     np.testing.assert_allclose(times.lines[0].get_ydata(), 12)
     np.testing.assert_allclose(times.lines[1].get_ydata(), 3)
     assert "inversion efficiency 0.9, TI 20 ms, 3 trains 1.5 s apart" in drawn[0].get_suptitle()
@@ -175,9 +209,21 @@ def test_curve_has_gaps_where_nothing_was_measured(drawn: list[Figure]) -> None:
     [
         (np.diag([2.0, 2, 5, 1]), "RLAP", 1),
         (np.diag([-2.0, -1, 5, 1]), "RLAP", 0.5),
-        (np.array([[0, 0, 3.0, 0], [-1, 0, 0, 0], [0, -2, 0, 0], [0, 0, 0, 1]]), "APSI", 2),  # sagittal, as scanned
-        (np.array([[1.0, 0, 0, 0], [0, 0, -3, 0], [0, 2, 0, 0], [0, 0, 0, 1]]), "RLSI", 2),  # coronal
-        (np.array([[0.8, 0.6, 0, 0], [-0.6, 0.8, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]), "RLAP", 1),  # oblique
+        (
+            np.array([[0, 0, 3.0, 0], [-1, 0, 0, 0], [0, -2, 0, 0], [0, 0, 0, 1]]),
+            "APSI",
+            2,
+        ),  # sagittal, as scanned
+        (
+            np.array([[1.0, 0, 0, 0], [0, 0, -3, 0], [0, 2, 0, 0], [0, 0, 0, 1]]),
+            "RLSI",
+            2,
+        ),  # coronal
+        (
+            np.array([[0.8, 0.6, 0, 0], [-0.6, 0.8, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]),
+            "RLAP",
+            1,
+        ),  # oblique
     ],
 )
 def test_views_follow_the_affine(affine: np.ndarray, marks: str, aspect: float) -> None:
@@ -189,7 +235,12 @@ def test_views_follow_the_affine(affine: np.ndarray, marks: str, aspect: float) 
     place = index @ affine[:3, :3].T
     pages = view.planes(place)
     towards = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
-    ends = {"left": pages[:, :, 0], "right": pages[:, :, -1], "top": pages[:, 0], "bottom": pages[:, -1]}
+    ends = {
+        "left": pages[:, :, 0],
+        "right": pages[:, :, -1],
+        "top": pages[:, 0],
+        "bottom": pages[:, -1],
+    }
     for (edge, values), mark in zip(ends.items(), marks, strict=True):
         axis, sign = towards[mark]
         best = (sign * pages[..., axis]).max()
@@ -214,8 +265,22 @@ def test_montage_puts_slices_in_reading_order() -> None:
 @pytest.mark.parametrize(
     ("table", "facts"),  # rows 5, 100 and 200 of the published tables
     [
-        (lipari(), [(0.018987, 0.1, 0.184274), (0.490149, 0.375002, 0.443038), (0.904539, 0.6459, 0.483509)]),
-        (navia(), [(0.017336, 0.098133, 0.188743), (0.19127, 0.482238, 0.54113), (0.613718, 0.804596, 0.445574)]),
+        (
+            lipari(),
+            [
+                (0.018987, 0.1, 0.184274),
+                (0.490149, 0.375002, 0.443038),
+                (0.904539, 0.6459, 0.483509),
+            ],
+        ),
+        (
+            navia(),
+            [
+                (0.017336, 0.098133, 0.188743),
+                (0.19127, 0.482238, 0.54113),
+                (0.613718, 0.804596, 0.445574),
+            ],
+        ),
     ],
 )
 def test_colours_are_the_published_ones(table: np.ndarray, facts: list) -> None:

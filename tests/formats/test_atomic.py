@@ -32,13 +32,19 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path: Path, fault: type[BaseExc
 
 
 def test_no_space_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.npz: cannot be written: No space left"), writing(tmp_path / "a.npz"):
+    with (
+        pytest.raises(InputError, match=r"a\.npz: cannot be written: No space left"),
+        writing(tmp_path / "a.npz"),
+    ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert listed(tmp_path) == []
 
 
 def test_a_missing_folder_shows_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file or directory"), writing(tmp_path / "none" / "a"):
+    with (
+        pytest.raises(InputError, match="No such file or directory"),
+        writing(tmp_path / "none" / "a"),
+    ):
         pytest.fail("the block must not run")
 
 
@@ -67,7 +73,10 @@ def test_another_files_error_keeps_its_own_words(tmp_path: Path) -> None:
 
 
 def test_folders_made_for_a_failure_are_removed(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), all_or_none([tmp_path / "x" / "y" / "a"], make_folders=True):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        all_or_none([tmp_path / "x" / "y" / "a"], make_folders=True),
+    ):
         raise KeyboardInterrupt
     assert listed(tmp_path) == []
     with all_or_none([tmp_path / "x" / "y" / "a"], make_folders=True) as (part,):
@@ -89,5 +98,8 @@ def test_when_the_last_rename_fails_the_first_is_undone(tmp_path: Path) -> None:
 
 
 def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="twice"), all_or_none([tmp_path / "a", tmp_path / "." / "a"]):
+    with (
+        pytest.raises(InputError, match="twice"),
+        all_or_none([tmp_path / "a", tmp_path / "." / "a"]),
+    ):
         pytest.fail("the block must not run")

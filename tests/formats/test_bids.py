@@ -22,7 +22,10 @@ from mrftool.formats.nifti.write import write_maps
 from mrftool.series import Placement
 
 PROVENANCE = Provenance(
-    ("bids:raw:sub-01/anat/sub-01_MRF.nii.gz",), "neural network", "FISP", details={"sequence_id": "abc"}
+    ("bids:raw:sub-01/anat/sub-01_MRF.nii.gz",),
+    "neural network",
+    "FISP",
+    details={"sequence_id": "abc"},
 )
 NAMES = ("t1", "t2", "m0", "sd_t1", "sd_t2", "residual", "flags")
 
@@ -32,7 +35,10 @@ NAMES = ("t1", "t2", "m0", "sd_t1", "sd_t2", "residual", "flags")
     [
         ("scan.nii.gz", "T1map.nii.gz"),
         ("/raw/sub-01/anat/sub-01_MRF.nii.gz", "sub-01/anat/sub-01_T1map.nii.gz"),
-        ("sub-01_ses-a_acq-x_run-1_part-real_MRF.nii", "sub-01/ses-a/anat/sub-01_ses-a_acq-x_run-1_T1map.nii.gz"),
+        (
+            "sub-01_ses-a_acq-x_run-1_part-real_MRF.nii",
+            "sub-01/ses-a/anat/sub-01_ses-a_acq-x_run-1_T1map.nii.gz",
+        ),
         ("sub-01.nii", "T1map.nii.gz"),
         ("sub-01_../../x_MRF.nii", "T1map.nii.gz"),
     ],
@@ -66,9 +72,15 @@ def test_names_beside_an_image(image, sidecar, real):
 def test_a_map_says_its_unit():
     content = map_sidecar("t2", PROVENANCE)
     assert content["Units"] == "s" and map_description("t2").endswith("[s]")
-    assert content["EstimationAlgorithm"] == "neural network" and content["PulseSequenceType"] == "FISP"
+    assert (
+        content["EstimationAlgorithm"] == "neural network"
+        and content["PulseSequenceType"] == "FISP"
+    )
     assert content["Sources"] == list(PROVENANCE.sources) and content["SkullStripped"] is False
-    assert content["mrftool"]["sequence_id"] == "abc" and set(content["mrftool"]["versions"]) >= {"mrftool", "numpy"}
+    assert content["mrftool"]["sequence_id"] == "abc" and set(content["mrftool"]["versions"]) >= {
+        "mrftool",
+        "numpy",
+    }
     assert map_sidecar("m0", PROVENANCE)["Units"] == "arbitrary"
 
 
@@ -96,7 +108,10 @@ def test_a_derivative_data_set_describes_itself_and_keeps_what_is_there(tmp_path
     assert is_bids("sub-01_MRF.nii") and not is_bids("scan.nii")
     write_derivative(tmp_path / "maps")
     description = json.loads((tmp_path / "maps/dataset_description.json").read_text())
-    assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Name"] == "mrftool"
+    assert (
+        description["DatasetType"] == "derivative"
+        and description["GeneratedBy"][0]["Name"] == "mrftool"
+    )
     assert (tmp_path / "maps/sub-01/anat/sub-01_T1map.nii.gz").is_file()
     assert "in seconds" in (tmp_path / "maps/README.md").read_text()
     (tmp_path / "maps/dataset_description.json").write_text("mine")
@@ -106,14 +121,18 @@ def test_a_derivative_data_set_describes_itself_and_keeps_what_is_there(tmp_path
 
 @pytest.mark.peers
 def test_the_bids_validator_finds_no_error(tmp_path):
-    tool = shutil.which("bids-validator-deno") or shutil.which("bids-validator-deno", path=Path(sys.executable).parent)
+    tool = shutil.which("bids-validator-deno") or shutil.which(
+        "bids-validator-deno", path=Path(sys.executable).parent
+    )
     if tool is None:
         pytest.skip("bids-validator-deno is not installed: pip install 'mrftool[bench]'")
     write_derivative(tmp_path)
     (tmp_path / "overview.png").write_bytes(b"x")
     (tmp_path / "report.html").write_text("x")
     (tmp_path / "report.json").write_text("{}")
-    done = subprocess.run([tool, "--json", str(tmp_path)], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [tool, "--json", str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
+    )
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
     assert done.returncode == 0

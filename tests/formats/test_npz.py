@@ -31,7 +31,13 @@ def signals(n: int, n_time: int = 7) -> np.ndarray:
 
 def tissue(n: int) -> Tissue:
     rng = np.random.default_rng(n)
-    return Tissue(t1=rng.uniform(1, 4, n), t2=rng.uniform(0.01, 1, n), b1=rng.uniform(0.8, 1.2, n), m0=1j, adc=1e-9)
+    return Tissue(
+        t1=rng.uniform(1, 4, n),
+        t2=rng.uniform(0.01, 1, n),
+        b1=rng.uniform(0.8, 1.2, n),
+        m0=1j,
+        adc=1e-9,
+    )
 
 
 def saved(path: Path, n: int = 9) -> Path:
@@ -50,7 +56,9 @@ def test_a_dictionary_comes_back_whole(tmp_path: Path, short_sequence: PulseSequ
             np.testing.assert_array_equal(getattr(back.tissue, key), getattr(tissue(9), key))
         assert back.sequence is not None
         assert (
-            sequence_from_dict(back.sequence).sequence_id == back.fingerprints.sequence_id == fingerprints.sequence_id
+            sequence_from_dict(back.sequence).sequence_id
+            == back.fingerprints.sequence_id
+            == fingerprints.sequence_id
         )
 
 
@@ -74,10 +82,15 @@ def test_what_numpy_writes_is_read(tmp_path: Path) -> None:
 
 def test_blocks_make_the_same_bytes_as_the_whole(tmp_path: Path) -> None:
     saved(tmp_path / "whole.npz")
-    with writing_dictionary(tmp_path / "blocks.npz", tissue(9), 7, {"name": "x"}, sequence_id="abc") as append:
+    with writing_dictionary(
+        tmp_path / "blocks.npz", tissue(9), 7, {"name": "x"}, sequence_id="abc"
+    ) as append:
         for start in range(0, 9, 4):
             append(signals(9)[start : start + 4])
-    with zipfile.ZipFile(tmp_path / "whole.npz") as a, zipfile.ZipFile(tmp_path / "blocks.npz") as b:
+    with (
+        zipfile.ZipFile(tmp_path / "whole.npz") as a,
+        zipfile.ZipFile(tmp_path / "blocks.npz") as b,
+    ):
         assert a.namelist() == b.namelist()
         assert all(a.read(name) == b.read(name) for name in a.namelist())
 
@@ -85,7 +98,9 @@ def test_blocks_make_the_same_bytes_as_the_whole(tmp_path: Path) -> None:
 def test_a_mapped_signal_is_not_read_into_memory(tmp_path: Path) -> None:
     n, n_time = 40_000, 100  # 32 MB
     block = np.ones((4000, n_time), np.complex64)
-    with writing_dictionary(tmp_path / "d.npz", Tissue(t1=np.ones(n), t2=np.full(n, 0.1)), n_time) as append:
+    with writing_dictionary(
+        tmp_path / "d.npz", Tissue(t1=np.ones(n), t2=np.full(n, 0.1)), n_time
+    ) as append:
         for _ in range(n // len(block)):
             append(block)
     before = _anonymous_kb()
@@ -101,10 +116,19 @@ def _anonymous_kb() -> int:
 
 @pytest.mark.parametrize(
     ("blocks", "message"),
-    [([4], "4 fingerprints, expected 9"), ([9, 1], "10 fingerprints, expected 9"), ([], "0 fingerprints")],
+    [
+        ([4], "4 fingerprints, expected 9"),
+        ([9, 1], "10 fingerprints, expected 9"),
+        ([], "0 fingerprints"),
+    ],
 )
-def test_blocks_that_do_not_add_up_leave_nothing(tmp_path: Path, blocks: list[int], message: str) -> None:
-    with pytest.raises(InputError, match=message), writing_dictionary(tmp_path / "d.npz", tissue(9), 7) as append:
+def test_blocks_that_do_not_add_up_leave_nothing(
+    tmp_path: Path, blocks: list[int], message: str
+) -> None:
+    with (
+        pytest.raises(InputError, match=message),
+        writing_dictionary(tmp_path / "d.npz", tissue(9), 7) as append,
+    ):
         for size in blocks:
             append(signals(size))
     assert list(tmp_path.iterdir()) == []
@@ -149,7 +173,9 @@ def _pickled(path: Path) -> None:
 
     with zipfile.ZipFile(path, "w") as archive:
         header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
-        member = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + pickle.dumps(Trap())
+        member = (
+            b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + pickle.dumps(Trap())
+        )
         archive.writestr("t1.npy", member)
 
 
@@ -173,7 +199,10 @@ HARMS = {
     "missing": (lambda path: path.unlink(), "No such file"),
     "empty": (lambda path: path.write_bytes(b""), "expected a readable .npz"),
     "text": (lambda path: path.write_text("hello"), "expected a readable .npz"),
-    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:500]), "expected a readable .npz"),
+    "truncated": (
+        lambda path: path.write_bytes(path.read_bytes()[:500]),
+        "expected a readable .npz",
+    ),
     "no end": (lambda path: path.write_bytes(path.read_bytes()[:-30]), "expected a readable .npz"),
     "oversized": (_oversized, "bytes of data"),
     "odd header": (_odd_header, "damaged header"),
@@ -213,8 +242,16 @@ def test_damaged_and_hostile_files_are_refused(tmp_path: Path, harm: str, load) 
         ({"sequence_json": "[1]"}, "the sequence is a list"),
     ],
 )
-def test_a_dictionary_that_makes_no_sense_is_refused(tmp_path: Path, arrays: dict, message: str) -> None:
-    good = {"signal": signals(9), "t1": np.ones(9), "t2": np.ones(9), "sequence_json": "{}", "sequence_id": ""}
+def test_a_dictionary_that_makes_no_sense_is_refused(
+    tmp_path: Path, arrays: dict, message: str
+) -> None:
+    good = {
+        "signal": signals(9),
+        "t1": np.ones(9),
+        "t2": np.ones(9),
+        "sequence_json": "{}",
+        "sequence_id": "",
+    }
     np.savez(tmp_path / "d.npz", **{k: v for k, v in {**good, **arrays}.items() if v is not None})
     with pytest.raises(InputError) as error:
         load_dictionary(tmp_path / "d.npz")
@@ -237,14 +274,18 @@ def test_a_phantom_comes_back_whole(tmp_path: Path) -> None:
 
 def test_other_peoples_maps_are_in_milliseconds(tmp_path: Path) -> None:
     t1 = np.array([[0, 800.0, 1200.0], [900.0, np.nan, 4000.0]])
-    np.savez(tmp_path / "p.npz", T1_ms=t1, T2_ms=np.where(t1 == 900, 0, 80.0), PD=np.full((2, 3), 7.0))
+    np.savez(
+        tmp_path / "p.npz", T1_ms=t1, T2_ms=np.where(t1 == 900, 0, 80.0), PD=np.full((2, 3), 7.0)
+    )
     back = load_tissue_npz(tmp_path / "p.npz")
     np.testing.assert_allclose(back.tissue.t1, [0.8, 1.2, 4.0])
     np.testing.assert_allclose(back.tissue.t2, 0.08)
     np.testing.assert_allclose(back.tissue.m0, 7)
     assert back.grid.shape == (2, 3, 1)
     right_front = back.grid.affine @ [0, 0, 0, 1] - back.grid.affine @ [1, 2, 0, 1]
-    assert (right_front[:2] > 0).all()  # the first row and column lie in front and to the right of the last
+    assert (
+        right_front[:2] > 0
+    ).all()  # the first row and column lie in front and to the right of the last
     assert "no affine" in back.assumptions[0]
 
 
@@ -253,14 +294,23 @@ def test_other_peoples_maps_are_in_milliseconds(tmp_path: Path) -> None:
     [
         ({"x": np.ones(3)}, "has nothing, expected t1 and t2"),
         ({"t1": np.ones((2, 2))}, "has t1, expected t1 and t2"),
-        ({"t1": np.full((2, 2), 800.0), "t2": np.full((2, 2), 80.0)}, "reaches 800, expected seconds"),
-        ({"T1_ms": np.ones((2, 2)), "T2_ms": np.ones((2, 3))}, "(2, 2) and (2, 3), expected the same"),
+        (
+            {"t1": np.full((2, 2), 800.0), "t2": np.full((2, 2), 80.0)},
+            "reaches 800, expected seconds",
+        ),
+        (
+            {"T1_ms": np.ones((2, 2)), "T2_ms": np.ones((2, 3))},
+            "(2, 2) and (2, 3), expected the same",
+        ),
         ({"T1_ms": np.ones(4), "T2_ms": np.ones(4)}, "two or three sizes"),
         ({"T1_ms": np.zeros((2, 2)), "T2_ms": np.ones((2, 2))}, "no voxel"),
         ({"t1": np.ones((2, 2)), "t2": np.ones((2, 2)), "b1": np.ones((3, 2))}, "shape"),
         ({"t1": np.ones((2, 2)), "t2": np.ones((2, 2)), "affine": np.zeros((4, 4))}, "affine"),
         ({"t1": np.ones((2, 2)) + 0j, "t2": np.ones((2, 2))}, "'t1' has the type complex128"),
-        ({"t1": np.ones((2, 2)), "t2": np.ones((2, 2)), "labels": np.full((2, 2), 3)}, "label 3, expected one of 0"),
+        (
+            {"t1": np.ones((2, 2)), "t2": np.ones((2, 2)), "labels": np.full((2, 2), 3)},
+            "label 3, expected one of 0",
+        ),
     ],
 )
 def test_tissue_that_makes_no_sense_is_refused(tmp_path: Path, arrays: dict, message: str) -> None:

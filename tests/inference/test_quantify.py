@@ -24,7 +24,9 @@ SHAPE = (9, 8, 7)
 
 @pytest.fixture(scope="module")
 def model(short_sequence: PulseSequence) -> Model:
-    made, manifest = make_model(short_sequence, check=False, t1_range=(0.3, 3.0), t2_range=(0.02, 0.5))
+    made, manifest = make_model(
+        short_sequence, check=False, t1_range=(0.3, 3.0), t2_range=(0.02, 0.5)
+    )
     return Model(Path("short.onnx"), manifest, made.SerializeToString())
 
 
@@ -33,7 +35,9 @@ def image(short_sequence: PulseSequence) -> np.ndarray:
     random = np.random.default_rng(0)
     count = int(np.prod(SHAPE))
     tissue = Tissue(random.uniform(0.5, 2.0, count), random.uniform(0.03, 0.3, count))
-    signal = add_noise(simulate(short_sequence, tissue, threads=1).signal, np.full(count, 0.003), random)
+    signal = add_noise(
+        simulate(short_sequence, tissue, threads=1).signal, np.full(count, 0.003), random
+    )
     return signal.reshape(*SHAPE, len(short_sequence))
 
 
@@ -44,9 +48,16 @@ def assert_same(one: Maps, other: Maps) -> None:
 
 @pytest.mark.parametrize(("length", "form"), [(40, "complex"), (39, "complex"), (39, "magnitude")])
 def test_batches_threads_and_blocks_change_no_bit(
-    length: int, form: Form, short_sequence: PulseSequence, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    length: int,
+    form: Form,
+    short_sequence: PulseSequence,
+    image: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    per_pulse = {name: getattr(short_sequence, name)[:length] for name in ("flip_angle", "rf_phase", "tr", "te")}
+    per_pulse = {
+        name: getattr(short_sequence, name)[:length]
+        for name in ("flip_angle", "rf_phase", "tr", "te")
+    }
     made, manifest = make_model(replace(short_sequence, **per_pulse), check=False, form=form)
     model = Model(Path("short.onnx"), manifest, made.SerializeToString())
     image = image[..., :length] if form == "complex" else abs(image[..., :length])
@@ -60,28 +71,40 @@ def test_batches_threads_and_blocks_change_no_bit(
     for batch in (1, 7, 9, 64):
         for threads in (1, 4):
             for name, column in run(model, signal, batch=batch, threads=threads).items():
-                np.testing.assert_array_equal(column, expected[name], err_msg=f"{name}, {batch} voxels at a time")
+                np.testing.assert_array_equal(
+                    column, expected[name], err_msg=f"{name}, {batch} voxels at a time"
+                )
 
 
-def test_every_voxel_has_its_own_answer(model: Model, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_voxel_has_its_own_answer(
+    model: Model, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scan, "BLOCK_BYTES", 10 * image[0, 0, 0].nbytes)
     column = run(model, image[2, 3, 4][None])
     maps = quantify(series_from_array(image), model)
     assert maps.t1[2, 3, 4] == column["t1"][0] and maps.flags[2, 3, 4] == column["flags"][0]
 
 
-def test_masked_and_empty_voxels_are_zero_and_broken_ones_are_not_numbers(model: Model, image: np.ndarray) -> None:
+def test_masked_and_empty_voxels_are_zero_and_broken_ones_are_not_numbers(
+    model: Model, image: np.ndarray
+) -> None:
     image = image.copy()
     image[0, 0, 0], image[1, 1, 1, 5] = 0, np.nan
     mask = np.ones(SHAPE, bool)
     mask[2, 2, 2] = False
     done: list[int] = []
     maps = quantify(series_from_array(image), model, mask=mask, progress=done.append)
-    for place, flag in {(0, 0, 0): Flag.MASKED, (2, 2, 2): Flag.MASKED, (1, 1, 1): Flag.NON_FINITE}.items():
+    for place, flag in {
+        (0, 0, 0): Flag.MASKED,
+        (2, 2, 2): Flag.MASKED,
+        (1, 1, 1): Flag.NON_FINITE,
+    }.items():
         assert maps.flags[place] == flag
         for name, values in maps.images():
             if name != "flags":
-                np.testing.assert_array_equal(values[place], 0 if flag == Flag.MASKED else np.nan, err_msg=name)
+                np.testing.assert_array_equal(
+                    values[place], 0 if flag == Flag.MASKED else np.nan, err_msg=name
+                )
     assert sum(done) == mask.sum()
     assert (maps.t1[3:] > 0).all()
 
@@ -94,7 +117,9 @@ def test_a_mask_of_nothing_gives_maps_of_nothing(model: Model, image: np.ndarray
 def test_what_does_not_belong_together_is_refused(model: Model, image: np.ndarray) -> None:
     series = series_from_array(image)
     named = replace(series, sidecar={"sequence_id": "0" * 16})
-    with pytest.raises(MismatchError, match=r"made with sequence 0000000000000000, expected \w+ as the model"):
+    with pytest.raises(
+        MismatchError, match=r"made with sequence 0000000000000000, expected \w+ as the model"
+    ):
         quantify(named, model)
     with pytest.raises(MismatchError, match="39 time points, expected 40 as the model"):
         quantify(series_from_array(image[..., 1:]), model)

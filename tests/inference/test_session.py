@@ -39,13 +39,17 @@ def test_a_model_says_what_it_is(model: Path, short_sequence: PulseSequence) -> 
     assert {node.domain for node in other_reader.graph.node} == {""}
 
 
-@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x0a\x12\x00", bytes(range(256)) * 40])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a model", b"\x08\x0a\x12\x00", bytes(range(256)) * 40]
+)
 def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"bad.onnx.*expected a model made by mrftool export"):
         load_model(path)
-    with pytest.raises(InputError, match=r"missing.onnx: No such file or directory, expected an .onnx model"):
+    with pytest.raises(
+        InputError, match=r"missing.onnx: No such file or directory, expected an .onnx model"
+    ):
         load_model(tmp_path / "missing.onnx")
     with pytest.raises(InputError, match=r": is a folder, expected an .onnx model"):
         load_model(tmp_path)
@@ -60,7 +64,9 @@ def test_a_truncated_model_is_refused(tmp_path: Path, model: Path, share: float)
         load_model(path)
 
 
-def test_flipped_bytes_never_pass_unseen(tmp_path: Path, model: Path, short_sequence: PulseSequence) -> None:
+def test_flipped_bytes_never_pass_unseen(
+    tmp_path: Path, model: Path, short_sequence: PulseSequence
+) -> None:
     """Every single changed byte is refused, or changes nothing that matters."""
     content = bytearray(model.read_bytes())
     signal = simulate(short_sequence, Tissue([0.9, 1.4], [0.08, 0.05])).signal
@@ -92,8 +98,12 @@ def test_foreign_operators_are_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(InputError, match=r"'com.microsoft'"):
         load_model(saved(tmp_path / "foreign.onnx", plain))
     hidden = onnx.load(model)
-    body = onnx.helper.make_graph([onnx.helper.make_node("Evil", [], ["x"], domain="evil")], "body", [], [])
-    hidden.graph.node.append(onnx.helper.make_node("If", ["t1"], ["x"], then_branch=body, else_branch=body))
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node("Evil", [], ["x"], domain="evil")], "body", [], []
+    )
+    hidden.graph.node.append(
+        onnx.helper.make_node("If", ["t1"], ["x"], then_branch=body, else_branch=body)
+    )
     with pytest.raises(InputError, match="'evil'"):
         load_model(saved(tmp_path / "hidden.onnx", hidden))
 
@@ -116,7 +126,11 @@ def test_models_of_others_and_changed_ones_are_refused(tmp_path: Path, model: Pa
 
 def test_a_manifest_keeps_everything(model: Path) -> None:
     manifest = replace(
-        load_model(model).manifest, b1_range=(0.7, 1.3), adc=2.35e-9, scores={"a": 1}, training={"b": "c"}
+        load_model(model).manifest,
+        b1_range=(0.7, 1.3),
+        adc=2.35e-9,
+        scores={"a": 1},
+        training={"b": "c"},
     )
     assert manifest_from_json(manifest_to_json(manifest), "x") == manifest
 
@@ -137,7 +151,9 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_a_manifest_that_is_not_sound_is_refused(model: Path, change: dict[str, Any], message: str) -> None:
+def test_a_manifest_that_is_not_sound_is_refused(
+    model: Path, change: dict[str, Any], message: str
+) -> None:
     facts = json.loads(manifest_to_json(load_model(model).manifest)) | change
     with pytest.raises(InputError, match=f"x.onnx: .*{message}"):
         manifest_from_json(json.dumps(facts), "x.onnx")
@@ -164,16 +180,25 @@ def test_signals_that_do_not_fit_are_refused(model: Path, make_onnx: Any) -> Non
     ):
         with pytest.raises(MismatchError, match=message):
             run(plain, given, **options)
-    for options, message in (({}, "a B1 map is needed"), ({"b1": np.ones(2)}, r"shape \(2,\), expected \(3,\)")):
+    for options, message in (
+        ({}, "a B1 map is needed"),
+        ({"b1": np.ones(2)}, r"shape \(2,\), expected \(3,\)"),
+    ):
         with pytest.raises(MismatchError, match=message):
             run(with_b1, signal, **options)
 
 
-def test_any_layout_of_the_same_numbers_gives_the_same_maps(model: Path, short_sequence: PulseSequence) -> None:
+def test_any_layout_of_the_same_numbers_gives_the_same_maps(
+    model: Path, short_sequence: PulseSequence
+) -> None:
     loaded = load_model(model)
     signal = simulate(short_sequence, Tissue([0.9, 1.4], [0.08, 0.05])).signal
     plain = run(loaded, signal)
-    for other in (np.asfortranarray(signal), signal.astype(np.complex128), np.repeat(signal, 2, axis=0)[::2]):
+    for other in (
+        np.asfortranarray(signal),
+        signal.astype(np.complex128),
+        np.repeat(signal, 2, axis=0)[::2],
+    ):
         np.testing.assert_array_equal(run(loaded, other)["t1"], plain["t1"])
 
 

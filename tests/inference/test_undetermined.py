@@ -1,4 +1,6 @@
-"""Sequences that cannot determine a parameter: it says so, and the other one is as good as if it were known."""
+"""Sequences that cannot determine a parameter: it says so, and the other one is as good as if it
+were known.
+"""
 
 from pathlib import Path
 
@@ -22,8 +24,16 @@ RANGES = {"t1_range": (0.1, 2.0), "t2_range": (0.01, 0.3)}
 
 
 def recovery() -> PulseSequence:
-    """An inversion and pulses so far apart that no transverse magnetisation is left: nothing but T1 shows."""
-    return PulseSequence(np.full(N, np.deg2rad(20)), np.zeros(N), np.full(N, 3.0), np.full(N, 5e-4), Inversion(1, 0.02))
+    """An inversion and pulses so far apart that no transverse magnetisation is left: nothing but T1
+    shows.
+    """
+    return PulseSequence(
+        np.full(N, np.deg2rad(20)),
+        np.zeros(N),
+        np.full(N, 3.0),
+        np.full(N, 5e-4),
+        Inversion(1, 0.02),
+    )
 
 
 def echoes() -> PulseSequence:
@@ -40,7 +50,9 @@ def slope_beside_m0(sequence: PulseSequence, name: str) -> float:
 
 
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
-@pytest.mark.parametrize(("sequence", "seen", "lost"), [(recovery(), "t1", "t2"), (echoes(), "t2", "t1")])
+@pytest.mark.parametrize(
+    ("sequence", "seen", "lost"), [(recovery(), "t1", "t2"), (echoes(), "t2", "t1")]
+)
 def test_what_is_not_determined_leaves_the_rest_at_the_bound(
     sequence: PulseSequence, seen: str, lost: str, form: Form
 ) -> None:

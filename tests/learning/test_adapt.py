@@ -38,7 +38,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, shelf: Path) -> Path:
 def adapted(source: Path, seq: Path, **changes: Any) -> tuple[Any, Any]:
     config, weights = load_weights(source)
     settings = {"steps": 40, "rate": 1e-3, "seed": 0, "labels": True, **changes}
-    run = adapted_run(adapt_settings(config, **settings), weights, read_sequence(str(seq)), torch.device("cpu"))
+    run = adapted_run(
+        adapt_settings(config, **settings), weights, read_sequence(str(seq)), torch.device("cpu")
+    )
     return run, weights
 
 
@@ -77,7 +79,9 @@ OPTIONS: dict[str, tuple[object, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def written(trained: Path, shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., onnx.ModelProto]:
+def written(
+    trained: Path, shelf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., onnx.ModelProto]:
     def run(*options: object) -> onnx.ModelProto:
         path = tmp_path_factory.mktemp("adapted") / "new.onnx"
         base = () if "--seq" in options else ("--seq", trained / "other.yaml")
@@ -96,36 +100,82 @@ def test_every_option_changes_the_model(
     assert read_manifest(plain, "new.onnx").sequence_name == "other"
     for name, options in OPTIONS.items():
         assert written(*options).graph != plain.graph, name
-    assert set(inspect.signature(adapt_command).parameters) - {"model", "output", "device"} == OPTIONS.keys()
+    assert (
+        set(inspect.signature(adapt_command).parameters) - {"model", "output", "device"}
+        == OPTIONS.keys()
+    )
 
 
-def test_what_cannot_be_adapted_is_refused(trained: Path, make_onnx: Callable[..., Path], tmp_path: Path) -> None:
+def test_what_cannot_be_adapted_is_refused(
+    trained: Path, make_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
     other = ("--seq", trained / "other.yaml")
     with untouched(tmp_path):
-        refuses(3, "adapt", "nothing", *other, says=("nothing: no such file, expected a .onnx file or one of",))
+        refuses(
+            3,
+            "adapt",
+            "nothing",
+            *other,
+            says=("nothing: no such file, expected a .onnx file or one of",),
+        )
         refuses(3, "adapt", tmp_path, *other, says=("best.safetensors: no such file",))
-        refuses(3, "adapt", make_onnx(t1_range=(0.2, 3.0), t2_range=(0.02, 0.5)), *other, says=("has no encoder",))
-        refuses(3, "adapt", trained / "short.onnx", "--seq", "none.yaml", says=("none.yaml: no such file",))
+        refuses(
+            3,
+            "adapt",
+            make_onnx(t1_range=(0.2, 3.0), t2_range=(0.02, 0.5)),
+            *other,
+            says=("has no encoder",),
+        )
+        refuses(
+            3,
+            "adapt",
+            trained / "short.onnx",
+            "--seq",
+            "none.yaml",
+            says=("none.yaml: no such file",),
+        )
         refuses(2, "adapt", trained / "short.onnx", *other, "--steps", 0, says=("--steps 0",))
-        refuses(2, "adapt", trained / "short.onnx", *other, "--device", "tpu", says=("device 'tpu'",))
+        refuses(
+            2, "adapt", trained / "short.onnx", *other, "--device", "tpu", says=("device 'tpu'",)
+        )
         refuses(2, "adapt", trained / "short.onnx", *other, "-o", "x.nii", says=("ends in .onnx",))
     np.testing.assert_equal(list(tmp_path.iterdir()), [])
 
 
-@pytest.mark.parametrize("training", [{}, {"config": None}, {"config": "text"}, {"config": {"wheels": 4}}])
-def test_a_model_whose_settings_are_damaged_is_refused(training: dict[str, Any], trained: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "training", [{}, {"config": None}, {"config": "text"}, {"config": {"wheels": 4}}]
+)
+def test_a_model_whose_settings_are_damaged_is_refused(
+    training: dict[str, Any], trained: Path, tmp_path: Path
+) -> None:
     _, proto = read_model(trained / "short.onnx")
     write_manifest(proto, replace(read_manifest(proto, "short.onnx"), training=training))
     write_model(proto, tmp_path / "damaged.onnx")
     with untouched(tmp_path):
-        refuses(3, "adapt", tmp_path / "damaged.onnx", "--seq", trained / "other.yaml", says=("expected the settings",))
+        refuses(
+            3,
+            "adapt",
+            tmp_path / "damaged.onnx",
+            "--seq",
+            trained / "other.yaml",
+            says=("expected the settings",),
+        )
 
 
 def test_a_model_with_impossible_settings_is_refused(trained: Path, tmp_path: Path) -> None:
     _, proto = read_model(trained / "short.onnx")
     manifest = read_manifest(proto, "short.onnx")
     for change in ({"batch": -1}, {"t1_range": ["a", "b"]}, {"snr_range": 3}):
-        write_manifest(proto, replace(manifest, training={"config": {**manifest.training["config"], **change}}))
+        write_manifest(
+            proto, replace(manifest, training={"config": {**manifest.training["config"], **change}})
+        )
         write_model(proto, tmp_path / "damaged.onnx")
         with untouched(tmp_path):
-            refuses(3, "adapt", tmp_path / "damaged.onnx", "--seq", trained / "other.yaml", says=("damaged.onnx",))
+            refuses(
+                3,
+                "adapt",
+                tmp_path / "damaged.onnx",
+                "--seq",
+                trained / "other.yaml",
+                says=("damaged.onnx",),
+            )

@@ -1,4 +1,6 @@
-"""The decoder's signal and gradient against the readable engine under autograd, in double precision."""
+"""The decoder's signal and gradient against the readable engine under autograd, in double
+precision.
+"""
 
 import dataclasses
 
@@ -27,13 +29,19 @@ def trains():
 
 def leaves(dtype):
     columns = random_tissue(1, voxels=20)
-    return [torch.tensor(columns[key], dtype=dtype, requires_grad=True) for key in ("t1", "t2", "b1")]
+    return [
+        torch.tensor(columns[key], dtype=dtype, requires_grad=True) for key in ("t1", "t2", "b1")
+    ]
 
 
 def gradients(signal, inputs):
     """Of a loss that feels both parts of every echo."""
     weight = torch.linspace(-1, 1, signal.numel()).reshape(signal.shape).to(signal.real.dtype)
-    loss = (signal.real * weight).sum() + (signal.imag * weight.cos()).sum() + signal.abs().square().sum()
+    loss = (
+        (signal.real * weight).sum()
+        + (signal.imag * weight.cos()).sum()
+        + signal.abs().square().sum()
+    )
     return torch.autograd.grad(loss, inputs)
 
 
@@ -48,8 +56,12 @@ def test_signal_and_gradient_are_those_of_the_readable_engine(train, engine, mon
     exact = leaves(torch.float64)
     expected = epg_signal(sequence, exact[0], exact[1], b1=exact[2])
     assert (found - expected).abs().max() < 1e-4
-    for mine, theirs in zip(gradients(found, (t1, t2, b1)), gradients(expected, exact), strict=True):
-        assert torch.allclose(mine.double(), theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+    for mine, theirs in zip(
+        gradients(found, (t1, t2, b1)), gradients(expected, exact), strict=True
+    ):
+        assert torch.allclose(
+            mine.double(), theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max())
+        )
 
 
 def test_b1_may_be_left_out_and_needs_no_gradient(short_sequence):

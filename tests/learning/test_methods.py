@@ -24,7 +24,9 @@ METHODS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_from_training_to_maps(method: str, shelf: Path, tmp_path: Path) -> None:
-    """Hardly trained, so its own guess is poor; two polish steps on the table bring it nearer to the truth."""
+    """Hardly trained, so its own guess is poor; two polish steps on the table bring it nearer to
+    the truth.
+    """
     encoder, decoder = METHODS[method]
     size = ("--steps", 40, "--batch", 64, "--t1-ms", 200, 5000, "--t2-ms", 20, 2500)
     kind = ("--encoder", encoder, "--decoder", decoder)
@@ -36,7 +38,10 @@ def test_every_method_goes_from_training_to_maps(method: str, shelf: Path, tmp_p
         model, maps = tmp_path / f"{polish}.onnx", tmp_path / f"maps{polish}"
         works("export", tmp_path / "run", "--polish", polish, "-o", model)
         works("quantify", shelf / "brain.nii.gz", "--model", model, "-o", maps)
-        t1, t2 = (np.asarray(nibabel.load(maps / f"{name}map.nii.gz").dataobj)[inside] for name in ("T1", "T2"))
+        t1, t2 = (
+            np.asarray(nibabel.load(maps / f"{name}map.nii.gz").dataobj)[inside]
+            for name in ("T1", "T2")
+        )
         assert np.isfinite(t1).all() and (t2 > 0).all()
         errors.append(np.median(abs(np.log(t1 / truth[inside]))))
         if polish == 0:

@@ -18,7 +18,9 @@ from mrftool.learning.batches import Batch  # noqa: E402
 OPTIONS = ("--steps", "6", "--batch", "32", "--encoder", "fc", "--optimiser", "adam")
 
 
-def train(folder: Path, seq: Path, processes: int, *options: str) -> subprocess.CompletedProcess[str]:
+def train(
+    folder: Path, seq: Path, processes: int, *options: str
+) -> subprocess.CompletedProcess[str]:
     start = [sys.executable, "-m"]
     if processes > 1:
         start += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
@@ -28,7 +30,9 @@ def train(folder: Path, seq: Path, processes: int, *options: str) -> subprocess.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["bloch", "fc"])
-def test_two_processes_give_what_one_gives_but_for_rounding(decoder: str, shelf: Path, tmp_path: Path) -> None:
+def test_two_processes_give_what_one_gives_but_for_rounding(
+    decoder: str, shelf: Path, tmp_path: Path
+) -> None:
     weights = []
     for processes in (1, 2):
         folder = tmp_path / str(processes)
@@ -40,14 +44,23 @@ def test_two_processes_give_what_one_gives_but_for_rounding(decoder: str, shelf:
     assert one.keys() == two.keys()
     for name, value in one.items():
         if name.startswith(("encoder.", "decoder.")):
-            np.testing.assert_allclose(two[name].numpy(), value.numpy(), rtol=2e-3, atol=2e-5, err_msg=name)
-    rows = [(tmp_path / str(n) / "curve.csv").read_text().splitlines()[-1].split(",") for n in (1, 2)]
+            np.testing.assert_allclose(
+                two[name].numpy(), value.numpy(), rtol=2e-3, atol=2e-5, err_msg=name
+            )
+    rows = [
+        (tmp_path / str(n) / "curve.csv").read_text().splitlines()[-1].split(",") for n in (1, 2)
+    ]
     np.testing.assert_allclose(*(np.array(row[-4:], float) for row in rows), rtol=1e-3)
 
 
 def test_one_process_is_the_first_and_keeps_the_whole_batch() -> None:
     batch = Batch(*(torch.arange(6.0).reshape(6, 1) for _ in range(6)))
-    assert (parallel.world(), parallel.is_first(), parallel.any_of(True), parallel.any_of(False)) == (
+    assert (
+        parallel.world(),
+        parallel.is_first(),
+        parallel.any_of(True),
+        parallel.any_of(False),
+    ) == (
         1,
         True,
         True,

@@ -25,7 +25,14 @@ from mrftool.physics.tissue_grids import paper_tissue  # noqa: E402
 from mrftool.sequence import PulseSequence  # noqa: E402
 
 CPU = torch.device("cpu")
-SMALL = TrainConfig(steps=10, batch=48, validate_every=5, t1_range=(0.1, 3.0), t2_range=(0.02, 0.8), snr_range=(10, 50))
+SMALL = TrainConfig(
+    steps=10,
+    batch=48,
+    validate_every=5,
+    t1_range=(0.1, 3.0),
+    t2_range=(0.02, 0.8),
+    snr_range=(10, 50),
+)
 KINDS = {
     "bloch": SMALL,
     "labels": replace(SMALL, decoder="none"),
@@ -35,7 +42,9 @@ KINDS = {
     "rnn-whole": replace(SMALL, encoder="rnn-whole", decoder="fc", loss="log", snr_range=None),
     "hydra": replace(SMALL, encoder="hydra", decoder="none", b1_range=(0.9, 1.1)),
     "hydra-fast": replace(SMALL, encoder="hydra-fast", decoder="bloch", decode_voxels=10),
-    "grid": replace(SMALL, encoder="fc", decoder="fc", tissue="grid", share=1e-3, b1_range=(0.9, 1.1)),
+    "grid": replace(
+        SMALL, encoder="fc", decoder="fc", tissue="grid", share=1e-3, b1_range=(0.9, 1.1)
+    ),
     "no labels": replace(SMALL, encoder="fc", labels=False),
 }
 
@@ -81,7 +90,9 @@ def test_ten_steps_are_five_a_resume_and_five_bit_for_bit(
     assert any(not torch.equal(value, start[name]) for name, value in weights(whole).items())
 
 
-def test_training_learns_and_the_decoder_takes_part(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_training_learns_and_the_decoder_takes_part(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     config = replace(SMALL, steps=150, batch=128, validate_every=150)
     run = begin(short_sequence, config, tmp_path / "a")
     before = validate(run)["score"]
@@ -89,7 +100,8 @@ def test_training_learns_and_the_decoder_takes_part(short_sequence: PulseSequenc
     after = train(run, tmp_path / "a", lambda step, found: losses.append(found))["score"]
     assert after < before / 3
     assert (
-        np.mean([x["reconstruction"] for x in losses[-20:]]) < np.mean([x["reconstruction"] for x in losses[:20]]) / 3
+        np.mean([x["reconstruction"] for x in losses[-20:]])
+        < np.mean([x["reconstruction"] for x in losses[:20]]) / 3
     )
     half = begin(short_sequence, replace(config, steps=2, weight=0.5), tmp_path / "b")
     full = begin(short_sequence, replace(config, steps=2), tmp_path / "c")
@@ -99,7 +111,9 @@ def test_training_learns_and_the_decoder_takes_part(short_sequence: PulseSequenc
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batch_k_depends_on_seed_and_k_alone(kind: str, short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_batch_k_depends_on_seed_and_k_alone(
+    kind: str, short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     run = begin(short_sequence, KINDS[kind], tmp_path / "a")
 
     def rows(seed: int, k: int) -> torch.Tensor:
@@ -110,20 +124,35 @@ def test_batch_k_depends_on_seed_and_k_alone(kind: str, short_sequence: PulseSeq
     assert not torch.equal(rows(0, 3), rows(1, 3))
 
 
-def test_a_batch_holds_tissue_in_range_its_bound_and_its_noise(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_a_batch_holds_tissue_in_range_its_bound_and_its_noise(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     run = begin(short_sequence, replace(SMALL, batch=64), tmp_path / "a")
     random = np.random.default_rng(0)
     tissue = draw_tissue(run.config, random)
     assert (tissue.t2 <= tissue.t1).all()
-    assert tissue.t1.min() >= 0.1 and tissue.t1.max() <= 3.0 and tissue.t2.min() >= 0.02 and tissue.t2.max() <= 0.8
+    assert (
+        tissue.t1.min() >= 0.1
+        and tissue.t1.max() <= 3.0
+        and tissue.t2.min() >= 0.02
+        and tissue.t2.max() <= 0.8
+    )
     batch = make_batch(run.sources[0], "features", tissue, np.full(64, 20.0), random)
-    np.testing.assert_allclose(batch.target.numpy(), np.log(np.stack([tissue.t1, tissue.t2], 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        batch.target.numpy(), np.log(np.stack([tissue.t1, tissue.t2], 1)), rtol=1e-6
+    )
     bound = cramer_rao(short_sequence, tissue, snr=20.0)
     exact = np.stack([bound.sd_t1 / tissue.t1, bound.sd_t2 / tissue.t2], 1)
     np.testing.assert_allclose(batch.bound.numpy(), exact, rtol=0.01)
-    np.testing.assert_allclose(batch.noise.numpy(), 1 / (20 * np.sqrt(len(short_sequence))), rtol=1e-6)
+    np.testing.assert_allclose(
+        batch.noise.numpy(), 1 / (20 * np.sqrt(len(short_sequence))), rtol=1e-6
+    )
     signal = simulate(short_sequence, tissue).signal
-    clean = signal / np.linalg.norm(signal, axis=1, keepdims=True) @ run.sources[0].table.basis.vectors.conj()
+    clean = (
+        signal
+        / np.linalg.norm(signal, axis=1, keepdims=True)
+        @ run.sources[0].table.basis.vectors.conj()
+    )
     np.testing.assert_allclose(
         batch.clean.numpy(), clean.real if run.sources[0].table.basis.is_real else clean, atol=1e-3
     )
@@ -136,14 +165,20 @@ def test_losses_follow_their_formulas() -> None:
     assert float(embedding_loss(predicted, truth, bound)) == pytest.approx(
         np.mean([x - 0.5 for x in in_units]), rel=1e-5
     )
-    assert float(embedding_loss(predicted, truth, None)) == pytest.approx((0.2**2 + 1) / np.log(10) ** 2, rel=1e-5)
+    assert float(embedding_loss(predicted, truth, None)) == pytest.approx(
+        (0.2**2 + 1) / np.log(10) ** 2, rel=1e-5
+    )
     a, b = torch.tensor([[1.0 + 1j, 0.0]]), torch.tensor([[1.0, 0.5j]])
     assert float(reconstruction_loss(a, b, None)[0]) == pytest.approx(1.25)
     expected = np.sqrt(1 + 1.25 / (0.5**2 + RESIDUAL_FLOOR**2)) - 1
-    assert float(reconstruction_loss(a, b, torch.tensor([0.5]))[0]) == pytest.approx(expected, rel=1e-5)
+    assert float(reconstruction_loss(a, b, torch.tensor([0.5]))[0]) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
-def test_t2_never_exceeds_t1_whatever_the_input(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_t2_never_exceeds_t1_whatever_the_input(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     run = begin(short_sequence, SMALL, tmp_path / "a")
     wild = 100 * torch.randn(500, run.spec.n_inputs, generator=torch.Generator().manual_seed(0))
     assert (run.encoder(wild)[:, 1] <= 0).all()
@@ -159,12 +194,16 @@ def test_the_exported_encoder_computes_what_torch_computes(
     run = begin(short_sequence, KINDS[kind], tmp_path / "a")
     model = encoder_to_onnx(run)
     rows = draw_batches(run.sources, run.config, run.spec.takes, 7)[0].rows
-    found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {run.spec.takes: rows.numpy()})[0]
+    found = onnxruntime.InferenceSession(model.SerializeToString()).run(
+        None, {run.spec.takes: rows.numpy()}
+    )[0]
     with torch.no_grad():
         np.testing.assert_allclose(found, run.encoder(rows).numpy(), atol=1e-5)
 
 
-def test_a_folder_with_a_run_is_not_overwritten(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_a_folder_with_a_run_is_not_overwritten(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     run = begin(short_sequence, replace(SMALL, steps=1), tmp_path / "a")
     train(run, tmp_path / "a", lambda step, losses: None)
     with pytest.raises(UsageError, match="holds a run already"):
@@ -217,7 +256,10 @@ def test_the_truth_is_decoded_to_what_the_encoder_saw(
 
 def mixed(short_sequence: PulseSequence) -> list[PulseSequence]:
     """Two trains of one length whose fingerprints have little in common."""
-    return [short_sequence, replace(short_sequence, flip_angle=short_sequence.flip_angle[::-1].copy(), name="reversed")]
+    return [
+        short_sequence,
+        replace(short_sequence, flip_angle=short_sequence.flip_angle[::-1].copy(), name="reversed"),
+    ]
 
 
 @pytest.mark.parametrize("decoder", ["bloch", "rnn"])
@@ -228,8 +270,14 @@ def test_each_part_of_a_mixed_batch_is_decoded_with_its_own_sequence(
     run = prepare_run(mixed(short_sequence), config, tmp_path / "run", CPU)
     parts = draw_batches(run.sources, run.config, run.spec.takes, 3)
     assert [len(part.rows) for part in parts] == [16, 16]
-    right = [reconstruct(run, *item) for item in zip(run.sources, [x.target for x in parts], parts, strict=True)]
-    wrong = [reconstruct(run, *item) for item in zip(run.sources[::-1], [x.target for x in parts], parts, strict=True)]
+    right = [
+        reconstruct(run, *item)
+        for item in zip(run.sources, [x.target for x in parts], parts, strict=True)
+    ]
+    wrong = [
+        reconstruct(run, *item)
+        for item in zip(run.sources[::-1], [x.target for x in parts], parts, strict=True)
+    ]
     if decoder == "bloch":
         assert float(torch.cat(right).max()) < 1e-3 < float(torch.cat(wrong).min())
     assert not torch.allclose(torch.cat(right), torch.cat(wrong), rtol=1e-4)
@@ -246,13 +294,17 @@ def _predicted(run: Run, parts: list[Any]) -> list[torch.Tensor]:
     return [torch.stack([x[:, 0], x[:, 0] + x[:, 1]], dim=1) for x in out]
 
 
-def test_a_run_of_several_sequences_learns_all_and_exports_each(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_a_run_of_several_sequences_learns_all_and_exports_each(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     both = mixed(short_sequence)
     config = replace(SMALL, encoder="fc", decoder="none", steps=6, validate_every=3)
     run = prepare_run(both, config, tmp_path / "run", CPU)
     train(run, tmp_path / "run", lambda step, losses: None)
     again = resume_run(tmp_path / "run", CPU)
-    assert [source.sequence.sequence_id for source in again.sources] == [x.sequence_id for x in both]
+    assert [source.sequence.sequence_id for source in again.sources] == [
+        x.sequence_id for x in both
+    ]
     files = [tmp_path / f"{sequence.name}.yaml" for sequence in both]
     for sequence, file in zip(both, files, strict=True):
         file.write_text(yaml.safe_dump(sequence_to_dict(sequence)))
@@ -263,18 +315,23 @@ def test_a_run_of_several_sequences_learns_all_and_exports_each(short_sequence: 
         source_of(again, "fisp")
 
 
-def test_sequences_that_no_encoder_can_take_together_are_refused(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_sequences_that_no_encoder_can_take_together_are_refused(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="belongs to a sequence"):
         prepare_run(mixed(short_sequence), SMALL, tmp_path / "a", CPU)
     half = PulseSequence(
-        *(getattr(short_sequence, x)[:20] for x in ("flip_angle", "rf_phase", "tr", "te")), name="half"
+        *(getattr(short_sequence, x)[:20] for x in ("flip_angle", "rf_phase", "tr", "te")),
+        name="half",
     )
     with pytest.raises(UsageError, match="20, 40 repetitions"):
         prepare_run([short_sequence, half], replace(SMALL, encoder="fc"), tmp_path / "b", CPU)
 
 
 def test_an_epoch_takes_every_pair_of_the_grid_once() -> None:
-    config = TrainConfig(tissue="grid", share=0.01, batch=89, t1_range=(0.001, 5.0), t2_range=(0.001, 2.0))
+    config = TrainConfig(
+        tissue="grid", share=0.01, batch=89, t1_range=(0.001, 5.0), t2_range=(0.001, 2.0)
+    )
     size = round(0.01 * len(paper_tissue()))
     assert size == 18 * 89
     random = np.random.default_rng(0)
@@ -285,8 +342,15 @@ def test_an_epoch_takes_every_pair_of_the_grid_once() -> None:
     following = [grid_tissue(config, random, k) for k in range(18, 36)]
     assert {pair for part in following for pair in zip(part.t1, part.t2, strict=True)} == pairs
     assert any((a.t1 != b.t1).any() for a, b in zip(epoch, following, strict=True))
-    inside = grid_tissue(replace(config, share=1.0, t1_range=(0.5, 1.0), t2_range=(0.1, 0.2)), random, 0)
-    assert inside.t1.min() >= 0.5 and inside.t1.max() <= 1.0 and inside.t2.min() >= 0.1 and inside.t2.max() <= 0.2
+    inside = grid_tissue(
+        replace(config, share=1.0, t1_range=(0.5, 1.0), t2_range=(0.1, 0.2)), random, 0
+    )
+    assert (
+        inside.t1.min() >= 0.5
+        and inside.t1.max() <= 1.0
+        and inside.t2.min() >= 0.1
+        and inside.t2.max() <= 0.2
+    )
 
 
 def test_labels_teach_only_where_they_may(short_sequence: PulseSequence, tmp_path: Path) -> None:
@@ -302,18 +366,34 @@ def test_labels_teach_only_where_they_may(short_sequence: PulseSequence, tmp_pat
 
 def test_a_learned_decoder_learns(short_sequence: PulseSequence, tmp_path: Path) -> None:
     for decoder in ("fc", "rnn"):
-        config = replace(SMALL, encoder="fc", decoder=decoder, steps=60, validate_every=60, loss="log", snr_range=None)
+        config = replace(
+            SMALL,
+            encoder="fc",
+            decoder=decoder,
+            steps=60,
+            validate_every=60,
+            loss="log",
+            snr_range=None,
+        )
         run = prepare_run([short_sequence], config, tmp_path / decoder, CPU)
         assert run.decoder is not None
         before = {name: value.clone() for name, value in run.decoder.named_parameters()}
         losses: list[float] = []
-        train(run, tmp_path / decoder, lambda step, found, seen=losses: seen.append(found["reconstruction"]))
+        train(
+            run,
+            tmp_path / decoder,
+            lambda step, found, seen=losses: seen.append(found["reconstruction"]),
+        )
         assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
-        assert all(not torch.equal(value, before[name]) for name, value in run.decoder.named_parameters())
+        assert all(
+            not torch.equal(value, before[name]) for name, value in run.decoder.named_parameters()
+        )
 
 
 @pytest.mark.slow
-def test_an_export_that_computes_something_else_is_refused(short_sequence: PulseSequence, tmp_path: Path) -> None:
+def test_an_export_that_computes_something_else_is_refused(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
     run = begin(short_sequence, SMALL, tmp_path / "a")
     model = encoder_to_onnx(run)
     with torch.no_grad():

@@ -16,7 +16,9 @@ def dictionary(sequence: PulseSequence) -> np.ndarray:
 
 
 def complex_signals(count: int = 60) -> np.ndarray:
-    """A smooth family that turns through all phases over time, so that no common phase makes it real."""
+    """A smooth family that turns through all phases over time, so that no common phase makes it
+    real.
+    """
     rate, time = np.linspace(0.5, 2.5, count)[:, None], np.linspace(0, 1, 50)
     return np.exp(-rate * time) * np.exp(1j * (2 + rate) * time**2)
 
@@ -29,7 +31,9 @@ def test_a_basis_keeps_what_it_promises(short_sequence: PulseSequence) -> None:
         left_out = np.linalg.norm(rebuilt - signals, axis=1) / np.linalg.norm(signals, axis=1)
         assert left_out.max() == pytest.approx(basis.truncation, rel=1e-3)
         assert basis.truncation <= tolerance
-        np.testing.assert_allclose(basis.vectors.conj().T @ basis.vectors, np.eye(basis.rank), atol=1e-12)
+        np.testing.assert_allclose(
+            basis.vectors.conj().T @ basis.vectors, np.eye(basis.rank), atol=1e-12
+        )
         fewer = fit_basis(signals, tolerance, max_rank=basis.rank - 1)
         assert fewer.truncation > tolerance
 
@@ -45,9 +49,15 @@ def test_real_manifolds_have_real_coefficients(short_sequence: PulseSequence) ->
 
 
 def test_the_reference_stays_away_from_zero() -> None:
-    """Signals whose first singular vector is orthogonal to some of them: the plain SVD has a floor of 0."""
+    """Signals whose first singular vector is orthogonal to some of them: the plain SVD has a floor
+    of 0.
+    """
     angle, time = np.linspace(-0.55 * np.pi, 0.55 * np.pi, 61)[:, None], np.arange(40) / 40
-    signals = np.cos(angle) * np.cos(np.pi * time) + np.sin(angle) * np.sin(3 * np.pi * time) + 0.5 * np.cos(5 * time)
+    signals = (
+        np.cos(angle) * np.cos(np.pi * time)
+        + np.sin(angle) * np.sin(3 * np.pi * time)
+        + 0.5 * np.cos(5 * time)
+    )
     units = signals / np.linalg.norm(signals, axis=1, keepdims=True)
     plain = np.linalg.svd(units)[2][0]
     basis = fit_basis(signals, 1e-3)
@@ -75,7 +85,9 @@ def test_features_list_real_parts_then_imaginary_parts() -> None:
     assert found.shape == (60, 2 * basis.rank)
     assert found.dtype == np.float32
     aligned = align(compress(signals, basis))
-    np.testing.assert_allclose(found, np.concatenate([aligned.real, aligned.imag], axis=1), atol=1e-6)
+    np.testing.assert_allclose(
+        found, np.concatenate([aligned.real, aligned.imag], axis=1), atol=1e-6
+    )
     of_sizes = fit_basis(abs(signals), 1e-3)
     assert features(abs(signals), of_sizes).shape == (60, of_sizes.rank)
 
@@ -88,7 +100,9 @@ def test_a_full_fingerprint_is_real_where_it_can_be(short_sequence: PulseSequenc
     np.testing.assert_allclose(found, real_fingerprints(signals, basis), atol=1e-5)
     sizes = abs(signals)
     of_sizes = real_fingerprints(sizes, fit_basis(sizes, 1e-2))
-    np.testing.assert_allclose(of_sizes, sizes / np.linalg.norm(sizes, axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(
+        of_sizes, sizes / np.linalg.norm(sizes, axis=1, keepdims=True), atol=1e-6
+    )
     assert not real_fingerprints(np.zeros((2, 40), complex), basis).any()
 
 

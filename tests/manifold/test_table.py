@@ -1,4 +1,6 @@
-"""Splines against polynomials, and tables against the exact engine at tissue that they were not made from."""
+"""Splines against polynomials, and tables against the exact engine at tissue that they were not
+made from.
+"""
 
 from dataclasses import replace
 
@@ -18,7 +20,9 @@ from mrftool.tissue import Tissue
 RANGES = {"t1_range": (0.2, 3.0), "t2_range": (0.02, 0.5)}
 
 
-def random_tissue(count: int, b1: tuple[float, float] = (1, 1), seed: int = 5, adc: float = 0.0) -> Tissue:
+def random_tissue(
+    count: int, b1: tuple[float, float] = (1, 1), seed: int = 5, adc: float = 0.0
+) -> Tissue:
     random = np.random.default_rng(seed)
     t1 = np.exp(random.uniform(np.log(0.2), np.log(3.0), 8 * count))
     t2 = np.exp(random.uniform(np.log(0.02), np.log(0.5), 8 * count))
@@ -48,7 +52,9 @@ def test_splines_reproduce_cubics_and_their_slopes() -> None:
     random = np.random.default_rng(0)
     x, y = random.uniform(-1, 2, 50), random.uniform(0, 5, 50)
     (i, u), (j, v) = x_axis.locate(x), y_axis.locate(y)
-    block = coefficients[(i[:, None] + np.arange(4))[:, :, None], (j[:, None] + np.arange(4))[:, None, :]]
+    block = coefficients[
+        (i[:, None] + np.arange(4))[:, :, None], (j[:, None] + np.arange(4))[:, None, :]
+    ]
     value = np.einsum("nij,ni,nj->n", block, value_weights(u), value_weights(v))
     np.testing.assert_allclose(value, cubic(x, y), atol=1e-12)
     by_x = np.einsum("nij,ni,nj->n", block, slope_weights(u) / x_axis.step, value_weights(v))
@@ -105,7 +111,9 @@ def test_arbitrary_phases_make_a_complex_table(short_sequence: PulseSequence) ->
 
 def test_balanced_sequences_have_tables(short_sequence: PulseSequence) -> None:
     n = len(short_sequence)
-    sequence = replace(short_sequence, rf_phase=np.pi * np.arange(n), te=short_sequence.tr / 2, spoiling="none")
+    sequence = replace(
+        short_sequence, rf_phase=np.pi * np.arange(n), te=short_sequence.tr / 2, spoiling="none"
+    )
     table = build_table(sequence, **RANGES)
     assert table.is_real
     assert relative_errors(table, sequence, random_tissue(300)).max() <= default_tolerance(sequence)
@@ -143,13 +151,21 @@ def test_features_of_magnitudes_follow_the_engine(short_sequence: PulseSequence)
     signal, by_time = signal_and_derivatives(sequence, tissue)
     size = np.abs(signal).astype(np.float64)
     found = evaluate_features(table, tissue.t1, tissue.t2)
-    gap = np.linalg.norm(found[:, 0] - compress(size, table.feature_basis), axis=1) / np.linalg.norm(size, axis=1)
+    gap = np.linalg.norm(
+        found[:, 0] - compress(size, table.feature_basis), axis=1
+    ) / np.linalg.norm(size, axis=1)
     assert gap.max() <= 3 * default_tolerance(sequence)
-    by_t1 = compress((signal.conj() * by_time[0]).real / size, table.feature_basis) * tissue.t1[:, None]
-    assert (np.linalg.norm(found[:, 1] - by_t1, axis=1) <= 0.02 * np.linalg.norm(by_t1, axis=1)).all()
+    by_t1 = (
+        compress((signal.conj() * by_time[0]).real / size, table.feature_basis) * tissue.t1[:, None]
+    )
+    assert (
+        np.linalg.norm(found[:, 1] - by_t1, axis=1) <= 0.02 * np.linalg.norm(by_t1, axis=1)
+    ).all()
 
 
-def test_wrong_b1_shows_in_the_probes_more_than_elsewhere_outside(short_sequence: PulseSequence) -> None:
+def test_wrong_b1_shows_in_the_probes_more_than_elsewhere_outside(
+    short_sequence: PulseSequence,
+) -> None:
     table = build_table(short_sequence, **RANGES)
     probes = probe_vectors(short_sequence, table)
     both = np.concatenate([table.basis.vectors, probes], axis=1)
@@ -181,7 +197,9 @@ def test_ranges_that_are_none_are_refused(
 
 
 def test_too_few_repetitions_are_refused(short_sequence: PulseSequence) -> None:
-    columns = {key: getattr(short_sequence, key)[:4] for key in ("flip_angle", "rf_phase", "tr", "te")}
+    columns = {
+        key: getattr(short_sequence, key)[:4] for key in ("flip_angle", "rf_phase", "tr", "te")
+    }
     with pytest.raises(InputError, match="4 repetitions, expected at least 5"):
         build_table(replace(short_sequence, **columns), **RANGES)
 

@@ -1,4 +1,6 @@
-"""Memory of matching stays bounded, however large the dictionary file. Maps of files are not counted: RssAnon."""
+"""Memory of matching stays bounded, however large the dictionary file. Maps of files are not
+counted: RssAnon.
+"""
 
 import subprocess
 import sys

@@ -24,7 +24,9 @@ def noisy(points: np.ndarray, level: float) -> np.ndarray:
     return 7 * phase * (points + level * noise)
 
 
-@pytest.mark.parametrize(("is_complex", "is_magnitude"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("is_complex", "is_magnitude"), [(False, False), (True, False), (False, True)]
+)
 @pytest.mark.parametrize("level", [0.0, 0.01, 1.0])
 def test_the_index_is_that_of_a_float64_search_over_all_entries(
     is_complex: bool, is_magnitude: bool, level: float
@@ -37,7 +39,9 @@ def test_the_index_is_that_of_a_float64_search_over_all_entries(
     index, product = match(build_matcher(entries), voxels)
     np.testing.assert_array_equal(index, scores.argmax(axis=1))
     np.testing.assert_allclose(abs(product), scores.max(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(product, np.einsum("vr,vr->v", unit[index].conj(), voxels), rtol=1e-12)
+    np.testing.assert_allclose(
+        product, np.einsum("vr,vr->v", unit[index].conj(), voxels), rtol=1e-12
+    )
 
 
 def test_entries_that_float32_cannot_tell_apart_are_settled_in_float64() -> None:
@@ -52,7 +56,9 @@ def test_entries_that_float32_cannot_tell_apart_are_settled_in_float64() -> None
     np.testing.assert_array_equal(index, scores.argmax(axis=1))
 
 
-def test_the_first_of_equal_entries_counts_in_whatever_leaf_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_of_equal_entries_counts_in_whatever_leaf_it_lies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(leaves, "LEAF", 7)
     entries = np.tile(manifold(40, 1, is_complex=False), (30, 1))
     entries = entries * np.random.default_rng(0).choice([-1, 1], (len(entries), 1))
@@ -62,7 +68,10 @@ def test_the_first_of_equal_entries_counts_in_whatever_leaf_it_lies(monkeypatch:
 
 
 def test_tiles_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    matcher, voxels = build_matcher(manifold(900, 1, is_complex=True)), noisy(manifold(100, 2, is_complex=True), 0.05)
+    matcher, voxels = (
+        build_matcher(manifold(900, 1, is_complex=True)),
+        noisy(manifold(100, 2, is_complex=True), 0.05),
+    )
     whole = match(matcher, voxels)[0]
     monkeypatch.setattr(matching, "TILE", 7)
     monkeypatch.setattr(matching, "_CACHED", 100)
@@ -70,9 +79,15 @@ def test_tiles_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_threads_and_company_do_not_change_a_bit() -> None:
-    matcher, voxels = build_matcher(manifold(900, 1, is_complex=True)), noisy(manifold(9000, 2, is_complex=True), 0.05)
+    matcher, voxels = (
+        build_matcher(manifold(900, 1, is_complex=True)),
+        noisy(manifold(9000, 2, is_complex=True), 0.05),
+    )
     whole = match(matcher, voxels)
-    for index, product in (match(matcher, voxels, threads=3), tuple(x[8990:] for x in match(matcher, voxels))):
+    for index, product in (
+        match(matcher, voxels, threads=3),
+        tuple(x[8990:] for x in match(matcher, voxels)),
+    ):
         count = len(index)
         np.testing.assert_array_equal(index, whole[0][-count:])
         np.testing.assert_array_equal(product, whole[1][-count:])
@@ -82,11 +97,19 @@ def test_threads_and_company_do_not_change_a_bit() -> None:
 
 @pytest.mark.parametrize("rank", [1, 10, 60])
 @pytest.mark.parametrize("is_complex", [False, True])
-def test_float32_is_as_close_to_the_truth_as_the_search_takes_it_to_be(rank: int, is_complex: bool) -> None:
+def test_float32_is_as_close_to_the_truth_as_the_search_takes_it_to_be(
+    rank: int, is_complex: bool
+) -> None:
     random = np.random.default_rng(rank)
-    rows = random.uniform(0.5, 1, (2, 900, rank, 2)).view(complex)[..., 0]  # of one sign: roundings add up
+    rows = random.uniform(0.5, 1, (2, 900, rank, 2)).view(complex)[
+        ..., 0
+    ]  # of one sign: roundings add up
     entries, voxels = rows / np.linalg.norm(rows, axis=2, keepdims=True)
-    entries = entries if is_complex else entries.real / np.linalg.norm(entries.real, axis=1, keepdims=True)
+    entries = (
+        entries
+        if is_complex
+        else entries.real / np.linalg.norm(entries.real, axis=1, keepdims=True)
+    )
     search = matching._Search(build_matcher(entries))
     ordered = search.matcher.entries[search.matcher.order]
     for table, exact in ((search.table, ordered), (search.centres, search.matcher.centres)):

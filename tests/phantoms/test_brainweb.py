@@ -26,7 +26,9 @@ def write_raw(path: Path, share: np.ndarray) -> Path:
 
 
 def write_minc1(path: Path, share: np.ndarray) -> Path:
-    """MINC 1: NetCDF classic, dimensions z, y, x, bytes of which image-min and image-max give the real range."""
+    """MINC 1: NetCDF classic, dimensions z, y, x, bytes of which image-min and image-max give the
+    real range.
+    """
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     with netcdf_file(plain, "w") as f:
         for name, n, start in zip("zyx", SHAPE[::-1], (-72.0, -126.0, -90.0), strict=True):
@@ -51,9 +53,20 @@ def write_minc2(path: Path, share: np.ndarray) -> Path:
     with h5py.File(path, "w") as f:
         for name, n, start in zip("xyz", SHAPE, (-90.0, -126.0, -72.0), strict=True):
             axis = f.create_dataset(f"minc-2.0/dimensions/{name}space", data=0)
-            axis.attrs.update({"length": np.uint32(n), "start": start, "step": 1.0, "spacing": np.bytes_("regular__")})
-        image = f.create_dataset("minc-2.0/image/0/image", data=np.rint(share.T * 255).astype(np.uint8))
-        image.attrs.update({"dimorder": np.bytes_("zspace,yspace,xspace"), "valid_range": np.array([0.0, 255.0])})
+            axis.attrs.update(
+                {
+                    "length": np.uint32(n),
+                    "start": start,
+                    "step": 1.0,
+                    "spacing": np.bytes_("regular__"),
+                }
+            )
+        image = f.create_dataset(
+            "minc-2.0/image/0/image", data=np.rint(share.T * 255).astype(np.uint8)
+        )
+        image.attrs.update(
+            {"dimorder": np.bytes_("zspace,yspace,xspace"), "valid_range": np.array([0.0, 255.0])}
+        )
         f.create_dataset("minc-2.0/image/0/image-max", data=1.0)
         f.create_dataset("minc-2.0/image/0/image-min", data=0.0)
     return path
@@ -75,16 +88,22 @@ def test_every_format_gives_the_same_fractions(tmp_path: Path, suffix: str) -> N
     phantom = read_brainweb(files, shape=SHAPE)
     assert set(files) == set(phantom.classes)
     for name in ("csf", "grey_matter"):
-        np.testing.assert_allclose(phantom.fractions[..., phantom.classes.index(name)], fractions(name), atol=1e-6)
+        np.testing.assert_allclose(
+            phantom.fractions[..., phantom.classes.index(name)], fractions(name), atol=1e-6
+        )
     np.testing.assert_allclose(phantom.affine[:3, 3], (-90, -126, -72))
 
 
 def test_minc2(tmp_path: Path) -> None:
     path = write_minc2(tmp_path / "csf.mnc", fractions("csf"))
-    np.testing.assert_allclose(read_brainweb({"csf": path}, shape=SHAPE).fractions[..., 0], fractions("csf"), atol=1e-6)
+    np.testing.assert_allclose(
+        read_brainweb({"csf": path}, shape=SHAPE).fractions[..., 0], fractions("csf"), atol=1e-6
+    )
 
 
-def test_minc2_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minc2_without_h5py_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_minc2(tmp_path / "csf.mnc", fractions("csf"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="needs the package h5py") as error:
@@ -133,10 +152,26 @@ def long(path: Path) -> None:
         ("rawb", short, "139 bytes, expected 140 for 5 x 7 x 4 voxels"),
         ("rawb", long, "more than 140 bytes, expected 140"),
         ("rawb.gz", short, "expected a readable BrainWeb volume"),
-        ("rawb.gz", lambda path: path.write_bytes(b"not gzip"), "expected a readable BrainWeb volume"),
-        ("rawb.gz", lambda path: path.write_bytes(path.read_bytes()[:12] + bytes(30)), "expected a readable"),
-        ("mnc", lambda path: path.write_bytes(path.read_bytes()[:300]), "expected a whole MINC file"),
-        ("mnc", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50)), "expected a whole MINC file"),
+        (
+            "rawb.gz",
+            lambda path: path.write_bytes(b"not gzip"),
+            "expected a readable BrainWeb volume",
+        ),
+        (
+            "rawb.gz",
+            lambda path: path.write_bytes(path.read_bytes()[:12] + bytes(30)),
+            "expected a readable",
+        ),
+        (
+            "mnc",
+            lambda path: path.write_bytes(path.read_bytes()[:300]),
+            "expected a whole MINC file",
+        ),
+        (
+            "mnc",
+            lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50)),
+            "expected a whole MINC file",
+        ),
         ("mnc", lambda path: path.unlink(), "No such file"),
     ],
 )
@@ -157,7 +192,9 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, harm, message: s
         (np.zeros(SHAPE), {}, "all tissue fractions are 0"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, share, options: dict, message: str) -> None:
+def test_a_model_that_does_not_fit_is_refused(
+    tmp_path: Path, share, options: dict, message: str
+) -> None:
     path = write_minc1(tmp_path / "csf.mnc", share)
     with pytest.raises(InputError) as error:
         read_brainweb({"csf": path}, **{"shape": SHAPE, **options})

@@ -13,7 +13,9 @@ WATER = Tissue(t1=[4.0], t2=[1.0])
 
 
 def two_classes(fractions: list[list[float]]) -> Phantom:
-    """Voxels along x of watery (T1 4 s, T2 1 s, PD 1) and dense (T1 1 s, T2 40 ms, PD 0.5) stuff, and bone."""
+    """Voxels along x of watery (T1 4 s, T2 1 s, PD 1) and dense (T1 1 s, T2 40 ms, PD 0.5) stuff,
+    and bone.
+    """
     image = np.array(fractions, np.float32).reshape(-1, 1, 1, 3)
     tissue = Tissue(t1=[4.0, 1.0, 9.0], t2=[1.0, 0.04, 9.0], m0=[1.0, 0.5, 0.0])
     return Phantom(image, ("water", "dense", "bone"), tissue, np.eye(4))
@@ -65,7 +67,10 @@ def test_brain_fractions_fill_each_voxel(shape: tuple[int, int, int]) -> None:
 def test_brain_is_anatomy_not_noise() -> None:
     phantom = brain_phantom((128, 128, 1))
     share = dict(zip(phantom.classes, np.moveaxis(phantom.fractions[:, :, 0], -1, 0), strict=True))
-    area = {name: float(image.sum()) * np.prod(phantom.grid.voxel_size[:2]) for name, image in share.items()}
+    area = {
+        name: float(image.sum()) * np.prod(phantom.grid.voxel_size[:2])
+        for name, image in share.items()
+    }
     assert share["background"][[0, -1]].min() > 0.99
     assert 0.7 < area["grey_matter"] / area["white_matter"] < 1.8  # axial level of the ventricles
     assert 90 < area["lesion"] < 600  # mm2
@@ -85,7 +90,10 @@ def test_each_ray_from_the_middle_crosses_brain_csf_skull_scalp_air_in_order() -
         x, y = (np.rint(64 + c * steps).astype(int) for c in (np.cos(angle), np.sin(angle)))
         ray = [phantom.classes[i] for i in dominant[x, y]]
         brain = max(i for i, name in enumerate(ray) if name in inside)
-        last = [len(ray) - 1 - ray[::-1].index(layer) for layer in ("skull", "muscle_skin", "background")]
+        last = [
+            len(ray) - 1 - ray[::-1].index(layer)
+            for layer in ("skull", "muscle_skin", "background")
+        ]
         assert [brain, *last] == sorted([brain, *last])
         assert set(ray[brain + 1 : last[0] + 1]) == {"skull"}
 
@@ -103,7 +111,10 @@ def test_seed_and_thickness_and_field_change_the_head() -> None:
     first = brain_phantom((48, 48, 1))
     assert np.array_equal(first.fractions, brain_phantom((48, 48, 1), seed=0).fractions)
     assert np.abs(first.fractions - brain_phantom((48, 48, 1), seed=1).fractions).max() > 0.5
-    assert np.abs(first.fractions - brain_phantom((48, 48, 1), slice_thickness=1.0).fractions).max() > 0.1
+    assert (
+        np.abs(first.fractions - brain_phantom((48, 48, 1), slice_thickness=1.0).fractions).max()
+        > 0.1
+    )
     assert brain_phantom((4, 4, 1), b0=1.5).tissue.t1[3] == 0.5
     assert first.tissue.t1[3] == 1.084
 
@@ -129,7 +140,12 @@ def test_affine_centres_the_stack_and_scales_with_the_matrix() -> None:
             lambda: Phantom(np.zeros((2, 2, 1, 2)), ("a",), Tissue(t1=[1.0], t2=[1.0]), np.eye(4)),
             "expected (x, y, z, 1",
         ),
-        (lambda: Phantom(np.zeros((2, 2, 1, 1)), ("a",), Tissue(t1=[1.0], t2=[1.0]), np.zeros((4, 4))), "affine"),
+        (
+            lambda: Phantom(
+                np.zeros((2, 2, 1, 1)), ("a",), Tissue(t1=[1.0], t2=[1.0]), np.zeros((4, 4))
+            ),
+            "affine",
+        ),
         (lambda: to_tissue(brain_phantom((8, 8, 1)), mixing="cubic"), "mixing 'cubic'"),
     ],
 )
@@ -146,7 +162,9 @@ def test_relaxation_is_possible() -> None:
             assert (tissue.t2 <= tissue.t1).all()
 
 
-@pytest.mark.parametrize(("plate", "b0", "first", "last"), [("T1", 3.0, 1.989, 0.021719), ("T2", 1.5, 2.736, 0.08333)])
+@pytest.mark.parametrize(
+    ("plate", "b0", "first", "last"), [("T1", 3.0, 1.989, 0.021719), ("T2", 1.5, 2.736, 0.08333)]
+)
 def test_vials_hold_the_reference_values(plate: str, b0: float, first: float, last: float) -> None:
     phantom = vials_phantom((120, 120, 2), plate=plate, b0=b0)
     tissue, grid, labels = to_tissue(phantom, min_m0=0.99)
@@ -173,7 +191,9 @@ def test_vials_agree_with_the_nist_table(data_dir) -> None:
 
 
 def test_fold_distance_is_exact_for_one_wave() -> None:
-    wave = Waves(np.array([[0.5, 0, 0]], np.float32), np.array([[-np.pi / 2]], np.float32))  # zero at x = 0
+    wave = Waves(
+        np.array([[0.5, 0, 0]], np.float32), np.array([[-np.pi / 2]], np.float32)
+    )  # zero at x = 0
     points = np.zeros((3, 7), np.float32)
     points[0] = np.linspace(-3, 3, 7)
     upwards = np.tile(np.array([[0], [0], [1]], np.float32), 7)

@@ -1,4 +1,6 @@
-"""The Cramer-Rao bound against a Fisher matrix built by hand, against the Rice distribution, and against estimates."""
+"""The Cramer-Rao bound against a Fisher matrix built by hand, against the Rice distribution, and
+against estimates.
+"""
 
 from collections.abc import Callable
 
@@ -18,7 +20,9 @@ T1, T2, M0, NOISE = 0.9, 0.11, 1.3 * np.exp(0.7j), 0.02
 
 
 def recovery(t1: np.ndarray, t2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(1 - 2 exp(-t / T1)) exp(-u / T2) with u from 0 to 0.3 s, and its derivatives: a signal without an engine."""
+    """(1 - 2 exp(-t / T1)) exp(-u / T2) with u from 0 to 0.3 s, and its derivatives: a signal
+    without an engine.
+    """
     t1, t2, u = t1[:, None], t2[:, None], TIMES / 10
     rise, decay = 1 - 2 * np.exp(-TIMES / t1), np.exp(-u / t2)
     by_t1 = -2 * TIMES / t1**2 * np.exp(-TIMES / t1) * decay
@@ -52,7 +56,9 @@ def rician(amplitude: float) -> float:
     """Information about the amplitude, from the logarithm of scipy's Rice density, noise 1."""
 
     def integrand(y: float) -> float:
-        score = (stats.rice.logpdf(y, amplitude + 1e-4) - stats.rice.logpdf(y, amplitude - 1e-4)) / 2e-4
+        score = (
+            stats.rice.logpdf(y, amplitude + 1e-4) - stats.rice.logpdf(y, amplitude - 1e-4)
+        ) / 2e-4
         return float(stats.rice.pdf(y, amplitude) * score**2)
 
     return float(integrate.quad(integrand, max(amplitude - 9, 1e-9), amplitude + 9, limit=200)[0])
@@ -60,14 +66,18 @@ def rician(amplitude: float) -> float:
 
 @pytest.mark.parametrize("amplitude", [0.05, 0.3, 1.0, 2.0, 5.0, 12.0, 19.9, 20.1, 60.0])
 def test_the_information_of_a_magnitude_is_that_of_the_rice_distribution(amplitude: float) -> None:
-    assert rician_information(np.array([amplitude]))[0] == pytest.approx(rician(amplitude), rel=2e-4, abs=2e-5)
+    assert rician_information(np.array([amplitude]))[0] == pytest.approx(
+        rician(amplitude), rel=2e-4, abs=2e-5
+    )
 
 
 def test_least_squares_reaches_the_bound() -> None:
     """Gauss-Newton from the truth on 4000 noisy signals; their spread is known to 1.1 %."""
     random, n = np.random.default_rng(0), 4000
     signal, _ = recovery(np.array([T1]), np.array([T2]))
-    noisy = M0 * signal + NOISE * (random.standard_normal((n, 40)) + 1j * random.standard_normal((n, 40)))
+    noisy = M0 * signal + NOISE * (
+        random.standard_normal((n, 40)) + 1j * random.standard_normal((n, 40))
+    )
     t1, t2, m0 = np.full(n, T1), np.full(n, T2), np.full(n, M0)
     for _ in range(4):
         model, slopes = recovery(t1, t2)
@@ -112,16 +122,28 @@ def test_noise_is_given_as_snr_or_as_a_level(short_sequence: PulseSequence) -> N
             cramer_rao(short_sequence, TISSUE, **options)
 
 
-def test_efficiency_is_precision_per_root_of_time_at_one_noise(short_sequence: PulseSequence) -> None:
+def test_efficiency_is_precision_per_root_of_time_at_one_noise(
+    short_sequence: PulseSequence,
+) -> None:
     found = precision(short_sequence, TISSUE, 20)
     expected = cramer_rao(short_sequence, TISSUE, noise_sd=REFERENCE_NOISE)
-    np.testing.assert_allclose(found.efficiency[:, 0], TISSUE.t1 / expected.sd_t1 / np.sqrt(0.5), rtol=1e-6)
-    np.testing.assert_allclose(found.efficiency[:, 1], TISSUE.t2 / expected.sd_t2 / np.sqrt(0.5), rtol=1e-6)
-    np.testing.assert_allclose(precision(short_sequence, TISSUE, 5).efficiency, found.efficiency, rtol=1e-6)
-    np.testing.assert_allclose(precision(short_sequence, TISSUE, 5).relative, 4 * found.relative, rtol=1e-6)
+    np.testing.assert_allclose(
+        found.efficiency[:, 0], TISSUE.t1 / expected.sd_t1 / np.sqrt(0.5), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.efficiency[:, 1], TISSUE.t2 / expected.sd_t2 / np.sqrt(0.5), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        precision(short_sequence, TISSUE, 5).efficiency, found.efficiency, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        precision(short_sequence, TISSUE, 5).relative, 4 * found.relative, rtol=1e-6
+    )
     magnitude = precision(short_sequence, TISSUE, 20, form="magnitude")
     expected = cramer_rao(short_sequence, TISSUE, noise_sd=REFERENCE_NOISE, form="magnitude")
-    np.testing.assert_allclose(magnitude.efficiency[:, 0], TISSUE.t1 / expected.sd_t1 / np.sqrt(0.5), rtol=1e-6)
+    np.testing.assert_allclose(
+        magnitude.efficiency[:, 0], TISSUE.t1 / expected.sd_t1 / np.sqrt(0.5), rtol=1e-6
+    )
     assert (magnitude.relative > found.relative).all()
     for snr in (0, np.inf, np.nan):
         with pytest.raises(UsageError, match="SNR"):

@@ -28,7 +28,10 @@ def test_random_sequences_agree_with_isochromats(seed):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_diffusion_agrees_with_the_bloch_torrey_equation(seed):
-    sequence, tissue = random_sequence(seed, pulses=6, with_spoiler=True), random_tissue(seed, voxels=1)
+    sequence, tissue = (
+        random_sequence(seed, pulses=6, with_spoiler=True),
+        random_tissue(seed, voxels=1),
+    )
     adc = np.random.default_rng(seed).uniform(0.5e-9, 4e-9)
     voxel = _of_voxel(tissue, 0)
     m0 = voxel.pop("m0")
@@ -38,9 +41,13 @@ def test_random_diffusion_agrees_with_the_bloch_torrey_equation(seed):
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_a_spoiler_on_two_axes_agrees_with_the_bloch_torrey_equation(seed):
-    """A prewinder and a readout on one axis, and a spoiler on both. On one axis, neither the sum of the amplitudes nor
+    """A prewinder and a readout on one axis, and a spoiler on both. On one axis, neither the sum of
+    the amplitudes nor
     their root sum of squares dephases like it."""
-    sequence, tissue = random_sequence(seed, pulses=3, with_spoiler=True), random_tissue(seed, voxels=1)
+    sequence, tissue = (
+        random_sequence(seed, pulses=3, with_spoiler=True),
+        random_tissue(seed, voxels=1),
+    )
     duration = np.array([0.2, 0.5, 0.3]) * 0.9 * float((sequence.tr - sequence.te).min())
     axes = 2 * np.pi / GAMMA / 3e-4 * np.array([[-0.5, 1.0, 0.5], [0.0, 0.0, 0.5]]) / duration
     columns = {"flip_angle": [1.2, 2.0, 0.9], "repeats": 1}
@@ -57,7 +64,10 @@ def test_a_spoiler_on_two_axes_agrees_with_the_bloch_torrey_equation(seed):
 def test_the_two_oracles_agree_without_diffusion():
     sequence = random_sequence(5, pulses=5, with_spoiler=True)
     expected = bloch_signal(sequence, 0.8, 0.07, b1=0.9, off_resonance=11.0)
-    assert np.abs(torrey_signal(sequence, 0.8, 0.07, 0.0, b1=0.9, off_resonance=11.0) - expected).max() < 1e-12
+    assert (
+        np.abs(torrey_signal(sequence, 0.8, 0.07, 0.0, b1=0.9, off_resonance=11.0) - expected).max()
+        < 1e-12
+    )
 
 
 def test_the_diffusion_oracle_has_converged():
@@ -68,19 +78,25 @@ def test_the_diffusion_oracle_has_converged():
 
 def test_a_fingerprinting_train_agrees_with_isochromats(short_sequence):
     signal = epg_signal(short_sequence, np.array([0.8, 1.4, 0.3]), np.array([0.05, 0.11, 0.09]))
-    expected = [bloch_signal(short_sequence, t1, t2) for t1, t2 in [(0.8, 0.05), (1.4, 0.11), (0.3, 0.09)]]
+    expected = [
+        bloch_signal(short_sequence, t1, t2) for t1, t2 in [(0.8, 0.05), (1.4, 0.11), (0.3, 0.09)]
+    ]
     assert np.abs(signal - expected).max() < TOLERANCE
 
 
 @pytest.mark.parametrize("pulses", [1, 2, 7, 8])
 def test_exact_n_states_is_enough_and_no_more(pulses):
     """Large flip angles fill all orders: one order more changes nothing, one less is seen."""
-    sequence = PulseSequence(np.full(pulses, 2.0), np.zeros(pulses), np.full(pulses, 0.01), np.zeros(pulses))
+    sequence = PulseSequence(
+        np.full(pulses, 2.0), np.zeros(pulses), np.full(pulses, 0.01), np.zeros(pulses)
+    )
     tissue = {"t1": np.array([3.0]), "t2": np.array([2.0])}
     n = exact_n_states(sequence)
     everything = epg_signal(sequence, **tissue, n_states=pulses + 2)
     assert np.abs(epg_signal(sequence, **tissue) - everything).max() < 1e-15
-    assert np.array_equal(epg_signal(sequence, **tissue), epg_signal(sequence, **tissue, n_states=n))
+    assert np.array_equal(
+        epg_signal(sequence, **tissue), epg_signal(sequence, **tissue, n_states=n)
+    )
     if n > 1:
         assert np.abs(epg_signal(sequence, **tissue, n_states=n - 1) - everything).max() > 1e-3
 
@@ -109,7 +125,9 @@ def test_numbers_stand_for_all_voxels():
 
 
 def test_diffusion_needs_a_spoiler_waveform():
-    with pytest.raises(MismatchError, match=r"random 0 gives no spoiler waveform, expected one .* \(adc > 0\)"):
+    with pytest.raises(
+        MismatchError, match=r"random 0 gives no spoiler waveform, expected one .* \(adc > 0\)"
+    ):
         epg_signal(random_sequence(0), np.array([1.0]), np.array([0.1]), adc=1e-9)
 
 

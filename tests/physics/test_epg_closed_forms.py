@@ -1,7 +1,7 @@
 """The readable engine against formulas that are solved by hand. Sources stand at each formula.
 
-Gradient-spoiled trains dephase by one cycle per repetition, so that an echo of pulses m < n < ... appears at a
-repetition that counting cycles gives; pulses of 0 deg let time pass.
+Gradient-spoiled trains dephase by one cycle per repetition, so that an echo of pulses m < n < ...
+appears at a repetition that counting cycles gives; pulses of 0 deg let time pass.
 """
 
 import numpy as np
@@ -34,7 +34,9 @@ def test_a_pulse_about_x_gives_minus_i():
 @pytest.mark.parametrize("flip", [10.0, 90.0, 130.0, -40.0])
 @pytest.mark.parametrize("phase", [0.0, 30.0, 200.0])
 def test_free_induction_decay(flip, phase):
-    """Sine of the flip angle, T2 decay until TE, precession at +f; the receiver takes the RF phase off."""
+    """Sine of the flip angle, T2 decay until TE, precession at +f; the receiver takes the RF phase
+    off.
+    """
     te, t2, f, b1, m0 = 0.013, 0.05, 17.0, 0.8, 0.6 + 0.2j
     sequence = train([flip], tr=0.02, te=te, phases_deg=phase)
     expected = -1j * m0 * np.sin(b1 * np.deg2rad(flip)) * np.exp(-te / t2 + 2j * np.pi * f * te)
@@ -50,7 +52,9 @@ def test_inversion_recovery(efficiency):
 
 
 def test_waiting_returns_magnetisation_by_t1():
-    """Two trains of one 90 deg pulse: the second finds what has come back in TR and the waiting time."""
+    """Two trains of one 90 deg pulse: the second finds what has come back in TR and the waiting
+    time.
+    """
     tr, wait, t1 = 0.02, 0.5, 0.6
     sequence = train([90], tr=tr, repeats=2, wait=wait)
     # T2 is so short that no transverse magnetisation is left.
@@ -82,7 +86,9 @@ def test_two_pulse_echo_with_phases():
 
 
 def test_five_echoes_of_three_pulses():
-    """Pulses at repetitions 0, 1 and 4: one stimulated and four spin echoes, each at its own time. Hahn 1950."""
+    """Pulses at repetitions 0, 1 and 4: one stimulated and four spin echoes, each at its own time.
+    Hahn 1950.
+    """
     flips = np.array([60.0, 85.0, 0.0, 0.0, 110.0, 0.0, 0.0, 0.0, 0.0])
     a1, _, a2, a3 = np.deg2rad([60.0, 0.0, 85.0, 110.0])
     tr, te, t1, t2 = 0.01, 0.002, 0.4, 0.06
@@ -110,7 +116,9 @@ def test_five_echoes_of_three_pulses():
 
 @pytest.mark.parametrize("gradient", [40e-3, -60e-3])
 def test_diffusion_of_the_two_pulse_echo(gradient):
-    """exp(-b D), b = (gamma G d)^2 (D - d/3). E. O. Stejskal and J. E. Tanner, J Chem Phys 42:288 (1965)."""
+    """exp(-b D), b = (gamma G d)^2 (D - d/3). E. O. Stejskal and J. E. Tanner, J Chem Phys 42:288
+    (1965).
+    """
     tr, te, t2, adc, d = 0.02, 0.005, 0.09, 2.2e-9, 0.004
     spoiler = Spoiler([gradient], [d])
     signal = signal_of(train([90, 180, 0], tr, te, spoiler=spoiler), 1.0, t2, adc=adc)
@@ -123,7 +131,9 @@ def test_diffusion_of_the_two_pulse_echo_under_gradients_on_three_axes():
     """b-values of the axes add up. The third gradient is balanced: it leaves b, but does not spoil."""
     tr, t2, adc, d, g = 0.02, 0.09, 2.2e-9, 0.004, 30e-3
     axes, duration = [[g, 0], [-2 * g, 0], [g, -g]], [d, d]
-    signal = signal_of(train([90, 180, 0], tr, 0.0, spoiler=Spoiler(axes, duration)), 1.0, t2, adc=adc)
+    signal = signal_of(
+        train([90, 180, 0], tr, 0.0, spoiler=Spoiler(axes, duration)), 1.0, t2, adc=adc
+    )
     b = 5 * (GAMMA * g * d) ** 2 * (tr - d / 3) + 2 * (GAMMA * g * d) ** 2 * 2 * d / 3
     assert 0.05 < b * adc < 1
     assert signal[2] == close_to(1j * np.exp(-2 * tr / t2 - b * adc))
@@ -132,11 +142,17 @@ def test_diffusion_of_the_two_pulse_echo_under_gradients_on_three_axes():
 def test_diffusion_of_the_stimulated_echo():
     """The same, and the magnetisation waits along z. J. E. Tanner, J Chem Phys 52:2523 (1970).
 
-    A first pulse of opposite phase turns only the stimulated echo round, so the difference holds nothing else.
+    A first pulse of opposite phase turns only the stimulated echo round, so the difference holds
+    nothing else.
     """
     tr, te, t1, t2, adc, gradient, d = 0.02, 0.005, 0.8, 0.09, 2.2e-9, 20e-3, 0.004
     plus, minus = (
-        signal_of(train([90, 90, 90, 0], tr, te, [phase, 0, 0, 0], spoiler=Spoiler([gradient], [d])), t1, t2, adc=adc)
+        signal_of(
+            train([90, 90, 90, 0], tr, te, [phase, 0, 0, 0], spoiler=Spoiler([gradient], [d])),
+            t1,
+            t2,
+            adc=adc,
+        )
         for phase in (0, 180)
     )
     b = (GAMMA * gradient * d) ** 2 * (2 * tr - d / 3)
@@ -146,19 +162,25 @@ def test_diffusion_of_the_stimulated_echo():
 
 @pytest.mark.parametrize("order", [-3.0, -1.0, 0.0, 2.0])
 def test_b_value_of_each_order(order):
-    """A gradient G over all of the interval t: b = dk^2 t ((k + 1/2)^2 + 1/12), dk = gamma G t. Weigel 2015.
+    """A gradient G over all of the interval t: b = dk^2 t ((k + 1/2)^2 + 1/12), dk = gamma G t.
+    Weigel 2015.
 
-    Seen one order at a time, as signals cannot tell a factor g(k+1) / g(k) of every cycle: it cancels in each echo.
+    Seen one order at a time, as signals cannot tell a factor g(k+1) / g(k) of every cycle: it
+    cancels in each echo.
     """
     t, gradient = 0.012, -25e-3
     dk = GAMMA * gradient * t
     filled = spoiled(train([90], t, spoiler=Spoiler([gradient], [t])), t)
-    assert filled.transverse(order, t) == pytest.approx(dk**2 * t * ((order + 1 / 2) ** 2 + 1 / 12), rel=1e-14)
+    assert filled.transverse(order, t) == pytest.approx(
+        dk**2 * t * ((order + 1 / 2) ** 2 + 1 / 12), rel=1e-14
+    )
     assert filled.longitudinal(order, t) == pytest.approx(dk**2 * t * order**2, rel=1e-14)
     rest = 0.005
     rested = spoiled(train([90], t + rest, spoiler=Spoiler([gradient], [t])), t + rest)
     added = dk**2 * rest * (order + 1) ** 2
-    assert rested.transverse(order, t + rest) == pytest.approx(filled.transverse(order, t) + added, rel=1e-14)
+    assert rested.transverse(order, t + rest) == pytest.approx(
+        filled.transverse(order, t) + added, rel=1e-14
+    )
 
 
 def ernst(flip, e1):
@@ -168,7 +190,9 @@ def ernst(flip, e1):
 
 @pytest.mark.parametrize("flip_deg", [8.0, 25.0, 90.0])
 def test_ideally_spoiled_steady_state(flip_deg):
-    """Nothing transverse reaches the next pulse: T2 much below TR, or diffusion so fast that no echo survives."""
+    """Nothing transverse reaches the next pulse: T2 much below TR, or diffusion so fast that no
+    echo survives.
+    """
     tr, te, t1 = 0.02, 0.002, 0.15
     expected = -1j * ernst(np.deg2rad(flip_deg), np.exp(-tr / t1))
     flips = np.full(240, flip_deg)
@@ -179,7 +203,9 @@ def test_ideally_spoiled_steady_state(flip_deg):
 
 
 def test_ideally_spoiled_train_in_its_driven_equilibrium():
-    """Longitudinal magnetisation at the start of a train is the fixed point of one train and its waiting time."""
+    """Longitudinal magnetisation at the start of a train is the fixed point of one train and its
+    waiting time.
+    """
     tr, t1, wait, efficiency, ti = 0.02, 0.1, 0.05, 0.95, 0.03
     flips = np.deg2rad([30.0, 80.0, 10.0, 55.0])
 
@@ -195,20 +221,26 @@ def test_ideally_spoiled_train_in_its_driven_equilibrium():
     offset = longitudinal(0.0)[1]
     slope = longitudinal(1.0)[1] - offset
     before, _ = longitudinal(offset / (1 - slope))
-    sequence = train(np.rad2deg(flips), tr, inversion=Inversion(efficiency, ti), repeats=16, wait=wait)
+    sequence = train(
+        np.rad2deg(flips), tr, inversion=Inversion(efficiency, ti), repeats=16, wait=wait
+    )
     assert signal_of(sequence, t1, 2e-4) == close_to(-1j * before * np.sin(flips))
 
 
 @pytest.mark.parametrize("off_resonance", [0.0, 15.0, -38.0])
 @pytest.mark.parametrize("flip_deg", [20.0, 70.0])
 def test_balanced_steady_state(off_resonance, flip_deg):
-    """R. Freeman and H. D. W. Hill, J Magn Reson 4:366 (1971); alternating phase adds half a turn per TR."""
+    """R. Freeman and H. D. W. Hill, J Magn Reson 4:366 (1971); alternating phase adds half a turn
+    per TR.
+    """
     tr, te, t1, t2 = 0.005, 0.002, 0.09, 0.06
     pulses, flip = 700, np.deg2rad(flip_deg)
     sequence = train(np.full(pulses, flip_deg), tr, te, 180.0 * np.arange(pulses), spoiling="none")
     e1, e2, turn = np.exp(-tr / t1), np.exp(-tr / t2), 2 * np.pi * off_resonance * tr + np.pi
     numerator = (1 - e1) * np.sin(flip) * (1 - e2 * np.exp(-1j * turn))
-    denominator = (1 - e1 * np.cos(flip)) * (1 - e2 * np.cos(turn)) - e2 * (e1 - np.cos(flip)) * (e2 - np.cos(turn))
+    denominator = (1 - e1 * np.cos(flip)) * (1 - e2 * np.cos(turn)) - e2 * (e1 - np.cos(flip)) * (
+        e2 - np.cos(turn)
+    )
     decay = np.exp(-te / t2 + 2j * np.pi * off_resonance * te)
     assert signal_of(sequence, t1, t2, off_resonance=off_resonance)[-1] == close_to(
         -1j * numerator / denominator * decay
@@ -217,21 +249,26 @@ def test_balanced_steady_state(off_resonance, flip_deg):
 
 @pytest.mark.parametrize("flip_deg", [15.0, 60.0, 90.0])
 def test_fisp_steady_state(flip_deg):
-    """Gradient-spoiled SSFP, its free induction decay: the mean of Freeman and Hill's signal over all precessions.
+    """Gradient-spoiled SSFP, its free induction decay: the mean of Freeman and Hill's signal over
+    all precessions.
 
     H. Haenicke and H. U. Vogel, Magn Reson Med 49:771 (2003).
     """
     tr, te, t1, t2 = 0.01, 0.003, 0.06, 0.04
     e1, e2, cos = np.exp(-tr / t1), np.exp(-tr / t2), np.cos(np.deg2rad(flip_deg))
     p, q = 1 - e1 * cos - e2**2 * (e1 - cos), e2 * (1 - e1) * (1 + cos)
-    after_pulse = np.tan(np.deg2rad(flip_deg) / 2) * (1 - (e1 - cos) * (1 - e2**2) / np.sqrt(p**2 - q**2))
+    after_pulse = np.tan(np.deg2rad(flip_deg) / 2) * (
+        1 - (e1 - cos) * (1 - e2**2) / np.sqrt(p**2 - q**2)
+    )
     signal = signal_of(train(np.full(260, flip_deg), tr, te), t1, t2)
     assert signal[-1] == close_to(-1j * after_pulse * np.exp(-te / t2))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_pulses_and_spoilers_keep_the_energy(seed):
-    """Mean square magnetisation over the voxel, by Parseval's theorem; no relaxation, so all of it stays."""
+    """Mean square magnetisation over the voxel, by Parseval's theorem; no relaxation, so all of it
+    stays.
+    """
     rng = np.random.default_rng(seed)
     z = np.eye(1, 8).repeat(3, axis=0) + 0j
     states = 0 * z, 0 * z, z
@@ -246,7 +283,9 @@ def test_pulses_and_spoilers_keep_the_energy(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_signal_exceeds_the_equilibrium(seed):
     rng = np.random.default_rng(seed)
-    sequence = train(rng.uniform(-180, 180, 30), rng.uniform(1e-3, 1e-2, 30), 0.0, rng.uniform(0, 360, 30))
+    sequence = train(
+        rng.uniform(-180, 180, 30), rng.uniform(1e-3, 1e-2, 30), 0.0, rng.uniform(0, 360, 30)
+    )
     t1 = rng.uniform(0.1, 3.0, 50)
     signal = epg_signal(sequence, t1, t1 * rng.uniform(0.05, 1.0, 50))
     assert 0.5 < abs(signal).max() <= 1

@@ -11,7 +11,11 @@ from mrftool.sequence import SliceProfile
 
 torch = pytest.importorskip("torch")
 
-SEEDS = {"inversion, repeats, spoiler": (5, True), "inversion, spoiler": (1, True), "balanced": (3, False)}
+SEEDS = {
+    "inversion, repeats, spoiler": (5, True),
+    "inversion, spoiler": (1, True),
+    "balanced": (3, False),
+}
 
 
 def _case(key):
@@ -25,11 +29,20 @@ def _case(key):
 
 
 # In these units every parameter is of order 1, as a numerical derivative with a step of 1e-6 needs.
-UNITS = {"t1": 1.0, "t2": 0.1, "b1": 1.0, "m0": 1.0, "off_resonance": 10.0, "adc": 1e-9, "flip_angle": 1.0}
+UNITS = {
+    "t1": 1.0,
+    "t2": 0.1,
+    "b1": 1.0,
+    "m0": 1.0,
+    "off_resonance": 10.0,
+    "adc": 1e-9,
+    "flip_angle": 1.0,
+}
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [(name, case) for name in UNITS for case in SEEDS if SEEDS[case][1] or name != "adc"]
+    ("name", "case"),
+    [(name, case) for name in UNITS for case in SEEDS if SEEDS[case][1] or name != "adc"],
 )
 def test_derivative_with_respect_to(name, case):
     sequence, columns = _case(case)
@@ -54,7 +67,9 @@ def test_torch_gives_the_numbers_of_numpy(case):
 @pytest.mark.parametrize("library", [np.asarray, torch.tensor], ids=["numpy", "torch"])
 @pytest.mark.parametrize("case", SEEDS)
 def test_single_precision_in_single_precision_out(case, library):
-    """t1 and t2 alone set the precision; rounding stays near its unit, 6e-8, over four to twelve pulses."""
+    """t1 and t2 alone set the precision; rounding stays near its unit, 6e-8, over four to twelve
+    pulses.
+    """
     sequence, columns = _case(case)
     single = {key: library(columns[key].astype(np.float32)) for key in ("t1", "t2")}
     signal = epg_signal(sequence, **columns | single)

@@ -1,4 +1,6 @@
-"""The native kernel against brute-force Bloch isochromats and against the readable engine in double precision."""
+"""The native kernel against brute-force Bloch isochromats and against the readable engine in double
+precision.
+"""
 
 import dataclasses
 
@@ -13,7 +15,9 @@ from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import Inversion, PulseSequence, Spoiler
 from mrftool.tissue import Tissue
 
-pytestmark = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
+pytestmark = pytest.mark.skipif(
+    not native.is_available(), reason="installed without the native kernel"
+)
 
 NAMES = ("t1", "t2", "b1")
 TOLERANCE = 1e-5  # of the norm of a fingerprint; single precision leaves about 2e-6
@@ -46,15 +50,26 @@ def worst(found, expected, scale):
 
 
 def assert_same(sequence, tissue, n_states=None, **options):
-    """Signal, derivatives and norm of both engines. Derivatives count relative to signal norm and parameter."""
+    """Signal, derivatives and norm of both engines. Derivatives count relative to signal norm and
+    parameter.
+    """
     signal, slopes, norm = run_native(sequence, tissue, n_states, **options)
     expected, expected_slopes, expected_norm = run_readable(sequence, tissue, n_states)
     scale = np.maximum(np.linalg.norm(expected, axis=1), 1e-2 * np.abs(tissue.m0))
     assert worst(signal, expected, scale) < TOLERANCE
-    assert np.abs(norm / np.maximum(expected_norm, 1e-4) - expected_norm / np.maximum(expected_norm, 1e-4)).max() < 1e-4
+    assert (
+        np.abs(
+            norm / np.maximum(expected_norm, 1e-4) - expected_norm / np.maximum(expected_norm, 1e-4)
+        ).max()
+        < 1e-4
+    )
     for name, slope in slopes.items():
-        unit = np.maximum(scale, np.linalg.norm(expected_slopes[name], axis=1) * getattr(tissue, name))
-        assert worst(slope, expected_slopes[name], unit / getattr(tissue, name)) < 2 * TOLERANCE, name
+        unit = np.maximum(
+            scale, np.linalg.norm(expected_slopes[name], axis=1) * getattr(tissue, name)
+        )
+        assert worst(slope, expected_slopes[name], unit / getattr(tissue, name)) < 2 * TOLERANCE, (
+            name
+        )
 
 
 def axial(sequence):
@@ -69,7 +84,9 @@ def test_any_train_agrees_with_isochromats(seed, width):
     sequence = random_sequence(seed, pulses=1 + seed)
     columns = random_tissue(seed, voxels=3)
     found, _, _ = run_native(sequence, Tissue(**columns), names=(), width=width)
-    expected = np.array([bloch_signal(sequence, **{key: x[v] for key, x in columns.items()}) for v in range(3)])
+    expected = np.array(
+        [bloch_signal(sequence, **{key: x[v] for key, x in columns.items()}) for v in range(3)]
+    )
     assert worst(found, expected, np.maximum(np.linalg.norm(expected, axis=1), 1e-2)) < TOLERANCE
 
 
@@ -79,7 +96,9 @@ def test_the_real_path_agrees_with_isochromats(seed):
     columns = {**random_tissue(seed, voxels=3), "off_resonance": np.zeros(3)}
     assert native.is_real(sequence, Tissue(**columns))
     found, _, _ = run_native(sequence, Tissue(**columns), names=())
-    expected = np.array([bloch_signal(sequence, **{key: x[v] for key, x in columns.items()}) for v in range(3)])
+    expected = np.array(
+        [bloch_signal(sequence, **{key: x[v] for key, x in columns.items()}) for v in range(3)]
+    )
     assert worst(found, expected, np.maximum(np.linalg.norm(expected, axis=1), 1e-2)) < TOLERANCE
 
 
@@ -87,7 +106,10 @@ def test_the_real_path_agrees_with_isochromats(seed):
 @pytest.mark.parametrize("n_states", [None, 1, 2, 5])
 @pytest.mark.parametrize("seed", range(8))
 def test_derivatives_and_cut_orders_agree_with_the_readable_engine(seed, n_states, width):
-    sequence, tissue = random_sequence(seed, pulses=20 + seed), Tissue(**random_tissue(seed, voxels=19))
+    sequence, tissue = (
+        random_sequence(seed, pulses=20 + seed),
+        Tissue(**random_tissue(seed, voxels=19)),
+    )
     assert_same(sequence, tissue, n_states, width=width)
 
 
@@ -136,7 +158,9 @@ def test_relaxation_that_leaves_nothing():
 def test_long_trains_keep_their_precision():
     """A thousand equal pulses: rounding of the same sign would add up."""
     n = 1000
-    sequence = PulseSequence(np.full(n, 0.1), np.zeros(n), np.full(n, 0.008), np.zeros(n), Inversion())
+    sequence = PulseSequence(
+        np.full(n, 0.1), np.zeros(n), np.full(n, 0.008), np.zeros(n), Inversion()
+    )
     tissue = Tissue(np.array([0.3, 1.0, 4.0, 10.0]), np.array([0.02, 0.1, 0.3, 0.05]))
     assert_same(sequence, tissue, n_states=30)
 

@@ -11,7 +11,9 @@ from mrftool.physics.simulate import simulate
 from mrftool.sequence import Inversion, PulseSequence
 from mrftool.tissue import Tissue
 
-pytestmark = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
+pytestmark = pytest.mark.skipif(
+    not native.is_available(), reason="installed without the native kernel"
+)
 
 N = 200
 
@@ -65,7 +67,9 @@ def test_no_fingerprint_changes_more_than_the_tolerance(seed, tolerance):
     if sequence.spoiler is not None:
         columns["adc"] = np.full(6, 1e-9)
     exact = epg_signal(sequence, **columns)
-    error = np.linalg.norm(simulate(sequence, Tissue(**columns), tolerance=tolerance).signal - exact, axis=1)
+    error = np.linalg.norm(
+        simulate(sequence, Tissue(**columns), tolerance=tolerance).signal - exact, axis=1
+    )
     assert (error < (tolerance + 1e-5) * np.linalg.norm(exact, axis=1)).all()
 
 

@@ -12,7 +12,9 @@ from mrftool.sequence import Inversion, PulseSequence
 from mrftool.shipped import shipped_files
 from mrftool.tissue import Tissue
 
-pytestmark = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
+pytestmark = pytest.mark.skipif(
+    not native.is_available(), reason="installed without the native kernel"
+)
 
 TRAINS = [path.name for path in shipped_files("sequences") if path.suffix == ".yaml"]
 
@@ -30,7 +32,9 @@ def test_shipped_trains_are_exact_by_default(name):
     path = next(path for path in shipped_files("sequences") if path.name == name)
     sequence, tissue = read_sequence(str(path)), random_tissue(6, seed=1)
     exact = epg_signal(sequence, tissue.t1, tissue.t2, b1=tissue.b1)
-    error = np.linalg.norm(simulate(sequence, tissue).signal - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    error = np.linalg.norm(simulate(sequence, tissue).signal - exact, axis=1) / np.linalg.norm(
+        exact, axis=1
+    )
     assert error.max() < 1e-5
 
 
@@ -45,10 +49,19 @@ def test_ten_thousand_random_tissues_are_exact_by_default():
 
 @pytest.mark.data
 def test_a_balanced_train_of_the_kind_of_ma_2013_agrees_with_bloch(data_dir):
-    table = np.genfromtxt(data_dir / "sequences" / "bssfp_koma_MRFinput.csv", delimiter=",", skip_header=1)
+    table = np.genfromtxt(
+        data_dir / "sequences" / "bssfp_koma_MRFinput.csv", delimiter=",", skip_header=1
+    )
     flips, phases = np.deg2rad(table[:, 1:3].T)
-    sequence = PulseSequence(flips, phases, table[:, 3] / 1e3, table[:, 4] / 1e3, Inversion(), spoiling="none")
-    voxels = [(1.0, 0.08, 0.0, 1.0), (0.8, 0.05, 37.5, 0.9), (2.5, 0.4, -61.0, 1.1), (0.3, 0.02, 11.0, 1.0)]
+    sequence = PulseSequence(
+        flips, phases, table[:, 3] / 1e3, table[:, 4] / 1e3, Inversion(), spoiling="none"
+    )
+    voxels = [
+        (1.0, 0.08, 0.0, 1.0),
+        (0.8, 0.05, 37.5, 0.9),
+        (2.5, 0.4, -61.0, 1.1),
+        (0.3, 0.02, 11.0, 1.0),
+    ]
     t1, t2, off, b1 = np.array(voxels).T
     found = simulate(sequence, Tissue(t1, t2, b1=b1, off_resonance=off)).signal
     for row, (one, two, hertz, field) in zip(found, voxels, strict=True):

@@ -24,7 +24,9 @@ from mrftool.physics.truncation import n_states, transverse_time
 from mrftool.sequence import Inversion, PulseSequence, SliceProfile
 from mrftool.tissue import Tissue
 
-needs_kernel = pytest.mark.skipif(not native.is_available(), reason="installed without the native kernel")
+needs_kernel = pytest.mark.skipif(
+    not native.is_available(), reason="installed without the native kernel"
+)
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -39,7 +41,12 @@ def engine(request, monkeypatch):
 
 @pytest.fixture
 def tissue():
-    return Tissue(np.array([0.8, 1.4, 0.3]), np.array([0.05, 0.11, 0.09]), b1=np.array([1.0, 0.8, 1.2]), m0=1 - 2j)
+    return Tissue(
+        np.array([0.8, 1.4, 0.3]),
+        np.array([0.05, 0.11, 0.09]),
+        b1=np.array([1.0, 0.8, 1.2]),
+        m0=1 - 2j,
+    )
 
 
 def random_times(seed, n):
@@ -50,7 +57,10 @@ def random_times(seed, n):
 
 def test_fingerprints_are_those_of_isochromats(engine, short_sequence, tissue):
     found = simulate(short_sequence, tissue)
-    expected = [bloch_signal(short_sequence, tissue.t1[v], tissue.t2[v], b1=tissue.b1[v], m0=1 - 2j) for v in range(3)]
+    expected = [
+        bloch_signal(short_sequence, tissue.t1[v], tissue.t2[v], b1=tissue.b1[v], m0=1 - 2j)
+        for v in range(3)
+    ]
     error = np.linalg.norm(found.signal - expected, axis=1) / np.linalg.norm(expected, axis=1)
     assert error.max() < 1e-5
     assert found.sequence_id == short_sequence.sequence_id
@@ -75,22 +85,31 @@ def test_derivatives_come_in_the_order_asked(engine, short_sequence, tissue):
     _, times = signal_and_derivatives(short_sequence, tissue, with_respect_to=("t1", "t2"))
     assert np.abs(slopes[1] - times[0]).max() < 1e-5
     step = 1e-3
-    more = simulate(short_sequence, Tissue(tissue.t1, tissue.t2, tissue.b1 + step, tissue.m0)).signal
+    more = simulate(
+        short_sequence, Tissue(tissue.t1, tissue.t2, tissue.b1 + step, tissue.m0)
+    ).signal
     assert np.abs((more - signal) / step - slopes[0]).max() < 2e-2 * np.abs(slopes[0]).max()
 
 
 def test_n_states_and_tolerance_matter(engine):
     n = 60
-    sequence = PulseSequence(np.full(n, 0.9), np.zeros(n), np.full(n, 0.01), np.zeros(n), Inversion())
+    sequence = PulseSequence(
+        np.full(n, 0.9), np.zeros(n), np.full(n, 0.01), np.zeros(n), Inversion()
+    )
     tissue = Tissue(1.0, 0.1)
     exact = epg_signal(sequence, tissue.t1, tissue.t2)
     norm = np.linalg.norm(exact)
-    errors = [np.linalg.norm(simulate(sequence, tissue, n_states=k).signal - exact) / norm for k in (2, 6, 30)]
+    errors = [
+        np.linalg.norm(simulate(sequence, tissue, n_states=k).signal - exact) / norm
+        for k in (2, 6, 30)
+    ]
     assert errors[0] > 2 * errors[1] > 1e-3 > 1e-5 > errors[2]
     tissue = Tissue(1.0, 0.04)
     exact = epg_signal(sequence, tissue.t1, tissue.t2)
     norm = np.linalg.norm(exact)
-    loose, tight = (np.linalg.norm(simulate(sequence, tissue, tolerance=x).signal - exact) for x in (0.9, 1e-5))
+    loose, tight = (
+        np.linalg.norm(simulate(sequence, tissue, tolerance=x).signal - exact) for x in (0.9, 1e-5)
+    )
     assert 0.9 * norm > loose > 3e-5 * norm
     assert tight < 1e-5 * norm
 
@@ -111,15 +130,21 @@ def test_no_cut_changes_more_than_the_bound_says(seed, tolerance):
 
 
 def test_the_bound_is_felt_and_is_not_far_off():
-    """Equal pulses reach high orders: with a fourth of the proven number of orders the tolerance is missed."""
+    """Equal pulses reach high orders: with a fourth of the proven number of orders the tolerance is
+    missed.
+    """
     n = 200
-    sequence = PulseSequence(np.full(n, 1.2), np.zeros(n), np.full(n, 0.01), np.zeros(n), Inversion())
+    sequence = PulseSequence(
+        np.full(n, 1.2), np.zeros(n), np.full(n, 0.01), np.zeros(n), Inversion()
+    )
     t1, t2 = np.array([2.0]), np.array([0.15])
     exact = epg_signal(sequence, t1, t2)
     level = np.sqrt((np.abs(exact) ** 2).mean(1))
     order = int(n_states(sequence, t1, t2, tolerance=1e-3, level=level)[0])
     assert order < exact_n_states(sequence)
-    assert np.linalg.norm(epg_signal(sequence, t1, t2, n_states=order) - exact) < 1e-3 * np.linalg.norm(exact)
+    assert np.linalg.norm(
+        epg_signal(sequence, t1, t2, n_states=order) - exact
+    ) < 1e-3 * np.linalg.norm(exact)
     cut = epg_signal(sequence, t1, t2, n_states=order // 4)
     assert np.linalg.norm(cut - exact) > 1e-3 * np.linalg.norm(exact)
 
@@ -150,7 +175,10 @@ def test_weak_fingerprints_are_run_again_with_more_orders(engine, monkeypatch):
     level = np.sqrt((np.abs(exact) ** 2).mean(1))
     options = {"tolerance": 1e-5, "with_derivative": True}
     assert used[0].tolist() == n_states(sequence, tissue.t1, tissue.t2, **options).tolist()
-    assert used[1].tolist() == n_states(sequence, tissue.t1, tissue.t2, level=level, **options)[:1].tolist()
+    assert (
+        used[1].tolist()
+        == n_states(sequence, tissue.t1, tissue.t2, level=level, **options)[:1].tolist()
+    )
     assert (np.linalg.norm(found - exact, axis=1) < 1e-5 * np.linalg.norm(exact, axis=1)).all()
     step = 1e-6 * tissue.t2
     expected = (epg_signal(sequence, tissue.t1, tissue.t2 + step) - exact) / step[:, None]
@@ -161,7 +189,9 @@ def test_weak_fingerprints_are_run_again_with_more_orders(engine, monkeypatch):
 @pytest.mark.parametrize("with_derivative", [False, True])
 @pytest.mark.parametrize("log_ratio", [2.0, 6.0, 16.0])
 def test_the_time_of_the_bound_meets_it_and_hardly_more(log_ratio, with_derivative):
-    """max(1, tau/T1) exp(-T/T2 + T/tau) at its best tau, found here by search; times e T/T2 for the derivative."""
+    """max(1, tau/T1) exp(-T/T2 + T/tau) at its best tau, found here by search; times e T/T2 for the
+    derivative.
+    """
     t1, t2 = random_times(1, 200)
     time = transverse_time(t1, t2, log_ratio, with_derivative=with_derivative)
 
@@ -175,7 +205,9 @@ def test_the_time_of_the_bound_meets_it_and_hardly_more(log_ratio, with_derivati
 
 
 def test_the_orders_are_those_of_the_shortest_repetitions():
-    """Twice K repetitions, the shortest of all trains, must last as long as the bound says, and no fewer."""
+    """Twice K repetitions, the shortest of all trains, must last as long as the bound says, and no
+    fewer.
+    """
     rng = np.random.default_rng(0)
     tr = rng.uniform(0.005, 0.02, 80)
     sequence = PulseSequence(np.full(80, 0.5), np.zeros(80), tr, np.zeros(80), repeats=2)
@@ -198,7 +230,9 @@ def test_real_signal_needs_a_constant_phase(short_sequence, tissue):
     full, slopes = signal_and_derivatives(short_sequence, tissue, with_respect_to=("t2",))
     assert np.abs(full - -1j * (1 - 2j) * signal).max() < 1e-6
     assert np.abs(slopes[0] - -1j * (1 - 2j) * slope).max() < 1e-5
-    turned = PulseSequence(short_sequence.flip_angle, np.linspace(0, 1, 40), short_sequence.tr, short_sequence.te)
+    turned = PulseSequence(
+        short_sequence.flip_angle, np.linspace(0, 1, 40), short_sequence.tr, short_sequence.te
+    )
     with pytest.raises(MismatchError, match="no constant phase"):
         fill_real_signal(turned, tissue, signal, {})
     with pytest.raises(MismatchError, match="contiguous float32"):
@@ -227,7 +261,9 @@ def test_no_voxel_is_no_work(engine, short_sequence):
     assert simulate(short_sequence, Tissue(np.ones(2), np.ones(2))[:0]).signal.shape == (0, 40)
 
 
-def test_without_the_library_the_readable_engine_serves_and_one_warning_says_so(short_sequence, tissue, monkeypatch):
+def test_without_the_library_the_readable_engine_serves_and_one_warning_says_so(
+    short_sequence, tissue, monkeypatch
+):
     expected = simulate(short_sequence, tissue).signal
     monkeypatch.setattr(native, "_places", lambda: iter(()))
     native._library.cache_clear()
@@ -256,7 +292,9 @@ def test_orders_may_differ_between_voxels(short_sequence: PulseSequence) -> None
     mixed, _ = signal_and_derivatives(short_sequence, tissue, n_states=orders)
     for count in (3, 40):
         alone, _ = signal_and_derivatives(short_sequence, tissue, n_states=count)
-        np.testing.assert_allclose(mixed[orders == count], alone[orders == count], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            mixed[orders == count], alone[orders == count], rtol=1e-6, atol=1e-7
+        )
     assert abs(mixed[0] - mixed[-1]).max() > 1e-3
     with pytest.raises(UsageError, match="0 states"):
         signal_and_derivatives(short_sequence, tissue, n_states=np.repeat([3, 0], 64))

@@ -43,7 +43,9 @@ def test_a_page_is_valid_whole_and_alone(good):
     named = [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
     assert named and set(named) <= set(ids)
     assert [tag for tag, _ in page.elements].count("h1") == 1
-    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "link", "iframe", "object", "a", "form", "base"})
+    assert {tag for tag, _ in page.elements}.isdisjoint(
+        {"script", "link", "iframe", "object", "a", "form", "base"}
+    )
     assert page.all("html") == [{"lang": "en"}]
     assert all(cell["scope"] in ("row", "col") for cell in page.all("th"))
     assert all("aria-labelledby" in table for table in page.all("table"))
@@ -53,9 +55,16 @@ def test_a_page_is_valid_whole_and_alone(good):
 def test_a_page_names_no_other_place(good):
     html = make_report(good).html
     page = Page(html)
-    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'; img-src data:;")
-    assert re.findall(r"https?:|//[a-z]|url\(|@import|srcset|\bon\w+=", re.sub(r"base64,[^\"]*", "", html)) == []
+    assert (
+        re.findall(
+            r"https?:|//[a-z]|url\(|@import|srcset|\bon\w+=", re.sub(r"base64,[^\"]*", "", html)
+        )
+        == []
+    )
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.all("img"))
 
 
@@ -90,7 +99,14 @@ def test_a_page_says_what_was_read_and_assumed(good):
         assert words in text, words
 
 
-SAID = ("sequence_id", "snr", "SeriesDescription", "ProtocolName", "Manufacturer", "ManufacturersModelName")
+SAID = (
+    "sequence_id",
+    "snr",
+    "SeriesDescription",
+    "ProtocolName",
+    "Manufacturer",
+    "ManufacturersModelName",
+)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -110,7 +126,10 @@ def test_what_files_say_is_shown_and_never_obeyed(short_sequence, text):
         run = a_run(
             good_maps(),
             method,
-            series={"name": word, "sidecar": dict.fromkeys(SAID, word) | {"MagneticFieldStrength": 10**400}},
+            series={
+                "name": word,
+                "sidecar": dict.fromkeys(SAID, word) | {"MagneticFieldStrength": 10**400},
+            },
             source=word,
             kind=word,
             options={"mask": word},
@@ -133,7 +152,10 @@ def test_what_files_say_is_shown_and_never_obeyed(short_sequence, text):
 
 def test_texts_show_all_their_characters_and_end():
     assert visible("a\u202eb\x00\udcff\u2028") == "a\\u202eb\\u0000\\udcff\\u2028"
-    assert visible("caf\u00e9 \N{GREEK SMALL LETTER ALPHA}") == "caf\u00e9 \N{GREEK SMALL LETTER ALPHA}"
+    assert (
+        visible("caf\u00e9 \N{GREEK SMALL LETTER ALPHA}")
+        == "caf\u00e9 \N{GREEK SMALL LETTER ALPHA}"
+    )
     assert len(visible("x" * 10**6)) < 500 and "1000000 characters" in visible("x" * 10**6)
     assert visible(3) == 3
 
@@ -148,7 +170,9 @@ def test_a_hostile_manifest_is_reported(short_sequence):
         "snr_5": {"t1": 3, "t2": {"z": 10**400, "y": float("nan")}},
         "d": deep,
     }
-    manifest = Manifest("m", {"flip_angle_deg": "x"}, "id", "s", "complex", 40, (0.1, 4), (0.01, 2), scores=scores)
+    manifest = Manifest(
+        "m", {"flip_angle_deg": "x"}, "id", "s", "complex", 40, (0.1, 4), (0.01, 2), scores=scores
+    )
     method = method_of(Model(Path("m.onnx"), manifest, b""))
     report = make_report(a_run(good_maps(), method))
     assert Page(report.html).faults == []
@@ -158,16 +182,37 @@ def test_a_hostile_manifest_is_reported(short_sequence):
 
 
 def test_every_key_is_documented(short_sequence):
-    said = set(re.findall(r"`([a-z_0-9.]+)`", Path(__file__).parents[2].joinpath("docs/report.md").read_text("utf-8")))
+    said = set(
+        re.findall(
+            r"`([a-z_0-9.]+)`",
+            Path(__file__).parents[2].joinpath("docs/report.md").read_text("utf-8"),
+        )
+    )
     manifest = Manifest("m", {}, "id", "short", "complex", 40, (0.1, 4), (0.01, 2))
     method = method_of(Model(Path("m.onnx"), manifest, b""))
     facts = json.loads(make_report(a_run(good_maps(residual=0.99), method)).json)
     from_model = {f"method.{key}" for key in facts["method"]}
     facts = json.loads(make_report(a_run(good_maps(residual=0.99), a_method(short_sequence))).json)
-    inner = {f"{key}.{name}" for key in ("input", "method", "sequence", "voxels") for name in facts[key]} | from_model
-    listed = {*facts, *inner, *facts["remarks"][0], *facts["voxels"]["flags"][0], *facts["statistics"]["t1"]}
+    inner = {
+        f"{key}.{name}" for key in ("input", "method", "sequence", "voxels") for name in facts[key]
+    } | from_model
+    listed = {
+        *facts,
+        *inner,
+        *facts["remarks"][0],
+        *facts["voxels"]["flags"][0],
+        *facts["statistics"]["t1"],
+    }
     listed |= {*facts["statistics"]["t1"]["histogram"], *facts["seconds"]["open the scan"]}
-    whole = {"input", "method", "sequence", "voxels", "statistics", "seconds", "histogram"}  # documented by their parts
+    whole = {
+        "input",
+        "method",
+        "sequence",
+        "voxels",
+        "statistics",
+        "seconds",
+        "histogram",
+    }  # documented by their parts
     assert listed - said - whole == set()
 
 
@@ -180,9 +225,16 @@ def test_numbers_are_those_of_the_maps(good):
     values = maps.t1[maps.flags == 0].astype(np.float64)
     t1 = facts["statistics"]["t1"]
     assert t1["unit"] == "s" and t1["n"] == values.size
-    assert t1["p25"] == pytest.approx(np.percentile(values, 25)) and t1["mean"] == pytest.approx(values.mean())
+    assert t1["p25"] == pytest.approx(np.percentile(values, 25)) and t1["mean"] == pytest.approx(
+        values.mean()
+    )
     histogram = t1["histogram"]
-    assert (histogram["from"], histogram["to"], histogram["below"], histogram["above"]) == (0, 3, 0, 1)
+    assert (histogram["from"], histogram["to"], histogram["below"], histogram["above"]) == (
+        0,
+        3,
+        0,
+        1,
+    )
     expected = np.histogram(values[values <= 3], 60, (0, 3))[0]
     assert histogram["counts"] == expected.tolist()
     misfit = next(flag for flag in facts["voxels"]["flags"] if flag["name"] == "misfit")
@@ -202,13 +254,18 @@ def test_maps_without_extras_or_signal_are_reported_too(short_sequence):
     assert "Look at this" in page.text and "No voxel holds any signal." in page.text
     other = good_maps()
     other.extra["my_map"] = np.ones_like(other.t1)
-    assert "my_map" in Page(make_report(a_run(other, a_method(short_sequence, kind="dictionary"))).html).text
+    assert (
+        "my_map"
+        in Page(make_report(a_run(other, a_method(short_sequence, kind="dictionary"))).html).text
+    )
 
 
 def test_the_worst_volume_stays_under_two_megabytes(short_sequence):
     """Noise in every voxel of every map, which no compression makes smaller."""
     random, shape = np.random.default_rng(0), (256, 256, 12)
-    t1, t2, m0, left, sd_t1, sd_t2 = (random.random(shape, np.float32) * top for top in (3, 0.3, 1, 0.2, 0.15, 0.015))
+    t1, t2, m0, left, sd_t1, sd_t2 = (
+        random.random(shape, np.float32) * top for top in (3, 0.3, 1, 0.2, 0.15, 0.015)
+    )
     flags = random.integers(0, 16, shape).astype(np.uint8)
     maps = Maps(t1, t2, m0, flags, {"residual": left, "sd_t1": sd_t1, "sd_t2": sd_t2})
     html = make_report(a_run(maps, a_method(short_sequence))).html
@@ -240,19 +297,36 @@ def test_quantify_leaves_a_report_with_its_maps(tmp_path, short_model, short_seq
     scan, maps = a_scan(tmp_path / name, short_sequence), tmp_path / "maps"
     done = works("quantify", scan, "--model", short_model, "-o", maps, "--noise-sd", "0.01")
     assert str(maps / "report.html") in done.out
-    page, facts = Page((maps / "report.html").read_text("utf-8")), json.loads((maps / "report.json").read_text())
+    page, facts = (
+        Page((maps / "report.html").read_text("utf-8")),
+        json.loads((maps / "report.json").read_text()),
+    )
     assert page.faults == [] and name in page.text and "short <b>.onnx" in page.text
     assert facts["input"]["name"] == name and facts["options"] == {"noise-sd": "0.01"}
-    assert "short of the model" in facts["assumptions"][-1] and facts["assumptions"][-1] in page.text
+    assert (
+        "short of the model" in facts["assumptions"][-1] and facts["assumptions"][-1] in page.text
+    )
     assert [remark["code"] for remark in facts["remarks"]][-1] == "sequence_not_named"
-    assert set(facts["seconds"]) >= {"read the model", "open the scan", "read and quantify", "picture"}
+    assert set(facts["seconds"]) >= {
+        "read the model",
+        "open the scan",
+        "read and quantify",
+        "picture",
+    }
     assert all((maps / file).is_file() for file in facts["maps"].values())
 
 
 @pytest.mark.slow
 def test_quantify_says_its_warnings_on_stderr_too(tmp_path, short_model, short_sequence):
     noise = np.random.default_rng(2).normal(size=(6, 6, 1, 40)).astype(np.complex64)
-    done = command("quantify", save(tmp_path / "noise.nii", noise), "--model", short_model, "-o", tmp_path / "maps")
+    done = command(
+        "quantify",
+        save(tmp_path / "noise.nii", noise),
+        "--model",
+        short_model,
+        "-o",
+        tmp_path / "maps",
+    )
     facts = json.loads((tmp_path / "maps" / "report.json").read_text())
     warnings = [remark["text"] for remark in facts["remarks"] if remark["level"] == "warning"]
     assert facts["status"] == "look" and warnings
@@ -263,5 +337,14 @@ def test_quantify_says_its_warnings_on_stderr_too(tmp_path, short_model, short_s
 def test_no_report_without_maps(tmp_path, short_model, short_sequence):
     scan, maps = a_scan(tmp_path / "scan.nii", short_sequence), tmp_path / "maps"
     (maps / "report.html").mkdir(parents=True)
-    refuses(3, "quantify", scan, "--model", short_model, "-o", maps, says=("report.html", "regular file"))
+    refuses(
+        3,
+        "quantify",
+        scan,
+        "--model",
+        short_model,
+        "-o",
+        maps,
+        says=("report.html", "regular file"),
+    )
     assert [path.name for path in maps.iterdir()] == ["report.html"]

@@ -13,7 +13,10 @@ pytestmark = [
         reason="no browser: needs Debian's chromium and chromium-driver",
     ),
 ]
-NAME = "<script>document.title='run'</script>\"'><img src=http://127.0.0.1:9/x.png>\u202e" + "long" * 60
+NAME = (
+    "<script>document.title='run'</script>\"'><img src=http://127.0.0.1:9/x.png>\u202e"
+    + "long" * 60
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,9 @@ def browser(tmp_path_factory):
 def page(tmp_path_factory, short_sequence):
     """A report in which all that comes from outside is hostile."""
     method = a_method(short_sequence, name=NAME, file=NAME, words={NAME: NAME}, sequence_name=NAME)
-    run = a_run(good_maps((40, 36, 12)), method, source=NAME, series={"name": NAME}, assumptions=(NAME,))
+    run = a_run(
+        good_maps((40, 36, 12)), method, source=NAME, series={"name": NAME}, assumptions=(NAME,)
+    )
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(make_report(run).html, "utf-8")
     return path
@@ -37,12 +42,19 @@ def page(tmp_path_factory, short_sequence):
 def test_a_page_loads_alone_in_any_window(browser: Browser, page, width, scheme):
     browser.open(page, width=width, scheme=scheme)
     assert browser.console() == []
-    assert [url for url in browser.requests() if not url.startswith("data:image/png")] == [page.as_uri()]
+    assert [url for url in browser.requests() if not url.startswith("data:image/png")] == [
+        page.as_uri()
+    ]
     assert browser.run("return document.scripts.length") == 0
     assert browser.run("return document.title").startswith("<script>document.title='run'")
     assert browser.run("return document.documentElement.scrollWidth") == width
-    assert browser.run("return [...document.images].map(image => image.naturalWidth > 0)") == [True] * 7
-    red, green, blue = browser.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (
+        browser.run("return [...document.images].map(image => image.naturalWidth > 0)")
+        == [True] * 7
+    )
+    red, green, blue = browser.run(
+        "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    )
     assert (red + green + blue > 3 * 200) == (scheme == "light")
 
 
@@ -78,7 +90,9 @@ def test_letters_stand_out_from_their_ground(browser: Browser, page):
 def test_the_page_forbids_itself_to_load_anything(browser: Browser, page):
     browser.open(page)
     browser.console()
-    browser.run("document.body.insertAdjacentHTML('beforeend', '<img src=http://127.0.0.1:9/x.png onerror=alert(1)>')")
+    browser.run(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=http://127.0.0.1:9/x.png onerror=alert(1)>')"
+    )
     assert any("Content Security Policy" in message for message in browser.console())
     assert browser.run("return document.title").startswith("<script>")
 
@@ -86,8 +100,13 @@ def test_the_page_forbids_itself_to_load_anything(browser: Browser, page):
 def test_paper_is_white_and_nothing_is_cut_off(browser: Browser, page):
     browser.open(page, width=700, scheme="dark")
     browser.devtools("Emulation.setEmulatedMedia", media="print")
-    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        browser.run("return getComputedStyle(document.body).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
     assert browser.run("return document.documentElement.scrollWidth") == 700
-    frames = browser.run("return [...document.querySelectorAll('.wide')].map(e => e.scrollWidth - e.clientWidth)")
+    frames = browser.run(
+        "return [...document.querySelectorAll('.wide')].map(e => e.scrollWidth - e.clientWidth)"
+    )
     assert frames and max(frames) == 0
     browser.devtools("Emulation.setEmulatedMedia", media="")

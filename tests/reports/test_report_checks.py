@@ -14,7 +14,11 @@ SCORES = {"snr_20": {"t1": {"coverage_95": 0.95, "rmse_over_bound": 1.02}}}
 
 
 def codes(run, level="warning"):
-    return [remark["code"] for remark in json.loads(make_report(run).json)["remarks"] if remark["level"] == level]
+    return [
+        remark["code"]
+        for remark in json.loads(make_report(run).json)["remarks"]
+        if remark["level"] == level
+    ]
 
 
 @pytest.fixture
@@ -102,9 +106,13 @@ def test_noise_that_is_too_strong_or_not_as_said_warns(method):
     said = {"sequence_id": "12" * 8}
     assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": 20}})) == []
     for wrong in (5, 100):
-        assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": wrong}})) == ["snr_differs"]
+        assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": wrong}})) == [
+            "snr_differs"
+        ]
     for nonsense in ("20", None, float("nan"), float("inf"), -1, 0, True, 10**400, [20]):
-        assert codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": nonsense}})) == []
+        assert (
+            codes(a_run(good_maps(), method, series={"sidecar": {**said, "snr": nonsense}})) == []
+        )
 
 
 def test_voxels_of_another_unit_warn(method):

@@ -29,7 +29,9 @@ def test_png_is_read_back_by_another_library():
 
 def test_a_map_has_the_colours_of_its_scale():
     image = np.linspace(0, 4, 60, dtype=np.float32).reshape(60, 1, 1)  # s; the window ends at 3 s
-    shown = pixels(map_picture(image, np.zeros(image.shape, bool), view_of(RAS), STYLES["t1"]))[0, ::-1]
+    shown = pixels(map_picture(image, np.zeros(image.shape, bool), view_of(RAS), STYLES["t1"]))[
+        0, ::-1
+    ]
     table = STYLES["t1"].table
     expected = table[np.minimum(image.ravel() / 3 * 256, 255).astype(int)]
     steps = np.abs(np.diff(table, axis=0)).max() + 1 / 255
@@ -45,7 +47,9 @@ def test_masked_is_black_and_nan_is_grey_even_where_pixels_are_means():
         picture = map_picture(image, masked, view_of(RAS), STYLES["t1"])
         shown = pixels(picture)
         assert picture.reduced == (1 if shape[0] == 20 else 2)
-        assert np.array_equal(shown[-1, -1], [0, 0, 0])  # low x is the patient's left, shown on the right
+        assert np.array_equal(
+            shown[-1, -1], [0, 0, 0]
+        )  # low x is the patient's left, shown on the right
         assert np.allclose(shown[0, 0], GREY, atol=1 / 255)
         half = shown.shape[1] // 2
         assert not shown[:, half + 1 :].any() and shown[:, : half - 1].all()
@@ -72,7 +76,10 @@ def test_the_gravest_flag_is_shown_and_empty_places_are_black():
     flags[0] = Flag.T2_UNDETERMINED | Flag.OUT_OF_RANGE
     shown = pixels(flag_picture(flags, view_of(RAS))).reshape(-1, 3)
     colours = {name: colour for _, name, colour in FLAG_COLOURS}
-    count = {name: np.isclose(shown, colour, atol=1 / 255).all(axis=1).sum() for name, colour in colours.items()}
+    count = {
+        name: np.isclose(shown, colour, atol=1 / 255).all(axis=1).sum()
+        for name, colour in colours.items()
+    }
     assert count["out of range"] == 20 and count["T2 undetermined"] == 0
     assert count["masked"] == len(shown) - 80
 
@@ -90,7 +97,10 @@ def test_a_page_lies_as_a_radiologist_expects():
         (np.eye(3), ("RAS", 0.0)),
         (np.diag([-2, 3, -1]), ("LAI", 0.0)),
         (np.eye(3)[[2, 0, 1]], ("ASR", 0.0)),
-        ([[1, 0, 0], [0, np.cos(0.3), -np.sin(0.3)], [0, np.sin(0.3), np.cos(0.3)]], ("RAS", np.rad2deg(0.3))),
+        (
+            [[1, 0, 0], [0, np.cos(0.3), -np.sin(0.3)], [0, np.sin(0.3), np.cos(0.3)]],
+            ("RAS", np.rad2deg(0.3)),
+        ),
     ],
 )
 def test_orientation_agrees_with_nibabel(axes, expected):
@@ -109,7 +119,9 @@ def test_curves_and_bars_fill_their_box():
     assert curve([0, 5, 10], 0, 10) == "M166.67 100L500 50L833.33 0"
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 3000), (0, 0.2), (-20, 20), (0, 1.23e-5), (1, 500), (0, 1e9)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 3000), (0, 0.2), (-20, 20), (0, 1.23e-5), (1, 500), (0, 1e9)]
+)
 def test_ticks_are_round_and_inside(low, high):
     found = ticks(low, high)
     assert 2 <= len(found) <= 6

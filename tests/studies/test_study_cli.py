@@ -38,7 +38,9 @@ def _fake_jobs(_small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper_study, "make_plan", two_jobs)
 
 
-def test_without_torch_it_says_what_to_install_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_it_says_what_to_install_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paper_study, "find_spec", lambda name: None)
     outcome = refuses(6, "evaluate", "paper", "-o", "study", says=("torch is not installed",))
@@ -46,15 +48,21 @@ def test_without_torch_it_says_what_to_install_before_any_work(tmp_path: Path, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_alone_runs_nothing_and_needs_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_alone_runs_nothing_and_needs_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    refuses(3, "evaluate", "paper", "--report-only", says=("plan.json", "expected the plan of a study"))
+    refuses(
+        3, "evaluate", "paper", "--report-only", says=("plan.json", "expected the plan of a study")
+    )
     refuses(2, "evaluate", "paper", "--report-only", "--quick", says=("--quick runs jobs",))
     refuses(2, "evaluate", "paper", "--jobs", 0, says=("--jobs 0",))
     refuses(3, "evaluate", "paper", "-o", __file__, says=("is no folder",))
 
 
-def test_data_that_is_named_must_be_there(_small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_is_named_must_be_there(
+    _small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MRFTOOL_DATA", str(tmp_path / "nowhere"))
     refuses(3, "evaluate", "paper", "--quick", says=("hydra_anatomical_128.npz: no such file",))
 
@@ -88,7 +96,9 @@ def test_a_failed_job_is_in_the_report_and_in_the_exit_code(
     monkeypatch.setattr(paper_study, "make_plan", one_fails)
     outcome = command("evaluate", "paper", "-o", "study", "--quick")
     assert outcome.code == 5 and "1 of the jobs failed" in outcome.err
-    name = next(name for name in JOBS if f"{name} failed: exit code 3: it does not converge" in outcome.err)
+    name = next(
+        name for name in JOBS if f"{name} failed: exit code 3: it does not converge" in outcome.err
+    )
     assert f"1 job is not done: cells say missing, or rest on fewer seeds**: {name[:-2]}" in (
         tmp_path / "study" / "report.md"
     ).read_text("utf-8")
@@ -100,7 +110,9 @@ def test_real_jobs_train_adapt_and_predict(
     _small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     pytest.importorskip("torch")
-    few = {key: plan.Effort(300, 32, each.rate, each.optimiser) for key, each in plan.EFFORT.items()}
+    few = {
+        key: plan.Effort(300, 32, each.rate, each.optimiser) for key, each in plan.EFFORT.items()
+    }
     monkeypatch.setattr(plan, "EFFORT", few)
     monkeypatch.setattr(plan, "SNRS", (20,))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

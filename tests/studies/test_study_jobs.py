@@ -1,4 +1,6 @@
-"""The study's jobs as processes: what is done stays done, what changed is done anew, what fails is said."""
+"""The study's jobs as processes: what is done stays done, what changed is done anew, what fails is
+said.
+"""
 
 import json
 import os
@@ -56,7 +58,9 @@ def test_a_job_that_changed_is_run_anew_in_an_empty_folder(tmp_path: Path) -> No
     changed = doing("work", 0)
     changed["train"]["steps"] = 200
     run(tmp_path, changed)
-    assert (tmp_path / "runs.txt").read_text().splitlines() == [f"table1-fc-0 {[JOB, 'log.txt']}"] * 2
+    assert (tmp_path / "runs.txt").read_text().splitlines() == [
+        f"table1-fc-0 {[JOB, 'log.txt']}"
+    ] * 2
 
 
 def test_a_job_that_was_cut_off_finds_what_it_left(tmp_path: Path) -> None:
@@ -85,7 +89,9 @@ def test_a_job_waits_for_the_one_that_it_begins_from(tmp_path: Path) -> None:
     assert not state.failed and runs(tmp_path) == ["table1-fc-0", "table1-adapt-0"]
 
 
-def test_so_many_jobs_run_at_a_time_and_share_the_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_jobs_run_at_a_time_and_share_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running, threads = [], []
     start = children.subprocess.Popen
 
@@ -101,7 +107,9 @@ def test_so_many_jobs_run_at_a_time_and_share_the_processors(tmp_path: Path, mon
     assert len(runs(tmp_path)) == 4
 
 
-def test_whoever_stops_the_study_stops_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_stops_the_study_stops_its_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = []
     start = children.subprocess.Popen
 
@@ -127,7 +135,9 @@ def test_the_time_left_is_that_of_jobs_of_the_same_kind() -> None:
     state = State([*jobs, other], at_once=2, waiting=[jobs[2], other])
     assert state.seconds_left() is None
     state.seconds |= {"table1-fc-0": 10.0, "table1-fc-1": 30.0}
-    assert state.seconds_left() == pytest.approx((20 + 20) / 2)  # the other one is unknown: taken as all
+    assert state.seconds_left() == pytest.approx(
+        (20 + 20) / 2
+    )  # the other one is unknown: taken as all
     state.seconds["table1-matching-0"] = 2.0
     assert state.seconds_left() == pytest.approx((20 + 2) / 2)
     state.since["table1-fc-3"] = time.monotonic() - 5
@@ -189,7 +199,9 @@ def test_a_pattern_chooses_jobs_and_those_that_they_begin_from(tmp_path: Path) -
         choose(jobs, "none")
 
 
-def test_the_commit_is_the_one_given_or_that_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_is_the_one_given_or_that_of_the_checkout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     commit.cache_clear()
     monkeypatch.setenv(COMMIT_VARIABLE, "0123456789ab")
     assert commit() == "0123456789ab"

@@ -28,7 +28,9 @@ LOG2 = math.log10(2) ** 2  # what a factor of 2 costs
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """Matching; FC with two seeds, BlochNet with two, one of which is missing a record; nothing else."""
+    """Matching; FC with two seeds, BlochNet with two, one of which is missing a record; nothing
+    else.
+    """
     make_set(tmp_path, "phantom")
     make_set(tmp_path, "anatomical")
     jobs = [
@@ -37,9 +39,18 @@ def study(tmp_path: Path) -> Study:
     ]
     finish(tmp_path, jobs[0], 1.0)
     costs = [(1.0, 50.0, 100.0, 600.0), (3.0, 70.0, 140.0, 800.0)]
-    for asked, factors, (prepare, train, cpu, peak) in zip(jobs[1:3], ((2.0, 1.0), (2.0, 2.0)), costs, strict=True):
+    for asked, factors, (prepare, train, cpu, peak) in zip(
+        jobs[1:3], ((2.0, 1.0), (2.0, 2.0)), costs, strict=True
+    ):
         seconds = {"prepare": prepare, "train": train}
-        finish(tmp_path, asked, factors, seconds=seconds, cpu_seconds={"train": cpu}, peak_memory_mb=peak)
+        finish(
+            tmp_path,
+            asked,
+            factors,
+            seconds=seconds,
+            cpu_seconds={"train": cpu},
+            peak_memory_mb=peak,
+        )
     finish(tmp_path, jobs[3], (1.1, 1.0))
     plan(tmp_path, jobs)
     return load_study(tmp_path)
@@ -50,9 +61,14 @@ def test_scores_are_those_worked_out_by_hand() -> None:
     found = truth * [[2.0, 1.0], [1.0, 10.0]]
     scores = scores_of(found, truth)
     assert scores["log10_mse"] == pytest.approx((LOG2 + 1) / 4)
-    assert scores["log10_mse_tissue"] == pytest.approx(LOG2 / 2)  # the second voxel's T2 is below 1 ms
+    assert scores["log10_mse_tissue"] == pytest.approx(
+        LOG2 / 2
+    )  # the second voxel's T2 is below 1 ms
     assert (scores["n"], scores["n_tissue"], scores["n_invalid"]) == (2, 1, 0)
-    assert (scores["t1_rmse_percent"], scores["t1_rmse_ms"]) == (pytest.approx(100), pytest.approx(1000))
+    assert (scores["t1_rmse_percent"], scores["t1_rmse_ms"]) == (
+        pytest.approx(100),
+        pytest.approx(1000),
+    )
     assert (scores["t2_median_percent"], scores["t2_median_ms"]) == (0, 0)
 
 
@@ -67,7 +83,9 @@ def test_median_and_rmse_are_over_magnitudes_of_errors() -> None:
 
 def test_the_bound_counts_where_both_are_determined_and_in_range() -> None:
     truth = np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1], [4.0, 0.1]])
-    bound = np.array([[0.01, 0.001], [0.02, 0.03], [0.03, 0.002], [np.inf, 0.001]])  # the second T2, the last T1: no
+    bound = np.array(
+        [[0.01, 0.001], [0.02, 0.03], [0.03, 0.002], [np.inf, 0.001]]
+    )  # the second T2, the last T1: no
     found = truth + np.array([[0.02, 0.001], [1, 1], [0.06, 0.006], [1, 1]])
     scores = scores_of(found, truth, bound)
     assert scores["n_bound"] == 2
@@ -108,14 +126,22 @@ def test_the_main_table_has_mean_spread_and_what_was_published(study: Study) -> 
 def test_errors_are_in_percent_and_ms(study: Study) -> None:
     found = rows(error_table(study, "table1", "phantom").markdown())
     # BlochNet: T1 of 1 and 2 s is 10 % too long: 100 and 200 ms
-    assert found["BlochNet"][:4] == ["10.0", "10.0", "150", number(math.sqrt((100**2 + 200**2) / 2))]
+    assert found["BlochNet"][:4] == [
+        "10.0",
+        "10.0",
+        "150",
+        number(math.sqrt((100**2 + 200**2) / 2)),
+    ]
     assert found["BlochNet"][4:] == ["0", "0", "0", "0"]
 
 
 def test_noise_tables_take_their_own_tests_and_the_bound_scales_with_snr(study: Study) -> None:
-    assert rows(noise_table(study, "table1", "phantom").markdown())["BlochNet"][1] == number(math.log10(1.1) ** 2 / 2)
+    assert rows(noise_table(study, "table1", "phantom").markdown())["BlochNet"][1] == number(
+        math.log10(1.1) ** 2 / 2
+    )
     table = bound_table(study, "table1", "phantom").markdown()
-    # bound at SNR 1: 10 and 1 ms in the first voxel; the second voxel's T2 of 50 ms has 500 ms, at SNR 20 25 ms: no
+    # bound at SNR 1: 10 and 1 ms in the first voxel; the second voxel's T2 of 50 ms has 500 ms, at
+    # SNR 20 25 ms: no
     assert "voxels: 1 at SNR 20" in table
     assert rows(table)["BlochNet"] == [number(0.1 / (0.01 / 20)), "0"]
 
@@ -130,9 +156,15 @@ def test_costs_are_means_of_records(study: Study) -> None:
 
 def test_sentences_follow_from_the_numbers(study: Study) -> None:
     text = " ".join(in_short(study))
-    assert "Table 1, phantom: of the paper's seven methods, Dictionary matching has the lowest error, 0;" in text
+    assert (
+        "Table 1, phantom: of the paper's seven methods, Dictionary matching has the lowest error, 0;"
+        in text
+    )
     times = 0.75 * LOG2 / (math.log10(1.1) ** 2 / 2)
-    assert f"the error of BlochNet is, beside that of FC, {number(times, 2)} times lower (Table 1, phantom)" in text
+    assert (
+        f"the error of BlochNet is, beside that of FC, {number(times, 2)} times lower (Table 1, phantom)"
+        in text
+    )
     epochs = f"{number(90 * 160.2)} and {number(120 * 160.2)} s, {number(90 / 120)} times as much (Table 1) of proc"
     assert epochs in text
 
@@ -153,9 +185,15 @@ def test_a_decoder_that_does_not_help_is_told(tmp_path: Path) -> None:
     plan(tmp_path, jobs)
     blochnet, fc_fc, rnn = decoder_findings(load_study(tmp_path))
     assert "lowers the error in 0, raises it in 4," in blochnet
-    assert "It raises the error for Table 1, phantom (no noise, SNR 20); Table 1, anatomical (no noise" in blochnet
+    assert (
+        "It raises the error for Table 1, phantom (no noise, SNR 20); Table 1, anatomical (no noise"
+        in blochnet
+    )
     assert "beyond the spread over seeds in 4. It makes no difference for Table 1, phantom" in fc_fc
-    assert "lowers the error in 4, raises it in 0, and makes no difference beyond the spread over seeds in 0." in rnn
+    assert (
+        "lowers the error in 4, raises it in 0, and makes no difference beyond the spread over seeds in 0."
+        in rnn
+    )
 
 
 def test_cells_read_as_a_person_writes_them() -> None:
@@ -168,7 +206,12 @@ def test_cells_read_as_a_person_writes_them() -> None:
         "0",
     ]
     assert shown(Cell(0.0409, 0.00123, 3)) == "0.0409 ± 0.0012" and shown(None) == "missing"
-    assert [duration(x) for x in (12, 180, 4800, 10_000)] == ["12 s", "3 min", "80 min", "2 h 47 min"]
+    assert [duration(x) for x in (12, 180, 4800, 10_000)] == [
+        "12 s",
+        "3 min",
+        "80 min",
+        "2 h 47 min",
+    ]
 
 
 def test_means_differ_if_they_are_two_standard_errors_apart() -> None:
@@ -197,11 +240,19 @@ def test_the_report_says_what_is_missing_and_where_it_comes_from(study: Study) -
 @pytest.mark.slow
 def test_the_report_and_its_pictures_are_written(study: Study) -> None:
     paths = write_report(study)
-    assert {path.name for path in paths} == {"report.md", "report.json", "figure3.png", "figure5.png", "noise.png"}
+    assert {path.name for path in paths} == {
+        "report.md",
+        "report.json",
+        "figure3.png",
+        "figure5.png",
+        "noise.png",
+    }
     facts = json.loads((study.folder / "report.json").read_text())
     fc = next(row for row in facts["rows"] if row["row"] == "fc")
     assert fc["tests"]["phantom"]["log10_mse"]["mean"] == pytest.approx(0.75 * LOG2)
-    assert facts["missing"] == ["table1-blochnet-1"] and facts["jobs"][0]["record"]["commit"] == "abc"
+    assert (
+        facts["missing"] == ["table1-blochnet-1"] and facts["jobs"][0]["record"]["commit"] == "abc"
+    )
 
 
 def test_a_job_that_is_not_as_the_plan_asks_is_missing(study: Study) -> None:
@@ -239,4 +290,6 @@ def test_unequal_trainings_are_called_so(tmp_path: Path) -> None:
         finish(tmp_path, asked, 1.1, steps=steps)
     plan(tmp_path, jobs)
     text = " ".join(in_short(load_study(tmp_path)))
-    assert "No fair race: FC-FC learned from 300 signatures, FC learned from 1,000 signatures." in text
+    assert (
+        "No fair race: FC-FC learned from 300 signatures, FC learned from 1,000 signatures." in text
+    )

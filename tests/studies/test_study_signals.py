@@ -20,7 +20,9 @@ from mrftool.tissue import Tissue
 SHORT = {"t1_range": [0.9, 1.1], "t2_range": [0.08, 0.12]}
 
 
-def asked_of(output: Path, *, snr: float | None = None, b1: float = 1.0, key: str = "phantom") -> list[StudyTest]:
+def asked_of(
+    output: Path, *, snr: float | None = None, b1: float = 1.0, key: str = "phantom"
+) -> list[StudyTest]:
     asked = job("table1", "fc")
     test = {"key": key, "set": "phantom", "snr": snr, "b1": b1, "voxels": 2}
     return load_tests(job_folder(output, asked["name"]), asked | {"tests": [test]})
@@ -83,7 +85,9 @@ def test_the_table_model_finds_clean_tissue_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sets_are_made_once_and_again_where_the_tissue_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_are_made_once_and_again_where_the_tissue_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sets, "QUICK_MATRIX", (12, 12, 1))
     monkeypatch.setattr(sets, "_QUICK_ABOVE_VOXELS", 10)
     calls: list[Any] = []
@@ -102,9 +106,16 @@ def test_sets_are_made_once_and_again_where_the_tissue_changed(tmp_path: Path, m
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_the_anatomical_maps_have_122_voxels_without_a_signal(tmp_path: Path, data_dir: Path) -> None:
+def test_the_anatomical_maps_have_122_voxels_without_a_signal(
+    tmp_path: Path, data_dir: Path
+) -> None:
     found = sets.load_tissue_npz(data_dir / sets.ANATOMICAL)
-    make_set(tmp_path, "phantom", np.stack([found.tissue.t1, found.tissue.t2], axis=1), np.ones((7499, 2)))
+    make_set(
+        tmp_path,
+        "phantom",
+        np.stack([found.tissue.t1, found.tissue.t2], axis=1),
+        np.ones((7499, 2)),
+    )
     (test,) = asked_of(tmp_path)
     assert (len(test.tissue), int((~test.has_signal).sum())) == (7499, 122)
     short = (test.tissue.t1 < 1e-3) | (test.tissue.t2 < 1e-3)

@@ -1,8 +1,10 @@
-"""Brute force: many isochromats, each a 3-vector that is rotated and relaxed. The oracle of every engine.
+"""Brute force: many isochromats, each a 3-vector that is rotated and relaxed. The oracle of every
+engine.
 
-It shares nothing with the engines but the sequence: no configuration states, no complex magnetisation, no import
-from mrftool.physics. The Bloch equations are solved exactly between pulses: F. Bloch, Phys Rev 70:460 (1946).
-Magnetisation is an array `(3, isochromat)`; rotations are right-handed.
+It shares nothing with the engines but the sequence: no configuration states, no complex
+magnetisation, no import from mrftool.physics. The Bloch equations are solved exactly between
+pulses: F. Bloch, Phys Rev 70:460 (1946). Magnetisation is an array `(3, isochromat)`; rotations are
+right-handed.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +30,13 @@ def bloch_signal(
 ) -> NDArray[np.complex128]:
     """Fingerprint `(time,)` [m0] of one tissue. t1, t2 [s], b1 [1], off_resonance [Hz].
 
-    isochromats: spread evenly over one spoiler cycle; by default more than twice the number of pulses, so that
-    dephased magnetisation sums to 0 exactly. One is enough where nothing spoils.
+    isochromats: spread evenly over one spoiler cycle; by default more than twice the number of
+    pulses, so that dephased magnetisation sums to 0 exactly. One is enough where nothing spoils.
     """
     if isochromats is None:
-        isochromats = 2 * sequence.repeats * len(sequence) + 1 if sequence.spoiling == "gradient" else 1
+        isochromats = (
+            2 * sequence.repeats * len(sequence) + 1 if sequence.spoiling == "gradient" else 1
+        )
     cycle = 2 * np.pi * np.arange(isochromats) / isochromats
 
     def free(m: Vectors, time: float) -> Vectors:
@@ -49,8 +53,11 @@ def bloch_signal(
     return m0 * signal
 
 
-def play(sequence: PulseSequence, flip_factor: float, n: int, free: Interval, tail: Interval) -> Iterator[complex]:
-    """Play all trains on `n` isochromats from equilibrium and yield each echo, as the receiver sees it.
+def play(
+    sequence: PulseSequence, flip_factor: float, n: int, free: Interval, tail: Interval
+) -> Iterator[complex]:
+    """Play all trains on `n` isochromats from equilibrium and yield each echo, as the receiver sees
+    it.
 
     free: what an interval without gradients does. tail: what the rest of TR does, spoiler included.
     """
@@ -62,7 +69,9 @@ def play(sequence: PulseSequence, flip_factor: float, n: int, free: Interval, ta
         if sequence.inversion is not None:
             m = np.array([0 * m[0], 0 * m[1], -sequence.inversion.efficiency * m[2]])
             m = free(m, sequence.inversion.time)
-        for flip, phase, tr, te in zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te, strict=True):
+        for flip, phase, tr, te in zip(
+            sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te, strict=True
+        ):
             m = free(nutate(m, flip_factor * flip, phase), te)
             x, y, _ = m.mean(axis=1)
             yield complex(x, y) * np.exp(-1j * phase)
@@ -72,7 +81,9 @@ def play(sequence: PulseSequence, flip_factor: float, n: int, free: Interval, ta
 def nutate(m: Vectors, flip: float, phase: float) -> Vectors:
     """Turn by `flip` [rad] about the axis (cos phase, sin phase, 0), by Rodrigues' formula."""
     axis = np.array([np.cos(phase), np.sin(phase), 0.0])
-    across = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
+    across = np.array(
+        [[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]]
+    )
     turn = np.eye(3) + np.sin(flip) * across + (1 - np.cos(flip)) * across @ across
     return turn @ m
 
@@ -80,7 +91,9 @@ def nutate(m: Vectors, flip: float, phase: float) -> Vectors:
 def precess(m: Vectors, angle: float | Vectors) -> Vectors:
     """Turn by `angle` [rad] about z, one angle for all or one for each isochromat."""
     x, y, z = m
-    return np.array([np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y, z])
+    return np.array(
+        [np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y, z]
+    )
 
 
 def relax(m: Vectors, time: float, t1: float, t2: float) -> Vectors:
@@ -93,4 +106,8 @@ def relax(m: Vectors, time: float, t1: float, t2: float) -> Vectors:
 def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
     """Flip factor and weight of each position in the slice."""
     profile = sequence.slice_profile
-    return [(1.0, 1.0)] if profile is None else list(zip(profile.flip_factor, profile.weight, strict=True))
+    return (
+        [(1.0, 1.0)]
+        if profile is None
+        else list(zip(profile.flip_factor, profile.weight, strict=True))
+    )

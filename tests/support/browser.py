@@ -1,4 +1,5 @@
-"""A headless Chromium for tests, driven over the WebDriver protocol: what a page looks like, logs and asks for.
+"""A headless Chromium for tests, driven over the WebDriver protocol: what a page looks like, logs
+and asks for.
 
 Needs Debian's chromium and chromium-driver, nothing else. https://www.w3.org/TR/webdriver2/
 """
@@ -31,7 +32,10 @@ class Browser:
             "args": [*_FLAGS.split(), f"--user-data-dir={profile}", "about:blank"],
             "binary": shutil.which("chromium"),
         }
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+        wanted = {
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        }
         made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{made['sessionId']}"
 
@@ -39,7 +43,9 @@ class Browser:
         if self._session:
             self._call("DELETE", self._session)
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
+    def open(
+        self, page: Path, *, width: int = 1280, height: int = 900, scheme: str = "light"
+    ) -> None:
         """Load a file in a window of that size, with the user's wish for "light" or "dark"."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.devtools("Emulation.setDeviceMetricsOverride", **size)
@@ -48,7 +54,9 @@ class Browser:
         self._call("POST", f"{self._session}/url", {"url": page.resolve().as_uri()})
 
     def run(self, script: str) -> Any:
-        """The value that a piece of JavaScript returns (the page's policy does not bind the driver)."""
+        """The value that a piece of JavaScript returns (the page's policy does not bind the
+        driver).
+        """
         return self._call("POST", f"{self._session}/execute/sync", {"script": script, "args": []})
 
     def screenshot(self) -> bytes:
@@ -61,13 +69,23 @@ class Browser:
         return [entry["message"] for entry in self._log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses that pages asked for since the last call, but for the browser's own new-tab page."""
+        """Addresses that pages asked for since the last call, but for the browser's own new-tab
+        page.
+        """
         events = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
-        sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-        return [params["request"]["url"] for params in sent if not params["documentURL"].startswith("chrome:")]
+        sent = [
+            event["params"] for event in events if event["method"] == "Network.requestWillBeSent"
+        ]
+        return [
+            params["request"]["url"]
+            for params in sent
+            if not params["documentURL"].startswith("chrome:")
+        ]
 
     def devtools(self, command: str, **parameters: Any) -> Any:
-        return self._call("POST", f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters})
+        return self._call(
+            "POST", f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters}
+        )
 
     def _log(self, kind: str) -> list[dict[str, Any]]:
         return list(self._call("POST", f"{self._session}/se/log", {"type": kind}))
@@ -85,7 +103,11 @@ class Browser:
 def open_browser(folder: Path) -> Iterator[Browser]:
     """A browser that keeps its files in `folder`. Look for chromium and chromedriver before."""
     driver = subprocess.Popen(
-        ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder
+        ["chromedriver", "--port=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
     )
     browser = None
     try:

@@ -1,4 +1,6 @@
-"""The graph in double precision with the kernel's cuts on the way: points 4 and 5 of `mrftool.physics.truncation`."""
+"""The graph in double precision with the kernel's cuts on the way: points 4 and 5 of
+`mrftool.physics.truncation`.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,9 @@ EVERY, BY = 16, 4  # CUT_EVERY and CUT_BY of native/epg.c
 def cut_signal(
     sequence: PulseSequence, t1: float, t2: float, tolerance: float, level: float
 ) -> tuple[NDArray[np.complex128], list[int]]:
-    """Signal `(time,)` of one tissue, m0 = 1, of a train played once; and the number of orders after each look."""
+    """Signal `(time,)` of one tissue, m0 = 1, of a train played once; and the number of orders
+    after each look.
+    """
     voxel = epg._Voxels(np, np.array([t1]), np.array([t2]), np.zeros(1), np.zeros(1))
     n, highest = len(sequence), epg.exact_n_states(sequence)
     orders = np.arange(highest + 1.0)

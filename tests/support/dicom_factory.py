@@ -1,4 +1,6 @@
-"""Writes synthetic 4-D DICOM series as scanners do: classic or enhanced, in parts of a complex signal, shuffled."""
+"""Writes synthetic 4-D DICOM series as scanners do: classic or enhanced, in parts of a complex
+signal, shuffled.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -80,7 +82,9 @@ def write_enhanced(folder: Path, scan: Scan) -> list[Path]:
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "MR", "NONE"]
     dataset.ComplexImageComponent = "MIXED" if len(scan.parts) > 1 else scan.parts[0].upper()
     dataset.NumberOfFrames = len(planes)
-    dataset.DimensionIndexSequence = Sequence([_axis(0x00209128), _axis(0x00209057), _axis(0x00089208)])
+    dataset.DimensionIndexSequence = Sequence(
+        [_axis(0x00209128), _axis(0x00209057), _axis(0x00089208)]
+    )
     dataset.SharedFunctionalGroupsSequence = Sequence([_shared(scan)])
     dataset.PerFrameFunctionalGroupsSequence = Sequence([_frame(scan, *planes[n]) for n in order])
     dataset.PixelData = b"".join(pixels(scan, *planes[n])[0].tobytes() for n in order)
@@ -105,13 +109,17 @@ def classic(scan: Scan, z: int, t: int, part: str, instance: int) -> FileDataset
     dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "GR", "SS", ""
     dataset.MRAcquisitionType = "2D"
     dataset.PixelRepresentation = 1
-    stored, dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = pixels(scan, z, t, part)
+    stored, dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = pixels(
+        scan, z, t, part
+    )
     dataset.PixelData = stored.tobytes()
     return dataset
 
 
 def pixels(scan: Scan, z: int, t: int, part: str) -> tuple[NDArray[np.int16], str, str, str]:
-    """Stored integers `(row, column)`, rescale slope, intercept and type. Phases are in milliradians."""
+    """Stored integers `(row, column)`, rescale slope, intercept and type. Phases are in
+    milliradians.
+    """
     plane = scan.image[:, :, z, t].T
     if part == "phase":
         return np.rint(np.angle(plane) * 10_000).astype("<i2"), "0.1", "0", "mrad"
@@ -139,20 +147,41 @@ def _common(scan: Scan, sop_class: str, instance: int) -> FileDataset:
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = scan.study, scan.series
     dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator = scan.frame_of_reference, ""
-    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = "20240229"
-    dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = "101112"
-    dataset.AccessionNumber, dataset.StudyID, dataset.StudyDescription = "A-17", "S1", "Fingerprinting"
-    dataset.Modality, dataset.Manufacturer, dataset.ManufacturerModelName = "MR", scan.maker, "Model 1"
+    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = (
+        "20240229"
+    )
+    dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = (
+        "101112"
+    )
+    dataset.AccessionNumber, dataset.StudyID, dataset.StudyDescription = (
+        "A-17",
+        "S1",
+        "Fingerprinting",
+    )
+    dataset.Modality, dataset.Manufacturer, dataset.ManufacturerModelName = (
+        "MR",
+        scan.maker,
+        "Model 1",
+    )
     dataset.DeviceSerialNumber, dataset.SoftwareVersions = "12345", "V1"
     dataset.InstitutionName, dataset.ReferringPhysicianName = "Somewhere", "Referrer^Ray"
     dataset.PatientName, dataset.PatientID = "Müller^Jörg", "P-1"
     dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientWeight = "19700101", "O", "70"
     dataset.PatientPosition, dataset.BodyPartExamined = "HFS", "BRAIN"
-    dataset.SeriesNumber, dataset.SeriesDescription, dataset.InstanceNumber = scan.number, "MRF", instance
+    dataset.SeriesNumber, dataset.SeriesDescription, dataset.InstanceNumber = (
+        scan.number,
+        "MRF",
+        instance,
+    )
     dataset.MagneticFieldStrength = 3
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Columns, dataset.Rows = scan.image.shape[:2]
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = (
+        16,
+        16,
+        15,
+        1,
+    )
     return dataset
 
 
@@ -162,7 +191,10 @@ def _shared(scan: Scan) -> Dataset:
     orientation.ImageOrientationPatient = _numbers(_orientation(scan))
     measures.PixelSpacing = _numbers(_spacing(scan)[1::-1])
     measures.SliceThickness = measures.SpacingBetweenSlices = _numbers(_spacing(scan)[2:])[0]
-    group.PlaneOrientationSequence, group.PixelMeasuresSequence = Sequence([orientation]), Sequence([measures])
+    group.PlaneOrientationSequence, group.PixelMeasuresSequence = (
+        Sequence([orientation]),
+        Sequence([measures]),
+    )
     return group
 
 
@@ -176,13 +208,20 @@ def _axis(pointer: int) -> Dataset:
 def _frame(scan: Scan, z: int, t: int, part: str) -> Dataset:
     group, place, content, kind, scale = Dataset(), Dataset(), Dataset(), Dataset(), Dataset()
     place.ImagePositionPatient = _numbers(_position(scan, z))
-    content.TemporalPositionIndex, content.InStackPositionNumber, content.StackID = t + 1, z + 1, "1"
+    content.TemporalPositionIndex, content.InStackPositionNumber, content.StackID = (
+        t + 1,
+        z + 1,
+        "1",
+    )
     content.DimensionIndexValues = [t + 1, z + 1, scan.parts.index(part) + 1]
     kind.FrameType = ["ORIGINAL", "PRIMARY", "MR", "NONE"]
     kind.ComplexImageComponent = part.upper()
     _, scale.RescaleSlope, scale.RescaleIntercept, scale.RescaleType = pixels(scan, z, t, part)
     group.PlanePositionSequence, group.FrameContentSequence = Sequence([place]), Sequence([content])
-    group.MRImageFrameTypeSequence, group.PixelValueTransformationSequence = Sequence([kind]), Sequence([scale])
+    group.MRImageFrameTypeSequence, group.PixelValueTransformationSequence = (
+        Sequence([kind]),
+        Sequence([scale]),
+    )
     return group
 
 

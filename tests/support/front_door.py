@@ -1,4 +1,6 @@
-"""The command line as users meet it: in this process for speed, in its own where signals, streams or imports matter."""
+"""The command line as users meet it: in this process for speed, in its own where signals, streams
+or imports matter.
+"""
 
 import contextlib
 import io
@@ -40,7 +42,9 @@ def command(*arguments: object) -> Outcome:
 def process(*arguments: object, **options: Any) -> Outcome:
     """Run `mrftool ...` in a process of its own."""
     line = [*PYTHON, *map(str, arguments)]
-    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120, env=environment(), **options)
+    done = subprocess.run(
+        line, check=False, capture_output=True, text=True, timeout=120, env=environment(), **options
+    )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
@@ -63,7 +67,9 @@ def refuses(code: int, *arguments: object, says: tuple[str, ...] = ()) -> Outcom
 
 
 def assert_refused(outcome: Outcome, code: int, says: tuple[str, ...] = ()) -> None:
-    """Exit code; one line (and perhaps notes and a hint) that says what it should; no traceback, no result."""
+    """Exit code; one line (and perhaps notes and a hint) that says what it should; no traceback, no
+    result.
+    """
     assert outcome.code == code, outcome
     assert outcome.out == "", outcome
     lines = outcome.err.splitlines()
@@ -76,8 +82,13 @@ def assert_refused(outcome: Outcome, code: int, says: tuple[str, ...] = ()) -> N
 
 
 def files(folder: Path) -> dict[str, bytes | None]:
-    """Everything in a folder, hidden files too, byte for byte; None for folders and what is no regular file."""
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+    """Everything in a folder, hidden files too, byte for byte; None for folders and what is no
+    regular file.
+    """
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in sorted(folder.rglob("*"))
+    }
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""NIfTI-1 and -2 files packed and unpacked field by field with struct: no reader or writer of ours, nor nibabel."""
+"""NIfTI-1 and -2 files packed and unpacked field by field with struct: no reader or writer of ours,
+nor nibabel.
+"""
 
 import struct
 
@@ -25,7 +27,9 @@ def _fields(version):
 
 
 def pack(data, order="<", version=1, pair=False, extension=b"", **changed):
-    """(header bytes, data bytes): a legal file of `data` `(x, y, z, ...)`, but for the fields in `changed`."""
+    """(header bytes, data bytes): a legal file of `data` `(x, y, z, ...)`, but for the fields in
+    `changed`.
+    """
     data = np.asarray(data)
     size = 348 if version == 1 else 540
     code = CODES.get(data.dtype.str[1:], 128)
@@ -40,7 +44,9 @@ def pack(data, order="<", version=1, pair=False, extension=b"", **changed):
     for kind, name in _fields(version):
         n = 0 if kind.endswith("x") else 1 if kind.endswith("s") else int(kind[:-1] or 1)
         value = values.get(name, b"" if kind.endswith("s") else [0] * n)
-        header += struct.pack(order + kind, *(value if isinstance(value, (list, tuple)) else [value])[:n])
+        header += struct.pack(
+            order + kind, *(value if isinstance(value, (list, tuple)) else [value])[:n]
+        )
     assert len(header) == size
     if not pair:
         header += (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension

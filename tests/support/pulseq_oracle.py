@@ -1,7 +1,9 @@
-"""Brute force: a Pulseq file played on isochromats along z, sample by sample. The oracle of the import.
+"""Brute force: a Pulseq file played on isochromats along z, sample by sample. The oracle of the
+import.
 
-It takes waveforms from pypulseq's own blocks and shares nothing with mrftool but the Bloch equations as 3-vectors
-(tests/bloch_oracle.py): finite pulses, gradients during them, frequency and phase offsets, relaxation throughout.
+It takes waveforms from pypulseq's own blocks and shares nothing with mrftool but the Bloch
+equations as 3-vectors (tests/bloch_oracle.py): finite pulses, gradients during them, frequency and
+phase offsets, relaxation throughout.
 """
 
 import warnings
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 STEP = 2e-6  # longest step during a pulse [s]
 
 
-def play_file(path: Path, echoes: list[float], z: Vectors, t1: float, t2: float) -> NDArray[np.complex128]:
-    """Mean transverse magnetisation at each time of `echoes` [s after the file's start], as the receiver sees it.
+def play_file(
+    path: Path, echoes: list[float], z: Vectors, t1: float, t2: float
+) -> NDArray[np.complex128]:
+    """Mean transverse magnetisation at each time of `echoes` [s after the file's start], as the
+    receiver sees it.
 
     z: positions of the isochromats [m]; x = y = 0, so in-plane gradients do nothing.
     """
@@ -45,14 +50,25 @@ def play_file(path: Path, echoes: list[float], z: Vectors, t1: float, t2: float)
 
 def _grid(block: Any, echoes: list[float]) -> list[float]:
     """Times of a block between which nothing changes but ramps, which `_step` integrates."""
-    edges = [0.0, block.block_duration, *(echo for echo in echoes if 0 < echo < block.block_duration)]
+    edges = [
+        0.0,
+        block.block_duration,
+        *(echo for echo in echoes if 0 < echo < block.block_duration),
+    ]
     if block.rf is not None:
         n = int(np.ceil(block.rf.shape_dur / STEP))
         edges += list(block.rf.delay + np.arange(n + 1) * block.rf.shape_dur / n)
     if block.gz is not None:
-        edges += list(block.gz.delay + np.cumsum([0, block.gz.rise_time, block.gz.flat_time, block.gz.fall_time]))
+        edges += list(
+            block.gz.delay
+            + np.cumsum([0, block.gz.rise_time, block.gz.flat_time, block.gz.fall_time])
+        )
     edges = sorted(edges)
-    return [edge for edge, before in zip(edges, [-1.0, *edges[:-1]], strict=True) if edge - before > 1e-12]
+    return [
+        edge
+        for edge, before in zip(edges, [-1.0, *edges[:-1]], strict=True)
+        if edge - before > 1e-12
+    ]
 
 
 def _step(m: Vectors, block: Any, a: float, b: float, z: Vectors, t1: float, t2: float) -> Vectors:

@@ -1,4 +1,6 @@
-"""Sequences and tissues drawn at random, the corners included: for checks of one engine against another."""
+"""Sequences and tissues drawn at random, the corners included: for checks of one engine against
+another.
+"""
 
 from typing import Any
 
@@ -54,9 +56,11 @@ def random_tissue(seed: int, voxels: int) -> dict[str, NDArray[Any]]:
 def _random_spoiler(rng: np.random.Generator, room: float) -> Spoiler:
     """Three or four constant pieces; one cycle of dephasing over 0.1 to 1 mm, in either direction."""
     moment = 2 * np.pi / GAMMA / rng.choice([-1e-4, -1e-3, 1e-4, 3e-4, 1e-3])
-    shares = [np.array([1.0, 0.0, 0.5, -0.5]), np.array([-0.25, 0.75, 0.5]), np.array([0.5, 1.5, -1.0])][
-        rng.integers(3)
-    ]
+    shares = [
+        np.array([1.0, 0.0, 0.5, -0.5]),
+        np.array([-0.25, 0.75, 0.5]),
+        np.array([0.5, 1.5, -1.0]),
+    ][rng.integers(3)]
     duration = rng.dirichlet(np.full(len(shares), 5.0)) * room * rng.choice([0.5, 0.999])
     return Spoiler(moment * shares / duration, duration)
 

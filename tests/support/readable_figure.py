@@ -18,7 +18,12 @@ def require_readable(figure: Figure) -> None:
         inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
         assert inside, f"{text!r} leaves the page"
     for (a, box_a), (b, box_b) in combinations(boxes, 2):
-        apart = box_a.x1 < box_b.x0 + 1 or box_b.x1 < box_a.x0 + 1 or box_a.y1 < box_b.y0 + 1 or box_b.y1 < box_a.y0 + 1
+        apart = (
+            box_a.x1 < box_b.x0 + 1
+            or box_b.x1 < box_a.x0 + 1
+            or box_a.y1 < box_b.y0 + 1
+            or box_b.y1 < box_a.y0 + 1
+        )
         assert apart, f"{a!r} on {b!r}"
 
 
@@ -32,4 +37,8 @@ def texts_of(figure: Figure) -> list[Text]:
         shown = {tick.label1 for tick, place in ticks if low <= place <= high}
         hidden |= set(axis.findobj(Text)) - shown - {axis.label, axis.offsetText}
     texts = figure.findobj(Text)
-    return [text for text in texts if text not in hidden and text.get_visible() and text.get_text().strip()]
+    return [
+        text
+        for text in texts
+        if text not in hidden and text.get_visible() and text.get_text().strip()
+    ]

@@ -44,7 +44,11 @@ def good_maps(shape: tuple[int, int, int] = SHAPE, *, residual: float = 0.07) ->
     extra = {"residual": np.where(inside, residual, 0), "sd_t1": 0.02 * t1, "sd_t2": 0.03 * t2}
     flags = np.where(inside, 0, Flag.MASKED).astype(np.uint8)
     return Maps(
-        t1, t2, (0.8j * inside).astype(np.complex64), flags, {k: v.astype(np.float32) for k, v in extra.items()}
+        t1,
+        t2,
+        (0.8j * inside).astype(np.complex64),
+        flags,
+        {k: v.astype(np.float32) for k, v in extra.items()},
     )
 
 
@@ -67,7 +71,9 @@ def a_series(maps: Maps, **changes: Any) -> Series:
     return Series(**(facts | changes))
 
 
-def a_run(maps: Maps, method: Method, *, series: dict[str, Any] | None = None, **changes: Any) -> Run:
+def a_run(
+    maps: Maps, method: Method, *, series: dict[str, Any] | None = None, **changes: Any
+) -> Run:
     facts: dict[str, Any] = {
         "command": "quantify",
         "source": "scans/scan.nii.gz",

@@ -1,4 +1,6 @@
-"""Small studies for tests: two voxels of tissue, jobs as the study asks for them, and what jobs leave."""
+"""Small studies for tests: two voxels of tissue, jobs as the study asks for them, and what jobs
+leave.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +12,10 @@ from mrftool.studies.jobs.records import PREDICTIONS, RECORD, digest, job_folder
 from mrftool.studies.paper.results import write_plan
 from mrftool.studies.paper.sets import tissue_folder
 
-TRUTH = {"phantom": [[1.0, 0.1], [2.0, 0.05]], "anatomical": [[1.0, 0.1], [1.0, 0.0001]]}  # T1, T2 [s]
+TRUTH = {
+    "phantom": [[1.0, 0.1], [2.0, 0.05]],
+    "anatomical": [[1.0, 0.1], [1.0, 0.0001]],
+}  # T1, T2 [s]
 BOUND = [[0.01, 0.001], [0.04, 0.5]]  # at SNR 1 [s]; the second voxel's T2 is not determined
 RANGES = {"t1_range": [0.001, 5.0], "t2_range": [0.001, 2.0]}
 
@@ -21,7 +26,12 @@ def make_set(output: Path, name: str, truth: Any = None, bound: Any = None) -> N
     bound = np.array(BOUND if bound is None else bound, float)
     tissue_folder(output).mkdir(parents=True, exist_ok=True)
     columns = {"t1": truth[:, 0], "t2": truth[:, 1], "bound": bound}
-    np.savez(tissue_folder(output) / f"{name}.npz", mask=np.ones((len(truth), 1, 1), bool), affine=np.eye(4), **columns)
+    np.savez(
+        tissue_folder(output) / f"{name}.npz",
+        mask=np.ones((len(truth), 1, 1), bool),
+        affine=np.eye(4),
+        **columns,
+    )
 
 
 def job(group: str, method: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
@@ -39,7 +49,14 @@ def job(group: str, method: str, seed: int = 0, **changes: Any) -> dict[str, Any
         "seed": seed,
         "sequences": ["fisp"],
         "test_sequence": "fisp",
-        "train": {"encoder": "fc", "decoder": "none", "loss": "log", "snr_range": None, "optimiser": "adam", **RANGES},
+        "train": {
+            "encoder": "fc",
+            "decoder": "none",
+            "loss": "log",
+            "snr_range": None,
+            "optimiser": "adam",
+            **RANGES,
+        },
         "start": None,
         "start_digest": None,
         "tests": tests,
@@ -49,7 +66,9 @@ def job(group: str, method: str, seed: int = 0, **changes: Any) -> dict[str, Any
 
 
 def finish(output: Path, asked: dict[str, Any], factors: Any, **record: Any) -> None:
-    """What a job leaves: predictions are the truth times `factors` (of T1 and T2), by key or for all."""
+    """What a job leaves: predictions are the truth times `factors` (of T1 and T2), by key or for
+    all.
+    """
     found = {}
     for test in asked["tests"]:
         factor = factors[test["key"]] if isinstance(factors, dict) else factors
@@ -77,4 +96,6 @@ def finish(output: Path, asked: dict[str, Any], factors: Any, **record: Any) -> 
 def plan(output: Path, jobs: list[dict[str, Any]]) -> None:
     """The plan of these jobs."""
     asked = {each["name"]: digest(each) for each in jobs}
-    write_plan(output, {"command": "mrftool evaluate paper", "quick": False, "seeds": 2, "jobs": asked})
+    write_plan(
+        output, {"command": "mrftool evaluate paper", "quick": False, "seeds": 2, "jobs": asked}
+    )

@@ -1,4 +1,5 @@
-"""Stands in for the job of the study: `python -m study_fake_job FOLDER` does what its job.json says under "do".
+"""Stands in for the job of the study: `python -m study_fake_job FOLDER` does what its job.json says
+under "do".
 
 It imports as little as it can, to start quickly.
 """
@@ -25,8 +26,13 @@ def main(folder: Path) -> None:
     if what == "predict":
         import numpy as np
 
-        np.savez(folder / "predictions.npz", **{x["key"]: np.full((x["voxels"], 2), 0.5) for x in job["tests"]})
-    (folder / "record.json").write_text(json.dumps({"name": job["name"], "seed": job["seed"], "steps": 10}))
+        np.savez(
+            folder / "predictions.npz",
+            **{x["key"]: np.full((x["voxels"], 2), 0.5) for x in job["tests"]},
+        )
+    (folder / "record.json").write_text(
+        json.dumps({"name": job["name"], "seed": job["seed"], "steps": 10})
+    )
 
 
 if __name__ == "__main__":

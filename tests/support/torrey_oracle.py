@@ -1,9 +1,11 @@
-"""Brute force with diffusion: the Bloch-Torrey equation on a fine periodic grid along the gradient's axes.
+"""Brute force with diffusion: the Bloch-Torrey equation on a fine periodic grid along the
+gradient's axes.
 
-H. C. Torrey, Phys Rev 104:563 (1956). Magnetisation is a function of position. The spoiler acts in small kicks,
-each a rotation by an angle that is linear in position; between kicks it diffuses exactly (by FFT). The only error,
-of the finite kicks, is a series in even powers of their size: three runs give the limit (Romberg).
-It shares the sequence with the engines, and the rotations with `bloch_oracle`.
+H. C. Torrey, Phys Rev 104:563 (1956). Magnetisation is a function of position. The spoiler acts in
+small kicks, each a rotation by an angle that is linear in position; between kicks it diffuses
+exactly (by FFT). The only error, of the finite kicks, is a series in even powers of their size:
+three runs give the limit (Romberg). It shares the sequence with the engines, and the rotations with
+`bloch_oracle`.
 """
 
 import numpy as np
@@ -25,30 +27,44 @@ def torrey_signal(
     off_resonance: float = 0.0,
     kicks: int = 4,
 ) -> NDArray[np.complex128]:
-    """Fingerprint `(time,)` [1] of one tissue under a sequence with a spoiler. adc [m2/s], off_resonance [Hz].
+    """Fingerprint `(time,)` [1] of one tissue under a sequence with a spoiler. adc [m2/s],
+    off_resonance [Hz].
 
-    kicks: that together make one spoiler cycle on each axis, in the coarsest of the three runs. A whole number of
-    them must make the moment of every piece of the waveform.
+    kicks: that together make one spoiler cycle on each axis, in the coarsest of the three runs. A
+    whole number of them must make the moment of every piece of the waveform.
     """
-    coarse, medium, fine = (_with_kicks(sequence, t1, t2, adc, b1, off_resonance, kicks * n) for n in (1, 2, 4))
+    coarse, medium, fine = (
+        _with_kicks(sequence, t1, t2, adc, b1, off_resonance, kicks * n) for n in (1, 2, 4)
+    )
     better, best = medium + (medium - coarse) / 3, fine + (fine - medium) / 3
     return best + (best - better) / 15
 
 
 def _with_kicks(
-    sequence: PulseSequence, t1: float, t2: float, adc: float, b1: float, off_resonance: float, kicks: int
+    sequence: PulseSequence,
+    t1: float,
+    t2: float,
+    adc: float,
+    b1: float,
+    off_resonance: float,
+    kicks: int,
 ) -> NDArray[np.complex128]:
     waveform = _kicked_waveform(sequence, kicks)
-    # The grid spans `kicks` spoiler cycles on each axis: one kick turns it by one full circle from end to end.
+    # The grid spans `kicks` spoiler cycles on each axis: one kick turns it by one full circle from
+    # end to end.
     points = kicks * (2 * sequence.repeats * len(sequence) + 2)
     moments = GAMMA * np.atleast_2d(sequence.spoiler.gradient) @ sequence.spoiler.duration
     shape, axes = (points,) * len(moments), tuple(range(1, len(moments) + 1))
     ramps = np.array([ramp.ravel() for ramp in np.indices(shape)]) * 2 * np.pi / points
-    waves = np.meshgrid(*(np.fft.fftfreq(points, 1 / points) * moments[:, None] / kicks), indexing="ij")  # [rad/m]
+    waves = np.meshgrid(
+        *(np.fft.fftfreq(points, 1 / points) * moments[:, None] / kicks), indexing="ij"
+    )  # [rad/m]
     waves_squared = sum(wave**2 for wave in waves)
 
     def free(m: Vectors, time: float) -> Vectors:
-        spectrum = np.fft.fftn(m.reshape(3, *shape), axes=axes) * np.exp(-adc * waves_squared * time)
+        spectrum = np.fft.fftn(m.reshape(3, *shape), axes=axes) * np.exp(
+            -adc * waves_squared * time
+        )
         m = np.fft.ifftn(spectrum, axes=axes).real.reshape(3, -1)
         return precess(relax(m, time, t1, t2), 2 * np.pi * off_resonance * time)
 

@@ -9,7 +9,8 @@ from mrftool.cli.commands.paper import paper
 from mrftool.cli.options import between
 
 app = typer.Typer(
-    help="Compare maps with the truth, models with the exact engine, and the paper's methods.", no_args_is_help=True
+    help="Compare maps with the truth, models with the exact engine, and the paper's methods.",
+    no_args_is_help=True,
 )
 
 
@@ -22,15 +23,21 @@ def _group() -> None:
 def maps(
     folder: Annotated[Path, typer.Argument(help="Folder that mrftool quantify wrote.")],
     truth: Annotated[
-        Path, typer.Argument(help="Scan that mrftool simulate wrote, tissue maps in a .npz, or another such folder.")
+        Path,
+        typer.Argument(
+            help="Scan that mrftool simulate wrote, tissue maps in a .npz, or another such folder."
+        ),
     ],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default FOLDER/errors.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder; by default FOLDER/errors.")
+    ] = None,
 ) -> None:
     """Print errors of T1 and T2 for each tissue; write them as JSON, Markdown and pictures.
 
-    Where the scan was simulated with noise, RMSE is compared with the Cramer-Rao bound: the smallest that any unbiased
-    estimate can reach from these data. Where the maps have standard deviations, the errors are compared with those.
-    bins.png shows RMSE / bound and bias over T1 and T2.
+    Where the scan was simulated with noise, RMSE is compared with the Cramer-Rao bound: the
+    smallest that any unbiased estimate can reach from these data. Where the maps have standard
+    deviations, the errors are compared with those. bins.png shows RMSE / bound and bias over T1 and
+    T2.
     """
     from rich.console import Console
 
@@ -46,21 +53,36 @@ def maps(
 
 @app.command()
 def model(
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="Model file (.onnx), or the name of a shipped one.")],
-    seq: Annotated[str | None, typer.Option("--seq", help="Sequence file; by default the model's own.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Model file (.onnx), or the name of a shipped one."),
+    ],
+    seq: Annotated[
+        str | None, typer.Option("--seq", help="Sequence file; by default the model's own.")
+    ] = None,
     snr: Annotated[
         str, typer.Option(help="Rms of each fingerprint / noise sd per channel: numbers.")
     ] = "5 10 20 50 100",
-    voxels: Annotated[int, typer.Option("-n", "--voxels", callback=between(20, 20_000), help="Tissues.")] = 5000,
-    seed: Annotated[int, typer.Option(callback=between(0, 2**32 - 1), help="Of tissue and noise.")] = 0,
-    known_noise: Annotated[bool, typer.Option("--known-noise", help="Tell the model the noise level.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; by default NAME_trials.")] = None,
+    voxels: Annotated[
+        int, typer.Option("-n", "--voxels", callback=between(20, 20_000), help="Tissues.")
+    ] = 5000,
+    seed: Annotated[
+        int, typer.Option(callback=between(0, 2**32 - 1), help="Of tissue and noise.")
+    ] = 0,
+    known_noise: Annotated[
+        bool, typer.Option("--known-noise", help="Tell the model the noise level.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder; by default NAME_trials.")
+    ] = None,
 ) -> None:
     """Try a model on random tissue of its range, at its own sequence and at wrong signals.
 
-    RMSE is compared with the Cramer-Rao bound, errors with the error bars that the model gives (z = error / sd), and
-    flags are counted: in vain on the right signals; on noise, on signals of other shipped sequences, of a B1 20 % below
-    the one that the model is told, and of RF phases that it does not know. A wrong signal without a flag is missed.
+    RMSE is compared with the Cramer-Rao bound, errors with the error bars that the model gives (z =
+    error / sd), and
+    flags are counted: in vain on the right signals; on noise, on signals of other shipped
+    sequences, of a B1 20 % below the one that the model is told, and of RF phases that it does not
+    know. A wrong signal without a flag is missed.
     """
     from rich.console import Console
 

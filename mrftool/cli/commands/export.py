@@ -12,32 +12,51 @@ Range = tuple[float, float]
 
 def export(
     context: typer.Context,
-    run: Annotated[Path | None, typer.Argument(help="Folder of a training run, or one of its checkpoints.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a training run, or one of its checkpoints.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The model; by default NAME.onnx.", callback=named(".onnx"))
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The model; by default NAME.onnx.", callback=named(".onnx")
+        ),
     ] = None,
     seq: Annotated[
         str | None,
-        typer.Option("--seq", help="Sequence file: for a model without a network, or one that the run learned."),
+        typer.Option(
+            "--seq",
+            help="Sequence file: for a model without a network, or one that the run learned.",
+        ),
     ] = None,
     encoder: Annotated[
-        Literal["run", "none"] | None, typer.Option(help="run: the trained one; none: coarse search (with --seq).")
+        Literal["run", "none"] | None,
+        typer.Option(help="run: the trained one; none: coarse search (with --seq)."),
     ] = None,
     polish: Annotated[
-        int, typer.Option(help="Gauss-Newton steps on the tabulated signals.", callback=between(0, 16))
+        int,
+        typer.Option(help="Gauss-Newton steps on the tabulated signals.", callback=between(0, 16)),
     ] = 2,
-    form: Annotated[Literal["complex", "magnitude"], typer.Option(help="Of the signals (with --seq).")] = "complex",
-    t1_ms: Annotated[Range, typer.Option(help="T1 range [ms] (with --seq).", callback=ascending(0.01, 1e6))] = (
+    form: Annotated[
+        Literal["complex", "magnitude"], typer.Option(help="Of the signals (with --seq).")
+    ] = "complex",
+    t1_ms: Annotated[
+        Range, typer.Option(help="T1 range [ms] (with --seq).", callback=ascending(0.01, 1e6))
+    ] = (
         100.0,
         4500.0,
     ),
-    t2_ms: Annotated[Range, typer.Option(help="T2 range [ms] (with --seq).", callback=ascending(0.01, 1e6))] = (
+    t2_ms: Annotated[
+        Range, typer.Option(help="T2 range [ms] (with --seq).", callback=ascending(0.01, 1e6))
+    ] = (
         10.0,
         2000.0,
     ),
-    b1: Annotated[Range | None, typer.Option(help="B1 range (with --seq).", callback=ascending(0.01, 10))] = None,
+    b1: Annotated[
+        Range | None, typer.Option(help="B1 range (with --seq).", callback=ascending(0.01, 10))
+    ] = None,
     adc: Annotated[
-        float, typer.Option(help="Diffusion coefficient [m2/s] (with --seq).", callback=between(0, 1e-6))
+        float,
+        typer.Option(help="Diffusion coefficient [m2/s] (with --seq).", callback=between(0, 1e-6)),
     ] = 0.0,
 ) -> None:
     """Write a model and verify it against the exact engine; exit with 5 if it does not hold."""
@@ -51,8 +70,14 @@ def export(
     if (run is None and seq is None) or encoder not in (None, "run" if run else "none"):
         raise UsageError("expected a training run, or --seq FILE --encoder none")
     if run is not None:
-        refuse(context, ("form", "t1_ms", "t2_ms", "b1", "adc"), "goes with --encoder none; a run knows its own")
-    sequence, settings = _from_run(run, seq) if run else _from_sequence(str(seq), form, (t1_ms, t2_ms), b1, adc)
+        refuse(
+            context,
+            ("form", "t1_ms", "t2_ms", "b1", "adc"),
+            "goes with --encoder none; a run knows its own",
+        )
+    sequence, settings = (
+        _from_run(run, seq) if run else _from_sequence(str(seq), form, (t1_ms, t2_ms), b1, adc)
+    )
     path = output or Path(f"{file_stem(sequence.name)}.onnx")
     with writing(path) as part, working("building and verifying the model"):
         model, manifest = make_model(sequence, polish=polish, **settings)
@@ -68,7 +93,13 @@ def _from_sequence(
     from mrftool.formats.sequence.yaml_file import read_sequence
 
     t1_range, t2_range = ((low / 1e3, high / 1e3) for low, high in ranges_ms)
-    return read_sequence(seq), {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1, "adc": adc, "form": form}
+    return read_sequence(seq), {
+        "t1_range": t1_range,
+        "t2_range": t2_range,
+        "b1_range": b1,
+        "adc": adc,
+        "form": form,
+    }
 
 
 def _from_run(path: Path, seq: str | None) -> tuple[Any, dict[str, Any]]:

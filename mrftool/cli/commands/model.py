@@ -9,8 +9,13 @@ app = typer.Typer(help="Look at model files.", no_args_is_help=True)
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="FILE", help="Model file (.onnx), or the name of a shipped one.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="Model file (.onnx), or the name of a shipped one."),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole manifest as JSON.")
+    ] = False,
 ) -> None:
     """Print the manifest of a model: sequence, ranges, accuracy, training, versions, hashes."""
     from mrftool.cli.console import show_table

@@ -1,4 +1,6 @@
-"""`mrftool evaluate paper`: the paper's methods, tables and figures, made again and compared fairly."""
+"""`mrftool evaluate paper`: the paper's methods, tables and figures, made again and compared
+fairly.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,20 +12,35 @@ from mrftool.cli.options import between, refuse
 
 def paper(
     context: typer.Context,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study.")] = Path("paper_study"),
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the training, one seed: minutes.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", help="Trainings at a time.", callback=between(1, 256))] = 1,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study.")] = Path(
+        "paper_study"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the training, one seed: minutes.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", help="Trainings at a time.", callback=between(1, 256))
+    ] = 1,
     seeds: Annotated[
-        int | None, typer.Option(help="Trainings of each method; by default 3, 1 if quick.", callback=between(1, 1000))
+        int | None,
+        typer.Option(
+            help="Trainings of each method; by default 3, 1 if quick.", callback=between(1, 1000)
+        ),
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Run those jobs only, such as 'table1-*'.")] = None,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Write the report of what is done.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Run those jobs only, such as 'table1-*'.")
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Write the report of what is done.")
+    ] = False,
 ) -> None:
-    """Train the paper's seven methods and ours, test them, and write report.md with tables and figures.
+    """Train the paper's seven methods and ours, test them, and write report.md with tables and
+    figures.
 
-    Tested on a digital head, and on the paper's anatomical maps where $MRFTOOL_DATA holds them, with and without noise,
-    on the sequence of the training and on another. Interrupt it when you like: the same command goes on where it was.
-    The full form takes a night on two cores. report.md finds its pictures in paper/ beside it.
+    Tested on a digital head, and on the paper's anatomical maps where $MRFTOOL_DATA holds them,
+    with and without noise, on the sequence of the training and on another. Interrupt it when you
+    like: the same command goes on where it was. The full form takes a night on two cores. report.md
+    finds its pictures in paper/ beside it.
     """
     from mrftool.cli.console import note, wrote
     from mrftool.errors import CheckFailedError
@@ -31,7 +48,9 @@ def paper(
 
     failed: dict[str, str] = {}
     if report_only:
-        refuse(context, ["quick", "jobs", "seeds", "only"], "runs jobs, which --report-only does not")
+        refuse(
+            context, ["quick", "jobs", "seeds", "only"], "runs jobs, which --report-only does not"
+        )
     else:
         n_seeds = seeds or (1 if quick else 3)
         failed = run_study(output, quick=quick, at_once=jobs, seeds=n_seeds, only=only)

@@ -1,4 +1,6 @@
-"""`mrftool sequence`: look at RF-sequence files, check them, list the shipped ones, bring in those of other tools."""
+"""`mrftool sequence`: look at RF-sequence files, check them, list the shipped ones, bring in those
+of other tools.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,12 +10,17 @@ import typer
 from mrftool.cli.commands.sequence_files import export_command, import_command
 from mrftool.cli.options import between, named
 
-app = typer.Typer(help="Look at RF-sequence files and check them; bring in those of other tools.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at RF-sequence files and check them; bring in those of other tools.",
+    no_args_is_help=True,
+)
 app.command("import")(import_command)
 app.command("export")(export_command)
 
 Form = Literal["complex", "magnitude"]
-Name = Annotated[str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")]
+Name = Annotated[
+    str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")
+]
 
 
 @app.command()
@@ -21,20 +28,27 @@ def show(
     name: Name,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", callback=named(".png"), help="Picture (PNG); others go beside it."),
+        typer.Option(
+            "-o", "--output", callback=named(".png"), help="Picture (PNG); others go beside it."
+        ),
     ] = None,
     snr: Annotated[
         float,
-        typer.Option(callback=between(1e-3, 1e9), help="Rms of each tissue's fingerprint / noise sd per channel."),
+        typer.Option(
+            callback=between(1e-3, 1e9),
+            help="Rms of each tissue's fingerprint / noise sd per channel.",
+        ),
     ] = 20.0,
     form: Annotated[Form, typer.Option(help="Of the signals.")] = "complex",
-    compare: Annotated[str | None, typer.Option(help="Another sequence, to compare the precision with.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(help="Another sequence, to compare the precision with.")
+    ] = None,
 ) -> None:
     """Print a summary of a sequence and the precision of T1 and T2 that it can reach; draw both.
 
-    NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound over T1 and T2:
-    the smallest standard deviation that any unbiased estimate can have. With --compare, NAME_against_OTHER.png shows
-    the ratio of the two bounds.
+    NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound
+    over T1 and T2: the smallest standard deviation that any unbiased estimate can have. With
+    --compare, NAME_against_OTHER.png shows the ratio of the two bounds.
     """
     from rich.console import Console
 
@@ -52,7 +66,9 @@ def show(
 
 
 @app.command()
-def check(names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Sequence files.")]) -> None:
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Sequence files.")],
+) -> None:
     """Check sequence files; name every fault with its line, and exit with 3 if there is one."""
     from mrftool.errors import InputError
     from mrftool.formats.sequence.yaml_file import read_sequence
@@ -77,7 +93,9 @@ def list_shipped() -> None:
     for path in shipped_files("sequences"):
         if path.suffix == ".yaml":
             sequence = read_sequence(path)
-            typer.echo(f"{path.stem:16} {len(sequence):5} repetitions {sequence.duration:8.3f} s  {path}")
+            typer.echo(
+                f"{path.stem:16} {len(sequence):5} repetitions {sequence.duration:8.3f} s  {path}"
+            )
 
 
 @app.command()

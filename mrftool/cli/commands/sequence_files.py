@@ -23,49 +23,83 @@ def _given(text: str, kind: str = _GIVEN, check: Check | None = None, *names: st
 
 def import_command(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", callback=named(".yaml", ".yml"), help="The sequence file to write.")
+    file: Annotated[
+        Path, typer.Argument(help="Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.")
     ],
-    name: Annotated[str | None, _given("Name of the sequence; by default that of the file.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", callback=named(".yaml", ".yml"), help="The sequence file to write."
+        ),
+    ],
+    name: Annotated[
+        str | None, _given("Name of the sequence; by default that of the file.")
+    ] = None,
     te_ms: Annotated[str | None, _given("TE [ms]: a number, or a file with one a line.")] = None,
     tr_ms: Annotated[str | None, _given("TR [ms]: a number, or a file with one a line.")] = None,
-    rf_phase_deg: Annotated[str | None, _given("RF phase [deg]: a number, or a file with one a line.")] = None,
+    rf_phase_deg: Annotated[
+        str | None, _given("RF phase [deg]: a number, or a file with one a line.")
+    ] = None,
     ti_ms: Annotated[
         float | None, _given("Inversion pulse to the first RF pulse [ms].", check=between(0, 60e3))
     ] = None,
     inversion_efficiency: Annotated[
         float | None, _given("Mz after the inversion is minus this times Mz.", check=between(0, 1))
     ] = None,
-    no_inversion: Annotated[bool, _given("No inversion leads the train.", _GIVEN, None, "--no-inversion")] = False,
-    spoiling: Annotated[Literal["gradient", "none"] | None, _given("gradient, or none (balanced).")] = None,
-    repeats: Annotated[
-        int | None, _given("How often the train plays; the last is observed.", check=between(1, 1000))
+    no_inversion: Annotated[
+        bool, _given("No inversion leads the train.", _GIVEN, None, "--no-inversion")
+    ] = False,
+    spoiling: Annotated[
+        Literal["gradient", "none"] | None, _given("gradient, or none (balanced).")
     ] = None,
-    wait_ms: Annotated[float | None, _given("Recovery between trains [ms].", check=between(0, 60e3))] = None,
+    repeats: Annotated[
+        int | None,
+        _given("How often the train plays; the last is observed.", check=between(1, 1000)),
+    ] = None,
+    wait_ms: Annotated[
+        float | None, _given("Recovery between trains [ms].", check=between(0, 60e3))
+    ] = None,
     slice_profile: Annotated[
-        int | None, _given("Simulate the slice profile at so many positions.", _PULSEQ, between(2, 200))
+        int | None,
+        _given("Simulate the slice profile at so many positions.", _PULSEQ, between(2, 200)),
     ] = None,
     receiver_follows: Annotated[
         bool, _given("The receiver follows the RF phase.", _PULSEQ, None, "--receiver-follows")
     ] = False,
     field_t: Annotated[
-        float | None, _given("Field of the magnet [T], for offsets in ppm.", _PULSEQ, between(0.01, 30))
+        float | None,
+        _given("Field of the magnet [T], for offsets in ppm.", _PULSEQ, between(0.01, 30)),
     ] = None,
     flip_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
     phase_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
     tr_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
     te_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
-    flip_unit: Annotated[Literal["deg", "rad", "fraction"] | None, _given("Unit of flip angles.", _TABLE)] = None,
-    phase_unit: Annotated[Literal["deg", "rad"] | None, _given("Unit of RF phases.", _TABLE)] = None,
-    time_unit: Annotated[Literal["ms", "s", "us"] | None, _given("Unit of TR and TE.", _TABLE)] = None,
-    nominal_flip_deg: Annotated[float | None, _given("Flip angle of which fractions are given.", _TABLE)] = None,
-    base_tr_ms: Annotated[float | None, _given("TR of which extensions are given [ms].", _TABLE)] = None,
-    base_te_ms: Annotated[float | None, _given("TE of which extensions are given [ms].", _TABLE)] = None,
-    rows: Annotated[int | None, _given("Use only the first so many rows.", _TABLE, between(1, 1e6))] = None,
+    flip_unit: Annotated[
+        Literal["deg", "rad", "fraction"] | None, _given("Unit of flip angles.", _TABLE)
+    ] = None,
+    phase_unit: Annotated[
+        Literal["deg", "rad"] | None, _given("Unit of RF phases.", _TABLE)
+    ] = None,
+    time_unit: Annotated[
+        Literal["ms", "s", "us"] | None, _given("Unit of TR and TE.", _TABLE)
+    ] = None,
+    nominal_flip_deg: Annotated[
+        float | None, _given("Flip angle of which fractions are given.", _TABLE)
+    ] = None,
+    base_tr_ms: Annotated[
+        float | None, _given("TR of which extensions are given [ms].", _TABLE)
+    ] = None,
+    base_te_ms: Annotated[
+        float | None, _given("TE of which extensions are given [ms].", _TABLE)
+    ] = None,
+    rows: Annotated[
+        int | None, _given("Use only the first so many rows.", _TABLE, between(1, 1e6))
+    ] = None,
     decimal: Annotated[Literal["point", "comma"] | None, _given("Decimal sign.", _TABLE)] = None,
 ) -> None:
-    """Make a sequence file of another tool's file. What that does not say must be given; nothing is guessed."""
+    """Make a sequence file of another tool's file. What that does not say must be given; nothing is
+    guessed.
+    """
     from mrftool.cli.console import note, show_table, working, wrote
     from mrftool.formats.sequence.importing import import_sequence, imported_text
     from mrftool.formats.sequence.write import write_text
@@ -82,10 +116,17 @@ def import_command(
 
 
 def export_command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Sequence file, or the name of a shipped one.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Sequence file, or the name of a shipped one.")
+    ],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", callback=named(".csv", ".yaml", ".yml"), help=".csv, or .yaml without rules."),
+        typer.Option(
+            "-o",
+            "--output",
+            callback=named(".csv", ".yaml", ".yml"),
+            help=".csv, or .yaml without rules.",
+        ),
     ],
 ) -> None:
     """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id."""
@@ -127,9 +168,18 @@ def _layout(options: dict[str, Any]) -> "Layout":
 
     from mrftool.formats.sequence.columns import Layout
 
-    keys = {"flip_angle": "flip_column", "rf_phase": "phase_column", "tr": "tr_column", "te": "te_column"}
+    keys = {
+        "flip_angle": "flip_column",
+        "rf_phase": "phase_column",
+        "tr": "tr_column",
+        "te": "te_column",
+    }
     return Layout(
-        columns=tuple((key, str(options[option])) for key, option in keys.items() if options[option] is not None),
+        columns=tuple(
+            (key, str(options[option]))
+            for key, option in keys.items()
+            if options[option] is not None
+        ),
         flip_unit=options["flip_unit"],
         phase_unit=options["phase_unit"],
         time_unit=options["time_unit"],

@@ -1,6 +1,8 @@
-"""One self-contained ONNX graph of standard operators: signals in, T1, T2, m0, error bars and flags out.
+"""One self-contained ONNX graph of standard operators: signals in, T1, T2, m0, error bars and flags
+out.
 
-compression -> coarse search or encoder -> Gauss-Newton on the table -> maps, standard deviations, flags.
+compression -> coarse search or encoder -> Gauss-Newton on the table -> maps, standard deviations,
+flags.
 """
 
 from typing import Any
@@ -36,12 +38,15 @@ def assemble(
     encoder: ModelProto | None = None,
     polish_steps: int = 2,
 ) -> ModelProto:
-    """The model of `table`, `encoder` (None: a coarse search in the table) and `polish_steps` Gauss-Newton steps.
+    """The model of `table`, `encoder` (None: a coarse search in the table) and `polish_steps`
+    Gauss-Newton steps.
 
-    Inputs: signal `(voxel, time, 2)` float32 (magnitudes: `(voxel, time)`); b1 `(voxel,)` [1] where the table takes it;
-    noise_sd `(1,)`, of the real and of the imaginary channel, 0 to estimate it from the residual.
-    Outputs `(voxel,)`: t1, t2 [s], m0 `(voxel, 2)` (magnitudes: `(voxel,)`), residual [1], sd_t1, sd_t2 [s], flags.
-    probes: see `mrftool.manifold.model_errors`. t1_range, t2_range [s]: estimates outside are flagged.
+    Inputs: signal `(voxel, time, 2)` float32 (magnitudes: `(voxel, time)`); b1 `(voxel,)` [1] where
+    the table takes it; noise_sd `(1,)`, of the real and of the imaginary channel, 0 to estimate it
+    from the residual. Outputs `(voxel,)`: t1, t2 [s], m0 `(voxel, 2)` (magnitudes: `(voxel,)`),
+    residual [1], sd_t1, sd_t2 [s], flags.
+    probes: see `mrftool.manifold.model_errors`. t1_range, t2_range [s]: estimates outside are
+    flagged.
     """
     tape = Tape()
     signal = tape.input("signal")
@@ -51,10 +56,15 @@ def assemble(
     columns = aligned(table, reading.coefficients)
     if encoder is None:
         atoms = choose_atoms(table, search_rank(table), polish_steps)
-        start, polish_steps = coarse_search(tape, table, atoms, columns, b1_inside), polish_steps + atoms.settle
+        start, polish_steps = (
+            coarse_search(tape, table, atoms, columns, b1_inside),
+            polish_steps + atoms.settle,
+        )
     else:
         prepared = prepared_encoder(encoder, table, OPSET)
-        logs = attach_encoder(tape, table, prepared, signal=signal, reading=reading, aligned=columns, b1=b1_inside)
+        logs = attach_encoder(
+            tape, table, prepared, signal=signal, reading=reading, aligned=columns, b1=b1_inside
+        )
         start = _in_grid(table, logs)
     spline, noise_sd = spline_of(tape, table, b1_inside), tape.input("noise_sd")
     if table.form == "complex":
@@ -70,7 +80,9 @@ def assemble(
 
 def _in_grid(table: SignalTable, logs: Value) -> Value:
     """(log T1, log T2) `(voxel, 2)` as a place in the table's grid, whatever they are."""
-    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(2, 0, 1)
+    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(
+        2, 0, 1
+    )
     place = (logs - logs.tape.constant(starts)) * logs.tape.constant(1 / steps)
     return hold_inside(table, where(logs.tape.op("IsNaN", place), 0.0, place))
 
@@ -85,7 +97,9 @@ def _model(tape: Tape, table: SignalTable) -> ModelProto:
     outputs += [_tensor("flags", "voxel", dtype=INT32)]
     graph = helper.make_graph(tape.nodes, "mrftool", inputs, outputs, list(tape.constants.values()))
     imports = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION, producer_name="mrftool")
+    model = helper.make_model(
+        graph, opset_imports=imports, ir_version=IR_VERSION, producer_name="mrftool"
+    )
     checker.check_model(model, full_check=True)
     return model
 

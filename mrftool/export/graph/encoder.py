@@ -1,4 +1,6 @@
-"""Putting a trained encoder, an ONNX model of its own, into the graph between compression and polish."""
+"""Putting a trained encoder, an ONNX model of its own, into the graph between compression and
+polish.
+"""
 
 import numpy as np
 from onnx import ModelProto, compose, inliner, version_converter
@@ -15,14 +17,17 @@ _PREFIX = "encoder/"
 def prepared_encoder(encoder: ModelProto, table: SignalTable, opset: int) -> ModelProto:
     """`encoder` without local functions, at `opset`, its names prefixed.
 
-    Raises InputError where it is not what the graph can take: one input `features` `(voxel, 2 * rank [+ 1 for b1])` or
-    `fingerprint` `(voxel, time [+ 1])`, one output `(voxel, 2)`, standard operators, all numbers inside.
+    Raises InputError where it is not what the graph can take: one input `features` `(voxel, 2 *
+    rank [+ 1 for b1])` or `fingerprint` `(voxel, time [+ 1])`, one output `(voxel, 2)`, standard
+    operators, all numbers inside.
     """
     check_self_contained(encoder, "the encoder")
     encoder = inliner.inline_local_functions(encoder)
     names = [x.name for x in encoder.graph.input]
     if names not in (["features"], ["fingerprint"]) or len(encoder.graph.output) != 1:
-        raise InputError(f"the encoder has inputs {names}, expected one, 'features' or 'fingerprint', and one output")
+        raise InputError(
+            f"the encoder has inputs {names}, expected one, 'features' or 'fingerprint', and one output"
+        )
     width = _last_length(encoder)
     expected = input_length(table, names[0])
     if width not in (expected, None):
@@ -50,7 +55,9 @@ def attach_encoder(
     """
     entry = encoder.graph.input[0].name
     tape.constants.update({x.name: x for x in encoder.graph.initializer})
-    columns = aligned if entry == f"{_PREFIX}features" else real_fingerprint(tape, table, signal, reading)
+    columns = (
+        aligned if entry == f"{_PREFIX}features" else real_fingerprint(tape, table, signal, reading)
+    )
     columns = columns if b1 is None else concat([columns, b1], 1)
     tape.op("Identity", columns, output=entry)
     tape.nodes.extend(encoder.graph.node)
@@ -61,16 +68,21 @@ def attach_encoder(
 def input_length(table: SignalTable, name: str) -> int:
     """Columns of an encoder's input, "features" or "fingerprint"."""
     parts = 1 if table.form == "magnitude" else 2
-    return (parts * table.rank if name == "features" else len(table.basis.vectors)) + int(table.takes_b1)
+    return (parts * table.rank if name == "features" else len(table.basis.vectors)) + int(
+        table.takes_b1
+    )
 
 
 def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Reading) -> Value:
-    """`compression.real_fingerprints` in the graph `(voxel, time)`; zeros where the signal cannot be used."""
+    """`compression.real_fingerprints` in the graph `(voxel, time)`; zeros where the signal cannot
+    be used.
+    """
     if table.form == "magnitude":
         return where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
     cos, sin = direction(reading.coefficients, table.rank)
     turn_re, turn_im = float(np.real(table.basis.turn)), float(np.imag(table.basis.turn))
-    # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with basis.reference
+    # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with
+    # basis.reference
     w = concat([cos * turn_re + sin * turn_im, sin * turn_re - cos * turn_im], 1).reshape(0, 1, 2)
     turned = row_sum(signal * w, 2).reshape(0, len(table.basis.vectors))
     return where(reading.empty | reading.bad, 0.0, turned / sqrt(reading.energy))

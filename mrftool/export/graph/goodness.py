@@ -1,4 +1,6 @@
-"""How well a complex voxel is explained: its noise, its error bars, and whether the misfit is more than noise."""
+"""How well a complex voxel is explained: its noise, its error bars, and whether the misfit is more
+than noise.
+"""
 
 import numpy as np
 
@@ -14,12 +16,18 @@ _LEAST_ENERGY = 1e-7  # relative energies below this are rounding
 
 
 def judge(
-    table: SignalTable, n_probes: int, reading: Reading, *, place: Value, found: Fit, noise_sd: Value
+    table: SignalTable,
+    n_probes: int,
+    reading: Reading,
+    *,
+    place: Value,
+    found: Fit,
+    noise_sd: Value,
 ) -> Estimate:
     """The estimate at `place` `(voxel, 2)`, where the polish ended with the fit `found`.
 
-    n_probes: number of probe vectors. noise_sd `(1,)`: of each channel in the signal's unit; 0: the residual of each
-    voxel tells.
+    n_probes: number of probe vectors. noise_sd `(1,)`: of each channel in the signal's unit; 0: the
+    residual of each voxel tells.
     """
     explained = minimum(found.explained, 1.0)
     misfit = maximum(1.0 - explained, _LEAST_ENERGY)
@@ -30,18 +38,32 @@ def judge(
     limits = thresholds(n_values, 2 * (table.rank + n_probes), _N_FITTED)
     bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
     re, im = found.m0
-    spread = spread_of(table, found.information(), found.least(table), variance / maximum(re * re + im * im, TINY))
+    spread = spread_of(
+        table, found.information(), found.least(table), variance / maximum(re * re + im * im, TINY)
+    )
     return Estimate(place, spread, concat([re, im], 1), sqrt(misfit), bad_fit)
 
 
 def _bad_fit(
-    table: SignalTable, limits: Thresholds, reading: Reading, *, explained: Value, variance: Value, known: Value
+    table: SignalTable,
+    limits: Thresholds,
+    reading: Reading,
+    *,
+    explained: Value,
+    variance: Value,
+    known: Value,
 ) -> Value:
-    """More misfit where fingerprints live than noise leaves there, or nothing but noise; see `flags`."""
+    """More misfit where fingerprints live than noise leaves there, or nothing but noise; see
+    `flags`.
+    """
     compressed = row_sum(reading.coefficients * reading.coefficients, n_coefficients(table))
-    left_out = float(np.square(table.basis.truncation))  # what the basis leaves out of a good fingerprint, at most
+    left_out = float(
+        np.square(table.basis.truncation)
+    )  # what the basis leaves out of a good fingerprint, at most
     inside = compressed - explained + reading.probed - left_out
     rest = maximum(1.0 - compressed - reading.probed, _LEAST_ENERGY)
     estimated = inside > rest * (limits.ratio * limits.inside / limits.outside)
-    given = (inside > variance * limits.inside_known) | (1.0 - explained - left_out > variance * limits.total_known)
+    given = (inside > variance * limits.inside_known) | (
+        1.0 - explained - left_out > variance * limits.total_known
+    )
     return (known & given) | (~known & estimated) | (explained < variance * limits.detected)

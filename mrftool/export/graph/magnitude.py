@@ -1,12 +1,14 @@
 """Gauss-Newton for magnitudes, whose noise is Rician, as nodes of an ONNX graph.
 
-A magnitude does not compress: it has a kink wherever a sample passes through 0. So the table's complex fingerprint is
-unfolded over time, and each sample is compared with its expectation: for a true magnitude A and noise sd s it is
-s f(A / s), more than A. Weighting with the variance around it (quasi-likelihood) gives estimates without the bias that
-ignoring Rice's distribution has, and nearly the Cramer-Rao bound. m0 is real and positive here.
+A magnitude does not compress: it has a kink wherever a sample passes through 0. So the table's
+complex fingerprint is unfolded over time, and each sample is compared with its expectation: for a
+true magnitude A and noise sd s it is s f(A / s), more than A. Weighting with the variance around it
+(quasi-likelihood) gives estimates without the bias that ignoring Rice's distribution has, and
+nearly the Cramer-Rao bound. m0 is real and positive here.
 
-Sources: H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (the distribution).
-R. W. M. Wedderburn, Biometrika 61:439 (1974), doi 10.1093/biomet/61.3.439 (quasi-likelihood).
+Sources: H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (the
+distribution). R. W. M. Wedderburn, Biometrika 61:439 (1974), doi 10.1093/biomet/61.3.439
+(quasi-likelihood).
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ from mrftool.export.graph.spline import Spline
 from mrftool.export.thresholds import LEAST_MISFIT, rayleigh_ratio, thresholds
 from mrftool.manifold.table import SignalTable
 
-# f^2 - u^2 - 1 as a ratio of polynomials in u^2, fitted to Rice's distribution up to u = 40; f is right to 1.4e-4.
+# f^2 - u^2 - 1 as a ratio of polynomials in u^2, fitted to Rice's distribution up to u = 40; f is
+# right to 1.4e-4.
 RICE_TOP = (np.pi / 2 - 1, 0.03937463, 0.01843151 / 2)
 RICE_BOTTOM = (0.45045679, 0.08620228, 0.01843151)
 LEAST_SD = 1e-5  # of the noise, relative to the signal's norm
@@ -42,10 +45,13 @@ class Unfolded:
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal equations of (log m0, x, y), for samples weighted to the noise variance; `(voxel, 1)` unless said.
+    """Normal equations of (log m0, x, y), for samples weighted to the noise variance; `(voxel, 1)`
+    unless said.
 
-    information: of (m, m), (m, x), (m, y), (x, x), (x, y), (y, y), for noise of variance 1. gradient: by m, x, y.
-    residual: signal less expectation, weighted `(voxel, time)`. misfit: sum of squares of it before weighting.
+    information: of (m, m), (m, x), (m, y), (x, x), (x, y), (y, y), for noise of variance 1.
+    gradient: by m, x, y.
+    residual: signal less expectation, weighted `(voxel, time)`. misfit: sum of squares of it before
+    weighting.
     variances: sum of the variances of all samples, for noise_sd = 1.
     """
 
@@ -70,16 +76,25 @@ class Normal:
 
     def least(self, table: SignalTable) -> Value:
         """See `least_information`."""
-        return least_information(table, self.information[0], self.information[3], self.information[5])
+        return least_information(
+            table, self.information[0], self.information[3], self.information[5]
+        )
 
 
 def estimate_magnitude(
-    spline: Spline, probes: NDArray[Any], reading: Reading, *, signal: Value, start: Value, noise_sd: Value, steps: int
+    spline: Spline,
+    probes: NDArray[Any],
+    reading: Reading,
+    *,
+    signal: Value,
+    start: Value,
+    noise_sd: Value,
+    steps: int,
 ) -> Estimate:
     """The estimate after `steps` steps from `start` `(voxel, 2)`.
 
-    probes `(time, probe)`; signal `(voxel, time)`; noise_sd `(1,)`: of the real and of the imaginary channel, 0: the
-    residual tells.
+    probes `(time, probe)`; signal `(voxel, time)`; noise_sd `(1,)`: of the real and of the
+    imaginary channel, 0: the residual tells.
     """
     n_time = len(spline.table.basis.vectors)
     y = where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
@@ -126,7 +141,9 @@ def _inner(a: list[Value], b: list[Value]) -> Value:
 
 
 def rice(q: Value) -> tuple[Value, Value, Value]:
-    """For a true magnitude u = sqrt(q) and noise of sd 1: expectation f, (df/du) / u, and variance of a magnitude."""
+    """For a true magnitude u = sqrt(q) and noise of sd 1: expectation f, (df/du) / u, and variance
+    of a magnitude.
+    """
     (p0, p1, p2), (b1, b2, b3) = RICE_TOP, RICE_BOTTOM
     bottom = ((q * b3 + b2) * q + b1) * q + 1.0
     excess = ((q * p2 + p1) * q + p0) / bottom
@@ -167,9 +184,11 @@ def _step(spline: Spline, here: Normal) -> tuple[Value, Value]:
 def judge_magnitude(
     table: SignalTable, probes: NDArray[Any], here: Normal, *, y: Value, sd: Value, known: Value
 ) -> Value:
-    """More misfit where magnitudes of fingerprints live than noise leaves there, or nothing but noise; see `flags`.
+    """More misfit where magnitudes of fingerprints live than noise leaves there, or nothing but
+    noise; see `flags`.
 
-    Pure noise has Rayleigh's distribution: a known ratio of mean and standard deviation, and no shape over time.
+    Pure noise has Rayleigh's distribution: a known ratio of mean and standard deviation, and no
+    shape over time.
     """
     n_time = len(table.basis.vectors)
     telling = np.concatenate([table.feature_basis.vectors, probes], axis=1)

@@ -1,4 +1,6 @@
-"""Writing an ONNX graph as if it were NumPy: `a @ b + 1` adds the nodes and gives the value that they compute."""
+"""Writing an ONNX graph as if it were NumPy: `a @ b + 1` adds the nodes and gives the value that
+they compute.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -30,7 +32,9 @@ class Tape:
         key = (numbers.dtype.str, numbers.shape, numbers.tobytes())
         if key not in self._known:
             name = name or f"constant_{len(self.constants)}"
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(numbers).reshape(numbers.shape), name)
+            self.constants[name] = numpy_helper.from_array(
+                np.ascontiguousarray(numbers).reshape(numbers.shape), name
+            )
             self._known[key] = Value(self, name)
         return self._known[key]
 
@@ -39,7 +43,9 @@ class Tape:
         return self.constant(np.array(numbers), np.int64)
 
     def op(self, kind: str, *inputs: Operand, output: str = "", **attributes: Any) -> "Value":
-        """The one output of a standard operator; plain numbers become float32 constants `(1, 1)`, the fastest kind."""
+        """The one output of a standard operator; plain numbers become float32 constants `(1, 1)`,
+        the fastest kind.
+        """
         values = [x if isinstance(x, Value) else self.constant([[x]]) for x in inputs]
         name = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, [v.name for v in values], [name], **attributes))
@@ -105,7 +111,9 @@ class Value:
         return [Value(self.tape, name) for name in names]
 
     def reshape(self, *shape: int) -> "Value":
-        """0 keeps a length (of voxels); the others are given, so that no voxels is a legal number of them."""
+        """0 keeps a length (of voxels); the others are given, so that no voxels is a legal number
+        of them.
+        """
         return self.tape.op("Reshape", self, self.tape.indices(*shape))
 
     def to(self, dtype: int) -> "Value":
@@ -118,10 +126,12 @@ class Value:
 
 
 def row_sum(x: Value, length: int) -> Value:
-    """Sum along the last axis, of `length`, which becomes 1: the same for a row wherever in the batch it lies.
+    """Sum along the last axis, of `length`, which becomes 1: the same for a row wherever in the
+    batch it lies.
 
-    ReduceSum adds in an order that depends on how a row is aligned in memory; rows of a multiple of 16 bytes are all
-    aligned alike, and shorter ones are added one by one. A matrix product always takes one order, but more time.
+    ReduceSum adds in an order that depends on how a row is aligned in memory; rows of a multiple of
+    16 bytes are all aligned alike, and shorter ones are added one by one. A matrix product always
+    takes one order, but more time.
     """
     if length % 4 == 0 or length < 4:
         return x.tape.op("ReduceSum", x, x.tape.indices(-1), keepdims=1)

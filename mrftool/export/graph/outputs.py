@@ -17,8 +17,9 @@ Range = tuple[float, float]
 class Estimate:
     """What was found in each voxel.
 
-    place: in the table's grid, and spread: its standard deviation there `(voxel, 2)`. m0: relative to the signal's norm
-    `(voxel, 2)`, or `(voxel, 1)` for magnitudes. residual: relative norm of what is not explained `(voxel, 1)`.
+    place: in the table's grid, and spread: its standard deviation there `(voxel, 2)`. m0: relative
+    to the signal's norm `(voxel, 2)`, or `(voxel, 1)` for magnitudes. residual: relative norm of
+    what is not explained `(voxel, 1)`.
     bad_fit: `(voxel, 1)` bool.
     """
 
@@ -29,11 +30,20 @@ class Estimate:
     bad_fit: Value
 
 
-def write_outputs(table: SignalTable, reading: Reading, found: Estimate, ranges: tuple[Range, Range]) -> None:
-    """The outputs, on the tape; NaN where the voxel is empty or not finite. ranges: of T1 and T2 [s]."""
+def write_outputs(
+    table: SignalTable, reading: Reading, found: Estimate, ranges: tuple[Range, Range]
+) -> None:
+    """The outputs, on the tape; NaN where the voxel is empty or not finite. ranges: of T1 and T2
+    [s].
+    """
     tape = found.place.tape
-    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(2, 0, 1)
-    logs, relative = found.place * tape.constant(steps) + tape.constant(starts), found.spread * tape.constant(steps)
+    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(
+        2, 0, 1
+    )
+    logs, relative = (
+        found.place * tape.constant(steps) + tape.constant(starts),
+        found.spread * tape.constant(steps),
+    )
     times, nan = exp(logs), float("nan")
     no_answer = reading.empty | reading.bad
     for name, both in {"t": times, "sd_t": times * relative}.items():
@@ -47,7 +57,10 @@ def write_outputs(table: SignalTable, reading: Reading, found: Estimate, ranges:
         tape.op("Squeeze", m0, tape.indices(1), output="m0")
     marks = {Flag.OUT_OF_RANGE: _outside(reading, logs, ranges), Flag.MISFIT: found.bad_fit}
     wide = (relative > UNDETERMINED).to(FLOAT).split(1, [1, 1])
-    marks |= {flag: x > 0.5 for flag, x in zip((Flag.T1_UNDETERMINED, Flag.T2_UNDETERMINED), wide, strict=True)}
+    marks |= {
+        flag: x > 0.5
+        for flag, x in zip((Flag.T1_UNDETERMINED, Flag.T2_UNDETERMINED), wide, strict=True)
+    }
     _write_flags(reading, marks, no_answer)
 
 
@@ -56,7 +69,11 @@ def _write_flags(reading: Reading, marks: dict[Flag, Value], no_answer: Value) -
     judged = concat([mark.to(FLOAT) for mark in marks.values()], 1)
     bits = tape.constant([[float(flag)] for flag in marks])
     total = where(no_answer, 0.0, judged @ bits)
-    total = total + reading.empty.to(FLOAT) * float(Flag.MASKED) + reading.bad.to(FLOAT) * float(Flag.NON_FINITE)
+    total = (
+        total
+        + reading.empty.to(FLOAT) * float(Flag.MASKED)
+        + reading.bad.to(FLOAT) * float(Flag.NON_FINITE)
+    )
     tape.op("Squeeze", total.to(INT32), tape.indices(1), output="flags")
 
 

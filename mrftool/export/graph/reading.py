@@ -1,4 +1,6 @@
-"""The first pass over the signals, as nodes of an ONNX graph: compression, energies, and what cannot be used."""
+"""The first pass over the signals, as nodes of an ONNX graph: compression, energies, and what
+cannot be used.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +16,13 @@ _TINY = 1e-20
 
 @dataclass(frozen=True)
 class Reading:
-    """What one pass over the signals gives, per voxel; coefficients are relative to the signal's norm.
+    """What one pass over the signals gives, per voxel; coefficients are relative to the signal's
+    norm.
 
-    energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: compressed, `(voxel, 2 * rank)`,
-    real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where it cannot. empty, bad: no signal at all;
-    not finite numbers `(voxel, 1)` bool. outside: B1 outside the table, or None. probed: share of the energy along the
-    probe vectors `(voxel, 1)`.
+    energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: compressed,
+    `(voxel, 2 * rank)`, real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where
+    it cannot. empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: B1
+    outside the table, or None. probed: share of the energy along the probe vectors `(voxel, 1)`.
     """
 
     energy: Value
@@ -30,8 +33,11 @@ class Reading:
     probed: Value
 
 
-def read_signals(tape: Tape, table: SignalTable, probes: NDArray[Any], *, signal: Value, b1: Value | None) -> Reading:
-    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the table takes it.
+def read_signals(
+    tape: Tape, table: SignalTable, probes: NDArray[Any], *, signal: Value, b1: Value | None
+) -> Reading:
+    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the
+    table takes it.
 
     probes `(time, probe)`: see `mrftool.manifold.model_errors`.
     """
@@ -53,11 +59,15 @@ def read_signals(tape: Tape, table: SignalTable, probes: NDArray[Any], *, signal
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
     coefficients, probed = both.split(1, [parts * table.rank, parts * probes.shape[1]])
-    return Reading(energy, coefficients, empty, bad, outside, row_sum(probed * probed, parts * probes.shape[1]))
+    return Reading(
+        energy, coefficients, empty, bad, outside, row_sum(probed * probed, parts * probes.shape[1])
+    )
 
 
 def aligned(table: SignalTable, coefficients: Value) -> Value:
-    """`compression.align` in the graph: like `coefficients`, of norm 1 and with the reference's phase."""
+    """`compression.align` in the graph: like `coefficients`, of norm 1 and with the reference's
+    phase.
+    """
     norm = maximum(sqrt(row_sum(coefficients * coefficients, n_coefficients(table))), _TINY)
     scaled = coefficients / norm
     if table.form == "magnitude":
@@ -90,7 +100,9 @@ def _not_finite(x: Value) -> Value:
 
 
 def _real_matrix(vectors: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """`(2 * time, 2 * rank)`: interleaved signals to the real parts, then imaginary parts, of their coefficients."""
+    """`(2 * time, 2 * rank)`: interleaved signals to the real parts, then imaginary parts, of their
+    coefficients.
+    """
     matrix = np.empty((2 * len(vectors), 2 * vectors.shape[1]))
     matrix[0::2] = np.concatenate([vectors.real, -vectors.imag], axis=1)
     matrix[1::2] = np.concatenate([vectors.imag, vectors.real], axis=1)

@@ -1,7 +1,9 @@
-"""Coarse search: the most similar of a few hundred fingerprints of the table, as nodes of an ONNX graph.
+"""Coarse search: the most similar of a few hundred fingerprints of the table, as nodes of an ONNX
+graph.
 
-It starts the polish, so a small part of the compressed space is enough: its first dimensions, phases aligned. One
-Gauss-Newton step from each of these atoms is a matrix that is known beforehand, and comes with them.
+It starts the polish, so a small part of the compressed space is enough: its first dimensions,
+phases aligned. One Gauss-Newton step from each of these atoms is a matrix that is known beforehand,
+and comes with them.
 """
 
 import numpy as np
@@ -20,11 +22,15 @@ def search_rank(table: SignalTable) -> int:
     return min(_RANK, table.rank)
 
 
-def coarse_search(tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, b1: Value | None) -> Value:
-    """Place `(voxel, 2)` in the table's grid: one Gauss-Newton step from the fingerprint that is most similar.
+def coarse_search(
+    tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, b1: Value | None
+) -> Value:
+    """Place `(voxel, 2)` in the table's grid: one Gauss-Newton step from the fingerprint that is
+    most similar.
 
-    aligned: `compression.align` of its coefficients, `(voxel, 2 * rank)`, real parts then imaginary parts.
-    b1 `(voxel, 1)`: compared are fingerprints of the nearest layer, moved to the voxel's B1 along their slopes.
+    aligned: `compression.align` of its coefficients, `(voxel, 2 * rank)`, real parts then imaginary
+    parts. b1 `(voxel, 1)`: compared are fingerprints of the nearest layer, moved to the voxel's B1
+    along their slopes.
     """
     rank = search_rank(table)
     columns = aligned.cut(1, 0, rank)
@@ -41,14 +47,20 @@ def coarse_search(tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, 
         by_b1, b1_there = drift.split(1, [2, 1])
         move = move - by_b1 * (b1 - b1_there)
     move = minimum(maximum(move, -LARGEST_STEP), LARGEST_STEP)
-    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(2, 0, 1)
+    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(
+        2, 0, 1
+    )
     place = tape.op("Gather", tape.constant((atoms.places - starts) / steps), best, axis=0)
     return hold_inside(table, place + move * tape.constant(1 / steps))
 
 
 def _similarity(tape: Tape, atoms: Atoms, columns: Value, b1: Value | None) -> Value:
-    """Inner products `(voxel, atom)` with each atom, moved to the voxel's B1; those of other layers are lost."""
+    """Inner products `(voxel, atom)` with each atom, moved to the voxel's B1; those of other layers
+    are lost.
+    """
     if b1 is None:
         return columns @ tape.constant(atoms.rows.T)
     one = b1 * 0.0 + 1.0
-    return concat([columns, columns * b1, b1 * b1, b1, one], 1) @ tape.constant(atoms.similarity_matrix())
+    return concat([columns, columns * b1, b1 * b1, b1, one], 1) @ tape.constant(
+        atoms.similarity_matrix()
+    )

@@ -1,7 +1,8 @@
-"""Evaluating the table's cubic splines, as nodes of an ONNX graph: fingerprints and their derivatives at any place.
+"""Evaluating the table's cubic splines, as nodes of an ONNX graph: fingerprints and their
+derivatives at any place.
 
-Places count in nodes of the grid. All weights of a place come from one matrix product: with u and v the positions in
-its cell, a weight is a cubic in u times a cubic in v.
+Places count in nodes of the grid. All weights of a place come from one matrix product: with u and v
+the positions in its cell, a weight is a cubic in u times a cubic in v.
 """
 
 from dataclasses import dataclass
@@ -15,15 +16,18 @@ from mrftool.manifold.table import SignalTable
 
 Floats = NDArray[np.float64]
 
-_SLOPES = np.stack([POLYNOMIALS[1], 2 * POLYNOMIALS[2], 3 * POLYNOMIALS[3], np.zeros(4)])  # of the derivative by u
+_SLOPES = np.stack(
+    [POLYNOMIALS[1], 2 * POLYNOMIALS[2], 3 * POLYNOMIALS[3], np.zeros(4)]
+)  # of the derivative by u
 
 
 @dataclass(frozen=True)
 class Spline:
-    """A table on a tape. `is_real`: its coefficients are real; else a row is real parts, then imaginary parts.
+    """A table on a tape. `is_real`: its coefficients are real; else a row is real parts, then
+    imaginary parts.
 
-    b1_corner: first row of each voxel's coefficients along the B1 axis `(voxel, 1)`, b1_weights: `(voxel, 1, 4)`; None
-    for tables without one.
+    b1_corner: first row of each voxel's coefficients along the B1 axis `(voxel, 1)`, b1_weights:
+    `(voxel, 1, 4)`; None for tables without one.
     """
 
     table: SignalTable
@@ -42,7 +46,9 @@ class Spline:
         return self.table.basis.rank * (1 if self.is_real else 2)
 
     def rows(self, place: Value) -> Value:
-        """Fingerprint and its derivatives by x and y `(voxel, 3, columns)` at `place` `(voxel, 2)`, inside the grid."""
+        """Fingerprint and its derivatives by x and y `(voxel, 3, columns)` at `place` `(voxel, 2)`,
+        inside the grid.
+        """
         tape = place.tape
         last_cells = tape.constant([[axis.size - 2 for axis in self.table.axes[:2]]])
         cell = tape.op("Min", tape.op("Floor", place), last_cells)
@@ -50,7 +56,9 @@ class Spline:
         square = u * u
         powers = concat([u, square, square * u], 1)
         matrix, constant = _weight_polynomials()
-        first, second = tape.op("Gemm", powers, tape.constant(matrix), tape.constant(constant)).split(1, [48, 48])
+        first, second = tape.op(
+            "Gemm", powers, tape.constant(matrix), tape.constant(constant)
+        ).split(1, [48, 48])
         weights = (first * second).reshape(0, 3, 16)
         strides, offsets = self._neighbours()
         corner = tape.op("Gemm", cell, tape.constant(strides), tape.constant(offsets))
@@ -63,7 +71,9 @@ class Spline:
         """Rows of the 16 or 64 coefficients around a cell: cell `(voxel, 2)` @ strides + offsets."""
         sizes = [axis.size + 2 for axis in self.table.axes]
         strides = np.array([np.prod(sizes[1:]), np.prod(sizes[2:]), 1.0])[: len(sizes)]
-        offsets = np.stack(np.meshgrid(*[np.arange(4)] * len(sizes), indexing="ij"), axis=-1).reshape(-1, len(sizes))
+        offsets = np.stack(
+            np.meshgrid(*[np.arange(4)] * len(sizes), indexing="ij"), axis=-1
+        ).reshape(-1, len(sizes))
         return np.repeat(strides[:2, None], len(offsets), axis=1), offsets @ strides
 
 
@@ -86,7 +96,9 @@ def spline_of(tape: Tape, table: SignalTable, b1: Value | None = None) -> Spline
 
 
 def _weight_polynomials() -> tuple[Floats, Floats]:
-    """(u, v, u^2, v^2, u^3, v^3) `(6,)` to two rows of 48 whose product is the weights `(3, 16)`: value, by x, by y."""
+    """(u, v, u^2, v^2, u^3, v^3) `(6,)` to two rows of 48 whose product is the weights `(3, 16)`:
+    value, by x, by y.
+    """
     along_u = np.stack([POLYNOMIALS, _SLOPES, POLYNOMIALS])  # (row, power, coefficient)
     along_v = np.stack([POLYNOMIALS, POLYNOMIALS, _SLOPES])
     u = np.repeat(along_u, 4, axis=2).transpose(1, 0, 2).reshape(4, 48)

@@ -1,4 +1,6 @@
-"""The numbers of a NIfTI file: mapped, never loaded, and turned from time-major to voxel-major piece by piece."""
+"""The numbers of a NIfTI file: mapped, never loaded, and turned from time-major to voxel-major
+piece by piece.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -39,7 +41,9 @@ class Frames:
         return replace(self, stored=self.stored[frames])
 
     def sample(self) -> NDArray[Any]:
-        """Some values from the middle of a few frames, flat: to see early what kind of numbers these are."""
+        """Some values from the middle of a few frames, flat: to see early what kind of numbers
+        these are.
+        """
         n_frames, n_voxels = self.stored.shape
         start = max(0, (n_voxels - _SAMPLE_VOXELS) // 2)
         chosen = np.unique(np.linspace(0, n_frames - 1, _SAMPLE_FRAMES).astype(int))
@@ -48,7 +52,8 @@ class Frames:
 
 
 def map_frames(header: NiftiHeader, progress: Progress | None = None) -> Frames:
-    """The numbers of a file, mapped into memory; a compressed one is inflated once, to a temporary file.
+    """The numbers of a file, mapped into memory; a compressed one is inflated once, to a temporary
+    file.
 
     Raises InputError if the file holds less than its header claims, or is damaged.
     """
@@ -63,7 +68,9 @@ def map_frames(header: NiftiHeader, progress: Progress | None = None) -> Frames:
 
 
 def scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
-    """Values of stored numbers, slope x stored + inter, rounded once; of complex numbers in both parts (nifti1.h)."""
+    """Values of stored numbers, slope x stored + inter, rounded once; of complex numbers in both
+    parts (nifti1.h).
+    """
     is_complex = stored.dtype.kind == "c"
     with np.errstate(over="ignore", invalid="ignore"):
         if (slope, inter) == (1.0, 0.0):
@@ -73,8 +80,11 @@ def scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
         return (stored.astype(np.float64) * slope + inter).astype(np.float32)
 
 
-def gather(parts: tuple[Frames, ...], combine: Combine, is_complex: bool, positions: Voxels) -> Signal:
-    """Signal `(voxel, time)` of voxels in ascending file order: `combine` of the tiles of all parts.
+def gather(
+    parts: tuple[Frames, ...], combine: Combine, is_complex: bool, positions: Voxels
+) -> Signal:
+    """Signal `(voxel, time)` of voxels in ascending file order: `combine` of the tiles of all
+    parts.
 
     Tile by tile, since a plain transposition of a whole block misses the cache at every number.
     """
@@ -93,4 +103,8 @@ def gather(parts: tuple[Frames, ...], combine: Combine, is_complex: bool, positi
 def as_slice(positions: Voxels) -> slice | Voxels:
     """A run of neighbours as a slice, which numpy reads without a copy of the indices."""
     start, stop = int(positions[0]), int(positions[-1]) + 1
-    return slice(start, stop) if stop - start == len(positions) and (np.diff(positions) == 1).all() else positions
+    return (
+        slice(start, stop)
+        if stop - start == len(positions) and (np.diff(positions) == 1).all()
+        else positions
+    )

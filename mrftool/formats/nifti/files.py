@@ -53,7 +53,11 @@ def find_files(path: Path) -> tuple[Path, Path]:
 def _partner(path: Path, ending: str) -> Path:
     """The other half of a pair, compressed or not, preferably like this one."""
     compressed = [".gz", ""] if is_gzip(path) else ["", ".gz"]
-    places = [path.with_name(stem(path) + half + gz) for gz in compressed for half in (ending, ending.upper())]
+    places = [
+        path.with_name(stem(path) + half + gz)
+        for gz in compressed
+        for half in (ending, ending.upper())
+    ]
     for place in places:
         if place.is_file():
             return place
@@ -74,7 +78,9 @@ def _require_file(path: Path) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of `path`, decompressed. Raises InputError for whatever goes wrong while they are read."""
+    """The bytes of `path`, decompressed. Raises InputError for whatever goes wrong while they are
+    read.
+    """
     try:
         with path.open("rb") as file:
             if not is_gzip(path):
@@ -111,10 +117,12 @@ def read_start(path: Path, n_bytes: int) -> bytes:
 def open_data(path: Path, n_bytes: int, progress: Progress | None = None) -> IO[bytes]:
     """An uncompressed file with the content of `path`, of which a header claims `n_bytes`.
 
-    A compressed file is inflated once, to a temporary file without a name: nothing of it is left, however we end.
-    It lies in $TMPDIR, or in /var/tmp, which is a disk where /tmp may be memory. No more is inflated than claimed.
+    A compressed file is inflated once, to a temporary file without a name: nothing of it is left,
+    however we end. It lies in $TMPDIR, or in /var/tmp, which is a disk where /tmp may be memory. No
+    more is inflated than claimed.
 
-    Raises InputError if the file holds less than claimed, or is damaged, or there is no space for it.
+    Raises InputError if the file holds less than claimed, or is damaged, or there is no space for
+    it.
     """
     if not is_gzip(path):
         with reading(path) as file:
@@ -131,13 +139,17 @@ def open_data(path: Path, n_bytes: int, progress: Progress | None = None) -> IO[
 
 
 def temporary(n_bytes: int, purpose: str, folder: Path | None = None) -> IO[bytes]:
-    """A temporary file without a name, for `n_bytes`. Raises InputError if there is no space for it."""
+    """A temporary file without a name, for `n_bytes`. Raises InputError if there is no space for
+    it.
+    """
     place = folder or Path(os.environ.get("TMPDIR") or _large_temporary_folder())
     require_space(place, n_bytes, purpose)
     try:
         return tempfile.TemporaryFile(dir=place)
     except OSError as error:
-        raise InputError(f"{place}: cannot be written {purpose}: {error.strerror or error}") from error
+        raise InputError(
+            f"{place}: cannot be written {purpose}: {error.strerror or error}"
+        ) from error
 
 
 def require_space(folder: Path, n_bytes: int, purpose: str) -> None:
@@ -145,7 +157,9 @@ def require_space(folder: Path, n_bytes: int, purpose: str) -> None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written {purpose}: {error.strerror or error}") from error
+        raise InputError(
+            f"{folder}: cannot be written {purpose}: {error.strerror or error}"
+        ) from error
     if n_bytes > free:
         raise InputError(
             f"{folder}: has {free / 1e9:.3g} GB free, expected {n_bytes / 1e9:.3g} GB {purpose}",
@@ -164,7 +178,9 @@ def _inflate(path: Path, target: IO[bytes], n_bytes: int, progress: Progress) ->
             _store(target, buffer[:count], path)
             done += count
             if done > n_bytes + _SLACK:
-                raise InputError(f"{path}: holds more than the {n_bytes} bytes that its header claims")
+                raise InputError(
+                    f"{path}: holds more than the {n_bytes} bytes that its header claims"
+                )
             progress(min(done, n_bytes), n_bytes)
     _require_size(path, done, n_bytes)
 
@@ -174,9 +190,13 @@ def _store(target: IO[bytes], data: memoryview, path: Path) -> None:
         target.write(data)
         target.flush()
     except OSError as error:
-        raise InputError(f"{path}: cannot be decompressed to a temporary file: {error.strerror or error}") from error
+        raise InputError(
+            f"{path}: cannot be decompressed to a temporary file: {error.strerror or error}"
+        ) from error
 
 
 def _require_size(path: Path, available: int, claimed: int) -> None:
     if available < claimed:
-        raise InputError(f"{path}: is cut short, its header claims {claimed} bytes and it holds {available} at most")
+        raise InputError(
+            f"{path}: is cut short, its header claims {claimed} bytes and it holds {available} at most"
+        )

@@ -1,6 +1,7 @@
 """NIfTI headers, read with every fault named and built for writing. The home of nibabel.
 
-Source: the comments of nifti1.h and nifti2.h, NIfTI Data Format Working Group, https://nifti.nimh.nih.gov.
+Source: the comments of nifti1.h and nifti2.h, NIfTI Data Format Working Group,
+https://nifti.nimh.nih.gov.
 """
 
 import math
@@ -40,7 +41,8 @@ class NiftiHeader:
     """What a NIfTI file says of its numbers, checked.
 
     path: as the user named it. data_path: the file that holds the numbers.
-    dims: `(x, y, z, ...)`, at least three, ones at the end left out. dtype: as stored, with its byte order.
+    dims: `(x, y, z, ...)`, at least three, ones at the end left out. dtype: as stored, with its
+    byte order.
     offset: where the numbers begin [byte]. Values are slope x stored + inter.
     """
 
@@ -75,7 +77,12 @@ def read_header(path: str | Path) -> NiftiHeader:
     header_path, data_path = find_files(path)
     raw = _parse(header_path, read_start(header_path, 540))
     is_pair = header_path != data_path
-    faults = [*_dim_faults(raw), *_type_faults(raw), *_scale_faults(raw), *_offset_faults(raw, is_pair)]
+    faults = [
+        *_dim_faults(raw),
+        *_type_faults(raw),
+        *_scale_faults(raw),
+        *_offset_faults(raw, is_pair),
+    ]
     if faults:
         raise InputError(f"{path}: " + "; ".join(faults))
     dims = tuple(int(n) for n in raw["dim"][1 : raw["dim"][0] + 1])
@@ -94,8 +101,12 @@ def read_header(path: str | Path) -> NiftiHeader:
     )
 
 
-def header_bytes(dims: tuple[int, ...], dtype: DTypeLike, placement: Placement, description: str) -> bytes:
-    """A header for one `.nii` file, up to its first number; NIfTI-2 where a dimension is too long for NIfTI-1."""
+def header_bytes(
+    dims: tuple[int, ...], dtype: DTypeLike, placement: Placement, description: str
+) -> bytes:
+    """A header for one `.nii` file, up to its first number; NIfTI-2 where a dimension is too long
+    for NIfTI-1.
+    """
     header = _KINDS[max(dims) > np.iinfo(np.int16).max]()
     header.set_data_shape(dims)
     header.set_data_dtype(dtype)
@@ -120,7 +131,9 @@ def _parse(path: Path, start: bytes) -> Any:
                 raw = kind(start[:size], endianness, check=False)
                 _require_magic(raw, path)
                 return raw
-    raise InputError(f"{path}: is no NIfTI file, expected one to begin with a header of 348 or 540 bytes")
+    raise InputError(
+        f"{path}: is no NIfTI file, expected one to begin with a header of 348 or 540 bytes"
+    )
 
 
 def _require_magic(raw: Any, path: Path) -> None:
@@ -128,23 +141,33 @@ def _require_magic(raw: Any, path: Path) -> None:
     if path.name.lower().endswith((".hdr", ".hdr.gz")):
         wanted = raw.pair_magic
     if magic != wanted:
-        what = {raw.single_magic: "of a single file", raw.pair_magic: "of a .hdr/.img pair"}.get(magic, "unknown")
+        what = {raw.single_magic: "of a single file", raw.pair_magic: "of a .hdr/.img pair"}.get(
+            magic, "unknown"
+        )
         hint = None if magic else "an Analyze 7.5 file says too little; convert it to NIfTI"
-        raise InputError(f"{path}: has the NIfTI mark {magic!r} ({what}), expected {wanted!r}", hint=hint)
+        raise InputError(
+            f"{path}: has the NIfTI mark {magic!r} ({what}), expected {wanted!r}", hint=hint
+        )
 
 
 def _dim_faults(raw: Any) -> list[str]:
     n, *sizes = (int(d) for d in raw["dim"])
     if not 1 <= n <= 7:
         return [f"has {n} dimensions, expected 1 to 7"]
-    return [f"dimension {i + 1} has size {d}, expected at least 1" for i, d in enumerate(sizes[:n]) if d < 1]
+    return [
+        f"dimension {i + 1} has size {d}, expected at least 1"
+        for i, d in enumerate(sizes[:n])
+        if d < 1
+    ]
 
 
 def _type_faults(raw: Any) -> list[str]:
     code = int(raw["datatype"])
     if code in _DTYPES:
         return []
-    return [f"holds {_REFUSED.get(code, f'data of unknown type {code}')}, expected real or complex numbers"]
+    return [
+        f"holds {_REFUSED.get(code, f'data of unknown type {code}')}, expected real or complex numbers"
+    ]
 
 
 def _scale_faults(raw: Any) -> list[str]:
@@ -158,7 +181,9 @@ def _offset_faults(raw: Any, is_pair: bool) -> list[str]:
     offset, least = float(raw["vox_offset"]), 0 if is_pair else raw.single_vox_offset
     if offset == 0 or (math.isfinite(offset) and offset >= least and offset == int(offset)):
         return []
-    return [f"says that its numbers begin at byte {offset:g}, expected a whole number of at least {least}"]
+    return [
+        f"says that its numbers begin at byte {offset:g}, expected a whole number of at least {least}"
+    ]
 
 
 def _tidy(dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -170,11 +195,15 @@ def _tidy(dims: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _placement(raw: Any, path: Path) -> tuple[Placement, list[str]]:
-    """Where the image lies (the sform, else the qform, else only the voxel size), and what had to be assumed."""
+    """Where the image lies (the sform, else the qform, else only the voxel size), and what had to
+    be assumed.
+    """
     codes = int(raw["qform_code"]), int(raw["sform_code"])
     unit = int(raw["xyzt_units"]) & 7
     if not all(0 <= code <= 5 for code in codes) or unit not in _TO_MM:
-        raise InputError(f"{path}: has qform and sform codes {codes} and unit of length {unit}, expected known codes")
+        raise InputError(
+            f"{path}: has qform and sform codes {codes} and unit of length {unit}, expected known codes"
+        )
     try:
         with np.errstate(all="ignore"):
             placement = _placement_of(raw, codes, _TO_MM[unit])
@@ -205,9 +234,13 @@ def _scaled(affine: NDArray[np.float64], to_mm: float) -> NDArray[np.float64]:
 def _placement_assumptions(path: Path, codes: tuple[int, int], unit: int) -> list[str]:
     sentences = []
     if codes == (0, 0):
-        sentences.append(f"{path.name} has neither qform nor sform: its axes are taken as right, forward and up.")
+        sentences.append(
+            f"{path.name} has neither qform nor sform: its axes are taken as right, forward and up."
+        )
     if unit == 0:
         sentences.append(f"{path.name} names no unit of length: millimetres are assumed.")
     elif _TO_MM[unit] != 1:
-        sentences.append(f"{path.name} gives lengths in {'metres' if unit == 1 else 'micrometres'}: turned into mm.")
+        sentences.append(
+            f"{path.name} gives lengths in {'metres' if unit == 1 else 'micrometres'}: turned into mm."
+        )
     return sentences

@@ -29,7 +29,9 @@ _B1_MEDIANS = ((0.3, 2.0, "fraction", 1.0), (30.0, 200.0, "percent", 1e-2))
 
 @dataclass(frozen=True, eq=False)
 class TissueMaps:
-    """Tissue of the voxels of a grid, their place in the scanner, and what was assumed to read them."""
+    """Tissue of the voxels of a grid, their place in the scanner, and what was assumed to read
+    them.
+    """
 
     tissue: Tissue
     grid: Grid
@@ -38,10 +40,14 @@ class TissueMaps:
 
 
 def read_volume(path: str | Path) -> tuple[NiftiHeader, Image]:
-    """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex or not 3-D."""
+    """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex or
+    not 3-D.
+    """
     header = read_header(path)
     if len(header.dims) > 3:
-        raise InputError(f"{header.path}: has {sizes(header.dims)} values, expected three dimensions")
+        raise InputError(
+            f"{header.path}: has {sizes(header.dims)} values, expected three dimensions"
+        )
     if header.dtype.kind == "c":
         raise InputError(f"{header.path}: holds complex numbers, expected real ones")
     frames = map_frames(header)
@@ -70,7 +76,8 @@ def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> 
 def open_b1(
     path: str | Path, like: Placed, mask: Mask | None = None, like_name: str = "the series"
 ) -> tuple[Image, tuple[str, ...]]:
-    """The B1 map `(x, y, z)` [1] on the voxels of `like`, and sentences of what was assumed; NaN where there is none.
+    """The B1 map `(x, y, z)` [1] on the voxels of `like`, and sentences of what was assumed; NaN
+    where there is none.
 
     It may hold fractions or percents: its median inside `mask` tells, or Units in its sidecar.
 
@@ -94,7 +101,8 @@ def open_maps(
 
     Voxels count that lie in the mask, have T1 and T2 above 0, and are finite in every map.
 
-    Raises InputError if a map is malformed, or its unit is ambiguous, MismatchError if they lie on different voxels.
+    Raises InputError if a map is malformed, or its unit is ambiguous, MismatchError if they lie on
+    different voxels.
     """
     header, t1_image = read_volume(t1)
     place = (header, str(t1))
@@ -126,7 +134,9 @@ def _in_unit(
     units: dict[str, float],
     medians: Iterable[tuple[float, float, str, float]],
 ) -> tuple[Image, tuple[str, ...]]:
-    """The image in our unit, NaN where it is not above 0; and a sentence, unless a sidecar names the unit."""
+    """The image in our unit, NaN where it is not above 0; and a sentence, unless a sidecar names
+    the unit.
+    """
     with np.errstate(invalid="ignore"):
         image = np.where(np.isfinite(image) & (image > 0), image, np.float32(np.nan))
     named = (read_sidecar(header.path) or {}).get("Units")
@@ -147,7 +157,9 @@ def _in_unit(
     )
 
 
-def _require_one_unit(said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader) -> None:
+def _require_one_unit(
+    said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader
+) -> None:
     """Two guesses must agree: nobody keeps T1 in seconds and T2 in milliseconds without saying so."""
     if said_t1 and said_t2 and (" as s," in said_t1[0]) != (" as s," in said_t2[0]):
         raise InputError(

@@ -33,16 +33,17 @@ def open_series(
 ) -> Series:
     """The fingerprint series in a NIfTI file, to be read in blocks.
 
-    path: complex numbers, or magnitudes, or real parts. `(x, y, z, time)`; or `(x, y, z, time, 2)` real and imaginary;
-        or `(x, y, z, 1, time)`.
-    imag: the imaginary part, if `path` is the real part. phase: of the magnitude in `path` [rad], or 0..4095 or
-        -4096..4095 for a turn; the unit is detected.
-    form: "magnitude" takes the modulus of complex numbers; "real" takes real numbers as complex without an imaginary
-        part; by default complex numbers stay complex and real ones are magnitudes, of which none may be negative.
+    path: complex numbers, or magnitudes, or real parts. `(x, y, z, time)`; or `(x, y, z, time, 2)`
+        real and imaginary; or `(x, y, z, 1, time)`.
+    imag: the imaginary part, if `path` is the real part. phase: of the magnitude in `path` [rad],
+        or 0..4095 or -4096..4095 for a turn; the unit is detected.
+    form: "magnitude" takes the modulus of complex numbers; "real" takes real numbers as complex
+        without an imaginary part; by default complex numbers stay complex and real ones are
+        magnitudes, of which none may be negative.
     progress: called with (done, total) bytes while a compressed file is inflated.
 
-    Raises InputError if a file is malformed or no series, MismatchError if two files do not belong together,
-    UsageError if the options contradict each other.
+    Raises InputError if a file is malformed or no series, MismatchError if two files do not belong
+    together, UsageError if the options contradict each other.
     """
     _require_options(imag, phase, form)
     header = read_header(path)
@@ -70,7 +71,9 @@ def open_series(
 
 @dataclass(frozen=True)
 class _Layout:
-    """n_time: samples of each fingerprint. is_pair: the file holds all real parts, then all imaginary ones."""
+    """n_time: samples of each fingerprint. is_pair: the file holds all real parts, then all
+    imaginary ones.
+    """
 
     n_time: int
     is_pair: bool
@@ -108,7 +111,11 @@ def _layout(header: NiftiHeader) -> _Layout:
     if len(times) == 1:
         return _Layout(times[0], is_pair=False)
     if len(times) == 2 and times[0] == 1 and times[1] > 2 and header.intent in _SERIES_INTENTS:
-        return _Layout(times[1], False, (f"{name.name} has one time and {times[1]} components: taken as times.",))
+        return _Layout(
+            times[1],
+            False,
+            (f"{name.name} has one time and {times[1]} components: taken as times.",),
+        )
     if (
         len(times) == 2
         and times[0] > 1
@@ -116,7 +123,11 @@ def _layout(header: NiftiHeader) -> _Layout:
         and header.intent in _PAIR_INTENTS
         and not _is_complex(header)
     ):
-        return _Layout(times[0], True, (f"{name.name} has a fifth dimension of 2: taken as real and imaginary part.",))
+        return _Layout(
+            times[0],
+            True,
+            (f"{name.name} has a fifth dimension of 2: taken as real and imaginary part.",),
+        )
     raise InputError(
         f"{name}: has the dimensions {sizes(header.dims)} (intent {header.intent}), "
         "expected (x, y, z, time), (x, y, z, 1, time), or (x, y, z, time, 2) for real and imaginary part"
@@ -125,18 +136,28 @@ def _layout(header: NiftiHeader) -> _Layout:
 
 def _halves(header: NiftiHeader, frames: Frames, second: str | Path | None) -> _Source:
     if second is not None:
-        raise InputError(f"{header.path}: has real and imaginary part already, expected no second file")
+        raise InputError(
+            f"{header.path}: has real and imaginary part already, expected no second file"
+        )
     half = len(frames.stored) // 2
-    return _Source((frames.part(slice(0, half)), frames.part(slice(half, None))), from_parts, is_complex=True)
+    return _Source(
+        (frames.part(slice(0, half)), frames.part(slice(half, None))), from_parts, is_complex=True
+    )
 
 
 def _two_files(
-    header: NiftiHeader, frames: Frames, second: str | Path, is_phase: bool, progress: Progress | None
+    header: NiftiHeader,
+    frames: Frames,
+    second: str | Path,
+    is_phase: bool,
+    progress: Progress | None,
 ) -> _Source:
     other = read_header(second)
     for one in (header, other):
         if _is_complex(one):
-            raise InputError(f"{one.path}: holds complex numbers, expected real ones, since a second file is given")
+            raise InputError(
+                f"{one.path}: holds complex numbers, expected real ones, since a second file is given"
+            )
     require_same_voxels(other.path, other, header.path, header)
     if header.dims != other.dims:
         raise MismatchError(
@@ -146,7 +167,9 @@ def _two_files(
     if not is_phase:
         return _Source(parts, from_parts, True, other.assumptions)
     units = (read_sidecar(other.path) or {}).get("Units")
-    unit = detect_phase_unit(parts[1].sample(), units if isinstance(units, str) else None, str(other.path))
+    unit = detect_phase_unit(
+        parts[1].sample(), units if isinstance(units, str) else None, str(other.path)
+    )
     said = (f"{other.path.name}: {unit.sentence}.",) if unit.sentence else ()
     combine = partial(from_polar, header.path, other.path, unit)
     combine(*(part.sample() for part in parts))
@@ -157,7 +180,9 @@ def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _S
     name = header.path.name
     if _is_complex(header):
         if form == "real":
-            raise InputError(f"{header.path}: holds complex numbers, expected real ones for form 'real'")
+            raise InputError(
+                f"{header.path}: holds complex numbers, expected real ones for form 'real'"
+            )
         return _Source((frames,), _as_it_is, is_complex=True)
     if form == "complex":
         raise InputError(
@@ -166,11 +191,16 @@ def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _S
         )
     if form == "real":
         return _Source(
-            (frames,), _as_it_is, True, (f"{name} holds real numbers: taken as complex without imaginary part.",)
+            (frames,),
+            _as_it_is,
+            True,
+            (f"{name} holds real numbers: taken as complex without imaginary part.",),
         )
     combine = partial(magnitude, header.path)
     combine(frames.sample())
-    said = () if form else (f"{name} holds real numbers, none of them negative: taken as magnitudes.",)
+    said = (
+        () if form else (f"{name} holds real numbers, none of them negative: taken as magnitudes.",)
+    )
     return _Source((frames,), combine, False, said)
 
 

@@ -31,7 +31,8 @@ def write_map(
     description: str = "",
     sidecar: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an image `(x, y, z)` to a `.nii` or `.nii.gz`, and its sidecar to the `.json` beside it.
+    """Write an image `(x, y, z)` to a `.nii` or `.nii.gz`, and its sidecar to the `.json` beside
+    it.
 
     It is stored as float32 (the modulus of a complex image), or as it is if its dtype is uint8.
 
@@ -48,10 +49,13 @@ def write_maps(
 ) -> None:
     """Write several (path, image, description, sidecar) as `write_map` does: all of them or none.
 
-    others: further files that belong with them, and what is in them. Folders that are missing are made.
+    others: further files that belong with them, and what is in them. Folders that are missing are
+    made.
     """
     contents = _contents(maps, placement)
-    contents += [(path, x.encode() if isinstance(x, str) else x) for path, x in (others or {}).items()]
+    contents += [
+        (path, x.encode() if isinstance(x, str) else x) for path, x in (others or {}).items()
+    ]
     with all_or_none([path for path, _ in contents], make_folders=True) as parts:
         _fill(parts, contents)
 
@@ -69,15 +73,18 @@ def write_series(
     sidecar: Mapping[str, Any] | None = None,
     maps: Iterable[Map] = (),
 ) -> tuple[Path, ...]:
-    """Write a fingerprint series `(x, y, z, time)` from `blocks`, in memory for one block; returns what was written.
+    """Write a fingerprint series `(x, y, z, time)` from `blocks`, in memory for one block; returns
+    what was written.
 
-    blocks: (voxels, signal) in any order, as `Series.blocks` gives them: indices into the flat image in C order, and
-        `(voxel, time)`. Voxels in no block are 0.
-    form: complex64, or "magnitude" for the modulus in float32. split: real and imaginary part in two float32 files.
-    sidecar: written to the `.json` beside each file. maps: images that belong with the series, as `write_maps` takes
-        them; they appear together with it.
+    blocks: (voxels, signal) in any order, as `Series.blocks` gives them: indices into the flat
+        image in C order, and `(voxel, time)`. Voxels in no block are 0.
+    form: complex64, or "magnitude" for the modulus in float32. split: real and imaginary part in
+    two float32 files.
+    sidecar: written to the `.json` beside each file. maps: images that belong with the series, as
+        `write_maps` takes them; they appear together with it.
 
-    Raises InputError if a file cannot be written, MismatchError if a block does not have `n_time` samples.
+    Raises InputError if a file cannot be written, MismatchError if a block does not have `n_time`
+    samples.
     """
     path = Path(path)
     if split and form == "magnitude":
@@ -85,13 +92,20 @@ def write_series(
     paths = (part_path(path, "real"), part_path(path, "imag")) if split else (path,)
     dtype = np.dtype("<c8" if form == "complex" and not split else "<f4")
     header = header_bytes((*shape, n_time), dtype, placement, description)
-    contents = [(sidecar_path(name), to_json(sidecar).encode()) for name in paths if sidecar is not None]
+    contents = [
+        (sidecar_path(name), to_json(sidecar).encode()) for name in paths if sidecar is not None
+    ]
     contents += _contents(maps, placement)
     with all_or_none([*paths, *(name for name, _ in contents)]) as parts, ExitStack() as stack:
-        files = [stack.enter_context(_raw_file(part, header, dtype, shape, n_time)) for part in parts[: len(paths)]]
+        files = [
+            stack.enter_context(_raw_file(part, header, dtype, shape, n_time))
+            for part in parts[: len(paths)]
+        ]
         for voxels, signal in blocks:
             if signal.shape != (len(voxels), n_time):
-                raise MismatchError(f"{path}: a block has shape {signal.shape}, expected ({len(voxels)}, {n_time})")
+                raise MismatchError(
+                    f"{path}: a block has shape {signal.shape}, expected ({len(voxels)}, {n_time})"
+                )
             channels = (signal.real, signal.imag) if split else (_in_form(signal, form),)
             for stored, channel in zip(files, channels, strict=True):
                 _scatter(stored, file_order(voxels, shape), channel)
@@ -102,9 +116,14 @@ def write_series(
 def _contents(maps: Iterable[Map], placement: Placement) -> list[tuple[Path, bytes]]:
     """Each file of some maps, and its bytes, not compressed yet."""
     maps = list(maps)
-    images = [(path, _image_bytes(path, image, placement, description)) for path, image, description, _ in maps]
+    images = [
+        (path, _image_bytes(path, image, placement, description))
+        for path, image, description, _ in maps
+    ]
     return images + [
-        (sidecar_path(path), to_json(sidecar).encode()) for path, _, _, sidecar in maps if sidecar is not None
+        (sidecar_path(path), to_json(sidecar).encode())
+        for path, _, _, sidecar in maps
+        if sidecar is not None
     ]
 
 
@@ -123,7 +142,9 @@ def _image_bytes(path: Path, image: NDArray[Any], placement: Placement, descript
     if image.dtype.kind == "c":
         image = np.abs(image)
     dtype = np.dtype("u1" if image.dtype == np.uint8 else "<f4")
-    return header_bytes(image.shape, dtype, placement, description) + image.astype(dtype).tobytes(order="F")
+    return header_bytes(image.shape, dtype, placement, description) + image.astype(dtype).tobytes(
+        order="F"
+    )
 
 
 def _require_name(path: Path) -> None:
@@ -132,13 +153,19 @@ def _require_name(path: Path) -> None:
 
 
 @contextmanager
-def _raw_file(part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int, int, int], n_time: int) -> Any:
-    """The numbers `(time, voxel)` of a file to be, mapped for writing; compressed at the end if its name says so."""
+def _raw_file(
+    part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int, int, int], n_time: int
+) -> Any:
+    """The numbers `(time, voxel)` of a file to be, mapped for writing; compressed at the end if its
+    name says so.
+    """
     _require_name(part)
     n_voxels = int(np.prod(shape, dtype=np.int64))
     size = len(header) + n_time * n_voxels * dtype.itemsize
     compressed = is_gzip(part)
-    with temporary(size, "to write a series", part.parent) if compressed else part.open("r+b") as raw:
+    with (
+        temporary(size, "to write a series", part.parent) if compressed else part.open("r+b") as raw
+    ):
         _reserve(raw, size, part)
         raw.write(header)
         raw.flush()
@@ -150,7 +177,9 @@ def _raw_file(part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int,
 
 
 def _reserve(file: IO[bytes], size: int, part: Path) -> None:
-    """Claim the space on disk now: a full disk must show here, since under a memory map it kills the process."""
+    """Claim the space on disk now: a full disk must show here, since under a memory map it kills
+    the process.
+    """
     require_space(part.parent, size, "to write a series")
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)

@@ -1,8 +1,9 @@
 """Lists of other tools (CSV or text) as RF sequences: which column is what, and in which unit.
 
-Headers that are known: those of snapMRF and of the MRF-FISP code it comes from ("flip_angle_(fraction_of_nominal),
-rf_phase_(deg),extension_of_base_TR_(ms),..."), and any that name flip, phase, TR, TE and a unit. OpenMRF keeps lists
-without header, one quantity a file (fa.txt in degrees, tr.txt in ms).
+Headers that are known: those of snapMRF and of the MRF-FISP code it comes from
+("flip_angle_(fraction_of_nominal), rf_phase_(deg),extension_of_base_TR_(ms),..."), and any that
+name flip, phase, TR, TE and a unit. OpenMRF keeps lists without header, one quantity a file (fa.txt
+in degrees, tr.txt in ms).
 """
 
 import re
@@ -30,16 +31,27 @@ _UNITS = {"deg": "deg", "degree": "deg", "degrees": "deg", "rad": "rad", "radian
 _SI = {"deg": np.pi / 180, "rad": 1.0, "ms": 1e-3, "s": 1.0, "us": 1e-6}
 _ALLOWED = {"flip_angle": ("deg", "rad", "fraction"), "rf_phase": ("deg", "rad"), "tr": ("ms", "s", "us"),
             "te": ("ms", "s", "us")}  # fmt: skip
-_OPTION = {"flip_angle": "--flip-unit", "rf_phase": "--phase-unit", "tr": "--time-unit", "te": "--time-unit"}
-_NAMED_BY = {"flip_angle": "--flip-column", "rf_phase": "--phase-column", "tr": "--tr-column", "te": "--te-column"}
+_OPTION = {
+    "flip_angle": "--flip-unit",
+    "rf_phase": "--phase-unit",
+    "tr": "--time-unit",
+    "te": "--time-unit",
+}
+_NAMED_BY = {
+    "flip_angle": "--flip-column",
+    "rf_phase": "--phase-column",
+    "tr": "--tr-column",
+    "te": "--te-column",
+}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the user says of a table: columns by name or number (from 1), units, and what extensions add to.
+    """What the user says of a table: columns by name or number (from 1), units, and what extensions
+    add to.
 
-    nominal_flip [rad]: 1.0 of a flip angle that is given as a fraction. base_tr, base_te [s]: where the file gives
-    extensions of them. rows: use only the first so many.
+    nominal_flip [rad]: 1.0 of a flip angle that is given as a fraction. base_tr, base_te [s]: where
+    the file gives extensions of them. rows: use only the first so many.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
@@ -55,7 +67,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Choice:
-    """A column of the table: its index, its name, the unit that the name says, whether it extends a base."""
+    """A column of the table: its index, its name, the unit that the name says, whether it extends a
+    base.
+    """
 
     index: int
     name: str
@@ -67,7 +81,9 @@ def table_findings(path: Path, given: Given, layout: Layout) -> Findings:
     """What a table of numbers says. Raises InputError if it is none."""
     table = read_table(path, layout.decimal)
     if layout.rows and layout.rows > len(table.values):
-        raise InputError(f"{path}: {len(table.values)} rows, expected at least the {layout.rows} of --rows")
+        raise InputError(
+            f"{path}: {len(table.values)} rows, expected at least the {layout.rows} of --rows"
+        )
     choices, unknown = _choose(table, layout)
     notes = [table.dialect, *_unused(table, choices)]
     columns: dict[str, Any] = {}
@@ -75,12 +91,16 @@ def table_findings(path: Path, given: Given, layout: Layout) -> Findings:
         if getattr(given, key, None) is not None:
             continue
         try:
-            columns[key], said = _in_si(key, table.values[: layout.rows, choice.index], choice, layout)
+            columns[key], said = _in_si(
+                key, table.values[: layout.rows, choice.index], choice, layout
+            )
             notes.append(said)
         except InputError as error:
             unknown[key] = str(error)
     faults = () if unknown else tuple(_idle(choices, columns, layout))
-    return Findings("list of another tool", notes=tuple(notes), unknown=unknown, faults=faults, **columns)
+    return Findings(
+        "list of another tool", notes=tuple(notes), unknown=unknown, faults=faults, **columns
+    )
 
 
 def number_or_list(text: str) -> Column:
@@ -90,12 +110,16 @@ def number_or_list(text: str) -> Column:
     except ValueError:
         values = read_table(Path(text)).values
     if values.shape[1] != 1:
-        raise InputError(f"{text}: {values.shape[1]} columns, expected a list of numbers, one in each line")
+        raise InputError(
+            f"{text}: {values.shape[1]} columns, expected a list of numbers, one in each line"
+        )
     return np.asarray(values[:, 0])
 
 
 def _choose(table: Table, layout: Layout) -> tuple[dict[str, _Choice], dict[str, str]]:
-    """Which column is what, as the user says, else as the header says; and why it is not clear, by quantity."""
+    """Which column is what, as the user says, else as the header says; and why it is not clear, by
+    quantity.
+    """
     names = table.names or tuple(f"column {i + 1}" for i in range(table.values.shape[1]))
     wanted = dict(layout.columns)
     choices: dict[str, _Choice] = {}
@@ -107,9 +131,13 @@ def _choose(table: Table, layout: Layout) -> tuple[dict[str, _Choice], dict[str,
         elif key in wanted:
             unknown[key] = f"no column {wanted[key]!r}, expected one of: {', '.join(names)}"
         elif fits:
-            unknown[key] = f"columns {', '.join(names[i] for i in fits)} may be it; expected {_NAMED_BY[key]}"
+            unknown[key] = (
+                f"columns {', '.join(names[i] for i in fits)} may be it; expected {_NAMED_BY[key]}"
+            )
         elif key == "flip_angle":
-            unknown[key] = f"no column is named so ({', '.join(names)}); expected --flip-column NAME or NUMBER"
+            unknown[key] = (
+                f"no column is named so ({', '.join(names)}); expected --flip-column NAME or NUMBER"
+            )
     for key, choice in list(choices.items()):
         if sum(other.index == choice.index for other in choices.values()) > 1:
             unknown[key] = (
@@ -118,8 +146,12 @@ def _choose(table: Table, layout: Layout) -> tuple[dict[str, _Choice], dict[str,
     return {key: choice for key, choice in choices.items() if key not in unknown}, unknown
 
 
-def _fitting(key: str, words: set[str], names: tuple[str, ...], table: Table, wanted: str | None) -> list[int]:
-    """Indices of the columns that may hold a quantity. A single column without a name holds flip angles."""
+def _fitting(
+    key: str, words: set[str], names: tuple[str, ...], table: Table, wanted: str | None
+) -> list[int]:
+    """Indices of the columns that may hold a quantity. A single column without a name holds flip
+    angles.
+    """
     if wanted is not None:
         return [i for i, name in enumerate(names) if wanted in (name, str(i + 1))][:1]
     if table.names:
@@ -130,7 +162,9 @@ def _fitting(key: str, words: set[str], names: tuple[str, ...], table: Table, wa
 def _tokens(name: str) -> list[str]:
     """The words of a column's name; TRms, T_R and "TR [ms]" give tr and ms."""
     spaced = re.sub(
-        r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z]{2})(?=[a-z])", " ", name.replace("°", " deg ").replace("µs", " us ")
+        r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z]{2})(?=[a-z])",
+        " ",
+        name.replace("°", " deg ").replace("µs", " us "),
     )
     return [word for word in re.split(r"[^a-z]+", spaced.lower()) if word]
 
@@ -143,13 +177,17 @@ def _choice(index: int, name: str) -> _Choice:
 
 def _in_si(key: str, values: Column, choice: _Choice, layout: Layout) -> tuple[Column, str]:
     """Values of a column in SI units and radians, and a sentence on how they were read."""
-    stated = {"flip_angle": layout.flip_unit, "rf_phase": layout.phase_unit}.get(key, layout.time_unit)
+    stated = {"flip_angle": layout.flip_unit, "rf_phase": layout.phase_unit}.get(
+        key, layout.time_unit
+    )
     unit = choice.unit if choice.unit in _ALLOWED[key] else None
     if stated and unit and stated != unit:
         raise InputError(f"the header says {unit}, and {_OPTION[key]} says {stated}")
     unit = unit or stated or _plain_unit(key, values)
     if unit is None:
-        raise InputError(f"its unit is not in the header; expected {_OPTION[key]} {' or '.join(_ALLOWED[key])}")
+        raise InputError(
+            f"its unit is not in the header; expected {_OPTION[key]} {' or '.join(_ALLOWED[key])}"
+        )
     named = f"{key} from {choice.name or f'column {choice.index + 1}'} [{unit}]"
     if unit == "fraction":
         if layout.nominal_flip is None:
@@ -159,7 +197,9 @@ def _in_si(key: str, values: Column, choice: _Choice, layout: Layout) -> tuple[C
     base = {"tr": layout.base_tr, "te": layout.base_te}.get(key)
     if choice.is_extension and base is None:
         raise InputError(f"extensions of a base {key.upper()}; expected --base-{key}-ms")
-    return (values, named) if base is None else (values + base, f"{named} on top of {base * 1e3:g} ms")
+    return (
+        (values, named) if base is None else (values + base, f"{named} on top of {base * 1e3:g} ms")
+    )
 
 
 def _plain_unit(key: str, values: Column) -> str | None:

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.errors import InputError
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler, Spoiling, sequence_faults
+from mrftool.sequence import (
+    Inversion,
+    PulseSequence,
+    SliceProfile,
+    Spoiler,
+    Spoiling,
+    sequence_faults,
+)
 
 Column = NDArray[np.float64]
 
@@ -29,7 +36,8 @@ _EXPECTED = {
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What the user says, in SI units and radians; None where nothing is said. It comes before what a file says.
+    """What the user says, in SI units and radians; None where nothing is said. It comes before what
+    a file says.
 
     tr, te [s], rf_phase [rad]: `(time,)`, or one number for all repetitions. inversion_time [s].
     no_inversion: there is none. receiver_follows: the receiver is known to follow the RF phase.
@@ -53,9 +61,11 @@ class Given:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What a file says; None where it does not, and then `unknown` may say why, under the field's name.
+    """What a file says; None where it does not, and then `unknown` may say why, under the field's
+    name.
 
-    has_inversion: None where the file does not say it. notes: sentences on what was read and assumed.
+    has_inversion: None where the file does not say it. notes: sentences on what was read and
+    assumed.
     faults: what no option mends, or only one that is no field of a sequence.
     """
 
@@ -88,7 +98,9 @@ class Imported:
 
 
 def combine(found: Findings, given: Given, name: str, path: str) -> Imported:
-    """The sequence of a file, completed by the user. Raises InputError that names every fault, one a line."""
+    """The sequence of a file, completed by the user. Raises InputError that names every fault, one
+    a line.
+    """
     faults = [*found.faults, *_wrong_lengths(found, given)]
     found, said = _overruled(found, given)
     refuse(path, [*faults, *_missing(found)])
@@ -102,7 +114,9 @@ def refuse(path: str | Path, faults: list[str]) -> None:
     """Raises InputError that names every fault, one a line, if there is any."""
     if faults:
         listed = "\n".join(f"  {fault}" for fault in faults)
-        raise InputError(f"{path}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the sequence\n{listed}")
+        raise InputError(
+            f"{path}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the sequence\n{listed}"
+        )
 
 
 def _wrong_lengths(found: Findings, given: Given) -> list[str]:
@@ -120,7 +134,11 @@ def _overruled(found: Findings, given: Given) -> tuple[Findings, list[str]]:
     n = 0 if found.flip_angle is None else len(found.flip_angle)
     new: dict[str, Any] = {}
     said = []
-    for key, unit, factor in (("tr", "ms", 1e3), ("te", "ms", 1e3), ("rf_phase", "deg", 180 / np.pi)):
+    for key, unit, factor in (
+        ("tr", "ms", 1e3),
+        ("te", "ms", 1e3),
+        ("rf_phase", "deg", 180 / np.pi),
+    ):
         value = getattr(given, key)
         if value is not None:
             new[key] = np.full(n, value[0]) if len(value) == 1 else value
@@ -150,7 +168,9 @@ def _spoiling(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]
     if given.spoiling is None:
         return {}, []
     spoiler = found.spoiler if given.spoiling == found.spoiling == "gradient" else None
-    return {"spoiling": given.spoiling, "spoiler": spoiler}, [f"spoiling {given.spoiling!r}, as the user says"]
+    return {"spoiling": given.spoiling, "spoiler": spoiler}, [
+        f"spoiling {given.spoiling!r}, as the user says"
+    ]
 
 
 def _repeats(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]:
@@ -173,13 +193,19 @@ def _ms(what: str, time: float) -> str:
 
 def _shown(values: Column) -> str:
     return (
-        f"{values[0]:g}" if len(values) == 1 else f"a list of {len(values)} from {values.min():g} to {values.max():g}"
+        f"{values[0]:g}"
+        if len(values) == 1
+        else f"a list of {len(values)} from {values.min():g} to {values.max():g}"
     )
 
 
 def _missing(found: Findings) -> list[str]:
     """A sentence for each thing that nobody says."""
-    columns = [key for key in ("flip_angle", "rf_phase", "tr", "te", "spoiling") if getattr(found, key) is None]
+    columns = [
+        key
+        for key in ("flip_angle", "rf_phase", "tr", "te", "spoiling")
+        if getattr(found, key) is None
+    ]
     faults = [f"{key}: {found.unknown.get(key, _EXPECTED[key])}" for key in columns]
     if found.has_inversion is None or (found.has_inversion and found.inversion_time is None):
         faults.append(f"inversion: {found.unknown.get('inversion', _EXPECTED['inversion'])}")
@@ -194,7 +220,9 @@ def _unchecked(found: Findings, name: str) -> PulseSequence:
     """The sequence before its numbers are checked, so that all faults come at once."""
     inversion = None
     if found.has_inversion:
-        inversion = Inversion(float(found.inversion_efficiency or 0.0), float(found.inversion_time or 0.0))
+        inversion = Inversion(
+            float(found.inversion_efficiency or 0.0), float(found.inversion_time or 0.0)
+        )
     values = {
         "flip_angle": found.flip_angle,
         "rf_phase": found.rf_phase,

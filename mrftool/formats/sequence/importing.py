@@ -17,13 +17,16 @@ PULSEQ = (".seq",)
 MRD = (".h5", ".hdf5", ".mrd", ".ismrmrd")
 
 
-def import_sequence(path: Path, given: Given | None = None, layout: Layout | None = None) -> Imported:
+def import_sequence(
+    path: Path, given: Given | None = None, layout: Layout | None = None
+) -> Imported:
     """The sequence in a file of another tool, completed by what the user says of it.
 
     .seq is Pulseq, .h5 and .mrd are ISMRMRD, everything else is a table of numbers: see `Layout`.
 
-    Raises InputError that names every fault and everything that neither the file nor the user says; UsageError for
-    options that the format has no use for; MissingExtraError if the package for the format is absent.
+    Raises InputError that names every fault and everything that neither the file nor the user says;
+    UsageError for options that the format has no use for; MissingExtraError if the package for the
+    format is absent.
     """
     given, layout = given or Given(), layout or Layout()
     name = given.name or path.stem[:100] or "unnamed"
@@ -44,22 +47,32 @@ def import_sequence(path: Path, given: Given | None = None, layout: Layout | Non
 
 
 def imported_text(imported: Imported, path: Path) -> str:
-    """The sequence file of an import: with all that was assumed in its description, and the file it came from."""
+    """The sequence file of an import: with all that was assumed in its description, and the file it
+    came from.
+    """
     notes = ". ".join(note[0].upper() + note[1:] for note in imported.notes)
     description = f"Imported from {path.name} ({imported.origin}). {notes}."
     said = (description, f"{path.name}, SHA-256 {_sha256(path)}")
-    return yaml_text(imported.sequence, *("".join(c if c.isprintable() else "?" for c in text) for text in said))
+    return yaml_text(
+        imported.sequence, *("".join(c if c.isprintable() else "?" for c in text) for text in said)
+    )
 
 
 def _check_options(suffix: str, given: Given, layout: Layout) -> None:
     """An option that would do nothing is refused."""
     if suffix in (*PULSEQ, *MRD) and layout != Layout():
-        raise UsageError("columns, units, bases, rows and the decimal sign are options for tables of numbers")
+        raise UsageError(
+            "columns, units, bases, rows and the decimal sign are options for tables of numbers"
+        )
     if suffix not in PULSEQ and (
         given.slice_positions is not None or given.receiver_follows or given.field is not None
     ):
-        raise UsageError("--slice-profile, --receiver-follows and --field-t are options for Pulseq files")
-    if given.no_inversion and (given.inversion_time is not None or given.inversion_efficiency is not None):
+        raise UsageError(
+            "--slice-profile, --receiver-follows and --field-t are options for Pulseq files"
+        )
+    if given.no_inversion and (
+        given.inversion_time is not None or given.inversion_efficiency is not None
+    ):
         raise UsageError("--no-inversion and an inversion exclude each other")
 
 
@@ -68,7 +81,9 @@ def _from_text(path: Path, given: Given, layout: Layout) -> Findings:
     if not is_own(table):
         return table_findings(path, given, layout)
     if layout != Layout():
-        raise UsageError("columns, units, bases and rows are options for tables that mrftool did not write")
+        raise UsageError(
+            "columns, units, bases and rows are options for tables that mrftool did not write"
+        )
     return _as_findings(from_csv(table, str(path)))
 
 

@@ -1,7 +1,7 @@
 """Headers of ISMRMRD (MRD) raw data as RF sequences. Home of ismrmrd, with h5py to find the header.
 
-The schema gives flipAngle_deg [deg], TR, TE and TI [ms] as lists, and neither RF phase nor spoiling: S. J. Inati et
-al., Magn Reson Med 77:411 (2017), doi 10.1002/mrm.26089.
+The schema gives flipAngle_deg [deg], TR, TE and TI [ms] as lists, and neither RF phase nor
+spoiling: S. J. Inati et al., Magn Reson Med 77:411 (2017), doi 10.1002/mrm.26089.
 """
 
 from pathlib import Path
@@ -18,35 +18,55 @@ MAX_HEADER = 20_000_000  # [bytes]
 
 
 def mrd_findings(path: Path) -> Findings:
-    """What an MRD header says. Raises InputError if there is none, MissingExtraError without ismrmrd."""
+    """What an MRD header says. Raises InputError if there is none, MissingExtraError without
+    ismrmrd.
+    """
     header = _parse(_header_text(path), path)
     protocol = header.sequenceParameters
     if protocol is None:
-        raise InputError(f"{path}: the header has no sequenceParameters, expected flipAngle_deg, TR and TE there")
+        raise InputError(
+            f"{path}: the header has no sequenceParameters, expected flipAngle_deg, TR and TE there"
+        )
     flips = np.array(protocol.flipAngle_deg, float)
     unknown: dict[str, str] = {}
     columns: dict[str, Any] = {}
     if len(flips) > 1:
         columns["flip_angle"] = np.deg2rad(flips)
     else:
-        unknown["flip_angle"] = f"flipAngle_deg has {len(flips)} values, expected one for each repetition"
+        unknown["flip_angle"] = (
+            f"flipAngle_deg has {len(flips)} values, expected one for each repetition"
+        )
     for key, values in (("tr", protocol.TR), ("te", protocol.TE)):
         if len(values) in (1, len(flips)):
             columns[key] = np.broadcast_to(np.array(values, float) * 1e-3, flips.shape)
         elif values:
-            unknown[key] = f"{key.upper()} has {len(values)} values, expected 1 or {len(flips)}; else give --{key}-ms"
+            unknown[key] = (
+                f"{key.upper()} has {len(values)} values, expected 1 or {len(flips)}; else give --{key}-ms"
+            )
     inversion = _inversion(list(protocol.TI), unknown)
-    return Findings("ISMRMRD header", notes=tuple(_notes(header, len(flips))), unknown=unknown, **columns, **inversion)
+    return Findings(
+        "ISMRMRD header",
+        notes=tuple(_notes(header, len(flips))),
+        unknown=unknown,
+        **columns,
+        **inversion,
+    )
 
 
 def _header_text(path: Path) -> bytes:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise MissingExtraError("MRD files need h5py", hint="pip install 'mrftool[import]'") from error
+        raise MissingExtraError(
+            "MRD files need h5py", hint="pip install 'mrftool[import]'"
+        ) from error
     try:
         with h5py.File(path, "r") as file:
-            groups = [key for key, group in file.items() if isinstance(group, h5py.Group) and "xml" in group]
+            groups = [
+                key
+                for key, group in file.items()
+                if isinstance(group, h5py.Group) and "xml" in group
+            ]
             if len(groups) != 1:
                 raise InputError(f"{path}: {len(groups)} groups with a header, expected one")
             stored = file[groups[0]]["xml"]
@@ -55,7 +75,9 @@ def _header_text(path: Path) -> bytes:
             text = stored[()] if stored.shape == () else stored[0]
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: cannot be read as HDF5: {reason}, expected ISMRMRD in HDF5") from error
+        raise InputError(
+            f"{path}: cannot be read as HDF5: {reason}, expected ISMRMRD in HDF5"
+        ) from error
     encoded = text if isinstance(text, bytes) else str(text).encode()
     if len(encoded) > MAX_HEADER:
         raise InputError(f"{path}: a header of {len(encoded)} bytes, expected at most {MAX_HEADER}")
@@ -63,13 +85,17 @@ def _header_text(path: Path) -> bytes:
 
 
 def _parse(text: bytes, path: Path) -> Any:
-    """The header as ismrmrd's schema has it. Document types are refused: they may refer to other files."""
+    """The header as ismrmrd's schema has it. Document types are refused: they may refer to other
+    files.
+    """
     try:
         from ismrmrd.xsd import ismrmrdHeader
         from xsdata.formats.dataclass.parsers import XmlParser
         from xsdata.formats.dataclass.parsers.config import ParserConfig
     except ModuleNotFoundError as error:
-        raise MissingExtraError("MRD headers need ismrmrd", hint="pip install 'mrftool[import]'") from error
+        raise MissingExtraError(
+            "MRD headers need ismrmrd", hint="pip install 'mrftool[import]'"
+        ) from error
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise InputError(f"{path}: its header declares a document type, expected plain XML")
     try:
@@ -78,7 +104,9 @@ def _parse(text: bytes, path: Path) -> Any:
         ).from_bytes(text, ismrmrdHeader)
     except Exception as error:  # parsers, converters and constructors each have their own
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: its header cannot be read: {reason}, expected the ISMRMRD schema") from error
+        raise InputError(
+            f"{path}: its header cannot be read: {reason}, expected the ISMRMRD schema"
+        ) from error
 
 
 def _inversion(times: list[float], unknown: dict[str, str]) -> dict[str, Any]:
@@ -88,7 +116,9 @@ def _inversion(times: list[float], unknown: dict[str, str]) -> dict[str, Any]:
         return {"has_inversion": True, "inversion_time": positive[0] * 1e-3}
     if times:
         shown = ", ".join(f"{time:g}" for time in times[:5])
-        unknown["inversion"] = f"TI is {shown} ms; expected --no-inversion, or --ti-ms and --inversion-efficiency"
+        unknown["inversion"] = (
+            f"TI is {shown} ms; expected --no-inversion, or --ti-ms and --inversion-efficiency"
+        )
     return {}
 
 
@@ -104,5 +134,7 @@ def _notes(header: Any, n: int) -> list[str]:
         for kind in ("repetition", "contrast", "set"):
             limit = getattr(limits, kind, None)
             if limit is not None and limit.maximum and limit.maximum + 1 != n:
-                notes.append(f"the header counts {limit.maximum + 1} in {kind}, and has {n} flip angles")
+                notes.append(
+                    f"the header counts {limit.maximum + 1} in {kind}, and has {n} flip angles"
+                )
     return notes

@@ -50,7 +50,9 @@ def resolve(column: Any, n: int, folder: Path) -> Values:
 
 def _lobes(rule: Lobes) -> Values:
     if len(rule.peaks) != len(rule.lengths):
-        raise InputError(f"{len(rule.peaks)} peaks and {len(rule.lengths)} lengths, expected as many of each")
+        raise InputError(
+            f"{len(rule.peaks)} peaks and {len(rule.lengths)} lengths, expected as many of each"
+        )
     lobes = [np.sin(np.pi * np.arange(length) / length) * (peak - rule.minimum) + rule.minimum
              for peak, length in zip(rule.peaks, rule.lengths, strict=True)]  # fmt: skip
     return np.concatenate(lobes)
@@ -59,7 +61,8 @@ def _lobes(rule: Lobes) -> Values:
 def _spline(rule: Spline, n: int) -> Values:
     from scipy.interpolate import CubicSpline
 
-    # RandomState, because numpy promises that its stream never changes: a seed is part of the sequence.
+    # RandomState, because numpy promises that its stream never changes: a seed is part of the
+    # sequence.
     random = np.random.RandomState(rule.seed)
     if (rule.knots is None) == (rule.random_knots is None):
         raise InputError("expected either knots or random_knots")
@@ -69,10 +72,16 @@ def _spline(rule: Spline, n: int) -> Values:
         raise InputError("random_knots need low < high")
     else:
         knots = random.uniform(rule.low, rule.high, rule.random_knots or 2)
-    curve = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")(np.linspace(0, 1, n))
+    curve = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")(
+        np.linspace(0, 1, n)
+    )
     if rule.noise_sd:
         curve = curve + rule.noise_sd * random.standard_normal(n)
-    return np.asarray(np.clip(curve, rule.low, rule.high) if rule.low is not None or rule.high is not None else curve)
+    return np.asarray(
+        np.clip(curve, rule.low, rule.high)
+        if rule.low is not None or rule.high is not None
+        else curve
+    )
 
 
 def _csv(source: CsvColumn, folder: Path) -> Values:
@@ -84,7 +93,9 @@ def _csv(source: CsvColumn, folder: Path) -> Values:
         raise InputError(f"{source.csv}: {error}, expected a CSV file") from error
     names = list(rows[0]) if rows else []
     if source.column not in names:
-        raise InputError(f"{source.csv} has no column {source.column!r}, expected one of: {', '.join(map(str, names))}")
+        raise InputError(
+            f"{source.csv} has no column {source.column!r}, expected one of: {', '.join(map(str, names))}"
+        )
     cells = [row[source.column] for row in rows[: source.rows]]
     try:
         values = np.array([float(cell) for cell in cells])
@@ -95,7 +106,9 @@ def _csv(source: CsvColumn, folder: Path) -> Values:
         ) from None
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise InputError(f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite number")
+        raise InputError(
+            f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite number"
+        )
     return values
 
 

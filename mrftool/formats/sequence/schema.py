@@ -1,4 +1,6 @@
-"""The schema of RF-sequence files, version 1. Key names end in units; numbers inside a rule have its key's unit."""
+"""The schema of RF-sequence files, version 1. Key names end in units; numbers inside a rule have
+its key's unit.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -35,8 +37,8 @@ class Lobes(_Strict):
 class Spline(_Strict):
     """Natural cubic spline through knots that lie evenly from the first repetition to the last.
 
-    The knots are given, or drawn evenly between low and high from a seed. Noise is normal, from its seed. What
-    leaves low..high is cut off.
+    The knots are given, or drawn evenly between low and high from a seed. Noise is normal, from its
+    seed. What leaves low..high is cut off.
     """
 
     rule: Literal["spline"]
@@ -67,7 +69,9 @@ RULES = {"lobes": Lobes, "spline": Spline, "quadratic": Quadratic, "cycle": Cycl
 
 def _kind(value: Any) -> str | None:
     if isinstance(value, dict):
-        return "csv" if "csv" in value else value.get("rule") if value.get("rule") in RULES else None
+        return (
+            "csv" if "csv" in value else value.get("rule") if value.get("rule") in RULES else None
+        )
     if isinstance(value, BaseModel):
         return getattr(value, "rule", "csv")
     return "list" if isinstance(value, list) else "number"
@@ -111,12 +115,18 @@ Pieces = Annotated[list[Number], Field(min_length=1)]
 def _equally_long(axes: list[Any]) -> list[Any]:
     lengths = [len(pieces) for pieces in axes]
     if len(set(lengths)) > 1:
-        raise PydanticCustomError("axes", f"{' and '.join(map(str, lengths))} pieces, expected one number on all axes")
+        raise PydanticCustomError(
+            "axes", f"{' and '.join(map(str, lengths))} pieces, expected one number on all axes"
+        )
     return axes
 
 
 def _axes_or_list(value: Any) -> str:
-    return "axes" if isinstance(value, list) and any(isinstance(part, list) for part in value) else "list"
+    return (
+        "axes"
+        if isinstance(value, list) and any(isinstance(part, list) for part in value)
+        else "list"
+    )
 
 
 Waveform = Annotated[

@@ -1,4 +1,6 @@
-"""Tables of numbers in text files: header, separator and decimal sign are found, or refused where two ways fit."""
+"""Tables of numbers in text files: header, separator and decimal sign are found, or refused where
+two ways fit.
+"""
 
 import csv
 import re
@@ -25,7 +27,8 @@ _SHOWN = 5  # bad cells that a message names
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """values: `(row, column)`. names: of the columns, empty without a header. comments: lines without their mark.
+    """values: `(row, column)`. names: of the columns, empty without a header. comments: lines
+    without their mark.
 
     dialect: how the file was read, in words.
     """
@@ -55,12 +58,16 @@ def read_table(path: Path, decimal: Decimal | None = None) -> Table:
     lines, comments = _lines(path)
     separators = [s for s in _SEPARATORS if not s or any(s in line for _, line in lines)]
     signs: tuple[Decimal, ...] = (decimal,) if decimal else ("point", "comma")
-    readings = [_cut(lines, s, sign) for s in separators for sign in signs if (s, sign) != (",", "comma")]
+    readings = [
+        _cut(lines, s, sign) for s in separators for sign in signs if (s, sign) != (",", "comma")
+    ]
     reading = _only(readings, path)
     values = np.array([[_number(cell, reading.decimal) for cell in row] for row in reading.cells])
     if not np.isfinite(values).all():
         raise InputError(f"{path}: a number is not finite, expected finite numbers")
-    words = f"{_SEPARATORS[reading.separator]} between cells" if values.shape[1] > 1 else "one column"
+    words = (
+        f"{_SEPARATORS[reading.separator]} between cells" if values.shape[1] > 1 else "one column"
+    )
     if any("," in cell for row in reading.cells for cell in row):
         words += ", decimal commas"
     if values.shape[0] == 1 and values.shape[1] > MOST_QUANTITIES and not reading.header:
@@ -76,8 +83,12 @@ def _lines(path: Path) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
         text = read_regular(path, MAX_BYTES, "a text file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file, expected numbers in UTF-8") from error
-    numbered = [(n, line.strip(" \r")) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    comments = [line.lstrip("#%/").strip() for _, line in numbered if line.startswith(("#", "%", "//"))]
+    numbered = [
+        (n, line.strip(" \r")) for n, line in enumerate(text.split("\n"), 1) if line.strip()
+    ]
+    comments = [
+        line.lstrip("#%/").strip() for _, line in numbered if line.startswith(("#", "%", "//"))
+    ]
     lines = [(n, line) for n, line in numbered if not line.startswith(("#", "%", "//"))]
     if not lines or "\0" in text:
         raise InputError(f"{path}: no numbers, expected a list or a table of them")
@@ -94,14 +105,20 @@ def _cut(lines: list[tuple[int, str]], separator: str, decimal: Decimal) -> _Rea
         first = [lines[0][1]]  # one name, of several words
     bad = []
     for (n, _), row in zip(lines[is_header:], body, strict=True):
-        bad += [f"line {n}: {cell[:40]!r} is no number" for cell in row if not _is_number(cell, decimal)]
+        bad += [
+            f"line {n}: {cell[:40]!r} is no number" for cell in row if not _is_number(cell, decimal)
+        ]
         if len(row) != width:
             bad.append(f"line {n}: {len(row)} cells, expected {width} as in the lines before")
     if is_header and not body:
         bad.append(f"line {lines[0][0]}: {lines[0][1][:40]!r} and no numbers below")
     elif is_header and (len(first) != width or any("," in name or ";" in name for name in first)):
-        bad.append(f"line {lines[0][0]}: a header of {len(first)} names, expected {width} as there are columns")
-    return _Reading(tuple(first) if is_header else (), tuple(map(tuple, body)), tuple(bad), separator, decimal)
+        bad.append(
+            f"line {lines[0][0]}: a header of {len(first)} names, expected {width} as there are columns"
+        )
+    return _Reading(
+        tuple(first) if is_header else (), tuple(map(tuple, body)), tuple(bad), separator, decimal
+    )
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -124,7 +141,10 @@ def _only(readings: list[_Reading], path: Path) -> _Reading:
     good: dict[tuple[tuple[float, ...], ...], _Reading] = {}
     for reading in readings:
         if not reading.bad and reading.cells:
-            good.setdefault(tuple(tuple(_number(c, reading.decimal) for c in row) for row in reading.cells), reading)
+            good.setdefault(
+                tuple(tuple(_number(c, reading.decimal) for c in row) for row in reading.cells),
+                reading,
+            )
     if len(good) == 1:
         return next(iter(good.values()))
     if good:
@@ -134,4 +154,6 @@ def _only(readings: list[_Reading], path: Path) -> _Reading:
     best = min(readings, key=lambda reading: len(reading.bad))
     shown = "\n".join(f"  {sentence}" for sentence in best.bad[:_SHOWN])
     more = f"\n  and {len(best.bad) - _SHOWN} more" if len(best.bad) > _SHOWN else ""
-    raise InputError(f"{path}: not a table of numbers; expected one number in each cell\n{shown}{more}")
+    raise InputError(
+        f"{path}: not a table of numbers; expected one number in each cell\n{shown}{more}"
+    )

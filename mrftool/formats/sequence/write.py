@@ -28,7 +28,9 @@ def yaml_text(sequence: PulseSequence, description: str = "", source: str = "") 
 
 
 def csv_text(sequence: PulseSequence) -> str:
-    """One row for each repetition; all that is no column stands above, in comments that `from_csv` reads."""
+    """One row for each repetition; all that is no column stands above, in comments that `from_csv`
+    reads.
+    """
     data = sequence_to_dict(sequence)
     columns = {key: data.pop(key) for key in COLUMNS}
     n = data.pop("repetitions")
@@ -47,13 +49,19 @@ def from_csv(table: Table, origin: str) -> PulseSequence:
     """The sequence that `csv_text` wrote. Raises InputError if it was damaged since."""
     missing = [name for name in COLUMNS if name not in table.names]
     if missing:
-        raise InputError(f"{origin}: has no column {', '.join(missing)}, expected all of: {', '.join(COLUMNS)}")
+        raise InputError(
+            f"{origin}: has no column {', '.join(missing)}, expected all of: {', '.join(COLUMNS)}"
+        )
     try:
         head = yaml.safe_load("\n".join(table.comments))
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{origin}: its first lines are damaged, expected them as mrftool writes them") from error
+        raise InputError(
+            f"{origin}: its first lines are damaged, expected them as mrftool writes them"
+        ) from error
     if not isinstance(head, dict):
-        raise InputError(f"{origin}: its first lines are damaged, expected them as mrftool writes them")
+        raise InputError(
+            f"{origin}: its first lines are damaged, expected them as mrftool writes them"
+        )
     columns = {name: table.values[:, table.names.index(name)].tolist() for name in COLUMNS}
     return parse_sequence(yaml.safe_dump({**head, **columns}), origin=origin)
 

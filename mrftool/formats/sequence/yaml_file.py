@@ -1,4 +1,6 @@
-"""RF-sequence files (YAML) to PulseSequence and back. All faults of a file are reported at once, with key and line."""
+"""RF-sequence files (YAML) to PulseSequence and back. All faults of a file are reported at once,
+with key and line.
+"""
 
 import difflib
 from pathlib import Path
@@ -18,7 +20,12 @@ from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler, se
 from mrftool.shipped import find_file
 
 MAX_BYTES = 20_000_000
-_COLUMNS = {"flip_angle_deg": "flip_angle", "rf_phase_deg": "rf_phase", "tr_ms": "tr", "te_ms": "te"}
+_COLUMNS = {
+    "flip_angle_deg": "flip_angle",
+    "rf_phase_deg": "rf_phase",
+    "tr_ms": "tr",
+    "te_ms": "te",
+}
 _KEY_OF = {**{field: key for key, field in _COLUMNS.items()}, "repeats": "train", "wait": "train"}
 
 
@@ -31,23 +38,34 @@ def read_sequence(name: str | Path) -> PulseSequence:
     return parse_sequence(_read_text(path), folder=path.parent, origin=str(path))
 
 
-def parse_sequence(text: str, *, folder: Path | None = None, origin: str = "sequence") -> PulseSequence:
-    """The sequence in a YAML text; CSV files are looked for in `folder`. Raises InputError as read_sequence does."""
+def parse_sequence(
+    text: str, *, folder: Path | None = None, origin: str = "sequence"
+) -> PulseSequence:
+    """The sequence in a YAML text; CSV files are looked for in `folder`. Raises InputError as
+    read_sequence does.
+    """
     raw, lines, twice = load_mapping(text, origin)
     values, faults = _validate(raw, lines)
     faults += twice
     columns, column_faults = _columns(values, raw, folder or Path())
     faults += [Fault(lines.get((key,), 0), key, text) for key, text in column_faults]
     sequence, number_faults = _build(values, columns)
-    faults += [Fault(lines.get((_KEY_OF.get(k, k),), 0), _KEY_OF.get(k, k), text) for k, text in number_faults]
+    faults += [
+        Fault(lines.get((_KEY_OF.get(k, k),), 0), _KEY_OF.get(k, k), text)
+        for k, text in number_faults
+    ]
     if faults or sequence is None:
         listed = "\n".join(f"  {fault}" for fault in sorted(faults, key=lambda fault: fault.line))
-        raise InputError(f"{origin}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the sequence\n{listed}")
+        raise InputError(
+            f"{origin}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the sequence\n{listed}"
+        )
     return sequence
 
 
 def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
-    """The sequence as plain numbers under the keys of a sequence file: for manifests, sidecars and new files."""
+    """The sequence as plain numbers under the keys of a sequence file: for manifests, sidecars and
+    new files.
+    """
     data: dict[str, Any] = {
         "mrftool_sequence": 1,
         "name": sequence.name,
@@ -65,10 +83,16 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
     if sequence.spoiler:
         axes = [_list(pieces, 1e-9) for pieces in sequence.spoiler.axes * 1e3]
         duration = _list(sequence.spoiler.duration * 1e3, 1e-9)
-        data["spoiler"] = {"gradient_mt_per_m": axes if len(axes) > 1 else axes[0], "duration_ms": duration}
+        data["spoiler"] = {
+            "gradient_mt_per_m": axes if len(axes) > 1 else axes[0],
+            "duration_ms": duration,
+        }
     if sequence.slice_profile:
         profile = sequence.slice_profile
-        data["slice_profile"] = {"flip_factor": profile.flip_factor.tolist(), "weight": profile.weight.tolist()}
+        data["slice_profile"] = {
+            "flip_factor": profile.flip_factor.tolist(),
+            "weight": profile.weight.tolist(),
+        }
     return data
 
 
@@ -80,17 +104,25 @@ def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseS
 def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
     """What a person wants to know of a sequence, as label and text."""
     inversion, profile = sequence.inversion, sequence.slice_profile
-    prepared = f"efficiency {inversion.efficiency:g}, TI {inversion.time * 1e3:g} ms" if inversion else "none"
+    prepared = (
+        f"efficiency {inversion.efficiency:g}, TI {inversion.time * 1e3:g} ms"
+        if inversion
+        else "none"
+    )
     waveform = ", waveform given" if sequence.spoiler else ""
     return {
         "repetitions": f"{len(sequence)}",
         "duration": f"{sequence.duration:.3f} s",
         "flip angle": _range(np.rad2deg(sequence.flip_angle), "deg"),
-        "RF phase": "constant" if np.ptp(sequence.rf_phase) == 0 else _range(np.rad2deg(sequence.rf_phase), "deg"),
+        "RF phase": "constant"
+        if np.ptp(sequence.rf_phase) == 0
+        else _range(np.rad2deg(sequence.rf_phase), "deg"),
         "TR": _range(sequence.tr * 1e3, "ms"),
         "TE": _range(sequence.te * 1e3, "ms"),
         "inversion": prepared,
-        "train": f"played {sequence.repeats} x, {sequence.wait * 1e3:g} ms between" if sequence.repeats > 1 else "once",
+        "train": f"played {sequence.repeats} x, {sequence.wait * 1e3:g} ms between"
+        if sequence.repeats > 1
+        else "once",
         "spoiling": sequence.spoiling + waveform,
         "slice profile": f"{len(profile.weight)} positions" if profile else "none",
         "sequence id": sequence.sequence_id,
@@ -118,7 +150,11 @@ def _validate(raw: dict[str, Any], lines: Lines) -> tuple[dict[str, Any], list[F
     for key in raw:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
-            hint = f", did you mean {close[0]}?" if close else f", expected one of: {', '.join(fields)}"
+            hint = (
+                f", did you mean {close[0]}?"
+                if close
+                else f", expected one of: {', '.join(fields)}"
+            )
             faults.append(Fault(lines.get((str(key),), 0), str(key), "unknown key" + hint))
     for key, info in fields.items():
         if key not in raw:
@@ -150,12 +186,18 @@ def _fault(key: str, detail: Any, lines: Lines) -> Fault:
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
     value = detail["input"]
     shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
-    name = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in path).replace(".[", "[")
+    name = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in path).replace(
+        ".[", "["
+    )
     return Fault(line, name, detail["msg"] + shown)
 
 
-def _columns(values: dict[str, Any], raw: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Numbers of the four columns, as far as they can be had. A list fixes the length even if a number in it is bad."""
+def _columns(
+    values: dict[str, Any], raw: dict[str, Any], folder: Path
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Numbers of the four columns, as far as they can be had. A list fixes the length even if a
+    number in it is bad.
+    """
     faults: list[tuple[str, str]] = []
     lengths = {}
     for key in _COLUMNS:
@@ -167,8 +209,14 @@ def _columns(values: dict[str, Any], raw: dict[str, Any], folder: Path) -> tuple
     said = {**lengths, "repetitions": values.get("repetitions")}
     n = said["repetitions"] or next((length for length in lengths.values() if length), None)
     if n is None:
-        return {}, faults or [("repetitions", "missing, expected the number of repetitions, as no column fixes it")]
-    first = next(key for key, length in (("repetitions", said["repetitions"]), *lengths.items()) if length == n)
+        return {}, faults or [
+            ("repetitions", "missing, expected the number of repetitions, as no column fixes it")
+        ]
+    first = next(
+        key
+        for key, length in (("repetitions", said["repetitions"]), *lengths.items())
+        if length == n
+    )
     columns: dict[str, Any] = {}
     for key, length in lengths.items():
         if length not in (None, n):
@@ -181,8 +229,12 @@ def _columns(values: dict[str, Any], raw: dict[str, Any], folder: Path) -> tuple
     return columns, faults
 
 
-def _build(values: dict[str, Any], columns: dict[str, Any]) -> tuple[PulseSequence | None, list[tuple[str, str]]]:
-    """The sequence, or what is wrong with its numbers. A column that is missing is checked as if it did no harm."""
+def _build(
+    values: dict[str, Any], columns: dict[str, Any]
+) -> tuple[PulseSequence | None, list[tuple[str, str]]]:
+    """The sequence, or what is wrong with its numbers. A column that is missing is checked as if it
+    did no harm.
+    """
     if not columns:
         return None, []
     n = len(next(iter(columns.values())))
@@ -199,8 +251,12 @@ def _build(values: dict[str, Any], columns: dict[str, Any]) -> tuple[PulseSequen
         repeats=train.repeats if train else 1,
         wait=train.wait_ms * 1e-3 if train else 0.0,
         spoiling=values.get("spoiling", "gradient"),
-        spoiler=spoiler and Spoiler(np.array(spoiler.gradient_mt_per_m) * 1e-3, np.array(spoiler.duration_ms) * 1e-3),
-        slice_profile=profile and SliceProfile(np.array(profile.flip_factor), np.array(profile.weight)),
+        spoiler=spoiler
+        and Spoiler(
+            np.array(spoiler.gradient_mt_per_m) * 1e-3, np.array(spoiler.duration_ms) * 1e-3
+        ),
+        slice_profile=profile
+        and SliceProfile(np.array(profile.flip_factor), np.array(profile.weight)),
         name=values.get("name", "unnamed"),
     )
     faults = sequence_faults(sequence)
@@ -218,11 +274,16 @@ def _unchecked(**fields: Any) -> PulseSequence:
 
 
 def _list(values: Any, resolution: float) -> list[float]:
-    return [float(np.round(v / resolution) * resolution) if abs(v / resolution) < 2**52 else float(v) for v in values]
+    return [
+        float(np.round(v / resolution) * resolution) if abs(v / resolution) < 2**52 else float(v)
+        for v in values
+    ]
 
 
 def _plain(values: Any, resolution: float) -> Any:
-    """A list of numbers, or one number if all are the same, without the last digits that unit conversion leaves."""
+    """A list of numbers, or one number if all are the same, without the last digits that unit
+    conversion leaves.
+    """
     digits = round(-np.log10(resolution))
     rounded = np.round(np.asarray(values, np.float64), digits)
     if rounded.ndim == 0 or (rounded == rounded.flat[0]).all():

@@ -1,4 +1,6 @@
-"""YAML text as untrusted input: the mapping in it, and the line of every key, so that faults can be found again."""
+"""YAML text as untrusted input: the mapping in it, and the line of every key, so that faults can be
+found again.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +30,11 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.key}: {self.text}" if self.line else f"{self.key}: {self.text}"
+        return (
+            f"line {self.line}: {self.key}: {self.text}"
+            if self.line
+            else f"{self.key}: {self.text}"
+        )
 
 
 def load_mapping(text: str, origin: str) -> tuple[dict[str, Any], Lines, list[Fault]]:
@@ -62,15 +68,23 @@ def _refuse_bombs(text: str, origin: str) -> None:
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
         if depth > _DEEPEST:
             line = token.start_mark.line + 1
-            raise InputError(f"{origin}: line {line}: {depth} levels deep, expected at most {_DEEPEST}")
+            raise InputError(
+                f"{origin}: line {line}: {depth} levels deep, expected at most {_DEEPEST}"
+            )
 
 
-def _note_lines(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, twice: list[Fault]) -> None:
+def _note_lines(
+    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, twice: list[Fault]
+) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             place, line = (*path, key.value), key.start_mark.line + 1
             if place in lines:
-                twice.append(Fault(line, str(key.value), f"is in line {lines[place]} already, expected it once"))
+                twice.append(
+                    Fault(
+                        line, str(key.value), f"is in line {lines[place]} already, expected it once"
+                    )
+                )
             lines[place] = line
             _note_lines(value, place, lines, twice)
     elif isinstance(node, yaml.SequenceNode):

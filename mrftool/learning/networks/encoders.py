@@ -17,7 +17,8 @@ class Preset:
     """A kind of encoder: what it takes, and the layers between.
 
     body: how they are connected, see `mrftool.learning.networks.layers`. hidden: their widths.
-    stride: points of time that enter a step of "gru" together (0: all), or between neighbours that "hydra" keeps.
+    stride: points of time that enter a step of "gru" together (0: all), or between neighbours that
+    "hydra" keeps.
     """
 
     takes: Takes
@@ -31,8 +32,12 @@ PRESETS: dict[str, Preset] = {
     "compact": Preset("features", "fully_connected", (128, 128, 128), "silu"),
     "fc": Preset("fingerprint", "fully_connected", (1000, 300, 300)),  # the paper's
     "rnn": Preset("fingerprint", "gru", (128, 128), stride=25),
-    "rnn-whole": Preset("fingerprint", "gru", (300, 300, 300), stride=0),  # the paper authors': one step
-    "hydra": Preset("fingerprint", "hydra", (16, 32, 64, 128)),  # P. Song et al., Med Phys 46:4951 (2019)
+    "rnn-whole": Preset(
+        "fingerprint", "gru", (300, 300, 300), stride=0
+    ),  # the paper authors': one step
+    "hydra": Preset(
+        "fingerprint", "hydra", (16, 32, 64, 128)
+    ),  # P. Song et al., Med Phys 46:4951 (2019)
     "hydra-fast": Preset("fingerprint", "hydra", (16, 32, 64, 128), stride=4),
 }
 
@@ -42,11 +47,12 @@ class EncoderSpec:
     """All that rebuilds an encoder, but for its weights.
 
     kind: name of the preset.
-    takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real part of the phase-aligned
-        unit-norm signal (magnitude form: the unit-norm magnitude).
+    takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real part
+        of the phase-aligned unit-norm signal (magnitude form: the unit-norm magnitude).
     body, hidden, activation, stride: see `Preset`.
     n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it.
-    n_used: how many columns of it count: of a real manifold the imaginary parts hold nothing but noise.
+    n_used: how many columns of it count: of a real manifold the imaginary parts hold nothing but
+    noise.
     center, scale: of log T1 and log(T2/T1).
     """
 
@@ -69,7 +75,9 @@ class EncoderSpec:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "EncoderSpec":
         """What to_dict gave."""
-        facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        facts: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
         return EncoderSpec(**facts)
 
 
@@ -98,7 +106,9 @@ class Encoder(nn.Module):
         self.scale: Tensor
 
     def standardise(self, rows: Tensor) -> None:
-        """Take offset and gain from typical rows, so that each column that counts has mean 0 and variance 1."""
+        """Take offset and gain from typical rows, so that each column that counts has mean 0 and
+        variance 1.
+        """
         columns = self._used(rows)
         self.offset.copy_(columns.mean(dim=0))
         self.gain.copy_(1 / columns.std(dim=0).clamp_min(1e-6))

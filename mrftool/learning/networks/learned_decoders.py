@@ -1,4 +1,5 @@
-"""Learned decoders, from tissue to fingerprint: networks in the place of the Bloch decoder, to compare with.
+"""Learned decoders, from tissue to fingerprint: networks in the place of the Bloch decoder, to
+compare with.
 
 Source of their sizes: the paper that BlochNet comes from, as its authors ran it.
 """
@@ -17,7 +18,9 @@ Parts = Literal[1, 2]
 
 
 def train_columns(sequence: PulseSequence) -> Tensor:
-    """What an RNN decoder is told of each repetition `(time, 3)`: flip angle [rad], TE and TR in units of 10 ms."""
+    """What an RNN decoder is told of each repetition `(time, 3)`: flip angle [rad], TE and TR in
+    units of 10 ms.
+    """
     columns = np.stack([sequence.flip_angle, sequence.te * 100, sequence.tr * 100], axis=1)
     return torch.from_numpy(columns.astype(np.float32))
 
@@ -30,14 +33,19 @@ def new_decoder(config: TrainConfig, n_time: int, parts: Parts) -> "LearnedDecod
     if config.decoder not in ("fc", "rnn"):
         return None
     body = _Fc(config, n_time, parts) if config.decoder == "fc" else _Rnn(config, parts)
-    t1, ratio = log_range(config.t1_range), log_range((config.t2_range[0] / config.t1_range[1], 1.0))
+    t1, ratio = (
+        log_range(config.t1_range),
+        log_range((config.t2_range[0] / config.t1_range[1], 1.0)),
+    )
     return LearnedDecoder(body, (t1[0], t1[0] + ratio[0]), (t1[1], ratio[1]), parts)
 
 
 class LearnedDecoder(nn.Module):
     """Log T1 and log T2 to a fingerprint, by a network."""
 
-    def __init__(self, body: nn.Module, center: tuple[float, float], scale: tuple[float, float], parts: Parts) -> None:
+    def __init__(
+        self, body: nn.Module, center: tuple[float, float], scale: tuple[float, float], parts: Parts
+    ) -> None:
         super().__init__()
         self.body, self.parts = body, parts
         self.register_buffer("center", torch.tensor(center))
@@ -75,7 +83,9 @@ class _Fc(nn.Module):
 
 
 class _Rnn(nn.Module):
-    """Three layers of 32 gated recurrent units over time, told the tissue and the repetition at every step."""
+    """Three layers of 32 gated recurrent units over time, told the tissue and the repetition at
+    every step.
+    """
 
     def __init__(self, config: TrainConfig, parts: int) -> None:
         super().__init__()

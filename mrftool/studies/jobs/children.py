@@ -29,14 +29,22 @@ class Child:
         """The last line that it wrote."""
         with (self.folder / LOG).open("rb") as log:
             log.seek(max(log.seek(0, os.SEEK_END) - _LOG_END, 0))
-            lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            lines = [
+                line.strip()
+                for line in log.read().decode("utf-8", "replace").splitlines()
+                if line.strip()
+            ]
         return lines[-1] if lines else "it said nothing"
 
 
 def start_child(folder: Path, place: int, at_once: int) -> Child:
     """Start the job in `folder` as one of `at_once`; what it says goes to its log."""
     threads = max(usable_processors() // at_once, 1)
-    shared = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", COMMIT_VARIABLE: commit()}
+    shared = {
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        COMMIT_VARIABLE: commit(),
+    }
     command = [sys.executable, "-m", MODULE, str(folder.resolve())]
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
@@ -45,13 +53,17 @@ def start_child(folder: Path, place: int, at_once: int) -> Child:
     if at_once > 1 and hasattr(os, "sched_setaffinity"):
         own = sorted(os.sched_getaffinity(0))
         with suppress(OSError):  # it has ended already, or the system does not let us
-            os.sched_setaffinity(process.pid, {own[(place * threads + k) % len(own)] for k in range(threads)})
+            os.sched_setaffinity(
+                process.pid, {own[(place * threads + k) % len(own)] for k in range(threads)}
+            )
     return Child(process, folder, place)
 
 
 @contextmanager
 def children() -> Iterator[dict[str, Child]]:
-    """Yields a dictionary; the processes that are in it when the block ends, however it ends, are stopped."""
+    """Yields a dictionary; the processes that are in it when the block ends, however it ends, are
+    stopped.
+    """
     running: dict[str, Child] = {}
     try:
         yield running

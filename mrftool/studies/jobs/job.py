@@ -1,4 +1,5 @@
-"""One job of the study, as a process of its own: `python -m mrftool.studies.jobs.job FOLDER`. The only part with torch.
+"""One job of the study, as a process of its own: `python -m mrftool.studies.jobs.job FOLDER`. The
+only part with torch.
 
 It goes on where it was cut off, and writes its record last.
 """
@@ -78,9 +79,19 @@ def main(folder: Path) -> None:
         np.savez(part, **found)  # type: ignore[arg-type]
     rate = sum(map(len, found.values())) / clock.seconds["predict"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    record = {"name": job["name"], "seed": job["seed"], "commit": commit(), "started": started, **vars(clock), **facts}
+    record = {
+        "name": job["name"],
+        "seed": job["seed"],
+        "commit": commit(),
+        "started": started,
+        **vars(clock),
+        **facts,
+    }
     where = {**machine(), "torch": torch.__version__}
-    _write_json(folder / RECORD, {**record, "machine": where, "peak_memory_mb": peak, "voxels_per_second": rate})
+    _write_json(
+        folder / RECORD,
+        {**record, "machine": where, "peak_memory_mb": peak, "voxels_per_second": rate},
+    )
 
 
 def _trained(folder: Path, job: dict[str, Any], clock: Clock) -> Run:
@@ -99,7 +110,9 @@ def _begun(folder: Path, job: dict[str, Any]) -> Run:
     sequences = [read_sequence(name) for name in job["sequences"]]
     if job["kind"] == "train":
         return prepare_run(sequences, config, folder / _RUN, _CPU)
-    _, weights = load_weights(job_folder(folder.parents[1], job["start"]) / _RUN / "last.safetensors")
+    _, weights = load_weights(
+        job_folder(folder.parents[1], job["start"]) / _RUN / "last.safetensors"
+    )
     (folder / _RUN).mkdir(exist_ok=True)
     return adapted_run(config, weights, sequences[0], _CPU)
 
@@ -114,14 +127,21 @@ def _predicted(run: Run, job: dict[str, Any], tests: list[Test], clock: Clock) -
     for test in tests:
         signal = test.signal
         with clock.stage("predict"), torch.no_grad():
-            parts = [_pairs(run, source, signal[i : i + _AT_A_TIME]) for i in range(0, len(signal), _AT_A_TIME)]
-        found[test.key] = fill_empty(np.concatenate(parts), test, run.config.t1_range, run.config.t2_range)
+            parts = [
+                _pairs(run, source, signal[i : i + _AT_A_TIME])
+                for i in range(0, len(signal), _AT_A_TIME)
+            ]
+        found[test.key] = fill_empty(
+            np.concatenate(parts), test, run.config.t1_range, run.config.t2_range
+        )
     return found
 
 
 def _pairs(run: Run, source: Source, signal: NDArray[np.complex64]) -> NDArray[np.float64]:
     whole = signal if run.spec.takes == "fingerprint" else compress(signal, source.table.basis)
-    rows = encoder_rows(whole, np.zeros(len(signal)), source, run.spec.takes, np.random.default_rng(0))
+    rows = encoder_rows(
+        whole, np.zeros(len(signal)), source, run.spec.takes, np.random.default_rng(0)
+    )
     return np.asarray(times_of(run.encoder(torch.from_numpy(rows)).double()).exp().numpy())
 
 

@@ -15,9 +15,11 @@ COMMIT_VARIABLE = "MRFTOOL_COMMIT"
 
 @cache
 def commit() -> str:
-    """The commit of the checkout that runs, marked where files have changed since; without a checkout, the version.
+    """The commit of the checkout that runs, marked where files have changed since; without a
+    checkout, the version.
 
-    The environment variable MRFTOOL_COMMIT, where it is set, overrules both: so all jobs of a study say the same.
+    The environment variable MRFTOOL_COMMIT, where it is set, overrules both: so all jobs of a study
+    say the same.
     """
     given = os.environ.get(COMMIT_VARIABLE)
     if given:
@@ -26,12 +28,20 @@ def commit() -> str:
     head = _git(root, "rev-parse", "--short=12", "HEAD") if (root / ".git").exists() else None
     if head is None:
         return f"version {metadata.version('mrftool')}"
-    return f"{head}, with changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
+    return (
+        f"{head}, with changes"
+        if _git(root, "status", "--porcelain", "--untracked-files=no")
+        else head
+    )
 
 
 def machine() -> dict[str, str | int]:
     """Processor, its cores that may be used, and the platform."""
-    return {"cpu": _processor(), "cores": usable_processors(), "platform": f"{platform.system()} {platform.machine()}"}
+    return {
+        "cpu": _processor(),
+        "cores": usable_processors(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _processor() -> str:
@@ -47,5 +57,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    found = subprocess.run([git, "-C", str(root), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    found = subprocess.run(
+        [git, "-C", str(root), *arguments], capture_output=True, text=True, check=False
+    )  # noqa: S603
     return found.stdout.strip() if found.returncode == 0 else None

@@ -1,4 +1,6 @@
-"""Jobs: one training (or matching) and its tests each, in a folder with what was asked (job.json) and what came out."""
+"""Jobs: one training (or matching) and its tests each, in a folder with what was asked (job.json)
+and what came out.
+"""
 
 import json
 import shutil
@@ -32,7 +34,9 @@ def digest(job: Job) -> str:
 
 
 def write_job(folder: Path, job: Job) -> None:
-    """Ask for a job in its folder: nothing happens if the same was asked before, else the folder starts empty."""
+    """Ask for a job in its folder: nothing happens if the same was asked before, else the folder
+    starts empty.
+    """
     path, text = folder / JOB, _text(job)
     if path.exists() and path.read_text("utf-8") == text:
         return
@@ -62,11 +66,16 @@ def read_predictions(folder: Path, job: Job) -> dict[str, NDArray[np.float64]]:
     """Of each test that the job asks for. Raises InputError if the file lacks one, or is damaged."""
     path = folder / PREDICTIONS
     with reading_npz(path) as archive:
-        found = {test["key"]: read_member(archive, test["key"]).astype(np.float64) for test in job["tests"]}
+        found = {
+            test["key"]: read_member(archive, test["key"]).astype(np.float64)
+            for test in job["tests"]
+        }
     for test in job["tests"]:
         shape = found[test["key"]].shape
         if shape != (test["voxels"], 2):
-            raise InputError(f"{path}: {test['key']} has shape {shape}, expected ({test['voxels']}, 2)")
+            raise InputError(
+                f"{path}: {test['key']} has shape {shape}, expected ({test['voxels']}, 2)"
+            )
     return found
 
 
@@ -78,7 +87,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}, expected a JSON file of a study", hint=f"remove {path.parent}") from error
+        raise InputError(
+            f"{path}: {error}, expected a JSON file of a study", hint=f"remove {path.parent}"
+        ) from error
     if not isinstance(found, dict):
-        raise InputError(f"{path}: holds a {type(found).__name__}, expected a JSON object", hint="remove its folder")
+        raise InputError(
+            f"{path}: holds a {type(found).__name__}, expected a JSON object",
+            hint="remove its folder",
+        )
     return found

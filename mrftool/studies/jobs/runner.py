@@ -1,4 +1,6 @@
-"""Jobs as processes of their own, several at a time: what is done stays done, and whoever stops us stops them."""
+"""Jobs as processes of their own, several at a time: what is done stays done, and whoever stops us
+stops them.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +17,8 @@ _POLL = 0.2  # [s]
 class State:
     """What a run of jobs has come to.
 
-    found: done before. since: when those running began. seconds: that each finished one took here [s].
+    found: done before. since: when those running began. seconds: that each finished one took here
+    [s].
     failed: why, for each that failed.
     """
 
@@ -33,10 +36,15 @@ class State:
         return len(self.found) + len(self.seconds) + len(self.failed)
 
     def seconds_left(self) -> float | None:
-        """Estimate from what jobs of the same kind took, None before there is anything to go by [s]."""
+        """Estimate from what jobs of the same kind took, None before there is anything to go by
+        [s].
+        """
         typical = _Typical(self)
         left = [typical.of(job) for job in self.waiting]
-        left += [max(typical.of(job) - (time.monotonic() - self.since[job["name"]]), 0) for job in self._running()]
+        left += [
+            max(typical.of(job) - (time.monotonic() - self.since[job["name"]]), 0)
+            for job in self._running()
+        ]
         return None if not typical.known else sum(left) / self.at_once
 
     def _running(self) -> list[Job]:
@@ -53,7 +61,9 @@ class _Typical:
                 self.known.setdefault(_likeness(job), []).append(state.seconds[job["name"]])
 
     def of(self, job: Job) -> float:
-        alike = self.known.get(_likeness(job)) or [x for values in self.known.values() for x in values]
+        alike = self.known.get(_likeness(job)) or [
+            x for values in self.known.values() for x in values
+        ]
         return sum(alike) / len(alike) if alike else 0.0
 
 
@@ -62,10 +72,14 @@ def _likeness(job: Job) -> str:
     return f"{job['kind']} {train.get('encoder')} {train.get('decoder')} {train.get('steps')}"
 
 
-def run_jobs(output: Path, jobs: Sequence[Job], *, at_once: int, watch: Callable[[State], None]) -> State:
-    """Run what is not done yet, `at_once` at a time. watch: called several times a second, and when something ends.
+def run_jobs(
+    output: Path, jobs: Sequence[Job], *, at_once: int, watch: Callable[[State], None]
+) -> State:
+    """Run what is not done yet, `at_once` at a time. watch: called several times a second, and when
+    something ends.
 
-    An exception, such as a keyboard interrupt, stops the running jobs, which go on from their checkpoints next time.
+    An exception, such as a keyboard interrupt, stops the running jobs, which go on from their
+    checkpoints next time.
     Raises InputError if a folder cannot be written.
     """
     state = State(jobs, at_once)

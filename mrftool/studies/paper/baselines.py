@@ -1,4 +1,6 @@
-"""Methods without training, on the tests of the study: dictionary matching, and the table model. No torch."""
+"""Methods without training, on the tests of the study: dictionary matching, and the table model. No
+torch.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,12 @@ from numpy.typing import NDArray
 from mrftool.export.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model, run
-from mrftool.matching.dictionary import MatchDictionary, Source, compress_dictionary, dictionary_from_sequence
+from mrftool.matching.dictionary import (
+    MatchDictionary,
+    Source,
+    compress_dictionary,
+    dictionary_from_sequence,
+)
 from mrftool.matching.nearest import match
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.studies.jobs.records import Job
@@ -36,7 +43,8 @@ def predict_table(job: Job, tests: list[Test]) -> Found:
 
 
 def prepare_match(job: Job) -> Predict:
-    """Simulate and compress a dictionary on the paper's grid, of every sequence that the job names. Returns what gives
+    """Simulate and compress a dictionary on the paper's grid, of every sequence that the job names.
+    Returns what gives
     each signal T1 and T2 of the most similar entry.
     """
     dictionary = match_dictionary(job)
@@ -50,7 +58,9 @@ def prepare_match(job: Job) -> Predict:
 
 
 def prepare_table(job: Job) -> Predict:
-    """Make the table model of the job's sequence, from it alone. Returns what gives each signal its T1 and T2."""
+    """Make the table model of the job's sequence, from it alone. Returns what gives each signal its
+    T1 and T2.
+    """
     model = table_model(job)
 
     def predict(signal: NDArray[Any]) -> Pairs:
@@ -83,7 +93,9 @@ def best_entries(dictionary: MatchDictionary, signal: NDArray[Any]) -> NDArray[n
 def table_model(job: Job) -> Model:
     """A model without encoder for the job's sequence and ranges, ready to run."""
     t1_range, t2_range = _ranges(job)
-    proto, manifest = make_model(read_sequence(job["sequences"][0]), t1_range=t1_range, t2_range=t2_range, check=False)
+    proto, manifest = make_model(
+        read_sequence(job["sequences"][0]), t1_range=t1_range, t2_range=t2_range, check=False
+    )
     return Model(Path(job["name"]), manifest, proto.SerializeToString())
 
 
@@ -105,6 +117,11 @@ def _joined(sources: list[Source]) -> Source:
             parts.append(source.rows(own - (end - len(source))))
         return np.concatenate(parts)  # indices ascend, so the parts are in order
 
-    tissue = Tissue(*(np.concatenate([getattr(source.tissue, key) for source in sources]) for key in ("t1", "t2")))
+    tissue = Tissue(
+        *(
+            np.concatenate([getattr(source.tissue, key) for source in sources])
+            for key in ("t1", "t2")
+        )
+    )
     names = " + ".join(source.sequence_name for source in sources)
     return Source(f"{names}, simulated", tissue, sources[0].n_time, rows, None, names)

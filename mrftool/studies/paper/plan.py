@@ -1,4 +1,6 @@
-"""What the study trains and tests: every method, table and ablation as a list of jobs. Numbers to tune stand on top."""
+"""What the study trains and tests: every method, table and ablation as a list of jobs. Numbers to
+tune stand on top.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,8 @@ class Effort:
     optimiser: str = "adam"
 
 
-# By encoder and decoder; of the paper's 26 epochs of 160,200 pairs at a batch of 1000, which are 4165 steps.
+# By encoder and decoder; of the paper's 26 epochs of 160,200 pairs at a batch of 1000, which are
+# 4165 steps.
 EFFORT = {
     "fc+none": Effort(2500, 250),
     "fc+fc": Effort(2500, 250),
@@ -34,7 +37,9 @@ EFFORT = {
 }
 ABLATION_STEPS = 0.4  # of the steps above, in ablations
 SLOW = ("hydra", "rnn-rnn")
-ONCE = ("rnn-time",)  # rows that are trained with one seed only, as are the ablations: they fill the table
+ONCE = (
+    "rnn-time",
+)  # rows that are trained with one seed only, as are the ablations: they fill the table
 QUICK_STEPS = 0.1  # of the steps above, in the quick form
 SNRS, ABLATION_SNR = (50, 20, 10, 5), 20
 SLOW_DECODER_VOXELS = 8  # of each batch are decoded by a recurrent decoder
@@ -45,16 +50,31 @@ B1S = (0.9, 1.1)
 GRID_T1, GRID_T2 = [0.001, 5.0], [0.001, 2.0]  # [s]: the paper's grid
 SHORT_T1, SHORT_T2 = [0.001, ABOVE_T1[0]], [0.001, ABOVE_T2[0]]
 _TABLE_T2 = [0.001, 2.5]
-_PAPER = {"tissue": "grid", "loss": "log", "weight": 1.0, "snr_range": None, "t1_range": GRID_T1, "t2_range": GRID_T2}
+_PAPER = {
+    "tissue": "grid",
+    "loss": "log",
+    "weight": 1.0,
+    "snr_range": None,
+    "t1_range": GRID_T1,
+    "t2_range": GRID_T2,
+}
 _NOISE = {"loss": "bound", "snr_range": [4.0, 100.0]}
-_DEFAULT = {"tissue": "random", "weight": 1.0, "t1_range": [0.03, 5.0], "t2_range": [0.006, 2.5], "loss": "bound"}
+_DEFAULT = {
+    "tissue": "random",
+    "weight": 1.0,
+    "t1_range": [0.03, 5.0],
+    "t2_range": [0.006, 2.5],
+    "loss": "bound",
+}
 _DEFAULT |= {"snr_range": [1.0, 100.0]}
 _GRID = {"t1_range": GRID_T1, "t2_range": GRID_T2}
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of a table. title: as printed. train: settings that differ from the paper's, or all of them."""
+    """A row of a table. title: as printed. train: settings that differ from the paper's, or all of
+    them.
+    """
 
     title: str
     kind: str = "train"
@@ -70,15 +90,28 @@ METHODS = {
     "fc-fc": Method("FC-FC", train={"encoder": "fc", "decoder": "fc", **_PAPER}),
     "rnn-rnn": Method(
         "RNN-RNN",
-        train={"encoder": "rnn-whole", "decoder": "rnn", "decode_voxels": SLOW_DECODER_VOXELS, **_PAPER},
+        train={
+            "encoder": "rnn-whole",
+            "decoder": "rnn",
+            "decode_voxels": SLOW_DECODER_VOXELS,
+            **_PAPER,
+        },
     ),
     "blochnet": Method("BlochNet", train={"encoder": "fc", "decoder": "bloch", **_PAPER}),
     "rnn-time": Method("RNN over time", train={"encoder": "rnn", "decoder": "none", **_PAPER}),
-    "fc-noise": Method("FC (noise)", train={"encoder": "fc", "decoder": "none", **_PAPER, **_NOISE}),
-    "blochnet-noise": Method("BlochNet (noise)", train={"encoder": "fc", "decoder": "bloch", **_PAPER, **_NOISE}),
-    "compact": Method("mrftool's encoder", train={"encoder": "compact", "decoder": "bloch", **_DEFAULT}),
+    "fc-noise": Method(
+        "FC (noise)", train={"encoder": "fc", "decoder": "none", **_PAPER, **_NOISE}
+    ),
+    "blochnet-noise": Method(
+        "BlochNet (noise)", train={"encoder": "fc", "decoder": "bloch", **_PAPER, **_NOISE}
+    ),
+    "compact": Method(
+        "mrftool's encoder", train={"encoder": "compact", "decoder": "bloch", **_DEFAULT}
+    ),
     "table": Method("Table model", "table", {"t1_range": GRID_T1, "t2_range": _TABLE_T2}),
-    "adapt": Method("BlochNet (adapted)", "adapt", {"encoder": "fc", "decoder": "bloch", **_PAPER}, "blochnet"),
+    "adapt": Method(
+        "BlochNet (adapted)", "adapt", {"encoder": "fc", "decoder": "bloch", **_PAPER}, "blochnet"
+    ),
     "adapt-unlabelled": Method(
         "BlochNet (adapted, no labels)",
         "adapt",
@@ -86,7 +119,15 @@ METHODS = {
         "blochnet",
     ),
 }
-PAPERS = ("matching", "fc", "rnn", "hydra", "fc-fc", "rnn-rnn", "blochnet")  # the rows of the paper, in its order
+PAPERS = (
+    "matching",
+    "fc",
+    "rnn",
+    "hydra",
+    "fc-fc",
+    "rnn-rnn",
+    "blochnet",
+)  # the rows of the paper, in its order
 OURS = ("rnn-time", "fc-noise", "blochnet-noise", "compact", "table")
 REMEDIES = ("adapt", "adapt-unlabelled", "table")
 ROWS = {"table1": (*PAPERS, *OURS), "table2": (*PAPERS, *REMEDIES)}
@@ -95,25 +136,34 @@ OTHER_SEQUENCES = ["spline5", "spline11noisy"]
 
 
 def make_plan(sets: Mapping[str, TestSet], *, quick: bool, seeds: int) -> list[Job]:
-    """Every job of the study, those first that others begin from; a seed of each row, then others, slow rows last."""
+    """Every job of the study, those first that others begin from; a seed of each row, then others,
+    slow rows last.
+    """
     share = QUICK_STEPS if quick else 1.0
     jobs: list[Job] = []
     for group, rows in ROWS.items():
         for method in rows:
             jobs += _seeded(group, method, sets, seeds, share, jobs)
     for group, method, name, changes in _ablations():
-        jobs += _seeded(group, method, sets, seeds, share * ABLATION_STEPS, jobs, name=name, changes=changes)
+        jobs += _seeded(
+            group, method, sets, seeds, share * ABLATION_STEPS, jobs, name=name, changes=changes
+        )
     return sorted(jobs, key=lambda job: (job["seed"] > 0 and job["method"] in SLOW, job["seed"]))
 
 
 def choose(jobs: Sequence[Job], pattern: str | None) -> list[Job]:
-    """The jobs whose names match the shell's pattern, and those that they begin from. Raises UsageError for none."""
+    """The jobs whose names match the shell's pattern, and those that they begin from. Raises
+    UsageError for none.
+    """
     if pattern is None:
         return list(jobs)
     chosen = {job["name"] for job in jobs if fnmatch(job["name"], pattern)}
     if not chosen:
         names = ", ".join(dict.fromkeys(job["name"].rpartition("-")[0] for job in jobs))
-        raise UsageError(f"no job matches {pattern!r}, expected a pattern of names", hint=f"names, with -SEED: {names}")
+        raise UsageError(
+            f"no job matches {pattern!r}, expected a pattern of names",
+            hint=f"names, with -SEED: {names}",
+        )
     chosen |= {job["start"] for job in jobs if job["name"] in chosen and job["start"]}
     return [job for job in jobs if job["name"] in chosen]
 
@@ -153,10 +203,19 @@ def _settings(method: Method, seed: int, share: float) -> dict[str, Any]:
     """As the configuration of a training takes them; a method without training has ranges only."""
     if method.kind not in ("train", "adapt"):
         return dict(method.train)
-    key = "adapt" if method.kind == "adapt" else f"{method.train['encoder']}+{method.train['decoder']}"
+    key = (
+        "adapt"
+        if method.kind == "adapt"
+        else f"{method.train['encoder']}+{method.train['decoder']}"
+    )
     effort = EFFORT[key]
     steps = max(round(effort.steps * share), 1)
-    shared = {"steps": steps, "batch": effort.batch, "rate": effort.rate, "optimiser": effort.optimiser}
+    shared = {
+        "steps": steps,
+        "batch": effort.batch,
+        "rate": effort.rate,
+        "optimiser": effort.optimiser,
+    }
     return {**method.train, **shared, "seed": seed, "validate_every": max(steps // 4, 1)}
 
 
@@ -188,4 +247,11 @@ def _tests(group: str, method: str, sets: Mapping[str, TestSet]) -> Iterator[dic
 
 def _test(key: str, tested: TestSet, snr: float | None, b1: float) -> dict[str, Any]:
     voxels = len(tested.tissue)
-    return {"key": key, "set": tested.name, "snr": snr, "b1": b1, "voxels": voxels, "tissue": tested.digest}
+    return {
+        "key": key,
+        "set": tested.name,
+        "snr": snr,
+        "b1": b1,
+        "voxels": voxels,
+        "tissue": tested.digest,
+    }

@@ -65,7 +65,9 @@ class Study:
 
     def of(self, group: str, row: str) -> list[Result]:
         """The results of a row of a table, by seed."""
-        return [each for each in self.results if (each.job["group"], each.job["method"]) == (group, row)]
+        return [
+            each for each in self.results if (each.job["group"], each.job["method"]) == (group, row)
+        ]
 
     def cell(self, group: str, row: str, key: str, score: str) -> Cell | None:
         """A score of a test over the seeds, or None where there is none."""
@@ -74,7 +76,11 @@ class Study:
 
     def recorded(self, group: str, row: str, *path: str) -> Cell | None:
         """A number of the records over the seeds, such as "seconds", "train"."""
-        return cell_of(value for each in self.of(group, row) if (value := _inside(each.record, path)) is not None)
+        return cell_of(
+            value
+            for each in self.of(group, row)
+            if (value := _inside(each.record, path)) is not None
+        )
 
 
 def cell_of(values: Iterable[float]) -> Cell | None:
@@ -82,7 +88,9 @@ def cell_of(values: Iterable[float]) -> Cell | None:
     found = list(values)
     if not found:
         return None
-    return Cell(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, len(found))
+    return Cell(
+        statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, len(found)
+    )
 
 
 def write_plan(output: Path, plan: Mapping[str, Any]) -> None:
@@ -105,17 +113,29 @@ def load_study(output: Path) -> Study:
     plan = read_plan(output)
     wanted = {job_folder(output, name): text for name, text in plan["jobs"].items()}
     sets = load_sets(output)
-    done = [folder for folder, text in wanted.items() if is_done(folder) and digest(read_job(folder)) == text]
+    done = [
+        folder
+        for folder, text in wanted.items()
+        if is_done(folder) and digest(read_job(folder)) == text
+    ]
     jobs = [read_job(folder) for folder in done]
     results = [
-        Result(job, read_record(folder), _scores(job, read_predictions(folder, job), sets, common_range(jobs, job)))
+        Result(
+            job,
+            read_record(folder),
+            _scores(job, read_predictions(folder, job), sets, common_range(jobs, job)),
+        )
         for folder, job in zip(done, jobs, strict=True)
     ]
-    return Study(output, plan, sets, results, [folder.name for folder in wanted if folder not in done])
+    return Study(
+        output, plan, sets, results, [folder.name for folder in wanted if folder not in done]
+    )
 
 
 def common_range(jobs: Sequence[Job], job: Job) -> tuple[tuple[float, float], tuple[float, float]]:
-    """T1 and T2 [s] that all methods of the job's group are trained for: they are compared with the bound there."""
+    """T1 and T2 [s] that all methods of the job's group are trained for: they are compared with the
+    bound there.
+    """
     trains = [each["train"] for each in jobs if each["group"] == job["group"]]
     ends = [
         (max(train[key][0] for train in trains), min(train[key][1] for train in trains))
@@ -124,13 +144,16 @@ def common_range(jobs: Sequence[Job], job: Job) -> tuple[tuple[float, float], tu
     return ends[0], ends[1]
 
 
-def scores_of(found: Pairs, truth: Pairs, bound: Pairs | None = None, inside: Mask | None = None) -> Scores:
+def scores_of(
+    found: Pairs, truth: Pairs, bound: Pairs | None = None, inside: Mask | None = None
+) -> Scores:
     """Scores of predictions `(voxel, 2)` [s].
 
-    log10_mse: plain mean over T1 and T2; log10_mse_tissue: without voxels whose true T1 or T2 is below 1 ms. The
-    others are over the latter: median of the magnitude and root mean square of the error, relative [%] and [ms].
-    With the smallest standard deviations `bound` `(voxel, 2)` [s], rmse / bound over the voxels of `inside` `(voxel,)`
-    whose bound is below a fifth of the truth, for T1 and T2 both.
+    log10_mse: plain mean over T1 and T2; log10_mse_tissue: without voxels whose true T1 or T2 is
+    below 1 ms. The
+    others are over the latter: median of the magnitude and root mean square of the error, relative
+    [%] and [ms]. With the smallest standard deviations `bound` `(voxel, 2)` [s], rmse / bound over
+    the voxels of `inside` `(voxel,)` whose bound is below a fifth of the truth, for T1 and T2 both.
     """
     tissue, estimate = Tissue(*truth.T), {"t1": found[:, 0], "t2": found[:, 1]}
     valid = (np.isfinite(found) & (found > 0)).all(axis=1)
@@ -151,7 +174,9 @@ def scores_of(found: Pairs, truth: Pairs, bound: Pairs | None = None, inside: Ma
         scores["n_bound"] = int(used.sum())
         for column, name in enumerate(("t1", "t2")):
             error = found[used, column] - truth[used, column]
-            scores[f"{name}_over_bound"] = rmse_over_bound(error, bound[used, column]) if used.any() else None
+            scores[f"{name}_over_bound"] = (
+                rmse_over_bound(error, bound[used, column]) if used.any() else None
+            )
     return scores
 
 

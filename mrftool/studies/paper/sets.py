@@ -1,4 +1,6 @@
-"""The tissue that methods are tested on: our digital head, the paper's anatomical maps, and what lies out of range."""
+"""The tissue that methods are tested on: our digital head, the paper's anatomical maps, and what
+lies out of range.
+"""
 
 import zlib
 from collections.abc import Iterator
@@ -28,7 +30,8 @@ _ABOVE_VOXELS, _QUICK_ABOVE_VOXELS = 2000, 300
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Tissue with its place in an image, and the Cramer-Rao bound of T1 and T2 at SNR 1 `(voxel, 2)` [s] on the test
+    """Tissue with its place in an image, and the Cramer-Rao bound of T1 and T2 at SNR 1 `(voxel,
+    2)` [s] on the test
     sequence. digest: eight hexadecimal digits that change with the tissue.
     """
 
@@ -54,7 +57,8 @@ def tissue_folder(output: Path) -> Path:
 
 
 def make_sets(output: Path, data: Path | None, *, quick: bool) -> dict[str, TestSet]:
-    """All sets that can be made here, in files that jobs read. data: folder of measured data, or None: then the
+    """All sets that can be made here, in files that jobs read. data: folder of measured data, or
+    None: then the
     anatomical maps are those that an earlier run left, if any.
 
     Raises InputError if a file cannot be read or written.
@@ -62,14 +66,20 @@ def make_sets(output: Path, data: Path | None, *, quick: bool) -> dict[str, Test
     folder = tissue_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     made = {name: _saved(folder, name, tissue, grid) for name, tissue, grid in _all(data, quick)}
-    return made | {path.stem: load_set(folder, path.stem) for path in folder.glob("*.npz") if path.stem not in made}
+    return made | {
+        path.stem: load_set(folder, path.stem)
+        for path in folder.glob("*.npz")
+        if path.stem not in made
+    }
 
 
 def load_set(folder: Path, name: str) -> TestSet:
     """A set from the folder of sets. Raises InputError if it is missing or damaged."""
     with reading_npz(folder / f"{name}.npz") as archive:
         found = {key: read_member(archive, key) for key in ("t1", "t2", "bound", "mask", "affine")}
-    return TestSet(name, Tissue(found["t1"], found["t2"]), Grid(found["mask"], found["affine"]), found["bound"])
+    return TestSet(
+        name, Tissue(found["t1"], found["t2"]), Grid(found["mask"], found["affine"]), found["bound"]
+    )
 
 
 def load_sets(output: Path) -> dict[str, TestSet]:
@@ -85,20 +95,31 @@ def _all(data: Path | None, quick: bool) -> Iterator[tuple[str, Tissue, Grid]]:
         image = load_tissue_npz(data / ANATOMICAL)
         yield "anatomical", image.tissue, image.grid
     count, random = _QUICK_ABOVE_VOXELS if quick else _ABOVE_VOXELS, np.random.default_rng(0)
-    t1, t2 = (np.exp(random.uniform(np.log(ends[0]), np.log(ends[1]), count)) for ends in (ABOVE_T1, ABOVE_T2))
+    t1, t2 = (
+        np.exp(random.uniform(np.log(ends[0]), np.log(ends[1]), count))
+        for ends in (ABOVE_T1, ABOVE_T2)
+    )
     yield "above", Tissue(t1, t2), Grid(np.ones((count, 1, 1), bool), np.eye(4))
 
 
 def _saved(folder: Path, name: str, tissue: Tissue, grid: Grid) -> TestSet:
     """The set as its file gives it back; a file of the same tissue is left as it is."""
-    path, tissue = folder / f"{name}.npz", Tissue(tissue.t1, tissue.t2)  # M0 is scaled away, B1 is the test's
+    path, tissue = (
+        folder / f"{name}.npz",
+        Tissue(tissue.t1, tissue.t2),
+    )  # M0 is scaled away, B1 is the test's
     if path.exists():
         found = load_set(folder, name)
         if found.digest == TestSet(name, tissue, grid, found.bound).digest:
             return found
     with np.errstate(invalid="ignore"):  # tissue without any signal has no bound
         bound = cramer_rao(read_sequence(TEST_SEQUENCE), tissue, 1.0)
-    columns: dict[str, Any] = {"t1": tissue.t1, "t2": tissue.t2, "mask": grid.mask, "affine": grid.affine}
+    columns: dict[str, Any] = {
+        "t1": tissue.t1,
+        "t2": tissue.t2,
+        "mask": grid.mask,
+        "affine": grid.affine,
+    }
     with writing(path) as part:
         np.savez_compressed(part, bound=np.stack([bound.sd_t1, bound.sd_t2], axis=1), **columns)
     return load_set(folder, name)

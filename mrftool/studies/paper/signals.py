@@ -36,7 +36,8 @@ class Test:
 
     @property
     def signal(self) -> Signal:
-        """Complex signals `(voxel, time)`, each of rms 1 before noise, as M0 is unknown; 0 where there is none.
+        """Complex signals `(voxel, time)`, each of rms 1 before noise, as M0 is unknown; 0 where
+        there is none.
 
         They are made anew each time, so that one test at a time fills the memory.
         """
@@ -53,17 +54,26 @@ class Test:
 
 
 def load_tests(folder: Path, job: Job) -> list[Test]:
-    """The tests that the job in `folder` asks for, in order. Raises InputError if a set of tissue is missing."""
+    """The tests that the job in `folder` asks for, in order. Raises InputError if a set of tissue
+    is missing.
+    """
     output = folder.resolve().parents[1]
-    sets = {name: load_set(tissue_folder(output), name) for name in {test["set"] for test in job["tests"]}}
+    sets = {
+        name: load_set(tissue_folder(output), name)
+        for name in {test["set"] for test in job["tests"]}
+    }
     return [_test(test, sets[test["set"]].tissue, job["test_sequence"]) for test in job["tests"]]
 
 
-def fill_empty(prediction: NDArray[np.float64], test: Test, t1_range: Range, t2_range: Range) -> NDArray[np.float64]:
-    """`prediction` `(voxel, 2)` [s] with the lowest T1 and T2 of the training range where there is no signal.
+def fill_empty(
+    prediction: NDArray[np.float64], test: Test, t1_range: Range, t2_range: Range
+) -> NDArray[np.float64]:
+    """`prediction` `(voxel, 2)` [s] with the lowest T1 and T2 of the training range where there is
+    no signal.
 
-    A signal that is zero throughout tells no more than that T2 is far below TE: whatever the method says is chance, and
-    differs between methods without any being better. So every method alike gets the same, the nearest it may say.
+    A signal that is zero throughout tells no more than that T2 is far below TE: whatever the method
+    says is chance, and differs between methods without any being better. So every method alike gets
+    the same, the nearest it may say.
     """
     filled = np.array(prediction, np.float64)
     filled[~test.has_signal] = (t1_range[0], t2_range[0])

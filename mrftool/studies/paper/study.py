@@ -1,4 +1,6 @@
-"""The work behind `mrftool evaluate paper`: run the jobs of the study while a person watches, and write its report."""
+"""The work behind `mrftool evaluate paper`: run the jobs of the study while a person watches, and
+write its report.
+"""
 
 import os
 import time
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 DATA_VARIABLE = "MRFTOOL_DATA"
 
 
-def run_study(output: Path, *, quick: bool, at_once: int, seeds: int, only: str | None) -> dict[str, str]:
+def run_study(
+    output: Path, *, quick: bool, at_once: int, seeds: int, only: str | None
+) -> dict[str, str]:
     """Run what is not done yet. Returns why jobs failed, by name.
 
-    Raises MissingExtraError without torch, InputError for folders that cannot be used, UsageError for a pattern without
-    a match.
+    Raises MissingExtraError without torch, InputError for folders that cannot be used, UsageError
+    for a pattern without a match.
     """
     if find_spec("torch") is None:
         raise MissingExtraError("torch is not installed", hint="pip install 'mrftool[train]'")
@@ -42,14 +46,22 @@ def run_study(output: Path, *, quick: bool, at_once: int, seeds: int, only: str 
     chosen = choose(jobs, only)
     command = _command(output, quick, at_once, seeds, only)
     write_plan(
-        output, {"command": command, "quick": quick, "seeds": seeds, "jobs": {job["name"]: digest(job) for job in jobs}}
+        output,
+        {
+            "command": command,
+            "quick": quick,
+            "seeds": seeds,
+            "jobs": {job["name"]: digest(job) for job in jobs},
+        },
     )
     with _watching() as watch:
         return run_jobs(output, chosen, at_once=at_once, watch=watch.look).failed
 
 
 def report_study(output: Path) -> list[Path]:
-    """Write the report of what is done; the files written. Raises InputError if the folder holds no study."""
+    """Write the report of what is done; the files written. Raises InputError if the folder holds no
+    study.
+    """
     from mrftool.studies.report.report import write_report
 
     with working("writing the report"):
@@ -57,32 +69,53 @@ def report_study(output: Path) -> list[Path]:
 
 
 def _refuse_other_form(output: Path, quick: bool) -> None:
-    """Raises UsageError where the folder holds the other form: nobody loses a night's work by a slip."""
+    """Raises UsageError where the folder holds the other form: nobody loses a night's work by a
+    slip.
+    """
     if not (output / PLAN).exists():
         return
     if bool(read_plan(output).get("quick")) != quick:
         other, asked = ("full", "quick") if quick else ("quick", "full")
-        raise UsageError(f"{output} holds the {other} form of the study, expected another folder for the {asked} one")
+        raise UsageError(
+            f"{output} holds the {other} form of the study, expected another folder for the {asked} one"
+        )
 
 
 def _data() -> Path | None:
-    """The folder of measured data. Raises InputError if the environment names one that is not there."""
+    """The folder of measured data. Raises InputError if the environment names one that is not
+    there.
+    """
     place = os.environ.get(DATA_VARIABLE)
     if not place:
         note(f"${DATA_VARIABLE} is not set: the study goes without the paper's anatomical maps")
         return None
     if not (Path(place) / ANATOMICAL).exists():
-        raise InputError(f"{Path(place) / ANATOMICAL}: no such file, expected the anatomical maps in ${DATA_VARIABLE}")
+        raise InputError(
+            f"{Path(place) / ANATOMICAL}: no such file, expected the anatomical maps in ${DATA_VARIABLE}"
+        )
     return Path(place)
 
 
 def _command(output: Path, quick: bool, at_once: int, seeds: int, only: str | None) -> str:
-    options = {"--quick": quick, f"--jobs {at_once}": at_once != 1, f"--seeds {seeds}": True, f"--only '{only}'": only}
-    return " ".join(["mrftool evaluate paper", f"-o {output}", *(text for text, used in options.items() if used)])
+    options = {
+        "--quick": quick,
+        f"--jobs {at_once}": at_once != 1,
+        f"--seeds {seeds}": True,
+        f"--only '{only}'": only,
+    }
+    return " ".join(
+        [
+            "mrftool evaluate paper",
+            f"-o {output}",
+            *(text for text, used in options.items() if used),
+        ]
+    )
 
 
 class _Watch:
-    """Tells what runs and what has ended: a table that changes where a person watches, else a line for each job."""
+    """Tells what runs and what has ended: a table that changes where a person watches, else a line
+    for each job.
+    """
 
     def __init__(self, live: "Live | None") -> None:
         self.live = live
@@ -95,7 +128,11 @@ class _Watch:
             return
         for name in {*state.seconds, *state.failed} - self.told:
             self.told.add(name)
-            how = f"took {duration(state.seconds[name])}" if name in state.seconds else f"failed: {state.failed[name]}"
+            how = (
+                f"took {duration(state.seconds[name])}"
+                if name in state.seconds
+                else f"failed: {state.failed[name]}"
+            )
             note(f"{name} {how}; {_progress(state)}")
 
 

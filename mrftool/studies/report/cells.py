@@ -62,4 +62,8 @@ def times(one: float, other: float) -> str:
     if low <= 0:
         return f"infinitely many times {word}"
     little = high / low < 1.5
-    return f"{number(100 * abs(one / other - 1), 2)} % {word}" if little else f"{number(high / low, 2)} times {word}"
+    return (
+        f"{number(100 * abs(one / other - 1), 2)} % {word}"
+        if little
+        else f"{number(high / low, 2)} times {word}"
+    )

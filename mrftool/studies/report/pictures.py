@@ -47,7 +47,9 @@ def _sequences(study: Study, path: Path) -> str:
     tissue = Tissue(tissue.t1[chosen], tissue.t2[chosen])
     sequences = [read_sequence(name) for name in (TEST_SEQUENCE, *OTHER_SEQUENCES)]
     flips = {each.name: each.flip_angle for each in sequences}
-    real = {each.name: (1j * simulate(each, tissue).signal).real for each in sequences}  # without M0's phase: -i
+    real = {
+        each.name: (1j * simulate(each, tissue).signal).real for each in sequences
+    }  # without M0's phase: -i
     sequences_figure(flips, real, tissue.t1, path)
     return (
         f"Figure 3. Flip angles of the three sequences, and the fingerprints of {len(tissue)} voxels of the phantom. "
@@ -89,10 +91,14 @@ def _noise(study: Study, path: Path) -> str | None:
     panels = {}
     for parameter in ("t1", "t2"):
         points = {
-            title_of(row): list(_points(study, "table1", row, f"{parameter}_over_bound", _keys(name, snrs)))
+            title_of(row): list(
+                _points(study, "table1", row, f"{parameter}_over_bound", _keys(name, snrs))
+            )
             for row in rows_of(study, "table1")
         }
-        panels[f"{parameter.upper()}, {name}"] = {row: curve for row, curve in points.items() if curve}
+        panels[f"{parameter.upper()}, {name}"] = {
+            row: curve for row, curve in points.items() if curve
+        }
     if not any(panels.values()):
         return None
     curves_figure(panels, path, x="SNR", y="RMSE / Cramer-Rao bound", reference=1.0)
@@ -107,7 +113,12 @@ def _lambda(study: Study, path: Path) -> str | None:
         curve = [
             (weight, cell.mean, cell.sd or 0.0)
             for weight in LAMBDAS
-            if weight and (cell := study.cell("ablation-lambda", f"blochnet-{weight:g}", name, "log10_mse_tissue"))
+            if weight
+            and (
+                cell := study.cell(
+                    "ablation-lambda", f"blochnet-{weight:g}", name, "log10_mse_tissue"
+                )
+            )
         ]
         without = study.cell("ablation-lambda", "blochnet-0", name, "log10_mse_tissue")
         if curve and without:

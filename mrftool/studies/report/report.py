@@ -13,7 +13,11 @@ from mrftool.studies.jobs.machine import commit, machine
 from mrftool.studies.paper.plan import LAMBDAS, METHODS, ROWS, SHARES
 from mrftool.studies.paper.results import Study
 from mrftool.studies.report.cells import duration
-from mrftool.studies.report.decoder_findings import ablation_findings, decoder_findings, row_of_share
+from mrftool.studies.report.decoder_findings import (
+    ablation_findings,
+    decoder_findings,
+    row_of_share,
+)
 from mrftool.studies.report.findings import in_short
 from mrftool.studies.report.pictures import draw_all
 from mrftool.studies.report.tables import (
@@ -30,7 +34,11 @@ from mrftool.studies.report.tables import (
 )
 from mrftool.studies.report.words import FAIR, READING, TABLES
 
-REPORT, NUMBERS, PICTURES = "report.md", "report.json", "paper"  # docs/paper.md finds its pictures in docs/paper/ too
+REPORT, NUMBERS, PICTURES = (
+    "report.md",
+    "report.json",
+    "paper",
+)  # docs/paper.md finds its pictures in docs/paper/ too
 
 
 def write_report(study: Study) -> list[Path]:
@@ -40,7 +48,9 @@ def write_report(study: Study) -> list[Path]:
     paths = [study.folder / REPORT, study.folder / NUMBERS]
     with all_or_none(paths) as (text, numbers):
         text.write_text(report_text(study, captions), "utf-8")
-        numbers.write_text(json.dumps(report_facts(study), indent=1, allow_nan=False) + "\n", "utf-8")
+        numbers.write_text(
+            json.dumps(report_facts(study), indent=1, allow_nan=False) + "\n", "utf-8"
+        )
     return [*paths, *(pictures / name for name in captions)]
 
 
@@ -48,10 +58,18 @@ def report_facts(study: Study) -> dict[str, Any]:
     """All numbers: of every job its record and scores, and of every row mean and spread over seeds."""
     return {
         "plan": dict(study.plan),
-        "sets": {name: {"voxels": len(each.tissue), "digest": each.digest} for name, each in study.sets.items()},
-        "rows": [_row_facts(study, group, row) for group in _groups(study) for row in rows_of(study, group)],
+        "sets": {
+            name: {"voxels": len(each.tissue), "digest": each.digest}
+            for name, each in study.sets.items()
+        },
+        "rows": [
+            _row_facts(study, group, row)
+            for group in _groups(study)
+            for row in rows_of(study, group)
+        ],
         "jobs": [
-            {"job": dict(each.job), "record": dict(each.record), "scores": dict(each.scores)} for each in study.results
+            {"job": dict(each.job), "record": dict(each.record), "scores": dict(each.scores)}
+            for each in study.results
         ],
         "missing": list(study.missing),
     }
@@ -59,15 +77,31 @@ def report_facts(study: Study) -> dict[str, Any]:
 
 def report_text(study: Study, captions: dict[str, str]) -> str:
     """The report as Markdown. captions: of the pictures that there are."""
-    parts = ["# The paper, whole and corrected", _origin(study), _missing(study), "## In short", _list(in_short(study))]
+    parts = [
+        "# The paper, whole and corrected",
+        _origin(study),
+        _missing(study),
+        "## In short",
+        _list(in_short(study)),
+    ]
     parts += ["## Methods", READING, _methods(study), _list(FAIR)]
     for group, (heading, text) in TABLES.items():
         parts += [f"## {heading}", text, main_table(study, group).markdown()]
         for name in sets_of(study):
-            parts += [table(study, group, name).markdown() for table in (error_table, noise_table, bound_table)]
-    parts += [_picture(name, captions) for name in ("noise.png", "figure3.png", "figure4.png", "figure5.png")]
+            parts += [
+                table(study, group, name).markdown()
+                for table in (error_table, noise_table, bound_table)
+            ]
+    parts += [
+        _picture(name, captions)
+        for name in ("noise.png", "figure3.png", "figure4.png", "figure5.png")
+    ]
     parts += ["## Time and memory", cost_table(study).markdown()]
-    parts += ["## What the decoder brings", _list(decoder_findings(study)), *_ablations(study, captions)]
+    parts += [
+        "## What the decoder brings",
+        _list(decoder_findings(study)),
+        *_ablations(study, captions),
+    ]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
@@ -107,21 +141,35 @@ def _origin(study: Study) -> str:
         "Every number below, and every sentence with a number, comes from the records and predictions of these jobs.",
     ]
     if study.plan.get("quick"):
-        lines.insert(0, "**Quick form**: a tenth of the training. It shows that all works, not who wins.")
+        lines.insert(
+            0, "**Quick form**: a tenth of the training. It shows that all works, not who wins."
+        )
     return "\n".join(lines)
 
 
 def _machine_text(facts: dict[str, Any]) -> str:
-    cores = f"{facts['cores']} core{'' if facts['cores'] == 1 else 's'} for each" if "cores" in facts else ""
+    cores = (
+        f"{facts['cores']} core{'' if facts['cores'] == 1 else 's'} for each"
+        if "cores" in facts
+        else ""
+    )
     torch = f"torch {facts['torch']}" if facts.get("torch") else ""
-    return ", ".join(text for text in (str(facts.get("cpu", "")), cores, str(facts.get("platform", "")), torch) if text)
+    return ", ".join(
+        text
+        for text in (str(facts.get("cpu", "")), cores, str(facts.get("platform", "")), torch)
+        if text
+    )
 
 
 def _missing(study: Study) -> str:
     if not study.missing:
         return ""
     names = ", ".join(dict.fromkeys(name.rpartition("-")[0] for name in study.missing))
-    what = "1 job is not done" if len(study.missing) == 1 else f"{len(study.missing)} jobs are not done"
+    what = (
+        "1 job is not done"
+        if len(study.missing) == 1
+        else f"{len(study.missing)} jobs are not done"
+    )
     return f"**{what}: cells say missing, or rest on fewer seeds**: {names}."
 
 
@@ -143,15 +191,23 @@ def _methods(study: Study) -> str:
     for row in dict.fromkeys(row for rows in ROWS.values() for row in rows):
         results = next((found for group in ROWS if (found := study.of(group, row))), [])
         if results:
-            rows.append([METHODS[row].title, *_method_cells(results[0].job["train"]), str(len(results))])
+            rows.append(
+                [METHODS[row].title, *_method_cells(results[0].job["train"]), str(len(results))]
+            )
     return TextTable("**Settings**", headings, rows, n_words=5).markdown()
 
 
 def _method_cells(train: dict[str, Any]) -> list[str]:
-    ranges = [" to ".join(f"{1e3 * end:g}" for end in train[key]) for key in ("t1_range", "t2_range")]
+    ranges = [
+        " to ".join(f"{1e3 * end:g}" for end in train[key]) for key in ("t1_range", "t2_range")
+    ]
     if "encoder" not in train:
         return ["-", "-", "-", "-", "-", *ranges, "-"]
-    noise = "none" if train["snr_range"] is None else " to ".join(f"{end:g}" for end in train["snr_range"])
+    noise = (
+        "none"
+        if train["snr_range"] is None
+        else " to ".join(f"{end:g}" for end in train["snr_range"])
+    )
     weight = f"{train['weight']:g}" if train["decoder"] != "none" and "weight" in train else "-"
     optimiser = f"{train['optimiser']}, {train['rate']:g}"
     return [train["encoder"], train["decoder"], weight, train["loss"], noise, *ranges, optimiser]
@@ -160,12 +216,23 @@ def _method_cells(train: dict[str, Any]) -> list[str]:
 def _row_facts(study: Study, group: str, row: str) -> dict[str, Any]:
     """Mean and spread of every score of a row."""
     results = study.of(group, row)
-    keys = {key: sorted({score for each in results for score in each.scores[key]}) for key in _keys(results)}
+    keys = {
+        key: sorted({score for each in results for score in each.scores[key]})
+        for key in _keys(results)
+    }
     cells = {
-        key: {score: asdict(cell) for score in scores if (cell := study.cell(group, row, key, score))}
+        key: {
+            score: asdict(cell) for score in scores if (cell := study.cell(group, row, key, score))
+        }
         for key, scores in keys.items()
     }
-    return {"group": group, "row": row, "title": title_of(row), "seeds": len(results), "tests": cells}
+    return {
+        "group": group,
+        "row": row,
+        "title": title_of(row),
+        "seeds": len(results),
+        "tests": cells,
+    }
 
 
 def _keys(results: Sequence[Any]) -> list[str]:

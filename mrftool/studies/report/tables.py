@@ -27,7 +27,9 @@ def rows_of(study: Study, group: str) -> list[str]:
     """Rows of a group, in the order of the plan."""
     if group in ROWS:
         return list(ROWS[group])
-    return list(dict.fromkeys(each.job["method"] for each in study.results if each.job["group"] == group))
+    return list(
+        dict.fromkeys(each.job["method"] for each in study.results if each.job["group"] == group)
+    )
 
 
 def sets_of(study: Study, names: Sequence[str] = SETS) -> list[str]:
@@ -36,7 +38,9 @@ def sets_of(study: Study, names: Sequence[str] = SETS) -> list[str]:
 
 
 def main_table(study: Study, group: str) -> TextTable:
-    """log10 MSE without noise beside what the paper printed; without voxels below 1 ms where a set has such."""
+    """log10 MSE without noise beside what the paper printed; without voxels below 1 ms where a set
+    has such.
+    """
     headings, columns = [""], []
     for name in sets_of(study):
         headings += [f"{name}: published", name]
@@ -54,7 +58,10 @@ def main_table(study: Study, group: str) -> TextTable:
 def error_table(study: Study, group: str, name: str) -> TextTable:
     """Errors as a physicist reads them, over voxels from 1 ms."""
     kinds = [
-        (p, f"{p}_{kind}_{unit}") for p in ("t1", "t2") for unit in ("percent", "ms") for kind in ("median", "rmse")
+        (p, f"{p}_{kind}_{unit}")
+        for p in ("t1", "t2")
+        for unit in ("percent", "ms")
+        for kind in ("median", "rmse")
     ]
     words = ["median [%]", "RMSE [%]", "median [ms]", "RMSE [ms]"]
     headings = ["", *(f"{p.upper()} {word}" for p in ("t1", "t2") for word in words)]
@@ -75,7 +82,9 @@ def noise_table(study: Study, group: str, name: str) -> TextTable:
         for row in rows_of(study, group)
     ]
     return TextTable(
-        f"**log10 MSE on the {_SET_NAMES.get(name, name)}{_from(study, name)}, with noise**", headings, rows
+        f"**log10 MSE on the {_SET_NAMES.get(name, name)}{_from(study, name)}, with noise**",
+        headings,
+        rows,
     )
 
 
@@ -94,9 +103,13 @@ def bound_table(study: Study, group: str, name: str) -> TextTable:
         ]
         for row in rows_of(study, group)
     ]
-    counts = ", ".join(f"{count} at SNR {snr:g}" for snr, count in _bound_counts(study, group, name, snrs))
+    counts = ", ".join(
+        f"{count} at SNR {snr:g}" for snr, count in _bound_counts(study, group, name, snrs)
+    )
     return TextTable(
-        f"**RMSE / bound on the {_SET_NAMES.get(name, name)}** (voxels: {counts or 'none'})", headings, rows
+        f"**RMSE / bound on the {_SET_NAMES.get(name, name)}** (voxels: {counts or 'none'})",
+        headings,
+        rows,
     )
 
 
@@ -109,7 +122,11 @@ def cost_table(study: Study) -> TextTable:
         for row in rows_of(study, group):
             steps, batch = (study.recorded(group, row, key) for key in ("steps", "batch"))
             train = study.recorded(group, row, "seconds", "train")
-            size = "-" if steps is None or not steps.mean or batch is None else f"{steps.mean:.0f} x {batch.mean:.0f}"
+            size = (
+                "-"
+                if steps is None or not steps.mean or batch is None
+                else f"{steps.mean:.0f} x {batch.mean:.0f}"
+            )
             epoch = seconds_per_epoch(study, group, row)
             cells = [
                 _optional(study, group, row, "parameters"),
@@ -131,13 +148,16 @@ def cost_table(study: Study) -> TextTable:
 
 
 def signatures(study: Study, group: str, row: str) -> float | None:
-    """How many signatures a row learned from, each counted as often as it was seen; None where it was not trained."""
+    """How many signatures a row learned from, each counted as often as it was seen; None where it
+    was not trained.
+    """
     steps, batch = (study.recorded(group, row, key) for key in ("steps", "batch"))
     return None if steps is None or batch is None or not steps.mean else steps.mean * batch.mean
 
 
 def seconds_per_epoch(study: Study, group: str, row: str) -> float | None:
-    """Processor time of training on 160,200 signatures once [s]; None for methods that are not trained.
+    """Processor time of training on 160,200 signatures once [s]; None for methods that are not
+    trained.
 
     Of the wall clock's time, jobs beside this one take their share.
     """
@@ -147,14 +167,20 @@ def seconds_per_epoch(study: Study, group: str, row: str) -> float | None:
 
 def ablation_table(study: Study, title: str, rows: Sequence[tuple[str, str, str]]) -> TextTable:
     """log10 MSE from 1 ms of rows (text, group, row), without and with noise."""
-    names = sets_of(study, _ABLATION_SETS if any(group == "ablation-range" for _, group, _ in rows) else SETS)
+    names = sets_of(
+        study, _ABLATION_SETS if any(group == "ablation-range" for _, group, _ in rows) else SETS
+    )
     snr = ABLATION_SNR
     keys = [(name, f"{name}_snr{snr:g}") for name in names]
     headings = ["", *(text for name in names for text in (name, f"{name}, SNR {snr:g}")), "steps"]
     lines = [
         [
             text,
-            *(shown(study.cell(group, row, key, "log10_mse_tissue")) for pair in keys for key in pair),
+            *(
+                shown(study.cell(group, row, key, "log10_mse_tissue"))
+                for pair in keys
+                for key in pair
+            ),
             _optional(study, group, row, "steps"),
         ]
         for text, group, row in rows
@@ -171,9 +197,20 @@ def b1_table(study: Study) -> TextTable:
         ("t2_median_percent", "T2 [%]"),
     ]
     headings = ["", *(f"{text}, {b1}" for _, text in scores for _, b1 in keys)]
-    tried = [row for row in rows_of(study, "table1") if study.cell("table1", row, keys[1][0], "log10_mse")]
+    tried = [
+        row
+        for row in rows_of(study, "table1")
+        if study.cell("table1", row, keys[1][0], "log10_mse")
+    ]
     rows = [
-        [title_of(row), *(shown(study.cell("table1", row, key, score)) for score, _ in scores for key, _ in keys)]
+        [
+            title_of(row),
+            *(
+                shown(study.cell("table1", row, key, score))
+                for score, _ in scores
+                for key, _ in keys
+            ),
+        ]
         for row in tried
     ]
     return TextTable("**B1 that training has not seen, phantom, no noise**", headings, rows)
@@ -181,7 +218,9 @@ def b1_table(study: Study) -> TextTable:
 
 def snrs_of(study: Study, group: str) -> list[float]:
     """The SNRs that a group is tested at, from high to low."""
-    found = {t["snr"] for each in study.results if each.job["group"] == group for t in each.job["tests"]}
+    found = {
+        t["snr"] for each in study.results if each.job["group"] == group for t in each.job["tests"]
+    }
     return sorted((snr for snr in found if snr is not None), reverse=True)
 
 
@@ -208,9 +247,13 @@ def _optional(study: Study, group: str, row: str, *path: str) -> str:
     return number(cell.mean) if cell.mean < 1000 else f"{cell.mean:.0f}"
 
 
-def _bound_counts(study: Study, group: str, name: str, snrs: Sequence[float]) -> Iterator[tuple[float, int]]:
+def _bound_counts(
+    study: Study, group: str, name: str, snrs: Sequence[float]
+) -> Iterator[tuple[float, int]]:
     for snr in snrs:
-        counts = [study.cell(group, row, f"{name}_snr{snr:g}", "n_bound") for row in rows_of(study, group)]
+        counts = [
+            study.cell(group, row, f"{name}_snr{snr:g}", "n_bound") for row in rows_of(study, group)
+        ]
         known = [cell.mean for cell in counts if cell is not None]
         if known:
             yield snr, round(max(known))

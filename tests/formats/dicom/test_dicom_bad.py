@@ -28,7 +28,9 @@ Change = Callable[[Dataset, int, int], None]
 
 
 @pytest.fixture(autouse=True)
-def temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """Whatever is unpacked goes here, and nothing may be left."""
     folder = tmp_path_factory.mktemp("unpacked")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -36,7 +38,9 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     assert list(folder.iterdir()) == []
 
 
-def refused(source: Any, match: str, error: type[MrftoolError] = InputError, **options: Any) -> None:
+def refused(
+    source: Any, match: str, error: type[MrftoolError] = InputError, **options: Any
+) -> None:
     """Opening, or else reading, stops with one line and the exit code of `error`."""
     with pytest.raises(error, match=match) as caught:
         whole(open_dicom_series(source, **options))
@@ -72,14 +76,23 @@ def having(name: str, value: Any) -> Change:
     ("change", "match"),
     [
         (without("ImagePositionPatient"), "ImagePositionPatient is missing, expected 3 numbers"),
-        (without("ImageOrientationPatient"), "ImageOrientationPatient is missing, expected 6 numbers"),
+        (
+            without("ImageOrientationPatient"),
+            "ImageOrientationPatient is missing, expected 6 numbers",
+        ),
         (without("PixelSpacing"), "PixelSpacing is missing, expected 2 numbers"),
         (without("Rows"), "Rows is missing, expected a number from 1 to 4096"),
         (without("BitsAllocated"), "BitsAllocated is missing"),
         (without("SOPInstanceUID"), "SOPInstanceUID is missing"),
         (without("PixelData"), "ends before its pixel data"),
-        (without("ImageType"), "does not say which part of the signal it is, others of its series are magnitude"),
-        (having("ImageType", ["ORIGINAL", "PRIMARY", "M", "P"]), "ImageType says magnitude and phase"),
+        (
+            without("ImageType"),
+            "does not say which part of the signal it is, others of its series are magnitude",
+        ),
+        (
+            having("ImageType", ["ORIGINAL", "PRIMARY", "M", "P"]),
+            "ImageType says magnitude and phase",
+        ),
         (having("Rows", 65535), "Rows is 65535, expected a number from 1 to 4096"),
         (having("Columns", 0), "Columns is 0, expected"),
         (having("Rows", 9), "pixel data of 70 bytes, expected 126 for 1 x 9 x 7 pixels of 16 bits"),
@@ -90,7 +103,10 @@ def having(name: str, value: Any) -> Change:
         (having("NumberOfFrames", 2), "has 2 frames and describes 1"),
         (having("RescaleSlope", 0), "has slope nan"),
         (having("PixelSpacing", [0, 1]), r"PixelSpacing \(0.0, 1.0\) is not that of"),
-        (having("ImageOrientationPatient", [1, 0, 0, 0, 1, 0]), "expected one stack of parallel slices"),
+        (
+            having("ImageOrientationPatient", [1, 0, 0, 0, 1, 0]),
+            "expected one stack of parallel slices",
+        ),
         (having("ImagePositionPatient", [1, 2]), "ImagePositionPatient is .*expected 3 numbers"),
         (having("FrameOfReferenceUID", "1.2.3"), "its frame of reference is not that of"),
     ],
@@ -135,7 +151,9 @@ def test_truncated_codestream(tmp_path: Path) -> None:
     refused(tmp_path, r"\.dcm: damaged pixels, which cannot be decoded")
 
 
-def test_a_codec_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_codec_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Absent:
         is_available = False
 
@@ -144,7 +162,9 @@ def test_a_codec_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pyt
 
     write_classic(tmp_path, Scan(phantom((8, 6, 1, 1)), change=compress))
     monkeypatch.setattr("mrftool.formats.dicom.read.pixels.get_decoder", lambda uid: Absent())
-    with pytest.raises(MissingExtraError, match="no decoder for RLE Lossless is installed") as caught:
+    with pytest.raises(
+        MissingExtraError, match="no decoder for RLE Lossless is installed"
+    ) as caught:
         open_dicom_series(tmp_path)
     assert (caught.value.exit_code, caught.value.hint) == (6, "pip install 'mrftool[jpeg]'")
 
@@ -205,7 +225,10 @@ def test_parts_that_do_not_match(tmp_path: Path) -> None:
     write_classic(tmp_path / "a", Scan(phantom(), parts=("real", "imaginary"), change=drop))
     refused(tmp_path / "a", "the imaginary images lie elsewhere than the real ones")
     write_classic(tmp_path / "b", Scan(phantom(), parts=("real",)))
-    refused(tmp_path / "b", "has real images alone, expected real and imaginary, magnitude and phase, or magnitude")
+    refused(
+        tmp_path / "b",
+        "has real images alone, expected real and imaginary, magnitude and phase, or magnitude",
+    )
 
 
 def test_other_files(tmp_path: Path) -> None:
@@ -247,7 +270,10 @@ def test_an_archive_with_a_link(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link.dcm")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     paths = write_classic(tmp_path / "in", Scan(phantom()))
-    refused(archive_of(paths, tmp_path / "x.zip", (link, b"/etc/passwd")), "is a symbolic link; nothing was unpacked")
+    refused(
+        archive_of(paths, tmp_path / "x.zip", (link, b"/etc/passwd")),
+        "is a symbolic link; nothing was unpacked",
+    )
 
 
 def test_archives_that_would_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,14 +298,18 @@ def test_damaged_and_empty_archives(tmp_path: Path) -> None:
     data[directory + 8] |= 1
     archive.write_bytes(bytes(data))
     refused(archive, "is encrypted; nothing was unpacked")
-    refused(archive_of([], tmp_path / "y.zip", ("a.txt", b"hello")), "no DICOM file among 1 entries")
+    refused(
+        archive_of([], tmp_path / "y.zip", ("a.txt", b"hello")), "no DICOM file among 1 entries"
+    )
     refused(archive_of([], tmp_path / "z.zip"), "no DICOM file among 0 entries")
     whole = archive_of(paths, tmp_path / "w.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
     refused(tmp_path / "cut.zip", r"cut\.zip: damaged or unreadable archive")
 
 
-def test_a_series_that_fails_leaves_no_unpacked_files(tmp_path: Path, temporary_folder: Path) -> None:
+def test_a_series_that_fails_leaves_no_unpacked_files(
+    tmp_path: Path, temporary_folder: Path
+) -> None:
     paths = write_classic(tmp_path / "in", Scan(phantom()))
     refused(archive_of(paths[1:], tmp_path / "x.zip"), "x.zip/I0.*has 5 images, the others 6")
     assert list(temporary_folder.iterdir()) == []
@@ -288,7 +318,9 @@ def test_a_series_that_fails_leaves_no_unpacked_files(tmp_path: Path, temporary_
     found.close()
 
 
-def test_a_deflated_data_set_that_grows_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deflated_data_set_that_grows_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def deflate(dataset: Dataset, z: int, t: int) -> None:
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
 
@@ -327,7 +359,9 @@ def test_flipped_bytes_never_end_in_a_traceback(tmp_path: Path, writer: Any) -> 
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-def test_the_quick_reader_and_pydicom_agree_or_leave_it_to_pydicom(tmp_path: Path, implicit: bool) -> None:
+def test_the_quick_reader_and_pydicom_agree_or_leave_it_to_pydicom(
+    tmp_path: Path, implicit: bool
+) -> None:
     syntax = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
     def private(dataset: Dataset, z: int, t: int) -> None:

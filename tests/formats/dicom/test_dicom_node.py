@@ -57,14 +57,22 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         port = free.getsockname()[1]
     name = f"mrftool-{uuid.uuid4().hex}"
     settings = {
-        **{"Name": name, "HttpPort": port, "DicomServerEnabled": False, "RemoteAccessAllowed": False},
+        **{
+            "Name": name,
+            "HttpPort": port,
+            "DicomServerEnabled": False,
+            "RemoteAccessAllowed": False,
+        },
         **{"StorageDirectory": str(folder / "images"), "IndexDirectory": str(folder / "index")},
         **{"AuthenticationEnabled": False, "Plugins": [], "HttpThreadsCount": 2},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [program, str(folder / "orthanc.json")], stdout=log, stderr=log, env={**os.environ, "TCP_NODELAY": "1"}
+            [program, str(folder / "orthanc.json")],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "TCP_NODELAY": "1"},
         )
         try:
             found = Node(f"http://127.0.0.1:{port}")
@@ -94,7 +102,9 @@ def test_an_archive_stores_and_returns_maps(tmp_path: Path, node: Node, chosen: 
     paths = write_classic(tmp_path / "in", Scan(phantom((48, 40, 3, 2))))
     source = open_dicom_series(tmp_path / "in")
     maps = some_maps(source.shape)
-    written = write_dicom_maps(tmp_path / "out", maps, source.placement, source, PROVENANCE, format=chosen)
+    written = write_dicom_maps(
+        tmp_path / "out", maps, source.placement, source, PROVENANCE, format=chosen
+    )
     study = {node.post("/instances", path.read_bytes())["ParentStudy"] for path in paths}
     for entry in written:
         answers = [node.post("/instances", path.read_bytes()) for path in entry.paths]
@@ -119,7 +129,9 @@ def test_an_archive_renders_maps_in_their_window(tmp_path: Path, node: Node) -> 
         for path in entry.paths:
             dataset = pydicom.dcmread(path)
             answer = node.post("/instances", path.read_bytes())
-            shown = np.asarray(Image.open(io.BytesIO(node.get(f"/instances/{answer['ID']}/rendered", "image/png"))))
+            shown = np.asarray(
+                Image.open(io.BytesIO(node.get(f"/instances/{answer['ID']}/rendered", "image/png")))
+            )
             values = dataset.pixel_array * float(dataset.RescaleSlope)
             low = float(dataset.WindowCenter) - float(dataset.WindowWidth) / 2
             expected = np.clip((values - low) / float(dataset.WindowWidth), 0, 1) * 255

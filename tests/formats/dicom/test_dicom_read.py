@@ -30,7 +30,11 @@ def phantom(shape: tuple[int, ...] = (7, 5, 3, 6)) -> NDArray[np.complex128]:
 
 
 def whole(series: Series) -> NDArray[Any]:
-    image = np.full((series.n_voxels, series.n_time), np.nan, np.complex64 if series.form == "complex" else np.float32)
+    image = np.full(
+        (series.n_voxels, series.n_time),
+        np.nan,
+        np.complex64 if series.form == "complex" else np.float32,
+    )
     for voxels, signal in series.blocks(max_bytes=2000):
         image[voxels] = signal
     return image.reshape(*series.shape, series.n_time)
@@ -41,12 +45,18 @@ def dcm2niix(source: Path, out: Path) -> list[Path]:
     if shutil.which("dcm2niix") is None:
         pytest.skip("dcm2niix is not installed")
     out.mkdir()
-    subprocess.run(["dcm2niix", "-z", "n", "-b", "n", "-f", "%s", "-o", out, source], check=True, capture_output=True)
+    subprocess.run(
+        ["dcm2niix", "-z", "n", "-b", "n", "-f", "%s", "-o", out, source],
+        check=True,
+        capture_output=True,
+    )
     return sorted(out.glob("*.nii"))
 
 
 def same_in_space(image: NDArray[Any], affine: NDArray[np.float64], path: Path) -> NDArray[Any]:
-    """The values of a NIfTI file at the voxels of `image`, by way of both affines; their places agree to 1e-3 mm."""
+    """The values of a NIfTI file at the voxels of `image`, by way of both affines; their places
+    agree to 1e-3 mm.
+    """
     nifti = nibabel.load(path)
     values = nifti.get_fdata()
     values = values.reshape(*values.shape[:3], -1)
@@ -66,7 +76,9 @@ def test_what_was_written_is_read(tmp_path: Path, writer: str, parts: tuple[str,
     series = open_dicom_series(tmp_path)
     expected = truth if len(parts) == 2 else abs(truth)
     assert series.form == ("complex" if len(parts) == 2 else "magnitude")
-    np.testing.assert_allclose(whole(series), expected, atol=1.5e-4 if "phase" in parts else scan.step, rtol=0)
+    np.testing.assert_allclose(
+        whole(series), expected, atol=1.5e-4 if "phase" in parts else scan.step, rtol=0
+    )
     np.testing.assert_allclose(series.affine, scan.affine, atol=1e-6)
 
 
@@ -78,7 +90,9 @@ def test_dcm2niix_has_the_same_numbers_at_the_same_places(tmp_path: Path, part: 
     image = whole(series)
     mine = {"real": image.real, "imaginary": image.imag, "magnitude": image}[part]
     ending = {"real": "_real", "imaginary": "_imaginary", "magnitude": ""}[part]
-    theirs = next(path for path in dcm2niix(tmp_path / "in", tmp_path / "out") if path.stem.endswith(ending))
+    theirs = next(
+        path for path in dcm2niix(tmp_path / "in", tmp_path / "out") if path.stem.endswith(ending)
+    )
     np.testing.assert_allclose(same_in_space(mine, series.affine, theirs), mine, rtol=1e-6)
 
 
@@ -87,12 +101,15 @@ def test_dcm2niix_has_the_same_enhanced_numbers(tmp_path: Path) -> None:
     write_enhanced(tmp_path / "in", Scan(phantom(), maker="Philips"))
     series = open_dicom_series(tmp_path / "in")
     (theirs,) = dcm2niix(tmp_path / "in", tmp_path / "out")
-    np.testing.assert_allclose(same_in_space(whole(series), series.affine, theirs), whole(series), rtol=1e-6)
+    np.testing.assert_allclose(
+        same_in_space(whole(series), series.affine, theirs), whole(series), rtol=1e-6
+    )
 
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    "name", ["TriggerTime", "RTIA", "RTIAold", *(f"ProtocolDataBlock/mr_000{n}" for n in range(4, 8))]
+    "name",
+    ["TriggerTime", "RTIA", "RTIAold", *(f"ProtocolDataBlock/mr_000{n}" for n in range(4, 8))],
 )
 def test_dynamics_of_ge(tmp_path: Path, data_dir: Path, name: str) -> None:
     folder = data_dir / "dicom" / "ge_dynamics" / name
@@ -111,7 +128,9 @@ def test_nine_transfer_syntaxes_of_one_mosaic(data_dir: Path, name: int) -> None
     folder = data_dir / "dicom" / "transfer_syntaxes_9_same_image"
     series = open_dicom_series(folder / "In" / f"{name}.dcm")
     image = whole(series)
-    np.testing.assert_array_equal(same_in_space(image, series.affine, folder / "Ref" / f"{name}.nii"), image)
+    np.testing.assert_array_equal(
+        same_in_space(image, series.affine, folder / "Ref" / f"{name}.nii"), image
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,24 +148,39 @@ def test_each_key_alone_orders_the_images_in_time(tmp_path: Path, key: str) -> N
         _forget_time(dataset)
         as_time = {"AcquisitionTime": f"0959{50 + t}.5", "ContentTime": f"0959{50 + t}"}
         as_time["AcquisitionDateTime"] = f"20240229{235955 + t}"
-        setattr(dataset, key, as_time.get(key, count * 3 + (z if key in ("InstanceNumber", "TriggerTime") else 0)))
+        setattr(
+            dataset,
+            key,
+            as_time.get(key, count * 3 + (z if key in ("InstanceNumber", "TriggerTime") else 0)),
+        )
 
     write_classic(tmp_path, scan := Scan(truth, parts=("real", "imaginary"), change=only))
     series = open_dicom_series(tmp_path)
     backwards = key in ("InstanceNumber", "TriggerTime")
-    np.testing.assert_allclose(whole(series), truth[..., ::-1] if backwards else truth, atol=scan.step)
+    np.testing.assert_allclose(
+        whole(series), truth[..., ::-1] if backwards else truth, atol=scan.step
+    )
     assert any(key in note for note in series.assumptions)
 
 
 def _forget_time(dataset: Dataset) -> None:
-    for name in ("TemporalPositionIdentifier", "AcquisitionNumber", "EchoNumbers", "AcquisitionTime", "ContentTime"):
+    for name in (
+        "TemporalPositionIdentifier",
+        "AcquisitionNumber",
+        "EchoNumbers",
+        "AcquisitionTime",
+        "ContentTime",
+    ):
         del dataset[name]
     dataset.InstanceNumber = 1
 
 
 def test_without_any_key_there_is_no_order(tmp_path: Path) -> None:
     write_classic(tmp_path, Scan(phantom(), change=lambda dataset, z, t: _forget_time(dataset)))
-    with pytest.raises(InputError, match=r"no order in time.*TemporalPositionIdentifier.*InstanceNumber.*ContentTime"):
+    with pytest.raises(
+        InputError,
+        match=r"no order in time.*TemporalPositionIdentifier.*InstanceNumber.*ContentTime",
+    ):
         open_dicom_series(tmp_path)
 
 
@@ -155,7 +189,9 @@ def test_time_points_that_differ_between_slices_are_refused(tmp_path: Path) -> N
         dataset.TemporalPositionIdentifier += z == 1 and t == 5
 
     write_classic(tmp_path, Scan(phantom(), change=shift))
-    with pytest.raises(InputError, match="TemporalPositionIdentifier 6 is not there in every slice"):
+    with pytest.raises(
+        InputError, match="TemporalPositionIdentifier 6 is not there in every slice"
+    ):
         open_dicom_series(tmp_path)
 
 
@@ -174,7 +210,9 @@ def _siemens(dataset: Dataset, z: int, t: int) -> None:
     """12-bit phases from -4096 to 4094, unit not stated."""
     if dataset.ImageType[2] == "P":
         phase = np.frombuffer(dataset.PixelData, "<i2") / 10_000
-        dataset.PixelData = np.rint(phase * 4096 / np.pi / 2 + 2048).clip(0, 4095).astype("<u2").tobytes()
+        dataset.PixelData = (
+            np.rint(phase * 4096 / np.pi / 2 + 2048).clip(0, 4095).astype("<u2").tobytes()
+        )
         dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 0
         dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = 2, -4096, "US"
 
@@ -190,7 +228,9 @@ def _ge(dataset: Dataset, z: int, t: int) -> None:
     """The part is only in the private tag, phases are milliradians without a rescale."""
     kind = "MPRI".index(dataset.ImageType[2])
     if kind == 1:
-        dataset.PixelData = np.rint(np.frombuffer(dataset.PixelData, "<i2") / 10).astype("<i2").tobytes()
+        dataset.PixelData = (
+            np.rint(np.frombuffer(dataset.PixelData, "<i2") / 10).astype("<i2").tobytes()
+        )
     dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x2F, "SS", kind)
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
     if kind == 1:
@@ -200,12 +240,21 @@ def _ge(dataset: Dataset, z: int, t: int) -> None:
 def _philips(dataset: Dataset, z: int, t: int) -> None:
     """Words of Philips; phases rescaled to -pi to pi, with the word 'normalized'."""
     word = dataset.ImageType[2]
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "PHASE MAP" if word == "P" else f"{word}_FFE", word, "FFE"]
+    dataset.ImageType = [
+        "ORIGINAL",
+        "PRIMARY",
+        "PHASE MAP" if word == "P" else f"{word}_FFE",
+        word,
+        "FFE",
+    ]
     if word == "P":
         phase = np.frombuffer(dataset.PixelData, "<i2") / 10_000
         dataset.PixelData = np.rint((phase + np.pi) * 4095 / 2 / np.pi).astype("<u2").tobytes()
         dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 0
-        dataset.RescaleSlope, dataset.RescaleIntercept = f"{2 * np.pi / 4095:.12f}", f"{-np.pi:.12f}"
+        dataset.RescaleSlope, dataset.RescaleIntercept = (
+            f"{2 * np.pi / 4095:.12f}",
+            f"{-np.pi:.12f}",
+        )
         dataset.RescaleType = "normalized"
 
 
@@ -232,19 +281,30 @@ def test_a_phase_of_unknown_unit_is_refused(tmp_path: Path) -> None:
         dataset.RescaleType = "US"
 
     write_classic(tmp_path, Scan(phantom(), parts=("magnitude", "phase"), change=forget))
-    with pytest.raises(InputError, match=r"unit of the phase is not known .*expected rad, mrad or deg"):
+    with pytest.raises(
+        InputError, match=r"unit of the phase is not known .*expected rad, mrad or deg"
+    ):
         open_dicom_series(tmp_path)
 
 
 def test_magnitude_and_phase_in_two_series_are_put_together(tmp_path: Path) -> None:
     truth = phantom()
     first = Scan(truth, parts=("magnitude",))
-    second = Scan(truth, parts=("phase",), number=8, study=first.study, frame_of_reference=first.frame_of_reference)
+    second = Scan(
+        truth,
+        parts=("phase",),
+        number=8,
+        study=first.study,
+        frame_of_reference=first.frame_of_reference,
+    )
     write_classic(tmp_path / "a", first)
     write_classic(tmp_path / "b", second)
     series = open_dicom_series(tmp_path)
     np.testing.assert_allclose(whole(series), truth, atol=1.5e-4)
-    assert "Series 7 (magnitude) and 8 (phase) are taken as the parts of one complex signal." in series.assumptions
+    assert (
+        "Series 7 (magnitude) and 8 (phase) are taken as the parts of one complex signal."
+        in series.assumptions
+    )
     assert open_dicom_series(tmp_path, series="7").form == "magnitude"
     assert open_dicom_series(tmp_path, series=f"8,{first.series}").form == "complex"
 
@@ -260,7 +320,10 @@ def test_a_series_is_chosen_by_number_or_uid_and_else_listed(tmp_path: Path) -> 
     def describe(dataset: Dataset, z: int, t: int) -> None:
         dataset.SeriesDescription = f"MRF, take {dataset.SeriesNumber}"
 
-    scans = [Scan(phantom() * factor, number=number, change=describe) for factor, number in ((1, 4), (2, 5), (3, 6))]
+    scans = [
+        Scan(phantom() * factor, number=number, change=describe)
+        for factor, number in ((1, 4), (2, 5), (3, 6))
+    ]
     for scan in scans:
         write_classic(tmp_path / str(scan.number), scan)
     (tmp_path / "notes.txt").write_text("not DICOM")
@@ -296,11 +359,15 @@ def _thirty_two_bits(dataset: Dataset, z: int, t: int) -> None:
     dataset.RescaleSlope = f"{float(dataset.RescaleSlope) / 100:.10g}"
 
 
-@pytest.mark.parametrize(("change", "steps"), [(_shift_bits, 16), (_eight_bits, 256), (_thirty_two_bits, 1)])
+@pytest.mark.parametrize(
+    ("change", "steps"), [(_shift_bits, 16), (_eight_bits, 256), (_thirty_two_bits, 1)]
+)
 def test_bits_are_taken_as_the_header_says(tmp_path: Path, change: Any, steps: int) -> None:
     truth = phantom()
     write_classic(tmp_path, scan := Scan(truth, parts=("real", "imaginary"), change=change))
-    np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), truth, atol=1.5 * steps * scan.step)
+    np.testing.assert_allclose(
+        whole(open_dicom_series(tmp_path)), truth, atol=1.5 * steps * scan.step
+    )
 
 
 def _real_world(dataset: Dataset, z: int, t: int) -> None:
@@ -325,7 +392,9 @@ def _rescale_per_time(dataset: Dataset, z: int, t: int) -> None:
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-@pytest.mark.parametrize(("maker", "change"), [("Philips", _philips_private), ("Tester", _rescale_per_time)])
+@pytest.mark.parametrize(
+    ("maker", "change"), [("Philips", _philips_private), ("Tester", _rescale_per_time)]
+)
 def test_dcm2niix_scales_alike(tmp_path: Path, maker: str, change: Any, implicit: bool) -> None:
     syntax = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
     write_classic(tmp_path / "in", Scan(phantom(), maker=maker, change=change, syntax=syntax))
@@ -369,7 +438,9 @@ def test_private_scales_of_enhanced_frames(tmp_path: Path) -> None:
     stored = np.rint(abs(scan.image) / scan.step)
     np.testing.assert_allclose(whole(series), (stored * 0.25 + 2) / (0.25 * 0.02), rtol=1e-6)
     (theirs,) = dcm2niix(tmp_path / "in", tmp_path / "out")
-    np.testing.assert_allclose(same_in_space(whole(series), series.affine, theirs), whole(series), rtol=1e-6)
+    np.testing.assert_allclose(
+        same_in_space(whole(series), series.affine, theirs), whole(series), rtol=1e-6
+    )
 
 
 def test_private_scales_that_change_over_time(tmp_path: Path) -> None:
@@ -418,10 +489,14 @@ def test_blocks_of_a_mask_are_the_masked_voxels(tmp_path: Path) -> None:
     found = np.zeros((series.n_voxels, series.n_time), complex)
     for voxels, signal in series.blocks(mask, max_bytes=500):
         found[voxels] = signal
-    np.testing.assert_allclose(found.reshape(scan.image.shape), scan.image * mask[..., None], atol=scan.step)
+    np.testing.assert_allclose(
+        found.reshape(scan.image.shape), scan.image * mask[..., None], atol=scan.step
+    )
 
 
-def test_workers_read_what_one_process_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_read_what_one_process_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_classic(tmp_path, Scan(phantom((7, 5, 4, 40)), parts=("real", "imaginary")))
     expected = whole(open_dicom_series(tmp_path, jobs=1))
     monkeypatch.setattr("mrftool.formats.dicom.headers.parallel._WORTH_A_PROCESS", 50)
@@ -437,11 +512,15 @@ def test_workers_read_what_one_process_reads(tmp_path: Path, monkeypatch: pytest
         def __exit__(self, *exception: object) -> None:
             pass
 
-    np.testing.assert_array_equal(whole(open_dicom_series(tmp_path, jobs=3, progress=Bar)), expected)
+    np.testing.assert_array_equal(
+        whole(open_dicom_series(tmp_path, jobs=3, progress=Bar)), expected
+    )
     assert sum(counted) == 0
     for name in ("I000003.dcm", "I000200.dcm"):
         (tmp_path / name).write_bytes(_nested(20_000))
-    with pytest.raises(InputError, match=r"I000003\.dcm: damaged DICOM: sequences nested .*and 1 more"):
+    with pytest.raises(
+        InputError, match=r"I000003\.dcm: damaged DICOM: sequences nested .*and 1 more"
+    ):
         open_dicom_series(tmp_path, jobs=3)
 
 
@@ -464,7 +543,9 @@ def test_one_slice_without_thickness_is_one_millimetre_thick(tmp_path: Path) -> 
     assert "The slice thickness is not stated: taken as 1 mm." in series.assumptions
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.1.99"])
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.1.99"]
+)
 @pytest.mark.parametrize("writer", WRITERS)
 def test_compressed_series_read_as_plain_ones(tmp_path: Path, writer: str, syntax: str) -> None:
     def compress(dataset: Dataset, z: int, t: int) -> None:
@@ -473,7 +554,9 @@ def test_compressed_series_read_as_plain_ones(tmp_path: Path, writer: str, synta
         else:
             dataset.compress(syntax, generate_instance_uid=False)
 
-    WRITERS[writer](tmp_path, scan := Scan(phantom((8, 6, 2, 3)), parts=("real", "imaginary"), change=compress))
+    WRITERS[writer](
+        tmp_path, scan := Scan(phantom((8, 6, 2, 3)), parts=("real", "imaginary"), change=compress)
+    )
     assert pydicom.dcmread(next(tmp_path.iterdir())).file_meta.TransferSyntaxUID == syntax
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), scan.image, atol=scan.step)
 
@@ -488,7 +571,9 @@ def test_compressed_frames_without_an_offset_table(tmp_path: Path) -> None:
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), abs(scan.image), atol=scan.step)
 
 
-def test_large_compressed_slices_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_compressed_slices_are_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def compress(dataset: Dataset, z: int, t: int) -> None:
         dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
 
@@ -510,10 +595,14 @@ def test_one_enhanced_file_for_each_time(tmp_path: Path, key: str) -> None:
             dataset.InstanceNumber = 1
             setattr(dataset, key, 6 - t)
 
-        scan = Scan(truth[..., t : t + 1], change=number, seed=t, series=common.series, study=common.study)
+        scan = Scan(
+            truth[..., t : t + 1], change=number, seed=t, series=common.series, study=common.study
+        )
         scan.frame_of_reference = common.frame_of_reference
         write_enhanced(tmp_path / str(t), scan)
-    np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), abs(truth)[..., ::-1], atol=scan.step)
+    np.testing.assert_allclose(
+        whole(open_dicom_series(tmp_path)), abs(truth)[..., ::-1], atol=scan.step
+    )
 
 
 def test_nothing_moves_when_slices_come_the_other_way(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def phases(dataset: Dataset) -> Any:
 
 def as_siemens_phase(dataset: Dataset) -> None:
     """One turn over the 12 bits of an unsigned number."""
-    dataset.PixelData = np.rint(phases(dataset) * 2048 / np.pi + 2048).clip(0, 4095).astype("<u2").tobytes()
+    dataset.PixelData = (
+        np.rint(phases(dataset) * 2048 / np.pi + 2048).clip(0, 4095).astype("<u2").tobytes()
+    )
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 0
 
 
@@ -57,35 +59,62 @@ def test_siemens_xa_one_enhanced_file_for_each_time_and_a_series_for_each_part(
                     frame.FrameContentSequence[0].TemporalPositionIndex = 1
                     if part == "phase":
                         scale = frame.PixelValueTransformationSequence[0]
-                        scale.RescaleSlope, scale.RescaleIntercept, scale.RescaleType = "2", "-4096", "US"
+                        scale.RescaleSlope, scale.RescaleIntercept, scale.RescaleType = (
+                            "2",
+                            "-4096",
+                            "US",
+                        )
                 if part == "phase":
                     as_siemens_phase(dataset)
 
-            one = Scan(truth[..., t : t + 1], parts=(part,), maker="Siemens Healthineers", number=number, change=xa)
-            one.series, one.study, one.frame_of_reference = series, whole_scan.study, whole_scan.frame_of_reference
+            one = Scan(
+                truth[..., t : t + 1],
+                parts=(part,),
+                maker="Siemens Healthineers",
+                number=number,
+                change=xa,
+            )
+            one.series, one.study, one.frame_of_reference = (
+                series,
+                whole_scan.study,
+                whole_scan.frame_of_reference,
+            )
             write_enhanced(tmp_path / f"{part}{t}", one)
     series_read = open_dicom_series(tmp_path)
     np.testing.assert_allclose(whole(series_read), truth, atol=2e-3)
-    assert any("7 (" in note and "8 (" in note and "one complex signal" in note for note in series_read.assumptions)
+    assert any(
+        "7 (" in note and "8 (" in note and "one complex signal" in note
+        for note in series_read.assumptions
+    )
 
 
 def clocked(times: list[str]) -> Change:
-    """Frames that say when they were acquired, and nothing else of time or of their part of the signal."""
+    """Frames that say when they were acquired, and nothing else of time or of their part of the
+    signal.
+    """
 
     def change(dataset: Dataset, _z: int, _t: int) -> None:
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.4"
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = (
+            "1.2.840.10008.5.1.4.1.1.4.4"
+        )
         del dataset.ComplexImageComponent, dataset.DimensionIndexSequence
         for frame in dataset.PerFrameFunctionalGroupsSequence:
             content = frame.FrameContentSequence[0]
             if times:
                 content.FrameAcquisitionDateTime = times[content.TemporalPositionIndex - 1]
-            del content.TemporalPositionIndex, content.DimensionIndexValues, frame.MRImageFrameTypeSequence
+            del (
+                content.TemporalPositionIndex,
+                content.DimensionIndexValues,
+                frame.MRImageFrameTypeSequence,
+            )
 
     return change
 
 
 @pytest.mark.parametrize("zone", ["", "+0100", "-0500"])
-def test_legacy_converted_frames_are_ordered_by_their_clock_to_the_last_digit(tmp_path: Path, zone: str) -> None:
+def test_legacy_converted_frames_are_ordered_by_their_clock_to_the_last_digit(
+    tmp_path: Path, zone: str
+) -> None:
     times = [f"20240229101112.{3100 * t:06d}{zone}" for t in range(6)]
     write_enhanced(tmp_path, scan := Scan(phantom(), change=clocked(times)))
     series = open_dicom_series(tmp_path)
@@ -107,7 +136,9 @@ def test_frames_without_any_time_are_taken_in_the_order_of_their_file(tmp_path: 
         ("Siemens Healthineers", "MOSAIC", "Siemens mosaic that does not say how many slices"),
     ],
 )
-def test_mosaics_that_cannot_be_taken_apart_are_refused(tmp_path: Path, maker: str, word: str, match: str) -> None:
+def test_mosaics_that_cannot_be_taken_apart_are_refused(
+    tmp_path: Path, maker: str, word: str, match: str
+) -> None:
     def tiled(dataset: Dataset, _z: int, _t: int) -> None:
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", word]
 
@@ -133,31 +164,43 @@ def unscaled_phase(rescale: tuple[str, str] | None, bits: int = 12) -> Change:
 
 
 @pytest.mark.parametrize("rescale", [None, ("1", "0")])
-def test_siemens_phases_from_0_to_4095_are_one_turn(tmp_path: Path, rescale: tuple[str, str] | None) -> None:
-    scan = Scan(phantom(), parts=("magnitude", "phase"), maker="SIEMENS", change=unscaled_phase(rescale))
+def test_siemens_phases_from_0_to_4095_are_one_turn(
+    tmp_path: Path, rescale: tuple[str, str] | None
+) -> None:
+    scan = Scan(
+        phantom(), parts=("magnitude", "phase"), maker="SIEMENS", change=unscaled_phase(rescale)
+    )
     write_classic(tmp_path, scan)
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), scan.image, atol=2e-3)
 
 
 @pytest.mark.parametrize("rescale", [None, ("1", "0")])
 @pytest.mark.parametrize(
-    ("maker", "bits"), [("SIEMENS", 16), ("CANON_MEC", 12), ("UIH", 12), ("GE MEDICAL SYSTEMS", 12), ("", 12)]
+    ("maker", "bits"),
+    [("SIEMENS", 16), ("CANON_MEC", 12), ("UIH", 12), ("GE MEDICAL SYSTEMS", 12), ("", 12)],
 )
 def test_phases_from_0_to_4095_of_others_are_refused(
     tmp_path: Path, maker: str, bits: int, rescale: tuple[str, str] | None
 ) -> None:
     change = unscaled_phase(rescale, bits)
-    write_classic(tmp_path, Scan(phantom(), parts=("magnitude", "phase"), maker=maker, change=change))
+    write_classic(
+        tmp_path, Scan(phantom(), parts=("magnitude", "phase"), maker=maker, change=change)
+    )
     with pytest.raises(InputError, match="unit of the phase is not known") as caught:
         open_dicom_series(tmp_path)
     assert "--phase" in str(caught.value.hint)
 
 
 def test_ge_phases_beyond_half_a_turn_are_no_milliradians(tmp_path: Path) -> None:
-    def forget(dataset: Dataset, _z: int, _t: int) -> None:  # what is stored are tenths of milliradians
+    def forget(
+        dataset: Dataset, _z: int, _t: int
+    ) -> None:  # what is stored are tenths of milliradians
         del dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType
 
-    write_classic(tmp_path, Scan(phantom(), parts=("magnitude", "phase"), maker="GE MEDICAL SYSTEMS", change=forget))
+    write_classic(
+        tmp_path,
+        Scan(phantom(), parts=("magnitude", "phase"), maker="GE MEDICAL SYSTEMS", change=forget),
+    )
     with pytest.raises(InputError, match=r"has a phase of -?\d+.* rad, expected -3.173 to 3.173"):
         whole(open_dicom_series(tmp_path))
 
@@ -189,7 +232,9 @@ def test_private_scale_of_philips_in_another_block(tmp_path: Path, reader: str) 
         block.add_new(0x0E, "FL", 1 / float(dataset.RescaleSlope) / (t + 1))
 
     write_classic(tmp_path, scan := Scan(phantom(), maker="Philips Medical Systems", change=moved))
-    np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), abs(scan.image) * np.arange(1, 7), rtol=1e-3)
+    np.testing.assert_allclose(
+        whole(open_dicom_series(tmp_path)), abs(scan.image) * np.arange(1, 7), rtol=1e-3
+    )
 
 
 def timed(key: str, clock: Callable[[int], str]) -> Change:
@@ -204,8 +249,13 @@ def timed(key: str, clock: Callable[[int], str]) -> Change:
 
 
 def test_a_number_that_contradicts_the_time_of_acquisition_is_no_order(tmp_path: Path) -> None:
-    write_classic(tmp_path, Scan(phantom(), change=timed("InstanceNumber", lambda t: f"1011{59 - t}")))
-    with pytest.raises(InputError, match="InstanceNumber and AcquisitionTime put the images of a slice into different"):
+    write_classic(
+        tmp_path, Scan(phantom(), change=timed("InstanceNumber", lambda t: f"1011{59 - t}"))
+    )
+    with pytest.raises(
+        InputError,
+        match="InstanceNumber and AcquisitionTime put the images of a slice into different",
+    ):
         open_dicom_series(tmp_path)
 
 
@@ -231,10 +281,15 @@ def test_four_parts_in_four_series_are_listed_and_two_of_them_chosen(tmp_path: P
     with pytest.raises(MismatchError) as caught:
         open_dicom_series(tmp_path)
     listed = str(caught.value.hint)
-    places = [listed.index(text) for text in ("10 'MRF', 18 magnitude", "11 'MRF', 18 phase", "13 'MRF', 18 imaginary")]
+    places = [
+        listed.index(text)
+        for text in ("10 'MRF', 18 magnitude", "11 'MRF', 18 phase", "13 'MRF', 18 imaginary")
+    ]
     assert "with a comma" in listed and places == sorted(places)
     for pair, atol in (("10,11", 1.5e-4), ("13,12", first.step)):
-        np.testing.assert_allclose(whole(open_dicom_series(tmp_path, series=pair)), first.image, atol=atol)
+        np.testing.assert_allclose(
+            whole(open_dicom_series(tmp_path, series=pair)), first.image, atol=atol
+        )
     with pytest.raises(InputError, match="real images alone") as caught_alone:
         open_dicom_series(tmp_path, series="12")
     assert "--series NUMBER,NUMBER" in str(caught_alone.value.hint)
@@ -248,7 +303,10 @@ def test_signed_jpeg_2000_keeps_its_signs(tmp_path: Path, bits: int) -> None:
         dataset.RescaleSlope = f"{float(dataset.RescaleSlope) * 2 ** (16 - bits):.10g}"
         dataset.compress("1.2.840.10008.1.2.4.90", generate_instance_uid=False)
 
-    write_classic(tmp_path, scan := Scan(phantom((40, 36, 2, 3)), parts=("real", "imaginary"), change=compress))
+    write_classic(
+        tmp_path,
+        scan := Scan(phantom((40, 36, 2, 3)), parts=("real", "imaginary"), change=compress),
+    )
     image = whole(open_dicom_series(tmp_path))
     step = scan.step * 2 ** (16 - bits)
     np.testing.assert_allclose(image.real, scan.image.real, atol=step)

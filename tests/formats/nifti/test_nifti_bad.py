@@ -43,7 +43,10 @@ def refused(path, content, match):
         ({"dim": [-3, *[1] * 7]}, "-3 dimensions"),
         ({"dim": [4, 3, 0, 5, 6, 1, 1, 1]}, "dimension 2 has size 0"),
         ({"dim": [4, 3, 4, 5, -6, 1, 1, 1]}, "dimension 4 has size -6"),
-        ({"dim": [4, 32767, 32767, 32767, 32767, 1, 1, 1]}, r"is cut short, its header claims 4\d{18} bytes"),
+        (
+            {"dim": [4, 32767, 32767, 32767, 32767, 1, 1, 1]},
+            r"is cut short, its header claims 4\d{18} bytes",
+        ),
         ({"dim": [3, 3, 4, 30, 1, 1, 1, 1]}, "3 x 4 x 30 voxels at one time"),
         ({"dim": [6, 3, 4, 5, 2, 3, 1, 1]}, "dimensions 3 x 4 x 5 x 2 x 3"),
         ({"dim": [5, 3, 4, 5, 1, 6, 1, 1], "intent_code": 1007}, "intent 1007"),
@@ -80,7 +83,9 @@ def test_malformed_headers(tmp_path, fields, match, order):
 
 
 def test_all_faults_are_named_at_once(tmp_path):
-    content = nifti(IMAGE, dim=[4, 3, 0, 5, -6, 1, 1, 1], datatype=128, scl_slope=float("inf"), vox_offset=3)
+    content = nifti(
+        IMAGE, dim=[4, 3, 0, 5, -6, 1, 1, 1], datatype=128, scl_slope=float("inf"), vox_offset=3
+    )
     refused(tmp_path / "a.nii", content, r"dimension 2.*dimension 4.*RGB.*scl_slope inf.*byte 3")
 
 
@@ -103,7 +108,10 @@ def test_an_unreadable_file(tmp_path, monkeypatch):
     path.write_bytes(nifti(IMAGE))
     path.chmod(0)
     if os.access(path, os.R_OK):  # root may read all: let the system say no in its place
-        monkeypatch.setattr("pathlib.Path.open", lambda self, *_: (_ for _ in ()).throw(PermissionError(13, "denied")))
+        monkeypatch.setattr(
+            "pathlib.Path.open",
+            lambda self, *_: (_ for _ in ()).throw(PermissionError(13, "denied")),
+        )
     with pytest.raises(InputError, match=r"a\.nii: cannot be read"):
         open_series(path)
 
@@ -111,7 +119,11 @@ def test_an_unreadable_file(tmp_path, monkeypatch):
 def test_wrong_names(tmp_path):
     content = nifti(IMAGE)
     refused(tmp_path / "a.nii.gz", content, "is not gzip-compressed")
-    refused(tmp_path / "a.nii", gzip.compress(content), "is gzip-compressed, expected the name to end in .gz")
+    refused(
+        tmp_path / "a.nii",
+        gzip.compress(content),
+        "is gzip-compressed, expected the name to end in .gz",
+    )
     refused(tmp_path / "a.mgz", content, "is not named like a NIfTI file")
     refused(tmp_path / "a", content, "is not named like a NIfTI file")
     refused(tmp_path / "b.hdr", content[:348], "other half is missing, expected b.img")
@@ -147,9 +159,17 @@ def test_files_made_of_several_gzip_members_are_whole(tmp_path):
 
 def test_a_bomb_is_not_inflated(tmp_path):
     header, _ = pack(IMAGE)
-    refused(tmp_path / "more.nii.gz", gzip.compress(header + bytes(200 << 20), 1), "holds more than the 1792 bytes")
+    refused(
+        tmp_path / "more.nii.gz",
+        gzip.compress(header + bytes(200 << 20), 1),
+        "holds more than the 1792 bytes",
+    )
     header, _ = pack(IMAGE, dim=[4, 30000, 30000, 1000, 1000, 1, 1, 1])
-    refused(tmp_path / "claim.nii.gz", gzip.compress(header + bytes(1 << 20)), "is cut short, its header claims 36")
+    refused(
+        tmp_path / "claim.nii.gz",
+        gzip.compress(header + bytes(1 << 20)),
+        "is cut short, its header claims 36",
+    )
 
 
 def test_no_space_to_inflate(tmp_path, monkeypatch):
@@ -167,7 +187,9 @@ def test_no_folder_to_inflate_to(tmp_path, monkeypatch):
         open_series(tmp_path / "a.nii.gz")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 359), st.integers(0, 255)), min_size=1, max_size=6),
     compressed=st.booleans(),
@@ -217,7 +239,9 @@ def test_every_odd_file_is_read_as_nibabel_reads_it_or_refused(data_dir, capfd):
             continue
         _, image = read_volume(path)
         read.add(path.name)
-        if not path.name.startswith("minimal2"):  # a pair of which one is compressed: nibabel does not find the other
+        if not path.name.startswith(
+            "minimal2"
+        ):  # a pair of which one is compressed: nibabel does not find the other
             expected = np.asanyarray(nibabel.load(path).dataobj).astype("f4")
             assert np.array_equal(np.squeeze(image), np.squeeze(expected))
     assert len(read) >= 30

@@ -26,7 +26,9 @@ def write(path, data, units=None, **fields):
 @pytest.mark.parametrize("value", [1, 255])
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
 def test_a_mask(tmp_path, value, dtype):
-    assert np.array_equal(open_mask(write(tmp_path / "m.nii", (MASK * value).astype(dtype)), SERIES), MASK)
+    assert np.array_equal(
+        open_mask(write(tmp_path / "m.nii", (MASK * value).astype(dtype)), SERIES), MASK
+    )
     four_d = (MASK * value).astype(dtype)[..., None]
     assert np.array_equal(open_mask(write(tmp_path / "m4.nii", four_d), SERIES), MASK)
 
@@ -39,7 +41,10 @@ def test_a_mask(tmp_path, value, dtype):
         (RNG.integers(0, 3, SHAPE).astype("i2"), "3 different values from 0 to 2"),
         (np.where(MASK, -1, 0).astype("i2"), "from -1 to 0"),
         (np.where(MASK, 1, np.nan).astype("f4"), "different values"),
-        (MASK[..., None].repeat(2, -1).astype("u1"), "4 x 3 x 5 x 2 values, expected three dimensions"),
+        (
+            MASK[..., None].repeat(2, -1).astype("u1"),
+            "4 x 3 x 5 x 2 values, expected three dimensions",
+        ),
         (MASK.astype("c8"), "complex"),
     ],
 )
@@ -85,7 +90,9 @@ def test_b1_in_the_unit_of_its_sidecar(tmp_path):
 
 @pytest.mark.parametrize("value", [0.1, 5.0, 300.0, 0.0, np.nan])
 def test_b1_in_no_known_unit_is_refused(tmp_path, value):
-    with pytest.raises(InputError, match=r"expected 0\.3 to 2 fraction or 30 to 200 percent|no value above 0"):
+    with pytest.raises(
+        InputError, match=r"expected 0\.3 to 2 fraction or 30 to 200 percent|no value above 0"
+    ):
         open_b1(write(tmp_path / "b1.nii", np.full(SHAPE, value)), SERIES)
 
 
@@ -113,7 +120,9 @@ def test_tissue_maps(tmp_path, factor, units):
 def test_voxels_without_a_value_are_left_out(tmp_path):
     t1, t2, m0 = T1.astype("f4"), T2.astype("f4"), np.ones(SHAPE, "f4")
     t1[0, 0, 0], t2[0, 0, 1], t1[0, 0, 2], m0[0, 0, 3] = 0, np.nan, np.inf, np.nan
-    paths = [write(tmp_path / f"{name}.nii", data) for name, data in (("t1", t1), ("t2", t2), ("m0", m0))]
+    paths = [
+        write(tmp_path / f"{name}.nii", data) for name, data in (("t1", t1), ("t2", t2), ("m0", m0))
+    ]
     maps = open_maps(*paths[:2], m0=paths[2])
     assert len(maps.tissue) == 56 and not maps.grid.mask[0, 0, :4].any()
     assert maps.assumptions[-1].startswith("2 voxels without a value")
@@ -122,7 +131,9 @@ def test_voxels_without_a_value_are_left_out(tmp_path):
 def test_ambiguous_units_are_refused(tmp_path):
     t1, t2 = write(tmp_path / "t1.nii", T1), write(tmp_path / "t2.nii", T2)
     odd = write(tmp_path / "odd.nii", np.full(SHAPE, 20.0))
-    with pytest.raises(InputError, match=r"odd.nii: its median is 20, expected 0.05 to 10 s or 50 to 10000 ms"):
+    with pytest.raises(
+        InputError, match=r"odd.nii: its median is 20, expected 0.05 to 10 s or 50 to 10000 ms"
+    ):
         open_maps(odd, t2)
     with pytest.raises(InputError, match="one looks like seconds and the other like milliseconds"):
         open_maps(t1, write(tmp_path / "t2_ms.nii", T2 * 1000))

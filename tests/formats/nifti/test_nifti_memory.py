@@ -1,4 +1,6 @@
-"""Memory stays bounded, whatever the size of the file. Maps of files count as resident, so RssAnon is measured."""
+"""Memory stays bounded, whatever the size of the file. Maps of files count as resident, so RssAnon
+is measured.
+"""
 
 import subprocess
 import sys
@@ -50,7 +52,10 @@ print(peak[0] - before)
 def peak_of(path, task, n_z):
     """Anonymous memory that one process adds at its peak [MiB]."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(path), task, str(n_z)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, str(path), task, str(n_z)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout)
 

@@ -69,7 +69,9 @@ def test_no_slope_is_no_scale(tmp_path, slope):
 
 def test_the_scale_of_complex_numbers_acts_on_both_parts(tmp_path):
     content = nifti(COMPLEX, scl_slope=2.0, scl_inter=1.0)
-    assert np.allclose(whole(open_series(write(tmp_path / "a.nii", content))), 2 * COMPLEX + (1 + 1j), atol=1e-6)
+    assert np.allclose(
+        whole(open_series(write(tmp_path / "a.nii", content))), 2 * COMPLEX + (1 + 1j), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("header_gz", ["", ".gz"])
@@ -84,9 +86,13 @@ def test_pairs_from_either_half(tmp_path, header_gz, image_gz):
 
 def test_extensions_and_a_pair_with_an_offset_are_tolerated(tmp_path):
     extension = np.array([32, 6], "<i4").tobytes() + b"a comment".ljust(24, b"\0")
-    assert np.array_equal(whole(open_series(write(tmp_path / "a.nii", nifti(COMPLEX, extension=extension)))), COMPLEX)
+    assert np.array_equal(
+        whole(open_series(write(tmp_path / "a.nii", nifti(COMPLEX, extension=extension)))), COMPLEX
+    )
     broken = np.array([2**30, 6], "<i4").tobytes().ljust(16, b"\0")
-    assert np.array_equal(whole(open_series(write(tmp_path / "b.nii", nifti(COMPLEX, extension=broken)))), COMPLEX)
+    assert np.array_equal(
+        whole(open_series(write(tmp_path / "b.nii", nifti(COMPLEX, extension=broken)))), COMPLEX
+    )
     header, data = pack(COMPLEX, pair=True, vox_offset=64)
     write(tmp_path / "c.hdr", header)
     assert np.array_equal(whole(open_series(write(tmp_path / "c.img", b"x" * 64 + data))), COMPLEX)
@@ -215,7 +221,10 @@ def test_the_sidecar_is_read_and_names_the_sequence(tmp_path):
     path = write(tmp_path / "a.nii.gz", nifti(COMPLEX))
     (tmp_path / "a.json").write_text(json.dumps({"sequence_id": "abc", "EchoTime": 0.01}))
     series = open_series(path)
-    assert series.sequence_id == "abc" and series.sidecar == {"sequence_id": "abc", "EchoTime": 0.01}
+    assert series.sequence_id == "abc" and series.sidecar == {
+        "sequence_id": "abc",
+        "EchoTime": 0.01,
+    }
     for text in ("[1]", "{", "{" * 100_000, '{"a": "\udcff"}'):
         (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
         with pytest.raises(InputError, match=r"a\.json"):

@@ -16,8 +16,12 @@ from mrftool.series import Placement, series_from_array
 RNG = np.random.default_rng(8)
 SHAPE = (5, 4, 3)
 T1 = RNG.uniform(0.2, 3, SHAPE).astype("f4")  # [s]
-OBLIQUE = np.array([[1.8, 0.6, 0.0, -80], [-0.6, 1.8, 0.3, -60], [0.1, -0.2, 2.9, 40], [0, 0, 0, 1]])
-SERIES = (RNG.standard_normal((*SHAPE, 90)) + 1j * RNG.standard_normal((*SHAPE, 90))).astype(np.complex64)
+OBLIQUE = np.array(
+    [[1.8, 0.6, 0.0, -80], [-0.6, 1.8, 0.3, -60], [0.1, -0.2, 2.9, 40], [0, 0, 0, 1]]
+)
+SERIES = (RNG.standard_normal((*SHAPE, 90)) + 1j * RNG.standard_normal((*SHAPE, 90))).astype(
+    np.complex64
+)
 
 
 def rotation_and_zoom(angle, zooms):
@@ -60,7 +64,9 @@ def test_the_header_of_a_map_field_by_field(tmp_path):
     assert (header["scl_slope"], header["scl_inter"]) in ((1, 0), (0, 0))
     assert header["descrip"].rstrip(b"\0") == b"T1 [s]"
     assert np.allclose(header["srow"], OBLIQUE[:3].ravel(), rtol=1e-6)
-    assert np.allclose(header["qoffset"], [-80, 12, 31]) and np.allclose(header["pixdim"][1:4], [2, 2, 3])
+    assert np.allclose(header["qoffset"], [-80, 12, 31]) and np.allclose(
+        header["pixdim"][1:4], [2, 2, 3]
+    )
     assert np.allclose(header["quatern"], [0, 0, np.sin(0.15)], atol=1e-6)
 
 
@@ -69,7 +75,11 @@ def test_the_place_of_the_input_is_the_place_of_the_output(tmp_path):
     for codes, second in (((0, 0), None), ((1, 0), None), ((0, 2), None), ((1, 4), qform)):
         affine = np.diag([2, 2.5, 3, 1]) if codes == (0, 0) else rotation_and_zoom(0.7, [2, 2.5, 3])
         write_series(
-            tmp_path / "a.nii", SHAPE, Placement(affine, codes, second), 90, series_from_array(SERIES).blocks()
+            tmp_path / "a.nii",
+            SHAPE,
+            Placement(affine, codes, second),
+            90,
+            series_from_array(SERIES).blocks(),
         )
         series = open_series(tmp_path / "a.nii")
         assert np.allclose(series.affine, affine, atol=1e-5) and series.placement.codes == codes
@@ -98,7 +108,9 @@ def test_the_same_map_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("name", ["s.nii", "s.nii.gz"])
 def test_a_series_for_simpleitk(tmp_path, name):
     blocks = series_from_array(SERIES).blocks(max_bytes=8 * 90 * 7)
-    paths = write_series(tmp_path / name, SHAPE, Placement(AFFINE), 90, blocks, sidecar={"sequence_id": "abc"})
+    paths = write_series(
+        tmp_path / name, SHAPE, Placement(AFFINE), 90, blocks, sidecar={"sequence_id": "abc"}
+    )
     assert paths == (tmp_path / name,)
     image = SimpleITK.ReadImage(str(tmp_path / name))
     assert np.array_equal(SimpleITK.GetArrayFromImage(image).T, SERIES)
@@ -127,7 +139,10 @@ def test_neighbours_in_another_order_within_a_block(tmp_path):
     ("name", "names"),
     [
         ("s.nii", ["s_imag.nii", "s_real.nii"]),
-        ("sub-1_run-2_MRF.nii.gz", ["sub-1_run-2_part-imag_MRF.nii.gz", "sub-1_run-2_part-real_MRF.nii.gz"]),
+        (
+            "sub-1_run-2_MRF.nii.gz",
+            ["sub-1_run-2_part-imag_MRF.nii.gz", "sub-1_run-2_part-real_MRF.nii.gz"],
+        ),
     ],
 )
 def test_real_and_imaginary_part_in_two_files(tmp_path, name, names):
@@ -140,7 +155,14 @@ def test_real_and_imaginary_part_in_two_files(tmp_path, name, names):
 
 
 def test_a_magnitude_series(tmp_path):
-    write_series(tmp_path / "s.nii", SHAPE, Placement(AFFINE), 90, series_from_array(SERIES).blocks(), form="magnitude")
+    write_series(
+        tmp_path / "s.nii",
+        SHAPE,
+        Placement(AFFINE),
+        90,
+        series_from_array(SERIES).blocks(),
+        form="magnitude",
+    )
     header, data = fields(tmp_path / "s.nii")
     assert header["datatype"] == 16 and np.array_equal(data, np.abs(SERIES))
 
@@ -150,7 +172,11 @@ def test_a_long_series_needs_nifti_2(tmp_path):
     blocks = series_from_array(long).blocks()
     write_series(tmp_path / "s.nii", (2, 1, 1), Placement(AFFINE), 40_000, blocks, form="magnitude")
     header, data = fields(tmp_path / "s.nii")
-    assert (header["sizeof_hdr"], header["magic"], header["vox_offset"]) == (540, b"n+2\0\r\n\x1a\n", 544)
+    assert (header["sizeof_hdr"], header["magic"], header["vox_offset"]) == (
+        540,
+        b"n+2\0\r\n\x1a\n",
+        544,
+    )
     assert np.array_equal(data, long)
 
 
@@ -162,14 +188,23 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
     for name in ("s.nii", "s.nii.gz"):
         with pytest.raises(KeyboardInterrupt):
             write_series(tmp_path / name, SHAPE, Placement(AFFINE), 90, blocks(), sidecar={})
-        with pytest.raises(MismatchError, match=r"a block has shape \(60, 90\), expected \(60, 91\)"):
-            write_series(tmp_path / name, SHAPE, Placement(AFFINE), 91, series_from_array(SERIES).blocks())
+        with pytest.raises(
+            MismatchError, match=r"a block has shape \(60, 90\), expected \(60, 91\)"
+        ):
+            write_series(
+                tmp_path / name, SHAPE, Placement(AFFINE), 91, series_from_array(SERIES).blocks()
+            )
     with pytest.raises(InputError, match="not named like a NIfTI file"):
         write_series(tmp_path / "s.mgz", SHAPE, Placement(AFFINE), 90, [])
     with pytest.raises(InputError, match="not named like a NIfTI file"):
-        write_maps([(tmp_path / "new/a.nii", T1, "", {}), (tmp_path / "new/b.txt", T1, "", None)], Placement(AFFINE))
+        write_maps(
+            [(tmp_path / "new/a.nii", T1, "", {}), (tmp_path / "new/b.txt", T1, "", None)],
+            Placement(AFFINE),
+        )
     with pytest.raises(UsageError, match="no imaginary part"):
-        write_series(tmp_path / "s.nii", SHAPE, Placement(AFFINE), 90, [], form="magnitude", split=True)
+        write_series(
+            tmp_path / "s.nii", SHAPE, Placement(AFFINE), 90, [], form="magnitude", split=True
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,5 +212,11 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
 def test_a_series_larger_than_the_disk_is_refused_at_once(tmp_path, name):
     shape = (30_000, 30_000, 30_000)
     with pytest.raises(InputError, match=r"GB free, expected 1\.94e\+06 GB to write"):
-        write_series(tmp_path / name, shape, Placement(AFFINE), 9, iter(lambda: pytest.fail("must not begin"), None))
+        write_series(
+            tmp_path / name,
+            shape,
+            Placement(AFFINE),
+            9,
+            iter(lambda: pytest.fail("must not begin"), None),
+        )
     assert list(tmp_path.iterdir()) == []

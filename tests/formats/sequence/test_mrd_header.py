@@ -13,7 +13,9 @@ ismrmrd = pytest.importorskip("ismrmrd")
 GIVEN = Given(rf_phase=np.zeros(1), inversion_efficiency=0.95, spoiling="gradient")
 
 
-def write(path: Path, users: Any = None, repetitions: int | None = None, **lists: list[float]) -> Path:
+def write(
+    path: Path, users: Any = None, repetitions: int | None = None, **lists: list[float]
+) -> Path:
     """A raw-data file by the ismrmrd package, with a header and nothing else."""
     from ismrmrd import xsd
 
@@ -21,10 +23,14 @@ def write(path: Path, users: Any = None, repetitions: int | None = None, **lists
     if repetitions is not None:
         limits.repetition = xsd.limitType(minimum=0, maximum=repetitions - 1, center=0)
     space = xsd.encodingSpaceType(
-        matrixSize=xsd.matrixSizeType(x=64, y=64, z=1), fieldOfView_mm=xsd.fieldOfViewMm(x=256, y=256, z=5)
+        matrixSize=xsd.matrixSizeType(x=64, y=64, z=1),
+        fieldOfView_mm=xsd.fieldOfViewMm(x=256, y=256, z=5),
     )
     encoding = xsd.encodingType(
-        encodedSpace=space, reconSpace=space, encodingLimits=limits, trajectory=xsd.trajectoryType.SPIRAL
+        encodedSpace=space,
+        reconSpace=space,
+        encodingLimits=limits,
+        trajectory=xsd.trajectoryType.SPIRAL,
     )
     header = xsd.ismrmrdHeader(
         experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=128_000_000),
@@ -42,7 +48,9 @@ def test_lists_of_the_header_become_columns(tmp_path: Path) -> None:
     from ismrmrd import xsd
 
     flips, tr = [10.0, 20.5, 30.0], [12.0, 13.5, 12.0]
-    users = xsd.userParametersType(userParameterDouble=[xsd.userParameterDoubleType(name="spoil_mT_m", value=8.0)])
+    users = xsd.userParametersType(
+        userParameterDouble=[xsd.userParameterDoubleType(name="spoil_mT_m", value=8.0)]
+    )
     path = write(tmp_path / "a.mrd", users, 4, flipAngle_deg=flips, TR=tr, TE=[2.0], TI=[20.6])
     result = import_sequence(path, GIVEN)
     sequence = result.sequence
@@ -63,7 +71,9 @@ def test_a_list_of_echo_times_is_one_per_repetition(tmp_path: Path) -> None:
 
 
 def test_all_that_the_header_leaves_open_must_be_given(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.h5", flipAngle_deg=[10.0, 20.0, 30.0], TR=[12.0, 13.0], TE=[], TI=[0.0])
+    path = write(
+        tmp_path / "a.h5", flipAngle_deg=[10.0, 20.0, 30.0], TR=[12.0, 13.0], TE=[], TI=[0.0]
+    )
     with pytest.raises(InputError) as caught:
         import_sequence(path)
     lines = str(caught.value).splitlines()
@@ -95,7 +105,10 @@ def test_damaged_files_stop_with_one_line(tmp_path: Path) -> None:
         "truncated": (good.read_bytes()[: good.stat().st_size // 2], "cannot be read as HDF5"),
         "stream": (b"yardl" + bytes(500), "cannot be read as HDF5"),
         "broken": (xml[:200], "header cannot be read"),
-        "wrong": (xml.replace(b">10.0<", b">ten<").replace(b">10<", b">ten<"), "header cannot be read"),
+        "wrong": (
+            xml.replace(b">10.0<", b">ten<").replace(b">10<", b">ten<"),
+            "header cannot be read",
+        ),
         "entity": (b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + xml, "declares a document type"),
         "empty": (None, "0 groups with a header"),
         "bare": (write(tmp_path / "bare.h5").read_bytes(), "no sequenceParameters"),
@@ -108,14 +121,18 @@ def test_damaged_files_stop_with_one_line(tmp_path: Path) -> None:
             with h5py.File(path, "w") as file:
                 if content is not None:
                     file.create_dataset(
-                        "dataset/xml", data=np.array([content], dtype=object), dtype=h5py.string_dtype()
+                        "dataset/xml",
+                        data=np.array([content], dtype=object),
+                        dtype=h5py.string_dtype(),
                     )
         with pytest.raises(InputError) as caught:
             import_sequence(path, GIVEN)
         assert str(caught.value).startswith(f"{path}:") and expected in str(caught.value), name
 
 
-def test_without_ismrmrd_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ismrmrd_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.h5", flipAngle_deg=[10.0, 20.0], TR=[12.0], TE=[2.0])
     for module in ("ismrmrd.xsd", "h5py"):
         monkeypatch.setitem(__import__("sys").modules, module, None)

@@ -34,18 +34,26 @@ def echo_times(path: Path, te: np.ndarray) -> list[float]:
 @pytest.mark.parametrize("v141_compat", [False, True])
 @pytest.mark.parametrize("readout", ["cartesian", "spiral"])
 @pytest.mark.parametrize("rf", ["sinc", "block"])
-def test_a_file_gives_back_what_was_put_in(tmp_path: Path, rf: str, readout: str, v141_compat: bool) -> None:
-    train = Fisp(rf=rf, readout=readout, phases=QUADRATIC, noise=2).write(tmp_path / "t.seq", v141_compat=v141_compat)
+def test_a_file_gives_back_what_was_put_in(
+    tmp_path: Path, rf: str, readout: str, v141_compat: bool
+) -> None:
+    train = Fisp(rf=rf, readout=readout, phases=QUADRATIC, noise=2).write(
+        tmp_path / "t.seq", v141_compat=v141_compat
+    )
     result = import_sequence(tmp_path / "t.seq")
     sequence = result.sequence
-    np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), FLIPS, atol=1e-4)  # the file has 6 digits
+    np.testing.assert_allclose(
+        np.rad2deg(sequence.flip_angle), FLIPS, atol=1e-4
+    )  # the file has 6 digits
     apart = np.rad2deg(sequence.rf_phase) - QUADRATIC
     np.testing.assert_allclose((apart + 180) % 360 - 180, 0, atol=1e-3)
     np.testing.assert_allclose(sequence.tr, train.tr, atol=1e-9)
     first_sample = 15e-6 if readout == "spiral" else 0.0  # dead time and half a dwell time
     np.testing.assert_allclose(sequence.te, 4e-3 + first_sample, atol=1e-9)
     assert sequence.inversion is not None
-    assert sequence.inversion.time == pytest.approx(21e-3, abs=5e-6)  # the factory rounds a delay to 10 us
+    assert sequence.inversion.time == pytest.approx(
+        21e-3, abs=5e-6
+    )  # the factory rounds a delay to 10 us
     assert (sequence.spoiling, sequence.repeats) == ("gradient", 1)
     assert any("2 readouts before the first RF pulse" in note for note in result.notes)
     assert not any("altered" in note for note in result.notes)
@@ -58,11 +66,17 @@ def test_times_are_those_of_pypulseqs_own_trajectory(tmp_path: Path) -> None:
     k, samples = k.T.reshape(6, 128, 3), samples.reshape(6, 128)
     nearest = samples[range(6), np.linalg.norm(k, axis=2).argmin(axis=1)]
     np.testing.assert_allclose(sequence.tr[:-1], np.diff(excitation), atol=1e-9)
-    np.testing.assert_allclose(sequence.te, nearest - excitation, atol=5.1e-6)  # k = 0 lies between two samples
+    np.testing.assert_allclose(
+        sequence.te, nearest - excitation, atol=5.1e-6
+    )  # k = 0 lies between two samples
 
 
-@pytest.mark.parametrize(("offset", "phases"), [(0.0, [0] * 6), (0.02, QUADRATIC), (-0.013, [0, 180] * 3)])
-def test_a_slice_off_centre_keeps_flip_angle_and_phase(tmp_path: Path, offset: float, phases: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("offset", "phases"), [(0.0, [0] * 6), (0.02, QUADRATIC), (-0.013, [0, 180] * 3)]
+)
+def test_a_slice_off_centre_keeps_flip_angle_and_phase(
+    tmp_path: Path, offset: float, phases: list[float]
+) -> None:
     sequence = imported(tmp_path, Fisp(slice_offset=offset, phases=phases, receiver=phases))
     np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), FLIPS, atol=1e-4)
     apart = np.rad2deg(sequence.rf_phase) - phases
@@ -81,10 +95,16 @@ def test_a_slice_off_centre_keeps_flip_angle_and_phase(tmp_path: Path, offset: f
 def test_the_engine_on_the_import_agrees_with_bloch_on_the_file(
     tmp_path: Path, train: Fisp, t1: float, t2: float, expected: float
 ) -> None:
-    """`expected`: relaxation during pulses of 0.4 ms (T2 0.2 s), or of 10 ms (T2 50 s), which the engine leaves out."""
+    """`expected`: relaxation during pulses of 0.4 ms (T2 0.2 s), or of 10 ms (T2 50 s), which the
+    engine leaves out.
+    """
     sequence = imported(tmp_path, train)
-    z = np.arange(64) / 64 * 1e-2  # one cycle of the spoiler, twenty of the crusher: no echo of what that crushed
-    bloch = play_file(tmp_path / "train.seq", echo_times(tmp_path / "train.seq", sequence.te), z, t1, t2)
+    z = (
+        np.arange(64) / 64 * 1e-2
+    )  # one cycle of the spoiler, twenty of the crusher: no echo of what that crushed
+    bloch = play_file(
+        tmp_path / "train.seq", echo_times(tmp_path / "train.seq", sequence.te), z, t1, t2
+    )
     epg = epg_signal(sequence, np.array([t1]), np.array([t2]))[0]
     assert abs(bloch - epg).max() < expected * abs(epg).max()
 
@@ -92,7 +112,11 @@ def test_the_engine_on_the_import_agrees_with_bloch_on_the_file(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("flips", "offset", "expected"),
-    [((8, 10, 12, 10, 8, 12), 0.0, 5e-4), ((8, 10, 12, 10, 8, 12), 0.02, 5e-4), ((25, 30, 35, 30, 25, 35), 0.0, 4e-3)],
+    [
+        ((8, 10, 12, 10, 8, 12), 0.0, 5e-4),
+        ((8, 10, 12, 10, 8, 12), 0.02, 5e-4),
+        ((25, 30, 35, 30, 25, 35), 0.0, 4e-3),
+    ],
 )
 def test_the_slice_profile_agrees_with_bloch_on_the_file(
     tmp_path: Path, flips: tuple[float, ...], offset: float, expected: float
@@ -102,7 +126,9 @@ def test_the_slice_profile_agrees_with_bloch_on_the_file(
     sequence = imported(tmp_path, train, slice_positions=40)
     assert sequence.slice_profile is not None
     z = (np.arange(1200) - 599.5) / 1200 * 0.012 + offset
-    bloch = play_file(tmp_path / "train.seq", echo_times(tmp_path / "train.seq", sequence.te), z, 10.0, 5.0)
+    bloch = play_file(
+        tmp_path / "train.seq", echo_times(tmp_path / "train.seq", sequence.te), z, 10.0, 5.0
+    )
     apart = {}
     for name, model in (("profile", sequence), ("flat", imported(tmp_path, train))):
         epg = epg_signal(model, np.array([10.0]), np.array([5.0]))[0]
@@ -119,7 +145,10 @@ def test_flip_angles_across_the_slice_are_those_of_bloch(tmp_path: Path) -> None
     shot = list_shots(file)[0][0]
     z = np.linspace(-4e-3, 4e-3, 9)
     at = file.start[shot.block + 2] + 1e-9
-    seen = [abs(play_file(tmp_path / "one.seq", [at], np.array([position]), 1e6, 1e6)[0]) for position in z]
+    seen = [
+        abs(play_file(tmp_path / "one.seq", [at], np.array([position]), 1e6, 1e6)[0])
+        for position in z
+    ]
     gradient = slice_gradient(file.blocks[shot.block])[0][:, 2]
     np.testing.assert_allclose(np.sin(flip_across(shot.rf.pulse, gradient, z)), seen, atol=1e-3)
 
@@ -127,12 +156,18 @@ def test_flip_angles_across_the_slice_are_those_of_bloch(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["hypsec", "hard"])
 def test_inversion_pulses_have_the_efficiency_of_bloch(tmp_path: Path, kind: str) -> None:
     sequence = imported(
-        tmp_path, Fisp(flips=(90,), phases=(0,), tr=(20e-3,), rf="block", inversion=kind), spoiling="none"
+        tmp_path,
+        Fisp(flips=(90,), phases=(0,), tr=(20e-3,), rf="block", inversion=kind),
+        spoiling="none",
     )
     assert sequence.inversion is not None
     at = echo_times(tmp_path / "train.seq", sequence.te)
-    z = np.arange(64) / 64 * 0.5e-3  # one cycle of the crusher: what the inversion leaves across is gone
-    left = play_file(tmp_path / "train.seq", at, z, 1e6, 1e6)[0]  # a 90 deg pulse about x: Mz becomes -My
+    z = (
+        np.arange(64) / 64 * 0.5e-3
+    )  # one cycle of the crusher: what the inversion leaves across is gone
+    left = play_file(tmp_path / "train.seq", at, z, 1e6, 1e6)[
+        0
+    ]  # a 90 deg pulse about x: Mz becomes -My
     assert sequence.inversion.efficiency == pytest.approx(left.imag, abs=1e-4)
     assert sequence.inversion.efficiency > 0.99
 
@@ -148,8 +183,12 @@ def test_the_spoilers_waveform_dephases_like_the_files_gradient(tmp_path: Path) 
     corners = begin + np.cumsum([0, trap.rise_time, trap.flat_time, trap.fall_time])
     k = np.cumsum(np.interp(t, corners, [0, trap.amplitude, trap.amplitude, 0])) * t[1]
     edges = np.concatenate([[0], np.cumsum(duration)])
-    ours = np.interp(t, edges, np.concatenate([[0], np.cumsum(gradient * duration)]) * GAMMA / (2 * np.pi))
-    assert (ours**2).mean() == pytest.approx((k**2).mean(), rel=0.01)  # b-value; ramps are steps of their mean
+    ours = np.interp(
+        t, edges, np.concatenate([[0], np.cumsum(gradient * duration)]) * GAMMA / (2 * np.pi)
+    )
+    assert (ours**2).mean() == pytest.approx(
+        (k**2).mean(), rel=0.01
+    )  # b-value; ramps are steps of their mean
     assert ours.mean() == pytest.approx(k.mean(), rel=1e-3)
 
 
@@ -167,7 +206,9 @@ def test_balanced_and_single_repetitions(tmp_path: Path) -> None:
     assert imported(tmp_path, Fisp(rf="block", spoil=0)).spoiling == "none"
     assert imported(tmp_path, Fisp(rf="sinc", spoil=0, phases=[0, 180] * 3)).spoiling == "none"
     alone = Fisp(flips=(30,), phases=(0,), tr=(20e-3,))
-    with pytest.raises(InputError, match="one repetition alone does not say it; expected --spoiling"):
+    with pytest.raises(
+        InputError, match="one repetition alone does not say it; expected --spoiling"
+    ):
         imported(tmp_path, alone)
     assert imported(tmp_path, alone, spoiling="gradient").spoiling == "gradient"
 
@@ -175,7 +216,12 @@ def test_balanced_and_single_repetitions(tmp_path: Path) -> None:
 def test_what_the_user_says_comes_first_and_is_told(tmp_path: Path) -> None:
     Fisp().write(tmp_path / "t.seq")
     given = Given(
-        te=np.array([4.5e-3]), inversion_efficiency=0.9, inversion_time=0.03, repeats=2, wait=1.0, name="mine"
+        te=np.array([4.5e-3]),
+        inversion_efficiency=0.9,
+        inversion_time=0.03,
+        repeats=2,
+        wait=1.0,
+        name="mine",
     )
     result = import_sequence(tmp_path / "t.seq", given)
     sequence = result.sequence
@@ -183,7 +229,13 @@ def test_what_the_user_says_comes_first_and_is_told(tmp_path: Path) -> None:
     assert sequence.inversion is not None
     assert (sequence.inversion.efficiency, sequence.inversion.time) == (0.9, 0.03)
     assert (sequence.repeats, sequence.wait, sequence.name) == (2, 1.0, "mine")
-    for words in ("te is 4.5 ms", "inversion efficiency 0.9", "TI 30 ms", "plays 2 x", "waiting time 1000 ms"):
+    for words in (
+        "te is 4.5 ms",
+        "inversion efficiency 0.9",
+        "TI 30 ms",
+        "plays 2 x",
+        "waiting time 1000 ms",
+    ):
         assert any(words in note and "as the user says" in note for note in result.notes), words
 
 
@@ -193,8 +245,12 @@ class Odd(Fisp):
     odd = ""
 
     def _invert(self) -> None:
-        pulse = pp.make_block_pulse(np.pi / 2, duration=400e-6, delay=1e-4, system=self.sys, use="preparation")
-        turn = pp.make_block_pulse(np.pi, duration=400e-6, delay=1e-4, system=self.sys, use="preparation")
+        pulse = pp.make_block_pulse(
+            np.pi / 2, duration=400e-6, delay=1e-4, system=self.sys, use="preparation"
+        )
+        turn = pp.make_block_pulse(
+            np.pi, duration=400e-6, delay=1e-4, system=self.sys, use="preparation"
+        )
         if self.odd == "saturation":
             self.seq.add_block(pulse)
         elif self.odd == "t2 preparation":
@@ -205,7 +261,12 @@ class Odd(Fisp):
             super()._invert()
         elif self.odd == "fat saturation":
             fat = pp.make_gauss_pulse(
-                np.deg2rad(110), duration=8e-3, freq_offset=-440, system=self.sys, delay=1e-4, use="saturation"
+                np.deg2rad(110),
+                duration=8e-3,
+                freq_offset=-440,
+                system=self.sys,
+                delay=1e-4,
+                use="saturation",
             )
             self.seq.add_block(fat)
             super()._invert()
@@ -214,7 +275,11 @@ class Odd(Fisp):
         if self.odd == "slices":
             self.slice_offset = 0.01 * (n % 2)
         if self.odd == "dummy" and n == 2:
-            self.seq.add_block(pp.make_block_pulse(0.3, duration=400e-6, delay=1e-4, system=self.sys, use="excitation"))
+            self.seq.add_block(
+                pp.make_block_pulse(
+                    0.3, duration=400e-6, delay=1e-4, system=self.sys, use="excitation"
+                )
+            )
         super()._repeat(n)
 
     def _cartesian(self, n: int, time: float, phase: float) -> None:
@@ -229,12 +294,17 @@ class Odd(Fisp):
             gx = pp.make_arbitrary_grad("x", wave, system=self.sys, first=0, last=0)
             self.seq.add_block(gx, pp.make_adc(280, dwell=1e-5, delay=1e-4, system=self.sys))
         elif self.odd == "outer line":
-            there, back = (pp.make_trapezoid("y", area=area, duration=6e-4, system=self.sys) for area in (100, -100))
+            there, back = (
+                pp.make_trapezoid("y", area=area, duration=6e-4, system=self.sys)
+                for area in (100, -100)
+            )
             self.seq.add_block(there)
             super()._cartesian(n, time - 6e-4, phase)
             self.seq.add_block(back)
         elif self.odd == "unbalanced":
-            self.seq.add_block(pp.make_trapezoid("y", area=30.0 * n, duration=6e-4, system=self.sys))
+            self.seq.add_block(
+                pp.make_trapezoid("y", area=30.0 * n, duration=6e-4, system=self.sys)
+            )
             super()._cartesian(n, time - 6e-4, phase)
         else:
             super()._cartesian(n, time, phase)
@@ -257,13 +327,18 @@ def refusal(tmp_path: Path, odd: str, train: Fisp | None = None, **given: Any) -
         ("dummy", "1 x pulse without a readout"),
         ("slices", "pulses excite 2 slices (at 0, 10 mm), expected a file of one slice"),
         ("two readouts", "1 x pulse with several readouts"),
-        ("free decay", "no gradient plays during the readouts, so that k = 0 is everywhere; expected --te-ms"),
+        (
+            "free decay",
+            "no gradient plays during the readouts, so that k = 0 is everywhere; expected --te-ms",
+        ),
         ("outer line", "no readout crosses the centre of k-space"),
         ("rosette", "samples near k = 0 lie "),
         ("unbalanced", "expected one constant moment or none; --spoiling gradient"),
     ],
 )
-def test_what_is_no_sequence_is_refused_in_a_sentence(tmp_path: Path, odd: str, expected: str) -> None:
+def test_what_is_no_sequence_is_refused_in_a_sentence(
+    tmp_path: Path, odd: str, expected: str
+) -> None:
     assert expected in refusal(tmp_path, odd)
 
 
@@ -285,8 +360,12 @@ def test_an_echo_after_the_next_pulse_is_refused(tmp_path: Path) -> None:
 
 def test_a_receiver_that_does_not_follow_is_refused_unless_told(tmp_path: Path) -> None:
     train = Fisp(phases=QUADRATIC, receiver=[0] * 6)
-    assert "receiver: in repetition 3 it is 180 deg off the RF phase" in refusal(tmp_path, "", train)
-    assert imported(tmp_path, train, receiver_follows=True).rf_phase[1] == pytest.approx(np.deg2rad(150), abs=1e-5)
+    assert "receiver: in repetition 3 it is 180 deg off the RF phase" in refusal(
+        tmp_path, "", train
+    )
+    assert imported(tmp_path, train, receiver_follows=True).rf_phase[1] == pytest.approx(
+        np.deg2rad(150), abs=1e-5
+    )
     constant = [phase + 90 for phase in QUADRATIC]
     assert imported(tmp_path, Fisp(phases=QUADRATIC, receiver=constant)).rf_phase[0] == 0
 
@@ -363,7 +442,9 @@ def test_version_1_3_is_read_with_its_delays(tmp_path: Path) -> None:
     path.write_text(V13)
     result = import_sequence(path, Given(no_inversion=True, receiver_follows=True))
     sequence = result.sequence
-    np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), 36, atol=1e-6)  # 360 x 250 Hz x 0.4 ms
+    np.testing.assert_allclose(
+        np.rad2deg(sequence.flip_angle), 36, atol=1e-6
+    )  # 360 x 250 Hz x 0.4 ms
     np.testing.assert_allclose(np.rad2deg(sequence.rf_phase), [0, 180], atol=1e-6)
     assert sequence.tr[0] == pytest.approx(0.5e-3 + 0.6e-3 + 1.1e-3 + 0.6e-3 + 3e-3)
     assert sequence.te == pytest.approx(0.2e-3 + 0.6e-3 + 0.55e-3)
@@ -388,7 +469,9 @@ def test_version_1_3_is_read_with_its_delays(tmp_path: Path) -> None:
         (("1 90 10000", "1 0 10000"), "a readout of 0 samples"),
     ],
 )
-def test_damaged_files_stop_with_one_line(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+def test_damaged_files_stop_with_one_line(
+    tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
     path = tmp_path / "bad.seq"
     path.write_text(V13.replace(change[0], change[1], 1))
     with pytest.raises(InputError) as caught:
@@ -399,7 +482,9 @@ def test_damaged_files_stop_with_one_line(tmp_path: Path, change: tuple[str, str
 
 @pytest.mark.slow
 def test_no_damage_hangs_or_escapes(tmp_path: Path) -> None:
-    """Cut anywhere, or with a few characters changed: a sequence, or an InputError. pypulseq alone hangs on some."""
+    """Cut anywhere, or with a few characters changed: a sequence, or an InputError. pypulseq alone
+    hangs on some.
+    """
     Fisp(flips=(10, 20), phases=(0, 0), rf="block", inversion="none").write(tmp_path / "good.seq")
     good = (tmp_path / "good.seq").read_text()
     random = np.random.default_rng(1)
@@ -433,8 +518,12 @@ def test_offsets_in_ppm_need_the_field(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="an offset is given in ppm; expected --field-t"):
         import_sequence(path)
     result = import_sequence(path, Given(field=3.0))
-    x = np.pi * 3.45e-6 * GAMMA / (2 * np.pi) * 3.0 * 400e-6  # half the turn of the offset in 0.4 ms
-    assert np.rad2deg(result.sequence.flip_angle[0]) == pytest.approx(30 * np.sin(x) / x, rel=0.02)  # small tips
+    x = (
+        np.pi * 3.45e-6 * GAMMA / (2 * np.pi) * 3.0 * 400e-6
+    )  # half the turn of the offset in 0.4 ms
+    assert np.rad2deg(result.sequence.flip_angle[0]) == pytest.approx(
+        30 * np.sin(x) / x, rel=0.02
+    )  # small tips
     assert any("altered after it was signed" in note for note in result.notes)
 
 
@@ -447,7 +536,9 @@ def test_a_wait_for_the_heart_is_refused(tmp_path: Path) -> None:
     assert "waits for a physiological trigger" in refusal(tmp_path, "", Gated())
 
 
-def test_without_pypulseq_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pypulseq_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.seq").write_text(V13)
     monkeypatch.setitem(__import__("sys").modules, "pypulseq", None)
     with pytest.raises(MissingExtraError) as caught:

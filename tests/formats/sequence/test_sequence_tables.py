@@ -48,7 +48,9 @@ def flips(tmp_path: Path, text: str, layout: Layout | None = None) -> list[float
         ("10 20 30 40 50 60\n", [[10], [20], [30], [40], [50], [60]]),
     ],
 )
-def test_separators_and_decimal_signs_are_found(tmp_path: Path, text: str, expected: list[list[float]]) -> None:
+def test_separators_and_decimal_signs_are_found(
+    tmp_path: Path, text: str, expected: list[list[float]]
+) -> None:
     np.testing.assert_array_equal(read_table(file(tmp_path, text)).values, expected)
 
 
@@ -74,7 +76,9 @@ def test_a_comma_that_may_be_either_is_refused_until_told(tmp_path: Path) -> Non
         ("0x10\n", "no numbers below"),
     ],
 )
-def test_what_is_no_table_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+def test_what_is_no_table_is_refused_with_its_line(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     with pytest.raises(InputError) as caught:
         read_table(file(tmp_path, text))
     assert str(caught.value).startswith(str(tmp_path)) and expected in str(caught.value)
@@ -82,14 +86,20 @@ def test_what_is_no_table_is_refused_with_its_line(tmp_path: Path, text: str, ex
 
 def test_binary_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(bytes(range(256)))
-    for name, expected in (("b.csv", "not a text file"), ("none.csv", "no such file"), (".", "is a folder")):
+    for name, expected in (
+        ("b.csv", "not a text file"),
+        ("none.csv", "no such file"),
+        (".", "is a folder"),
+    ):
         with pytest.raises(InputError, match=expected):
             import_sequence(tmp_path / name, Given(**ALL))
 
 
 def test_angles_are_degrees_only_beyond_doubt(tmp_path: Path) -> None:
     assert flips(tmp_path, "5\n70\n") == pytest.approx([5, 70])
-    with pytest.raises(InputError, match="flip_angle: its unit is not in the header; expected --flip-unit"):
+    with pytest.raises(
+        InputError, match="flip_angle: its unit is not in the header; expected --flip-unit"
+    ):
         flips(tmp_path, "1\n6.2\n")
     assert flips(tmp_path, "1\n6.2\n", Layout(flip_unit="deg")) == pytest.approx([1, 6.2])
     assert flips(tmp_path, "1\n2\n", Layout(flip_unit="rad")) == pytest.approx(np.rad2deg([1, 2]))
@@ -100,7 +110,9 @@ def test_angles_are_degrees_only_beyond_doubt(tmp_path: Path) -> None:
 
 
 def test_snapmrf_tables_are_read_with_their_nominal_values(tmp_path: Path) -> None:
-    """The header is that of data/MRF001.csv in snapMRF; fractions of 70 deg make the train of Jiang et al."""
+    """The header is that of data/MRF001.csv in snapMRF; fractions of 70 deg make the train of Jiang
+    et al.
+    """
     text = (
         "flip_angle_(fraction_of_nominal),rf_phase_(deg),extension_of_base_TR_(ms),extension_of_base_TE_(ms)\n"
         "0.084857,0.000000,1.50,0.00\n0.091571,180.000000,1.47,0.10\n"
@@ -128,24 +140,49 @@ def test_columns_are_chosen_by_name_or_number(tmp_path: Path) -> None:
     np.testing.assert_allclose(sequence.te, [2e-3, 3e-3])
     np.testing.assert_allclose(np.rad2deg(sequence.rf_phase), [0, 90])
     seconds = Layout(columns=(*columns[:1], ("tr", "4")), time_unit="s", rows=1)
-    assert import_sequence(file(tmp_path, text), Given(**{**ALL, "tr": None}), seconds).sequence.tr == 2.0
+    assert (
+        import_sequence(file(tmp_path, text), Given(**{**ALL, "tr": None}), seconds).sequence.tr
+        == 2.0
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "layout", "expected"),
     [
-        ("1 20\n", Layout(), "flip_angle: no column is named so (column 1, column 2); expected --flip-column"),
-        ("flip,fa\n10,20\n", Layout(), "flip_angle: columns flip, fa may be it; expected --flip-column"),
-        ("flip,TR\n10,20\n", Layout(columns=(("tr", "TRs"),)), "tr: no column 'TRs', expected one of: flip, TR"),
-        ("flip_deg,TR\n10,20\n", Layout(), "tr: its unit is not in the header; expected --time-unit ms or s or us"),
+        (
+            "1 20\n",
+            Layout(),
+            "flip_angle: no column is named so (column 1, column 2); expected --flip-column",
+        ),
+        (
+            "flip,fa\n10,20\n",
+            Layout(),
+            "flip_angle: columns flip, fa may be it; expected --flip-column",
+        ),
+        (
+            "flip,TR\n10,20\n",
+            Layout(columns=(("tr", "TRs"),)),
+            "tr: no column 'TRs', expected one of: flip, TR",
+        ),
+        (
+            "flip_deg,TR\n10,20\n",
+            Layout(),
+            "tr: its unit is not in the header; expected --time-unit ms or s or us",
+        ),
         ("flip TR\n10\n20\n", Layout(), "flip_angle: column flip TR may be something else, too"),
         ("flip_deg\n10\n", Layout(rows=2), "1 rows, expected at least the 2 of --rows"),
         ("flip_deg,TR_ms,TE_ms\n10,12,13\n", Layout(), "TE 13 ms is outside TR 12 ms"),
         ("flip_deg\n10\n", Layout(base_tr=0.01), "--base-tr-ms is given, but no column needs it"),
-        ("flip_deg\n10\n", Layout(nominal_flip=1.0), "--nominal-flip-deg is given, but no column needs it"),
+        (
+            "flip_deg\n10\n",
+            Layout(nominal_flip=1.0),
+            "--nominal-flip-deg is given, but no column needs it",
+        ),
     ],
 )
-def test_what_is_not_clear_in_a_table_is_refused(tmp_path: Path, text: str, layout: Layout, expected: str) -> None:
+def test_what_is_not_clear_in_a_table_is_refused(
+    tmp_path: Path, text: str, layout: Layout, expected: str
+) -> None:
     given = {**REST, "rf_phase": np.zeros(1)}
     if "TE" not in text:
         given["te"] = np.array([0.002])
@@ -162,7 +199,13 @@ def test_a_bare_list_needs_all_else_given_and_says_so_at_once(tmp_path: Path) ->
         import_sequence(path)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{path}: 5 faults in the sequence"
-    assert [line.split(":")[0].strip() for line in lines[1:]] == ["rf_phase", "tr", "te", "spoiling", "inversion"]
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [
+        "rf_phase",
+        "tr",
+        "te",
+        "spoiling",
+        "inversion",
+    ]
     given = Given(rf_phase=np.zeros(1), tr=np.array([0.012, 0.013]), te=np.array([0.002]), **REST)
     with pytest.raises(InputError, match="tr: 2 values are given, expected 1 or 3"):
         import_sequence(path, given)
@@ -170,7 +213,11 @@ def test_a_bare_list_needs_all_else_given_and_says_so_at_once(tmp_path: Path) ->
 
 def test_every_assumption_stands_in_the_written_file(tmp_path: Path) -> None:
     path = file(tmp_path, "10\n20\n30\n", "fa: 'list' #1.txt")
-    given = Given(name="mine: #1", tr=np.array([0.012, 0.013, 0.014]), **{k: v for k, v in ALL.items() if k != "tr"})
+    given = Given(
+        name="mine: #1",
+        tr=np.array([0.012, 0.013, 0.014]),
+        **{k: v for k, v in ALL.items() if k != "tr"},
+    )
     result = import_sequence(path, given)
     text = imported_text(result, path)
     raw = yaml.safe_load(text)
@@ -179,7 +226,10 @@ def test_every_assumption_stands_in_the_written_file(tmp_path: Path) -> None:
     assert len(result.notes) >= 8
     for note in result.notes:
         assert note[1:] in raw["description"]
-    assert raw["source"].startswith("fa: 'list' #1.txt, SHA-256 ") and len(raw["source"].split()[-1]) == 64
+    assert (
+        raw["source"].startswith("fa: 'list' #1.txt, SHA-256 ")
+        and len(raw["source"].split()[-1]) == 64
+    )
     assert max(map(len, text.splitlines())) <= 120
 
 
@@ -195,18 +245,25 @@ def test_exports_say_all_that_the_sequence_says(tmp_path: Path, seed: int) -> No
     assert header.tolist() == ["flip_angle_deg", "rf_phase_deg", "tr_ms", "te_ms"]
     values = np.array(rows, float)
     np.testing.assert_allclose(values[:, 0], np.rad2deg(sequence.flip_angle), atol=1e-8)
-    np.testing.assert_allclose(values[:, 2:], np.stack([sequence.tr, sequence.te], 1) * 1e3, atol=1e-8)
+    np.testing.assert_allclose(
+        values[:, 2:], np.stack([sequence.tr, sequence.te], 1) * 1e3, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_sequences_keep_their_identity_through_csv_and_yaml(tmp_path: Path, path: Path) -> None:
+def test_shipped_sequences_keep_their_identity_through_csv_and_yaml(
+    tmp_path: Path, path: Path
+) -> None:
     sequence = read_sequence(path)
     export_sequence(path.stem, tmp_path / "train.csv")
     assert import_sequence(tmp_path / "train.csv").sequence.sequence_id == sequence.sequence_id
     export_sequence(str(path), tmp_path / "plain.yaml")
     assert read_sequence(tmp_path / "plain.yaml").sequence_id == sequence.sequence_id
     old, new = (yaml.safe_load(p.read_text()) for p in (path, tmp_path / "plain.yaml"))
-    assert (new["description"], new["source"]) == (old["description"].strip(), old["source"].strip())
+    assert (new["description"], new["source"]) == (
+        old["description"].strip(),
+        old["source"].strip(),
+    )
     assert "rule" not in (tmp_path / "plain.yaml").read_text().split("flip_angle_deg")[1]
 
 
@@ -241,7 +298,9 @@ def test_options_that_would_do_nothing_are_refused(
     tmp_path: Path, name: str, options: dict[str, Any], layout: dict[str, Any]
 ) -> None:
     with pytest.raises(UsageError):
-        import_sequence(file(tmp_path, "10\n20\n", name), Given(**{**ALL, **options}), Layout(**layout))
+        import_sequence(
+            file(tmp_path, "10\n20\n", name), Given(**{**ALL, **options}), Layout(**layout)
+        )
 
 
 @pytest.mark.data
@@ -260,7 +319,9 @@ def test_real_lists_are_read(
     data_dir: Path, name: str, n: int, first: float, given: dict[str, Any], layout: dict[str, Any]
 ) -> None:
     arrays = {key: np.array(value, float) for key, value in given.items()}
-    sequence = import_sequence(data_dir / "sequences" / name, Given(**arrays, **REST), Layout(**layout)).sequence
+    sequence = import_sequence(
+        data_dir / "sequences" / name, Given(**arrays, **REST), Layout(**layout)
+    ).sequence
     assert len(sequence) == n
     assert np.rad2deg(sequence.flip_angle[0]) == pytest.approx(first, abs=1e-7)
 
@@ -274,7 +335,9 @@ def test_real_lists_are_read(
         ("fisp_delics_mrpro.csv", "delics", Layout()),
     ],
 )
-def test_real_lists_make_the_shipped_sequences(data_dir: Path, name: str, shipped: str, layout: Layout) -> None:
+def test_real_lists_make_the_shipped_sequences(
+    data_dir: Path, name: str, shipped: str, layout: Layout
+) -> None:
     expected = read_sequence(shipped)
     assert expected.inversion is not None
     given = Given(
@@ -286,5 +349,7 @@ def test_real_lists_make_the_shipped_sequences(data_dir: Path, name: str, shippe
         spoiling="gradient",
     )
     sequence = import_sequence(data_dir / "sequences" / name, given, layout).sequence
-    np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), np.rad2deg(expected.flip_angle), atol=1e-5)
+    np.testing.assert_allclose(
+        np.rad2deg(sequence.flip_angle), np.rad2deg(expected.flip_angle), atol=1e-5
+    )
     np.testing.assert_allclose(sequence.tr, expected.tr, atol=1e-8)

@@ -51,7 +51,10 @@ def test_the_papers_train_has_its_published_numbers() -> None:
         ({"rule": "cycle", "values": [0, 180]}, [0, 180, 0, 180]),
         ({"rule": "quadratic", "increment": 10}, [0, 10, 30, 60]),
         ({"rule": "lobes", "peaks": [10, 20], "lengths": [2, 2], "minimum": 0}, [0, 10, 0, 20]),
-        ({"rule": "lobes", "peaks": [10], "lengths": [4], "minimum": 2}, [2, 2 + 8 * 0.5**0.5, 10, 2 + 8 * 0.5**0.5]),
+        (
+            {"rule": "lobes", "peaks": [10], "lengths": [4], "minimum": 2},
+            [2, 2 + 8 * 0.5**0.5, 10, 2 + 8 * 0.5**0.5],
+        ),
         ({"rule": "spline", "knots": [0, 30]}, [0, 10, 20, 30]),
     ],
 )
@@ -79,7 +82,9 @@ def test_splines_are_natural_clipped_and_drawn_from_their_seed() -> None:
 
 def test_a_csv_column_is_found_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("flip,tr\n10,12\n20,13\n30,14\n")
-    text = build(flip_angle_deg={"csv": "train.csv", "column": "flip", "rows": 2}, tr_ms=12, te_ms=2)
+    text = build(
+        flip_angle_deg={"csv": "train.csv", "column": "flip", "rows": 2}, tr_ms=12, te_ms=2
+    )
     path = tmp_path / "s.yaml"
     path.write_text(text)
     np.testing.assert_allclose(np.rad2deg(read_sequence(path).flip_angle), [10, 20])
@@ -101,7 +106,11 @@ def test_everything_that_a_file_can_say_reaches_the_sequence() -> None:
     )
     np.testing.assert_allclose(sequence.rf_phase, [0, np.pi / 2, np.pi])
     np.testing.assert_allclose(sequence.te, [0.001, 0.002, 0.003])
-    assert sequence.inversion is not None and sequence.spoiler is not None and sequence.slice_profile is not None
+    assert (
+        sequence.inversion is not None
+        and sequence.spoiler is not None
+        and sequence.slice_profile is not None
+    )
     assert (sequence.inversion.efficiency, sequence.inversion.time) == (0.9, 0.02)
     assert (sequence.repeats, sequence.wait) == (2, 0.5)
     assert (sequence.spoiler.gradient[0], sequence.spoiler.duration[0]) == (0.010, 0.002)
@@ -110,7 +119,9 @@ def test_everything_that_a_file_can_say_reaches_the_sequence() -> None:
 
 def test_a_spoiler_on_several_axes_comes_back_from_a_file() -> None:
     spoiler = {"gradient_mt_per_m": [[-6, 4, 8], [0, 0, 8]], "duration_ms": [1, 5, 2]}
-    sequence = parse_sequence(build(repetitions=3, flip_angle_deg=30, tr_ms=12, te_ms=1, spoiler=spoiler))
+    sequence = parse_sequence(
+        build(repetitions=3, flip_angle_deg=30, tr_ms=12, te_ms=1, spoiler=spoiler)
+    )
     assert sequence.spoiler is not None
     np.testing.assert_allclose(sequence.spoiler.moment, [30e-6, 16e-6])
     assert sequence_to_dict(sequence)["spoiler"] == spoiler
@@ -154,7 +165,10 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
         ({"te_ms": [1, 2]}, "2 values, expected 4"),
         ({"repetitions": None}, "repetitions"),
         ({"flip_angle_deg": {"rule": "lobe", "peaks": [3]}}, "expected a number, a list"),
-        ({"flip_angle_deg": {"rule": "lobes", "peaks": [3], "lengths": [2, 2]}}, "1 peaks and 2 lengths"),
+        (
+            {"flip_angle_deg": {"rule": "lobes", "peaks": [3], "lengths": [2, 2]}},
+            "1 peaks and 2 lengths",
+        ),
         ({"flip_angle_deg": {"rule": "spline", "random_knots": 4}}, "low < high"),
         ({"flip_angle_deg": {"csv": "none.csv", "column": "a"}}, "none.csv: No such file"),
         ({"spoiling": "some"}, "spoiling"),
@@ -171,7 +185,10 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
             {"spoiler": {"gradient_mt_per_m": [[1, 2], [3, "4"]], "duration_ms": [1, 1]}},
             "spoiler.gradient_mt_per_m[1][1]",
         ),
-        ({"spoiler": {"gradient_mt_per_m": [[1], [3], [1], [2]], "duration_ms": [1]}}, "at most 3 items"),
+        (
+            {"spoiler": {"gradient_mt_per_m": [[1], [3], [1], [2]], "duration_ms": [1]}},
+            "at most 3 items",
+        ),
         ({"slice_profile": {"flip_factor": [1], "weight": [0.5]}}, "sum to 0.5"),
         ({"mrftool_sequence": 2}, "mrftool_sequence"),
     ],
@@ -187,7 +204,16 @@ def test_each_fault_is_refused_in_words(change: dict[str, object], expected: str
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [1", "hello", "", "- 1\n- 2\n", "a: &x [1]\nb: *x\n", "a: !!python/object:os.system 1\n", "\t: 1", "[" * 2000],
+    [
+        "a: [1",
+        "hello",
+        "",
+        "- 1\n- 2\n",
+        "a: &x [1]\nb: *x\n",
+        "a: !!python/object:os.system 1\n",
+        "\t: 1",
+        "[" * 2000,
+    ],
 )
 def test_what_is_no_sequence_file_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -206,7 +232,9 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_schema_for_editors_is_the_one_in_force() -> None:
-    stored = next(path for path in shipped_files("sequences") if path.name == "sequence.schema.json")
+    stored = next(
+        path for path in shipped_files("sequences") if path.name == "sequence.schema.json"
+    )
     assert json.loads(stored.read_text()) == json_schema()
 
 
@@ -224,6 +252,8 @@ def test_a_pipe_is_refused_and_not_waited_for(place: str, tmp_path: Path) -> Non
 def test_a_device_without_an_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no regular file, expected a sequence file"):
         read_sequence("/dev/zero")
-    (tmp_path / "s.yaml").write_text(build(flip_angle_deg={"csv": "/dev/zero", "column": "flip"}, tr_ms=12, te_ms=2))
+    (tmp_path / "s.yaml").write_text(
+        build(flip_angle_deg={"csv": "/dev/zero", "column": "flip"}, tr_ms=12, te_ms=2)
+    )
     with pytest.raises(InputError, match="is no regular file, expected a CSV file"):
         read_sequence(tmp_path / "s.yaml")

@@ -4,9 +4,11 @@ import struct
 
 
 def csa_numbers(data: bytes, wanted: str) -> list[float]:
-    """The numbers of one tag of a Siemens CSA header in its second form (SV10); none if it is not there.
+    """The numbers of one tag of a Siemens CSA header in its second form (SV10); none if it is not
+    there.
 
-    After 16 bytes of head, each tag: name (64 bytes), multiplicity, VR (4 bytes), a number, item count, a mark;
+    After 16 bytes of head, each tag: name (64 bytes), multiplicity, VR (4 bytes), a number, item
+    count, a mark;
     each item: four numbers, of which the second is its length, and its text, padded to four bytes.
     """
     if data[:4] != b"SV10" or len(data) < 16:

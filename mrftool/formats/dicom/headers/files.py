@@ -1,4 +1,6 @@
-"""Which files a DICOM series lies in: a folder, a zip archive (hostile ones are refused), one file, or a list."""
+"""Which files a DICOM series lies in: a folder, a zip archive (hostile ones are refused), one file,
+or a list.
+"""
 
 import os
 import shutil
@@ -36,7 +38,9 @@ class File:
 
 @dataclass(eq=False)
 class FileSet:
-    """DICOM files, and how many others lay beside them. `close` removes what was unpacked from an archive."""
+    """DICOM files, and how many others lay beside them. `close` removes what was unpacked from an
+    archive.
+    """
 
     files: list[File]
     others: int = 0
@@ -48,12 +52,14 @@ class FileSet:
 
 
 def find_files(source: Source) -> FileSet:
-    """The DICOM files of a folder and all below it, of a zip archive, or of a list; in the order of their names.
+    """The DICOM files of a folder and all below it, of a zip archive, or of a list; in the order of
+    their names.
 
-    Files that are no DICOM are counted and left aside. An archive is unpacked into a temporary folder, under names
-    of our own, after it has been judged as a whole.
+    Files that are no DICOM are counted and left aside. An archive is unpacked into a temporary
+    folder, under names of our own, after it has been judged as a whole.
 
-    Raises InputError if there is no DICOM file, or if an archive is damaged, encrypted or made to do harm.
+    Raises InputError if there is no DICOM file, or if an archive is damaged, encrypted or made to
+    do harm.
     """
     if not isinstance(source, str | Path):
         return _sorted_out([File(str(path), str(path)) for path in source], "the list")
@@ -61,25 +67,33 @@ def find_files(source: Source) -> FileSet:
     if path.is_dir():
         return _sorted_out(_walk(path), str(path))
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder, expected a folder, a zip archive or a file of DICOM images")
+        raise InputError(
+            f"{path}: no such file or folder, expected a folder, a zip archive or a file of DICOM images"
+        )
     if is_archive(path):
         return _unpack(path)
     return _sorted_out([File(str(path), str(path))], str(path))
 
 
 def holds_dicom(path: Path) -> bool:
-    """True for what `find_files` is for: folders, archives, and files that begin as DICOM does. No pipe is opened."""
+    """True for what `find_files` is for: folders, archives, and files that begin as DICOM does. No
+    pipe is opened.
+    """
     return path.is_dir() or is_archive(path) or is_dicom(_head(str(path)))
 
 
 def is_archive(path: Path) -> bool:
     """True for a zip archive, also for one that was cut short, which has lost its directory."""
     head = _head(str(path))
-    return not is_dicom(head) and (head.startswith(b"PK\3\4") or (path.is_file() and zipfile.is_zipfile(path)))
+    return not is_dicom(head) and (
+        head.startswith(b"PK\3\4") or (path.is_file() and zipfile.is_zipfile(path))
+    )
 
 
 def is_dicom(head: bytes) -> bool:
-    """True for the first bytes of a DICOM file: with the preamble, or (old files) a data set from its first tag."""
+    """True for the first bytes of a DICOM file: with the preamble, or (old files) a data set from
+    its first tag.
+    """
     if head[128:HEAD] == b"DICM":
         return True
     if len(head) < 8:
@@ -96,7 +110,9 @@ def _sorted_out(candidates: Iterable[File], where: str) -> FileSet:
         else:
             others += 1
     if not files:
-        raise InputError(f"{where}: no DICOM file among {others} files, expected the images of a series")
+        raise InputError(
+            f"{where}: no DICOM file among {others} files, expected the images of a series"
+        )
     return FileSet(files, others)
 
 
@@ -127,8 +143,19 @@ def _unpack(archive: Path) -> FileSet:
     try:
         with closing(zipfile.ZipFile(archive)) as opened:
             entries = _safe_entries(opened, archive, shutil.disk_usage(folder).free)
-            files = [file for number, entry in enumerate(entries) for file in _copy(opened, entry, folder, number)]
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+            files = [
+                file
+                for number, entry in enumerate(entries)
+                for file in _copy(opened, entry, folder, number)
+            ]
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+    ) as error:
         _remove(folder)
         raise InputError(
             f"{archive}: damaged or unreadable archive ({error}), expected a zip of DICOM files"
@@ -138,7 +165,9 @@ def _unpack(archive: Path) -> FileSet:
         raise
     if not files:
         _remove(folder)
-        raise InputError(f"{archive}: no DICOM file among {len(entries)} entries, expected the images of a series")
+        raise InputError(
+            f"{archive}: no DICOM file among {len(entries)} entries, expected the images of a series"
+        )
     named = [File(file.path, f"{archive}/{file.label}") for file in files]
     return FileSet(named, len(entries) - len(files), folder)
 
@@ -146,21 +175,31 @@ def _unpack(archive: Path) -> FileSet:
 def _safe_entries(opened: zipfile.ZipFile, archive: Path, free: int) -> list[zipfile.ZipInfo]:
     """The entries to unpack, by name.
 
-    Raises InputError for names that lead out of the archive, links, encryption, or more than a disk should hold.
+    Raises InputError for names that lead out of the archive, links, encryption, or more than a disk
+    should hold.
     """
-    entries = sorted((entry for entry in opened.infolist() if not entry.is_dir()), key=lambda entry: entry.filename)
+    entries = sorted(
+        (entry for entry in opened.infolist() if not entry.is_dir()),
+        key=lambda entry: entry.filename,
+    )
     for entry in entries:
         fault = _entry_fault(entry)
         if fault:
             raise InputError(f"{archive}: entry {entry.filename!r} {fault}; nothing was unpacked")
     total = sum(entry.file_size for entry in entries)
     if len(entries) > _MAX_ENTRIES:
-        raise InputError(f"{archive}: {len(entries)} entries, expected at most {_MAX_ENTRIES}; nothing was unpacked")
+        raise InputError(
+            f"{archive}: {len(entries)} entries, expected at most {_MAX_ENTRIES}; nothing was unpacked"
+        )
     if total > _RATIO_COUNTS_FROM and total > _MAX_RATIO * archive.stat().st_size:
-        raise InputError(f"{archive}: would grow more than {_MAX_RATIO}-fold to {total} bytes; nothing was unpacked")
+        raise InputError(
+            f"{archive}: would grow more than {_MAX_RATIO}-fold to {total} bytes; nothing was unpacked"
+        )
     if total > min(_MAX_TOTAL, free):
         room = min(_MAX_TOTAL, free)
-        raise InputError(f"{archive}: would grow to {total} bytes, expected at most {room}; nothing was unpacked")
+        raise InputError(
+            f"{archive}: would grow to {total} bytes, expected at most {room}; nothing was unpacked"
+        )
     return entries
 
 
@@ -175,7 +214,9 @@ def _entry_fault(entry: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, number: int) -> Iterator[File]:
+def _copy(
+    opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, number: int
+) -> Iterator[File]:
     """Unpacks one entry if it is DICOM, to a name that says nothing but its number."""
     with opened.open(entry) as source:
         head = source.read(HEAD)

@@ -1,7 +1,8 @@
 """The header of one DICOM file, classic or enhanced, as plain values for each image plane in it.
 
-Everything is read leniently here: what is missing or makes no sense is absent from the values, and only the series
-that was chosen must be complete. Attributes: DICOM PS3.3 C.7.6 and C.8.3 (MR Image), C.7.6.16 (functional groups).
+Everything is read leniently here: what is missing or makes no sense is absent from the values, and
+only the series that was chosen must be complete. Attributes: DICOM PS3.3 C.7.6 and C.8.3 (MR
+Image), C.7.6.16 (functional groups).
 """
 
 import io
@@ -22,7 +23,13 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.keywords import BLOCKS, KEYWORDS, PRIVATE, SEQUENCES, Values
 from mrftool.formats.dicom.headers.quick import quick_header
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
-from mrftool.formats.dicom.headers.values import flat, frames_of, private_of, real_world_of, slice_normal
+from mrftool.formats.dicom.headers.values import (
+    flat,
+    frames_of,
+    private_of,
+    real_world_of,
+    slice_normal,
+)
 
 _TAGS = [
     *(pydicom.tag.Tag(keyword) for keyword in (*KEYWORDS, *SEQUENCES)),
@@ -40,7 +47,8 @@ _MAX_INFLATED = 2 << 30
 def read_header(path: str, label: str) -> Values:
     """What the file says of its pixels and planes, in values that JSON can hold.
 
-    Returns {"file": values of all planes, "frames": [values of one plane, ...], "pixels": where they lie}.
+    Returns {"file": values of all planes, "frames": [values of one plane, ...], "pixels": where
+    they lie}.
 
     Raises InputError if the file is no DICOM that can be parsed.
     """
@@ -59,7 +67,9 @@ def read_header(path: str, label: str) -> Values:
         raise InputError(f"{label}: cannot be read: {error.strerror or error}") from error
     except RecursionError as error:
         raise InputError(f"{label}: damaged DICOM: sequences nested beyond all measure") from error
-    except Exception as error:  # a parser on hostile bytes: whatever it raises, the file is at fault
+    except (
+        Exception
+    ) as error:  # a parser on hostile bytes: whatever it raises, the file is at fault
         raise InputError(f"{label}: damaged DICOM: {_one_line(error)}") from error
 
 
@@ -84,12 +94,17 @@ def inflated_pixels(path: str) -> BinaryIO:
 def pydicom_header(file: BinaryIO, size: int) -> Values:
     """As `read_header` gives it, of any file that pydicom can parse."""
     deflated = _is_deflated(file)
-    dataset = pydicom.dcmread(file, stop_before_pixels=not deflated, force=True, specific_tags=_tags(deflated))
+    dataset = pydicom.dcmread(
+        file, stop_before_pixels=not deflated, force=True, specific_tags=_tags(deflated)
+    )
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _guessed_syntax(dataset)
     pixels = _deflated_place(dataset) if deflated else _place(file, dataset, size)
     pixels["syntax"] = syntax
     values: Values = (
-        {"SOPClassUID": _sop_class(dataset)} | flat(dataset, KEYWORDS) | private_of(dataset) | real_world_of(dataset)
+        {"SOPClassUID": _sop_class(dataset)}
+        | flat(dataset, KEYWORDS)
+        | private_of(dataset)
+        | real_world_of(dataset)
     )
     if values.get("MosaicTiles", 0) > 1:
         values["SliceNormal"] = slice_normal(dataset)
@@ -101,11 +116,14 @@ def _tags(deflated: bool) -> list[Any]:
 
 
 def _sop_class(dataset: Dataset) -> str:
-    """As the file meta information has it, for data sets that have none of their own, or end before it.
+    """As the file meta information has it, for data sets that have none of their own, or end before
+    it.
 
     Raises InputError if nothing says what the file is.
     """
-    found = str(dataset.get("SOPClassUID", "")) or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    found = str(dataset.get("SOPClassUID", "")) or str(
+        dataset.file_meta.get("MediaStorageSOPClassUID", "")
+    )
     if not found:
         raise InputError("damaged DICOM: ends before it says what it is (SOPClassUID)")
     return found
@@ -119,7 +137,9 @@ def _guessed_syntax(dataset: Dataset) -> str:
 
 
 def _place(file: BinaryIO, dataset: Dataset, size: int) -> Values:
-    """Where the value of the pixel element lies in the file, whose position is at that element [bytes]."""
+    """Where the value of the pixel element lies in the file, whose position is at that element
+    [bytes].
+    """
     head = file.read(12)
     if len(head) < 8:
         return {}
@@ -139,9 +159,11 @@ def _place(file: BinaryIO, dataset: Dataset, size: int) -> Values:
 
 
 def _fragments(file: BinaryIO, start: int, size: int) -> list[list[int]]:
-    """Place and length of each fragment of compressed pixel data, without the offset table before them (PS3.5 A.4).
+    """Place and length of each fragment of compressed pixel data, without the offset table before
+    them (PS3.5 A.4).
 
-    Most files have one for each frame; then a frame is found without counting through those before it.
+    Most files have one for each frame; then a frame is found without counting through those before
+    it.
     """
     found: list[list[int]] = []
     place = start
@@ -157,7 +179,11 @@ def _fragments(file: BinaryIO, start: int, size: int) -> list[list[int]]:
 
 def _deflated_place(dataset: Dataset) -> Values:
     length = len(dataset.get("PixelData", b""))
-    return {"element": 0x10, "offset": 0, "length": length, "available": length, "deflated": True} if length else {}
+    return (
+        {"element": 0x10, "offset": 0, "length": length, "available": length, "deflated": True}
+        if length
+        else {}
+    )
 
 
 def _is_deflated(file: BinaryIO) -> bool:
@@ -204,6 +230,11 @@ def _one_line(error: Exception) -> str:
 
 
 def as_planes(header: Mapping[str, Any]) -> list[Values]:
-    """The values of each plane: those of the file, overridden by those of the frame. Equal texts are kept once."""
-    common = {key: sys.intern(value) if type(value) is str else value for key, value in header["file"].items()}
+    """The values of each plane: those of the file, overridden by those of the frame. Equal texts
+    are kept once.
+    """
+    common = {
+        key: sys.intern(value) if type(value) is str else value
+        for key, value in header["file"].items()
+    }
     return [common | frame for frame in header["frames"]] or [common]

@@ -21,12 +21,44 @@ GROUPS = {  # functional group: what is taken from it
     ),
 }
 KEYWORDS = (
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
-    *("SeriesNumber", "SeriesDescription", "ProtocolName", "Modality", "Manufacturer", "ManufacturerModelName"),
+    *(
+        "SOPClassUID",
+        "SOPInstanceUID",
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+        "FrameOfReferenceUID",
+    ),
+    *(
+        "SeriesNumber",
+        "SeriesDescription",
+        "ProtocolName",
+        "Modality",
+        "Manufacturer",
+        "ManufacturerModelName",
+    ),
     *("MagneticFieldStrength", "ImageType", "ComplexImageComponent", "LossyImageCompression"),
-    *("TemporalPositionIdentifier", "NumberOfTemporalPositions", "AcquisitionNumber", "EchoNumbers", "EchoTime"),
-    *("InstanceNumber", "TriggerTime", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *(
+        "TemporalPositionIdentifier",
+        "NumberOfTemporalPositions",
+        "AcquisitionNumber",
+        "EchoNumbers",
+        "EchoTime",
+    ),
+    *(
+        "InstanceNumber",
+        "TriggerTime",
+        "AcquisitionDateTime",
+        "AcquisitionDate",
+        "AcquisitionTime",
+        "ContentTime",
+    ),
+    *(
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "SliceThickness",
+        "SpacingBetweenSlices",
+    ),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType"),
@@ -35,7 +67,9 @@ LISTS = {  # may have several values; all others count as absent if they do
     *("ImageType", "FrameType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     "DimensionIndexValues",
 }
-BLOCKS = range(0x10, 0x20)  # where the private elements of a creator may lie; nearly always in the first
+BLOCKS = range(
+    0x10, 0x20
+)  # where the private elements of a creator may lie; nearly always in the first
 PRIVATE = {  # our name: (group, element without its block, creator, format of the bytes where the VR is unknown)
     "GeImageKind": (0x0043, 0x2F, "GEMS_PARM_01", "<h"),
     "MosaicTiles": (0x0019, 0x0A, "SIEMENS MR HEADER", "<H"),

@@ -1,8 +1,9 @@
 """The headers of many DICOM files, read by several processes.
 
-Python parses headers on one core only, so the files are dealt out to workers: this module run as a program, which
-takes lists of files on standard input and answers in JSON. (A pool of the standard library would copy this process
-or import its main module again; both go wrong in programs of other people that call us.)
+Python parses headers on one core only, so the files are dealt out to workers: this module run as a
+program, which takes lists of files on standard input and answers in JSON. (A pool of the standard
+library would copy this process or import its main module again; both go wrong in programs of other
+people that call us.)
 """
 
 import json
@@ -32,7 +33,9 @@ def read_headers(files: Sequence[File], jobs: int | None, advance: Advance) -> l
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
     wanted = _cores() if jobs is None else jobs
     workers = min(wanted, len(files) // _WORTH_A_PROCESS)
-    answers = _from_workers(batches, workers, advance) if workers > 1 else _from_here(batches, advance)
+    answers = (
+        _from_workers(batches, workers, advance) if workers > 1 else _from_here(batches, advance)
+    )
     errors = [answer["error"] for answer in answers if "error" in answer]
     if errors:
         more = f" (and {len(errors) - 1} more damaged files)" if len(errors) > 1 else ""
@@ -48,10 +51,15 @@ def _from_here(batches: Sequence[Sequence[File]], advance: Advance) -> list[Valu
     return answers
 
 
-def _from_workers(batches: Sequence[Sequence[File]], workers: int, advance: Advance) -> list[Values]:
+def _from_workers(
+    batches: Sequence[Sequence[File]], workers: int, advance: Advance
+) -> list[Values]:
     shares = [batches[number::workers] for number in range(workers)]
     with ThreadPoolExecutor(workers) as threads:
-        found = [list(share) for share in threads.map(lambda share: list(_one_worker(share, advance)), shares)]
+        found = [
+            list(share)
+            for share in threads.map(lambda share: list(_one_worker(share, advance)), shares)
+        ]
     answers = [found[number % workers][number // workers] for number in range(len(batches))]
     return [header for batch in answers for header in batch]
 
@@ -60,7 +68,9 @@ def _one_worker(batches: Sequence[Sequence[File]], advance: Advance) -> Iterator
     """Answers to the batches, from one worker process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "mrftool.formats.dicom.headers.parallel"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as worker:  # noqa: S603
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as worker:  # noqa: S603
         stdin: Any = worker.stdin
         stdout: Any = worker.stdout
         for batch in batches:
@@ -69,7 +79,9 @@ def _one_worker(batches: Sequence[Sequence[File]], advance: Advance) -> Iterator
             stdin.flush()
             answer = stdout.readline()
             if not answer:
-                raise InputError(f"{batch[0].label}: its reader ended early; this file or one soon after is damaged")
+                raise InputError(
+                    f"{batch[0].label}: its reader ended early; this file or one soon after is damaged"
+                )
             yield json.loads(answer)
             advance(len(batch))
 

@@ -1,17 +1,28 @@
-"""The values of an ordinary classic header, from its raw elements: the same as pydicom gives, many times faster."""
+"""The values of an ordinary classic header, from its raw elements: the same as pydicom gives, many
+times faster.
+"""
 
 import struct
 from typing import Any, BinaryIO
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from mrftool.formats.dicom.headers.keywords import BLOCKS, KEYWORDS, LISTS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.headers.keywords import (
+    BLOCKS,
+    KEYWORDS,
+    LISTS,
+    PRIVATE,
+    SEQUENCES,
+    Values,
+)
 from mrftool.formats.dicom.headers.raw_elements import SYNTAX, Elements, OutOfOrdinaryError, scan
 
 _READ_FIRST = 1 << 18  # longer headers are not ordinary
 _NAMES = {int(tag_for_keyword(name) or 0): (name, dictionary_VR(name)) for name in KEYWORDS}
 _INSIDE = frozenset(int(tag_for_keyword(name) or 0) for name in SEQUENCES)
-_CREATORS = frozenset(group << 16 | block for group, _, _, _ in PRIVATE.values() for block in BLOCKS)
+_CREATORS = frozenset(
+    group << 16 | block for group, _, _, _ in PRIVATE.values() for block in BLOCKS
+)
 _PRIVATE = {  # tag: our name, and the tag of the creator of its block
     group << 16 | block << 8 | low: (name, group << 16 | block)
     for name, (group, low, _, _) in PRIVATE.items()
@@ -30,7 +41,9 @@ def quick_header(file: BinaryIO, size: int) -> Values:
     elements, place, explicit = scan(data, _WANTED)
     if _INSIDE & elements.keys() or (place == len(data) and len(data) < size):
         raise OutOfOrdinaryError
-    values = {_NAMES[tag][0]: _value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()}
+    values = {
+        _NAMES[tag][0]: _value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()
+    }
     values |= _private(elements)
     values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))
     if not values["SOPClassUID"] or values.get("MosaicTiles", 0) > 1:

@@ -1,8 +1,10 @@
-"""The header of an ordinary DICOM file at speed: its elements as raw bytes, without building a data set.
+"""The header of an ordinary DICOM file at speed: its elements as raw bytes, without building a data
+set.
 
-A fingerprint series has ten thousand files and more, and nearly all their headers are plain: little endian, with a
-preamble, and nothing of interest inside sequences. Those are walked here by tag, VR and length (DICOM PS3.5 7.1 and
-7.5). Whatever is out of the ordinary is left to pydicom, which reads everything; tests hold the two together.
+A fingerprint series has ten thousand files and more, and nearly all their headers are plain: little
+endian, with a preamble, and nothing of interest inside sequences. Those are walked here by tag, VR
+and length (DICOM PS3.5 7.1 and 7.5). Whatever is out of the ordinary is left to pydicom, which
+reads everything; tests hold the two together.
 """
 
 import struct
@@ -12,8 +14,12 @@ Elements = dict[int, tuple[bytes, bytes]]
 
 _TAG_AND_LENGTH = struct.Struct("<HHI").unpack_from
 _LENGTH = struct.Struct("<I").unpack_from
-_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT_VRS = frozenset(vr.encode() for vr in ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT"))
+_LONG_VRS = frozenset(
+    (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+)
+_SHORT_VRS = frozenset(
+    vr.encode() for vr in ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT")
+)
 _SHORT_VRS |= {b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 SYNTAX = 0x00020010
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -32,10 +38,11 @@ class OutOfOrdinaryError(Exception):
 
 
 def scan(data: bytes, wanted: Collection[int]) -> tuple[Elements, int, bool]:
-    """VR and raw value of the wanted elements, by tag, of the file that begins with `data`; none inside of sequences.
+    """VR and raw value of the wanted elements, by tag, of the file that begins with `data`; none
+    inside of sequences.
 
-    Returns them with the place of the pixel element (the end of the data if there is none), and whether VRs are
-    explicit; if not, those of the data set are empty.
+    Returns them with the place of the pixel element (the end of the data if there is none), and
+    whether VRs are explicit; if not, those of the data set are empty.
 
     Raises OutOfOrdinaryError, or struct.error where the data end within an element.
     """
@@ -101,7 +108,9 @@ def _after(data: bytes, start: int, length: int, explicit: bool, depth: int) -> 
             return place
         if group << 16 | element != _ITEM:
             raise OutOfOrdinaryError
-        place = place + length if length != _UNDEFINED else _after_item(data, place, explicit, depth)
+        place = (
+            place + length if length != _UNDEFINED else _after_item(data, place, explicit, depth)
+        )
 
 
 def _after_item(data: bytes, place: int, explicit: bool, depth: int) -> int:

@@ -1,4 +1,6 @@
-"""Values of a data set that pydicom parsed, in Python's own types; those of each frame where it has several."""
+"""Values of a data set that pydicom parsed, in Python's own types; those of each frame where it has
+several.
+"""
 
 import struct
 from collections.abc import Iterator
@@ -12,7 +14,13 @@ from mrftool.formats.dicom.headers.keywords import BLOCKS, GROUPS, LISTS, PRIVAT
 
 _CSA = (0x0029, 0x10, "SIEMENS CSA HEADER")  # Siemens' own header
 _PHILIPS_FRAME = (0x2005, 0x140F)  # Philips writes the classic private elements of a frame in here
-_SPATIAL = {0x00200032, 0x00200037, 0x00209056, 0x00209057, 0x00089208}  # not time: position, stack, component
+_SPATIAL = {
+    0x00200032,
+    0x00200037,
+    0x00209056,
+    0x00209057,
+    0x00089208,
+}  # not time: position, stack, component
 
 
 def frames_of(dataset: Dataset) -> Iterator[Values]:
@@ -44,7 +52,11 @@ def _from_groups(item: Dataset) -> Values:
 def flat(dataset: Dataset, keywords: tuple[str, ...]) -> Values:
     """The attributes that are there and make sense."""
     found = ((keyword, _plain(dataset, keyword)) for keyword in keywords if keyword in dataset)
-    good = ((keyword, value) for keyword, value in found if keyword in LISTS or not isinstance(value, list))
+    good = (
+        (keyword, value)
+        for keyword, value in found
+        if keyword in LISTS or not isinstance(value, list)
+    )
     return {keyword: value for keyword, value in good if value is not None}
 
 
@@ -95,10 +107,18 @@ def slice_normal(dataset: Dataset) -> list[float]:
 
 
 def real_world_of(dataset: Dataset) -> Values:
-    """Each item of a Real World Value Mapping as [slope, intercept, unit]; the slope is None for a lookup table."""
+    """Each item of a Real World Value Mapping as [slope, intercept, unit]; the slope is None for a
+    lookup table.
+    """
     items = []
     for item in dataset.get("RealWorldValueMappingSequence") or []:
         units = item.get("MeasurementUnitsCodeSequence")
         unit = str(units[0].get("CodeValue", "")) if units else ""
-        items.append([_plain(item, "RealWorldValueSlope"), _plain(item, "RealWorldValueIntercept") or 0.0, unit])
+        items.append(
+            [
+                _plain(item, "RealWorldValueSlope"),
+                _plain(item, "RealWorldValueIntercept") or 0.0,
+                unit,
+            ]
+        )
     return {"RealWorld": items} if items else {}

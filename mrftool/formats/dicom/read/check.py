@@ -7,17 +7,23 @@ from mrftool.formats.dicom.read.plane import Plane
 
 
 def check_planes(planes: Sequence[Plane]) -> None:
-    """Raises InputError for duplicates, frames that are not described, and mixed frames of reference."""
+    """Raises InputError for duplicates, frames that are not described, and mixed frames of
+    reference.
+    """
     seen: dict[tuple[str, int], Plane] = {}
     described: dict[str, int] = {}
     for plane in planes:
         described[plane.path] = described.get(plane.path, 0) + 1
         uid = plane.values.get("SOPInstanceUID")
         if uid is None:
-            raise InputError(f"{plane.name}: SOPInstanceUID is missing, expected each image to have its own")
+            raise InputError(
+                f"{plane.name}: SOPInstanceUID is missing, expected each image to have its own"
+            )
         twin = seen.setdefault((uid, plane.index), plane)
         if twin is not plane:
-            raise InputError(f"{plane.name}: is the same instance as {twin.name}, expected each image once")
+            raise InputError(
+                f"{plane.name}: is the same instance as {twin.name}, expected each image once"
+            )
     for plane in planes:
         if plane.n_frames != described[plane.path]:
             raise InputError(
@@ -35,14 +41,26 @@ def notes_of(planes: Sequence[Plane]) -> tuple[str, ...]:
     modality = planes[0].values.get("Modality", "missing")
     if modality != "MR":
         notes.append(f"The modality is {modality}, not MR.")
-    if any(str(plane.values.get("PhotometricInterpretation", "")) == "MONOCHROME1" for plane in planes):
-        notes.append("Images are meant to be shown inverted (MONOCHROME1): the stored numbers are taken as they are.")
-    numbers = {(plane.series, plane.values.get("InstanceNumber")) for plane in planes if plane.n_frames == 1}
+    if any(
+        str(plane.values.get("PhotometricInterpretation", "")) == "MONOCHROME1" for plane in planes
+    ):
+        notes.append(
+            "Images are meant to be shown inverted (MONOCHROME1): the stored numbers are taken as they are."
+        )
+    numbers = {
+        (plane.series, plane.values.get("InstanceNumber"))
+        for plane in planes
+        if plane.n_frames == 1
+    }
     for uid in sorted({series for series, _ in numbers}):
-        whole = sorted(number for series, number in numbers if series == uid and isinstance(number, int))
+        whole = sorted(
+            number for series, number in numbers if series == uid and isinstance(number, int)
+        )
         gaps = whole[-1] - whole[0] + 1 - len(whole) if whole else 0
         if gaps:
-            notes.append(f"The instance numbers of the series have {gaps} gaps: images may be missing.")
+            notes.append(
+                f"The instance numbers of the series have {gaps} gaps: images may be missing."
+            )
     return tuple(notes)
 
 

@@ -1,7 +1,9 @@
-"""Where the planes of a series lie: slices from positions and orientations, and the affine of the volume.
+"""Where the planes of a series lie: slices from positions and orientations, and the affine of the
+volume.
 
-Image plane attributes: DICOM PS3.3 C.7.6.2. DICOM counts millimetres to the patient's left, back and head (LPS);
-affines count to the right, front and head (RAS+), so the signs of the first two rows change.
+Image plane attributes: DICOM PS3.3 C.7.6.2. DICOM counts millimetres to the patient's left, back
+and head (LPS); affines count to the right, front and head (RAS+), so the signs of the first two
+rows change.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,9 @@ _UNEVEN = 0.01  # of the slice distance
 
 @dataclass(frozen=True)
 class Stack:
-    """slices: the planes of each slice, along the normal. affine: (column, row, slice) to RAS+ [mm]."""
+    """slices: the planes of each slice, along the normal. affine: (column, row, slice) to RAS+
+    [mm].
+    """
 
     slices: list[list[Plane]]
     affine: NDArray[np.float64]
@@ -31,13 +35,15 @@ class Stack:
 def stack_of(planes: Sequence[Plane]) -> Stack:
     """Sorts planes into slices and finds the affine of the volume.
 
-    Raises InputError if planes are not parallel, lie beside each other, or if the slices are not evenly spaced or
-    do not hold the same number of planes.
+    Raises InputError if planes are not parallel, lie beside each other, or if the slices are not
+    evenly spaced or do not hold the same number of planes.
     """
     rows, columns, normal = _orientation(planes)
     spacing = _common(planes, "PixelSpacing", 2)
     if min(spacing) <= 0:
-        raise InputError(f"{planes[0].name}: PixelSpacing is {spacing}, expected lengths of more than 0 mm")
+        raise InputError(
+            f"{planes[0].name}: PixelSpacing is {spacing}, expected lengths of more than 0 mm"
+        )
     slices, positions = _slices(planes, normal)
     _even_counts(slices, positions @ normal)
     step, notes = _step(slices, positions, normal)
@@ -52,7 +58,9 @@ def _orientation(planes: Sequence[Plane]) -> tuple[NDArray[np.float64], ...]:
     cosines = np.asarray(_common(planes, "ImageOrientationPatient", 6)).reshape(2, 3)
     lengths = np.linalg.norm(cosines, axis=1)
     if abs(lengths - 1).max() > _SAME_DIRECTION or abs(cosines[0] @ cosines[1]) > _SAME_DIRECTION:
-        raise InputError(f"{planes[0].name}: ImageOrientationPatient is {cosines.ravel()}, expected two unit vectors")
+        raise InputError(
+            f"{planes[0].name}: ImageOrientationPatient is {cosines.ravel()}, expected two unit vectors"
+        )
     rows, columns = cosines / lengths[:, None]
     normal = np.cross(rows, columns)
     return rows, columns, normal / np.linalg.norm(normal)
@@ -70,8 +78,12 @@ def _common(planes: Sequence[Plane], key: str, length: int) -> tuple[float, ...]
     return vectors[0]
 
 
-def _slices(planes: Sequence[Plane], normal: NDArray[np.float64]) -> tuple[list[list[Plane]], NDArray[np.float64]]:
-    """Planes of each slice, and the positions of the slices `(slice, 3)` [mm LPS], both along the normal."""
+def _slices(
+    planes: Sequence[Plane], normal: NDArray[np.float64]
+) -> tuple[list[list[Plane]], NDArray[np.float64]]:
+    """Planes of each slice, and the positions of the slices `(slice, 3)` [mm LPS], both along the
+    normal.
+    """
     positions = np.asarray([plane.vector("ImagePositionPatient", 3) for plane in planes])
     heights = positions @ normal
     order = np.argsort(heights, kind="stable")
@@ -84,7 +96,9 @@ def _slices(planes: Sequence[Plane], normal: NDArray[np.float64]) -> tuple[list[
                 f"{other.name}: lies {apart.max():.3g} mm beside {planes[group[0]].name} in the same plane, "
                 "expected one stack of slices"
             )
-    return [[planes[n] for n in group] for group in groups], positions[[group[0] for group in groups]]
+    return [[planes[n] for n in group] for group in groups], positions[
+        [group[0] for group in groups]
+    ]
 
 
 def _even_counts(slices: list[list[Plane]], heights: NDArray[np.float64]) -> None:
@@ -117,7 +131,9 @@ def _step(
     return step, ()
 
 
-def _thickness(plane: Plane, normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _thickness(
+    plane: Plane, normal: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     for key in ("SpacingBetweenSlices", "SliceThickness"):
         value = plane.values.get(key)
         if isinstance(value, int | float) and 0 < value < np.inf:

@@ -1,7 +1,7 @@
 """Siemens mosaics: one image that holds all slices of a volume as tiles, taken apart into planes.
 
-The layout, and the corner that ImagePositionPatient means, are described in nibabel's notes "Siemens mosaic" and
-"Siemens format DICOM with CSA header" (nipy.org/nibabel/dicom).
+The layout, and the corner that ImagePositionPatient means, are described in nibabel's notes
+"Siemens mosaic" and "Siemens format DICOM with CSA header" (nipy.org/nibabel/dicom).
 """
 
 import math
@@ -25,14 +25,20 @@ def is_mosaic(plane: Plane) -> bool:
 def tiles_of(plane: Plane) -> list[Plane]:
     """The slices of a mosaic, each with its own position; the plane itself if it is none.
 
-    Raises InputError if the header does not say how the tiles lie, and for the mosaics of other makers.
+    Raises InputError if the header does not say how the tiles lie, and for the mosaics of other
+    makers.
     """
     if "VFRAME" in _words(plane):
-        raise InputError(f"{plane.name}: holds slices side by side (VFRAME), expected one slice", hint=_CONVERT)
+        raise InputError(
+            f"{plane.name}: holds slices side by side (VFRAME), expected one slice", hint=_CONVERT
+        )
     if not is_mosaic(plane):
         return [plane]
     if "MosaicTiles" not in plane.values:
-        raise InputError(f"{plane.name}: is a Siemens mosaic that does not say how many slices it holds", hint=_CONVERT)
+        raise InputError(
+            f"{plane.name}: is a Siemens mosaic that does not say how many slices it holds",
+            hint=_CONVERT,
+        )
     n_tiles = plane.number("MosaicTiles", 1, _MAX_TILES)
     across = math.ceil(math.sqrt(n_tiles))
     full = plane.number("Rows", 1, 4096), plane.number("Columns", 1, 4096)
@@ -63,19 +69,31 @@ def _words(plane: Plane) -> list[str]:
     return words if isinstance(words, list) else []
 
 
-def _first_corner(plane: Plane, full: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Where the first tile begins [mm LPS]: the header gives the corner that the whole mosaic would have."""
+def _first_corner(
+    plane: Plane, full: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Where the first tile begins [mm LPS]: the header gives the corner that the whole mosaic would
+    have.
+    """
     along = np.asarray(plane.vector("ImageOrientationPatient", 6)).reshape(2, 3)
     spacing = plane.vector("PixelSpacing", 2)
-    shift = along[0] * spacing[1] * (full[1] - size[1]) / 2 + along[1] * spacing[0] * (full[0] - size[0]) / 2
+    shift = (
+        along[0] * spacing[1] * (full[1] - size[1]) / 2
+        + along[1] * spacing[0] * (full[0] - size[0]) / 2
+    )
     return np.asarray(np.asarray(plane.vector("ImagePositionPatient", 3)) + shift, np.float64)
 
 
 def _step(plane: Plane) -> NDArray[np.float64]:
     """From one tile to the next [mm LPS]: the direction is only in Siemens' own header."""
     distance = plane.values.get("SpacingBetweenSlices")
-    if "SliceNormal" not in plane.values or not isinstance(distance, int | float) or not distance > 0:
+    if (
+        "SliceNormal" not in plane.values
+        or not isinstance(distance, int | float)
+        or not distance > 0
+    ):
         raise InputError(
-            f"{plane.name}: is a Siemens mosaic without SpacingBetweenSlices or SliceNormalVector", hint=_CONVERT
+            f"{plane.name}: is a Siemens mosaic without SpacingBetweenSlices or SliceNormalVector",
+            hint=_CONVERT,
         )
     return np.asarray(plane.vector("SliceNormal", 3)) * distance

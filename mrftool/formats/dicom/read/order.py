@@ -8,7 +8,13 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom.read.plane import Plane
 
 _POINTS_IN_TIME = ("TemporalPositionIdentifier", "TemporalPositionIndex")
-_NUMBERS = (*_POINTS_IN_TIME, "AcquisitionNumber", "FrameAcquisitionNumber", "EchoNumbers", "DimensionIndexValues")
+_NUMBERS = (
+    *_POINTS_IN_TIME,
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "EchoNumbers",
+    "DimensionIndexValues",
+)
 _TIMES = (
     "TemporalPositionTimeOffset",
     "TriggerTime",
@@ -18,7 +24,12 @@ _TIMES = (
     "AcquisitionTime",
     "ContentTime",
 )
-_WHEN_ACQUIRED = ("TemporalPositionTimeOffset", "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
+_WHEN_ACQUIRED = (
+    "TemporalPositionTimeOffset",
+    "FrameAcquisitionDateTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+)
 _FRAMES = "frames in their files"
 _KEYS = (*_NUMBERS, "InstanceNumber", *_TIMES, _FRAMES)
 _CLOCK = re.compile(r"(\d+)(?:\.(\d*))?(?:[+-]\d{4})?")
@@ -28,18 +39,20 @@ Slices = list[list[Plane]]
 def in_time_order(slices: Slices) -> tuple[Slices, str, tuple[str, ...]]:
     """Each slice's planes in order of time, the attribute that told, and what is worth a note.
 
-    Numbers of time points must be the same in all slices; instance numbers, clock times and the order of frames in
-    their files only order the planes within each slice.
+    Numbers of time points must be the same in all slices; instance numbers, clock times and the
+    order of frames in their files only order the planes within each slice.
 
-    Raises InputError if nothing orders them, naming what was tried, or if what does contradicts the time of
-    acquisition; numbers that the standard has for points in time are believed.
+    Raises InputError if nothing orders them, naming what was tried, or if what does contradicts the
+    time of acquisition; numbers that the standard has for points in time are believed.
     """
     if len(slices[0]) == 1:
         return slices, "a single time point", ()
     for key in _KEYS:
         keyed = [[(_key(plane, key), plane) for plane in planes] for planes in slices]
         if _tells_apart(keyed) and (key not in _NUMBERS or _same_everywhere(keyed, key)):
-            ordered = [[plane for _, plane in sorted(pairs, key=lambda pair: pair[0])] for pairs in keyed]
+            ordered = [
+                [plane for _, plane in sorted(pairs, key=lambda pair: pair[0])] for pairs in keyed
+            ]
             return ordered, key, _notes(ordered, key)
     tried = ", ".join(_KEYS[:-1])
     raise InputError(
@@ -63,14 +76,17 @@ def _key(plane: Plane, key: str) -> Any:
 
 
 def _clock(text: str, value: Any) -> tuple[int, float] | None:
-    """A date or time as something sortable: its digits, and the fraction of the second, each to its last digit."""
+    """A date or time as something sortable: its digits, and the fraction of the second, each to its
+    last digit.
+    """
     parts = _CLOCK.fullmatch(text.replace(":", "").strip())
     return (int(parts[1]), float(f"0.{parts[2] or 0}")) if value and parts else None
 
 
 def _tells_apart(keyed: list[list[tuple[Any, Plane]]]) -> bool:
     return all(
-        None not in (values := [value for value, _ in pairs]) and len(set(values)) == len(values) for pairs in keyed
+        None not in (values := [value for value, _ in pairs]) and len(set(values)) == len(values)
+        for pairs in keyed
     )
 
 
@@ -83,7 +99,9 @@ def _same_everywhere(keyed: list[list[tuple[Any, Plane]]], key: str) -> bool:
     for pairs in keyed:
         odd = sorted(first ^ {value for value, _ in pairs})
         if odd and key in _POINTS_IN_TIME:
-            raise InputError(f"{pairs[0][1].name}: {key} {odd[0]} is not there in every slice: expected the same times")
+            raise InputError(
+                f"{pairs[0][1].name}: {key} {odd[0]} is not there in every slice: expected the same times"
+            )
         if odd:
             return False
     return True
@@ -94,16 +112,28 @@ def _notes(ordered: Slices, key: str) -> tuple[str, ...]:
     claimed = ordered[0][0].values.get("NumberOfTemporalPositions")
     if isinstance(claimed, int) and claimed > 1 and claimed != len(ordered[0]):
         notes.append(f"The header claims {claimed} time points, {len(ordered[0])} were found.")
-    other = next((clock for clock in _WHEN_ACQUIRED if any(_runs_back(planes, clock) for planes in ordered)), None)
+    other = next(
+        (clock for clock in _WHEN_ACQUIRED if any(_runs_back(planes, clock) for planes in ordered)),
+        None,
+    )
     if other is not None and key not in _POINTS_IN_TIME:
         raise InputError(
             f"{ordered[0][0].name}: no order in time: {key} and {other} put the images of a slice into different "
             "orders, expected the same"
         )
-    return (*notes, f"{other} would put the images into another order.") if other is not None else tuple(notes)
+    return (
+        (*notes, f"{other} would put the images into another order.")
+        if other is not None
+        else tuple(notes)
+    )
 
 
 def _runs_back(planes: Sequence[Plane], clock: str) -> bool:
-    """True if the clock of these images in order goes back more often than once, which midnight may make it do."""
+    """True if the clock of these images in order goes back more often than once, which midnight may
+    make it do.
+    """
     times = [_key(plane, clock) for plane in planes]
-    return None not in times and sum(b < a for a, b in zip(times, [*times[1:], times[0]], strict=True)) > 1
+    return (
+        None not in times
+        and sum(b < a for a, b in zip(times, [*times[1:], times[0]], strict=True)) > 1
+    )

@@ -1,4 +1,6 @@
-"""Pixels of the planes: straight from the file where they are stored plainly, through a codec where not."""
+"""Pixels of the planes: straight from the file where they are stored plainly, through a codec where
+not.
+"""
 
 import io
 from typing import Any, BinaryIO
@@ -13,7 +15,10 @@ from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.dicom.headers.header import inflated_pixels
 from mrftool.formats.dicom.read.plane import Layout, Plane
 
-_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")  # implicit and explicit VR little endian, PS3.5 A.1 and A.2
+_PLAIN = (
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+)  # implicit and explicit VR little endian, PS3.5 A.1 and A.2
 _ALSO_NATIVE = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")  # deflated, and big endian
 Stored = NDArray[np.integer[Any]]
 
@@ -26,7 +31,8 @@ def is_plain(layout: Layout, plane: Plane) -> bool:
 def is_compressed(layout: Layout, plane: Plane) -> bool:
     """True if a codec must decode the image.
 
-    Raises InputError if its transfer syntax holds no images, MissingExtraError if no codec for it is installed.
+    Raises InputError if its transfer syntax holds no images, MissingExtraError if no codec for it
+    is installed.
     """
     if layout.syntax in (*_PLAIN, *_ALSO_NATIVE):
         return False
@@ -42,7 +48,8 @@ def is_compressed(layout: Layout, plane: Plane) -> bool:
 
 
 def stored_rows(plane: Plane, layout: Layout, first: int, last: int) -> Stored:
-    """Stored integers of rows `first` to `last`, exclusive: `(row, column)`, in as many bits as are allocated.
+    """Stored integers of rows `first` to `last`, exclusive: `(row, column)`, in as many bits as are
+    allocated.
 
     Raises InputError if the file ends too early or its codec fails.
     """
@@ -64,9 +71,13 @@ def _from_file(plane: Plane, layout: Layout, first: int, last: int) -> Stored:
         file.seek(plane.pixels["offset"] + (plane.index * layout.full[0] + first) * row)
         data = file.read(wanted)
     if len(data) != wanted:
-        raise InputError(f"{plane.name}: ends within its pixels, though it was whole when it was opened")
+        raise InputError(
+            f"{plane.name}: ends within its pixels, though it was whole when it was opened"
+        )
     kind = "i" if layout.signed else "u"
-    return np.frombuffer(data, f"<{kind}{layout.bits_allocated // 8}").reshape(last - first, layout.full[1])
+    return np.frombuffer(data, f"<{kind}{layout.bits_allocated // 8}").reshape(
+        last - first, layout.full[1]
+    )
 
 
 def _decoded(plane: Plane, layout: Layout) -> Stored:
@@ -87,14 +98,20 @@ def _decoded(plane: Plane, layout: Layout) -> Stored:
         with _pixel_file(plane) as file:
             if "fragments" in plane.pixels:
                 source = io.BytesIO(_fragment(file, *plane.pixels["fragments"][plane.index]))
-                values = decoder.as_array(source, index=0, raw=True, **options | {"number_of_frames": 1})[0]
+                values = decoder.as_array(
+                    source, index=0, raw=True, **options | {"number_of_frames": 1}
+                )[0]
             else:
                 values = decoder.as_array(file, index=plane.index, raw=True, **options)[0]
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a codec on hostile bytes; some written in Rust panic with no mere Exception
+    except (
+        BaseException
+    ) as error:  # a codec on hostile bytes; some written in Rust panic with no mere Exception
         said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{plane.name}: damaged pixels, which cannot be decoded: {said}") from error
+        raise InputError(
+            f"{plane.name}: damaged pixels, which cannot be decoded: {said}"
+        ) from error
     if values.shape != layout.full:
         raise InputError(f"{plane.name}: decodes to {values.shape} pixels, expected {layout.full}")
     return np.asarray(values)

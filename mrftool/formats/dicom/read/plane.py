@@ -1,4 +1,6 @@
-"""One image plane of a DICOM series, checked: its pixels, and which part of a complex signal they are."""
+"""One image plane of a DICOM series, checked: its pixels, and which part of a complex signal they
+are.
+"""
 
 import re
 from collections.abc import Mapping
@@ -26,9 +28,11 @@ _LONG_WORDS: dict[str, Component] = {
 
 @dataclass(frozen=True)
 class Plane:
-    """values: what the header says. label: how messages call the file. index: of the frame in the file, from 0.
+    """values: what the header says. label: how messages call the file. index: of the frame in the
+    file, from 0.
 
-    full, corner: if the plane is a tile of a larger stored image, rows and columns of that and where the tile begins.
+    full, corner: if the plane is a tile of a larger stored image, rows and columns of that and
+    where the tile begins.
     """
 
     path: str
@@ -59,7 +63,9 @@ class Plane:
         """An integer attribute. Raises InputError if it is missing or outside low to high."""
         value = self.values.get(key)
         if not isinstance(value, int) or not low <= value <= high:
-            raise InputError(f"{self.name}: {key} is {shown(value)}, expected a number from {low} to {high}")
+            raise InputError(
+                f"{self.name}: {key} is {shown(value)}, expected a number from {low} to {high}"
+            )
         return value
 
     def vector(self, key: str, length: int) -> Vector:
@@ -72,10 +78,12 @@ class Plane:
 
     @property
     def component(self) -> Component | None:
-        r"""Which part of the complex signal it is: the standard attribute first, then GE's, then the image type.
+        r"""Which part of the complex signal it is: the standard attribute first, then GE's, then
+        the image type.
 
-        ComplexImageComponent: PS3.3 C.8.13.3.1.2. GE: (0043,102F). The words of Siemens and Philips: their
-        conformance statements (`ORIGINAL\PRIMARY\P\ND`, `ORIGINAL\PRIMARY\R_FFE\R\FFE`).
+        ComplexImageComponent: PS3.3 C.8.13.3.1.2. GE: (0043,102F). The words of Siemens and
+        Philips: their conformance statements (`ORIGINAL\PRIMARY\P\ND`,
+        `ORIGINAL\PRIMARY\R_FFE\R\FFE`).
 
         Raises InputError if the words of the image type contradict each other.
         """
@@ -87,7 +95,9 @@ class Plane:
         words = _as_list(self.values.get("FrameType")) or _as_list(self.values.get("ImageType"))
         found = {part for word in words if (part := _component_of(str(word).strip().upper()))}
         if len(found) > 1:
-            raise InputError(f"{self.name}: ImageType says {' and '.join(sorted(found))}, expected one of them")
+            raise InputError(
+                f"{self.name}: ImageType says {' and '.join(sorted(found))}, expected one of them"
+            )
         return found.pop() if found else None
 
 
@@ -116,12 +126,18 @@ def layout_of(plane: Plane) -> Layout:
     rows, columns = plane.number("Rows", 1, _MAX_SIDE), plane.number("Columns", 1, _MAX_SIDE)
     photometric = str(plane.values.get("PhotometricInterpretation", "MONOCHROME2"))
     if plane.values.get("SamplesPerPixel", 1) != 1 or not photometric.startswith("MONOCHROME"):
-        raise InputError(f"{plane.name}: is a colour image ({photometric}), expected one grey value per pixel")
+        raise InputError(
+            f"{plane.name}: is a colour image ({photometric}), expected one grey value per pixel"
+        )
     allocated = plane.number("BitsAllocated", 8, 32)
     if allocated not in (8, 16, 32):
         raise InputError(f"{plane.name}: BitsAllocated is {allocated}, expected 8, 16 or 32")
     stored = plane.number("BitsStored", 1, allocated) if "BitsStored" in plane.values else allocated
-    high = plane.number("HighBit", stored - 1, allocated - 1) if "HighBit" in plane.values else stored - 1
+    high = (
+        plane.number("HighBit", stored - 1, allocated - 1)
+        if "HighBit" in plane.values
+        else stored - 1
+    )
     signed = bool(plane.values.get("PixelRepresentation", 0))
     syntax = str(plane.pixels.get("syntax", ""))
     full = plane.full or (rows, columns)
@@ -133,7 +149,9 @@ def check_pixels(plane: Plane, layout: Layout, compressed: bool) -> None:
     if "element" not in plane.pixels:
         raise InputError(f"{plane.label}: ends before its pixel data: cut short?")
     if plane.pixels["element"] != 0x10:
-        raise InputError(f"{plane.label}: holds floating-point pixels, expected the integers of an MR image")
+        raise InputError(
+            f"{plane.label}: holds floating-point pixels, expected the integers of an MR image"
+        )
     if compressed:
         return
     length, available = plane.pixels["length"], plane.pixels["available"]
@@ -144,7 +162,9 @@ def check_pixels(plane: Plane, layout: Layout, compressed: bool) -> None:
             f"{plane.n_frames} x {layout.full[0]} x {layout.full[1]} pixels of {layout.bits_allocated} bits"
         )
     if available < length:
-        raise InputError(f"{plane.label}: ends after {available} of {length} bytes of pixels: cut short?")
+        raise InputError(
+            f"{plane.label}: ends after {available} of {length} bytes of pixels: cut short?"
+        )
 
 
 def _component_of(word: str) -> Component | None:

@@ -1,4 +1,6 @@
-"""From stored integers to the signal: the scaling attributes of the standard and of vendors, and the unit of phases."""
+"""From stored integers to the signal: the scaling attributes of the standard and of vendors, and
+the unit of phases.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +18,9 @@ _RADIANS_PER = {  # RescaleType and UCUM units of phase images, as vendors write
 
 @dataclass(frozen=True)
 class Scale:
-    """value = slope x stored + intercept. origin: which attributes said so. low, high: what values may be."""
+    """value = slope x stored + intercept. origin: which attributes said so. low, high: what values
+    may be.
+    """
 
     slope: float
     intercept: float
@@ -28,15 +32,17 @@ class Scale:
 def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
     """From stored integers to the signal, or to radians for phase.
 
-    The first that the header has counts: Real World Value Mapping (PS3.3 C.7.6.16.2.11); Philips' private scaling,
-    (stored x RS + RI) / (RS x SS) (Chenevert et al., Transl Oncol 2014;7:65-71); rescale slope and intercept, which
-    are 1 and 0 where missing.
+    The first that the header has counts: Real World Value Mapping (PS3.3 C.7.6.16.2.11); Philips'
+    private scaling, (stored x RS + RI) / (RS x SS) (Chenevert et al., Transl Oncol 2014;7:65-71);
+    rescale slope and intercept, which are 1 and 0 where missing.
 
     Raises InputError if the mapping is no straight line, or if the unit of a phase is not known.
     """
     scale = _phase_scale(plane, layout) if component == "phase" else _signal_scale(plane)
     if not (np.isfinite(scale.slope) and np.isfinite(scale.intercept)) or scale.slope == 0:
-        raise InputError(f"{plane.name}: {scale.origin} has slope {scale.slope} and intercept {scale.intercept}")
+        raise InputError(
+            f"{plane.name}: {scale.origin} has slope {scale.slope} and intercept {scale.intercept}"
+        )
     return replace(scale, low=0.0) if component == "magnitude" else scale
 
 
@@ -47,33 +53,49 @@ def _signal_scale(plane: Plane) -> Scale:
         return Scale(slope, intercept, "Real World Value Mapping")
     precise = plane.values.get("PhilipsScaleSlope")
     if precise and str(plane.values.get("Manufacturer", "")).upper().startswith("PHILIPS"):
-        return Scale(1 / precise, rescale.intercept / (rescale.slope * precise), "Philips' private scale slope")
+        return Scale(
+            1 / precise,
+            rescale.intercept / (rescale.slope * precise),
+            "Philips' private scale slope",
+        )
     return rescale
 
 
 def _rescale(plane: Plane) -> Scale:
     slope, intercept = plane.values.get("RescaleSlope"), plane.values.get("RescaleIntercept")
-    origin = "no rescale slope (1 and 0 taken)" if slope is None and intercept is None else "rescale slope"
+    origin = (
+        "no rescale slope (1 and 0 taken)"
+        if slope is None and intercept is None
+        else "rescale slope"
+    )
     try:
         return Scale(float(1 if slope is None else slope) or np.nan, float(intercept or 0), origin)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{plane.name}: RescaleSlope is {shown(slope)}, expected a number") from error
+        raise InputError(
+            f"{plane.name}: RescaleSlope is {shown(slope)}, expected a number"
+        ) from error
 
 
 def _real_world(plane: Plane) -> tuple[float, float, str]:
     items = plane.values["RealWorld"]
     slope, intercept, unit = items[0]
     if not isinstance(slope, int | float) or not isinstance(intercept, int | float):
-        raise InputError(f"{plane.name}: Real World Value Mapping is a lookup table, expected slope and intercept")
+        raise InputError(
+            f"{plane.name}: Real World Value Mapping is a lookup table, expected slope and intercept"
+        )
     if any(item != items[0] for item in items[1:]):
-        raise InputError(f"{plane.name}: has {len(items)} different Real World Value Mappings, expected one")
+        raise InputError(
+            f"{plane.name}: has {len(items)} different Real World Value Mappings, expected one"
+        )
     return float(slope), float(intercept), str(unit)
 
 
 def _phase_scale(plane: Plane, layout: Layout) -> Scale:
-    """To radians: by the stated unit; GE's milliradians; or a stored range that the rescale makes one turn about 0.
+    """To radians: by the stated unit; GE's milliradians; or a stored range that the rescale makes
+    one turn about 0.
 
-    The last is what Siemens (-4096 to 4094 for 12 bits) and Philips (-3142 to 3142, or -pi to pi) write.
+    The last is what Siemens (-4096 to 4094 for 12 bits) and Philips (-3142 to 3142, or -pi to pi)
+    write.
     """
     rescale = _rescale(plane)
     if "RealWorld" in plane.values:
@@ -85,7 +107,13 @@ def _phase_scale(plane: Plane, layout: Layout) -> Scale:
     maker = str(plane.values.get("Manufacturer", "")).upper()
     if named is None and maker.startswith("GE") and layout.signed:
         factor, most = 1e-3, 1.01 * np.pi
-        return Scale(rescale.slope * factor, rescale.intercept * factor, "phase in GE's milliradians", -most, most)
+        return Scale(
+            rescale.slope * factor,
+            rescale.intercept * factor,
+            "phase in GE's milliradians",
+            -most,
+            most,
+        )
     if named is not None:
         return Scale(rescale.slope * named, rescale.intercept * named, "phase in radians")
     return _one_turn(plane, rescale, layout, maker)
@@ -100,7 +128,11 @@ def _one_turn(plane: Plane, rescale: Scale, layout: Layout, maker: str) -> Scale
     symmetric = abs(rescale.intercept + last) <= 1.01 * abs(rescale.slope)
     if rescale.origin == "rescale slope" and symmetric and not layout.signed:
         factor = np.pi / max(abs(rescale.intercept), abs(last))
-        return Scale(rescale.slope * factor, rescale.intercept * factor, "phase, its stored range taken as one turn")
+        return Scale(
+            rescale.slope * factor,
+            rescale.intercept * factor,
+            "phase, its stored range taken as one turn",
+        )
     said = shown(plane.values.get("RescaleType"))
     raise InputError(
         f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad or deg",

@@ -12,7 +12,11 @@ from mrftool.formats.dicom.read.geometry import stack_of
 from mrftool.formats.dicom.read.order import in_time_order
 from mrftool.formats.dicom.read.plane import Component, Plane
 
-_PAIRS: tuple[tuple[Component, ...], ...] = (("real", "imaginary"), ("magnitude", "phase"), ("magnitude",))
+_PAIRS: tuple[tuple[Component, ...], ...] = (
+    ("real", "imaginary"),
+    ("magnitude", "phase"),
+    ("magnitude",),
+)
 _LISTED = 12
 
 
@@ -24,13 +28,16 @@ class Part:
     planes: list[list[Plane]]
 
 
-def chosen_planes(planes: Sequence[Plane], wanted: str | None, where: str) -> tuple[list[Plane], tuple[str, ...]]:
+def chosen_planes(
+    planes: Sequence[Plane], wanted: str | None, where: str
+) -> tuple[list[Plane], tuple[str, ...]]:
     """The planes of the wanted series, and what was taken for granted.
 
-    wanted: a SeriesInstanceUID, SeriesNumber or SeriesDescription, or two of them with a comma between; None if there
-    is one series, or two that are the two parts of a complex signal.
+    wanted: a SeriesInstanceUID, SeriesNumber or SeriesDescription, or two of them with a comma
+    between; None if there is one series, or two that are the two parts of a complex signal.
 
-    Raises InputError if there is no such series, MismatchError with the candidates if the choice is not clear.
+    Raises InputError if there is no such series, MismatchError with the candidates if the choice is
+    not clear.
     """
     groups: dict[str, list[Plane]] = {}
     for plane in planes:
@@ -44,13 +51,16 @@ def chosen_planes(planes: Sequence[Plane], wanted: str | None, where: str) -> tu
     if len(groups) == 1:
         return list(planes), ()
     if len(groups) == 2 and _are_two_parts(*groups.values()):
-        names = " and ".join(f"{_number(group)} ({_kinds(group)})" for group in sorted(groups.values(), key=_place))
+        names = " and ".join(
+            f"{_number(group)} ({_kinds(group)})" for group in sorted(groups.values(), key=_place)
+        )
         return list(planes), (f"Series {names} are taken as the parts of one complex signal.",)
     raise MismatchError(f"{where}: has {len(groups)} series, expected one", hint=_choice(groups))
 
 
 def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], NDArray[np.float64], tuple[str, ...]]:
-    """Sorts the planes into the parts of the signal, each by slice and time; with their affine and notes.
+    """Sorts the planes into the parts of the signal, each by slice and time; with their affine and
+    notes.
 
     Real and imaginary are preferred to magnitude and phase, and these to magnitude alone.
 
@@ -97,7 +107,9 @@ def _by_component(planes: Sequence[Plane]) -> tuple[dict[Component, list[Plane]]
     return {name: group for name, group in groups.items() if name is not None}, notes
 
 
-def _check_match(parts: list[Part], affines: Sequence[NDArray[np.float64]], keys: list[str]) -> None:
+def _check_match(
+    parts: list[Part], affines: Sequence[NDArray[np.float64]], keys: list[str]
+) -> None:
     """Raises InputError unless the parts have the same voxels and the same times."""
     first = parts[0]
     for part, affine, key in zip(parts, affines, keys, strict=True):
@@ -107,7 +119,9 @@ def _check_match(parts: list[Part], affines: Sequence[NDArray[np.float64]], keys
             ("order in time by", key, keys[0]),
         ):
             if mine != theirs:
-                names = f"{part.component} images: {what} {mine}; {first.component} images: {theirs}"
+                names = (
+                    f"{part.component} images: {what} {mine}; {first.component} images: {theirs}"
+                )
                 raise InputError(f"{part.planes[0][0].label}: {names}; expected the same")
         if not np.allclose(affine, affines[0], rtol=0, atol=0.05):
             raise InputError(
@@ -127,7 +141,9 @@ def _found(word: str, groups: Mapping[str, list[Plane]], where: str) -> str:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise MismatchError(f"{where}: {len(matches)} series are called {word!r}", hint=_choice(groups))
+        raise MismatchError(
+            f"{where}: {len(matches)} series are called {word!r}", hint=_choice(groups)
+        )
     raise InputError(f"{where}: has no series {word!r}", hint=_choice(groups))
 
 

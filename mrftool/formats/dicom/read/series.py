@@ -1,4 +1,6 @@
-"""DICOM in: a fingerprint series of whatever scanner, read block by block through its affine and its order in time."""
+"""DICOM in: a fingerprint series of whatever scanner, read block by block through its affine and
+its order in time.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,7 +28,8 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 @dataclass(frozen=True, eq=False)
 class DicomSeries(Series):
-    """A series that came as DICOM. planes: of the first part of the signal, `[slice][time]`, for what is made of it.
+    """A series that came as DICOM. planes: of the first part of the signal, `[slice][time]`, for
+    what is made of it.
 
     files: where they lie; an archive stays unpacked for as long as the series lives.
     """
@@ -43,19 +46,23 @@ def open_dicom_series(
     progress: Bar | None = None,
     place_only: bool = False,
 ) -> DicomSeries:
-    """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads no pixels yet.
+    """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads
+    no pixels yet.
 
-    series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a comma for a
-    signal in two series.
-    jobs: processes that read headers; one per core by default. progress: gives a bar for (title, total).
-    place_only: True if only the study and the place of the volume count; of two parts of a signal, the second may then
-        be in any unit.
+    series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a
+    comma for a signal in two series.
+    jobs: processes that read headers; one per core by default. progress: gives a bar for (title,
+    total).
+    place_only: True if only the study and the place of the volume count; of two parts of a signal,
+        the second may then be in any unit.
 
-    The image has the axes (column, row, slice), with the slices along the normal of the plane; its affine says
-    where that is. Real and imaginary, magnitude and phase, or magnitude alone; see `assumptions`.
+    The image has the axes (column, row, slice), with the slices along the normal of the plane; its
+    affine says where that is. Real and imaginary, magnitude and phase, or magnitude alone; see
+    `assumptions`.
 
-    Raises InputError if images are missing, damaged or do not form a volume over time, MismatchError if there are
-    several series to choose from, MissingExtraError if no decoder is installed for their transfer syntax.
+    Raises InputError if images are missing, damaged or do not form a volume over time,
+    MismatchError if there are several series to choose from, MissingExtraError if no decoder is
+    installed for their transfer syntax.
     """
     files = find_files(source)
     try:
@@ -69,10 +76,17 @@ def open_dicom_series(
 
 
 def _opened(
-    files: FileSet, planes: list[Plane], others: int, where: str, wanted: str | None, place_only: bool
+    files: FileSet,
+    planes: list[Plane],
+    others: int,
+    where: str,
+    wanted: str | None,
+    place_only: bool,
 ) -> DicomSeries:
     if not planes:
-        raise InputError(f"{where}: no images among {others} files, expected the images of a series")
+        raise InputError(
+            f"{where}: no images among {others} files, expected the images of a series"
+        )
     chosen, notes = chosen_planes(planes, wanted, where)
     check_planes(chosen)
     parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
@@ -96,10 +110,14 @@ def _opened(
 
 
 def _rows_at_once(reader: SignalReader, n_time: int) -> int:
-    """Rows of a compressed slice to read together: all, or a part that stays below the limit of memory."""
+    """Rows of a compressed slice to read together: all, or a part that stays below the limit of
+    memory.
+    """
     row_bytes = reader.columns * n_time * 8
     return max(
-        n for n in range(1, reader.rows + 1) if reader.rows % n == 0 and (n == 1 or n * row_bytes <= _MOST_BYTES)
+        n
+        for n in range(1, reader.rows + 1)
+        if reader.rows % n == 0 and (n == 1 or n * row_bytes <= _MOST_BYTES)
     )
 
 

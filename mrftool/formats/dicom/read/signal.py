@@ -1,4 +1,6 @@
-"""The signal of voxels from the planes of a series: stored integers to real or complex numbers, over time."""
+"""The signal of voxels from the planes of a series: stored integers to real or complex numbers,
+over time.
+"""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +32,8 @@ class Image:
 
 @dataclass(frozen=True)
 class SignalReader:
-    """parts: images `[slice][time]` of each component, in the order in which they make up the signal.
+    """parts: images `[slice][time]` of each component, in the order in which they make up the
+    signal.
 
     is_plain: single rows can be read alone.
     """
@@ -50,16 +53,23 @@ class SignalReader:
         )
 
     def read(self, positions: Voxels) -> Signal:
-        """`(voxel, time)` of voxels in file order (column fastest), ascending; complex64, or float32 for magnitude."""
+        """`(voxel, time)` of voxels in file order (column fastest), ascending; complex64, or
+        float32 for magnitude.
+        """
         n_time = len(next(iter(self.parts.values()))[0])
-        out = np.empty((len(positions), n_time), np.complex64 if len(self.parts) > 1 else np.float32)
+        out = np.empty(
+            (len(positions), n_time), np.complex64 if len(self.parts) > 1 else np.float32
+        )
         slices = positions // (self.rows * self.columns)
         edges = np.flatnonzero(np.diff(slices)) + 1
         with lenient(), ThreadPoolExecutor(_THREADS) as threads:
             for piece in np.split(np.arange(len(positions)), edges):
                 if len(piece):
                     within = positions[piece] % (self.rows * self.columns)
-                    _turn(self._piece(int(slices[piece[0]]), within, threads), out[piece[0] : piece[-1] + 1])
+                    _turn(
+                        self._piece(int(slices[piece[0]]), within, threads),
+                        out[piece[0] : piece[-1] + 1],
+                    )
         return out
 
     def _piece(self, number: int, pixels: Voxels, threads: ThreadPoolExecutor) -> Signal:
@@ -73,7 +83,9 @@ class SignalReader:
             return np.asarray(values["magnitude"] * np.exp(np.complex64(1j) * values["phase"]))
         return values["magnitude"]
 
-    def _part(self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor) -> NDArray[np.float32]:
+    def _part(
+        self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor
+    ) -> NDArray[np.float32]:
         first, last = int(pixels[0]) // self.columns, int(pixels[-1]) // self.columns + 1
         within: Voxels | slice = slice(None)
         if len(pixels) < (last - first) * self.columns:
@@ -94,13 +106,17 @@ class SignalReader:
 
 
 def _turn(values: Signal, out: Signal) -> None:
-    """Copies `(time, pixel)` into `(pixel, time)`, in strips: plain transposition misses the cache at every number."""
+    """Copies `(time, pixel)` into `(pixel, time)`, in strips: plain transposition misses the cache
+    at every number.
+    """
     for start in range(0, len(values), _STRIP):
         out[:, start : start + _STRIP] = values[start : start + _STRIP].T
 
 
 def _require_legal(values: NDArray[np.float32], image: Image) -> None:
-    """Raises InputError for magnitudes below 0, and for phases beyond the range that their unit was taken from."""
+    """Raises InputError for magnitudes below 0, and for phases beyond the range that their unit was
+    taken from.
+    """
     low, high = image.scale.low, image.scale.high
     if values.min() < low or values.max() > high:
         odd = values[(values < low) | (values > high)][0]
@@ -109,22 +125,30 @@ def _require_legal(values: NDArray[np.float32], image: Image) -> None:
                 f"{image.plane.name}: holds the negative number {odd:g}, expected magnitudes",
                 hint="real and imaginary images must say what they are (ImageType, ComplexImageComponent)",
             )
-        raise InputError(f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}")
+        raise InputError(
+            f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}"
+        )
 
 
 def signal_reader(parts: Sequence[Part]) -> SignalReader:
     """Checks every image of the parts and makes them ready.
 
-    Raises InputError if an image is damaged, has another size than the first, or is scaled by other attributes.
+    Raises InputError if an image is damaged, has another size than the first, or is scaled by other
+    attributes.
     """
-    ready = {part.component: [[_image(plane, part) for plane in planes] for planes in part.planes] for part in parts}
+    ready = {
+        part.component: [[_image(plane, part) for plane in planes] for planes in part.planes]
+        for part in parts
+    }
     images = [image for slices in ready.values() for row in slices for image in row]
     first = images[0]
     size = (first.layout.rows, first.layout.columns)
     for image in images:
         if (image.layout.rows, image.layout.columns) != size:
             other = f"{image.layout.rows} x {image.layout.columns}"
-            raise InputError(f"{image.plane.name}: has {other} pixels, expected {size[0]} x {size[1]} as the others")
+            raise InputError(
+                f"{image.plane.name}: has {other} pixels, expected {size[0]} x {size[1]} as the others"
+            )
     for slices in ready.values():
         origin = slices[0][0].scale.origin
         for image in (image for row in slices for image in row):

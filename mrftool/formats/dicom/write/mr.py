@@ -1,4 +1,6 @@
-"""A map as MR Image Storage: one 16-bit image per slice (DICOM PS3.3 A.4), which every viewer and archive shows."""
+"""A map as MR Image Storage: one 16-bit image per slice (DICOM PS3.3 A.4), which every viewer and
+archive shows.
+"""
 
 import copy
 
@@ -12,18 +14,29 @@ from mrftool.formats.dicom.write.quantity import MOST, Quantified, as_integers
 from mrftool.formats.dicom.write.space import Slices
 from mrftool.formats.dicom.write.template import Origin, coded, contributors, source_images
 
-_FROM_SOURCE = ("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "SliceThickness")
+_FROM_SOURCE = (
+    "ScanningSequence",
+    "SequenceVariant",
+    "ScanOptions",
+    "MRAcquisitionType",
+    "SliceThickness",
+)
 
 
-def mr_images(entry: Quantified, number: int, slices: Slices, origin: Origin) -> tuple[list[Dataset], dict[str, int]]:
-    """A series with one image per slice of the map, and the counts of numbers that could not be kept.
+def mr_images(
+    entry: Quantified, number: int, slices: Slices, origin: Origin
+) -> tuple[list[Dataset], dict[str, int]]:
+    """A series with one image per slice of the map, and the counts of numbers that could not be
+    kept.
 
     number: of the map among its siblings, from 1.
     """
     stored, step, counts = as_integers(entry)
     series = _series(entry, number, slices, origin)
     _say_what_it_is(series, entry, step, origin)
-    return [_image(series, stored[:, :, k].T, k, slices, origin) for k in range(stored.shape[2])], counts
+    return [
+        _image(series, stored[:, :, k].T, k, slices, origin) for k in range(stored.shape[2])
+    ], counts
 
 
 def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dataset:
@@ -42,9 +55,13 @@ def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> D
     for keyword in _FROM_SOURCE:
         if origin.header.get(keyword):
             dataset[keyword] = origin.header[keyword]
-    dataset.RepetitionTime = dataset.EchoTime = dataset.EchoTrainLength = None  # they change from image to image
+    dataset.RepetitionTime = dataset.EchoTime = dataset.EchoTrainLength = (
+        None  # they change from image to image
+    )
     dataset.DerivationDescription = origin.derivation(entry.title)
-    dataset.ContributingEquipmentSequence = contributors(origin.header, origin.provenance, origin.now)
+    dataset.ContributingEquipmentSequence = contributors(
+        origin.header, origin.provenance, origin.now
+    )
     dataset.BurnedInAnnotation = "NO"
     return dataset
 
@@ -52,11 +69,19 @@ def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> D
 def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Origin) -> None:
     """Pixel format, scale, window, and the mapping to real-world values (PS3.3 C.7.6.16.2.11)."""
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = (
+        16,
+        16,
+        15,
+        0,
+    )
     dataset.RescaleSlope, dataset.RescaleIntercept = format_number_as_ds(step), "0"
     dataset.RescaleType = entry.unit if entry.unit == "ms" else "US"
     centre, width = entry.window
-    dataset.WindowCenter, dataset.WindowWidth = format_number_as_ds(centre), format_number_as_ds(max(width, step))
+    dataset.WindowCenter, dataset.WindowWidth = (
+        format_number_as_ds(centre),
+        format_number_as_ds(max(width, step)),
+    )
     if entry.has_narrow_window:
         dataset.VOILUTFunction = "LINEAR_EXACT"
     mapping = Dataset()
@@ -74,9 +99,15 @@ def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Or
 
 
 def _image(
-    series: Dataset, stored: np.ndarray[tuple[int, int], np.dtype[np.uint16]], k: int, slices: Slices, origin: Origin
+    series: Dataset,
+    stored: np.ndarray[tuple[int, int], np.dtype[np.uint16]],
+    k: int,
+    slices: Slices,
+    origin: Origin,
 ) -> Dataset:
-    """The image of slice k; `stored` is `(row, column)`. Elements of the series are shared, not changed."""
+    """The image of slice k; `stored` is `(row, column)`. Elements of the series are shared, not
+    changed.
+    """
     dataset = Dataset()
     dataset.update(series)
     dataset.SOPInstanceUID = generate_uid(prefix=None)

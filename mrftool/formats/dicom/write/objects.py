@@ -35,7 +35,9 @@ _MAKERS: Mapping[str, Callable[[Quantified, int, Slices, Origin], Objects]] = {
 
 @dataclass(frozen=True)
 class WrittenMap:
-    """paths: of the files of one map. counts: voxels whose number could not be kept, by what happened to it."""
+    """paths: of the files of one map. counts: voxels whose number could not be kept, by what
+    happened to it.
+    """
 
     name: str
     paths: tuple[Path, ...]
@@ -61,14 +63,14 @@ def write_dicom_maps(
 
     maps: by name, images `(x, y, z)` with their unit in memory: "s", "ms", "1" or "arbitrary".
     placement: of the maps; their axes are turned to those of the source, nothing is resampled.
-    format: "mr" writes `NAME/0001.dcm` and so on as MR Image Storage, whole milliseconds in 16 bits;
-        "parametric-map" writes `NAME.dcm` as a Parametric Map in 32-bit floating point.
+    format: "mr" writes `NAME/0001.dcm` and so on as MR Image Storage, whole milliseconds in 16
+        bits; "parametric-map" writes `NAME.dcm` as a Parametric Map in 32-bit floating point.
 
-    NaN and infinities are stored as 0; MR images also store what is below 0 as 0 and what is above 65,535 ms as that.
-    The counts that come back say how often.
+    NaN and infinities are stored as 0; MR images also store what is below 0 as 0 and what is above
+    65,535 ms as that. The counts that come back say how often.
 
-    Raises InputError if maps have different shapes or the folder holds other files where they go, MismatchError if
-    they do not lie in the volume of the source.
+    Raises InputError if maps have different shapes or the folder holds other files where they go,
+    MismatchError if they do not lie in the volume of the source.
     """
     if format not in _MAKERS:
         raise UsageError(f"DICOM format {format!r}, expected one of {', '.join(_MAKERS)}")
@@ -79,7 +81,9 @@ def write_dicom_maps(
         for number, entry in enumerate(entries, start=1):
             made, counts = _MAKERS[format](entry, number, slices, origin)
             paths = _paths(Path(folder), entry.name, len(made), format)
-            written.append(WrittenMap(entry.name, paths, {text: n for text, n in counts.items() if n}))
+            written.append(
+                WrittenMap(entry.name, paths, {text: n for text, n in counts.items() if n})
+            )
             objects += made
     _require_room(written)
     _save(objects, [path for entry in written for path in entry.paths])
@@ -97,10 +101,14 @@ def _ready(
     first, *others = images
     for name in others:
         if images[name].shape != images[first].shape:
-            raise InputError(f"map {name} has shape {images[name].shape}, expected {images[first].shape} as {first}")
+            raise InputError(
+                f"map {name} has shape {images[name].shape}, expected {images[first].shape} as {first}"
+            )
     shape = images[first].shape
     require_same_volume(shape, placement.affine, source.shape, source.affine, source.name)
-    values, affine = turned({name: entry.values for name, entry in entries.items()}, placement.affine, source.affine)
+    values, affine = turned(
+        {name: entry.values for name, entry in entries.items()}, placement.affine, source.affine
+    )
     done = [entry.with_values(values[name]) for name, entry in entries.items()]
     x, y, z = done[0].values.shape
     return done, slices_of((x, y, z), affine)
@@ -114,7 +122,9 @@ def _origin(source: DicomSeries, slices: Slices, provenance: Provenance) -> Orig
     first = source.planes[0][0]
     header = read_dataset(first.path, first.label)
     with lenient():
-        return Origin(header, start_of(header), planes, source.n_time, provenance, datetime.now().astimezone())
+        return Origin(
+            header, start_of(header), planes, source.n_time, provenance, datetime.now().astimezone()
+        )
 
 
 def _height(plane: Plane, slices: Slices) -> float:
@@ -133,11 +143,15 @@ def _require_room(written: list[WrittenMap]) -> None:
         folder, in_one = entry.paths[0].parent, entry.paths[0].name == f"{entry.name}.dcm"
         other_form = folder / entry.name if in_one else folder.parent / f"{entry.name}.dcm"
         if other_form.exists():
-            raise InputError(f"{other_form}: is the {entry.name} map in another form, expected a folder without it")
+            raise InputError(
+                f"{other_form}: is the {entry.name} map in another form, expected a folder without it"
+            )
         if not in_one and folder.is_dir():
             others = {path.name for path in folder.iterdir()} - {path.name for path in entry.paths}
             if others:
-                raise InputError(f"{folder}: holds {min(others)}, expected an empty folder for the {entry.name} map")
+                raise InputError(
+                    f"{folder}: holds {min(others)}, expected an empty folder for the {entry.name} map"
+                )
 
 
 def _save(objects: list[Dataset], paths: list[Path]) -> None:

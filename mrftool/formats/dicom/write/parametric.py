@@ -1,4 +1,6 @@
-"""A map as a Parametric Map (DICOM PS3.3 A.75): 32-bit floating point, all slices in one object, by highdicom."""
+"""A map as a Parametric Map (DICOM PS3.3 A.75): 32-bit floating point, all slices in one object, by
+highdicom.
+"""
 
 import copy
 from typing import Any
@@ -26,7 +28,9 @@ def parametric_map(
         made = _made(entry, number, slices, origin)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         said = " ".join(str(error).split())[:160]
-        raise InputError(f"{origin.planes[0].label}: its header does not fit a Parametric Map: {said}") from error
+        raise InputError(
+            f"{origin.planes[0].label}: its header does not fit a Parametric Map: {said}"
+        ) from error
     _complete(made, origin)
     return [made], entry.counts
 
@@ -35,7 +39,9 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
     from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
     from highdicom.pm import ParametricMap
 
-    positions = [PlanePositionSequence("PATIENT", [float(x) for x in place]) for place in slices.positions]
+    positions = [
+        PlanePositionSequence("PATIENT", [float(x) for x in place]) for place in slices.positions
+    ]
     return ParametricMap(
         _one_image_per_slice(slices, origin),
         np.ascontiguousarray(entry.values.transpose(2, 1, 0)),
@@ -50,8 +56,12 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(entry)],
         voi_lut_transformations=[_window(entry)],
-        pixel_measures=PixelMeasuresSequence([float(x) for x in slices.spacing], slices.distance, slices.distance),
-        plane_orientation=PlaneOrientationSequence("PATIENT", [float(x) for x in slices.orientation]),
+        pixel_measures=PixelMeasuresSequence(
+            [float(x) for x in slices.spacing], slices.distance, slices.distance
+        ),
+        plane_orientation=PlaneOrientationSequence(
+            "PATIENT", [float(x) for x in slices.orientation]
+        ),
         plane_positions=positions,
         content_label="".join(c if c.isalnum() else "_" for c in entry.name.upper())[:16],
         content_description=origin.derivation(entry.title)[:64],
@@ -60,14 +70,18 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
 
 
 def _one_image_per_slice(slices: Slices, origin: Origin) -> list[Dataset]:
-    """Headers of the source images, each file once, with the attributes that highdicom takes for granted."""
+    """Headers of the source images, each file once, with the attributes that highdicom takes for
+    granted.
+    """
     files = {plane.path: plane.label for plane in origin.planes}
     headers = [read_dataset(path, label) for path, label in files.items()]
     for header in headers:
         header.update(copy.deepcopy(origin.template))
         header.setdefault("SliceThickness", slices.distance)
         if header.PatientSex not in ("M", "F", "O"):
-            header.PatientSex = None  # highdicom wants one of these; `_complete` puts back what was there
+            header.PatientSex = (
+                None  # highdicom wants one of these; `_complete` puts back what was there
+            )
     return headers
 
 
@@ -96,7 +110,13 @@ def _window(entry: Quantified) -> Any:
 
 def _complete(made: Dataset, origin: Origin) -> None:
     """What highdicom leaves out: how it was made, on what, and where."""
-    places = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
+    places = (
+        "FrameOfReferenceUID",
+        "PositionReferenceIndicator",
+        "PatientPosition",
+        "BodyPartExamined",
+        "Laterality",
+    )
     for keyword in (*PATIENT_AND_STUDY, *places):
         if keyword in origin.template:
             made[keyword] = origin.template[keyword]

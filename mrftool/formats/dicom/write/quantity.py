@@ -17,9 +17,11 @@ Code = tuple[str, str, str]  # value, scheme, meaning
 
 @dataclass(frozen=True)
 class Quantity:
-    """label: for people. image_type: third value of ImageType. code: of the quantity, if there is one.
+    """label: for people. image_type: third value of ImageType. code: of the quantity, if there is
+    one.
 
-    window: what is shown of it at first, from and to, in the unit of the file; None: up to the 99th percentile.
+    window: what is shown of it at first, from and to, in the unit of the file; None: up to the 99th
+    percentile.
     """
 
     label: str
@@ -48,7 +50,8 @@ _UNITS: dict[str, tuple[float, str, Code]] = {  # in memory: factor, name in the
 
 @dataclass(frozen=True, eq=False)
 class Quantified:
-    """A map as it goes into a file. values: `(x, y, z)` float32 in `unit`, of which NaN and infinities are 0.
+    """A map as it goes into a file. values: `(x, y, z)` float32 in `unit`, of which NaN and
+    infinities are 0.
 
     counts: voxels whose number could not be kept, by what happened to it.
     """
@@ -77,12 +80,15 @@ class Quantified:
 
     @property
     def has_narrow_window(self) -> bool:
-        """True for windows so narrow that the plain linear function, whose width is one less, fails (PS3.3 C.11.2)."""
+        """True for windows so narrow that the plain linear function, whose width is one less, fails
+        (PS3.3 C.11.2).
+        """
         return self.window[1] < 10
 
 
 def quantified(name: str, image: NDArray[np.generic], unit: str) -> Quantified:
-    """A map `(x, y, z)` in the unit of its file: times in milliseconds, of a complex map the modulus.
+    """A map `(x, y, z)` in the unit of its file: times in milliseconds, of a complex map the
+    modulus.
 
     Raises InputError if it has no three dimensions, or a unit that is not known.
     """
@@ -101,8 +107,9 @@ def quantified(name: str, image: NDArray[np.generic], unit: str) -> Quantified:
 def as_integers(entry: Quantified) -> tuple[NDArray[np.uint16], float, dict[str, int]]:
     """Stored integers, what one of them is worth, and the counts of what could not be kept.
 
-    Times are whole milliseconds, flags whole numbers; of anything else one step is the power of ten that the
-    largest number needs. What lies below 0 is stored as 0, what lies above 65,535 steps as 65,535.
+    Times are whole milliseconds, flags whole numbers; of anything else one step is the power of ten
+    that the largest number needs. What lies below 0 is stored as 0, what lies above 65,535 steps as
+    65,535.
     """
     step = 1.0
     if entry.unit != "ms" and entry.name != "flags":

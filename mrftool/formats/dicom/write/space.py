@@ -1,4 +1,6 @@
-"""Voxels of maps as DICOM slices: turned to the axes of the series they come from, with position and orientation."""
+"""Voxels of maps as DICOM slices: turned to the axes of the series they come from, with position
+and orientation.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +22,8 @@ _SQUARE = 1e-3
 class Slices:
     """Where the slices `[:, :, k]` of an image lie, in the words of DICOM [mm, LPS].
 
-    orientation: along the rows, then along the columns. spacing: of rows, of columns. positions: `(slice, 3)`.
+    orientation: along the rows, then along the columns. spacing: of rows, of columns. positions:
+    `(slice, 3)`.
     """
 
     orientation: NDArray[np.float64]
@@ -41,13 +44,19 @@ def slices_of(shape: tuple[int, int, int], affine: Affine) -> Slices:
     size = np.linalg.norm(lps[:3, :3], axis=0)
     along = lps[:3, :3] / size
     if abs(along[:, 0] @ along[:, 1]) > _SQUARE:
-        raise InputError("the affine is sheared: rows and columns of the maps are not at a right angle")
+        raise InputError(
+            "the affine is sheared: rows and columns of the maps are not at a right angle"
+        )
     positions = lps[:3, 3] + np.arange(shape[2])[:, None] * lps[:3, 2]
     return Slices(along[:, :2].T.ravel(), size[[1, 0]], positions, float(size[2]))
 
 
-def turned(images: Mapping[str, Image], affine: Affine, like: Affine) -> tuple[dict[str, Image], Affine]:
-    """The images with their axes in the order and direction of `like`, and their affine; nothing is resampled."""
+def turned(
+    images: Mapping[str, Image], affine: Affine, like: Affine
+) -> tuple[dict[str, Image], Affine]:
+    """The images with their axes in the order and direction of `like`, and their affine; nothing is
+    resampled.
+    """
     cosines = (like[:3, :3] / np.linalg.norm(like[:3, :3], axis=0)).T @ (
         affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     )
@@ -67,7 +76,9 @@ def turned(images: Mapping[str, Image], affine: Affine, like: Affine) -> tuple[d
 def require_same_volume(
     shape: tuple[int, ...], affine: Affine, like_shape: tuple[int, ...], like: Affine, name: str
 ) -> None:
-    """Raises MismatchError if the outer corners of the two volumes lie more than half a voxel apart."""
+    """Raises MismatchError if the outer corners of the two volumes lie more than half a voxel
+    apart.
+    """
     ours, theirs = _corners(shape, affine), _corners(like_shape, like)
     apart = np.linalg.norm(ours[:, None] - theirs[None], axis=2).min(axis=1).max()
     if apart > 0.5 * np.linalg.norm(like[:3, :3], axis=0).max():

@@ -1,7 +1,7 @@
 """What every derived DICOM object says of its patient, study, equipment and sources.
 
-Modules: DICOM PS3.3 C.7.1 (patient), C.7.2 (study), C.7.4.1 (frame of reference), C.7.5.1 (equipment), C.7.6.16.2.5
-and C.12.1 (sources and contributing equipment).
+Modules: DICOM PS3.3 C.7.1 (patient), C.7.2 (study), C.7.4.1 (frame of reference), C.7.5.1
+(equipment), C.7.6.16.2.5 and C.12.1 (sources and contributing equipment).
 """
 
 import copy
@@ -19,21 +19,71 @@ from mrftool.formats.dicom.read.plane import Plane
 from mrftool.formats.dicom.write.quantity import Code
 
 PATIENT_AND_STUDY = (
-    *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence"),
-    *("PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved"),
-    *("DeidentificationMethod", "DeidentificationMethodCodeSequence", "EthnicGroup", "PatientComments"),
-    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber"),
-    *("IssuerOfAccessionNumberSequence", "ReferringPhysicianName", "ProcedureCodeSequence", "TimezoneOffsetFromUTC"),
+    *(
+        "SpecificCharacterSet",
+        "PatientName",
+        "PatientID",
+        "IssuerOfPatientID",
+        "OtherPatientIDsSequence",
+    ),
+    *(
+        "PatientBirthDate",
+        "PatientSex",
+        "PatientAge",
+        "PatientSize",
+        "PatientWeight",
+        "PatientIdentityRemoved",
+    ),
+    *(
+        "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence",
+        "EthnicGroup",
+        "PatientComments",
+    ),
+    *(
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "StudyDescription",
+        "AccessionNumber",
+    ),
+    *(
+        "IssuerOfAccessionNumberSequence",
+        "ReferringPhysicianName",
+        "ProcedureCodeSequence",
+        "TimezoneOffsetFromUTC",
+    ),
 )
 _KEPT = (
     *PATIENT_AND_STUDY,
-    *("FrameOfReferenceUID", "PositionReferenceIndicator", "BodyPartExamined", "Laterality", "PatientPosition"),
+    *(
+        "FrameOfReferenceUID",
+        "PositionReferenceIndicator",
+        "BodyPartExamined",
+        "Laterality",
+        "PatientPosition",
+    ),
     *("ProtocolName", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
-    *("AcquisitionDate", "AcquisitionTime", "MagneticFieldStrength", "ImagingFrequency", "ImagedNucleus"),
+    *(
+        "AcquisitionDate",
+        "AcquisitionTime",
+        "MagneticFieldStrength",
+        "ImagingFrequency",
+        "ImagedNucleus",
+    ),
     *("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
 )
 _MUST_EXIST = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+    *(
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+    ),
     *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
 )
 _LONGEST_TEXT = 1024  # of the VR ST
@@ -57,7 +107,9 @@ class Origin:
     def series_number(self, number: int) -> int:
         """For the map with this number: that of the source, and two digits."""
         source = self.planes[0].values.get("SeriesNumber")
-        return source * 100 + number if isinstance(source, int) and 0 < source < 10_000_000 else number
+        return (
+            source * 100 + number if isinstance(source, int) and 0 < source < 10_000_000 else number
+        )
 
     def derivation(self, title: str) -> str:
         """One sentence: what it is, and from what."""
@@ -94,7 +146,13 @@ def contributors(source: Dataset, provenance: Provenance, now: datetime) -> Item
     """The scanner, and this program with what the numbers depend on."""
     scanner, program = Dataset(), Dataset()
     scanner.PurposeOfReferenceCodeSequence = coded(("109101", "DCM", "Acquisition Equipment"))
-    for keyword in ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "StationName"):
+    for keyword in (
+        "Manufacturer",
+        "ManufacturerModelName",
+        "DeviceSerialNumber",
+        "SoftwareVersions",
+        "StationName",
+    ):
         if keyword in source:
             scanner[keyword] = source[keyword]
     scanner.setdefault("Manufacturer", "unknown")
@@ -114,7 +172,11 @@ def described(provenance: Provenance) -> str:
 
 
 def _facts(details: Mapping[str, Any]) -> list[str]:
-    plain = {key: value for key, value in details.items() if isinstance(value, str | int | float | list | tuple)}
+    plain = {
+        key: value
+        for key, value in details.items()
+        if isinstance(value, str | int | float | list | tuple)
+    }
     return [f"{key} {value}" for key, value in plain.items()]
 
 

@@ -36,7 +36,9 @@ class Ramp:
 
 @dataclass(frozen=True, eq=False)
 class Rf:
-    """An RF event. pulse: its waveform without offsets. start, centre: from the start of the block [s]."""
+    """An RF event. pulse: its waveform without offsets. start, centre: from the start of the block
+    [s].
+    """
 
     pulse: Pulse
     start: float
@@ -49,7 +51,9 @@ class Rf:
 
 @dataclass(frozen=True, eq=False)
 class Adc:
-    """A readout. time: of each sample, from the start of the block `(sample,)` [s]. phase: of the receiver [rad]."""
+    """A readout. time: of each sample, from the start of the block `(sample,)` [s]. phase: of the
+    receiver [rad].
+    """
 
     time: Column
     phase: Column
@@ -66,11 +70,15 @@ class Block:
     def moment_at(self, time: Column) -> Column:
         """Gradient moments from the start of the block to `time` `(n,)`: `(n, 3)` [1/m]."""
         zero = np.zeros(len(time))
-        return np.stack([zero if ramp is None else ramp.moment_at(time) for ramp in self.gradients], axis=-1)
+        return np.stack(
+            [zero if ramp is None else ramp.moment_at(time) for ramp in self.gradients], axis=-1
+        )
 
 
 def decode_block(raw: SimpleNamespace, field: float | None) -> Block:
-    """A block as pypulseq gives it. field: of the magnet [T]. Raises InputError if it cannot be played."""
+    """A block as pypulseq gives it. field: of the magnet [T]. Raises InputError if it cannot be
+    played.
+    """
     return Block(
         None if raw.rf is None else _rf(raw.rf, field),
         None if raw.adc is None else _adc(raw.adc, field),
@@ -100,7 +108,10 @@ def _ramp(raw: SimpleNamespace | None) -> Ramp | None:
 def _rf(raw: SimpleNamespace, field: float | None) -> Rf:
     frequency, phase = _offsets(raw, field)
     pulse = _pulse(np.asarray(raw.signal, complex), np.asarray(raw.t, float))
-    if not (np.isfinite(pulse.waveform).all() and np.isfinite([frequency, phase, raw.center, raw.delay]).all()):
+    if not (
+        np.isfinite(pulse.waveform).all()
+        and np.isfinite([frequency, phase, raw.center, raw.delay]).all()
+    ):
         raise InputError("an RF pulse is not finite")
     shape = (hash(pulse.waveform.tobytes()), hash(pulse.duration.tobytes()), frequency, raw.center)
     start = float(raw.delay)
@@ -108,7 +119,9 @@ def _rf(raw: SimpleNamespace, field: float | None) -> Rf:
 
 
 def _pulse(signal: NDArray[np.complex128], time: Column) -> Pulse:
-    """Constant steps: of samples at the centres of equal steps, or of straight lines between points."""
+    """Constant steps: of samples at the centres of equal steps, or of straight lines between
+    points.
+    """
     if len(time) < 2:
         raise InputError("an RF pulse has fewer than two samples")
     spacing = np.diff(time)
@@ -119,7 +132,9 @@ def _pulse(signal: NDArray[np.complex128], time: Column) -> Pulse:
     pieces = np.ceil(spacing / FINE).astype(int)
     duration = np.repeat(spacing / pieces, pieces)
     middle = time[0] + np.cumsum(duration) - duration / 2
-    return Pulse(np.interp(middle, time, signal.real) + 1j * np.interp(middle, time, signal.imag), duration)
+    return Pulse(
+        np.interp(middle, time, signal.real) + 1j * np.interp(middle, time, signal.imag), duration
+    )
 
 
 def _adc(raw: SimpleNamespace, field: float | None) -> Adc:
@@ -127,15 +142,23 @@ def _adc(raw: SimpleNamespace, field: float | None) -> Adc:
     if not 1 <= raw.num_samples <= 10_000_000 or not raw.dwell > 0:
         raise InputError(f"a readout of {raw.num_samples} samples every {raw.dwell} s")
     since = (np.arange(raw.num_samples) + 0.5) * raw.dwell
-    modulation = np.asarray(raw.phase_modulation, float) if len(raw.phase_modulation) else np.zeros(len(since))
+    modulation = (
+        np.asarray(raw.phase_modulation, float)
+        if len(raw.phase_modulation)
+        else np.zeros(len(since))
+    )
     return Adc(raw.delay + since, phase + 2 * np.pi * frequency * since + modulation)
 
 
 def _offsets(raw: SimpleNamespace, field: float | None) -> tuple[float, float]:
-    """Frequency [Hz] and phase [rad]; offsets in ppm count from the proton's frequency in `field` [T]."""
+    """Frequency [Hz] and phase [rad]; offsets in ppm count from the proton's frequency in `field`
+    [T].
+    """
     if not (raw.freq_ppm or raw.phase_ppm):
         return float(raw.freq_offset), float(raw.phase_offset)
     if field is None:
         raise InputError("an offset is given in ppm; expected --field-t, the field of the magnet")
     megahertz = 1e-6 * GAMMA / (2 * np.pi) * field
-    return float(raw.freq_offset + raw.freq_ppm * megahertz), float(raw.phase_offset + raw.phase_ppm * megahertz)
+    return float(raw.freq_offset + raw.freq_ppm * megahertz), float(
+        raw.phase_offset + raw.phase_ppm * megahertz
+    )

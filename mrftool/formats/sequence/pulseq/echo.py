@@ -1,4 +1,6 @@
-"""Echoes of a Pulseq file from its gradient moments: where k-space is crossed, and how much each repetition spoils."""
+"""Echoes of a Pulseq file from its gradient moments: where k-space is crossed, and how much each
+repetition spoils.
+"""
 
 from dataclasses import dataclass
 
@@ -14,14 +16,17 @@ Column = NDArray[np.float64]
 
 NEAR = 1e-3  # samples whose k differs by less than this share of the largest k cannot be told apart
 LONGEST_TIE = 1e-4  # [s]; an echo that is less certain must be given
-CENTRE = 0.05  # a readout that stays farther from k = 0, as a share of its largest k, does not cross it
+CENTRE = (
+    0.05  # a readout that stays farther from k = 0, as a share of its largest k, does not cross it
+)
 BALANCED = 5.0  # [1/m]: moments that differ less are equal; 0.5 % of a cycle over 1 mm
 MOST_PIECES = 64
 
 
 @dataclass(frozen=True)
 class Echo:
-    """Time of the echo after the pulse's centre [s], how long it may be either way [s]; receiver phase there [rad].
+    """Time of the echo after the pulse's centre [s], how long it may be either way [s]; receiver
+    phase there [rad].
 
     nearest, farthest: smallest and largest |k| of the readout [1/m].
     """
@@ -34,7 +39,8 @@ class Echo:
 
 
 def find_echo(file: PulseqFile, shot: Shot, te: float | None = None) -> Echo:
-    """The sample that is nearest to k = 0, of several the first, the last or the middle one: see `_of_ties`.
+    """The sample that is nearest to k = 0, of several the first, the last or the middle one: see
+    `_of_ties`.
 
     k is the gradient moment since the centre of the pulse. te: if it is known already [s].
     """
@@ -46,12 +52,18 @@ def find_echo(file: PulseqFile, shot: Shot, te: float | None = None) -> Echo:
     since = adc.time + file.start[block] - shot.centre
     nearest, farthest = float(distance.min()), float(distance.max())
     ties = np.flatnonzero(distance**2 <= nearest**2 + (NEAR * farthest) ** 2)
-    sample, time = (int(np.argmin(abs(since - te))), te) if te is not None else _of_ties(ties, since)
-    return Echo(time, float(since[ties[-1]] - since[ties[0]]), float(adc.phase[sample]), nearest, farthest)
+    sample, time = (
+        (int(np.argmin(abs(since - te))), te) if te is not None else _of_ties(ties, since)
+    )
+    return Echo(
+        time, float(since[ties[-1]] - since[ties[0]]), float(adc.phase[sample]), nearest, farthest
+    )
 
 
 def _of_ties(ties: NDArray[np.intp], since: Column) -> tuple[int, float]:
-    """Of samples that are equally near: the first if the readout begins with them, the last if it ends with them."""
+    """Of samples that are equally near: the first if the readout begins with them, the last if it
+    ends with them.
+    """
     if ties[0] == 0:
         return 0, float(since[0])
     if ties[-1] == len(since) - 1:
@@ -62,7 +74,9 @@ def _of_ties(ties: NDArray[np.intp], since: Column) -> tuple[int, float]:
 def echo_trouble(echoes: list[Echo]) -> str:
     """Why TE is not determined, or nothing."""
     if all(echo.farthest < BALANCED for echo in echoes):
-        return "no gradient plays during the readouts, so that k = 0 is everywhere; expected --te-ms"
+        return (
+            "no gradient plays during the readouts, so that k = 0 is everywhere; expected --te-ms"
+        )
     worst = max(echoes, key=lambda echo: echo.tie)
     if worst.tie > LONGEST_TIE:
         return f"samples near k = 0 lie {worst.tie * 1e3:g} ms apart, so that TE is not determined; expected --te-ms"
@@ -94,10 +108,11 @@ def spoiling_trouble(moments: Column) -> str:
 def spoiler_waveform(
     file: PulseqFile, train: tuple[Shot, ...], te: Column, moment: Column
 ) -> tuple[Spoiler | None, str]:
-    """The gradient along `moment` `(3,)` [1/m] from the echo to the next pulse, in constant pieces, and a note.
+    """The gradient along `moment` `(3,)` [1/m] from the echo to the next pulse, in constant pieces,
+    and a note.
 
-    It is taken from the repetition that leaves it least time. None if it does not have that moment: then the echo is
-    not where the gradients are balanced, and diffusion cannot be simulated.
+    It is taken from the repetition that leaves it least time. None if it does not have that moment:
+    then the echo is not where the gradients are balanced, and diffusion cannot be simulated.
     """
     tails = np.diff([shot.centre for shot in train]) - te[:-1]
     n = int(np.argmin(np.round(tails, 9)))
@@ -106,7 +121,10 @@ def spoiler_waveform(
     edges, course = _course(file, train[n].centre + te[n], train[n + 1])
     along = course @ moment / np.linalg.norm(moment)
     if abs(along[-1] - along[0] - np.linalg.norm(moment)) > BALANCED:
-        return None, "diffusion cannot be simulated: the spoiler's moment is not that from the echo to the next pulse"
+        return (
+            None,
+            "diffusion cannot be simulated: the spoiler's moment is not that from the echo to the next pulse",
+        )
     since = np.minimum(np.round(edges - edges[0], 9), np.round(float(tails[n]), 9))
     gradient, duration = _pieces(since, along - along[0])
     note = f"the spoiler's waveform is that of repetition {n}, between its echo and the next pulse"
@@ -114,15 +132,22 @@ def spoiler_waveform(
 
 
 def _course(file: PulseqFile, begin: float, after: Shot) -> tuple[Column, Column]:
-    """Times where a gradient may change, from `begin` [s] to the centre of a pulse, and moments there `(n, 3)`."""
+    """Times where a gradient may change, from `begin` [s] to the centre of a pulse, and moments
+    there `(n, 3)`.
+    """
     first = int(np.searchsorted(file.start, begin, "right")) - 1
     times, moments = [], []
     for block in range(first, after.block + 1):
         length = float(file.start[block + 1] - file.start[block])
-        low, high = max(begin - float(file.start[block]), 0.0), min(after.centre - float(file.start[block]), length)
+        low, high = (
+            max(begin - float(file.start[block]), 0.0),
+            min(after.centre - float(file.start[block]), length),
+        )
         inside = [ramp.time for ramp in file.blocks[block].gradients if ramp is not None]
         edges = np.unique(np.clip(np.concatenate([[low, high], *inside]), low, high))
-        edges = np.interp(np.arange(4 * len(edges) - 3) / 4, np.arange(len(edges)), edges)  # ramps in four pieces
+        edges = np.interp(
+            np.arange(4 * len(edges) - 3) / 4, np.arange(len(edges)), edges
+        )  # ramps in four pieces
         times.append(edges + file.start[block])
         moments.append(file.moment_at(block, edges))
     return np.concatenate(times), np.concatenate(moments)
@@ -133,13 +158,17 @@ def _pieces(time: Column, moment: Column) -> tuple[Column, Column]:
     keep = np.concatenate([[True], np.diff(time) > 5e-10])
     gradient, duration = _merged(time[keep], moment[keep])
     if len(gradient) > MOST_PIECES:
-        grid = np.round(np.linspace(float(time[0]), float(time[-1]), MOST_PIECES + 1), 9).astype(np.float64)
+        grid = np.round(np.linspace(float(time[0]), float(time[-1]), MOST_PIECES + 1), 9).astype(
+            np.float64
+        )
         gradient, duration = _merged(grid, np.interp(grid, time, moment))
     return gradient, duration
 
 
 def _merged(time: Column, moment: Column) -> tuple[Column, Column]:
-    """Mean gradients and durations; neighbours of one amplitude in one piece, and no empty piece at the end."""
+    """Mean gradients and durations; neighbours of one amplitude in one piece, and no empty piece at
+    the end.
+    """
     gradient = np.diff(moment) / np.diff(time)
     fine = 1e-6 * abs(gradient).max()
     gradient[abs(gradient) < fine] = 0.0

@@ -1,6 +1,8 @@
-"""Pulseq files (.seq) as blocks of RF, gradients and readout, one after the other. Home of pypulseq.
+"""Pulseq files (.seq) as blocks of RF, gradients and readout, one after the other. Home of
+pypulseq.
 
-Format: K. J. Layton et al., Magn Reson Med 77:1544 (2017), doi 10.1002/mrm.26235, and its specification up to 1.5.
+Format: K. J. Layton et al., Magn Reson Med 77:1544 (2017), doi 10.1002/mrm.26235, and its
+specification up to 1.5.
 """
 
 import tempfile
@@ -36,14 +38,18 @@ class PulseqFile:
     notes: tuple[str, ...]
 
     def moment_at(self, block: int, time: Column) -> Column:
-        """Gradient moments from the start of the file to `time` `(n,)` [s] after the start of `block`: `(n, 3)`."""
+        """Gradient moments from the start of the file to `time` `(n,)` [s] after the start of
+        `block`: `(n, 3)`.
+        """
         return np.asarray(self.moment[block] + self.blocks[block].moment_at(time))
 
 
 def read_pulseq(path: Path, field: float | None = None) -> PulseqFile:
-    """The blocks of a Pulseq file. field: of the magnet [T], needed where the file gives offsets in ppm.
+    """The blocks of a Pulseq file. field: of the magnet [T], needed where the file gives offsets in
+    ppm.
 
-    Raises InputError if the file is damaged or of another version, MissingExtraError without pypulseq.
+    Raises InputError if the file is damaged or of another version, MissingExtraError without
+    pypulseq.
     """
     text, version, notes = check_and_tidy(path)
     with warnings.catch_warnings():
@@ -61,16 +67,22 @@ def read_pulseq(path: Path, field: float | None = None) -> PulseqFile:
     ends = np.array([block.moment_at(np.array([np.inf]))[0] for block in blocks]).reshape(-1, 3)
     moment = np.concatenate([np.zeros((1, 3)), np.cumsum(ends, axis=0)])
     if not (blocks and np.isfinite(start).all() and np.isfinite(moment).all()):
-        raise InputError(f"{path}: blocks with finite times and gradients are missing, expected a playable sequence")
+        raise InputError(
+            f"{path}: blocks with finite times and gradients are missing, expected a playable sequence"
+        )
     return PulseqFile(version, dict(played.definitions), blocks, start, moment, notes)
 
 
 def _load(text: str, path: Path) -> Any:
-    """The file as pypulseq reads it. The text is written anew: its parser hangs on some ends of files."""
+    """The file as pypulseq reads it. The text is written anew: its parser hangs on some ends of
+    files.
+    """
     try:
         import pypulseq
     except ModuleNotFoundError as error:
-        raise MissingExtraError("Pulseq files need pypulseq", hint="pip install 'mrftool[import]'") from error
+        raise MissingExtraError(
+            "Pulseq files need pypulseq", hint="pip install 'mrftool[import]'"
+        ) from error
     played = pypulseq.Sequence(use_block_cache=False)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "tidy.seq")
@@ -79,7 +91,9 @@ def _load(text: str, path: Path) -> Any:
             played.read(str(copy), detect_rf_use=False, remove_duplicates=False)
         except Exception as error:  # its parser checks little: any exception means a damaged file
             _close(error)
-            raise InputError(f"{path}: cannot be read: {_said(error)}, expected a complete Pulseq file") from error
+            raise InputError(
+                f"{path}: cannot be read: {_said(error)}, expected a complete Pulseq file"
+            ) from error
     return played
 
 
@@ -95,8 +109,14 @@ def _extensions(played: Any, path: Path) -> tuple[str, ...]:
     """What is to be said about the file's extensions."""
     kinds = {int(data[0]) for data in played.trigger_library.data.values()}
     if 2 in kinds:
-        raise InputError(f"{path}: waits for a physiological trigger, expected a timing that the file fixes")
-    return ("soft delays have the length that the file gives them",) if played.soft_delay_library.data else ()
+        raise InputError(
+            f"{path}: waits for a physiological trigger, expected a timing that the file fixes"
+        )
+    return (
+        ("soft delays have the length that the file gives them",)
+        if played.soft_delay_library.data
+        else ()
+    )
 
 
 def _block(played: Any, number: int, field: float | None, path: Path) -> Block:
@@ -105,7 +125,9 @@ def _block(played: Any, number: int, field: float | None, path: Path) -> Block:
     except InputError as error:
         raise InputError(f"{path}: block {number}: {error}") from error
     except Exception as error:  # see _load
-        raise InputError(f"{path}: block {number}: {_said(error)}, expected events that the file defines") from error
+        raise InputError(
+            f"{path}: block {number}: {_said(error)}, expected events that the file defines"
+        ) from error
 
 
 def _said(error: Exception) -> str:

@@ -11,15 +11,19 @@ from mrftool.sequence import SliceProfile
 
 Column = NDArray[np.float64]
 
-_SEARCH = 16  # the slice is looked for up to so many cycles of dephasing during the pulse, either way
+_SEARCH = (
+    16  # the slice is looked for up to so many cycles of dephasing during the pulse, either way
+)
 _EDGE = 0.05  # flip factor at which the slice ends
 
 
-def slice_profile(file: PulseqFile, shots: tuple[Shot, ...], positions: int) -> tuple[SliceProfile, str]:
+def slice_profile(
+    file: PulseqFile, shots: tuple[Shot, ...], positions: int
+) -> tuple[SliceProfile, str]:
     """The slice in `positions` equal parts, and a note on how it was made.
 
-    The pulse whose flip angle is nearest to the root mean square speaks for all. Raises InputError if the pulses are
-    not selective.
+    The pulse whose flip angle is nearest to the root mean square speaks for all. Raises InputError
+    if the pulses are not selective.
     """
     flips = np.array([shot.flip for shot in shots])
     shot = shots[int(np.argmin(abs(flips - np.sqrt((flips**2).mean()))))]

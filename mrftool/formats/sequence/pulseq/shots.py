@@ -1,4 +1,6 @@
-"""RF pulses of a Pulseq file, with what they do and the readouts that follow them, sorted into trains."""
+"""RF pulses of a Pulseq file, with what they do and the readouts that follow them, sorted into
+trains.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,9 @@ from mrftool.physics.pulse import Pulse, flip_and_phase, z_after
 
 Column = NDArray[np.float64]
 
-_INVERTS = -0.5  # Mz after a pulse without a readout that counts as an inversion, if nothing flags it
+_INVERTS = (
+    -0.5
+)  # Mz after a pulse without a readout that counts as an inversion, if nothing flags it
 _UNTOUCHED = 0.99  # Mz after a pulse that does nothing to water, a fat saturation, and the lowest Mz on its way
 _ON_THE_WAY = 0.8
 
@@ -20,7 +24,8 @@ _ON_THE_WAY = 0.8
 class Shot:
     """An RF pulse and what follows it up to the next one.
 
-    block: of the pulse. centre: from the start of the file [s]. flip, phase: on resonance in its slice [rad].
+    block: of the pulse. centre: from the start of the file [s]. flip, phase: on resonance in its
+    slice [rad].
     position: of the slice along its gradient [m], 0 without one. readouts: blocks.
     """
 
@@ -35,7 +40,9 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Train:
-    """Pulses with one readout each, and the inversion that leads them, with what it leaves of Mz [m0]."""
+    """Pulses with one readout each, and the inversion that leads them, with what it leaves of Mz
+    [m0].
+    """
 
     inversion: Shot | None
     z_left: float
@@ -50,10 +57,17 @@ def list_shots(file: PulseqFile) -> tuple[list[Shot], list[str]]:
     shots = []
     for i, after in zip(pulses, [*pulses[1:], len(file.blocks)], strict=True):
         shots.append(
-            _shot(file, i, tuple(readouts[np.searchsorted(readouts, i) : np.searchsorted(readouts, after)]), known)
+            _shot(
+                file,
+                i,
+                tuple(readouts[np.searchsorted(readouts, i) : np.searchsorted(readouts, after)]),
+                known,
+            )
         )
     early = sum(i < (pulses[0] if pulses else 0) for i in readouts)
-    return shots, [f"{early} readouts before the first RF pulse are left out, as noise scans"] if early else []
+    return shots, [
+        f"{early} readouts before the first RF pulse are left out, as noise scans"
+    ] if early else []
 
 
 def sort_into_trains(shots: list[Shot]) -> tuple[list[Train], list[str], list[str]]:
@@ -96,7 +110,9 @@ def slice_faults(shots: tuple[Shot, ...]) -> list[str]:
 
 
 def slice_gradient(block: Block) -> tuple[Column, Column]:
-    """Gradient of x, y and z during each step of the block's pulse `(step, 3)` [Hz/m], and their mean `(3,)`."""
+    """Gradient of x, y and z during each step of the block's pulse `(step, 3)` [Hz/m], and their
+    mean `(3,)`.
+    """
     assert block.rf is not None  # noqa: S101  only called for blocks with a pulse
     edges = block.rf.start + np.concatenate([[0.0], np.cumsum(block.rf.pulse.duration)])
     moments = block.moment_at(edges)
@@ -105,7 +121,10 @@ def slice_gradient(block: Block) -> tuple[Column, Column]:
 
 
 def _shot(
-    file: PulseqFile, i: int, readouts: tuple[int, ...], known: dict[tuple[float, ...], tuple[float, float, float]]
+    file: PulseqFile,
+    i: int,
+    readouts: tuple[int, ...],
+    known: dict[tuple[float, ...], tuple[float, float, float]],
 ) -> Shot:
     block = file.blocks[i]
     rf = block.rf
@@ -121,13 +140,17 @@ def _shot(
 def _effect(rf: Rf, strength: float) -> tuple[float, float, float]:
     """Flip angle, phase without the event's own offset [rad], and slice position [m].
 
-    Under a gradient, the frequency offset moves the slice, and in it the pulse is on resonance. Its phase refers to
-    the pulse's start, and spins of the slice have turned by 2 pi f t until the centre. Without a gradient the
-    pulse is off resonance.
+    Under a gradient, the frequency offset moves the slice, and in it the pulse is on resonance. Its
+    phase refers to the pulse's start, and spins of the slice have turned by 2 pi f t until the
+    centre. Without a gradient the pulse is off resonance.
     """
     if strength > 0:
         flip, phase = flip_and_phase(rf.pulse)
-        return flip, phase + 2 * np.pi * rf.frequency * (rf.centre - rf.start), rf.frequency / strength
+        return (
+            flip,
+            phase + 2 * np.pi * rf.frequency * (rf.centre - rf.start),
+            rf.frequency / strength,
+        )
     flip, phase = flip_and_phase(on_water(rf))
     return flip, phase, 0.0
 
@@ -173,5 +196,7 @@ def _structure_faults(trains: list[tuple[Shot | None, float, list[Shot]]]) -> li
     if not trains[-1][2]:
         return ["an inversion pulse ends the file, expected repetitions after it"]
     if len(trains) > 1 and trains[0][0] is None:
-        return ["the first train has no inversion and the others have one, expected trains of one kind"]
+        return [
+            "the first train has no inversion and the others have one, expected trains of one kind"
+        ]
     return []

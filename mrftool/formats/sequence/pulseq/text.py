@@ -1,4 +1,6 @@
-"""The text of a Pulseq file, looked over before its parser sees it: what it is, its version, its signature."""
+"""The text of a Pulseq file, looked over before its parser sees it: what it is, its version, its
+signature.
+"""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +10,12 @@ from mrftool.formats.regular_file import read_regular
 
 MAX_BYTES = 100_000_000
 MAX_SAMPLES = 5_000_000  # in one shape; real ones have some thousand
-_RASTERS = ("BlockDurationRaster", "GradientRasterTime", "RadiofrequencyRasterTime", "AdcRasterTime")
+_RASTERS = (
+    "BlockDurationRaster",
+    "GradientRasterTime",
+    "RadiofrequencyRasterTime",
+    "AdcRasterTime",
+)
 
 
 def check_and_tidy(path: Path) -> tuple[str, str, tuple[str, ...]]:
@@ -19,7 +26,12 @@ def check_and_tidy(path: Path) -> tuple[str, str, tuple[str, ...]]:
     text = _read(path)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    if not lines or not lines[0].startswith("[") or "[VERSION]" not in lines or "[BLOCKS]" not in lines:
+    if (
+        not lines
+        or not lines[0].startswith("[")
+        or "[VERSION]" not in lines
+        or "[BLOCKS]" not in lines
+    ):
         raise InputError(f"{path}: is no Pulseq file, expected the sections [VERSION] and [BLOCKS]")
     version = _version(lines, path)
     _check_shapes(lines, path)
@@ -30,7 +42,9 @@ def check_and_tidy(path: Path) -> tuple[str, str, tuple[str, ...]]:
             f"{path}: does not define {', '.join(missing)}, expected them in a file of version 1.4 or later"
         )
     if missing:
-        notes.append("version 1.3 does not say its rasters: 1 us for RF and 10 us for gradients are assumed")
+        notes.append(
+            "version 1.3 does not say its rasters: 1 us for RF and 10 us for gradients are assumed"
+        )
     if _is_altered(text):
         notes.append("the file was altered after it was signed: its hash differs")
     return _spaced(lines), ".".join(map(str, version)), tuple(notes)
@@ -50,9 +64,13 @@ def _version(lines: list[str], path: Path) -> tuple[int, int, int]:
     try:
         version = (int(said["major"]), int(said["minor"]), int(said["revision"][:1]))
     except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: its version is not readable, expected major, minor and revision") from error
+        raise InputError(
+            f"{path}: its version is not readable, expected major, minor and revision"
+        ) from error
     if not (1, 3, 0) <= version < (1, 6, 0):
-        raise InputError(f"{path}: Pulseq version {'.'.join(map(str, version))}, expected 1.3 to 1.5")
+        raise InputError(
+            f"{path}: Pulseq version {'.'.join(map(str, version))}, expected 1.3 to 1.5"
+        )
     return version
 
 
@@ -61,11 +79,15 @@ def _check_shapes(lines: list[str], path: Path) -> None:
         if line.startswith("num_samples"):
             count = line.split()[-1]
             if not count.isdecimal() or int(count) > MAX_SAMPLES:
-                raise InputError(f"{path}: a shape of {count[:20]} samples, expected at most {MAX_SAMPLES}")
+                raise InputError(
+                    f"{path}: a shape of {count[:20]} samples, expected at most {MAX_SAMPLES}"
+                )
 
 
 def _is_altered(text: str) -> bool:
-    """Whether the file carries an MD5 signature that is not its own. It covers all that stands before its section."""
+    """Whether the file carries an MD5 signature that is not its own. It covers all that stands
+    before its section.
+    """
     body, found, signature = text.replace("\r\n", "\n").partition("\n[SIGNATURE]")
     words = signature.split()
     if not found or "md5" not in words or "Hash" not in words[:-1]:

@@ -1,4 +1,5 @@
-"""A Pulseq file (.seq) as an RF sequence: flip angles, phases, TR, TE, inversion, spoiling, slice profile.
+"""A Pulseq file (.seq) as an RF sequence: flip angles, phases, TR, TE, inversion, spoiling, slice
+profile.
 
 Times count from the centres of the pulses. Signs of phases are those of the file.
 """
@@ -21,7 +22,13 @@ from mrftool.formats.sequence.pulseq.echo import (
 )
 from mrftool.formats.sequence.pulseq.file import PulseqFile, read_pulseq
 from mrftool.formats.sequence.pulseq.profile import slice_profile
-from mrftool.formats.sequence.pulseq.shots import Train, list_shots, slice_faults, slice_gradient, sort_into_trains
+from mrftool.formats.sequence.pulseq.shots import (
+    Train,
+    list_shots,
+    slice_faults,
+    slice_gradient,
+    sort_into_trains,
+)
 from mrftool.sequence import SliceProfile, Spoiler, Spoiling
 
 Column = NDArray[np.float64]
@@ -33,7 +40,9 @@ _FOLLOWS = np.deg2rad(0.5)  # how closely the receiver must follow the RF phase
 
 @dataclass(frozen=True, eq=False)
 class _Numbers:
-    """One train as numbers `(time,)`: flip and phase [rad], te [s]; tr [s] without the last; inversion time [s]."""
+    """One train as numbers `(time,)`: flip and phase [rad], te [s]; tr [s] without the last;
+    inversion time [s].
+    """
 
     flip: Column
     phase: Column
@@ -44,7 +53,9 @@ class _Numbers:
 
 
 def pulseq_findings(path: Path, given: Given) -> Findings:
-    """What a Pulseq file says. Raises InputError if it is damaged, or plays what is no sequence of mrftool."""
+    """What a Pulseq file says. Raises InputError if it is damaged, or plays what is no sequence of
+    mrftool.
+    """
     file = read_pulseq(path, given.field)
     shots, early = list_shots(file)
     trains, faults, idle = sort_into_trains(shots)
@@ -53,7 +64,12 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
     refuse(path, _differences(trains, numbers))
     first = numbers[0]
     last_tr, waits = _last_tr(file, trains, first)
-    refuse(path, [f"waiting times between the trains differ by {np.ptp(waits) * 1e3:g} ms"] if _differ(waits) else [])
+    refuse(
+        path,
+        [f"waiting times between the trains differ by {np.ptp(waits) * 1e3:g} ms"]
+        if _differ(waits)
+        else [],
+    )
     spoiling, spoiler, why, on_spoiling = _spoiling(file, trains, first)
     profile, on_profile = _profile(file, trains[0], given)
     no_echo = "" if given.te is not None else echo_trouble(first.echoes)
@@ -100,7 +116,9 @@ def _differences(trains: list[Train], numbers: list[_Numbers]) -> list[str]:
         what = _difference(numbers[0], other)
         if what:
             where = train.shots[0].block + 1
-            faults.append(f"train {k + 1} (from block {where}) has another {what} than the first, expected it repeated")
+            faults.append(
+                f"train {k + 1} (from block {where}) has another {what} than the first, expected it repeated"
+            )
     return faults
 
 
@@ -132,7 +150,12 @@ def _last_tr(file: PulseqFile, trains: list[Train], first: _Numbers) -> tuple[fl
     It is the TR before it where that fits, else what is left of the file.
     """
     begin, end = trains[0].shots[0], trains[0].shots[-1]
-    rest = float(file.start[-1]) - trains[-1].shots[-1].centre + begin.centre - float(file.start[begin.block])
+    rest = (
+        float(file.start[-1])
+        - trains[-1].shots[-1].centre
+        + begin.centre
+        - float(file.start[begin.block])
+    )
     gaps = np.array([train.inversion.centre for train in trains[1:] if train.inversion]) - np.array(
         [train.shots[-1].centre for train in trains[:-1]]
     )
@@ -155,10 +178,15 @@ def _spoiling(
     if size <= BALANCED:
         return "none", None, "", ["gradients are balanced over each repetition: no spoiling"]
     spoiler, note = spoiler_waveform(file, trains[0].shots, first.te, moment)
-    notes = [f"each repetition spoils by {size / 1e3:.4g} cycles/mm, taken for a full cycle over the voxel", note]
+    notes = [
+        f"each repetition spoils by {size / 1e3:.4g} cycles/mm, taken for a full cycle over the voxel",
+        note,
+    ]
     extent = np.atleast_1d(file.definitions.get("FOV", []))
     if len(extent) == 3 and abs(moment[2]) > 0.9 * size and abs(moment[2]) * float(extent[2]) < 1:
-        notes.append(f"over the {float(extent[2]) * 1e3:g} mm of the slice that is less than one cycle")
+        notes.append(
+            f"over the {float(extent[2]) * 1e3:g} mm of the slice that is less than one cycle"
+        )
     return "gradient", spoiler, "", notes
 
 
@@ -179,10 +207,17 @@ def _notes(file: PulseqFile, trains: list[Train], given: Given) -> list[str]:
     if len(trains) > 1:
         notes.append(f"the train plays {len(trains)} x, and the last is observed")
     if train.inversion is not None:
-        notes.append("the inversion's efficiency is that of its pulse on resonance at nominal B1, without relaxation")
-        at = [file.moment_at(shot.block, np.array([shot.rf.centre]))[0] for shot in (train.inversion, train.shots[0])]
+        notes.append(
+            "the inversion's efficiency is that of its pulse on resonance at nominal B1, without relaxation"
+        )
+        at = [
+            file.moment_at(shot.block, np.array([shot.rf.centre]))[0]
+            for shot in (train.inversion, train.shots[0])
+        ]
         if np.linalg.norm(at[1] - at[0]) <= BALANCED:
-            notes.append("no gradient crushes after the inversion; it is taken to leave no transverse magnetisation")
+            notes.append(
+                "no gradient crushes after the inversion; it is taken to leave no transverse magnetisation"
+            )
     if given.receiver_follows:
         notes.append("the receiver follows the RF phase, as the user says")
     return notes
