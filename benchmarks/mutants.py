@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (one fault a line)
 """Planted faults: does the test suite see them? Each is one token of an engine, changed in a copy
 of the project.
 

@@ -14,9 +14,13 @@ class MrftoolError(Exception):
 
 
 class UsageError(MrftoolError):
-    """Options that do not go together."""
+    """A command line that makes no sense: raised by the command line alone."""
 
     exit_code = 2
+
+
+class ArgumentError(UsageError, ValueError):
+    """An argument of a function that is out of range, or contradicts another one."""
 
 
 class InputError(MrftoolError):

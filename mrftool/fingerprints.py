@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import ComplexArray
 from mrftool.errors import InputError
 
 
@@ -16,7 +16,7 @@ class Fingerprints:
     Raises InputError if the signal is not two-dimensional.
     """
 
-    signal: NDArray[np.complex64]
+    signal: ComplexArray
     sequence_id: str | None = None
 
     def __post_init__(self) -> None:

@@ -1,11 +1,10 @@
 """Grid: where the voxels lie. The only noun that knows images are three-dimensional."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.errors import InputError
 
 
@@ -20,8 +19,8 @@ class Grid:
     in 0 0 0 1.
     """
 
-    mask: NDArray[np.bool_]
-    affine: NDArray[np.float64]
+    mask: BoolArray
+    affine: FloatArray
 
     def __post_init__(self) -> None:
         for key, dtype in (("mask", bool), ("affine", np.float64)):
@@ -49,17 +48,17 @@ class Grid:
         return int(self.mask.sum())
 
     @property
-    def voxel_size(self) -> NDArray[np.float64]:
+    def voxel_size(self) -> FloatArray:
         """Edge lengths `(3,)` [mm]."""
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), np.float64)
 
-    def to_columns(self, image: NDArray[Any]) -> NDArray[Any]:
+    def to_columns(self, image: Array) -> Array:
         """Image `(x, y, z, ...)` to `(voxel, ...)`."""
         if image.shape[:3] != self.shape:
             raise InputError(f"the image has shape {image.shape[:3]}, expected {self.shape}")
         return image[self.mask]
 
-    def to_image(self, columns: NDArray[Any], fill: complex = 0) -> NDArray[Any]:
+    def to_image(self, columns: Array, fill: complex = 0) -> Array:
         """Columns `(voxel, ...)` to an image `(x, y, z, ...)`, `fill` outside the mask."""
         if len(columns) != self.n_voxels:
             raise InputError(f"{len(columns)} voxels, expected {self.n_voxels}")

@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Array, ComplexArray, Float32Array
 from mrftool.errors import InputError
-
-Image = NDArray[np.float32]
 
 
 class Flag(IntFlag):
@@ -46,11 +44,11 @@ class Maps:
     Raises InputError if the shapes differ.
     """
 
-    t1: Image
-    t2: Image
-    m0: NDArray[np.complex64]
+    t1: Float32Array
+    t2: Float32Array
+    m0: ComplexArray
     flags: NDArray[np.uint8]
-    extra: dict[str, Image] = field(default_factory=dict)
+    extra: dict[str, Float32Array] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,7 +56,7 @@ class Maps:
             if image.shape != self.t1.shape or image.ndim != 3:
                 raise InputError(f"map {name} has shape {image.shape}, expected {self.t1.shape}")
 
-    def images(self) -> Iterator[tuple[str, NDArray[Any]]]:
+    def images(self) -> Iterator[tuple[str, Array]]:
         """All maps by name, flags last."""
         yield "t1", self.t1
         yield "t2", self.t2

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError
 
-Column = NDArray[np.float64]
 Spoiling = Literal["gradient", "none"]
 
 _MAX_FLIP = 4 * np.pi
@@ -39,19 +39,19 @@ class Spoiler:
     duration: of each piece `(piece,)` [s]. Zero gradient fills the rest of TR.
     """
 
-    gradient: Column
-    duration: Column
+    gradient: FloatArray
+    duration: FloatArray
 
     def __post_init__(self) -> None:
         _freeze_columns(self, "gradient", "duration")
 
     @property
-    def axes(self) -> Column:
+    def axes(self) -> FloatArray:
         """Amplitudes `(axis, piece)` [T/m]."""
         return np.atleast_2d(self.gradient)
 
     @property
-    def moment(self) -> Column:
+    def moment(self) -> FloatArray:
         """Net moment on each axis `(axis,)` [T s/m]."""
         return np.asarray(self.axes @ self.duration)
 
@@ -64,8 +64,8 @@ class SliceProfile:
     weight: share of each position in the signal `(position,)`, sums to 1 [1].
     """
 
-    flip_factor: Column
-    weight: Column
+    flip_factor: FloatArray
+    weight: FloatArray
 
     def __post_init__(self) -> None:
         _freeze_columns(self, "flip_factor", "weight")
@@ -88,10 +88,10 @@ class PulseSequence:
     Raises InputError naming every fault, if the numbers are no possible sequence.
     """
 
-    flip_angle: Column
-    rf_phase: Column
-    tr: Column
-    te: Column
+    flip_angle: FloatArray
+    rf_phase: FloatArray
+    tr: FloatArray
+    te: FloatArray
     inversion: Inversion | None = None
     repeats: int = 1
     wait: float = 0.0
@@ -183,7 +183,7 @@ def _shape_faults(sequence: PulseSequence) -> list[tuple[str, str]]:
 
 
 def _range_faults(
-    key: str, shown: Column, unit: str, is_good: NDArray[np.bool_], expected: str
+    key: str, shown: FloatArray, unit: str, is_good: BoolArray, expected: str
 ) -> list[tuple[str, str]]:
     bad = np.flatnonzero(~is_good)
     if not bad.size:
@@ -196,7 +196,7 @@ def _range_faults(
     ]
 
 
-def _te_faults(tr: Column, te: Column) -> list[tuple[str, str]]:
+def _te_faults(tr: FloatArray, te: FloatArray) -> list[tuple[str, str]]:
     bad = np.flatnonzero(te > tr)
     if not bad.size:
         return []
@@ -292,14 +292,14 @@ def _identity(sequence: PulseSequence) -> list[ArrayLike]:
     ]
 
 
-def _waveform(spoiler: Spoiler) -> Column:
+def _waveform(spoiler: Spoiler) -> FloatArray:
     """Amplitudes and durations; axes without a gradient do not count."""
     axes = spoiler.axes[spoiler.axes.any(axis=1)]
     numbers = _six_decimals(np.r_[axes.ravel(), spoiler.duration] * 1e3)
     return numbers if len(axes) == 1 else np.r_[len(axes), numbers]
 
 
-def _six_decimals(values: ArrayLike) -> Column:
+def _six_decimals(values: ArrayLike) -> FloatArray:
     """Millionths, rounded in two steps: to 9 decimals, as files may, then to 6.
 
     In one step, a number half-way between two millionths could go one way before a file and the

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError, MismatchError
 
 Form = Literal["complex", "magnitude"]
@@ -30,9 +31,9 @@ class Placement:
     Raises InputError if the affine is no invertible 4 x 4 matrix.
     """
 
-    affine: NDArray[np.float64]
+    affine: FloatArray
     codes: tuple[int, int] = (1, 1)
-    qform: NDArray[np.float64] | None = None
+    qform: FloatArray | None = None
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, np.float64)
@@ -81,7 +82,7 @@ class Series:
             raise InputError(f"{self.name}: form {self.form!r}, expected 'complex' or 'magnitude'")
 
     @property
-    def affine(self) -> NDArray[np.float64]:
+    def affine(self) -> FloatArray:
         """Voxel index to millimetres in RAS+, `(4, 4)` [mm]."""
         return self.placement.affine
 
@@ -97,7 +98,7 @@ class Series:
         return value if isinstance(value, str) else None
 
     def blocks(
-        self, mask: NDArray[np.bool_] | None = None, *, max_bytes: int = 32 << 20
+        self, mask: BoolArray | None = None, *, max_bytes: int = 32 << 20
     ) -> Iterator[tuple[Voxels, Signal]]:
         """The voxels of `mask` `(x, y, z)` (all by default) in pieces: (voxels, signal), in one
         pass over the file.

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mrftool.errors import UsageError
+from mrftool.errors import ArgumentError
 
 Item = TypeVar("Item")
 
@@ -21,7 +21,7 @@ def usable_processors() -> int:
 def chosen_threads(threads: int | None) -> int:
     """As many as asked for, by default one per processor that this process may use."""
     if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads, expected at least 1")
+        raise ArgumentError(f"{threads} threads, expected at least 1")
     return threads or usable_processors()
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.errors import InputError
-
-Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,12 @@ class Tissue:
     Raises InputError if a column has another length, or a value that no tissue has.
     """
 
-    t1: Column
-    t2: Column
-    b1: Column = 1.0  # type: ignore[assignment]
+    t1: FloatArray
+    t2: FloatArray
+    b1: FloatArray = 1.0  # type: ignore[assignment]
     m0: NDArray[np.complex128] = 1.0  # type: ignore[assignment]
-    adc: Column = 0.0  # type: ignore[assignment]
-    off_resonance: Column = 0.0  # type: ignore[assignment]
+    adc: FloatArray = 0.0  # type: ignore[assignment]
+    off_resonance: FloatArray = 0.0  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         columns = [np.shape(getattr(self, key)) for key in self.columns()]
@@ -57,7 +55,7 @@ class Tissue:
     def __len__(self) -> int:
         return len(self.t1)
 
-    def __getitem__(self, index: slice | NDArray[np.integer] | NDArray[np.bool_]) -> "Tissue":
+    def __getitem__(self, index: slice | NDArray[np.integer] | BoolArray) -> "Tissue":
         return Tissue(**{key: getattr(self, key)[index] for key in self.columns()})
 
     def chunks(self, size: int) -> Iterator["Tissue"]:
@@ -75,7 +73,7 @@ def _column(key: str, values: ArrayLike, n: int, dtype: type) -> NDArray[np.gene
     return array
 
 
-def _require(key: str, column: NDArray[Any], good: NDArray[np.bool_], expected: str) -> None:
+def _require(key: str, column: Array, good: BoolArray, expected: str) -> None:
     bad = np.flatnonzero(~(good & np.isfinite(column)))
     if bad.size:
         more = f" and {bad.size - 1} more" if bad.size > 1 else ""

@@ -12,15 +12,12 @@ quantitative MRI of T1 and T2 relaxometry methods" (2021), PMC8312556.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import UsageError
+from mrftool.arrays import FloatArray, Progress
+from mrftool.errors import ArgumentError
 from mrftool.physics.cramer_rao import Form, bound_of_signals, level_of, signal_blocks
-from mrftool.physics.simulate import Progress
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-
-Floats = NDArray[np.float64]
 
 REFERENCE_NOISE = 0.01  # sd per channel [m0] for which efficiencies are given
 
@@ -37,9 +34,9 @@ class Precision:
     """
 
     tissue: Tissue
-    level: Floats
-    relative: Floats
-    efficiency: Floats
+    level: FloatArray
+    relative: FloatArray
+    efficiency: FloatArray
 
     def __getitem__(self, part: slice) -> "Precision":
         return Precision(
@@ -60,10 +57,10 @@ def precision(
 
     progress: called with the number of voxels done since the last call.
 
-    Raises UsageError if the SNR is no number above 0.
+    Raises ArgumentError if the SNR is no number above 0.
     """
     if not (snr > 0 and np.isfinite(snr)):
-        raise UsageError(f"SNR {snr:g}, expected a number above 0")
+        raise ArgumentError(f"SNR {snr:g}, expected a number above 0")
     level, relative, efficiency = (np.empty((len(tissue), *shape)) for shape in ((), (2,), (2,)))
     values = np.stack([tissue.t1, tissue.t2], axis=1)
     for block, signal, slopes in signal_blocks(sequence, tissue, progress=progress):
@@ -86,10 +83,10 @@ def plane(t1_range: tuple[float, float], t2_range: tuple[float, float], size: in
 
     The last T2 of each T1 lies on the border: T2 = T1, or the end of t2_range. Ranges in [s].
 
-    Raises UsageError if the ranges are none, or the lowest T2 is not below the lowest T1.
+    Raises ArgumentError if the ranges are none, or the lowest T2 is not below the lowest T1.
     """
     if not (0 < t1_range[0] < t1_range[1] and 0 < t2_range[0] < min(t2_range[1], t1_range[0])):
-        raise UsageError(
+        raise ArgumentError(
             f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times, T2 from below T1"
         )
     t1 = np.geomspace(*t1_range, size)[:, None]

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mrftool.arrays import FloatArray, IndexArray
 from mrftool.physics.calibration import is_determined, rmse_over_bound
 from mrftool.tissue import Tissue
-
-Floats = NDArray[np.float64]
 
 BINS = 10  # along each axis
 LEAST = 20  # voxels without which a bin says nothing: RMSE / bound of n voxels is known to 1 / sqrt(2 n)
@@ -25,12 +24,12 @@ class Bins:
     """
 
     parameter: str
-    t1_edges: Floats
-    t2_edges: Floats
-    n: NDArray[np.int64]
-    bias: Floats
-    rmse: Floats
-    rmse_over_bound: Floats
+    t1_edges: FloatArray
+    t2_edges: FloatArray
+    n: IndexArray
+    bias: FloatArray
+    rmse: FloatArray
+    rmse_over_bound: FloatArray
 
     def records(self) -> dict[str, Any]:
         """Plain numbers, times in ms, None where a bin says nothing."""
@@ -78,14 +77,14 @@ def bins_of(
     return result
 
 
-def _edges(values: Floats, size: int) -> Floats:
+def _edges(values: FloatArray, size: int) -> FloatArray:
     """From the lowest to the highest value, at least a tenth apart."""
     low, high = float(values.min()), float(values.max())
     middle, half = np.log(low * high) / 2, max(np.log(high / low), 0.1) / 2
     return np.asarray(np.exp(middle + half * np.linspace(-1, 1, size + 1)))
 
 
-def _errors(true: Floats, found: Floats, bound: Floats) -> tuple[float, float, float]:
+def _errors(true: FloatArray, found: FloatArray, bound: FloatArray) -> tuple[float, float, float]:
     relative = found / true - 1
     use = is_determined(true, bound)
     ratio = rmse_over_bound((found - true)[use], bound[use]) if use.sum() >= LEAST else np.nan

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray, Progress
 from mrftool.physics.cramer_rao import Form, cramer_rao
-from mrftool.physics.simulate import Progress
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-
-Floats = NDArray[np.float64]
 
 MOST_TISSUES = (
     20_000  # different ones whose bound is computed; of more, a random choice stands for all
@@ -40,7 +38,7 @@ class Kinds:
     tissue: Tissue
     kind: NDArray[np.intp]
     chosen: NDArray[np.intp]
-    scale: Floats
+    scale: FloatArray
 
 
 def kinds_of(tissue: Tissue, form: Form, *, most: int = MOST_TISSUES) -> Kinds:
@@ -63,7 +61,9 @@ def kinds_of(tissue: Tissue, form: Form, *, most: int = MOST_TISSUES) -> Kinds:
     return Kinds(Tissue(**columns), kind.reshape(-1), chosen, scale)
 
 
-def bounds_of(scan: Scan, kinds: Kinds, *, progress: Progress | None = None) -> dict[str, Floats]:
+def bounds_of(
+    scan: Scan, kinds: Kinds, *, progress: Progress | None = None
+) -> dict[str, FloatArray]:
     """Bound of "t1" and "t2" `(voxel,)` [s] for every voxel of `kinds`: NaN where its kind was not
     chosen.
 

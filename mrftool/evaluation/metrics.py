@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import MismatchError
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.tissue import Tissue
-
-Column = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 SHORTEST = 1e-3  # [s]: truth with T1 or T2 below this is a failed fit, not tissue
 
@@ -72,13 +70,13 @@ class _Columns:
     [s].
     """
 
-    truth: Column
-    found: Column
-    is_tissue: Mask
-    sd: Column | None
-    bound: Column | None
+    truth: FloatArray
+    found: FloatArray
+    is_tissue: BoolArray
+    sd: FloatArray | None
+    bound: FloatArray | None
 
-    def __getitem__(self, mask: Mask) -> "_Columns":
+    def __getitem__(self, mask: BoolArray) -> "_Columns":
         sd, bound = (None if column is None else column[mask] for column in (self.sd, self.bound))
         return _Columns(self.truth[mask], self.found[mask], self.is_tissue[mask], sd, bound)
 
@@ -131,7 +129,7 @@ def log10_mse(truth: Tissue, estimate: Mapping[str, ArrayLike], *, shortest: flo
     )
 
 
-def _column(key: str, values: ArrayLike, n: int) -> Column:
+def _column(key: str, values: ArrayLike, n: int) -> FloatArray:
     column = np.asarray(values, np.float64)
     if column.shape != (n,):
         raise MismatchError(f"{key} has shape {column.shape}, expected ({n},) as the truth")
@@ -140,13 +138,13 @@ def _column(key: str, values: ArrayLike, n: int) -> Column:
 
 def _optional(
     text: str, columns: Mapping[str, ArrayLike] | None, key: str, n: int
-) -> Column | None:
+) -> FloatArray | None:
     return None if columns is None or key not in columns else _column(text, columns[key], n)
 
 
 def _regions(
     labels: NDArray[np.integer] | None, classes: Sequence[str], n: int
-) -> Iterator[tuple[str, Mask]]:
+) -> Iterator[tuple[str, BoolArray]]:
     if labels is None:
         return
     if labels.shape != (n,):
@@ -186,7 +184,7 @@ def _score(key: str, region: str, all_voxels: _Columns) -> Score:
     )
 
 
-def _agreement(truth: Column, found: Column, bias: float, spread: float) -> dict[str, Any]:
+def _agreement(truth: FloatArray, found: FloatArray, bias: float, spread: float) -> dict[str, Any]:
     middle = (truth + found) / 2
     variance = float(middle.var())
     covariance = float(np.mean((middle - middle.mean()) * (found - truth - bias)))
@@ -197,7 +195,7 @@ def _agreement(truth: Column, found: Column, bias: float, spread: float) -> dict
     }
 
 
-def _honesty(error: Column, part: _Columns) -> dict[str, Any]:
+def _honesty(error: FloatArray, part: _Columns) -> dict[str, Any]:
     """Errors against the deviations reported, and against the bound."""
     found: dict[str, Any] = {} if part.sd is None else calibration(error, part.sd)
     found.pop("coverage_95", None)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import ComplexArray
 from mrftool.evaluation.bins import Bins, bins_of
 from mrftool.export.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.inference.session import Model
@@ -22,8 +23,6 @@ from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-
-Signal = NDArray[np.complex64]
 
 SNRS = (5.0, 10.0, 20.0, 50.0, 100.0)
 B1_OFF = 0.8  # actual / told B1 of the wrong B1
@@ -109,7 +108,7 @@ def count_runs(others: Mapping[str, PulseSequence], snrs: tuple[float, ...]) -> 
 
 def wrong_signals(
     sequence: PulseSequence, sample: Sample, others: Mapping[str, PulseSequence]
-) -> Iterator[tuple[str, Signal]]:
+) -> Iterator[tuple[str, ComplexArray]]:
     """Kinds of signals `(voxel, time)` that are not those of the sample's tissue under the
     sequence, by name.
     """
@@ -140,7 +139,7 @@ def other_phases(sequence: PulseSequence) -> tuple[str, PulseSequence]:
 
 def _flags_of(
     model: Model,
-    signal: Signal,
+    signal: ComplexArray,
     tissue: Tissue,
     snr: float,
     random: np.random.Generator,

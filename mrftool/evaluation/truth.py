@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
 from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
@@ -22,8 +23,6 @@ from mrftool.grid import Grid
 from mrftool.maps import Flag
 from mrftool.series import Placement
 from mrftool.tissue import Tissue
-
-Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +78,9 @@ def read_truth(path: Path) -> Truth:
     return Truth(tissue, grid, labels, tuple(map(str, sidecar.get("classes", ()))), scan)
 
 
-def read_maps(folder: Path, truth: Truth) -> dict[str, Image]:
+def read_maps(folder: Path, truth: Truth) -> dict[str, Float32Array]:
     """The maps that a folder's report names, by name, which lie where the truth does."""
-    images: dict[str, Image] = {}
+    images: dict[str, Float32Array] = {}
     for name, file in read_report(folder)["maps"].items():
         header, image = read_volume(folder / str(file))
         require_same_voxels(folder / str(file), header, "the truth", truth)
@@ -126,7 +125,7 @@ def _from_folder(folder: Path) -> Truth:
     return Truth(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
 
 
-def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, Image]]:
+def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, Float32Array]]:
     """Headers and images by name, all on the voxels of T1."""
     headers, images = {}, {}
     for name, path in paths.items():

@@ -3,16 +3,14 @@ give.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Array, FloatArray
 from mrftool.manifold.compression import align
 from mrftool.manifold.table import SignalTable, evaluate_features
 from mrftool.manifold.tabulate import TOP_SNR
-
-Floats = NDArray[np.float64]
 
 # Atoms of each layer of B1, and Gauss-Newton steps before the polish: what is tried until the
 # search is good enough.
@@ -42,16 +40,16 @@ class Atoms:
     settle: Gauss-Newton steps that the search should add before the polish.
     """
 
-    places: Floats
-    rows: Floats
-    inverses: Floats
-    b1: Floats
-    b1_slopes: Floats
-    drifts: Floats
+    places: FloatArray
+    rows: FloatArray
+    inverses: FloatArray
+    b1: FloatArray
+    b1_slopes: FloatArray
+    drifts: FloatArray
     layer_step: float = 1.0
     settle: int = 0
 
-    def similarity_matrix(self) -> Floats:
+    def similarity_matrix(self) -> FloatArray:
         """`(2 * columns + 3, atom)`: of a row c at B1 = b, with (c, b c, b^2, b, 1), gives its
         product with each atom.
 
@@ -102,7 +100,7 @@ def _layer(table: SignalTable, rank: int, b1: float | None, count: int) -> Atoms
     rows = _flat(_aligned_rows(table, places, b1)[:, :, :rank])
     order = spread(np.concatenate([rows[:, 0], _STRETCH * places], axis=1), count)
     places, rows, n = places[order], rows[order], len(order)
-    inverses: Floats = np.asarray(np.linalg.pinv(rows[:, :3].transpose(0, 2, 1)), np.float64)
+    inverses: FloatArray = np.asarray(np.linalg.pinv(rows[:, :3].transpose(0, 2, 1)), np.float64)
     if b1 is None:
         return Atoms(
             places, rows[:, 0], inverses, np.zeros(n), np.zeros_like(rows[:, 0]), np.zeros((n, 2))
@@ -131,7 +129,7 @@ def _missed(table: SignalTable, atoms: Atoms, rank: int, steps: int) -> float:
     return float(np.mean(gap > 1 / (TOP_SNR * np.sqrt(len(table.basis.vectors)))))
 
 
-def _search(atoms: Atoms, columns: Floats, b1: Floats | None) -> Floats:
+def _search(atoms: Atoms, columns: FloatArray, b1: FloatArray | None) -> FloatArray:
     """What `search.coarse_search` does, before its `settle` steps: (log T1, log T2) `(voxel, 2)`."""
     if b1 is None:
         best = (columns @ atoms.rows.T).argmax(axis=1)
@@ -144,7 +142,7 @@ def _search(atoms: Atoms, columns: Floats, b1: Floats | None) -> Floats:
     return np.asarray(atoms.places[best] + np.clip(moves, -_LARGEST_STEP, _LARGEST_STEP))
 
 
-def _newton_step(rows: NDArray[Any], signals: NDArray[Any]) -> Floats:
+def _newton_step(rows: Array, signals: Array) -> FloatArray:
     """Gauss-Newton step of (log T1, log T2) `(voxel, 2)`, m0 projected out; see `polish.held_step`."""
     base = rows[:, :1] / np.linalg.norm(rows[:, :1], axis=2, keepdims=True)
     m0 = (rows[:, 0].conj() * signals).sum(axis=1) / np.linalg.norm(rows[:, 0], axis=1) ** 2
@@ -159,12 +157,12 @@ def _newton_step(rows: NDArray[Any], signals: NDArray[Any]) -> Floats:
     return np.stack([x, (by_y - xy * x) / yy], axis=1).clip(-_LARGEST_STEP, _LARGEST_STEP)
 
 
-def _flat(rows: NDArray[Any]) -> Floats:
+def _flat(rows: Array) -> FloatArray:
     """Real parts, then imaginary parts, where there are any."""
     return np.concatenate([rows.real, rows.imag], axis=-1) if np.iscomplexobj(rows) else rows
 
 
-def _aligned_rows(table: SignalTable, places: Floats, b1: float | None) -> NDArray[Any]:
+def _aligned_rows(table: SignalTable, places: FloatArray, b1: float | None) -> Array:
     """Fingerprints and their derivatives by log T1, log T2 [and B1] `(atom, 3 or 4, rank)`; norm
     and phase are held.
     """
@@ -182,7 +180,7 @@ def _aligned_rows(table: SignalTable, places: Floats, b1: float | None) -> NDArr
     return np.concatenate([base, slopes], axis=1)
 
 
-def spread(points: Floats, count: int) -> NDArray[np.intp]:
+def spread(points: FloatArray, count: int) -> NDArray[np.intp]:
     """Indices of `count` of `points` `(point, dimension)` that leave none far from all of them.
 
     Each next one is the point farthest from those chosen: T. F. Gonzalez, Theor Comput Sci 38:293

@@ -4,9 +4,10 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from mrftool.errors import MismatchError, UsageError
+from mrftool.arrays import Range
+from mrftool.errors import ArgumentError, MismatchError
 from mrftool.export.verify import verify
-from mrftool.inference.manifest import Manifest, Range, weights_sha256, write_manifest
+from mrftool.inference.manifest import Manifest, weights_sha256, write_manifest
 from mrftool.manifold.model_errors import probe_vectors
 from mrftool.manifold.table import Form, SignalTable
 from mrftool.manifold.tabulate import build_table
@@ -48,12 +49,12 @@ def make_model(
     of the signals.
     tolerance: of the table, see `build_table`. training: facts to keep. check: measure the scores.
 
-    Raises UsageError for ranges or options that are none, CheckFailedError if the table cannot be
+    Raises ArgumentError for ranges or options that are none, CheckFailedError if the table cannot be
     made accurate enough, InputError if the encoder does not fit, MismatchError if the table does
     not.
     """
     if polish < 0 or (polish == 0 and encoder is None):
-        raise UsageError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
+        raise ArgumentError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
     ranges: dict[str, Any] = {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1_range}
     with one_blas_thread():
         table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
@@ -132,7 +133,7 @@ def model_table(
     `build_table`.
     """
     if not (0 < t1_range[0] < t1_range[1] and 0 < t2_range[0] < t2_range[1]):
-        raise UsageError(f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times")
+        raise ArgumentError(f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times")
     return build_table(
         sequence,
         t1_range=(t1_range[0] / T1_MARGIN, t1_range[1] * T1_MARGIN),

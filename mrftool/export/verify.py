@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.maps import Flag
@@ -19,8 +19,6 @@ from mrftool.tissue import Tissue
 
 SNRS = (5.0, 20.0, 100.0)
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -29,11 +27,11 @@ class Sample:
     """
 
     tissue: Tissue
-    signal: NDArray[np.complex64]
-    slopes: NDArray[np.complex64]
+    signal: ComplexArray
+    slopes: ComplexArray
 
     @property
-    def truth(self) -> Floats:
+    def truth(self) -> FloatArray:
         """T1 and T2 `(voxel, 2)` [s]."""
         return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
 
@@ -44,9 +42,9 @@ class Outcome:
     [s], and its maps.
     """
 
-    truth: Floats
-    bound: Floats
-    found: dict[str, NDArray[Any]]
+    truth: FloatArray
+    bound: FloatArray
+    found: dict[str, Array]
 
 
 def verify(
@@ -115,8 +113,8 @@ def trial(
 
 
 def run_on(
-    model: Model, signal: NDArray[np.complex64], tissue: Tissue, *, noise_sd: float | None = None
-) -> dict[str, NDArray[Any]]:
+    model: Model, signal: ComplexArray, tissue: Tissue, *, noise_sd: float | None = None
+) -> dict[str, Array]:
     """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of
     `tissue` if it asks.
 
@@ -149,7 +147,7 @@ def noisy_scores(outcome: Outcome) -> dict[str, Any]:
     return scores
 
 
-def _noise_free(found: dict[str, NDArray[Any]], truth: Floats) -> dict[str, float]:
+def _noise_free(found: dict[str, Array], truth: FloatArray) -> dict[str, float]:
     relative = np.stack([found["t1"], found["t2"]], axis=1) / truth - 1
     worst, mean = abs(relative).max(axis=0), np.sqrt((relative**2).mean(axis=0))
     return _numbers({"max_t1": worst[0], "max_t2": worst[1], "rms_t1": mean[0], "rms_t2": mean[1]})

@@ -7,13 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.evaluation.bins import LEAST, Bins
 from mrftool.figures.maps import save_figure
 from mrftool.figures.precision import TICKS, label_ticks
-
-Floats = NDArray[np.float64]
 
 # Colours end at the same values from run to run.
 RATIO, _PERCENT, _BIAS = LogNorm(0.5, 2), LogNorm(0.5, 20), Normalize(-5, 5)
@@ -48,7 +46,7 @@ def bin_figure(bins: Sequence[Bins], path: str | Path, *, title: str = "") -> No
 
 
 def draw_bins(
-    axes: Axes, bins: Bins, values: Floats, norm: Normalize, look: tuple[str, str]
+    axes: Axes, bins: Bins, values: FloatArray, norm: Normalize, look: tuple[str, str]
 ) -> None:
     """Coloured bins with their values in them, on logarithmic axes [ms]. look: colours, format of
     the values.

@@ -10,8 +10,7 @@ one part in 255.
 import numpy as np
 from numpy.typing import NDArray
 
-Table = NDArray[np.float64]  # (256, 3) RGB, 0 to 1
-Picture = NDArray[np.float64]  # (row, column, 3)
+from mrftool.arrays import BoolArray, FloatArray
 
 GREY = (0.6, 0.6, 0.6)  # not a number
 _LIPARI = (
@@ -26,22 +25,22 @@ _NAVIA = (
 )
 
 
-def lipari() -> Table:
+def lipari() -> FloatArray:
     """For T1."""
     return _from_anchors(_LIPARI)
 
 
-def navia() -> Table:
+def navia() -> FloatArray:
     """For T2."""
     return _from_anchors(_NAVIA)
 
 
-def grey() -> Table:
+def grey() -> FloatArray:
     """For M0."""
     return np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
 
 
-def log_processed(table: Table) -> Table:
+def log_processed(table: FloatArray) -> FloatArray:
     """The table for a window that starts at 0, on a scale that is linear up to 1/e of the window,
     logarithmic above,
     and smooth where they meet: f(g) = e g / 2, then (2 + ln g) / 2. Fuderer et al. 2025.
@@ -59,10 +58,10 @@ def log_processed(table: Table) -> Table:
 
 def coloured(
     image: NDArray[np.floating],
-    table: Table,
+    table: FloatArray,
     window: tuple[float, float],
-    masked: NDArray[np.bool_],
-) -> Picture:
+    masked: BoolArray,
+) -> FloatArray:
     """The image in colours: values outside the window take its ends, NaN is grey, masked voxels are
     black.
     """
@@ -75,7 +74,7 @@ def coloured(
     return picture
 
 
-def _from_anchors(text: str) -> Table:
+def _from_anchors(text: str) -> FloatArray:
     anchors = np.array(
         [[int(word[i : i + 2], 16) / 255 for i in (0, 2, 4)] for word in text.split()]
     )
@@ -84,6 +83,6 @@ def _from_anchors(text: str) -> Table:
     return np.stack([np.interp(share, positions, channel) for channel in anchors.T], axis=1)
 
 
-def _interpolated(table: Table, share: NDArray[np.float64]) -> Table:
+def _interpolated(table: FloatArray, share: FloatArray) -> FloatArray:
     positions = np.linspace(0, 1, len(table))
     return np.stack([np.interp(share, positions, channel) for channel in table.T], axis=1)

@@ -20,11 +20,11 @@ from matplotlib.text import Text
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from mrftool.arrays import Array, FloatArray
 from mrftool.errors import MismatchError
 from mrftool.evaluation.score_tables import in_words
 from mrftool.figures.panels import (
     STYLES,
-    Image,
     draw_flags,
     draw_map,
     panel_height,
@@ -42,9 +42,7 @@ _PANEL, _MONTAGE = 4.0, 5.5  # width of a map with its colour bar, of one or sev
 _MOST_POINTS = 20_000
 
 
-def overview_figure(
-    maps: Maps, affine: NDArray[np.float64], path: str | Path, *, title: str = ""
-) -> None:
+def overview_figure(maps: Maps, affine: FloatArray, path: str | Path, *, title: str = "") -> None:
     """All maps beside each other: T1, T2, M0 and flags, and, where given, standard deviations and
     residual.
 
@@ -65,9 +63,9 @@ def overview_figure(
 
 
 def error_figure(
-    truth: Mapping[str, Image],
-    estimate: Mapping[str, Image],
-    affine: NDArray[np.float64],
+    truth: Mapping[str, Array],
+    estimate: Mapping[str, Array],
+    affine: FloatArray,
     path: str | Path,
     *,
     title: str = "",
@@ -201,7 +199,7 @@ def _panels(n: int, columns: int, shape: tuple[int, ...], view: View) -> tuple[F
 
 
 def _caption(
-    figure: Figure, title: str, view: View, shape: tuple[int, ...], affine: NDArray[np.float64]
+    figure: Figure, title: str, view: View, shape: tuple[int, ...], affine: FloatArray
 ) -> None:
     size = " x ".join(f"{edge:.3g}" for edge in np.linalg.norm(affine[:3, :3], axis=0))
     text = f"{slices_text(shape, view)}; voxels {size} mm; grey: not a number, black: masked"
@@ -210,7 +208,7 @@ def _caption(
         figure.suptitle(title, x=0.01, ha="left")
 
 
-def _identity(axes: Axes, true: NDArray[np.float64], name: str) -> None:
+def _identity(axes: Axes, true: FloatArray, name: str) -> None:
     """Logarithmic axes around the truth, with the line on which estimates should lie."""
     low, high = (true.min() / 2, true.max() * 2) if true.size else (1, 1e4)
     axes.plot([low, high], [low, high], color="0.3", lw=0.8, zorder=0)

@@ -6,7 +6,6 @@ only M0, whose unit is the scanner's, has a window of its own, which its colour 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,12 +15,10 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.figures.colours import (
     GREY,
-    Picture,
-    Table,
     coloured,
     grey,
     lipari,
@@ -30,8 +27,6 @@ from mrftool.figures.colours import (
 )
 from mrftool.figures.views import View, chosen_slices, montage, montage_columns
 from mrftool.maps import Flag
-
-Image = NDArray[Any]
 
 MOST_SLICES = 12
 _MOST_PIXELS = 1500  # of a montage's longer side, about what the page resolves
@@ -44,7 +39,7 @@ class Style:
     """
 
     title: str
-    table: Table
+    table: FloatArray
     window: tuple[float, float]
     scale: float = 1.0
 
@@ -72,7 +67,7 @@ FLAG_COLOURS: list[tuple[int, str, tuple[float, float, float]]] = [
 NO_FLAG = (0.0, 0.35, 0.28)
 
 
-def style_of(name: str, image: Image) -> Style:
+def style_of(name: str, image: Array) -> Style:
     """How to show the map `name`; a map without a window of its own runs to the 99th percentile of
     its magnitude.
     """
@@ -86,10 +81,10 @@ def style_of(name: str, image: Image) -> Style:
 def draw_map(
     figure: Figure,
     axes: Axes,
-    image: Image,
+    image: Array,
     view: View,
     style: Style,
-    masked: NDArray[np.bool_] | None = None,
+    masked: BoolArray | None = None,
 ) -> None:
     """A map with its colour bar. image: `(x, y, z)` in the unit in memory. masked: drawn black, by
     default all 0.
@@ -110,7 +105,7 @@ def draw_map(
     bar.ax.tick_params(labelsize=9)
 
 
-def draw_flags(axes: Axes, flags: Image, view: View) -> None:
+def draw_flags(axes: Axes, flags: Array, view: View) -> None:
     """The flags of each voxel, with a legend of those that occur."""
     pages = _pages(flags, view)
     picture = np.tile(np.array(NO_FLAG), (*pages.shape, 1))
@@ -157,12 +152,12 @@ def _page_shape(shape: tuple[int, ...], view: View) -> tuple[int, int, int]:
     return min(n, MOST_SLICES), height, width
 
 
-def _pages(image: Image, view: View) -> Image:
+def _pages(image: Array, view: View) -> Array:
     pages = view.planes(image)
     return pages[chosen_slices(len(pages), MOST_SLICES)]
 
 
-def _show(axes: Axes, pages: Picture, view: View, title: str) -> None:
+def _show(axes: Axes, pages: FloatArray, view: View, title: str) -> None:
     """Coloured pages `(page, row, column, channel)` as a montage, with marks at its edges."""
     columns = montage_columns(len(pages), pages.shape[1] * view.aspect, pages.shape[2])
     picture = montage(pages, columns)

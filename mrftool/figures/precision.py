@@ -14,14 +14,13 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.design.precision import REFERENCE_NOISE, Precision
 from mrftool.figures.maps import save_figure
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-Floats = NDArray[np.float64]
 Levels = tuple[float, ...]
 Named = Mapping[str, tuple[float, float]]  # T1 and T2 [s] of tissues to mark
 
@@ -84,7 +83,7 @@ def comparison_figure(
 def _draw(
     axes: Axes,
     found: Precision,
-    values: Floats,
+    values: FloatArray,
     levels: Levels,
     look: tuple[str, str],
     tissues: Named,

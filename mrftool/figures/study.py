@@ -14,13 +14,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.figures.maps import save_figure
 from mrftool.figures.panels import STYLES, draw_map, panel_height
 from mrftool.figures.precision import label_ticks
 from mrftool.figures.views import view_of
 from mrftool.grid import Grid
 
-Pairs = NDArray[np.float64]  # T1 and T2 (voxel, 2) [s]
 Curve = Sequence[tuple[float, float, float]]  # x, mean, spread
 
 _MOST_POINTS = 6000
@@ -29,9 +29,9 @@ _MARKERS = "osD^vP*X<>hp"
 
 
 def sequences_figure(
-    flips: Mapping[str, NDArray[np.float64]],
+    flips: Mapping[str, FloatArray],
     signals: Mapping[str, NDArray[np.floating]],
-    t1: NDArray[np.float64],
+    t1: FloatArray,
     path: Path,
 ) -> None:
     """Flip angles [rad] of each sequence above, real fingerprints `(tissue, time)` of the same
@@ -67,7 +67,9 @@ def sequences_figure(
     save_figure(figure, path)
 
 
-def predictions_figure(truth: Pairs, found: Mapping[str, Pairs], path: Path, *, title: str) -> None:
+def predictions_figure(
+    truth: FloatArray, found: Mapping[str, FloatArray], path: Path, *, title: str
+) -> None:
     """Predicted against true T1 and T2 of each method, in a row each, with the line of perfect
     predictions.
     """
@@ -93,7 +95,7 @@ def predictions_figure(truth: Pairs, found: Mapping[str, Pairs], path: Path, *, 
 
 
 def maps_figure(
-    truth: Pairs, found: Mapping[str, Pairs], grid: Grid, path: Path, *, title: str
+    truth: FloatArray, found: Mapping[str, FloatArray], grid: Grid, path: Path, *, title: str
 ) -> None:
     """True maps, and the relative error of each method, T1 above and T2 below."""
     view, shape = view_of(grid.affine), grid.mask.shape
@@ -176,7 +178,7 @@ def _curve(axes: Axes, curve: Curve, index: int, name: str) -> None:
     )
 
 
-def _log_axes(row: Sequence[Axes], truth: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+def _log_axes(row: Sequence[Axes], truth: FloatArray, found: FloatArray) -> None:
     """The range of the truth, and of nearly all predictions."""
     positive = found[np.isfinite(found) & (found > 0)]
     low, high = truth.min() / 1.5, truth.max() * 1.5

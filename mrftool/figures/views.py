@@ -4,10 +4,11 @@ NumPy only.
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mrftool.arrays import Array, FloatArray
 
 _MARKS = {0: ("R", "L"), 1: ("A", "P"), 2: ("S", "I")}  # of the high and the low end of each axis
 
@@ -29,7 +30,7 @@ class View:
     bottom: str
     aspect: float
 
-    def planes(self, image: NDArray[Any]) -> NDArray[Any]:
+    def planes(self, image: Array) -> Array:
         """Volume `(x, y, z, ...)` to pages `(slice, row, column, ...)`."""
         pages = np.moveaxis(image, self.axes, (0, 1, 2))
         return np.asarray(
@@ -37,7 +38,7 @@ class View:
         )
 
 
-def view_of(affine: NDArray[np.float64]) -> View:
+def view_of(affine: FloatArray) -> View:
     """The view of a volume whose voxels lie at `affine` `(4, 4)` [mm, RAS+]; oblique slices take
     the nearest plane.
     """
@@ -70,7 +71,7 @@ def montage_columns(n_pages: int, height: float, width: float) -> int:
     return min(shapes, key=lambda shape: (abs(np.log(shape[0] / shape[1])), shape[2]))[2]
 
 
-def montage(pages: NDArray[Any], columns: int) -> NDArray[Any]:
+def montage(pages: Array, columns: int) -> Array:
     """Pages `(page, row, column, channel)` in rows of `columns`, empty places 0."""
     n, height, width = pages.shape[:3]
     rows = -(-n // columns)
@@ -80,7 +81,7 @@ def montage(pages: NDArray[Any], columns: int) -> NDArray[Any]:
     return grid.reshape(rows * height, columns * width, *pages.shape[3:])
 
 
-def orientation(affine: NDArray[np.float64]) -> tuple[str, float]:
+def orientation(affine: FloatArray) -> tuple[str, float]:
     """Where the three voxel axes run to, such as "RAS", and the largest angle between them and
     these directions [deg].
 
@@ -95,7 +96,7 @@ def orientation(affine: NDArray[np.float64]) -> tuple[str, float]:
     return codes, float(np.rad2deg(np.arccos(min(1.0, *map(abs, cosines)))))
 
 
-def _nearest(along: NDArray[np.float64]) -> tuple[int, ...]:
+def _nearest(along: FloatArray) -> tuple[int, ...]:
     """The direction in the world that each voxel axis is closest to, all different."""
     return max(
         permutations(range(3)), key=lambda order: sum(abs(along[w, v]) for v, w in enumerate(order))

@@ -3,11 +3,10 @@ every format.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array
 from mrftool.errors import InputError
 
 _TURN = 2 * np.pi * 1.001
@@ -25,7 +24,7 @@ class PhaseUnit:
     high: float
     sentence: str | None
 
-    def to_radians(self, values: NDArray[Any], name: object) -> NDArray[Any]:
+    def to_radians(self, values: Array, name: object) -> Array:
         """Phase [rad]; NaN stays. Raises InputError for values outside the range that the unit was
         detected from.
         """
@@ -50,7 +49,7 @@ _SIGNED = PhaseUnit(
 )
 
 
-def detect_phase_unit(sample: NDArray[Any], units: str | None, name: object) -> PhaseUnit:
+def detect_phase_unit(sample: Array, units: str | None, name: object) -> PhaseUnit:
     """The unit of a phase image, from the range of some of its values, or from `units` if a sidecar
     says "rad".
 
@@ -76,7 +75,7 @@ def detect_phase_unit(sample: NDArray[Any], units: str | None, name: object) -> 
     )
 
 
-def from_parts(real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
+def from_parts(real: Array, imag: Array) -> Array:
     """Complex64 of two real images."""
     out = np.empty(real.shape, np.complex64)
     out.real, out.imag = real, imag
@@ -84,8 +83,8 @@ def from_parts(real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
 
 
 def from_polar(
-    name: object, phase_name: object, unit: PhaseUnit, lengths: NDArray[Any], phase: NDArray[Any]
-) -> NDArray[Any]:
+    name: object, phase_name: object, unit: PhaseUnit, lengths: Array, phase: Array
+) -> Array:
     """Complex64 of a magnitude image and a phase image. Raises InputError if they are not what they
     should be.
     """
@@ -94,7 +93,7 @@ def from_polar(
     return from_parts(lengths * np.cos(angle), lengths * np.sin(angle))
 
 
-def magnitude(name: object, values: NDArray[Any]) -> NDArray[Any]:
+def magnitude(name: object, values: Array) -> Array:
     """The values, if none of them is negative; NaN may be. Raises InputError otherwise."""
     with np.errstate(invalid="ignore"):
         bad = values[values < 0]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Array, ComplexArray
 from mrftool.errors import InputError
 from mrftool.fingerprints import Fingerprints
 from mrftool.formats.atomic import writing
@@ -33,8 +34,8 @@ from mrftool.formats.npz_members import (
 from mrftool.grid import Grid
 from mrftool.tissue import Tissue
 
-Append = Callable[[NDArray[np.complex64]], None]
-Images = dict[str, NDArray[Any]]
+Append = Callable[[ComplexArray], None]
+Images = dict[str, Array]
 
 _MS_KEYS = {
     "T1_ms": "t1",
@@ -105,7 +106,7 @@ def writing_dictionary(
     """
     done = 0
 
-    def append(signal: NDArray[np.complex64]) -> None:
+    def append(signal: ComplexArray) -> None:
         nonlocal done
         if signal.ndim != 2 or signal.shape[1] != n_time:
             raise InputError(
@@ -219,7 +220,7 @@ def load_tissue_npz(path: str | Path) -> TissueImage:
         raise InputError(f"{path}: {error}") from error
 
 
-def _indices(labels: NDArray[Any], n_classes: int) -> NDArray[np.int16]:
+def _indices(labels: Array, n_classes: int) -> NDArray[np.int16]:
     if labels.max() >= n_classes:
         raise InputError(f"label {labels.max()}, expected one of {n_classes} classes")
     return labels.astype(np.int16)
@@ -248,7 +249,7 @@ def _in_seconds(path: Path, found: Images) -> Images:
     return {key: found[key] for key in Tissue.columns() if key in found}
 
 
-def _volume(image: NDArray[Any]) -> NDArray[Any]:
+def _volume(image: Array) -> Array:
     """A picture as a volume of one slice."""
     return image[:, :, None] if image.ndim == 2 else image
 

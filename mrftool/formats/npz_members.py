@@ -15,12 +15,10 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import require_regular
-
-Array = NDArray[Any]
 
 _DEFLATE_RATIO = 1040  # the most that deflate can shrink
 _MOST_INFLATED = 8 << 30  # bytes of one compressed member

@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import BoolArray, Float32Array
 from mrftool.cli.console import progress_bar
-from mrftool.errors import InputError, UsageError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.series import Series
-
-Mask = NDArray[np.bool_]
-Image = NDArray[np.float32]
 
 
 def open_scan(
@@ -30,7 +27,7 @@ def open_scan(
         from mrftool.formats.dicom.read.series import open_dicom_series
 
         if imag or phase or form == "real":
-            raise UsageError(
+            raise ArgumentError(
                 "--imag, --phase and --form real go with NIfTI: DICOM says itself what each image is"
             )
         found = open_dicom_series(path, series=series, progress=progress_bar)
@@ -38,7 +35,7 @@ def open_scan(
     from mrftool.formats.nifti.read import open_series
 
     if series is not None:
-        raise UsageError("--series goes with DICOM, expected a folder or zip of it")
+        raise ArgumentError("--series goes with DICOM, expected a folder or zip of it")
     return open_series(path, imag=imag, phase=phase, form=form)
 
 
@@ -54,7 +51,7 @@ def _modulus(series: Series) -> Series:
 
 def open_volumes(
     scan: Series, mask: Path | None, b1: Path | None
-) -> tuple[Mask | None, Image | None, tuple[str, ...]]:
+) -> tuple[BoolArray | None, Float32Array | None, tuple[str, ...]]:
     """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
     from mrftool.formats.nifti.maps import open_b1, open_mask
 

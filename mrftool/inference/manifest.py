@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mrftool.arrays import Range
 from mrftool.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 KEY = "mrftool"
 SCHEMA = 1
 
-Range = tuple[float, float]
 Number = int | float
 
 # Keys in the file, in the units of the file, and what is in memory: (field, type, factor to SI).

@@ -4,25 +4,21 @@ torch, no engine.
 
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mrftool.arrays import BoolArray, Float32Array, Progress
 from mrftool.errors import MismatchError
-from mrftool.inference.scan import Columns, Progress, block_bytes, check_belongs, maps_of
+from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.inference.session import Model, run
 from mrftool.maps import Maps
 from mrftool.series import Series, Voxels
 from mrftool.threads import ahead
-
-Image = NDArray[np.float32]
 
 
 def quantify(
     series: Series,
     model: Model,
     *,
-    mask: NDArray[np.bool_] | None = None,
-    b1: Image | None = None,
+    mask: BoolArray | None = None,
+    b1: Float32Array | None = None,
     noise_sd: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -47,7 +43,7 @@ def quantify(
     return maps_of(series, found(), assumptions=(*series.assumptions, *assumed), progress=progress)
 
 
-def _check_match(series: Series, model: Model, b1: Image | None) -> list[str]:
+def _check_match(series: Series, model: Model, b1: Float32Array | None) -> list[str]:
     """Refuse what does not belong together; name what the files cannot tell."""
     assumed = check_belongs(
         series,

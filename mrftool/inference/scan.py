@@ -2,18 +2,16 @@
 blocks into maps.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, Progress
 from mrftool.errors import MismatchError
 from mrftool.maps import Flag, Maps
 from mrftool.series import Form, Series, Voxels
 
-Columns = dict[str, NDArray[Any]]
-Progress = Callable[[int], None]
+Columns = dict[str, Array]
 
 BLOCK_BYTES = (
     16 << 20

@@ -4,11 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, Float32Array
 from mrftool.errors import InputError, MismatchError
 from mrftool.inference.manifest import Manifest, read_manifest
 from mrftool.inference.onnx_file import read_model
@@ -18,8 +17,6 @@ from mrftool.threads import chosen_threads
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
 _MULTIPLE = 16  # of rows in a batch: what is left over would take other paths through the processor, and round otherwise
 _OUTPUTS = ("t1", "t2", "m0", "residual", "sd_t1", "sd_t2", "flags")
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -73,13 +70,13 @@ def load_model(path: str | Path) -> Model:
 
 def run(
     model: Model,
-    signal: NDArray[Any],
+    signal: Array,
     *,
-    b1: NDArray[Any] | None = None,
+    b1: Array | None = None,
     noise_sd: float | None = None,
     batch: int | None = None,
     threads: int | None = None,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Maps of the voxels of `signal` `(voxel, time)`: complex64, or float32 for a magnitude model.
 
     b1 `(voxel,)` [1] for models that take it. noise_sd: of the noise per channel, in the unit of
@@ -98,7 +95,7 @@ def run(
     noise = np.array([noise_sd or 0.0], np.float32)
     session = _session(model.content, str(model.path))
 
-    def work(start: int) -> list[NDArray[Any]]:
+    def work(start: int) -> list[Array]:
         part = {name: _padded(values[start : start + batch]) for name, values in feeds.items()}
         count = min(batch, len(rows) - start)
         return [
@@ -127,7 +124,7 @@ def _check_ends(model: Model, session: InferenceSession) -> None:
         raise InputError(f"{model.path}: gives other maps than {', '.join(_OUTPUTS)}")
 
 
-def _rows(model: Model, signal: NDArray[Any]) -> Floats:
+def _rows(model: Model, signal: Array) -> Float32Array:
     """The signal as the graph takes it, without a copy where it is complex64 or float32 and
     contiguous.
     """
@@ -144,7 +141,7 @@ def _rows(model: Model, signal: NDArray[Any]) -> Floats:
     return rows.view(np.float32).reshape(*rows.shape, 2)
 
 
-def _b1_feed(model: Model, b1: NDArray[Any] | None, count: int) -> dict[str, Floats]:
+def _b1_feed(model: Model, b1: Array | None, count: int) -> dict[str, Float32Array]:
     if model.takes_b1 != (b1 is not None):
         raise MismatchError(
             "a B1 map is needed" if model.takes_b1 else "the model takes no B1 map, expected none"
@@ -156,7 +153,7 @@ def _b1_feed(model: Model, b1: NDArray[Any] | None, count: int) -> dict[str, Flo
     return {"b1": np.ascontiguousarray(b1, np.float32)}
 
 
-def _padded(values: Floats) -> Floats:
+def _padded(values: Float32Array) -> Float32Array:
     missing = (-len(values)) % _MULTIPLE or (0 if len(values) else _MULTIPLE)
     return (
         np.concatenate([values, np.zeros((missing, *values.shape[1:]), np.float32)])

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mrftool.inference.manifest import Manifest, Range
+from mrftool.arrays import Range
+from mrftool.inference.manifest import Manifest
 
 
 def summary(manifest: Manifest) -> dict[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrftool.errors import InputError, UsageError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.inference.manifest import read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.learning.batches import Source
@@ -55,7 +55,7 @@ def _from_model(path: Path) -> tuple[TrainConfig, Weights]:
         )
     try:
         return TrainConfig(**manifest.training["config"]), weights
-    except (KeyError, TypeError, ValueError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, ArgumentError) as error:
         raise InputError(
             f"{path}: {error}, expected the settings of a training run in its manifest"
         ) from error

@@ -8,23 +8,20 @@ itself.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mrftool.errors import UsageError
-from mrftool.learning.config import Range, TrainConfig
+from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Range
+from mrftool.errors import ArgumentError
+from mrftool.learning.config import TrainConfig
 from mrftool.manifold.compression import Basis, align, compress, features, real_fingerprints
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.physics.simulate import simulate
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-
-Array = NDArray[Any]
 
 _GRID_STREAM = 2**32 - 5  # of random numbers: no batch draws from it
 
@@ -109,11 +106,11 @@ def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tis
 @lru_cache(maxsize=4)
 def _grid(
     t1_range: Range, t2_range: Range, share: float, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[FloatArray, FloatArray]:
     """T1 and T2 [s] of the share of the grid's pairs that there is to learn from."""
     whole = paper_tissue(t1_range, t2_range)
     if not len(whole):
-        raise UsageError(
+        raise ArgumentError(
             "no pair of the paper's grid lies in these ranges of T1 and T2, expected at least one"
         )
     kept = max(round(share * len(whole)), 1)
@@ -122,14 +119,14 @@ def _grid(
 
 
 @lru_cache(maxsize=4)
-def _order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def _order(n: int, seed: int, epoch: int) -> IndexArray:
     return np.random.default_rng((seed, _GRID_STREAM, epoch)).permutation(n)
 
 
 def _with_b1(
     config: TrainConfig,
-    t1: NDArray[np.float64],
-    t2: NDArray[np.float64],
+    t1: FloatArray,
+    t2: FloatArray,
     random: np.random.Generator,
 ) -> Tissue:
     b1 = random.uniform(*config.b1_range, len(t1)) if config.b1_range else np.ones(len(t1))
@@ -140,7 +137,7 @@ def make_batch(
     source: Source,
     takes: str,
     tissue: Tissue,
-    snr: NDArray[np.float64],
+    snr: FloatArray,
     random: np.random.Generator,
     config: TrainConfig | None = None,
 ) -> Batch:
@@ -186,7 +183,7 @@ def _unit(signal: Array) -> Tensor:
     )
 
 
-def relative_bound(rows: Array, noise: NDArray[np.float64]) -> NDArray[np.float64]:
+def relative_bound(rows: Array, noise: FloatArray) -> FloatArray:
     """Cramer-Rao bound of log T1 and log T2 `(voxel, 2)` [1], m0 unknown.
 
     rows: compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`. noise:
@@ -211,11 +208,11 @@ def relative_bound(rows: Array, noise: NDArray[np.float64]) -> NDArray[np.float6
 
 def encoder_rows(
     fingerprint: Array,
-    sigma: NDArray[np.float64],
+    sigma: FloatArray,
     source: Source,
     takes: str,
     random: np.random.Generator,
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """What the encoder sees, B1 apart, with noise of standard deviation sigma `(voxel,)` per
     channel.
 
@@ -233,9 +230,7 @@ def encoder_rows(
     return (features if takes == "features" else real_fingerprints)(signal, table.feature_basis)
 
 
-def _noisy(
-    signal: Array, sigma: NDArray[np.float64], random: np.random.Generator
-) -> NDArray[np.complex64]:
+def _noisy(signal: Array, sigma: FloatArray, random: np.random.Generator) -> ComplexArray:
     """Complex white noise of standard deviation sigma in each of the real and imaginary channels."""
     if not sigma.any():
         return np.asarray(signal, np.complex64)
@@ -243,9 +238,7 @@ def _noisy(
     return np.asarray(signal + noise * sigma[:, None].astype(np.float32), np.complex64)
 
 
-def _log_uniform(
-    bounds: tuple[float, float | NDArray[np.float64]], fraction: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _log_uniform(bounds: tuple[float, float | FloatArray], fraction: FloatArray) -> FloatArray:
     low, high = np.log(bounds[0]), np.log(bounds[1])
     return np.asarray(np.exp(low + (high - low) * fraction))
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mrftool.errors import InputError, UsageError
+from mrftool.arrays import Array
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Source
@@ -60,7 +60,7 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
         raise InputError(
             f"{path}: {getattr(error, 'strerror', None) or error}, expected a checkpoint"
         ) from error
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArgumentError) as error:
         what = (
             f"{error} is missing"
             if isinstance(error, KeyError)
@@ -158,13 +158,13 @@ def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
     )
 
 
-def _storable(values: NDArray[Any]) -> Tensor:
+def _storable(values: Array) -> Tensor:
     """float64 with a last axis of 1, or of 2 for complex numbers."""
     parts = [values.real, values.imag] if np.iscomplexobj(values) else [values]
     return torch.from_numpy(np.stack(parts, axis=-1).astype(np.float64))
 
 
-def _stored(tensor: Tensor) -> NDArray[Any]:
+def _stored(tensor: Tensor) -> Array:
     parts = tensor.cpu().numpy()
     return np.ascontiguousarray(
         parts[..., 0] + 1j * parts[..., 1] if parts.shape[-1] == 2 else parts[..., 0]

@@ -5,12 +5,12 @@ from math import log
 from pathlib import Path
 from typing import Any, Literal
 
-from mrftool.errors import InputError, UsageError
+from mrftool.arrays import Range
+from mrftool.errors import ArgumentError, InputError
 
 Form = Literal["complex", "magnitude"]
 Loss = Literal["bound", "log"]
 Decoder = Literal["bloch", "fc", "rnn", "none"]
-Range = tuple[float, float]
 
 _CHOICES = {
     "decoder": ("bloch", "fc", "rnn", "none"),
@@ -23,7 +23,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a training run. Raises UsageError if one is out of range.
+    """Settings of a training run. Raises ArgumentError if one is out of range.
 
     encoder: one of `mrftool.learning.networks.encoders.PRESETS`: "compact" (compressed coefficients
     in), "fc", "rnn", ...
@@ -72,7 +72,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
-                raise UsageError(
+                raise ArgumentError(
                     f"{key} {getattr(self, key)!r}, expected one of: {', '.join(choices)}"
                 )
         self._check_ranges()
@@ -84,26 +84,26 @@ class TrainConfig:
             if value is not None:
                 object.__setattr__(self, key, (float(value[0]), float(value[1])))
                 if not 0 < value[0] <= value[1] < float("inf"):
-                    raise UsageError(
+                    raise ArgumentError(
                         f"{key} {value[0]:g} to {value[1]:g}, expected 0 < low <= high"
                     )
         if self.t2_range[0] > self.t1_range[1]:
-            raise UsageError(
+            raise ArgumentError(
                 "the T2 range lies above the T1 range, expected T2 <= T1 to be possible"
             )
 
     def _check_numbers(self) -> None:
         for key in ("steps", "batch", "validate_every", "rate"):
             if not getattr(self, key) > 0:
-                raise UsageError(f"{key} {getattr(self, key):g}, expected more than 0")
+                raise ArgumentError(f"{key} {getattr(self, key):g}, expected more than 0")
         if min(self.weight, self.adc, self.seed, self.decode_voxels) < 0:
-            raise UsageError("weight, adc, seed and decode_voxels must be 0 or more")
+            raise ArgumentError("weight, adc, seed and decode_voxels must be 0 or more")
         if not 0 < self.share <= 1:
-            raise UsageError(
+            raise ArgumentError(
                 f"share {self.share:g} of the grid, expected more than 0 and at most 1"
             )
         if not self.labels and (self.decoder != "bloch" or self.weight == 0):
-            raise UsageError(
+            raise ArgumentError(
                 "without labels only the Bloch decoder can teach, expected decoder bloch with a weight"
             )
 

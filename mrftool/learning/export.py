@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mrftool.errors import CheckFailedError, MismatchError, UsageError
+from mrftool.errors import ArgumentError, CheckFailedError, MismatchError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.runtime import InferenceSession
 from mrftool.learning.batches import Source, draw_batches
@@ -20,13 +20,13 @@ _FRESH = 2**32 - 7  # the batch that exports are checked on: no step draws it
 def source_of(run: Run, seq: str | None) -> Source:
     """The sequence of a run that `seq` names, a file or a shipped one; None: its only one.
 
-    Raises UsageError where it has several and none is named, MismatchError where it has not learned
+    Raises ArgumentError where it has several and none is named, MismatchError where it has not learned
     that one.
     """
     names = ", ".join(source.sequence.name for source in run.sources)
     if seq is None:
         if len(run.sources) > 1:
-            raise UsageError(
+            raise ArgumentError(
                 f"the run learned several sequences ({names}), expected --seq to choose one"
             )
         return run.sources[0]

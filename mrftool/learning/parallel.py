@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mrftool.errors import UsageError
+from mrftool.errors import ArgumentError
 from mrftool.learning.batches import Batch
 
 
@@ -54,11 +54,11 @@ def any_of(flag: bool) -> bool:
 
 
 def share(batch: Batch) -> Batch:
-    """The voxels of `batch` that are this process's. Raises UsageError if they cannot be shared
+    """The voxels of `batch` that are this process's. Raises ArgumentError if they cannot be shared
     equally.
     """
     if len(batch.rows) % world():
-        raise UsageError(
+        raise ArgumentError(
             f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple"
         )
     return batch[dist.get_rank() :: world()] if world() > 1 else batch

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrftool.errors import InputError, UsageError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.export.make import model_table
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Batch, Source, draw_batches, draw_tissue, make_batch
@@ -64,16 +64,16 @@ def start_run(sources: list[Source], config: TrainConfig, device: torch.device) 
 
 
 def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
-    """The encoder of a run. Raises UsageError where one cannot take all its sequences."""
+    """The encoder of a run. Raises ArgumentError where one cannot take all its sequences."""
     kind, table = preset(config.encoder), sources[0].table
     if kind.takes == "features" and len(sources) > 1:
-        raise UsageError(
+        raise ArgumentError(
             f"encoder {config.encoder} with {len(sources)} sequences, expected one: its input belongs to a sequence",
             hint="--encoder fc, rnn or hydra takes whole fingerprints",
         )
     lengths = {len(source.sequence) for source in sources}
     if len(lengths) > 1:
-        raise UsageError(
+        raise ArgumentError(
             f"sequences of {', '.join(map(str, sorted(lengths)))} repetitions, expected one length"
         )
     per_coefficient = 2 if config.form == "complex" else 1
@@ -187,10 +187,10 @@ def prepare_run(
 ) -> Run:
     """A new run in a folder that holds none: it begins with the tables of its sequences.
 
-    Raises UsageError if the folder holds a run already.
+    Raises ArgumentError if the folder holds a run already.
     """
     if (folder / "last.safetensors").exists():
-        raise UsageError(
+        raise ArgumentError(
             f"{folder} holds a run already, expected a new folder",
             hint="pass --resume to go on with it",
         )
@@ -212,14 +212,14 @@ def table_for(sequence: PulseSequence, config: TrainConfig) -> SignalTable:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one. Raises UsageError if there is no
+    """The device of a name; "auto" is CUDA where there is one. Raises ArgumentError if there is no
     such device.
     """
     has_cuda = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if has_cuda else "cpu")
     if name not in ("cpu", "cuda") and not name.startswith("cuda:"):
-        raise UsageError(f"device {name!r}, expected cpu, cuda or auto")
+        raise ArgumentError(f"device {name!r}, expected cpu, cuda or auto")
     if name != "cpu" and not has_cuda:
-        raise UsageError(f"device {name}: this machine has no CUDA device, expected cpu")
+        raise ArgumentError(f"device {name}: this machine has no CUDA device, expected cpu")
     return torch.device(name)

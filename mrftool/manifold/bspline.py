@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from mrftool.arrays import FloatArray
 
 MIN_NODES = 5
 # Polynomials in u that weigh the four coefficients of a cell: rows 1, u, u^2, u^3.
@@ -34,7 +34,7 @@ class Axis:
         return Axis(low, (high - low) / (size - 1), size)
 
     @property
-    def nodes(self) -> Floats:
+    def nodes(self) -> FloatArray:
         """All nodes, ascending."""
         return np.asarray(self.start + self.step * np.arange(self.size), np.float64)
 
@@ -43,19 +43,19 @@ class Axis:
         """The last node."""
         return self.start + self.step * (self.size - 1)
 
-    def locate(self, x: ArrayLike) -> tuple[NDArray[np.intp], Floats]:
+    def locate(self, x: ArrayLike) -> tuple[NDArray[np.intp], FloatArray]:
         """Cell and position 0 <= u <= 1 in it of `x`, held inside the axis."""
         place = np.clip((np.asarray(x, np.float64) - self.start) / self.step, 0, self.size - 1)
         cell = np.minimum(place.astype(np.intp), self.size - 2)
         return cell, place - cell
 
 
-def value_weights(u: Floats) -> Floats:
+def value_weights(u: FloatArray) -> FloatArray:
     """Weights `(..., 4)` of the four coefficients of a cell for the value at `u` `(...)`."""
     return np.stack([np.ones_like(u), u, u**2, u**3], axis=-1) @ POLYNOMIALS
 
 
-def slope_weights(u: Floats) -> Floats:
+def slope_weights(u: FloatArray) -> FloatArray:
     """Weights `(..., 4)` for the derivative by u; divide by the step for the derivative by x."""
     return np.stack([np.zeros_like(u), np.ones_like(u), 2 * u, 3 * u**2], axis=-1) @ POLYNOMIALS
 
@@ -68,7 +68,7 @@ def prefilter(samples: NDArray[np.inexact], n_axes: int) -> NDArray[np.inexact]:
     return samples
 
 
-def _interpolation_matrix(n: int) -> Floats:
+def _interpolation_matrix(n: int) -> FloatArray:
     """Coefficients `(n + 2,)` to samples: n interpolation rows between two not-a-knot rows."""
     matrix = np.zeros((n + 2, n + 2))
     for node in range(n):

@@ -6,14 +6,11 @@ Source: D. F. McGivney et al., IEEE Trans Med Imaging 33:2311 (2014), doi 10.110
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, Float32Array
 from mrftool.errors import CheckFailedError
-
-Signals = NDArray[Any]
 
 _REAL_ENOUGH = 1e-6
 
@@ -32,7 +29,7 @@ class Basis:
     well defined.
     """
 
-    vectors: Signals
+    vectors: Array
     is_real: bool
     turn: complex
     truncation: float
@@ -44,14 +41,14 @@ class Basis:
         return int(self.vectors.shape[1])
 
     @property
-    def reference(self) -> Signals:
+    def reference(self) -> Array:
         """`(time,)`: turn a signal so that its product with this is positive, and it is as real as
         can be.
         """
         return np.asarray(self.vectors[:, 0] * self.turn)
 
 
-def fit_basis(signals: Signals, tolerance: float, *, max_rank: int | None = None) -> Basis:
+def fit_basis(signals: Array, tolerance: float, *, max_rank: int | None = None) -> Basis:
     """Smallest basis that keeps each of `signals` `(voxel, time)` up to a relative error of
     `tolerance` [1].
 
@@ -81,12 +78,12 @@ def fit_basis(signals: Signals, tolerance: float, *, max_rank: int | None = None
     return Basis(vectors * np.conj(turn), is_real, complex(turn), worst, float(floor))
 
 
-def compress(signals: Signals, basis: Basis) -> Signals:
+def compress(signals: Array, basis: Basis) -> Array:
     """Coefficients `(voxel, rank)` of `signals` `(voxel, time)`."""
     return np.asarray(signals @ basis.vectors.conj())
 
 
-def align(coefficients: Signals) -> Signals:
+def align(coefficients: Array) -> Array:
     """`(voxel, rank)` scaled to norm 1 and turned so that the first coefficient is real and
     positive; zeros stay.
     """
@@ -99,7 +96,7 @@ def align(coefficients: Signals) -> Signals:
     return np.asarray(turned)
 
 
-def features(signals: Signals, basis: Basis) -> NDArray[np.float32]:
+def features(signals: Array, basis: Basis) -> Float32Array:
     """What an encoder sees of `signals` `(voxel, time)`: aligned coefficients, real parts then
     imaginary parts.
 
@@ -111,7 +108,7 @@ def features(signals: Signals, basis: Basis) -> NDArray[np.float32]:
     return np.concatenate([aligned.real, aligned.imag], axis=1).astype(np.float32)
 
 
-def real_fingerprints(signals: Signals, basis: Basis) -> NDArray[np.float32]:
+def real_fingerprints(signals: Array, basis: Basis) -> Float32Array:
     """What a full-length encoder sees: norm 1, the reference's phase taken out, the real part
     `(voxel, time)`.
     """
@@ -123,12 +120,12 @@ def real_fingerprints(signals: Signals, basis: Basis) -> NDArray[np.float32]:
     )
 
 
-def _common_turn(units: Signals) -> complex | float:
+def _common_turn(units: Array) -> complex | float:
     """The factor of size 1 that makes `units` real, if any can; 1 for magnitudes."""
     return np.exp(-0.5j * np.angle((units**2).sum())) if np.iscomplexobj(units) else 1.0
 
 
-def _reference_rotation(coefficients: Signals, rounds: int = 5) -> Signals:
+def _reference_rotation(coefficients: Array, rounds: int = 5) -> Array:
     """Orthonormal `(rank, rank)`; the first column is as little orthogonal as can be to any row of
     `coefficients`.
 
@@ -150,7 +147,7 @@ def _reference_rotation(coefficients: Signals, rounds: int = 5) -> Signals:
     return np.asarray(columns * np.sign(np.diag(lengths)))
 
 
-def _nearest_to_zero(rows: Signals) -> Signals:
+def _nearest_to_zero(rows: Array) -> Array:
     """Direction of the smallest vector in the convex hull of `rows`, by non-negative least squares."""
     from scipy.optimize import nnls  # heavy
 

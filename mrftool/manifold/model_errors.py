@@ -6,11 +6,10 @@ them.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array
 from mrftool.manifold.table import SignalTable
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
@@ -23,7 +22,7 @@ _LEAST_SIZE = 1e-6  # of what is new along a direction, relative to the fingerpr
 _VOXELS = 60  # of each wrong physics
 
 
-def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0) -> NDArray[Any]:
+def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0) -> Array:
     """Up to N_PROBES vectors `(time, probe)`, orthonormal and orthogonal to `table.feature_basis`.
 
     Together they hold most of what is new in fingerprints of random tissue with too much or too
@@ -49,9 +48,7 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
     return np.asarray(directions[: max(min(N_PROBES, told, len(vectors) - table.rank - 1), 0)].T)
 
 
-def _signals(
-    sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int
-) -> NDArray[Any]:
+def _signals(sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int) -> Array:
     """Fingerprints of random tissue in the table's ranges, in the table's form."""
     random = np.random.default_rng(seed)
     low, high = np.array([(axis.start, axis.stop) for axis in table.axes]).T

@@ -6,17 +6,17 @@ A table answers in place of the engine wherever a fingerprint or its derivatives
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mrftool.errors import UsageError
+from mrftool.arrays import Array
+from mrftool.errors import ArgumentError
 from mrftool.manifold.bspline import Axis, slope_weights, value_weights
 from mrftool.manifold.compression import Basis, compress
 
 Form = Literal["complex", "magnitude"]
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def evaluate_derivatives(
     by_b1: its derivative by B1 as well `(voxel, 4, rank)`.
     """
     if table.takes_b1 == (b1 is None):
-        raise UsageError("a B1 goes with exactly those tables that have a B1 axis")
+        raise ArgumentError("a B1 goes with exactly those tables that have a B1 axis")
     points = [np.log(t1), np.log(t2)] + ([] if b1 is None else [np.asarray(b1)])
     cells, values, slopes = [], [], []
     for axis, x in zip(table.axes, points, strict=True):

@@ -4,21 +4,17 @@ highest SNR promised.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import CheckFailedError, InputError, UsageError
+from mrftool.arrays import Array, BoolArray, Range
+from mrftool.errors import ArgumentError, CheckFailedError, InputError
 from mrftool.manifold.bspline import MIN_NODES, Axis, prefilter, value_weights
 from mrftool.manifold.compression import Basis, compress, fit_basis
 from mrftool.manifold.table import Form, SignalTable, evaluate
 from mrftool.physics.simulate import simulate_blocks
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-
-Range = tuple[float, float]
-Array = NDArray[Any]
 
 TOP_SNR = 100.0  # above this, errors of the table may be seen
 _BIAS_SHARE = 0.1  # what the grid may move an estimate, in standard deviations at TOP_SNR
@@ -71,7 +67,7 @@ def build_table(
     it and moves no estimate. Magnitudes are made of all of it, so that the basis for them keeps all
     but `tolerance`.
 
-    Raises InputError for a sequence too short, UsageError for a range that is none,
+    Raises InputError for a sequence too short, ArgumentError for a range that is none,
     CheckFailedError if no grid of a million nodes is fine enough.
     """
     if len(sequence) < _MIN_REPETITIONS:
@@ -143,11 +139,11 @@ def _limits(t1_range: Range, t2_range: Range, b1_range: Range | None) -> list[Ra
     ranges = {"T1": t1_range, "T2": t2_range} | ({} if b1_range is None else {"B1": b1_range})
     for key, (low, high) in ranges.items():
         if not 0 < low < high < np.inf:
-            raise UsageError(
+            raise ArgumentError(
                 f"{key} from {low:g} to {high:g}, expected a range of positive numbers"
             )
     if t2_range[0] > t1_range[1]:
-        raise UsageError(
+        raise ArgumentError(
             f"T2 from {t2_range[0]:g} s is above T1 up to {t1_range[1]:g} s, expected ranges with T2 <= T1"
         )
     logs = [(float(np.log(low)), float(np.log(high))) for low, high in (t1_range, t2_range)]
@@ -168,7 +164,7 @@ def _random_points(limits: list[Range], count: int, seed: int) -> Array:
     return points[_is_tissue(points)][:count]
 
 
-def _is_tissue(points: Array) -> NDArray[np.bool_]:
+def _is_tissue(points: Array) -> BoolArray:
     return np.asarray(points[:, 1] <= points[:, 0] + 1e-9)
 
 

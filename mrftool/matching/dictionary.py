@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import CheckFailedError, InputError, UsageError
+from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray, Progress
+from mrftool.errors import ArgumentError, CheckFailedError, InputError
 from mrftool.formats.npz import load_dictionary
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.manifold.compression import Basis, compress, fit_basis
@@ -19,10 +19,6 @@ from mrftool.sequence import PulseSequence
 from mrftool.series import Form
 from mrftool.threads import ahead, one_blas_thread
 from mrftool.tissue import Tissue
-
-Array = NDArray[Any]
-Index = NDArray[np.int64]
-Progress = Callable[[int], None]
 
 TOLERANCE = (
     2e-3  # relative error of a compressed entry: adds a hundredth to the residual at SNR 100
@@ -46,7 +42,7 @@ class Source:
     name: str
     tissue: Tissue
     n_time: int
-    rows: Callable[[Index], Array]
+    rows: Callable[[IndexArray], Array]
     sequence_id: str | None
     sequence_name: str
     sequence: dict[str, Any] | None = None
@@ -74,10 +70,10 @@ class MatchDictionary:
     form: Form
     basis: Basis
     matcher: Matcher
-    norms: NDArray[np.float64]
+    norms: FloatArray
     truncation: float
 
-    def columns(self) -> dict[str, NDArray[np.float64]]:
+    def columns(self) -> dict[str, FloatArray]:
         """t1, t2 [s], b1 [1], adc [m2/s] and off_resonance [Hz] of the entries `(entry,)`."""
         return {
             name: getattr(self.source.tissue, name)
@@ -85,13 +81,13 @@ class MatchDictionary:
         }
 
     @property
-    def varying(self) -> dict[str, NDArray[np.float64]]:
+    def varying(self) -> dict[str, FloatArray]:
         """Those of the columns that differ between the entries."""
         return {
             name: column for name, column in self.columns().items() if column.min() < column.max()
         }
 
-    def at_end(self) -> NDArray[np.bool_]:
+    def at_end(self) -> BoolArray:
         """Whether an entry lies at either end of the range of a property that varies `(entry,)`."""
         ends = [
             (column == column.min()) | (column == column.max()) for column in self.varying.values()
@@ -154,10 +150,10 @@ def compress_dictionary(
     progress: called with the number of entries done since the last call.
 
     Raises InputError if an entry is zero or not finite, CheckFailedError if the tolerance cannot be
-    kept, UsageError if an option is out of range.
+    kept, ArgumentError if an option is out of range.
     """
     if not 0 < tolerance < 1 or (rank is not None and not 1 <= rank <= source.n_time):
-        raise UsageError(
+        raise ArgumentError(
             f"tolerance {tolerance:g}, rank {rank}, expected 0 to 1 and 1 to {source.n_time}"
         )
     members = _sample(source.tissue)
@@ -178,7 +174,7 @@ def compress_dictionary(
     )
 
 
-def _sample(tissue: Tissue) -> Index:
+def _sample(tissue: Tissue) -> IndexArray:
     """Entries by chance, as many for each factor in T1 and T2 whatever the grid, and those at the
     ends of the range.
     """
@@ -192,7 +188,9 @@ def _sample(tissue: Tissue) -> Index:
     return np.union1d(chosen, ends)
 
 
-def _fit(source: Source, form: Form, members: Index, tolerance: float, rank: int | None) -> Basis:
+def _fit(
+    source: Source, form: Form, members: IndexArray, tolerance: float, rank: int | None
+) -> Basis:
     signals, _ = _signals(source, source.rows(members), form)
     return (
         fit_basis(signals, 0.0, max_rank=rank) if rank else fit_basis(signals, _SHARE * tolerance)

@@ -4,15 +4,11 @@ a known angle.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, IndexArray
 from mrftool.errors import InputError
-
-Array = NDArray[Any]
-Index = NDArray[np.int64]
 
 LEAF = 256  # entries in a leaf, at most
 
@@ -29,8 +25,8 @@ class Matcher:
     """
 
     entries: Array
-    order: Index
-    starts: Index
+    order: IndexArray
+    starts: IndexArray
     centres: Array
     radius: Array
 
@@ -59,7 +55,7 @@ def build_matcher(coefficients: Array) -> Matcher:
     return Matcher(entries, np.concatenate(leaves), starts, centres, np.array(radius))
 
 
-def _split(entries: Array, members: Index) -> Iterator[Index]:
+def _split(entries: Array, members: IndexArray) -> Iterator[IndexArray]:
     """Halve along the direction of largest spread until a leaf is small."""
     if len(members) <= LEAF:
         yield members

@@ -3,20 +3,17 @@ maps. No torch.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.inference.scan import Columns, Progress, block_bytes, check_belongs, maps_of
+from mrftool.arrays import Array, BoolArray, FloatArray, Progress
+from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.manifold.compression import Basis
 from mrftool.maps import Flag, Maps
 from mrftool.matching.dictionary import MatchDictionary, Source
 from mrftool.matching.nearest import match
 from mrftool.series import Form, Series, Voxels
 from mrftool.threads import ahead, chosen_threads, one_blas_thread
-
-Array = NDArray[Any]
 
 BATCH = 1 << 17  # voxels that are matched at a time: 20 MB of coefficients
 _LEAST_ROWS = 16  # a matrix product of fewer rows takes another path through the processor, with other roundings
@@ -26,7 +23,7 @@ def match_series(
     series: Series,
     dictionary: MatchDictionary,
     *,
-    mask: NDArray[np.bool_] | None = None,
+    mask: BoolArray | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Maps:
@@ -72,7 +69,7 @@ def check_source(series: Series, source: Source, form: Form) -> list[str]:
 
 
 def _batches(
-    series: Series, mask: NDArray[np.bool_] | None, basis: Basis
+    series: Series, mask: BoolArray | None, basis: Basis
 ) -> Iterator[tuple[Voxels, Array, Array]]:
     """Voxels, their coefficients `(voxel, rank)` and their energy `(voxel,)`, gathered from several
     blocks.
@@ -104,7 +101,7 @@ def _product(signal: Array, vectors: Array) -> Array:
         return np.asarray(rows @ vectors)[: len(signal)]
 
 
-def _energy(signal: Array) -> NDArray[np.float64]:
+def _energy(signal: Array) -> FloatArray:
     """Sum of squares of each row, each by itself, without a copy."""
     rows = signal.view(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):

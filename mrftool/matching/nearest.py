@@ -11,23 +11,19 @@ apart, in float64: the index is that of a float64 search over all entries.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, IndexArray
 from mrftool.matching.leaves import Matcher
 from mrftool.threads import one_blas_thread
-
-Array = NDArray[Any]
-Index = NDArray[np.int64]
 
 TILE = 4096  # voxels that are compared at a time
 _CACHED = 1 << 16  # inner products that are compared at a time: they stay in the cache of one core
 _UNIT = 2.0**-24  # relative rounding of float32
 
 
-def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[Index, Array]:
+def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[IndexArray, Array]:
     """Best entry of each compressed fingerprint `(voxel, rank)`: index `(voxel,)` and its inner
     product `(voxel,)`.
 
@@ -41,7 +37,7 @@ def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[I
     units = coefficients[good] / norms[good, None]
     search, found = _Search(matcher), np.empty(len(good), np.int64)
 
-    def settle(part: Index) -> None:
+    def settle(part: IndexArray) -> None:
         found[part] = search.best(units[part])
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
@@ -74,13 +70,13 @@ class _Search:
         self.slack = 3 * (len(self.table) + 4) * _UNIT
         self.turns = np.stack([np.cos(matcher.radius), -np.sin(matcher.radius)]).astype(np.float32)
 
-    def nearest_leaf(self, fingerprints: Array) -> Index:
+    def nearest_leaf(self, fingerprints: Array) -> IndexArray:
         """The leaf whose centre is nearest to each unit-norm fingerprint of a tile, up to rounding."""
         pair, step = self._pair(fingerprints), max(_CACHED // len(self.matcher.radius), 8)
         parts = (pair[:, start : start + step] for start in range(0, pair.shape[1], step))
         return np.concatenate([_squares(part, self.centres).argmax(axis=1) for part in parts])
 
-    def best(self, fingerprints: Array) -> Index:
+    def best(self, fingerprints: Array) -> IndexArray:
         """Index of the best entry of each unit-norm fingerprint of a tile."""
         pair, found = self._pair(fingerprints), _Found.none(len(fingerprints))
         near = _squares(pair, self.centres)
@@ -105,7 +101,7 @@ class _Search:
         least = np.maximum(score - self.slack, 0)
         return np.asarray(np.stack([np.sqrt(least), np.sqrt(1 - least)], axis=1) @ self.turns)
 
-    def _look(self, leaf: int, voxels: Index, pair: Array, found: "_Found") -> None:
+    def _look(self, leaf: int, voxels: IndexArray, pair: Array, found: "_Found") -> None:
         """Compare voxels with the entries of one leaf."""
         start, stop = self.matcher.starts[leaf], self.matcher.starts[leaf + 1]
         step = max(_CACHED // int(stop - start), 8)
@@ -147,14 +143,14 @@ class _Found:
     """
 
     score: Array
-    slot: Index
-    close: list[tuple[Index, Index, Array]] = field(default_factory=list)
+    slot: IndexArray
+    close: list[tuple[IndexArray, IndexArray, Array]] = field(default_factory=list)
 
     @staticmethod
     def none(count: int) -> "_Found":
         return _Found(np.full(count, -1, np.float32), np.zeros(count, np.int64))
 
-    def update(self, voxels: Index, start: int, sizes: Array, margin: float) -> None:
+    def update(self, voxels: IndexArray, start: int, sizes: Array, margin: float) -> None:
         """Take in the squared `sizes` `(voxel, entry)` of the entries from slot `start`."""
         best = sizes.argmax(axis=1)
         top, before = sizes[np.arange(len(voxels)), best], self.score[voxels]
@@ -165,7 +161,7 @@ class _Found:
         row, entry = np.nonzero(contending >= np.maximum(top, before)[rows, None] - margin)
         self.close.append((voxels[rows[row]], start + entry, contending[row, entry]))
 
-    def rivals(self, margin: float) -> tuple[Index, Index]:
+    def rivals(self, margin: float) -> tuple[IndexArray, IndexArray]:
         """(voxels, slots) within `margin` of the best, of those voxels that have more than one."""
         voxels, slots, sizes = (np.concatenate(parts) for parts in zip(*self.close, strict=True))
         near = sizes >= self.score[voxels] - margin

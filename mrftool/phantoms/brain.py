@@ -1,8 +1,8 @@
 """A digital head made by geometry alone: any matrix, any number of slices, no data files."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array, FloatArray
 from mrftool.errors import InputError
 from mrftool.phantoms.head import CLASSES, Head
 from mrftool.phantoms.phantom import Phantom
@@ -58,8 +58,8 @@ def brain_phantom(
 
 
 def _slice_fractions(
-    head: Head, shape: tuple[int, int], size: NDArray[np.float64], corner: NDArray[np.float64]
-) -> NDArray[np.float32]:
+    head: Head, shape: tuple[int, int], size: FloatArray, corner: FloatArray
+) -> Float32Array:
     """Fractions `(x, y, class)` of one slice: the mean over `fine` points in each direction of each
     voxel.
     """
@@ -79,7 +79,7 @@ def _slice_fractions(
     return np.asarray(np.moveaxis(voxels, 0, -1) / fine[2], np.float32)
 
 
-def _painted(head: Head, points: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
+def _painted(head: Head, points: Float32Array, spacing: float) -> Float32Array:
     """Fractions `(class, point)`: each layer covers what is below it, with an edge as soft as the
     sampling.
     """

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.phantoms.phantom import Phantom
 from mrftool.phantoms.tissues import class_tissue
 
-Volume = NDArray[np.float32]
 SHAPE = (181, 217, 181)
 _START = (-90.0, -126.0, -72.0)  # of the first voxel [mm]
 _TAGS = {  # the last part of BrainWeb's file names
@@ -107,7 +106,7 @@ def read_brainweb(
     return Phantom(fractions, names, tissue, affine)
 
 
-def _read_volume(path: Path, shape: tuple[int, int, int], slices: slice) -> Volume:
+def _read_volume(path: Path, shape: tuple[int, int, int], slices: slice) -> Float32Array:
     """Fractions `(x, y, z)` of one file, the wanted slices of it."""
     try:
         if ".mnc" in path.suffixes:
@@ -123,7 +122,9 @@ def _opened(path: Path) -> BinaryIO:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def _read_raw(path: Path, stream: BinaryIO, shape: tuple[int, int, int], slices: slice) -> Volume:
+def _read_raw(
+    path: Path, stream: BinaryIO, shape: tuple[int, int, int], slices: slice
+) -> Float32Array:
     size = int(np.prod(shape))
     data = stream.read(size + 1)
     if len(data) != size:
@@ -135,7 +136,7 @@ def _read_raw(path: Path, stream: BinaryIO, shape: tuple[int, int, int], slices:
     return np.asarray(volume[:, :, slices] / np.float32(255), np.float32)
 
 
-def _read_minc(path: Path, shape: tuple[int, int, int], slices: slice) -> Volume:
+def _read_minc(path: Path, shape: tuple[int, int, int], slices: slice) -> Float32Array:
     import nibabel
 
     with _opened(path) as stream, tempfile.NamedTemporaryFile(suffix=".mnc") as plain:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float32]
-Distance = NDArray[np.float32]
+from mrftool.arrays import Float32Array
+
 Triple = tuple[float, float, float]
 
 
-def ellipsoid(points: Points, centre: Triple, radii: Triple) -> Distance:
+def ellipsoid(points: Float32Array, centre: Triple, radii: Triple) -> Float32Array:
     """Distance to an ellipsoid, to first order: f / |grad f| of f = |p / r| - 1."""
     (x, y, z), (rx, ry, rz) = _relative(points, centre), radii
     x, y, z = x / np.float32(rx), y / np.float32(ry), z / np.float32(rz)
@@ -25,7 +24,7 @@ def ellipsoid(points: Points, centre: Triple, radii: Triple) -> Distance:
     return np.asarray(size * (size - 1) / (slope + np.float32(1e-6)), np.float32)
 
 
-def rounded_box(points: Points, centre: Triple, half: Triple, radius: float) -> Distance:
+def rounded_box(points: Float32Array, centre: Triple, half: Triple, radius: float) -> Float32Array:
     """Distance to a box of half edges `half`, inflated by `radius`."""
     x, y, z = (
         np.abs(p) - np.float32(h) for p, h in zip(_relative(points, centre), half, strict=True)
@@ -35,7 +34,7 @@ def rounded_box(points: Points, centre: Triple, half: Triple, radius: float) -> 
     return np.asarray(outside + inside - np.float32(radius), np.float32)
 
 
-def tube(points: Points, course: Sequence[tuple[float, float, float, float]]) -> Distance:
+def tube(points: Float32Array, course: Sequence[tuple[float, float, float, float]]) -> Float32Array:
     """Distance to a bent tube through (x, y, z, radius), the radius running linearly between them."""
     nearest = np.full(points.shape[1], np.inf, np.float32)
     for first, last in pairwise(course):
@@ -48,7 +47,9 @@ def tube(points: Points, course: Sequence[tuple[float, float, float, float]]) ->
     return np.asarray(nearest, np.float32)
 
 
-def _relative(points: Points, centre: Triple) -> tuple[Distance, Distance, Distance]:
+def _relative(
+    points: Float32Array, centre: Triple
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     x, y, z = points
     return x - np.float32(centre[0]), y - np.float32(centre[1]), z - np.float32(centre[2])
 
@@ -59,8 +60,8 @@ class Waves:
     [rad].
     """
 
-    vector: NDArray[np.float32]
-    phase: NDArray[np.float32]
+    vector: Float32Array
+    phase: Float32Array
 
     @staticmethod
     def random(
@@ -76,13 +77,13 @@ class Waves:
             (2 * np.pi / wavelength * direction).astype(np.float32), phase.astype(np.float32)
         )
 
-    def value(self, points: Points) -> Distance:
+    def value(self, points: Float32Array) -> Float32Array:
         """The field, of unit variance over space `(point,)` [1]."""
         return np.asarray(
             self.push(points, np.ones((len(self.phase), 1), np.float32))[0], np.float32
         )
 
-    def push(self, points: Points, direction: NDArray[np.float32]) -> Points:
+    def push(self, points: Float32Array, direction: Float32Array) -> Float32Array:
         """A smooth field of vectors `(3, point)`: each wave pushes along its own `direction`
         `(wave, 3)` [1].
         """
@@ -91,7 +92,7 @@ class Waves:
             scale * (direction.T @ np.cos(self.vector @ points + self.phase)), np.float32
         )
 
-    def to_fold(self, points: Points, normal: Points) -> Distance:
+    def to_fold(self, points: Float32Array, normal: Float32Array) -> Float32Array:
         """Distance to the nearest zero of the field, moving perpendicular to `normal` (unit
         vectors) [mm].
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.phantoms.geometry import Distance, Points, Waves, ellipsoid, rounded_box, tube
+from mrftool.arrays import Float32Array
+from mrftool.phantoms.geometry import Waves, ellipsoid, rounded_box, tube
 
 CLASSES = (
     "background",
@@ -23,7 +23,9 @@ CLASSES = (
     "skull",
     "lesion",
 )
-Layer = tuple[str, Distance, float]  # class, signed distance [mm], share of the class inside [1]
+Layer = tuple[
+    str, Float32Array, float
+]  # class, signed distance [mm], share of the class inside [1]
 
 _CORTEX, _SKULL, _SUBARACHNOID, _SULCUS = 2.8, 6.5, 1.4, 0.45  # thicknesses; half a sulcus [mm]
 _VENTRICLE = [
@@ -51,10 +53,10 @@ class Head:
     folds: Waves
     winds: Waves
     bends: Waves
-    push: NDArray[np.float32]
+    push: Float32Array
     slow: Waves
     ventricle_size: float
-    lesions: NDArray[np.float32]
+    lesions: Float32Array
 
     @staticmethod
     def random(seed: int) -> "Head":
@@ -80,7 +82,7 @@ class Head:
             np.array([large, *small], np.float32),
         )
 
-    def layers(self, points: Points) -> Iterator[Layer]:
+    def layers(self, points: Float32Array) -> Iterator[Layer]:
         """What to paint, in this order, at `points` `(3, point)` [mm]."""
         points = points + self.bends.push(points, self.push)
         sides = np.stack([np.abs(points[0]), points[1], points[2]])
@@ -96,7 +98,7 @@ class Head:
             yield "lesion", ellipsoid(points, (x, y, z), (rx, ry, rz)) + 0.8 * slow, 0.9
 
     def _cerebrum(
-        self, points: Points, sides: Points, cavity: Distance, slow: Distance
+        self, points: Float32Array, sides: Float32Array, cavity: Float32Array, slow: Float32Array
     ) -> Iterator[Layer]:
         hull = np.maximum(cavity + _SUBARACHNOID, -_under_tentorium(sides))
         sulcus = np.full(len(cavity), 99, np.float32)
@@ -107,7 +109,9 @@ class Head:
         yield "grey_matter", pia, 1.0
         yield "white_matter", pia + _CORTEX, 1.0
 
-    def _sulci(self, points: Points, cavity: Distance, slow: Distance) -> Distance:
+    def _sulci(
+        self, points: Float32Array, cavity: Float32Array, slow: Float32Array
+    ) -> Float32Array:
         """Folds run inwards from the surface, where the folding field is zero, down to a floor of
         varying depth.
         """
@@ -118,7 +122,7 @@ class Head:
         floor = np.maximum(-cavity - _SUBARACHNOID - (16 + 4 * slow), 0)
         return np.asarray(np.hypot(fold, floor) - _SULCUS, np.float32)
 
-    def _deep(self, points: Points, sides: Points) -> Iterator[Layer]:
+    def _deep(self, points: Float32Array, sides: Float32Array) -> Iterator[Layer]:
         """Nuclei, hippocampus, ventricles, cisterns."""
         size = self.ventricle_size
         yield "grey_matter", tube(sides, _CAUDATE), 0.95
@@ -133,18 +137,18 @@ class Head:
         yield "csf", ellipsoid(points, (0, 4, -24), (11, 9, 6)), 1.0
 
 
-def _step(x: Distance, width: float) -> Distance:
+def _step(x: Float32Array, width: float) -> Float32Array:
     """From 0 to 1 around x = 0."""
     return np.asarray(0.5 + 0.5 * np.tanh(x / np.float32(width)), np.float32)
 
 
-def _egg(points: Points) -> Points:
+def _egg(points: Float32Array) -> Float32Array:
     """Wider behind than in front."""
     x, y, z = points
     return np.stack([x * (1 + 0.001 * (y + 12)), y, z])
 
 
-def _cavity(points: Points, slow: Distance) -> Distance:
+def _cavity(points: Float32Array, slow: Float32Array) -> Float32Array:
     """Inside of the skull: an egg whose floor rises in steps: posterior, middle and anterior fossa."""
     egg = _egg(points)
     _, y, z = points
@@ -156,13 +160,15 @@ def _cavity(points: Points, slow: Distance) -> Distance:
     return np.asarray(np.maximum(np.where(z > 0, above, below), 0.7 * (floor - z)), np.float32)
 
 
-def _under_tentorium(sides: Points) -> Distance:
+def _under_tentorium(sides: Float32Array) -> Float32Array:
     """The room of cerebellum and brainstem: behind the petrous bones, below the tentorium."""
     x, y, z = sides
     return np.asarray(np.maximum(y + 12 + 0.5 * x, z + 13 - 0.35 * (y + 28)), np.float32)
 
 
-def _scalp(points: Points, sides: Points, cavity: Distance, slow: Distance) -> Iterator[Layer]:
+def _scalp(
+    points: Float32Array, sides: Float32Array, cavity: Float32Array, slow: Float32Array
+) -> Iterator[Layer]:
     egg, z = _egg(points), points[2]
     above, below = (
         ellipsoid(egg, (0, -4, 0), (78.5, 98, 87)),
@@ -181,13 +187,13 @@ def _scalp(points: Points, sides: Points, cavity: Distance, slow: Distance) -> I
     yield "background", ellipsoid(points, (0, 16, -78), (10, 9, 26)), 1.0
 
 
-def _fissure(points: Points, slow: Distance) -> Distance:
+def _fissure(points: Float32Array, slow: Float32Array) -> Float32Array:
     """Between the hemispheres, down to the corpus callosum."""
     core = ellipsoid(points, (0, -3, 2), (30, 39, 26))
     return np.asarray(np.hypot(points[0] + 1.2 * slow, np.maximum(-core, 0)) - 0.7, np.float32)
 
 
-def _sylvian(sides: Points, slow: Distance) -> Distance:
+def _sylvian(sides: Float32Array, slow: Float32Array) -> Float32Array:
     """The Sylvian fissure: in from the side, then along the insula."""
     x, y, z = sides
     bent = np.stack([x + 0.02 * (y - 4) ** 2 + 1.5 * slow, y + 0.25 * (x - 42) - 0.3 * z, z])
@@ -196,14 +202,14 @@ def _sylvian(sides: Points, slow: Distance) -> Distance:
     return np.minimum(insula, mouth)
 
 
-def _turned(sides: Points, x: float, y: float) -> Points:
+def _turned(sides: Float32Array, x: float, y: float) -> Float32Array:
     """Turned about the vertical axis through (x, y) by 20 deg, the front towards the middle."""
     cos, sin = np.float32(np.cos(np.deg2rad(20))), np.float32(np.sin(np.deg2rad(20)))
     dx, dy = sides[0] - np.float32(x), sides[1] - np.float32(y)
     return np.stack([x + cos * dx + sin * dy, y - sin * dx + cos * dy, sides[2]])
 
 
-def _cerebellum(points: Points, sides: Points, cavity: Distance) -> Iterator[Layer]:
+def _cerebellum(points: Float32Array, sides: Float32Array, cavity: Float32Array) -> Iterator[Layer]:
     x, y, z = sides
     room = np.maximum(_under_tentorium(sides) + 1.5, cavity + 2.5)
     lobe = np.maximum(room, ellipsoid(sides, (15, -55, -38), (47, 41, 33)))

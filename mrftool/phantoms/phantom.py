@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array, FloatArray
 from mrftool.errors import InputError
 from mrftool.grid import Grid
 from mrftool.tissue import Tissue
 
-Image = NDArray[np.float64]
 Labels = NDArray[np.int16]
 Mixing = Literal["log", "linear"]
 
@@ -28,10 +28,10 @@ class Phantom:
     Raises InputError if shapes disagree, a fraction is outside 0 to 1, or the affine is no place.
     """
 
-    fractions: NDArray[np.float32]
+    fractions: Float32Array
     classes: tuple[str, ...]
     tissue: Tissue
-    affine: NDArray[np.float64]
+    affine: FloatArray
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fractions", np.asarray(self.fractions, np.float32))
@@ -54,7 +54,7 @@ class Phantom:
         return Grid(np.any(self.fractions[..., has_signal] > 0, axis=-1), self.affine)
 
     @property
-    def m0(self) -> Image:
+    def m0(self) -> FloatArray:
         """Proton density `(x, y, z)` relative to water [1]."""
         return np.asarray(self.fractions @ self.tissue.m0.real, np.float64)
 
@@ -99,7 +99,7 @@ def to_tissue(
     return tissue, grid, protons.argmax(axis=1).astype(np.int16)
 
 
-def _mixed(weight: Image, times: Image, mixing: Mixing) -> Image:
+def _mixed(weight: FloatArray, times: FloatArray, mixing: Mixing) -> FloatArray:
     if mixing == "log":
         return np.asarray(np.exp(weight @ np.log(times)), np.float64)
     if mixing == "linear":
@@ -107,7 +107,7 @@ def _mixed(weight: Image, times: Image, mixing: Mixing) -> Image:
     raise InputError(f"mixing {mixing!r}, expected 'log' or 'linear'")
 
 
-def _b1_and_phase(grid: Grid, seed: int) -> tuple[Image, Image]:
+def _b1_and_phase(grid: Grid, seed: int) -> tuple[FloatArray, FloatArray]:
     """Two smooth fields on the voxels of `grid`, each with a largest magnitude of 1.
 
     B1 is high in the middle and low at the rim, as a head at 3 T shows it, with a random tilt. The

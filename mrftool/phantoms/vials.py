@@ -3,8 +3,8 @@
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array, FloatArray
 from mrftool.errors import InputError
 from mrftool.phantoms.phantom import Phantom
 from mrftool.tissue import Tissue
@@ -183,7 +183,7 @@ def vials_phantom(
     )
 
 
-def _centres() -> NDArray[np.float64]:
+def _centres() -> FloatArray:
     """(x, y) of the fourteen tubes [mm]."""
     ring = np.pi / 2 - 2 * np.pi * np.arange(10) / 10
     inner = 3 * np.pi / 4 - 2 * np.pi * np.arange(4) / 4
@@ -193,9 +193,7 @@ def _centres() -> NDArray[np.float64]:
     ])  # fmt: skip
 
 
-def _coverage(
-    axes: list[NDArray[np.float64]], centre: NDArray[np.float64], spacing: float
-) -> NDArray[np.float32]:
+def _coverage(axes: list[FloatArray], centre: FloatArray, spacing: float) -> Float32Array:
     """Share of each voxel inside one tube `(x, y)`."""
     distance = np.hypot(axes[0][:, None] - centre[0], axes[1] - centre[1]) - _RADIUS
     inside = np.clip(0.5 - distance / spacing, 0, 1)

@@ -3,20 +3,20 @@ NumPy only.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from mrftool.arrays import BoolArray, FloatArray
 
 DETERMINED = 0.2  # relative bound up to which an estimate is expected to behave as theory for small errors says
 NORMAL_95 = 1.959964  # 95 % of normal errors are within as many standard deviations
 
 
-def is_determined(truth: Floats, bound: Floats) -> NDArray[np.bool_]:
+def is_determined(truth: FloatArray, bound: FloatArray) -> BoolArray:
     """Where the bound is known and small enough for estimates to be compared with it."""
     return np.asarray(np.isfinite(bound) & (bound > 0) & (bound < DETERMINED * truth))
 
 
-def rmse_over_bound(error: Floats, bound: Floats) -> float:
+def rmse_over_bound(error: FloatArray, bound: FloatArray) -> float:
     """Root mean square of error / bound [1]: 1 for estimates without bias at the bound. Over one
     voxel or more.
     """

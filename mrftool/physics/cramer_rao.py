@@ -3,7 +3,7 @@ have.
 
 Unknowns: T1, T2 and m0 (complex; real for magnitudes). B1, diffusion and off-resonance are known.
 
-Sources: S. M. Kay, Fundamentals of Statistical Signal Processing: Estimation Theory (1993), ch. 3
+Sources: S. M. Kay, Fundamentals of Statistical ComplexArray Processing: Estimation Theory (1993), ch. 3
 and 15 (Gaussian noise).
 H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (Rice
 distribution of magnitudes).
@@ -15,14 +15,14 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mrftool.errors import UsageError
-from mrftool.physics.simulate import Progress, Signal, signal_and_derivatives
+from mrftool.arrays import Array, ComplexArray, FloatArray, Progress
+from mrftool.errors import ArgumentError
+from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-Floats = NDArray[np.float64]
 Form = Literal["complex", "magnitude"]
 
 _BLOCK = 1024
@@ -36,8 +36,8 @@ class Bound:
     determine them.
     """
 
-    sd_t1: Floats
-    sd_t2: Floats
+    sd_t1: FloatArray
+    sd_t2: FloatArray
 
 
 def cramer_rao(
@@ -55,14 +55,14 @@ def cramer_rao(
     [the unit of m0].
     progress: called with the number of voxels done since the last call.
 
-    Raises UsageError for noise that is not more than 0, or not given in exactly one way.
+    Raises ArgumentError for noise that is not more than 0, or not given in exactly one way.
     """
     if (snr is None) == (noise_sd is None):
-        raise UsageError("expected an SNR or a noise level, and one of them only")
+        raise ArgumentError("expected an SNR or a noise level, and one of them only")
     given = noise_sd if snr is None else snr
     noise = np.broadcast_to(np.asarray(given, np.float64), (len(tissue),))
     if not (noise > 0).all():
-        raise UsageError(
+        raise ArgumentError(
             f"{'noise' if snr is None else 'SNR'} {noise.min():g}, expected more than 0"
         )
     parts = []
@@ -74,7 +74,7 @@ def cramer_rao(
 
 def signal_blocks(
     sequence: PulseSequence, tissue: Tissue, *, progress: Progress | None = None
-) -> Iterator[tuple[slice, Signal, Signal]]:
+) -> Iterator[tuple[slice, ComplexArray, ComplexArray]]:
     """Block by block: its voxels, their signals `(voxel, time)` [m0], and the derivatives by T1 and
     T2 [m0/s].
     """
@@ -84,14 +84,14 @@ def signal_blocks(
         yield block, signal, slopes
 
 
-def level_of(signal: NDArray[Any]) -> Floats:
+def level_of(signal: Array) -> FloatArray:
     """Root mean square over time of each fingerprint `(voxel,)`, in the unit of the signal."""
     return np.asarray(np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)))
 
 
 def bound_of_signals(
     signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: Form = "complex"
-) -> Floats:
+) -> FloatArray:
     """Bound `(voxel, 2)` of T1 and T2 [s] from complex signals `(voxel, time)`, their derivatives
     by T1 and T2
     `(2, voxel, time)` [1/s] and the noise `(voxel,)` of each channel, all in one unit.
@@ -104,7 +104,7 @@ def bound_of_signals(
     return np.concatenate(parts) if parts else np.zeros((0, 2))
 
 
-def _bound(signal: Any, slopes: Any, noise: Floats, form: Form) -> Floats:
+def _bound(signal: Any, slopes: Any, noise: FloatArray, form: Form) -> FloatArray:
     signal, slopes = np.asarray(signal, np.complex128), np.asarray(slopes, np.complex128)
     if form == "magnitude":
         size = np.abs(signal)
@@ -124,11 +124,11 @@ def _bound(signal: Any, slopes: Any, noise: Floats, form: Form) -> Floats:
     return np.asarray(noise * np.sqrt(variance))
 
 
-def _energy(rows: NDArray[Any]) -> Floats:
+def _energy(rows: Array) -> FloatArray:
     return np.asarray((abs(rows) ** 2).sum(axis=1))
 
 
-def _inverse(own: Floats, other: Floats, both: Floats) -> Floats:
+def _inverse(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatArray:
     """Diagonal element of the inverse of ((own, both), (both, other)); inf where the other one
     explains it all.
     """
@@ -137,7 +137,7 @@ def _inverse(own: Floats, other: Floats, both: Floats) -> Floats:
         return np.where(left > _SMALLEST * own, 1 / left, np.inf)
 
 
-def rician_information(ratio: Floats) -> Floats:
+def rician_information(ratio: FloatArray) -> FloatArray:
     """Fisher information of one magnitude sample about the true amplitude A, times the noise
     variance [1].
 
@@ -150,7 +150,7 @@ def rician_information(ratio: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _rician_table() -> tuple[Floats, Floats]:
+def _rician_table() -> tuple[FloatArray, FloatArray]:
     from scipy.special import ive  # heavy
 
     nodes = np.linspace(0, _STRONG, 801)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
 
-from mrftool.errors import MismatchError, UsageError
+from mrftool.errors import ArgumentError, MismatchError
 from mrftool.sequence import PulseSequence
 
 Array = Any
@@ -53,12 +53,12 @@ def epg_signal(
     cut off.
 
     Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that
-    diffusion is unknown, or if flip_angle has another length than the sequence; UsageError if
+    diffusion is unknown, or if flip_angle has another length than the sequence; ArgumentError if
     n_states is less than 1.
     """
     xp = array_namespace(t1, t2)
     if n_states is not None and n_states < 1:
-        raise UsageError(f"{n_states} states, expected at least 1")
+        raise ArgumentError(f"{n_states} states, expected at least 1")
     flip_angle = _like(sequence.flip_angle if flip_angle is None else flip_angle, t1)
     if flip_angle.shape != sequence.flip_angle.shape:
         raise MismatchError(

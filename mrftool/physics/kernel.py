@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import mrftool
+from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.physics.epg import at_rest, spoiled
 from mrftool.physics.truncation import shortest_tr
 from mrftool.sequence import PulseSequence
 from mrftool.threads import usable_processors
 from mrftool.tissue import Tissue
 
-Doubles = NDArray[np.float64]
-Results = NDArray[Any]
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
 _VOXELS_IN_TASK = 256  # of one thread at a time: the last one to finish does not wait long
 
@@ -112,7 +110,7 @@ class Run:
 
     sequence: PulseSequence
     tissue: Tissue
-    n_states: NDArray[np.int64]
+    n_states: IndexArray
     is_complex: bool = True
     threads: int | None = None
     width: str | None = None
@@ -129,7 +127,7 @@ class Cut:
     """
 
     tolerance: float
-    level: Doubles
+    level: FloatArray
 
 
 def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
@@ -143,10 +141,10 @@ def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
 
 def run(
     task: Run,
-    signal: Results,
-    derivatives: Mapping[str, Results],
+    signal: Array,
+    derivatives: Mapping[str, Array],
     progress: Callable[[int], None] | None = None,
-) -> Doubles:
+) -> FloatArray:
     """Fill `signal` and `derivatives`, each `(voxel, time)` contiguous; return sum |signal|^2 /
     |m0|^2 `(voxel,)` [1].
 
@@ -178,11 +176,11 @@ def run(
     return norm if task.sequence.slice_profile is None else _power(task, signal)
 
 
-def _power(task: Run, signal: Results) -> Doubles:
+def _power(task: Run, signal: Array) -> FloatArray:
     """Sum over time of |signal|^2 / |m0|^2 where the kernel, which sees one position of the slice
     at a time, can't.
     """
-    power: Doubles = np.einsum("vt,vt->v", signal, signal.conj(), dtype=np.complex128).real
+    power: FloatArray = np.einsum("vt,vt->v", signal, signal.conj(), dtype=np.complex128).real
     if not task.is_complex:
         return power
     size = np.abs(task.tissue.m0) ** 2
@@ -206,7 +204,7 @@ def _parts(job: _Job, n_voxels: int, threads: int) -> list[_Job]:
 
 
 def _job(
-    task: Run, signal: Results, derivatives: Mapping[str, Results], norm: Doubles
+    task: Run, signal: Array, derivatives: Mapping[str, Array], norm: FloatArray
 ) -> tuple[_Job, list[Any]]:
     """The kernel's job, and the arrays that it points into."""
     sequence, tissue = task.sequence, task.tissue

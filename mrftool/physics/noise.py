@@ -5,29 +5,27 @@ deviation of the noise in each of the real and imaginary channels.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import UsageError
-
-Signal = NDArray[np.complex64]
+from mrftool.arrays import ComplexArray, FloatArray
+from mrftool.errors import ArgumentError
 
 
-def noise_sd(signal: Signal, snr: float, *, common: bool) -> NDArray[np.float64]:
+def noise_sd(signal: ComplexArray, snr: float, *, common: bool) -> FloatArray:
     """Standard deviation of the noise per channel `(voxel,)` [m0] that gives `signal` `(voxel,
     time)` this SNR.
 
     common: one level for all voxels, as a scanner has it: the root mean square voxel then has the
-    SNR. Otherwise every voxel has it. Raises UsageError unless snr > 0.
+    SNR. Otherwise every voxel has it. Raises ArgumentError unless snr > 0.
     """
     if not snr > 0:
-        raise UsageError(f"SNR {snr:g}, expected more than 0")
+        raise ArgumentError(f"SNR {snr:g}, expected more than 0")
     power = np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)
     if common:
         power = np.full_like(power, power.mean() if power.size else 0.0)
     return np.asarray(np.sqrt(power) / snr, np.float64)
 
 
-def add_noise(signal: Signal, sd: NDArray[np.float64], random: np.random.Generator) -> Signal:
+def add_noise(signal: ComplexArray, sd: FloatArray, random: np.random.Generator) -> ComplexArray:
     """`signal` `(voxel, time)` plus complex white noise of standard deviation sd `(voxel,)` per
     channel [m0].
     """

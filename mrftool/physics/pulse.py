@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mrftool.arrays import FloatArray
+
 Spinor = NDArray[np.complex128]
-Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Pulse:
     """
 
     waveform: Spinor
-    duration: Column
+    duration: FloatArray
 
 
 def rotation(pulse: Pulse, off_resonance: ArrayLike = 0.0) -> tuple[Spinor, Spinor]:
@@ -82,7 +83,7 @@ def z_after(pulse: Pulse) -> tuple[float, float]:
     return course[-1], min(course)
 
 
-def flip_across(pulse: Pulse, gradient: Column, positions: Column) -> Column:
+def flip_across(pulse: Pulse, gradient: FloatArray, positions: FloatArray) -> FloatArray:
     """Flip angle at each of `positions` `(position,)` [m] across the slice, 0 to pi [rad].
 
     gradient: during each step of the pulse `(step,)` [Hz/m]. Position 0 is on resonance.

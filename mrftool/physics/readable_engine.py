@@ -3,11 +3,11 @@ kernel is at hand.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.physics.epg import epg_signal
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -19,11 +19,11 @@ _STEP = 1e-5  # relative step of the central difference: error about step^2 = 1e
 def run(
     sequence: PulseSequence,
     tissue: Tissue,
-    n_states: NDArray[np.int64],
-    signal: NDArray[Any],
-    derivatives: Mapping[str, NDArray[Any]],
+    n_states: IndexArray,
+    signal: Array,
+    derivatives: Mapping[str, Array],
     progress: Callable[[int], None] | None,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Fill `signal` and `derivatives` `(voxel, time)`; return sum |signal|^2 / |m0|^2 `(voxel,)`
     [1].
 
@@ -48,7 +48,7 @@ def run(
 
 
 def _central_difference(
-    sequence: PulseSequence, columns: dict[str, NDArray[np.float64]], name: str, n_states: int
+    sequence: PulseSequence, columns: dict[str, FloatArray], name: str, n_states: int
 ) -> NDArray[np.complex128]:
     """Derivative of the signal to the column `name`, in double precision."""
     value = columns[name]

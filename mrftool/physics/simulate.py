@@ -6,13 +6,13 @@ says MRFTOOL_ENGINE=reference). Both keep, by default, as many orders as `trunca
 each tissue needs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import MismatchError, UsageError
+from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Progress
+from mrftool.errors import ArgumentError, MismatchError
 from mrftool.fingerprints import Fingerprints
 from mrftool.physics import kernel as native
 from mrftool.physics import readable_engine as readable
@@ -22,9 +22,7 @@ from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 Parameter = Literal["t1", "t2", "b1"]
-Progress = Callable[[int], None]
-Signal = NDArray[np.complex64]
-Orders = int | NDArray[np.int64]
+Orders = int | IndexArray
 
 PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1")
 DEFAULT_TOLERANCE = 1e-5
@@ -48,7 +46,7 @@ def simulate(
     threads: number of threads, by default one per processor that this process may use.
     progress: called with the number of voxels done since the last call, from the calling thread.
 
-    Raises UsageError if an option is out of range, MismatchError if `tissue` diffuses and the
+    Raises ArgumentError if an option is out of range, MismatchError if `tissue` diffuses and the
     sequence gives no spoiler waveform.
     """
     signal, _ = signal_and_derivatives(
@@ -72,7 +70,7 @@ def simulate_blocks(
     n_states: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[Signal]:
+) -> Iterator[ComplexArray]:
     """Like `simulate`, in blocks of `block` voxels `(voxel, time)` [m0], in order: memory stays
     that of one block.
     """
@@ -96,7 +94,7 @@ def signal_and_derivatives(
     n_states: Orders | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> tuple[Signal, Signal]:
+) -> tuple[ComplexArray, ComplexArray]:
     """Signal `(voxel, time)` [m0] and its derivatives `(parameter, voxel, time)`, in one pass.
 
     with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first
@@ -106,12 +104,12 @@ def signal_and_derivatives(
     """
     signal = _aligned((len(tissue), len(sequence)))
     derivatives = np.empty((len(with_respect_to), *signal.shape), np.complex64)
-    wanted: dict[str, Signal] = dict(zip(with_respect_to, derivatives, strict=True))
+    wanted: dict[str, ComplexArray] = dict(zip(with_respect_to, derivatives, strict=True))
     _fill(sequence, tissue, signal, wanted, tolerance, n_states, threads, progress)
     return signal, derivatives
 
 
-def _aligned(shape: tuple[int, int]) -> Signal:
+def _aligned(shape: tuple[int, int]) -> ComplexArray:
     """An empty array that begins at a line of the processor's cache: rows are written faster."""
     n_bytes, line = 8 * shape[0] * shape[1], 64
     memory = np.empty(n_bytes + line, np.uint8)
@@ -129,8 +127,8 @@ def has_real_signal(sequence: PulseSequence, tissue: Tissue) -> bool:
 def fill_real_signal(
     sequence: PulseSequence,
     tissue: Tissue,
-    signal: NDArray[np.float32],
-    derivatives: Mapping[str, NDArray[np.float32]],
+    signal: Float32Array,
+    derivatives: Mapping[str, Float32Array],
     *,
     tolerance: float = DEFAULT_TOLERANCE,
     n_states: Orders | None = None,
@@ -158,8 +156,8 @@ def fill_real_signal(
 def _fill(
     sequence: PulseSequence,
     tissue: Tissue,
-    signal: NDArray[Any],
-    derivatives: Mapping[str, NDArray[Any]],
+    signal: Array,
+    derivatives: Mapping[str, Array],
     tolerance: float,
     n_states: Orders | None,
     threads: int | None,
@@ -200,10 +198,10 @@ def _fill(
 def _plan(
     sequence: PulseSequence,
     tissue: Tissue,
-    level: NDArray[np.float64],
+    level: FloatArray,
     tolerance: float,
     with_derivative: bool,
-) -> tuple[NDArray[np.int64], native.Cut | None]:
+) -> tuple[IndexArray, native.Cut | None]:
     """Number of orders `(voxel,)`, and what may be cut off on the way; where both apply, each gets
     half of tolerance.
 
@@ -225,13 +223,13 @@ def _plan(
 def _run(
     sequence: PulseSequence,
     tissue: Tissue,
-    orders: NDArray[np.int64],
-    signal: NDArray[Any],
-    derivatives: Mapping[str, NDArray[Any]],
+    orders: IndexArray,
+    signal: Array,
+    derivatives: Mapping[str, Array],
     threads: int | None,
     progress: Progress | None,
     cut: native.Cut | None,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Fill the arrays; return the root mean square of each fingerprint for m0 = 1 `(voxel,)`."""
     if native.is_available():
         task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads, cut=cut)
@@ -244,20 +242,20 @@ def _run(
 def _check(
     sequence: PulseSequence,
     tissue: Tissue,
-    derivatives: Mapping[str, NDArray[Any]],
+    derivatives: Mapping[str, Array],
     tolerance: float,
     n_states: Orders | None,
     threads: int | None,
 ) -> None:
     unknown = [name for name in derivatives if name not in PARAMETERS]
     if unknown:
-        raise UsageError(f"no derivative with respect to {unknown[0]}, expected t1, t2 or b1")
+        raise ArgumentError(f"no derivative with respect to {unknown[0]}, expected t1, t2 or b1")
     if not 0 < tolerance < 1:
-        raise UsageError(f"tolerance {tolerance:g}, expected more than 0 and less than 1")
+        raise ArgumentError(f"tolerance {tolerance:g}, expected more than 0 and less than 1")
     if n_states is not None and np.min(n_states) < 1:
-        raise UsageError(f"{np.min(n_states)} states, expected at least 1")
+        raise ArgumentError(f"{np.min(n_states)} states, expected at least 1")
     if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads, expected at least 1")
+        raise ArgumentError(f"{threads} threads, expected at least 1")
     if tissue.adc.any() and sequence.spoiler is None:
         raise MismatchError(
             f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate diffusion (adc > 0)"

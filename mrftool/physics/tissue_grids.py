@@ -1,15 +1,12 @@
 """Grids of tissue for dictionaries."""
 
 import re
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import UsageError
+from mrftool.arrays import Array, FloatArray, Range
+from mrftool.errors import ArgumentError
 from mrftool.tissue import Tissue
-
-Range = tuple[float, float]
 
 _MAX_VALUES, _MAX_TISSUES = 100_000, 50_000_000
 
@@ -29,36 +26,36 @@ def paper_tissue(t1_range: Range = (0.0, np.inf), t2_range: Range = (0.0, np.inf
 
 
 def grid_tissue(
-    t1: NDArray[np.float64],
-    t2: NDArray[np.float64],
-    b1: NDArray[np.float64] | None = None,
+    t1: FloatArray,
+    t2: FloatArray,
+    b1: FloatArray | None = None,
     *,
     adc: float = 0.0,
 ) -> Tissue:
     """All combinations of t1, t2 [s] and b1 [1] with T2 <= T1, T1 slowest, B1 fastest. adc: of all
     [m2/s].
 
-    Raises UsageError if there is none, or more than fit into memory.
+    Raises ArgumentError if there is none, or more than fit into memory.
     """
     count = len(t1) * len(t2) * (1 if b1 is None else len(b1))
     if count > _MAX_TISSUES:
-        raise UsageError(f"a grid of {count} combinations, expected at most {_MAX_TISSUES}")
+        raise ArgumentError(f"a grid of {count} combinations, expected at most {_MAX_TISSUES}")
     mesh = np.meshgrid(t1, t2, [1.0] if b1 is None else b1, indexing="ij")
     columns = [axis.ravel() for axis in mesh]
     possible = columns[1] <= columns[0]
     if not possible.any():
-        raise UsageError("no pair of the grid has T2 <= T1, expected at least one")
+        raise ArgumentError("no pair of the grid has T2 <= T1, expected at least one")
     return Tissue(columns[0][possible], columns[1][possible], b1=columns[2][possible], adc=adc)  # type: ignore[arg-type]
 
 
-def parse_values(text: str) -> NDArray[np.float64]:
+def parse_values(text: str) -> FloatArray:
     """Numbers from "start:step:stop" (stop included if met), "low:high:log100" (100 of them), or
     "a,b,c".
 
-    Raises UsageError if the text is none of these, gives nothing above 0, or too much.
+    Raises ArgumentError if the text is none of these, gives nothing above 0, or too much.
     """
     number = r"[0-9.]+(?:[eE][-+]?[0-9]+)?"
-    values: NDArray[Any] = np.array([])
+    values: Array = np.array([])
     try:
         if match := re.fullmatch(rf"({number}):({number}):log([0-9]+)", text):
             values = np.geomspace(float(match[1]), float(match[2]), _counted(int(match[3]), text))
@@ -70,7 +67,7 @@ def parse_values(text: str) -> NDArray[np.float64]:
     except (ValueError, ZeroDivisionError, OverflowError):
         pass
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
-        raise UsageError(
+        raise ArgumentError(
             f"{text!r}, expected start:step:stop, low:high:logN or a,b,c with numbers above 0"
         )
     return np.asarray(values, np.float64)
@@ -78,5 +75,5 @@ def parse_values(text: str) -> NDArray[np.float64]:
 
 def _counted(count: float, text: str) -> int:
     if count > _MAX_VALUES:
-        raise UsageError(f"{text!r} gives {count:.3g} values, expected at most {_MAX_VALUES}")
+        raise ArgumentError(f"{text!r} gives {count:.3g} values, expected at most {_MAX_VALUES}")
     return int(count)

@@ -46,12 +46,12 @@ derivation above.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mrftool.arrays import FloatArray, IndexArray
 from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import PulseSequence
 
-Column = NDArray[np.float64]
 TYPICAL_LEVEL = (
     0.03  # root mean square of a fingerprint [m0], to begin with; `simulate` then checks it
 )
@@ -65,7 +65,7 @@ def n_states(
     tolerance: float,
     level: ArrayLike = TYPICAL_LEVEL,
     with_derivative: bool = False,
-) -> NDArray[np.int64]:
+) -> IndexArray:
     """Number of orders `(voxel,)` that change the signal by at most `tolerance` times `level`.
 
     t1, t2: `(voxel,)` [s]. tolerance: [1]. level: root mean square over time of each fingerprint,
@@ -87,14 +87,14 @@ def n_states(
     return np.minimum(np.searchsorted(of_k, needed) + 1, most).astype(np.int64)
 
 
-def shortest_tr(sequence: PulseSequence, n: int) -> Column:
+def shortest_tr(sequence: PulseSequence, n: int) -> FloatArray:
     """The `n` shortest TR of all trains [s], the shortest first."""
     return np.sort(np.tile(sequence.tr, min(sequence.repeats, 1 + n // len(sequence))))[:n]
 
 
 def transverse_time(
-    t1: Column, t2: Column, log_ratio: ArrayLike, *, with_derivative: bool = False
-) -> Column:
+    t1: FloatArray, t2: FloatArray, log_ratio: ArrayLike, *, with_derivative: bool = False
+) -> FloatArray:
     """Smallest T [s] `(voxel,)` for which the bound, divided by 2 sqrt(2), is at most
     exp(-log_ratio).
     """
@@ -119,6 +119,6 @@ def transverse_time(
     return np.asarray(np.fmin(early, late), np.float64)
 
 
-def _log_slope(t: Column, t2: Column) -> Column:
+def _log_slope(t: FloatArray, t2: FloatArray) -> FloatArray:
     """Logarithm of the factor e T / T2 that the derivative to T2 brings."""
     return np.asarray(1 + np.log(np.where(np.isfinite(t), np.maximum(t / t2, 1), 1)))

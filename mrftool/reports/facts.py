@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, BoolArray
 from mrftool.errors import InputError
 from mrftool.figures.panels import Style, style_of
 from mrftool.figures.views import orientation
 from mrftool.maps import FLAG_TEXT, Flag, Maps
-from mrftool.reports.remarks import Mask, Remark, implied_snr, remarks, with_signal
+from mrftool.reports.remarks import Remark, implied_snr, remarks, with_signal
 from mrftool.reports.run import Method, Run
 from mrftool.sequence import PulseSequence
 
@@ -71,7 +71,7 @@ def read_plain_sequence(data: Mapping[str, Any] | None) -> PulseSequence | None:
         return None
 
 
-def window_of(name: str, image: NDArray[Any]) -> tuple[Style, float, float]:
+def window_of(name: str, image: Array) -> tuple[Style, float, float]:
     """How a map is shown, and the ends of its window in the unit in memory."""
     style = style_of(name, image)
     return style, style.window[0] / style.scale, style.window[1] / style.scale
@@ -158,7 +158,7 @@ def _sequence_facts(method: Method, sequence: PulseSequence | None) -> dict[str,
     }
 
 
-def _voxel_facts(maps: Maps, signal: Mask) -> dict[str, Any]:
+def _voxel_facts(maps: Maps, signal: BoolArray) -> dict[str, Any]:
     flags = maps.flags
     measured = int(np.count_nonzero((flags & Flag.MASKED) == 0))
     return {
@@ -180,7 +180,7 @@ def _voxel_facts(maps: Maps, signal: Mask) -> dict[str, Any]:
     }
 
 
-def _statistics(name: str, image: NDArray[Any], maps: Maps) -> dict[str, Any]:
+def _statistics(name: str, image: Array, maps: Maps) -> dict[str, Any]:
     """Of the voxels without complaint, in the unit of the map's file."""
     values = np.abs(image[maps.flags == 0])
     values = values[np.isfinite(values)].astype(np.float64)

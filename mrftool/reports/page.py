@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.figures.panels import FLAG_COLOURS, NO_FLAG, slices_text
 from mrftool.figures.views import View, view_of
 from mrftool.maps import Flag
@@ -140,8 +140,8 @@ def _cards(run: Run, facts: Mapping[str, Any], view: View) -> list[dict[str, Any
 
 def _card(
     name: str,
-    image: NDArray[Any],
-    masked: NDArray[np.bool_],
+    image: Array,
+    masked: BoolArray,
     view: View,
     statistics: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _plots(sequence: PulseSequence) -> list[dict[str, Any]]:
     return [_plot(title, values) for title, values in (columns[0], *changing)]
 
 
-def _plot(title: str, values: NDArray[np.float64]) -> dict[str, Any]:
+def _plot(title: str, values: FloatArray) -> dict[str, Any]:
     low, high = min(0.0, float(values.min())), max(float(values.max()) * 1.05, 1e-3)
     n = len(values)
     across = [(100 * (tick - 0.5) / n, f"{tick:g}") for tick in ticks(1, n, 6) if tick >= 1] or [

@@ -11,14 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mrftool.figures.colours import GREY, Table
+from mrftool.arrays import Array, BoolArray, FloatArray
+from mrftool.figures.colours import GREY
 from mrftool.figures.panels import FLAG_COLOURS, MOST_SLICES, NO_FLAG, Style
 from mrftool.figures.views import View, chosen_slices, montage, montage_columns
 from mrftool.formats.png import png_bytes
-
-Image = NDArray[Any]
-Pages = NDArray[Any]  # (slice, row, column)
-Mask = NDArray[np.bool_]
 
 _MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
 _N_COLOURS = 254
@@ -46,7 +43,7 @@ class Picture:
     reduced: int
 
 
-def map_picture(image: Image, masked: Mask, view: View, style: Style) -> Picture:
+def map_picture(image: Array, masked: BoolArray, view: View, style: Style) -> Picture:
     """A map `(x, y, z)`, in the unit in memory, in the colours and the window of `style`; masked
     voxels are black.
     """
@@ -83,7 +80,7 @@ def flag_picture(flags: NDArray[np.uint8], view: View) -> Picture:
     )
 
 
-def gradient(table: Table) -> str:
+def gradient(table: FloatArray) -> str:
     """The colours of a table as a CSS gradient from left to right."""
     rows = table[np.rint(np.linspace(0, len(table) - 1, _STOPS)).astype(int)]
     return f"linear-gradient(to right,{','.join(hex_colour(row) for row in rows)})"
@@ -120,7 +117,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [float(n * step) + 0.0 for n in np.arange(first, last + 1)]  # + 0.0: no negative zero
 
 
-def _pages(image: Image, view: View) -> Pages:
+def _pages(image: Array, view: View) -> Array:
     pages = view.planes(image)
     return pages[chosen_slices(len(pages), MOST_SLICES)]
 
@@ -129,7 +126,7 @@ def _reduction(shape: tuple[int, ...]) -> int:
     return max(1, int(np.ceil(np.sqrt(np.prod(shape) / _MOST_PIXELS))))
 
 
-def _means(pages: Pages, outside: Mask, factor: int) -> tuple[Pages, Mask]:
+def _means(pages: Array, outside: BoolArray, factor: int) -> tuple[Array, BoolArray]:
     """Means over the voxels inside, and which pixels have none. NaN stays visible."""
     inside = _blocks(~outside, factor, fill=False)
     total = np.where(inside, _blocks(pages, factor, 0.0), 0.0).sum(axis=(2, 4))
@@ -137,7 +134,7 @@ def _means(pages: Pages, outside: Mask, factor: int) -> tuple[Pages, Mask]:
     return total / np.maximum(count, 1), count == 0
 
 
-def _blocks(pages: Pages, factor: int, fill: Any) -> NDArray[Any]:
+def _blocks(pages: Array, factor: int, fill: Any) -> Array:
     """`(page, row, factor, column, factor)`, filled up at the far edges."""
     n, height, width = pages.shape
     rows, columns = -(-height // factor), -(-width // factor)
@@ -145,7 +142,7 @@ def _blocks(pages: Pages, factor: int, fill: Any) -> NDArray[Any]:
     return np.pad(pages, padding, constant_values=fill).reshape(n, rows, factor, columns, factor)
 
 
-def _picture(index: Pages, palette: NDArray[np.float64], view: View, factor: int) -> Picture:
+def _picture(index: Array, palette: FloatArray, view: View, factor: int) -> Picture:
     columns = montage_columns(len(index), index.shape[1] * view.aspect, index.shape[2])
     whole = montage(index, columns)
     height, width = whole.shape

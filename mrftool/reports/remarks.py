@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import BoolArray, Float32Array
 from mrftool.maps import Flag, Maps
 from mrftool.reports.run import Method, Run
 
@@ -39,7 +39,6 @@ _LEAST_COVERAGE, _MOST_RMSE = 0.85, 1.3  # of 95 % intervals; RMSE / bound; at S
 _SCORED_FROM = 10.0
 _EDGES_MM = (0.05, 30.0)
 
-Mask = NDArray[np.bool_]
 Level = Literal["warning", "note"]
 
 
@@ -58,10 +57,10 @@ class Remark:
     limit: float | None = None
 
 
-def with_signal(maps: Maps) -> Mask:
+def with_signal(maps: Maps) -> BoolArray:
     """Voxels `(x, y, z)` that hold signal: |M0| of at least a tenth of its 99th percentile."""
     size = np.abs(maps.m0)
-    measured: Mask = np.isfinite(size) & (size > 0) & ((maps.flags & Flag.MASKED) == 0)
+    measured: BoolArray = np.isfinite(size) & (size > 0) & ((maps.flags & Flag.MASKED) == 0)
     if not measured.any():
         return measured
     return measured & (
@@ -69,7 +68,7 @@ def with_signal(maps: Maps) -> Mask:
     )
 
 
-def implied_snr(run: Run, signal: Mask) -> float | None:
+def implied_snr(run: Run, signal: BoolArray) -> float | None:
     """SNR that the median residual r of the voxels with signal implies, if it is all noise; None
     where r is not known.
 
@@ -82,13 +81,13 @@ def implied_snr(run: Run, signal: Mask) -> float | None:
     return float(np.sqrt(channels * (1 - r * r)) / r) if 0 < r < 1 else None
 
 
-def remarks(run: Run, signal: Mask) -> list[Remark]:
+def remarks(run: Run, signal: BoolArray) -> list[Remark]:
     """All that is to be said of a run, warnings first. signal: `with_signal` of its maps."""
     found = [*_voxels(run, signal), *_noise(run, signal), *_input(run), *_method(run.method)]
     return sorted(found, key=lambda remark: remark.level != "warning")
 
 
-def _voxels(run: Run, signal: Mask) -> Iterator[Remark]:
+def _voxels(run: Run, signal: BoolArray) -> Iterator[Remark]:
     maps, n = run.maps, int(signal.sum())
     if n == 0:
         yield Remark("no_signal", "warning", "No voxel holds any signal.")
@@ -108,9 +107,7 @@ def _voxels(run: Run, signal: Mask) -> Iterator[Remark]:
     yield from _at_edge("T2", maps.t2[signal], run.method.t2_range)
 
 
-def _at_edge(
-    name: str, values: NDArray[np.float32], limits: tuple[float, float]
-) -> Iterator[Remark]:
+def _at_edge(name: str, values: Float32Array, limits: tuple[float, float]) -> Iterator[Remark]:
     """Estimates that stick to an end of the range, on either side of it."""
     low, high = np.log(limits)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -124,7 +121,7 @@ def _at_edge(
             yield Remark(f"{name.lower()}_at_edge", "warning", text, float(share), _MOST_AT_EDGE)
 
 
-def _noise(run: Run, signal: Mask) -> Iterator[Remark]:
+def _noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
     snr = implied_snr(run, signal)
     if snr is None:
         return

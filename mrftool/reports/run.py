@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from mrftool.arrays import Range
 from mrftool.inference.summary import summary
 from mrftool.maps import Maps
 from mrftool.series import Series
@@ -13,8 +14,6 @@ from mrftool.series import Series
 if TYPE_CHECKING:
     from mrftool.inference.session import Model
     from mrftool.matching.dictionary import MatchDictionary
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mrftool.cli.console import note, progress_bar
-from mrftool.errors import MismatchError, UsageError
+from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.bids import Provenance
 from mrftool.maps import Maps
 from mrftool.series import Series
@@ -33,13 +33,15 @@ def dicom_output(
 ) -> DicomOutput | None:
     """What the options ask for: by default DICOM maps for a scan that came as DICOM.
 
-    Raises UsageError if maps are wanted as DICOM and no study is known, or if an option would do
+    Raises ArgumentError if maps are wanted as DICOM and no study is known, or if an option would do
     nothing.
     """
     from mrftool.formats.dicom.read.series import DicomSeries
 
     if wanted is False and (reference or form):
-        raise UsageError("--no-dicom leaves nothing for --dicom-reference and --dicom-format to do")
+        raise ArgumentError(
+            "--no-dicom leaves nothing for --dicom-reference and --dicom-format to do"
+        )
     if wanted is False:
         return None
     if reference is not None:
@@ -47,7 +49,7 @@ def dicom_output(
     if isinstance(scan, DicomSeries):
         return DicomOutput(scan, form or "mr")
     if wanted or form:
-        raise UsageError(
+        raise ArgumentError(
             "DICOM maps need a study to go to, expected a DICOM scan",
             hint="pass --dicom-reference SERIES",
         )

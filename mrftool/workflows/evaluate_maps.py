@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array, FloatArray
 from mrftool.cli.console import note, progress_bar
 from mrftool.errors import InputError
 from mrftool.evaluation.bins import Bins, bins_of
 from mrftool.evaluation.bounds import MOST_TISSUES, bounds_of, kinds_of
 from mrftool.evaluation.metrics import Score, scores
-from mrftool.evaluation.truth import Image, Truth, form_of, read_maps, read_report, read_truth
+from mrftool.evaluation.truth import Truth, form_of, read_maps, read_report, read_truth
 
-Columns = dict[str, NDArray[np.float64]]
+Columns = dict[str, FloatArray]
 
 _FILES = ("errors.json", "errors.md", "errors.png", "scatter.png", "bins.json", "bins.png")
 
@@ -26,7 +26,7 @@ class Comparison:
     """Truth, the maps beside it, and how far they are from it."""
 
     truth: Truth
-    images: dict[str, Image]
+    images: dict[str, Float32Array]
     estimate: Columns
     scores: list[Score]
     bins: list[Bins]

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.cli.console import file_stem, note, progress_bar, wrote
 from mrftool.cli.options import keep_inputs
-from mrftool.errors import UsageError
+from mrftool.errors import ArgumentError
 from mrftool.formats.bids import sidecar_path
 from mrftool.formats.nifti.maps import open_maps
 from mrftool.formats.nifti.write import write_series
@@ -46,8 +47,8 @@ class Engine:
     seed: int
 
     def blocks(
-        self, tissue: Tissue, sd: NDArray[np.float64] | None, progress: Any
-    ) -> Iterator[NDArray[np.complex64]]:
+        self, tissue: Tissue, sd: FloatArray | None, progress: Any
+    ) -> Iterator[ComplexArray]:
         """Fingerprints block by block, with noise of sd `(voxel,)` per channel."""
         random, start = np.random.default_rng((self.seed, 1)), 0
         settings = {"tolerance": self.tolerance, "n_states": self.n_states, "progress": progress}
@@ -69,7 +70,9 @@ def dictionary_tissue(t1_ms: str | None, t2_ms: str | None, b1: str | None, adc:
     """Tissue of a dictionary: the paper's grid, or all pairs of the values given."""
     if t1_ms is None or t2_ms is None:
         if not t1_ms == t2_ms == b1:
-            raise UsageError("expected --t1-ms and --t2-ms together, and --b1-grid only with them")
+            raise ArgumentError(
+                "expected --t1-ms and --t2-ms together, and --b1-grid only with them"
+            )
         return _diffusing(paper_tissue(), adc)
     values = None if b1 is None else parse_values(b1)
     return grid_tissue(parse_values(t1_ms) / 1e3, parse_values(t2_ms) / 1e3, values, adc=adc)
@@ -85,7 +88,7 @@ def dictionary(engine: Engine, tissue: Tissue, output: Path | None) -> None:
     sequence = engine.sequence
     path = output or Path(f"{file_stem(sequence.name)}.npz")
     if path.suffix != ".npz":
-        raise UsageError(f"{path}: a dictionary is a .npz file, expected that suffix")
+        raise ArgumentError(f"{path}: a dictionary is a .npz file, expected that suffix")
     facts, name = sequence_to_dict(sequence), sequence.sequence_id
     with (
         progress_bar("simulating", len(tissue)) as progress,
@@ -124,7 +127,9 @@ def image(
     sequence = engine.sequence
     path = output or Path(f"{file_stem(sequence.name)}.nii.gz")
     if not path.name.endswith((".nii", ".nii.gz")):
-        raise UsageError(f"{path}: an image of a phantom is a NIfTI file, expected .nii or .nii.gz")
+        raise ArgumentError(
+            f"{path}: an image of a phantom is a NIfTI file, expected .nii or .nii.gz"
+        )
     truth = _truth(view, path)
     outputs = [path, sidecar_path(path), *(file for file, _ in truth.values())]
     keep_inputs(sources.files(), outputs)
@@ -153,13 +158,13 @@ def _phantom(sources: Sources, fields: Fields) -> Phantom:
     if sources.brainweb is not None:
         count = fields.size[2]
         if count > BRAINWEB_SHAPE[2]:
-            raise UsageError(
+            raise ArgumentError(
                 f"--slices {count}, expected at most the {BRAINWEB_SHAPE[2]} of BrainWeb"
             )
         first = (BRAINWEB_SHAPE[2] - count) // 2
         return read_brainweb(find_brainweb(sources.brainweb), slices=slice(first, first + count))
     if np.prod(fields.size, dtype=float) > _MOST_VOXELS:
-        raise UsageError(
+        raise ArgumentError(
             f"a phantom of {' x '.join(map(str, fields.size))} voxels, expected at most {_MOST_VOXELS}"
         )
     return (
@@ -169,7 +174,7 @@ def _phantom(sources: Sources, fields: Fields) -> Phantom:
     )
 
 
-def _common_noise(engine: Engine, tissue: Tissue) -> NDArray[np.float64] | None:
+def _common_noise(engine: Engine, tissue: Tissue) -> FloatArray | None:
     """One noise level for the whole image, as a scanner has it; None without noise."""
     if np.isinf(engine.snr):
         return None
@@ -179,15 +184,15 @@ def _common_noise(engine: Engine, tissue: Tissue) -> NDArray[np.float64] | None:
 
 
 def _placed(
-    blocks: Iterator[NDArray[np.complex64]], view: TissueImage
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.complex64]]]:
+    blocks: Iterator[ComplexArray], view: TissueImage
+) -> Iterator[tuple[NDArray[np.intp], ComplexArray]]:
     voxels, start = np.flatnonzero(view.grid.mask), 0
     for block in blocks:
         yield voxels[start : start + len(block)], block
         start += len(block)
 
 
-def _truth(view: TissueImage, path: Path) -> dict[str, tuple[Path, NDArray[Any]]]:
+def _truth(view: TissueImage, path: Path) -> dict[str, tuple[Path, Array]]:
     """Truth maps by name: where they go, and the image."""
     stem, tissue = path.name.removesuffix(".gz").removesuffix(".nii"), view.tissue
     names = {"t1": "T1map", "t2": "T2map", "m0": "M0map", "b1": "B1map"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from mrftool.cli.options import given, refuse
-from mrftool.errors import UsageError
+from mrftool.errors import ArgumentError
 
 # Options that make a difference to each kind of source; all others do to every one.
 _OPTIONS = {
@@ -44,7 +44,7 @@ class Sources:
         return "a dictionary" if self.t1 is None and self.t2 is None else "tissue maps"
 
     def check(self, context: typer.Context) -> None:
-        """Raises UsageError for sources that exclude each other, and for options that do nothing to
+        """Raises ArgumentError for sources that exclude each other, and for options that do nothing to
         this one.
         """
         named = [
@@ -53,7 +53,7 @@ class Sources:
             if source is not None
         ]
         if len(named) > 1 or (self.t1 is None) != (self.t2 is None):
-            raise UsageError("expected one of --phantom, --brainweb, or --t1 with --t2")
+            raise ArgumentError("expected one of --phantom, --brainweb, or --t1 with --t2")
         for name in sorted(set().union(*_OPTIONS.values()) - _OPTIONS[self.kind]):
             places = " or ".join(kind for kind, options in _OPTIONS.items() if name in options)
             refuse(context, [name], f"does nothing for {self.kind}, expected it with {places}")

@@ -10,7 +10,7 @@ from typing import Any
 from mrftool.cli.console import note, show_table, working, wrote
 from mrftool.cli.options import require_folder
 from mrftool.cli.training_table import TrainingTable
-from mrftool.errors import CheckFailedError, UsageError
+from mrftool.errors import ArgumentError, CheckFailedError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.checkpoint import Run, save_run
 from mrftool.learning.config import TrainConfig
@@ -34,7 +34,7 @@ def run_training(
                     [read_sequence(seq) for seq in seqs], TrainConfig(**settings), folder, chosen
                 )
         if run.step >= run.config.steps:
-            raise UsageError(
+            raise ArgumentError(
                 f"{folder}: the run is at its end, step {run.step}, expected one that is not"
             )
         scores = _train(run, folder)

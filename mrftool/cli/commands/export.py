@@ -7,8 +7,6 @@ import typer
 
 from mrftool.cli.options import ascending, between, named, refuse
 
-Range = tuple[float, float]
-
 
 def export(
     context: typer.Context,
@@ -40,19 +38,22 @@ def export(
         Literal["complex", "magnitude"], typer.Option(help="Of the signals (with --seq).")
     ] = "complex",
     t1_ms: Annotated[
-        Range, typer.Option(help="T1 range [ms] (with --seq).", callback=ascending(0.01, 1e6))
+        tuple[float, float],
+        typer.Option(help="T1 range [ms] (with --seq).", callback=ascending(0.01, 1e6)),
     ] = (
         100.0,
         4500.0,
     ),
     t2_ms: Annotated[
-        Range, typer.Option(help="T2 range [ms] (with --seq).", callback=ascending(0.01, 1e6))
+        tuple[float, float],
+        typer.Option(help="T2 range [ms] (with --seq).", callback=ascending(0.01, 1e6)),
     ] = (
         10.0,
         2000.0,
     ),
     b1: Annotated[
-        Range | None, typer.Option(help="B1 range (with --seq).", callback=ascending(0.01, 10))
+        tuple[float, float] | None,
+        typer.Option(help="B1 range (with --seq).", callback=ascending(0.01, 10)),
     ] = None,
     adc: Annotated[
         float,
@@ -87,7 +88,11 @@ def export(
 
 
 def _from_sequence(
-    seq: str, form: str, ranges_ms: tuple[Range, Range], b1: Range | None, adc: float
+    seq: str,
+    form: str,
+    ranges_ms: tuple[tuple[float, float], tuple[float, float]],
+    b1: tuple[float, float] | None,
+    adc: float,
 ) -> tuple[Any, dict[str, Any]]:
     """The sequence, and what make_model takes of the options."""
     from mrftool.formats.sequence.yaml_file import read_sequence

@@ -8,9 +8,7 @@ import typer
 from mrftool.cli.options import Check, between, keep_inputs, named
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mrftool.arrays import FloatArray
     from mrftool.formats.sequence.columns import Layout
     from mrftool.formats.sequence.completion import Given
 
@@ -195,7 +193,7 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _list(text: str | None, factor: float) -> "NDArray[np.float64] | None":
+def _list(text: str | None, factor: float) -> "FloatArray | None":
     """A number, or the numbers in a text file, one a line."""
     from mrftool.formats.sequence.columns import number_or_list
 

@@ -8,8 +8,6 @@ import typer
 
 from mrftool.cli.options import ascending, between, refuse
 
-Range = tuple[float, float]
-
 
 def train(
     context: typer.Context,
@@ -64,23 +62,27 @@ def train(
     share: Annotated[
         float, typer.Option(help="Share of the grid to learn from.", callback=between(1e-6, 1))
     ] = 1.0,
-    t1_ms: Annotated[Range, typer.Option(help="T1 range [ms].", callback=ascending(0.01, 1e6))] = (
+    t1_ms: Annotated[
+        tuple[float, float], typer.Option(help="T1 range [ms].", callback=ascending(0.01, 1e6))
+    ] = (
         30.0,
         5000.0,
     ),
-    t2_ms: Annotated[Range, typer.Option(help="T2 range [ms].", callback=ascending(0.01, 1e6))] = (
+    t2_ms: Annotated[
+        tuple[float, float], typer.Option(help="T2 range [ms].", callback=ascending(0.01, 1e6))
+    ] = (
         6.0,
         2500.0,
     ),
     b1: Annotated[
-        Range | None,
+        tuple[float, float] | None,
         typer.Option(help="B1 range: the model then takes a B1 map.", callback=ascending(0.01, 10)),
     ] = None,
     adc: Annotated[
         float, typer.Option(help="Diffusion coefficient [m2/s].", callback=between(0, 1e-6))
     ] = 0.0,
     snr: Annotated[
-        Range,
+        tuple[float, float],
         typer.Option(help="SNR range of the noise.", callback=ascending(0.01, 1e6, or_equal=True)),
     ] = (1.0, 100.0),
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Train with noise.")] = True,

@@ -5,12 +5,10 @@ compression -> coarse search or encoder -> Gauss-Newton on the table -> maps, st
 flags.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, checker, helper
 
+from mrftool.arrays import Array, Range
 from mrftool.export.atoms import choose_atoms
 from mrftool.export.graph.encoder import attach_encoder, prepared_encoder
 from mrftool.export.graph.goodness import judge
@@ -23,15 +21,13 @@ from mrftool.export.graph.search import coarse_search, search_rank
 from mrftool.export.graph.spline import spline_of
 from mrftool.manifold.table import SignalTable
 
-Range = tuple[float, float]
-
 OPSET = 20
 IR_VERSION = 10
 
 
 def assemble(
     table: SignalTable,
-    probes: NDArray[Any],
+    probes: Array,
     *,
     t1_range: Range,
     t2_range: Range,

@@ -12,11 +12,10 @@ distribution). R. W. M. Wedderburn, Biometrika 61:439 (1974), doi 10.1093/biomet
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array
 from mrftool.export.graph.ops import Value, maximum, row_sum, sqrt, where
 from mrftool.export.graph.outputs import Estimate
 from mrftool.export.graph.polish import TINY, held_step, hold_inside, least_information, spread_of
@@ -83,7 +82,7 @@ class Normal:
 
 def estimate_magnitude(
     spline: Spline,
-    probes: NDArray[Any],
+    probes: Array,
     reading: Reading,
     *,
     signal: Value,
@@ -182,7 +181,7 @@ def _step(spline: Spline, here: Normal) -> tuple[Value, Value]:
 
 
 def judge_magnitude(
-    table: SignalTable, probes: NDArray[Any], here: Normal, *, y: Value, sd: Value, known: Value
+    table: SignalTable, probes: Array, here: Normal, *, y: Value, sd: Value, known: Value
 ) -> Value:
     """More misfit where magnitudes of fingerprints live than noise leaves there, or nothing but
     noise; see `flags`.

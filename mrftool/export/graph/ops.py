@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from mrftool.arrays import Array
 
 Operand = Union["Value", float]
 
@@ -28,7 +30,7 @@ class Tape:
 
     def constant(self, array: ArrayLike, dtype: type = np.float32, name: str = "") -> "Value":
         """A constant; the same number twice is stored once."""
-        numbers: NDArray[Any] = np.asarray(array, dtype)
+        numbers: Array = np.asarray(array, dtype)
         key = (numbers.dtype.str, numbers.shape, numbers.tobytes())
         if key not in self._known:
             name = name or f"constant_{len(self.constants)}"
@@ -173,6 +175,6 @@ def clip(x: Value, low: float, high: float) -> Value:
     return minimum(maximum(x, low), high)
 
 
-def to_array(tensor: TensorProto) -> NDArray[Any]:
+def to_array(tensor: TensorProto) -> Array:
     """The numbers of a stored tensor."""
     return np.asarray(numpy_helper.to_array(tensor))

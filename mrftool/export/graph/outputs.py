@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrftool.arrays import Range
 from mrftool.export.graph.ops import FLOAT, INT32, Value, concat, exp, row_sum, sqrt, where
 from mrftool.export.graph.reading import Reading
 from mrftool.export.thresholds import UNDETERMINED
 from mrftool.manifold.table import SignalTable
 from mrftool.maps import Flag
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@ cannot be used.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Array, FloatArray
 from mrftool.export.graph.ops import Tape, Value, clip, concat, maximum, row_sum, sqrt, where
 from mrftool.manifold.table import SignalTable
 
@@ -34,7 +34,7 @@ class Reading:
 
 
 def read_signals(
-    tape: Tape, table: SignalTable, probes: NDArray[Any], *, signal: Value, b1: Value | None
+    tape: Tape, table: SignalTable, probes: Array, *, signal: Value, b1: Value | None
 ) -> Reading:
     """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the
     table takes it.
@@ -99,7 +99,7 @@ def _not_finite(x: Value) -> Value:
     return x.tape.op("IsNaN", x) | x.tape.op("IsInf", x)
 
 
-def _real_matrix(vectors: NDArray[np.complex128]) -> NDArray[np.float64]:
+def _real_matrix(vectors: NDArray[np.complex128]) -> FloatArray:
     """`(2 * time, 2 * rank)`: interleaved signals to the real parts, then imaginary parts, of their
     coefficients.
     """

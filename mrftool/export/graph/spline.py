@@ -8,13 +8,11 @@ the positions in its cell, a weight is a cubic in u times a cubic in v.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.export.graph.ops import INT32, Tape, Value, clip, concat
 from mrftool.manifold.bspline import POLYNOMIALS
 from mrftool.manifold.table import SignalTable
-
-Floats = NDArray[np.float64]
 
 _SLOPES = np.stack(
     [POLYNOMIALS[1], 2 * POLYNOMIALS[2], 3 * POLYNOMIALS[3], np.zeros(4)]
@@ -67,7 +65,7 @@ class Spline:
             weights = (weights.reshape(0, 48, 1) * self.b1_weights).reshape(0, 3, 64)
         return weights @ tape.op("Gather", self.coefficients, corner.to(INT32), axis=0)
 
-    def _neighbours(self) -> tuple[Floats, Floats]:
+    def _neighbours(self) -> tuple[FloatArray, FloatArray]:
         """Rows of the 16 or 64 coefficients around a cell: cell `(voxel, 2)` @ strides + offsets."""
         sizes = [axis.size + 2 for axis in self.table.axes]
         strides = np.array([np.prod(sizes[1:]), np.prod(sizes[2:]), 1.0])[: len(sizes)]
@@ -95,7 +93,7 @@ def spline_of(tape: Tape, table: SignalTable, b1: Value | None = None) -> Spline
     return Spline(table, coefficients, cell, weights.reshape(0, 1, 4))
 
 
-def _weight_polynomials() -> tuple[Floats, Floats]:
+def _weight_polynomials() -> tuple[FloatArray, FloatArray]:
     """(u, v, u^2, v^2, u^3, v^3) `(6,)` to two rows of 48 whose product is the weights `(3, 16)`:
     value, by x, by y.
     """

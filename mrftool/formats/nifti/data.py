@@ -5,17 +5,16 @@ piece by piece.
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array
 from mrftool.errors import InputError
 from mrftool.formats.nifti.files import Progress, open_data
 from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.series import Signal, Voxels
 
-Combine = Callable[..., NDArray[Any]]
+Combine = Callable[..., Array]
 
 TILE_TIMES, TILE_VOXELS = 32, 256  # 64 kB of complex64: stays in the cache of one core
 _SAMPLE_FRAMES, _SAMPLE_VOXELS = 5, 1 << 20
@@ -28,11 +27,11 @@ class Frames:
     stored: `(frame, voxel)` as in the file (x fastest). Values are slope x stored + inter.
     """
 
-    stored: NDArray[Any]
+    stored: Array
     slope: float
     inter: float
 
-    def values(self, frames: slice, voxels: slice | Voxels) -> NDArray[Any]:
+    def values(self, frames: slice, voxels: slice | Voxels) -> Array:
         """A tile `(frame, voxel)`, float32 or complex64."""
         return scaled(self.stored[frames, voxels], self.slope, self.inter)
 
@@ -40,7 +39,7 @@ class Frames:
         """Some of the frames."""
         return replace(self, stored=self.stored[frames])
 
-    def sample(self) -> NDArray[Any]:
+    def sample(self) -> Array:
         """Some values from the middle of a few frames, flat: to see early what kind of numbers
         these are.
         """
@@ -67,7 +66,7 @@ def map_frames(header: NiftiHeader, progress: Progress | None = None) -> Frames:
     return Frames(np.asarray(stored), header.slope, header.inter)
 
 
-def scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
+def scaled(stored: Array, slope: float, inter: float) -> Array:
     """Values of stored numbers, slope x stored + inter, rounded once; of complex numbers in both
     parts (nifti1.h).
     """

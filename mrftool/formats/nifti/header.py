@@ -14,8 +14,9 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.nifti.files import find_files, read_start
 from mrftool.series import Placement
@@ -221,13 +222,13 @@ def _placement_of(raw: Any, codes: tuple[int, int], to_mm: float) -> Placement:
     return Placement(_scaled(np.diag([*raw["pixdim"][1:4], 1.0]), to_mm), codes)
 
 
-def _qform(raw: Any) -> NDArray[np.float64]:
+def _qform(raw: Any) -> FloatArray:
     if raw["pixdim"][0] == 0:  # "should not occur", and then stands for 1
         raw["pixdim"][0] = 1
     return np.asarray(raw.get_qform(), np.float64)
 
 
-def _scaled(affine: NDArray[np.float64], to_mm: float) -> NDArray[np.float64]:
+def _scaled(affine: FloatArray, to_mm: float) -> FloatArray:
     return np.diag([to_mm, to_mm, to_mm, 1.0]) @ affine.astype(np.float64)
 
 

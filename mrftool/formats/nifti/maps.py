@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import BoolArray, Float32Array
 from mrftool.errors import InputError
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.nifti.data import map_frames
@@ -15,9 +15,6 @@ from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.grid import Grid
 from mrftool.series import Placement
 from mrftool.tissue import Tissue
-
-Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 _PER_UNIT = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
 _PER_FRACTION = {"1": 1.0, "fraction": 1.0, "ratio": 1.0, "%": 1e-2, "percent": 1e-2}
@@ -39,7 +36,7 @@ class TissueMaps:
     assumptions: tuple[str, ...]
 
 
-def read_volume(path: str | Path) -> tuple[NiftiHeader, Image]:
+def read_volume(path: str | Path) -> tuple[NiftiHeader, Float32Array]:
     """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex or
     not 3-D.
     """
@@ -54,7 +51,7 @@ def read_volume(path: str | Path) -> tuple[NiftiHeader, Image]:
     return header, frames.values(slice(None), slice(None)).reshape(header.shape, order="F")
 
 
-def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> Mask:
+def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> BoolArray:
     """The mask `(x, y, z)` in a file of zeros and one other number, on the voxels of `like`.
 
     Raises InputError if it is no mask or empty, MismatchError if it lies on other voxels.
@@ -74,8 +71,8 @@ def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> 
 
 
 def open_b1(
-    path: str | Path, like: Placed, mask: Mask | None = None, like_name: str = "the series"
-) -> tuple[Image, tuple[str, ...]]:
+    path: str | Path, like: Placed, mask: BoolArray | None = None, like_name: str = "the series"
+) -> tuple[Float32Array, tuple[str, ...]]:
     """The B1 map `(x, y, z)` [1] on the voxels of `like`, and sentences of what was assumed; NaN
     where there is none.
 
@@ -129,11 +126,11 @@ def open_maps(
 
 def _in_unit(
     header: NiftiHeader,
-    image: Image,
-    inside: Mask,
+    image: Float32Array,
+    inside: BoolArray,
     units: dict[str, float],
     medians: Iterable[tuple[float, float, str, float]],
-) -> tuple[Image, tuple[str, ...]]:
+) -> tuple[Float32Array, tuple[str, ...]]:
     """The image in our unit, NaN where it is not above 0; and a sentence, unless a sidecar names
     the unit.
     """
@@ -168,6 +165,6 @@ def _require_one_unit(
         )
 
 
-def _left_out(inside: Mask, finite: Mask) -> tuple[str, ...]:
+def _left_out(inside: BoolArray, finite: BoolArray) -> tuple[str, ...]:
     count = int(inside.sum() - finite.sum())
     return (f"{count} voxels without a value in every map are left out.",) if count else ()

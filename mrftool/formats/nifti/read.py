@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import InputError, MismatchError, UsageError
+from mrftool.arrays import Array
+from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.channels import detect_phase_unit, from_parts, from_polar, magnitude
 from mrftool.formats.nifti.data import Combine, Frames, gather, map_frames
@@ -43,7 +43,7 @@ def open_series(
     progress: called with (done, total) bytes while a compressed file is inflated.
 
     Raises InputError if a file is malformed or no series, MismatchError if two files do not belong
-    together, UsageError if the options contradict each other.
+    together, ArgumentError if the options contradict each other.
     """
     _require_options(imag, phase, form)
     header = read_header(path)
@@ -92,13 +92,13 @@ class _Source:
 
 def _require_options(imag: object, phase: object, form: str | None) -> None:
     if imag is not None and phase is not None:
-        raise UsageError("imaginary part and phase are both given, expected one of them")
+        raise ArgumentError("imaginary part and phase are both given, expected one of them")
     if form not in (None, "complex", "magnitude", "real"):
-        raise UsageError(f"form {form!r}, expected 'complex', 'magnitude' or 'real'")
+        raise ArgumentError(f"form {form!r}, expected 'complex', 'magnitude' or 'real'")
     if form == "real" and (imag is not None or phase is not None):
-        raise UsageError("form 'real' goes with one file, expected no imaginary part or phase")
+        raise ArgumentError("form 'real' goes with one file, expected no imaginary part or phase")
     if form == "magnitude" and phase is not None:
-        raise UsageError("form 'magnitude' needs no phase, expected the magnitude alone")
+        raise ArgumentError("form 'magnitude' needs no phase, expected the magnitude alone")
 
 
 def _layout(header: NiftiHeader) -> _Layout:
@@ -216,7 +216,7 @@ def _then_modulus(combine: Combine) -> Combine:
     return lambda *tiles: np.abs(combine(*tiles))
 
 
-def _as_it_is(values: NDArray[Any]) -> NDArray[Any]:
+def _as_it_is(values: Array) -> Array:
     return values
 
 

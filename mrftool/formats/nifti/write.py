@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mrftool.errors import InputError, MismatchError, UsageError
+from mrftool.arrays import Array
+from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import part_path, sidecar_path, to_json
 from mrftool.formats.nifti.data import TILE_TIMES, TILE_VOXELS, as_slice
@@ -18,14 +18,14 @@ from mrftool.formats.nifti.files import deflating, is_gzip, require_space, tempo
 from mrftool.formats.nifti.header import header_bytes
 from mrftool.series import Form, Placement, Signal, Voxels, file_order
 
-Map = tuple[Path, NDArray[Any], str, Mapping[str, Any] | None]
+Map = tuple[Path, Array, str, Mapping[str, Any] | None]
 
 _COPY_BYTES = 4 << 20
 
 
 def write_map(
     path: str | Path,
-    image: NDArray[Any],
+    image: Array,
     placement: Placement,
     *,
     description: str = "",
@@ -88,7 +88,7 @@ def write_series(
     """
     path = Path(path)
     if split and form == "magnitude":
-        raise UsageError("magnitudes have no imaginary part, expected form 'complex' to split")
+        raise ArgumentError("magnitudes have no imaginary part, expected form 'complex' to split")
     paths = (part_path(path, "real"), part_path(path, "imag")) if split else (path,)
     dtype = np.dtype("<c8" if form == "complex" and not split else "<f4")
     header = header_bytes((*shape, n_time), dtype, placement, description)
@@ -137,7 +137,7 @@ def _in_form(signal: Signal, form: Form) -> Signal:
     return np.abs(signal) if form == "magnitude" else signal
 
 
-def _image_bytes(path: Path, image: NDArray[Any], placement: Placement, description: str) -> bytes:
+def _image_bytes(path: Path, image: Array, placement: Placement, description: str) -> bytes:
     _require_name(path)
     if image.dtype.kind == "c":
         image = np.abs(image)
@@ -193,7 +193,7 @@ def _deflate(raw: IO[bytes], part: Path) -> None:
         shutil.copyfileobj(raw, file, _COPY_BYTES)
 
 
-def _scatter(stored: NDArray[Any], positions: Voxels, signal: NDArray[Any]) -> None:
+def _scatter(stored: Array, positions: Voxels, signal: Array) -> None:
     """`stored` `(time, voxel)` at `positions` becomes `signal` `(voxel, time)`, tile by tile."""
     order = np.argsort(positions)
     for first in range(0, len(positions), TILE_VOXELS):

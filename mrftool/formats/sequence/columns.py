@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.sequence.completion import Findings, Given
 from mrftool.formats.sequence.text_table import Decimal, Table, read_table
-
-Column = NDArray[np.float64]
 
 _WORDS = {
     "flip_angle": {"flip", "flips", "fa", "alpha", "angle", "angles", "flipangle"},
@@ -103,7 +101,7 @@ def table_findings(path: Path, given: Given, layout: Layout) -> Findings:
     )
 
 
-def number_or_list(text: str) -> Column:
+def number_or_list(text: str) -> FloatArray:
     """A number, or the numbers in a text file of that name, one a line."""
     try:
         return np.array([float(text)])
@@ -175,7 +173,7 @@ def _choice(index: int, name: str) -> _Choice:
     return _Choice(index, name, unit, "extension" in words)
 
 
-def _in_si(key: str, values: Column, choice: _Choice, layout: Layout) -> tuple[Column, str]:
+def _in_si(key: str, values: FloatArray, choice: _Choice, layout: Layout) -> tuple[FloatArray, str]:
     """Values of a column in SI units and radians, and a sentence on how they were read."""
     stated = {"flip_angle": layout.flip_unit, "rf_phase": layout.phase_unit}.get(
         key, layout.time_unit
@@ -202,7 +200,7 @@ def _in_si(key: str, values: Column, choice: _Choice, layout: Layout) -> tuple[C
     )
 
 
-def _plain_unit(key: str, values: Column) -> str | None:
+def _plain_unit(key: str, values: FloatArray) -> str | None:
     """The unit of an angle, where the values leave no doubt."""
     if key not in ("flip_angle", "rf_phase"):
         return None

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.sequence import (
     Inversion,
@@ -19,8 +19,6 @@ from mrftool.sequence import (
     Spoiling,
     sequence_faults,
 )
-
-Column = NDArray[np.float64]
 
 _EXPECTED = {
     "flip_angle": "the file does not say the flip angles",
@@ -45,9 +43,9 @@ class Given:
     """
 
     name: str | None = None
-    tr: Column | None = None
-    te: Column | None = None
-    rf_phase: Column | None = None
+    tr: FloatArray | None = None
+    te: FloatArray | None = None
+    rf_phase: FloatArray | None = None
     inversion_time: float | None = None
     inversion_efficiency: float | None = None
     no_inversion: bool = False
@@ -71,10 +69,10 @@ class Findings:
 
     origin: str
     name: str | None = None
-    flip_angle: Column | None = None
-    rf_phase: Column | None = None
-    tr: Column | None = None
-    te: Column | None = None
+    flip_angle: FloatArray | None = None
+    rf_phase: FloatArray | None = None
+    tr: FloatArray | None = None
+    te: FloatArray | None = None
     has_inversion: bool | None = None
     inversion_time: float | None = None
     inversion_efficiency: float | None = None
@@ -191,7 +189,7 @@ def _ms(what: str, time: float) -> str:
     return f"{what} {time * 1e3:g} ms, as the user says"
 
 
-def _shown(values: Column) -> str:
+def _shown(values: FloatArray) -> str:
     return (
         f"{values[0]:g}"
         if len(values) == 1

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from mrftool.errors import InputError, UsageError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.regular_file import require_regular
 from mrftool.formats.sequence.columns import Layout, table_findings
 from mrftool.formats.sequence.completion import Findings, Given, Imported, combine
@@ -25,13 +25,13 @@ def import_sequence(
     .seq is Pulseq, .h5 and .mrd are ISMRMRD, everything else is a table of numbers: see `Layout`.
 
     Raises InputError that names every fault and everything that neither the file nor the user says;
-    UsageError for options that the format has no use for; MissingExtraError if the package for the
+    ArgumentError for options that the format has no use for; MissingExtraError if the package for the
     format is absent.
     """
     given, layout = given or Given(), layout or Layout()
     name = given.name or path.stem[:100] or "unnamed"
     if not 1 <= len(name) <= 100:
-        raise UsageError(f"a name of {len(name)} letters, expected 1 to 100")
+        raise ArgumentError(f"a name of {len(name)} letters, expected 1 to 100")
     if not path.exists():
         raise InputError(f"{path}: no such file, expected a sequence of another tool")
     require_regular(path, "a sequence of another tool")
@@ -61,19 +61,19 @@ def imported_text(imported: Imported, path: Path) -> str:
 def _check_options(suffix: str, given: Given, layout: Layout) -> None:
     """An option that would do nothing is refused."""
     if suffix in (*PULSEQ, *MRD) and layout != Layout():
-        raise UsageError(
+        raise ArgumentError(
             "columns, units, bases, rows and the decimal sign are options for tables of numbers"
         )
     if suffix not in PULSEQ and (
         given.slice_positions is not None or given.receiver_follows or given.field is not None
     ):
-        raise UsageError(
+        raise ArgumentError(
             "--slice-profile, --receiver-follows and --field-t are options for Pulseq files"
         )
     if given.no_inversion and (
         given.inversion_time is not None or given.inversion_efficiency is not None
     ):
-        raise UsageError("--no-inversion and an inversion exclude each other")
+        raise ArgumentError("--no-inversion and an inversion exclude each other")
 
 
 def _from_text(path: Path, given: Given, layout: Layout) -> Findings:
@@ -81,7 +81,7 @@ def _from_text(path: Path, given: Given, layout: Layout) -> Findings:
     if not is_own(table):
         return table_findings(path, given, layout)
     if layout != Layout():
-        raise UsageError(
+        raise ArgumentError(
             "columns, units, bases and rows are options for tables that mrftool did not write"
         )
     return _as_findings(from_csv(table, str(path)))

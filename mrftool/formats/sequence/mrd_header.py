@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.sequence.completion import Findings
 
-Column = NDArray[np.float64]
 MAX_HEADER = 20_000_000  # [bytes]
 
 

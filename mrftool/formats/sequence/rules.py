@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.schema import CsvColumn, Cycle, Lobes, Quadratic, Spline
 
 MAX_BYTES = 20_000_000  # of a CSV file
-Values = NDArray[np.float64]
 
 
 def own_length(column: Any, folder: Path) -> int | None:
@@ -27,7 +26,7 @@ def own_length(column: Any, folder: Path) -> int | None:
     return None
 
 
-def resolve(column: Any, n: int, folder: Path) -> Values:
+def resolve(column: Any, n: int, folder: Path) -> FloatArray:
     """Values of a column for `n` repetitions `(time,)`, in the unit of its key.
 
     Raises InputError if a rule contradicts itself or the CSV file is wrong.
@@ -48,7 +47,7 @@ def resolve(column: Any, n: int, folder: Path) -> Values:
     return np.asarray(values, np.float64)
 
 
-def _lobes(rule: Lobes) -> Values:
+def _lobes(rule: Lobes) -> FloatArray:
     if len(rule.peaks) != len(rule.lengths):
         raise InputError(
             f"{len(rule.peaks)} peaks and {len(rule.lengths)} lengths, expected as many of each"
@@ -58,7 +57,7 @@ def _lobes(rule: Lobes) -> Values:
     return np.concatenate(lobes)
 
 
-def _spline(rule: Spline, n: int) -> Values:
+def _spline(rule: Spline, n: int) -> FloatArray:
     from scipy.interpolate import CubicSpline
 
     # RandomState, because numpy promises that its stream never changes: a seed is part of the
@@ -84,7 +83,7 @@ def _spline(rule: Spline, n: int) -> Values:
     )
 
 
-def _csv(source: CsvColumn, folder: Path) -> Values:
+def _csv(source: CsvColumn, folder: Path) -> FloatArray:
     path = folder / source.csv
     try:
         text = read_regular(path, MAX_BYTES, "a CSV file").decode("utf-8-sig")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 
@@ -33,7 +33,7 @@ class Table:
     dialect: how the file was read, in words.
     """
 
-    values: NDArray[np.float64]
+    values: FloatArray
     names: tuple[str, ...]
     comments: tuple[str, ...]
     dialect: str

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from mrftool.arrays import FloatArray, IndexArray
 from mrftool.manifold.compression import Basis
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import (
@@ -111,9 +111,7 @@ def _compressed(basis: Basis, signal: Tensor, *, is_turned: bool) -> Tensor:
     return (signal @ weights).real
 
 
-def _orders(
-    sequence: PulseSequence, t1: NDArray[np.float64], t2: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def _orders(sequence: PulseSequence, t1: FloatArray, t2: FloatArray) -> IndexArray:
     if sequence.spoiling == "none":
         return np.ones(len(t1), np.int64)
     return np.minimum(

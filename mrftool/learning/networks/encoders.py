@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mrftool.errors import UsageError
+from mrftool.errors import ArgumentError
 from mrftool.learning.networks.layers import fully_connected, gru, hydra
 
 Takes = Literal["features", "fingerprint"]
@@ -82,9 +82,9 @@ class EncoderSpec:
 
 
 def preset(kind: str) -> Preset:
-    """The preset of that name. Raises UsageError for an unknown kind."""
+    """The preset of that name. Raises ArgumentError for an unknown kind."""
     if kind not in PRESETS:
-        raise UsageError(f"no encoder {kind!r}, expected one of: {', '.join(PRESETS)}")
+        raise ArgumentError(f"no encoder {kind!r}, expected one of: {', '.join(PRESETS)}")
     return PRESETS[kind]
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from mrftool.arrays import ComplexArray, FloatArray
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.adapt import adapted_run, load_weights
@@ -34,7 +34,7 @@ from mrftool.studies.jobs.records import PREDICTIONS, RECORD, job_folder, read_j
 from mrftool.studies.paper.baselines import predict_match, predict_table
 from mrftool.studies.paper.signals import Test, fill_empty, load_tests
 
-Found = dict[str, NDArray[np.float64]]
+Found = dict[str, FloatArray]
 
 _RUN, _SPENT = "run", "spent.json"
 _CPU = torch.device("cpu")
@@ -137,7 +137,7 @@ def _predicted(run: Run, job: dict[str, Any], tests: list[Test], clock: Clock) -
     return found
 
 
-def _pairs(run: Run, source: Source, signal: NDArray[np.complex64]) -> NDArray[np.float64]:
+def _pairs(run: Run, source: Source, signal: ComplexArray) -> FloatArray:
     whole = signal if run.spec.takes == "fingerprint" else compress(signal, source.table.basis)
     rows = encoder_rows(
         whole, np.zeros(len(signal)), source, run.spec.takes, np.random.default_rng(0)

@@ -59,5 +59,5 @@ def _git(root: Path, *arguments: str) -> str | None:
         return None
     found = subprocess.run(
         [git, "-C", str(root), *arguments], capture_output=True, text=True, check=False
-    )  # noqa: S603
+    )
     return found.stdout.strip() if found.returncode == 0 else None

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
 from mrftool.formats.npz_members import read_member, reading_npz
 
 Job = Mapping[str, Any]  # as job.json holds it: see `mrftool.studies.paper.plan`
 Record = Mapping[str, Any]  # as record.json holds it: written by `mrftool.studies.jobs.job`, last
-Predictions = Mapping[str, NDArray[np.float64]]  # of each test: T1 and T2 (voxel, 2) [s]
+Predictions = Mapping[str, FloatArray]  # of each test: T1 and T2 (voxel, 2) [s]
 
 JOB, RECORD, PREDICTIONS, LOG = "job.json", "record.json", "predictions.npz", "log.txt"
 
@@ -62,7 +62,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     return _read(folder / RECORD)
 
 
-def read_predictions(folder: Path, job: Job) -> dict[str, NDArray[np.float64]]:
+def read_predictions(folder: Path, job: Job) -> dict[str, FloatArray]:
     """Of each test that the job asks for. Raises InputError if the file lacks one, or is damaged."""
     path = folder / PREDICTIONS
     with reading_npz(path) as archive:

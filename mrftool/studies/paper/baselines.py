@@ -4,11 +4,10 @@ torch.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.export.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model, run
@@ -25,9 +24,8 @@ from mrftool.studies.paper.signals import Test, fill_empty
 from mrftool.threads import chosen_threads, one_blas_thread
 from mrftool.tissue import Tissue
 
-Pairs = NDArray[np.float64]  # T1 and T2 (voxel, 2) [s]
-Found = dict[str, Pairs]
-Predict = Callable[[NDArray[Any]], Pairs]  # from signals (voxel, time)
+Found = dict[str, FloatArray]
+Predict = Callable[[Array], FloatArray]  # from signals (voxel, time)
 
 _BLOCK = 4096  # voxels whose signals are compressed at a time
 
@@ -50,7 +48,7 @@ def prepare_match(job: Job) -> Predict:
     dictionary = match_dictionary(job)
     tissue = dictionary.source.tissue
 
-    def predict(signal: NDArray[Any]) -> Pairs:
+    def predict(signal: Array) -> FloatArray:
         index = best_entries(dictionary, signal)
         return np.stack([tissue.t1[index], tissue.t2[index]], axis=1)
 
@@ -63,7 +61,7 @@ def prepare_table(job: Job) -> Predict:
     """
     model = table_model(job)
 
-    def predict(signal: NDArray[Any]) -> Pairs:
+    def predict(signal: Array) -> FloatArray:
         maps = run(model, signal)
         return np.stack([maps["t1"], maps["t2"]], axis=1).astype(np.float64)
 
@@ -81,7 +79,7 @@ def match_dictionary(job: Job) -> MatchDictionary:
     return compress_dictionary(_joined(sources), "complex")
 
 
-def best_entries(dictionary: MatchDictionary, signal: NDArray[Any]) -> NDArray[np.int64]:
+def best_entries(dictionary: MatchDictionary, signal: Array) -> IndexArray:
     """Index of the most similar entry for each row of `signal` `(voxel, time)`."""
     vectors = dictionary.basis.vectors.conj().astype(np.complex64)
     with one_blas_thread():
@@ -110,7 +108,7 @@ def _joined(sources: list[Source]) -> Source:
         return sources[0]
     ends = np.cumsum([len(source) for source in sources])
 
-    def rows(index: NDArray[np.int64]) -> NDArray[Any]:
+    def rows(index: IndexArray) -> Array:
         parts = []
         for source, end in zip(sources, ends, strict=True):
             own = index[(index >= end - len(source)) & (index < end)]

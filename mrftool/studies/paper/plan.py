@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
 
-from mrftool.errors import UsageError
+from mrftool.errors import ArgumentError
 from mrftool.studies.jobs.records import Job, digest
 from mrftool.studies.paper.sets import ABOVE_T1, ABOVE_T2, TEST_SEQUENCE, TestSet
 
@@ -153,14 +153,14 @@ def make_plan(sets: Mapping[str, TestSet], *, quick: bool, seeds: int) -> list[J
 
 def choose(jobs: Sequence[Job], pattern: str | None) -> list[Job]:
     """The jobs whose names match the shell's pattern, and those that they begin from. Raises
-    UsageError for none.
+    ArgumentError for none.
     """
     if pattern is None:
         return list(jobs)
     chosen = {job["name"] for job in jobs if fnmatch(job["name"], pattern)}
     if not chosen:
         names = ", ".join(dict.fromkeys(job["name"].rpartition("-")[0] for job in jobs))
-        raise UsageError(
+        raise ArgumentError(
             f"no job matches {pattern!r}, expected a pattern of names",
             hint=f"names, with -SEED: {names}",
         )

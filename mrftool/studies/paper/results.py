@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError
 from mrftool.evaluation.metrics import SHORTEST, log10_mse
 from mrftool.physics.calibration import is_determined, rmse_over_bound
@@ -27,8 +27,6 @@ from mrftool.studies.paper.sets import TestSet, load_sets
 from mrftool.tissue import Tissue
 
 Scores = dict[str, float | int | None]
-Pairs = NDArray[np.float64]  # T1 and T2 (voxel, 2) [s]
-Mask = NDArray[np.bool_]
 
 PLAN = "plan.json"
 
@@ -145,7 +143,10 @@ def common_range(jobs: Sequence[Job], job: Job) -> tuple[tuple[float, float], tu
 
 
 def scores_of(
-    found: Pairs, truth: Pairs, bound: Pairs | None = None, inside: Mask | None = None
+    found: FloatArray,
+    truth: FloatArray,
+    bound: FloatArray | None = None,
+    inside: BoolArray | None = None,
 ) -> Scores:
     """Scores of predictions `(voxel, 2)` [s].
 
@@ -180,7 +181,7 @@ def scores_of(
     return scores
 
 
-def _readable(name: str, error: NDArray[np.float64], true: NDArray[np.float64]) -> Scores:
+def _readable(name: str, error: FloatArray, true: FloatArray) -> Scores:
     """As a physicist reads errors."""
     scores: Scores = {}
     for unit, values in (("percent", 100 * error / true), ("ms", 1e3 * error)):
@@ -192,7 +193,7 @@ def _readable(name: str, error: NDArray[np.float64], true: NDArray[np.float64]) 
 
 def _scores(
     job: Job,
-    predictions: Mapping[str, Pairs],
+    predictions: Mapping[str, FloatArray],
     sets: Mapping[str, TestSet],
     trained: tuple[tuple[float, float], tuple[float, float]],
 ) -> dict[str, Scores]:

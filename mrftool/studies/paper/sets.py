@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.formats.atomic import writing
 from mrftool.formats.npz import load_tissue_npz
 from mrftool.formats.npz_members import read_member, reading_npz
@@ -38,10 +38,10 @@ class TestSet:
     name: str
     tissue: Tissue
     grid: Grid
-    bound: NDArray[np.float64]
+    bound: FloatArray
 
     @property
-    def truth(self) -> NDArray[np.float64]:
+    def truth(self) -> FloatArray:
         """True T1 and T2 `(voxel, 2)` [s]."""
         return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
 

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import BoolArray, ComplexArray, FloatArray, Range
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.cramer_rao import level_of
-from mrftool.physics.noise import Signal, add_noise, noise_sd
+from mrftool.physics.noise import add_noise, noise_sd
 from mrftool.physics.simulate import simulate
 from mrftool.studies.jobs.records import Job
 from mrftool.studies.paper.sets import load_set, tissue_folder
 from mrftool.tissue import Tissue
-
-Range = tuple[float, float]
 
 _WEAKEST = 1e-30  # rms of a signal [m0]: float32 holds hardly a digit of what is weaker
 
@@ -35,7 +33,7 @@ class Test:
     snr: float | None
 
     @property
-    def signal(self) -> Signal:
+    def signal(self) -> ComplexArray:
         """Complex signals `(voxel, time)`, each of rms 1 before noise, as M0 is unknown; 0 where
         there is none.
 
@@ -48,7 +46,7 @@ class Test:
         return add_noise(clean, noise_sd(clean, self.snr, common=False), random)
 
     @property
-    def has_signal(self) -> NDArray[np.bool_]:
+    def has_signal(self) -> BoolArray:
         """Voxels `(voxel,)` that give any signal: of T2 far below TE, nothing is left."""
         return np.asarray(_clean(self).any(axis=1))
 
@@ -65,9 +63,7 @@ def load_tests(folder: Path, job: Job) -> list[Test]:
     return [_test(test, sets[test["set"]].tissue, job["test_sequence"]) for test in job["tests"]]
 
 
-def fill_empty(
-    prediction: NDArray[np.float64], test: Test, t1_range: Range, t2_range: Range
-) -> NDArray[np.float64]:
+def fill_empty(prediction: FloatArray, test: Test, t1_range: Range, t2_range: Range) -> FloatArray:
     """`prediction` `(voxel, 2)` [s] with the lowest T1 and T2 of the training range where there is
     no signal.
 
@@ -85,13 +81,13 @@ def _test(asked: dict[str, Any], tissue: Tissue, sequence: str) -> Test:
     return Test(asked["key"], with_b1, sequence, asked["snr"])
 
 
-def _clean(test: Test) -> Signal:
+def _clean(test: Test) -> ComplexArray:
     columns = (test.tissue.t1, test.tissue.t2, test.tissue.b1)
     return _unit_signal(test.sequence, np.stack(columns).tobytes())
 
 
 @lru_cache(maxsize=1)
-def _unit_signal(sequence: str, tissue: bytes) -> Signal:
+def _unit_signal(sequence: str, tissue: bytes) -> ComplexArray:
     """Without noise; kept for the next test, which often differs in its noise alone."""
     t1, t2, b1 = np.frombuffer(tissue).reshape(3, -1)
     signal = simulate(read_sequence(sequence), Tissue(t1, t2, b1=b1)).signal

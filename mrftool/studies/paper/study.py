@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mrftool.cli.console import note, working
 from mrftool.cli.options import require_folder
-from mrftool.errors import InputError, MissingExtraError, UsageError
+from mrftool.errors import ArgumentError, InputError, MissingExtraError
 from mrftool.studies.jobs.records import digest
 from mrftool.studies.jobs.runner import State, run_jobs
 from mrftool.studies.paper.plan import choose, make_plan
@@ -32,7 +32,7 @@ def run_study(
 ) -> dict[str, str]:
     """Run what is not done yet. Returns why jobs failed, by name.
 
-    Raises MissingExtraError without torch, InputError for folders that cannot be used, UsageError
+    Raises MissingExtraError without torch, InputError for folders that cannot be used, ArgumentError
     for a pattern without a match.
     """
     if find_spec("torch") is None:
@@ -69,14 +69,14 @@ def report_study(output: Path) -> list[Path]:
 
 
 def _refuse_other_form(output: Path, quick: bool) -> None:
-    """Raises UsageError where the folder holds the other form: nobody loses a night's work by a
+    """Raises ArgumentError where the folder holds the other form: nobody loses a night's work by a
     slip.
     """
     if not (output / PLAN).exists():
         return
     if bool(read_plan(output).get("quick")) != quick:
         other, asked = ("full", "quick") if quick else ("quick", "full")
-        raise UsageError(
+        raise ArgumentError(
             f"{output} holds the {other} form of the study, expected another folder for the {asked} one"
         )
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.simulate import simulate
 from mrftool.studies.jobs.records import job_folder, read_predictions
@@ -14,8 +14,6 @@ from mrftool.studies.paper.results import Result, Study
 from mrftool.studies.paper.sets import TEST_SEQUENCE
 from mrftool.studies.report.tables import rows_of, sets_of, snrs_of, title_of
 from mrftool.tissue import Tissue
-
-Pairs = NDArray[np.float64]
 
 PICTURED = ("fc", "hydra", "fc-fc", "blochnet")  # the methods that the paper draws
 _LINES = 120  # fingerprints of Figure 3
@@ -143,7 +141,9 @@ def _points(
             yield at, cell.mean, cell.sd or 0.0
 
 
-def _first_predictions(study: Study, group: str, rows: Iterable[str], key: str) -> dict[str, Pairs]:
+def _first_predictions(
+    study: Study, group: str, rows: Iterable[str], key: str
+) -> dict[str, FloatArray]:
     """Of the first seed of each row that is there, by its title."""
     found = {}
     for row in rows:
@@ -153,5 +153,5 @@ def _first_predictions(study: Study, group: str, rows: Iterable[str], key: str) 
     return found
 
 
-def _predictions_of(study: Study, result: Result, key: str) -> Pairs:
+def _predictions_of(study: Study, result: Result, key: str) -> FloatArray:
     return read_predictions(job_folder(study.folder, result.job["name"]), result.job)[key]

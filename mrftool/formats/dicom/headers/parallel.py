@@ -10,22 +10,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mrftool.arrays import Progress
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import File
 from mrftool.formats.dicom.headers.header import read_header
 from mrftool.formats.dicom.headers.keywords import Values
 
-Advance = Callable[[int], None]
-
 _BATCH = 64
 _WORTH_A_PROCESS = 3000  # files; a worker takes half a second to start
 
 
-def read_headers(files: Sequence[File], jobs: int | None, advance: Advance) -> list[Values]:
+def read_headers(files: Sequence[File], jobs: int | None, advance: Progress) -> list[Values]:
     """The header of each file, in order. jobs: processes, or None for one per core and 3000 files.
 
     Raises InputError naming the first damaged file, and how many more there are.
@@ -43,7 +42,7 @@ def read_headers(files: Sequence[File], jobs: int | None, advance: Advance) -> l
     return answers
 
 
-def _from_here(batches: Sequence[Sequence[File]], advance: Advance) -> list[Values]:
+def _from_here(batches: Sequence[Sequence[File]], advance: Progress) -> list[Values]:
     answers = []
     for batch in batches:
         answers += [_header_or_error(file.path, file.label) for file in batch]
@@ -52,7 +51,7 @@ def _from_here(batches: Sequence[Sequence[File]], advance: Advance) -> list[Valu
 
 
 def _from_workers(
-    batches: Sequence[Sequence[File]], workers: int, advance: Advance
+    batches: Sequence[Sequence[File]], workers: int, advance: Progress
 ) -> list[Values]:
     shares = [batches[number::workers] for number in range(workers)]
     with ThreadPoolExecutor(workers) as threads:
@@ -64,13 +63,13 @@ def _from_workers(
     return [header for batch in answers for header in batch]
 
 
-def _one_worker(batches: Sequence[Sequence[File]], advance: Advance) -> Iterator[list[Values]]:
+def _one_worker(batches: Sequence[Sequence[File]], advance: Progress) -> Iterator[list[Values]]:
     """Answers to the batches, from one worker process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "mrftool.formats.dicom.headers.parallel"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as worker:  # noqa: S603
+    ) as worker:
         stdin: Any = worker.stdin
         stdout: Any = worker.stdout
         for batch in batches:

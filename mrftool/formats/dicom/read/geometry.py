@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.dicom.read.plane import Plane
 
@@ -28,7 +28,7 @@ class Stack:
     """
 
     slices: list[list[Plane]]
-    affine: NDArray[np.float64]
+    affine: FloatArray
     notes: tuple[str, ...]
 
 
@@ -53,7 +53,7 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
     return Stack(slices, _LPS_TO_RAS @ lps, notes)
 
 
-def _orientation(planes: Sequence[Plane]) -> tuple[NDArray[np.float64], ...]:
+def _orientation(planes: Sequence[Plane]) -> tuple[FloatArray, ...]:
     """Unit vectors along the rows, along the columns, and normal to both."""
     cosines = np.asarray(_common(planes, "ImageOrientationPatient", 6)).reshape(2, 3)
     lengths = np.linalg.norm(cosines, axis=1)
@@ -78,9 +78,7 @@ def _common(planes: Sequence[Plane], key: str, length: int) -> tuple[float, ...]
     return vectors[0]
 
 
-def _slices(
-    planes: Sequence[Plane], normal: NDArray[np.float64]
-) -> tuple[list[list[Plane]], NDArray[np.float64]]:
+def _slices(planes: Sequence[Plane], normal: FloatArray) -> tuple[list[list[Plane]], FloatArray]:
     """Planes of each slice, and the positions of the slices `(slice, 3)` [mm LPS], both along the
     normal.
     """
@@ -101,7 +99,7 @@ def _slices(
     ]
 
 
-def _even_counts(slices: list[list[Plane]], heights: NDArray[np.float64]) -> None:
+def _even_counts(slices: list[list[Plane]], heights: FloatArray) -> None:
     counts = [len(planes) for planes in slices]
     usual = max(set(counts), key=counts.count)
     for planes, height in zip(slices, heights, strict=True):
@@ -113,8 +111,8 @@ def _even_counts(slices: list[list[Plane]], heights: NDArray[np.float64]) -> Non
 
 
 def _step(
-    slices: list[list[Plane]], positions: NDArray[np.float64], normal: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    slices: list[list[Plane]], positions: FloatArray, normal: FloatArray
+) -> tuple[FloatArray, tuple[str, ...]]:
     """From one slice to the next `(3,)` [mm LPS], and what had to be assumed."""
     if len(slices) == 1:
         return _thickness(slices[0][0], normal)
@@ -131,9 +129,7 @@ def _step(
     return step, ()
 
 
-def _thickness(
-    plane: Plane, normal: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _thickness(plane: Plane, normal: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
     for key in ("SpacingBetweenSlices", "SliceThickness"):
         value = plane.values.get(key)
         if isinstance(value, int | float) and 0 < value < np.inf:

@@ -8,8 +8,8 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.dicom.read.plane import Plane
 
@@ -69,9 +69,7 @@ def _words(plane: Plane) -> list[str]:
     return words if isinstance(words, list) else []
 
 
-def _first_corner(
-    plane: Plane, full: tuple[int, int], size: tuple[int, int]
-) -> NDArray[np.float64]:
+def _first_corner(plane: Plane, full: tuple[int, int], size: tuple[int, int]) -> FloatArray:
     """Where the first tile begins [mm LPS]: the header gives the corner that the whole mosaic would
     have.
     """
@@ -84,7 +82,7 @@ def _first_corner(
     return np.asarray(np.asarray(plane.vector("ImagePositionPatient", 3)) + shift, np.float64)
 
 
-def _step(plane: Plane) -> NDArray[np.float64]:
+def _step(plane: Plane) -> FloatArray:
     """From one tile to the next [mm LPS]: the direction is only in Siemens' own header."""
     distance = plane.values.get("SpacingBetweenSlices")
     if (

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.dicom.read.geometry import stack_of
 from mrftool.formats.dicom.read.order import in_time_order
@@ -58,7 +58,7 @@ def chosen_planes(
     raise MismatchError(f"{where}: has {len(groups)} series, expected one", hint=_choice(groups))
 
 
-def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], NDArray[np.float64], tuple[str, ...]]:
+def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str, ...]]:
     """Sorts the planes into the parts of the signal, each by slice and time; with their affine and
     notes.
 
@@ -107,9 +107,7 @@ def _by_component(planes: Sequence[Plane]) -> tuple[dict[Component, list[Plane]]
     return {name: group for name, group in groups.items() if name is not None}, notes
 
 
-def _check_match(
-    parts: list[Part], affines: Sequence[NDArray[np.float64]], keys: list[str]
-) -> None:
+def _check_match(parts: list[Part], affines: Sequence[FloatArray], keys: list[str]) -> None:
     """Raises InputError unless the parts have the same voxels and the same times."""
     first = parts[0]
     for part, affine, key in zip(parts, affines, keys, strict=True):

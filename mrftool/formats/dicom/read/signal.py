@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.header import lenient
 from mrftool.formats.dicom.read.pixels import is_compressed, is_plain, stored_rows
@@ -85,7 +85,7 @@ class SignalReader:
 
     def _part(
         self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor
-    ) -> NDArray[np.float32]:
+    ) -> Float32Array:
         first, last = int(pixels[0]) // self.columns, int(pixels[-1]) // self.columns + 1
         within: Voxels | slice = slice(None)
         if len(pixels) < (last - first) * self.columns:
@@ -113,7 +113,7 @@ def _turn(values: Signal, out: Signal) -> None:
         out[:, start : start + _STRIP] = values[start : start + _STRIP].T
 
 
-def _require_legal(values: NDArray[np.float32], image: Image) -> None:
+def _require_legal(values: Float32Array, image: Image) -> None:
     """Raises InputError for magnitudes below 0, and for phases beyond the range that their unit was
     taken from.
     """

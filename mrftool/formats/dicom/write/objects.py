@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from mrftool.errors import InputError, UsageError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import Provenance
 from mrftool.formats.dicom.headers.header import lenient, read_dataset
@@ -73,7 +73,7 @@ def write_dicom_maps(
     MismatchError if they do not lie in the volume of the source.
     """
     if format not in _MAKERS:
-        raise UsageError(f"DICOM format {format!r}, expected one of {', '.join(_MAKERS)}")
+        raise ArgumentError(f"DICOM format {format!r}, expected one of {', '.join(_MAKERS)}")
     entries, slices = _ready(maps, placement, source)
     origin = _origin(source, slices, provenance)
     written, objects = [], []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
 
 MOST = 65_535  # the largest 16-bit number
@@ -60,10 +61,10 @@ class Quantified:
     quantity: Quantity
     unit: str
     unit_code: Code
-    values: NDArray[np.float32]
+    values: Float32Array
     counts: dict[str, int]
 
-    def with_values(self, values: NDArray[np.float32]) -> "Quantified":
+    def with_values(self, values: Float32Array) -> "Quantified":
         """The same map with its voxels in another order."""
         return replace(self, values=values)
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import Float32Array, FloatArray
 from mrftool.errors import InputError, MismatchError
-
-Image = NDArray[np.float32]
-Affine = NDArray[np.float64]
 
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SQUARE = 1e-3
@@ -26,19 +23,19 @@ class Slices:
     `(slice, 3)`.
     """
 
-    orientation: NDArray[np.float64]
-    spacing: NDArray[np.float64]
-    positions: NDArray[np.float64]
+    orientation: FloatArray
+    spacing: FloatArray
+    positions: FloatArray
     distance: float
 
     @property
-    def normal(self) -> NDArray[np.float64]:
+    def normal(self) -> FloatArray:
         """Unit vector across the slices, towards the next."""
         across = np.cross(self.orientation[:3], self.orientation[3:])
         return np.asarray(across / np.linalg.norm(across))
 
 
-def slices_of(shape: tuple[int, int, int], affine: Affine) -> Slices:
+def slices_of(shape: tuple[int, int, int], affine: FloatArray) -> Slices:
     """Raises InputError if rows and columns are not at a right angle, which DICOM cannot say."""
     lps = _TO_LPS @ affine
     size = np.linalg.norm(lps[:3, :3], axis=0)
@@ -52,8 +49,8 @@ def slices_of(shape: tuple[int, int, int], affine: Affine) -> Slices:
 
 
 def turned(
-    images: Mapping[str, Image], affine: Affine, like: Affine
-) -> tuple[dict[str, Image], Affine]:
+    images: Mapping[str, Float32Array], affine: FloatArray, like: FloatArray
+) -> tuple[dict[str, Float32Array], FloatArray]:
     """The images with their axes in the order and direction of `like`, and their affine; nothing is
     resampled.
     """
@@ -74,7 +71,11 @@ def turned(
 
 
 def require_same_volume(
-    shape: tuple[int, ...], affine: Affine, like_shape: tuple[int, ...], like: Affine, name: str
+    shape: tuple[int, ...],
+    affine: FloatArray,
+    like_shape: tuple[int, ...],
+    like: FloatArray,
+    name: str,
 ) -> None:
     """Raises MismatchError if the outer corners of the two volumes lie more than half a voxel
     apart.
@@ -88,6 +89,6 @@ def require_same_volume(
         )
 
 
-def _corners(shape: tuple[int, ...], affine: Affine) -> NDArray[np.float64]:
+def _corners(shape: tuple[int, ...], affine: FloatArray) -> FloatArray:
     ends = np.array(list(product(*((-0.5, n - 0.5) for n in shape))))
     return ends @ affine[:3, :3].T + affine[:3, 3]

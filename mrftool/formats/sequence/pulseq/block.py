@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.physics.epg import GAMMA
 from mrftool.physics.pulse import Pulse
 
-Column = NDArray[np.float64]
 FINE = 5e-6  # longest step of a waveform that is given by few points [s]
 
 
@@ -21,11 +21,11 @@ class Ramp:
     time: `(point,)`, from the start of the block [s]. value [Hz/m], moment [1/m]: there.
     """
 
-    time: Column
-    value: Column
-    moment: Column
+    time: FloatArray
+    value: FloatArray
+    moment: FloatArray
 
-    def moment_at(self, time: Column) -> Column:
+    def moment_at(self, time: FloatArray) -> FloatArray:
         """Integral of the gradient from the start of the block to `time` `(n,)` [1/m]."""
         inside = np.clip(time, self.time[0], self.time[-1])
         i = np.clip(np.searchsorted(self.time, inside, "right") - 1, 0, len(self.time) - 2)
@@ -55,8 +55,8 @@ class Adc:
     receiver [rad].
     """
 
-    time: Column
-    phase: Column
+    time: FloatArray
+    phase: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Block:
     adc: Adc | None
     gradients: tuple[Ramp | None, Ramp | None, Ramp | None]
 
-    def moment_at(self, time: Column) -> Column:
+    def moment_at(self, time: FloatArray) -> FloatArray:
         """Gradient moments from the start of the block to `time` `(n,)`: `(n, 3)` [1/m]."""
         zero = np.zeros(len(time))
         return np.stack(
@@ -118,7 +118,7 @@ def _rf(raw: SimpleNamespace, field: float | None) -> Rf:
     return Rf(pulse, start, start + float(raw.center), frequency, phase, str(raw.use), shape)
 
 
-def _pulse(signal: NDArray[np.complex128], time: Column) -> Pulse:
+def _pulse(signal: NDArray[np.complex128], time: FloatArray) -> Pulse:
     """Constant steps: of samples at the centres of equal steps, or of straight lines between
     points.
     """

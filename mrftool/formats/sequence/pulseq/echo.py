@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.pulseq.file import PulseqFile
 from mrftool.formats.sequence.pulseq.shots import Shot
 from mrftool.physics.epg import GAMMA
 from mrftool.sequence import Spoiler
-
-Column = NDArray[np.float64]
 
 NEAR = 1e-3  # samples whose k differs by less than this share of the largest k cannot be told apart
 LONGEST_TIE = 1e-4  # [s]; an echo that is less certain must be given
@@ -60,7 +59,7 @@ def find_echo(file: PulseqFile, shot: Shot, te: float | None = None) -> Echo:
     )
 
 
-def _of_ties(ties: NDArray[np.intp], since: Column) -> tuple[int, float]:
+def _of_ties(ties: NDArray[np.intp], since: FloatArray) -> tuple[int, float]:
     """Of samples that are equally near: the first if the readout begins with them, the last if it
     ends with them.
     """
@@ -85,13 +84,13 @@ def echo_trouble(echoes: list[Echo]) -> str:
     return ""
 
 
-def moments_between(file: PulseqFile, shots: tuple[Shot, ...]) -> Column:
+def moments_between(file: PulseqFile, shots: tuple[Shot, ...]) -> FloatArray:
     """Gradient moments from the centre of each pulse to that of the next `(time - 1, 3)` [1/m]."""
     at = [file.moment_at(shot.block, np.array([shot.rf.centre]))[0] for shot in shots]
     return np.diff(np.array(at), axis=0)
 
 
-def spoiling_trouble(moments: Column) -> str:
+def spoiling_trouble(moments: FloatArray) -> str:
     """Why the spoiling is not one constant moment or none, or nothing."""
     if not len(moments):
         return "one repetition alone does not say it; expected --spoiling gradient or none"
@@ -106,7 +105,7 @@ def spoiling_trouble(moments: Column) -> str:
 
 
 def spoiler_waveform(
-    file: PulseqFile, train: tuple[Shot, ...], te: Column, moment: Column
+    file: PulseqFile, train: tuple[Shot, ...], te: FloatArray, moment: FloatArray
 ) -> tuple[Spoiler | None, str]:
     """The gradient along `moment` `(3,)` [1/m] from the echo to the next pulse, in constant pieces,
     and a note.
@@ -131,7 +130,7 @@ def spoiler_waveform(
     return Spoiler(gradient * 2 * np.pi / GAMMA, duration), note
 
 
-def _course(file: PulseqFile, begin: float, after: Shot) -> tuple[Column, Column]:
+def _course(file: PulseqFile, begin: float, after: Shot) -> tuple[FloatArray, FloatArray]:
     """Times where a gradient may change, from `begin` [s] to the centre of a pulse, and moments
     there `(n, 3)`.
     """
@@ -153,7 +152,7 @@ def _course(file: PulseqFile, begin: float, after: Shot) -> tuple[Column, Column
     return np.concatenate(times), np.concatenate(moments)
 
 
-def _pieces(time: Column, moment: Column) -> tuple[Column, Column]:
+def _pieces(time: FloatArray, moment: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean gradients between the times, as few as it takes: amplitudes [Hz/m] and durations [s]."""
     keep = np.concatenate([[True], np.diff(time) > 5e-10])
     gradient, duration = _merged(time[keep], moment[keep])
@@ -165,7 +164,7 @@ def _pieces(time: Column, moment: Column) -> tuple[Column, Column]:
     return gradient, duration
 
 
-def _merged(time: Column, moment: Column) -> tuple[Column, Column]:
+def _merged(time: FloatArray, moment: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean gradients and durations; neighbours of one amplitude in one piece, and no empty piece at
     the end.
     """

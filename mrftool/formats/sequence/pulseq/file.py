@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.sequence.pulseq.block import Block, decode_block
 from mrftool.formats.sequence.pulseq.text import check_and_tidy
-
-Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +31,11 @@ class PulseqFile:
     version: str
     definitions: dict[str, Any]
     blocks: list[Block]
-    start: Column
-    moment: Column
+    start: FloatArray
+    moment: FloatArray
     notes: tuple[str, ...]
 
-    def moment_at(self, block: int, time: Column) -> Column:
+    def moment_at(self, block: int, time: FloatArray) -> FloatArray:
         """Gradient moments from the start of the file to `time` `(n,)` [s] after the start of
         `block`: `(n, 3)`.
         """

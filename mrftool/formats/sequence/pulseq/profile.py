@@ -1,15 +1,12 @@
 """Slice profile of a selective pulse in a Pulseq file, by Bloch simulation across the slice."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mrftool.errors import InputError
 from mrftool.formats.sequence.pulseq.file import PulseqFile
 from mrftool.formats.sequence.pulseq.shots import Shot, slice_gradient
 from mrftool.physics.pulse import flip_across
 from mrftool.sequence import SliceProfile
-
-Column = NDArray[np.float64]
 
 _SEARCH = (
     16  # the slice is looked for up to so many cycles of dephasing during the pulse, either way

@@ -5,13 +5,11 @@ trains.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.pulseq.block import Block, Rf
 from mrftool.formats.sequence.pulseq.file import PulseqFile
 from mrftool.physics.pulse import Pulse, flip_and_phase, z_after
-
-Column = NDArray[np.float64]
 
 _INVERTS = (
     -0.5
@@ -109,7 +107,7 @@ def slice_faults(shots: tuple[Shot, ...]) -> list[str]:
     return [f"pulses excite {len(positions)} slices (at {listed} mm), expected a file of one slice"]
 
 
-def slice_gradient(block: Block) -> tuple[Column, Column]:
+def slice_gradient(block: Block) -> tuple[FloatArray, FloatArray]:
     """Gradient of x, y and z during each step of the block's pulse `(step, 3)` [Hz/m], and their
     mean `(3,)`.
     """

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.completion import Findings, Given, refuse
 from mrftool.formats.sequence.pulseq.echo import (
     BALANCED,
@@ -31,8 +31,6 @@ from mrftool.formats.sequence.pulseq.shots import (
 )
 from mrftool.sequence import SliceProfile, Spoiler, Spoiling
 
-Column = NDArray[np.float64]
-
 _SAME_TIME = 1e-7  # [s]
 _SAME_ANGLE = 1e-4  # [rad]
 _FOLLOWS = np.deg2rad(0.5)  # how closely the receiver must follow the RF phase
@@ -44,10 +42,10 @@ class _Numbers:
     inversion time [s].
     """
 
-    flip: Column
-    phase: Column
-    te: Column
-    tr: Column
+    flip: FloatArray
+    phase: FloatArray
+    te: FloatArray
+    tr: FloatArray
     inversion_time: float
     echoes: list[Echo]
 
@@ -136,15 +134,15 @@ def _difference(first: _Numbers, other: _Numbers) -> str:
     return next((what for what, is_close in close.items() if not is_close), "")
 
 
-def _wrapped(phase: Column) -> Column:
+def _wrapped(phase: FloatArray) -> FloatArray:
     return np.asarray(np.angle(np.exp(1j * phase)))
 
 
-def _differ(times: Column) -> bool:
+def _differ(times: FloatArray) -> bool:
     return bool(len(times) and np.ptp(times) > _SAME_TIME)
 
 
-def _last_tr(file: PulseqFile, trains: list[Train], first: _Numbers) -> tuple[float, Column]:
+def _last_tr(file: PulseqFile, trains: list[Train], first: _Numbers) -> tuple[float, FloatArray]:
     """TR of the last repetition [s], which no pulse ends, and the waiting times between trains [s].
 
     It is the TR before it where that fits, else what is left of the file.
