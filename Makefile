@@ -7,7 +7,7 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 # `make test` takes about two minutes; `make test PYTEST_OPTIONS=` runs the slow tests too, as CI does.
 PYTEST_OPTIONS ?= -m "not slow"
 
-.PHONY: demo test lint format
+.PHONY: demo test lint format house
 
 $(VENV)/base: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Measures of the layout and the style of the package; `make house HOUSE_OPTIONS=--list` names offenders.
+house: $(VENV)/dev
+	$(BIN)/python benchmarks/house.py $(HOUSE_OPTIONS)
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
