@@ -57,7 +57,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    found = subprocess.run(
+    found = subprocess.run(  # noqa: S603
         [git, "-C", str(root), *arguments], capture_output=True, text=True, check=False
     )
     return found.stdout.strip() if found.returncode == 0 else None

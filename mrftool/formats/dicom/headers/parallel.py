@@ -67,7 +67,7 @@ def _one_worker(batches: Sequence[Sequence[File]], advance: Progress) -> Iterato
     """Answers to the batches, from one worker process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "mrftool.formats.dicom.headers.parallel"]
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     ) as worker:
         stdin: Any = worker.stdin
