@@ -2,15 +2,24 @@
 it.
 """
 
+from collections.abc import Iterable
+
 
 class MrftoolError(Exception):
-    """A fault that the user can understand and mend: one line, and perhaps a hint."""
+    """A fault that the user can understand and mend: one line, and perhaps a hint.
+
+    `arguments` names the quantities that the caller can give, or leave out, to mend it ("te",
+    "rank"). The command line adds its options for them (`--te-ms`): see `mrftool.cli.hints`.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, arguments: Iterable[str] = ()
+    ) -> None:
         super().__init__(message)
         self.hint = hint
+        self.arguments = tuple(arguments)
 
 
 class UsageError(MrftoolError):

@@ -21,6 +21,7 @@ from mrftool.cli.commands.quantify import quantify
 from mrftool.cli.commands.simulate import simulate
 from mrftool.cli.commands.train import train
 from mrftool.cli.console import note
+from mrftool.cli.hints import hint_for, invoked_command
 from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
 from mrftool.evaluation.text_tables import visible
 
@@ -74,7 +75,9 @@ def run(arguments: Sequence[str]) -> int:
         explained = _explained(error)
         if explained is None:
             raise
-        return _tell(explained)
+        return _tell(
+            explained, hint_for(invoked_command(_command(), arguments), explained.arguments)
+        )
     return 0
 
 
@@ -138,11 +141,12 @@ def _as_usage_error(error: Any) -> MrftoolError:
     return UsageError(text, hint=f"{path} --help")
 
 
-def _tell(error: MrftoolError) -> int:
+def _tell(error: MrftoolError, options: str) -> int:
+    """Print what happened, the error's own hint, and the options that can mend it."""
     if str(error):
         note(str(error))
-    if error.hint and str(error):
-        print(f"hint: {visible(error.hint)}", file=sys.stderr)  # noqa: T201
+        for hint in filter(None, (error.hint, options)):
+            print(f"hint: {visible(hint)}", file=sys.stderr)  # noqa: T201
     return error.exit_code
 
 
