@@ -39,11 +39,11 @@ ABLATION_STEPS = 0.4  # of the steps above, in ablations
 SLOW = ("hydra", "rnn-rnn")
 ONCE = (
     "rnn-time",
-)  # rows that are trained with one seed only, as are the ablations: they fill the table
+)  # rows that are trained with one seed only, as are most ablations: they fill the table
 QUICK_STEPS = 0.1  # of the steps above, in the quick form
 SNRS, ABLATION_SNR = (50, 20, 10, 5), 20
 SLOW_DECODER_VOXELS = 8  # of each batch are decoded by a recurrent decoder
-LAMBDAS = (0, 0.1, 1, 10, 100)
+LAMBDAS = (0, 0.001, 0.005, 0.02, 0.1, 1, 10, 100)  # the paper's 1 to 20 are 0.001 to 0.02 of ours
 SHARES = (0.01, 0.1)  # of the grid; all of it is among the lambdas
 B1S = (0.9, 1.1)
 
@@ -131,6 +131,7 @@ PAPERS = (
 OURS = ("rnn-time", "fc-noise", "blochnet-noise", "compact", "table")
 REMEDIES = ("adapt", "adapt-unlabelled", "table")
 ROWS = {"table1": (*PAPERS, *OURS), "table2": (*PAPERS, *REMEDIES)}
+SEEDED = (*ROWS, "ablation-lambda")  # groups that are trained with every seed
 _SEES_B1 = ("fc", "blochnet", "compact", "table")  # methods that are tried at another B1
 OTHER_SEQUENCES = ["spline5", "spline11noisy"]
 
@@ -181,7 +182,7 @@ def _seeded(
 ) -> Iterator[Job]:
     """One job of a method for each seed; methods without chance have one."""
     known, row = METHODS[method], name or method
-    once = method in ONCE or group not in ROWS or known.kind not in ("train", "adapt")
+    once = method in ONCE or group not in SEEDED or known.kind not in ("train", "adapt")
     for seed in range(1 if once else seeds):
         start = None if known.start is None else f"{group}-{known.start}-{seed}"
         yield {
