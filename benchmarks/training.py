@@ -13,7 +13,7 @@ import torch
 
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.batches import draw_batches
-from mrftool.learning.checkpoint import Run
+from mrftool.learning.checkpoint import TrainingRun
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.step import Losses, take_step
 from mrftool.learning.training import prepare_run
@@ -33,7 +33,7 @@ PAPER = {
 }
 
 
-def seconds(run: Run, network: Losses, k: int) -> tuple[float, float]:
+def seconds(run: TrainingRun, network: Losses, k: int) -> tuple[float, float]:
     """Processor time of drawing batch k, and of a step on it [s]."""
     start = time.process_time()
     parts = draw_batches(run.sources, run.config, run.spec.takes, k)

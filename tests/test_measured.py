@@ -79,18 +79,20 @@ def test_the_papers_anatomical_maps_come_back_better_than_from_dictionary_matchi
     data_dir: Path, tmp_path: Path
 ) -> None:
     maps = np.load(data_dir / "brain_maps" / "hydra_anatomical_128.npz")
-    np.savez(tmp_path / "truth.npz", T1_ms=maps["T1_ms"], T2_ms=maps["T2_ms"])
+    np.savez(tmp_path / "reference.npz", T1_ms=maps["T1_ms"], T2_ms=maps["T2_ms"])
     works(
         "simulate",
         "--seq",
         "fisp",
         "--phantom",
-        tmp_path / "truth.npz",
+        tmp_path / "reference.npz",
         "-o",
         tmp_path / "scan.nii",
     )
     works("quantify", tmp_path / "scan.nii", "-o", tmp_path / "maps")
-    works("evaluate", "maps", tmp_path / "maps", tmp_path / "truth.npz", "-o", tmp_path / "errors")
+    works(
+        "evaluate", "maps", tmp_path / "maps", tmp_path / "reference.npz", "-o", tmp_path / "errors"
+    )
     scores = json.loads((tmp_path / "errors" / "errors.json").read_text())
     errors = {x["parameter"]: x for x in scores if x["region"] == "all"}
     assert errors["t1"]["n_tissue"] == 7499 - 139

@@ -19,7 +19,7 @@ LEAST = 20  # voxels without which a bin says nothing: RMSE / bound of n voxels 
 class Bins:
     """Errors of one parameter. t1_edges, t2_edges: of the bins [s]; the rest is `(T1 bin, T2 bin)`.
 
-    n: voxels. bias, rmse: of the error relative to the truth [1]. rmse_over_bound: over voxels
+    n: voxels. bias, rmse: of the error relative to the reference [1]. rmse_over_bound: over voxels
     whose bound is known and small [1]. NaN where there are fewer than LEAST.
     """
 
@@ -47,7 +47,7 @@ class Bins:
 
 
 def bins_of(
-    truth: Tissue,
+    reference: Tissue,
     estimate: Mapping[str, ArrayLike],
     bound: Mapping[str, ArrayLike] | None = None,
     *,
@@ -56,16 +56,18 @@ def bins_of(
     """Bins of every parameter of `estimate`. estimate, bound: columns `(voxel,)` [s]; only positive
     ones count.
     """
-    edges = [_edges(values, size) for values in (truth.t1, truth.t2)]
+    edges = [_edges(values, size) for values in (reference.t1, reference.t2)]
     place = [
         np.clip(np.searchsorted(e, v, "right") - 1, 0, size - 1)
-        for e, v in zip(edges, (truth.t1, truth.t2), strict=True)
+        for e, v in zip(edges, (reference.t1, reference.t2), strict=True)
     ]
     index = place[0] * size + place[1]
     result = []
     for key, column in estimate.items():
-        found, true = np.asarray(column, np.float64), getattr(truth, key)
-        limit = np.full(len(truth), np.nan) if bound is None else np.asarray(bound[key], np.float64)
+        found, true = np.asarray(column, np.float64), getattr(reference, key)
+        limit = (
+            np.full(len(reference), np.nan) if bound is None else np.asarray(bound[key], np.float64)
+        )
         tables = np.full((3, size * size), np.nan)
         valid = np.isfinite(found) & (found > 0)
         n = np.bincount(index[valid], minlength=size * size)

@@ -1,4 +1,4 @@
-"""The Cramer-Rao bound of every voxel of an image, from its truth."""
+"""The Cramer-Rao bound of every voxel of an image, from its reference."""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ _SCORES = {
 }
 
 
-def score_table(found: ModelTrials, title: str) -> TextTable:
+def accuracy_table(found: ModelTrials, title: str) -> TextTable:
     """Errors at each SNR, over the voxels whose bound is below a fifth of the value, and how far
     chance moves them.
     """

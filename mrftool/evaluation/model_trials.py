@@ -161,7 +161,7 @@ def _rates(case: str, snr: float, flags: NDArray[np.int32]) -> Rates:
 def _bins(sample: Sample, outcomes: list[Outcome]) -> tuple[Bins, ...]:
     """All SNRs together: every error counts in units of the bound at its own SNR."""
     count = len(outcomes)
-    truth = Tissue(np.tile(sample.tissue.t1, count), np.tile(sample.tissue.t2, count))
+    reference = Tissue(np.tile(sample.tissue.t1, count), np.tile(sample.tissue.t2, count))
     estimate = {
         name: np.concatenate([outcome.found[name] for outcome in outcomes]) for name in ("t1", "t2")
     }
@@ -169,4 +169,4 @@ def _bins(sample: Sample, outcomes: list[Outcome]) -> tuple[Bins, ...]:
         name: np.concatenate([outcome.bound[:, k] for outcome in outcomes])
         for k, name in enumerate(estimate)
     }
-    return tuple(bins_of(truth, estimate, bound))
+    return tuple(bins_of(reference, estimate, bound))

@@ -16,7 +16,7 @@ _COLUMNS = [
     ("parameter", "", "{}"),
     ("region", "tissue", "{}"),
     ("n", "voxels", "{}"),
-    ("truth_mean", "truth [ms]", "{:.0f}"),
+    ("reference_mean", "ref. [ms]", "{:.0f}"),
     ("bias", "bias [ms]", "{:+.1f}"),
     ("sd", "SD [ms]", "{:.1f}"),
     ("rmse", "RMSE [ms]", "{:.1f}"),

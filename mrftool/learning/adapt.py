@@ -13,7 +13,7 @@ from mrftool.errors import ArgumentError, InputError
 from mrftool.inference.manifest import read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.learning.batches import Source
-from mrftool.learning.checkpoint import Run, load_run
+from mrftool.learning.checkpoint import TrainingRun, load_run
 from mrftool.learning.config import TrainConfig, checkpoint_file
 from mrftool.learning.training import start_run, table_for
 from mrftool.sequence import PulseSequence
@@ -67,7 +67,7 @@ def _layers(weights: Weights) -> Weights:
 
 def adapted_run(
     config: TrainConfig, weights: Weights, sequence: PulseSequence, device: torch.device
-) -> Run:
+) -> TrainingRun:
     """A run of `sequence` that begins with `weights`, where they fit its encoder; other layers are
     drawn anew.
     """

@@ -27,7 +27,7 @@ from mrftool.manifold.table import SignalTable
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """A training run in progress or at its end. decoder: the one that it learns, if it does."""
 
     config: TrainConfig
@@ -40,7 +40,7 @@ class Run:
     best: float = float("inf")
 
 
-def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
+def save_run(run: TrainingRun, folder: Path, name: str, scores: dict[str, Any]) -> None:
     """Write checkpoint `name` ("last" or "best") of a run into its folder, whole or not at all."""
     tensors = _over("encoder.", run.encoder.state_dict())
     tensors |= _over("decoder.", run.decoder.state_dict() if run.decoder else {})
@@ -51,7 +51,7 @@ def save_run(run: Run, folder: Path, name: str, scores: dict[str, Any]) -> None:
         path.write_bytes(save(tensors, metadata={"run": json.dumps(_facts(run, scores))}))
 
 
-def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
+def load_run(path: Path, device: torch.device) -> tuple[TrainingRun, dict[str, Any]]:
     """The run in a checkpoint, and its scores. Raises InputError if the file is none of ours."""
     try:
         tensors = load_file(path, device=str(device))
@@ -73,7 +73,7 @@ def load_run(path: Path, device: torch.device) -> tuple[Run, dict[str, Any]]:
 
 def _run_from(
     tensors: dict[str, Tensor], facts: dict[str, Any], path: Path, device: torch.device
-) -> tuple[Run, dict[str, Any]]:
+) -> tuple[TrainingRun, dict[str, Any]]:
     config = TrainConfig(**facts["config"])
     spec = EncoderSpec.from_dict(facts["spec"])
     encoder = Encoder(spec).to(device)
@@ -90,7 +90,7 @@ def _run_from(
         decoder.load_state_dict(_under(tensors, "decoder."))
     optimisers = new_optimisers(encoder, decoder, config)
     _restore(optimisers, _under(tensors, "optimiser."))
-    run = Run(
+    run = TrainingRun(
         config,
         sources,
         spec,
@@ -196,7 +196,7 @@ def new_optimisers(
     return optimisers
 
 
-def _facts(run: Run, scores: dict[str, Any]) -> dict[str, Any]:
+def _facts(run: TrainingRun, scores: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": run.config.to_dict(),
         "spec": run.spec.to_dict(),

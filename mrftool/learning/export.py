@@ -11,13 +11,13 @@ from mrftool.errors import ArgumentError, CheckFailedError, MismatchError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.runtime import InferenceSession
 from mrftool.learning.batches import Source, draw_batches
-from mrftool.learning.checkpoint import Run
+from mrftool.learning.checkpoint import TrainingRun
 
 OPSET = 20
 _FRESH = 2**32 - 7  # the batch that exports are checked on: no step draws it
 
 
-def source_of(run: Run, seq: str | None) -> Source:
+def source_of(run: TrainingRun, seq: str | None) -> Source:
     """The sequence of a run that `seq` names, a file or a shipped one; None: its only one.
 
     Raises ArgumentError where it has several and none is named, MismatchError where it has not learned
@@ -40,7 +40,7 @@ def source_of(run: Run, seq: str | None) -> Source:
     )
 
 
-def model_settings(run: Run, source: Source, scores: dict[str, Any]) -> dict[str, Any]:
+def model_settings(run: TrainingRun, source: Source, scores: dict[str, Any]) -> dict[str, Any]:
     """What `mrftool.export.make.make_model` takes of a run, for one of its sequences."""
     config = run.config
     return {
@@ -55,7 +55,7 @@ def model_settings(run: Run, source: Source, scores: dict[str, Any]) -> dict[str
     }
 
 
-def encoder_to_onnx(run: Run) -> Any:
+def encoder_to_onnx(run: TrainingRun) -> Any:
     """The encoder of a run as an onnx ModelProto.
 
     From rows float32 `(voxel, n)`, named after what it takes, to `logs` `(voxel, 2)`.
@@ -85,7 +85,7 @@ def encoder_to_onnx(run: Run) -> Any:
     return model
 
 
-def _check(model: Any, run: Run) -> None:
+def _check(model: Any, run: TrainingRun) -> None:
     """Compare both on fresh fingerprints, in batches of several lengths."""
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for n in (1, 7, 300):

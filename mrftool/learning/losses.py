@@ -10,7 +10,7 @@ FLOOR = 0.003  # relative error below which the "bound" loss no longer tells err
 RESIDUAL_FLOOR = 3e-4  # the same for the residual of a unit-norm fingerprint [1]
 
 
-def embedding_loss(predicted: Tensor, truth: Tensor, bound: Tensor | None) -> Tensor:
+def embedding_loss(predicted: Tensor, target: Tensor, bound: Tensor | None) -> Tensor:
     """Mean loss of (log T1, log T2) `(voxel, 2)`.
 
     bound: Cramer-Rao bound of both `(voxel, 2)` [1]: errors count in units of it (plus a floor),
@@ -18,12 +18,12 @@ def embedding_loss(predicted: Tensor, truth: Tensor, bound: Tensor | None) -> Te
     None: mean squared error in log10, as the paper has it.
     """
     if bound is None:
-        return ((predicted - truth) / torch.log(torch.tensor(10.0))).square().sum(dim=1).mean()
+        return ((predicted - target) / torch.log(torch.tensor(10.0))).square().sum(dim=1).mean()
     unit = bound + FLOOR
-    return smooth_l1_loss(predicted / unit, truth / unit)
+    return smooth_l1_loss(predicted / unit, target / unit)
 
 
-def reconstruction_loss(predicted: Tensor, truth: Tensor, noise: Tensor | None) -> Tensor:
+def reconstruction_loss(predicted: Tensor, target: Tensor, noise: Tensor | None) -> Tensor:
     """Loss `(voxel,)` between unit-norm fingerprints `(voxel, time)`, complex or real.
 
     noise: standard deviation of the noise per real channel, relative to the norm `(voxel,)`:
@@ -31,7 +31,9 @@ def reconstruction_loss(predicted: Tensor, truth: Tensor, noise: Tensor | None) 
     tissue parameters, with a pseudo-Huber loss. None: the sum of squared residuals. The paper
     averages over time instead: its lambda is ours x n_time.
     """
-    squares = torch.view_as_real(predicted - truth) if predicted.is_complex() else predicted - truth
+    squares = (
+        torch.view_as_real(predicted - target) if predicted.is_complex() else predicted - target
+    )
     misfit = squares.square().flatten(1).sum(dim=1)
     if noise is None:
         return misfit

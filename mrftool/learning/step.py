@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mrftool.errors import CheckFailedError
 from mrftool.learning.batches import Batch, Source
-from mrftool.learning.checkpoint import Run
+from mrftool.learning.checkpoint import TrainingRun
 from mrftool.learning.losses import embedding_loss, reconstruction_loss
 from mrftool.learning.networks.bloch_decoder import decode
 from mrftool.learning.networks.encoders import times_of
@@ -15,7 +15,7 @@ from mrftool.learning.networks.learned_decoders import train_columns
 class Losses(nn.Module):
     """All networks of a run; called with a batch it gives its losses, see `batch_losses`."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingRun) -> None:
         super().__init__()
         self.run, self.encoder, self.decoder = run, run.encoder, run.decoder
 
@@ -25,7 +25,7 @@ class Losses(nn.Module):
 
 
 def take_step(
-    run: Run, network: nn.Module, parts: list[Batch], rate_factor: float
+    run: TrainingRun, network: nn.Module, parts: list[Batch], rate_factor: float
 ) -> dict[str, float]:
     """One optimiser step on a batch, a part for each sequence; the losses before it.
 
@@ -45,7 +45,7 @@ def take_step(
     return {name: float(value.detach()) for name, value in losses.items()}
 
 
-def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
+def batch_losses(run: TrainingRun, parts: list[Batch]) -> dict[str, Tensor]:
     """The losses of a batch: means over its voxels, whatever their sequence."""
     predicted = times_of(run.encoder(torch.cat([part.rows for part in parts])))
     _require_times(predicted, run.step)
@@ -62,7 +62,7 @@ def batch_losses(run: Run, parts: list[Batch]) -> dict[str, Tensor]:
     return {"embedding": embedding, "reconstruction": reconstruction, "loss": loss}
 
 
-def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
+def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
     """Decode the predicted tissue and compare with the clean fingerprint: the loss of each decoded
     voxel `(voxel,)`.
 
@@ -77,7 +77,7 @@ def reconstruct(run: Run, source: Source, predicted: Tensor, batch: Batch) -> Te
     )
 
 
-def _decoded(run: Run, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
+def _decoded(run: TrainingRun, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
     """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, in the form of
     `Batch.clean`.
     """

@@ -16,7 +16,7 @@ from mrftool.export.make import model_table
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Batch, Source, draw_batches, draw_tissue, make_batch
 from mrftool.learning.checkpoint import (
-    Run,
+    TrainingRun,
     decoder_of,
     load_run,
     new_optimisers,
@@ -41,7 +41,7 @@ _TYPICAL = 8192
 _AT_A_TIME = 512  # voxels that are validated at once: a wide network needs memory for each
 
 
-def start_run(sources: list[Source], config: TrainConfig, device: torch.device) -> Run:
+def start_run(sources: list[Source], config: TrainConfig, device: torch.device) -> TrainingRun:
     """A run before its first step, its weights drawn from the seed."""
     spec = _spec(sources, config)
     # Exactly what a checkpoint gives back: resuming is exact.
@@ -60,7 +60,7 @@ def start_run(sources: list[Source], config: TrainConfig, device: torch.device) 
     encoder.standardise(torch.cat([part.rows for part in typical]))
     encoder = encoder.to(device)
     optimisers = new_optimisers(encoder, decoder, config)
-    return Run(config, sources, spec, encoder, decoder, optimisers)
+    return TrainingRun(config, sources, spec, encoder, decoder, optimisers)
 
 
 def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
@@ -93,7 +93,7 @@ def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
     )
 
 
-def resume_run(folder: Path, device: torch.device) -> Run:
+def resume_run(folder: Path, device: torch.device) -> TrainingRun:
     """The run in `folder` where its last checkpoint left it. Raises InputError if there is none."""
     path = folder / "last.safetensors"
     if not path.exists():
@@ -101,7 +101,7 @@ def resume_run(folder: Path, device: torch.device) -> Run:
     return load_run(path, device)[0]
 
 
-def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
+def train(run: TrainingRun, folder: Path, report: Report) -> dict[str, float]:
     """Take the run to its last step, validating and writing checkpoints on the way; the scores at
     the end.
 
@@ -127,7 +127,7 @@ def train(run: Run, folder: Path, report: Report) -> dict[str, float]:
     return scores
 
 
-def validate(run: Run) -> dict[str, float]:
+def validate(run: TrainingRun) -> dict[str, float]:
     """Root mean square error over the Cramer-Rao bound, at several SNR, on tissue that training
     never draws.
     """
@@ -135,14 +135,14 @@ def validate(run: Run) -> dict[str, float]:
     return {**scores, "score": float(np.mean(list(scores.values())))}
 
 
-def _keep(run: Run, folder: Path, scores: dict[str, float]) -> None:
+def _keep(run: TrainingRun, folder: Path, scores: dict[str, float]) -> None:
     if scores["score"] < run.best:
         run.best = scores["score"]
         save_run(run, folder, "best", scores)
     save_run(run, folder, "last", scores)
 
 
-def _batch(run: Run, k: int) -> list[Batch]:
+def _batch(run: TrainingRun, k: int) -> list[Batch]:
     return draw_batches(run.sources, run.config, run.spec.takes, k)
 
 
@@ -154,7 +154,7 @@ def _rate_factor(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
 
 
-def _rmse_over_bound(run: Run, snr: float) -> float:
+def _rmse_over_bound(run: TrainingRun, snr: float) -> float:
     """Of log T1 and log T2 together, where the bound itself is below 20 percent: beyond, no
     estimator is unbiased.
 
@@ -170,7 +170,7 @@ def _rmse_over_bound(run: Run, snr: float) -> float:
     return float(torch.cat(errors).square().mean().sqrt())
 
 
-def _errors_over_bound(run: Run, batch: Batch) -> torch.Tensor:
+def _errors_over_bound(run: TrainingRun, batch: Batch) -> torch.Tensor:
     batch = batch.to(next(run.encoder.parameters()).device)
     run.encoder.eval()
     with torch.no_grad():
@@ -184,7 +184,7 @@ def _errors_over_bound(run: Run, batch: Batch) -> torch.Tensor:
 
 def prepare_run(
     sequences: list[PulseSequence], config: TrainConfig, folder: Path, device: torch.device
-) -> Run:
+) -> TrainingRun:
     """A new run in a folder that holds none: it begins with the tables of its sequences.
 
     Raises ArgumentError if the folder holds a run already.

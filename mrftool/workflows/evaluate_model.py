@@ -67,7 +67,7 @@ def write_trials(
     found: ModelTrials, model: Model, sequence: PulseSequence, folder: Path
 ) -> list[Path]:
     """Numbers, tables and picture in `folder`; the files written."""
-    from mrftool.evaluation.model_tables import flag_table, score_table, trials_json
+    from mrftool.evaluation.model_tables import accuracy_table, flag_table, trials_json
     from mrftool.figures.model import model_figure
     from mrftool.formats.atomic import all_or_none
 
@@ -82,7 +82,7 @@ def write_trials(
     with all_or_none(paths, make_folders=True) as (as_json, as_text, picture):
         as_json.write_text(trials_json(found, about), "utf-8")
         as_text.write_text(
-            f"{score_table(found, title).markdown()}\n{flag_table(found).markdown()}", "utf-8"
+            f"{accuracy_table(found, title).markdown()}\n{flag_table(found).markdown()}", "utf-8"
         )
         model_figure(found, picture, title=f"{title}: {found.voxels} random tissues at each SNR")
     return paths

@@ -12,7 +12,7 @@ from mrftool.cli.options import require_folder
 from mrftool.cli.training_table import TrainingTable
 from mrftool.errors import ArgumentError, CheckFailedError
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.learning.checkpoint import Run, save_run
+from mrftool.learning.checkpoint import TrainingRun, save_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
@@ -50,7 +50,7 @@ def run_training(
         wrote(folder / name)
 
 
-def _train(run: Run, folder: Path) -> dict[str, float]:
+def _train(run: TrainingRun, folder: Path) -> dict[str, float]:
     """Train to the end, or until a signal asks to stop: then the last step is kept."""
     watched = TrainingTable(run.config.steps, folder, from_step=run.step) if is_first() else None
     with _asked_to_stop() as asked, watched or nullcontext():

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mrftool.cli.commands.evaluate import app
 from mrftool.errors import MismatchError, UsageError
-from mrftool.evaluation.model_tables import flag_table, score_table
+from mrftool.evaluation.model_tables import accuracy_table, flag_table
 from mrftool.evaluation.model_trials import (
     B1_OFF,
     ModelTrials,
@@ -172,7 +172,7 @@ def test_a_sequence_of_another_length_does_not_fit(
 
 def test_tables_fit_a_terminal(found: ModelTrials) -> None:
     console = Console(width=80, record=True, file=StringIO())
-    tables = score_table(found, "short on short"), flag_table(found)
+    tables = accuracy_table(found, "short on short"), flag_table(found)
     for table in tables:
         console.print(table.for_terminal())
     lines = console.export_text().splitlines()

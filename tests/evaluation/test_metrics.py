@@ -9,14 +9,14 @@ from mrftool.evaluation.metrics import log10_mse, scores
 from mrftool.evaluation.score_tables import score_json, score_markdown, score_table
 from mrftool.tissue import Tissue
 
-TRUTH = Tissue(t1=[1.0, 2.0, 4.0, 0.0005], t2=[0.1, 0.1, 0.2, 0.1])
+REFERENCE = Tissue(t1=[1.0, 2.0, 4.0, 0.0005], t2=[0.1, 0.1, 0.2, 0.1])
 
 
 def test_the_numbers_of_a_case_worked_by_hand() -> None:
     """Errors of +100, -200 and +600 ms on truths of 1, 2 and 4 s."""
-    (score,) = scores(TRUTH[:3], {"t1": [1.1, 1.8, 4.6]})
+    (score,) = scores(REFERENCE[:3], {"t1": [1.1, 1.8, 4.6]})
     assert (score.parameter, score.region, score.n, score.n_invalid) == ("t1", "all", 3, 0)
-    assert score.truth_mean == pytest.approx(7000 / 3)
+    assert score.reference_mean == pytest.approx(7000 / 3)
     assert score.bias == pytest.approx(500 / 3)
     assert score.sd == pytest.approx(
         np.sqrt(((100 - 500 / 3) ** 2 + (-200 - 500 / 3) ** 2 + (600 - 500 / 3) ** 2) / 2)
@@ -36,30 +36,33 @@ def test_the_numbers_of_a_case_worked_by_hand() -> None:
 
 def test_failed_fits_in_the_truth_are_counted_apart() -> None:
     exact = {"t1": [1.0, 2.0, 4.0, 0.05], "t2": [0.1, 0.1, 0.2, 0.1]}
-    t1, t2 = scores(TRUTH, exact)
+    t1, t2 = scores(REFERENCE, exact)
     assert (t1.log10_mse, t1.log10_mse_tissue) == (
         pytest.approx(1.0),
         pytest.approx(0.0),
     )  # 2 decades, one of four
     assert (t1.n, t1.n_tissue) == (4, 3)
     assert (t2.n, t2.n_tissue) == (4, 3)  # T1 below 1 ms takes the voxel out for T2 too
-    assert log10_mse(TRUTH, exact) == pytest.approx(0.5)
-    assert log10_mse(TRUTH, exact, shortest=1e-3) == 0
+    assert log10_mse(REFERENCE, exact) == pytest.approx(0.5)
+    assert log10_mse(REFERENCE, exact, shortest=1e-3) == 0
 
 
 def test_estimates_that_are_no_time_are_counted_not_scored() -> None:
     estimate = {"t1": [np.nan, 2.0, np.inf, 0.0]}
-    (score,) = scores(TRUTH, estimate)
+    (score,) = scores(REFERENCE, estimate)
     assert (score.n, score.n_invalid, score.bias, score.sd) == (1, 3, 0, None)
-    (nothing,) = scores(TRUTH, {"t1": [np.nan] * 4})
+    (nothing,) = scores(REFERENCE, {"t1": [np.nan] * 4})
     assert (nothing.n, nothing.n_invalid, nothing.bias) == (0, 4, None)
-    assert np.isnan(log10_mse(TRUTH, {"t1": [np.nan] * 4, "t2": [1.0] * 4}))
+    assert np.isnan(log10_mse(REFERENCE, {"t1": [np.nan] * 4, "t2": [1.0] * 4}))
 
 
 def test_each_class_is_scored_alone() -> None:
     labels = np.array([0, 2, 2, -1])
     rows = scores(
-        TRUTH, {"t1": [1.1, 2.0, 4.0, 0.0005]}, labels=labels, classes=("csf", "fat", "grey_matter")
+        REFERENCE,
+        {"t1": [1.1, 2.0, 4.0, 0.0005]},
+        labels=labels,
+        classes=("csf", "fat", "grey_matter"),
     )
     assert [(row.region, row.n) for row in rows] == [("all", 4), ("csf", 1), ("grey_matter", 2)]
     assert [row.bias for row in rows] == [pytest.approx(25), pytest.approx(100), 0]
@@ -67,11 +70,11 @@ def test_each_class_is_scored_alone() -> None:
 
 def test_honest_deviations_are_recognised() -> None:
     rng = np.random.default_rng(0)
-    truth = Tissue(t1=rng.uniform(0.5, 3, 20_000), t2=0.1)
+    reference = Tissue(t1=rng.uniform(0.5, 3, 20_000), t2=0.1)
     sd = rng.uniform(0.01, 0.1, 20_000)
-    found = truth.t1 + sd * rng.normal(size=20_000)
-    (honest,) = scores(truth, {"t1": found}, sd={"t1": sd})
-    (bold,) = scores(truth, {"t1": found}, sd={"t1": sd / 2})
+    found = reference.t1 + sd * rng.normal(size=20_000)
+    (honest,) = scores(reference, {"t1": found}, sd={"t1": sd})
+    (bold,) = scores(reference, {"t1": found}, sd={"t1": sd / 2})
     assert honest.coverage_1sd == pytest.approx(0.6827, abs=0.01)
     assert honest.coverage_2sd == pytest.approx(0.9545, abs=0.005)
     assert honest.z_mean == pytest.approx(0, abs=0.02)
@@ -86,13 +89,15 @@ def test_honest_deviations_are_recognised() -> None:
     ids=["t1", "labels", "sd"],
 )
 def test_lengths_must_agree(options: dict) -> None:
-    with pytest.raises(MismatchError, match=r"expected \(4,\) as the truth"):
-        scores(TRUTH, {"t1": [1.0] * (4 if options else 3)}, **options)
+    with pytest.raises(MismatchError, match=r"expected \(4,\) as the reference"):
+        scores(REFERENCE, {"t1": [1.0] * (4 if options else 3)}, **options)
 
 
 def rows() -> list:
     estimate = {"t1": [1.1, 1.8, 4.6, np.nan], "t2": [0.11, 0.1, 0.2, 0.1]}
-    return scores(TRUTH, estimate, labels=np.array([0, 1, 1, 1]), classes=("csf", "grey_matter"))
+    return scores(
+        REFERENCE, estimate, labels=np.array([0, 1, 1, 1]), classes=("csf", "grey_matter")
+    )
 
 
 def test_table_markdown_and_json_say_the_same() -> None:
@@ -116,15 +121,15 @@ def test_table_markdown_and_json_say_the_same() -> None:
 
 
 def test_the_table_fits_a_narrow_terminal() -> None:
-    truth = Tissue(t1=np.linspace(0.3, 4.3, 20_000), t2=1.886)
-    estimate = {"t1": 1.1 * truth.t1, "t2": 1.1 * truth.t2}
+    reference = Tissue(t1=np.linspace(0.3, 4.3, 20_000), t2=1.886)
+    estimate = {"t1": 1.1 * reference.t1, "t2": 1.1 * reference.t2}
     labels = np.arange(20_000) % 3
-    deviations = {"t1": truth.t1, "t2": truth.t2}
+    deviations = {"t1": reference.t1, "t2": reference.t2}
     names = ("muscle_skin", "white_matter", "csf")
     console = Console(width=80)
     with console.capture() as capture:
         console.print(
-            score_table(scores(truth, estimate, labels=labels, classes=names, sd=deviations))
+            score_table(scores(reference, estimate, labels=labels, classes=names, sd=deviations))
         )
     assert "\N{HORIZONTAL ELLIPSIS}" not in capture.get()
     assert "1.7e-03" in capture.get()  # log10(1.1)^2, in full
@@ -133,7 +138,7 @@ def test_the_table_fits_a_narrow_terminal() -> None:
 def test_columns_without_content_are_left_out() -> None:
     assert "z sd" not in score_markdown(rows())
     assert "invalid" in score_markdown(rows())
-    whole = scores(TRUTH[:3], {"t1": [1.0, 2.0, 4.0]}, sd={"t1": [0.1, 0.1, 0.1]})
+    whole = scores(REFERENCE[:3], {"t1": [1.0, 2.0, 4.0]}, sd={"t1": [0.1, 0.1, 0.1]})
     assert "z sd" in score_markdown(whole)
     assert "invalid" not in score_markdown(whole)
     assert "from 1 ms" not in score_markdown(whole)

@@ -13,7 +13,7 @@ from mrftool.errors import CheckFailedError, InputError, MismatchError, UsageErr
 from mrftool.formats.sequence.yaml_file import sequence_to_dict  # noqa: E402
 from mrftool.learning import export, training  # noqa: E402
 from mrftool.learning.batches import draw_batches, draw_tissue, grid_tissue, make_batch  # noqa: E402
-from mrftool.learning.checkpoint import Run, load_run  # noqa: E402
+from mrftool.learning.checkpoint import TrainingRun, load_run  # noqa: E402
 from mrftool.learning.config import TrainConfig  # noqa: E402
 from mrftool.learning.export import encoder_to_onnx, source_of  # noqa: E402
 from mrftool.learning.losses import FLOOR, RESIDUAL_FLOOR, embedding_loss, reconstruction_loss  # noqa: E402
@@ -59,11 +59,11 @@ class StopError(Exception):
     """Ends a run before its time."""
 
 
-def weights(run: Run) -> dict[str, torch.Tensor]:
+def weights(run: TrainingRun) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in run.encoder.state_dict().items()}
 
 
-def begin(sequence: PulseSequence, config: TrainConfig, folder: Path) -> Run:
+def begin(sequence: PulseSequence, config: TrainConfig, folder: Path) -> TrainingRun:
     return prepare_run([sequence], config, folder, CPU)
 
 
@@ -159,13 +159,13 @@ def test_a_batch_holds_tissue_in_range_its_bound_and_its_noise(
 
 
 def test_losses_follow_their_formulas() -> None:
-    predicted, truth = torch.tensor([[0.3, 0.0]]), torch.tensor([[0.1, 1.0]])
+    predicted, reference = torch.tensor([[0.3, 0.0]]), torch.tensor([[0.1, 1.0]])
     bound = torch.tensor([[0.1, 0.01]])
     in_units = [0.2 / (0.1 + FLOOR), 1.0 / (0.01 + FLOOR)]
-    assert float(embedding_loss(predicted, truth, bound)) == pytest.approx(
+    assert float(embedding_loss(predicted, reference, bound)) == pytest.approx(
         np.mean([x - 0.5 for x in in_units]), rel=1e-5
     )
-    assert float(embedding_loss(predicted, truth, None)) == pytest.approx(
+    assert float(embedding_loss(predicted, reference, None)) == pytest.approx(
         (0.2**2 + 1) / np.log(10) ** 2, rel=1e-5
     )
     a, b = torch.tensor([[1.0 + 1j, 0.0]]), torch.tensor([[1.0, 0.5j]])
@@ -289,7 +289,7 @@ def test_each_part_of_a_mixed_batch_is_decoded_with_its_own_sequence(
     torch.testing.assert_close(losses["reconstruction"], torch.cat(each).mean())
 
 
-def _predicted(run: Run, parts: list[Any]) -> list[torch.Tensor]:
+def _predicted(run: TrainingRun, parts: list[Any]) -> list[torch.Tensor]:
     out = [run.encoder(part.rows) for part in parts]
     return [torch.stack([x[:, 0], x[:, 0] + x[:, 1]], dim=1) for x in out]
 

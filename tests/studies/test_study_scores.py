@@ -57,9 +57,9 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_scores_are_those_worked_out_by_hand() -> None:
-    truth = np.array([[1.0, 0.1], [1.0, 0.0001]])
-    found = truth * [[2.0, 1.0], [1.0, 10.0]]
-    scores = scores_of(found, truth)
+    reference = np.array([[1.0, 0.1], [1.0, 0.0001]])
+    found = reference * [[2.0, 1.0], [1.0, 10.0]]
+    scores = scores_of(found, reference)
     assert scores["log10_mse"] == pytest.approx((LOG2 + 1) / 4)
     assert scores["log10_mse_tissue"] == pytest.approx(
         LOG2 / 2
@@ -73,35 +73,35 @@ def test_scores_are_those_worked_out_by_hand() -> None:
 
 
 def test_median_and_rmse_are_over_magnitudes_of_errors() -> None:
-    truth = np.full((3, 2), (1.0, 0.1))
-    found = truth * [[0.9, 1.0], [1.2, 1.0], [1.0, 1.0]]
-    scores = scores_of(found, truth)
+    reference = np.full((3, 2), (1.0, 0.1))
+    found = reference * [[0.9, 1.0], [1.2, 1.0], [1.0, 1.0]]
+    scores = scores_of(found, reference)
     assert scores["t1_median_percent"] == pytest.approx(10)
     assert scores["t1_rmse_percent"] == pytest.approx(math.sqrt((100 + 400) / 3))
     assert scores["t1_median_ms"] == pytest.approx(100)
 
 
 def test_the_bound_counts_where_both_are_determined_and_in_range() -> None:
-    truth = np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1], [4.0, 0.1]])
+    reference = np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1], [4.0, 0.1]])
     bound = np.array(
         [[0.01, 0.001], [0.02, 0.03], [0.03, 0.002], [np.inf, 0.001]]
     )  # the second T2, the last T1: no
-    found = truth + np.array([[0.02, 0.001], [1, 1], [0.06, 0.006], [1, 1]])
-    scores = scores_of(found, truth, bound)
+    found = reference + np.array([[0.02, 0.001], [1, 1], [0.06, 0.006], [1, 1]])
+    scores = scores_of(found, reference, bound)
     assert scores["n_bound"] == 2
     assert scores["t1_over_bound"] == pytest.approx(2)
     assert scores["t2_over_bound"] == pytest.approx(math.sqrt((1 + 9) / 2))
     inside = np.array([True, True, False, True])
-    scores = scores_of(found, truth, bound, inside)
+    scores = scores_of(found, reference, bound, inside)
     assert (scores["n_bound"], scores["t2_over_bound"]) == (1, pytest.approx(1))
 
 
 def test_predictions_that_are_no_times_are_counted_and_left_out() -> None:
-    truth = np.full((3, 2), (1.0, 0.1))
-    found = truth * [[2.0, 1.0], [np.nan, 1.0], [1.0, 0.0]]
-    scores = scores_of(found, truth)
+    reference = np.full((3, 2), (1.0, 0.1))
+    found = reference * [[2.0, 1.0], [np.nan, 1.0], [1.0, 0.0]]
+    scores = scores_of(found, reference)
     assert scores["n_invalid"] == 2 and scores["log10_mse"] == pytest.approx(LOG2 / 2)
-    none = scores_of(np.full((3, 2), np.nan), truth)
+    none = scores_of(np.full((3, 2), np.nan), reference)
     assert none["log10_mse"] is None and none["t1_rmse_ms"] is None
 
 

@@ -95,7 +95,9 @@ def test_sets_are_made_once_and_again_where_the_tissue_changed(
     monkeypatch.setattr(sets, "cramer_rao", lambda *given: calls.append(given) or bound(*given))
     made = make_sets(tmp_path, None, quick=True)
     assert set(made) == {"phantom", "above"} and len(calls) == 2
-    assert (made["above"].truth >= (2.5, 1.0)).all() and (made["above"].truth <= (5.0, 2.0)).all()
+    assert (made["above"].reference >= (2.5, 1.0)).all() and (
+        made["above"].reference <= (5.0, 2.0)
+    ).all()
     again = make_sets(tmp_path, None, quick=True)
     assert len(calls) == 2 and again["phantom"].digest == made["phantom"].digest
     monkeypatch.setattr(sets, "QUICK_MATRIX", (14, 14, 1))

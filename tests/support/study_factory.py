@@ -12,7 +12,7 @@ from mrftool.studies.jobs.records import PREDICTIONS, RECORD, digest, job_folder
 from mrftool.studies.paper.results import write_plan
 from mrftool.studies.paper.sets import tissue_folder
 
-TRUTH = {
+REFERENCE = {
     "phantom": [[1.0, 0.1], [2.0, 0.05]],
     "anatomical": [[1.0, 0.1], [1.0, 0.0001]],
 }  # T1, T2 [s]
@@ -20,15 +20,15 @@ BOUND = [[0.01, 0.001], [0.04, 0.5]]  # at SNR 1 [s]; the second voxel's T2 is n
 RANGES = {"t1_range": [0.001, 5.0], "t2_range": [0.001, 2.0]}
 
 
-def make_set(output: Path, name: str, truth: Any = None, bound: Any = None) -> None:
+def make_set(output: Path, name: str, reference: Any = None, bound: Any = None) -> None:
     """A set of tissue as the study writes it."""
-    truth = np.array(TRUTH[name] if truth is None else truth, float)
+    reference = np.array(REFERENCE[name] if reference is None else reference, float)
     bound = np.array(BOUND if bound is None else bound, float)
     tissue_folder(output).mkdir(parents=True, exist_ok=True)
-    columns = {"t1": truth[:, 0], "t2": truth[:, 1], "bound": bound}
+    columns = {"t1": reference[:, 0], "t2": reference[:, 1], "bound": bound}
     np.savez(
         tissue_folder(output) / f"{name}.npz",
-        mask=np.ones((len(truth), 1, 1), bool),
+        mask=np.ones((len(reference), 1, 1), bool),
         affine=np.eye(4),
         **columns,
     )
@@ -38,7 +38,7 @@ def job(group: str, method: str, seed: int = 0, **changes: Any) -> dict[str, Any
     """A job with tests on both sets, without noise and at SNR 20."""
     tests = [
         {"key": f"{name}{tail}", "set": name, "snr": snr, "b1": 1.0, "voxels": 2, "tissue": "-"}
-        for name in TRUTH
+        for name in REFERENCE
         for tail, snr in (("", None), ("_snr20", 20))
     ]
     asked = {
@@ -66,13 +66,13 @@ def job(group: str, method: str, seed: int = 0, **changes: Any) -> dict[str, Any
 
 
 def finish(output: Path, asked: dict[str, Any], factors: Any, **record: Any) -> None:
-    """What a job leaves: predictions are the truth times `factors` (of T1 and T2), by key or for
+    """What a job leaves: predictions are the reference times `factors` (of T1 and T2), by key or for
     all.
     """
     found = {}
     for test in asked["tests"]:
         factor = factors[test["key"]] if isinstance(factors, dict) else factors
-        found[test["key"]] = np.array(TRUTH[test["set"]]) * factor
+        found[test["key"]] = np.array(REFERENCE[test["set"]]) * factor
     folder = job_folder(output, asked["name"])
     write_job(folder, asked)
     np.savez(folder / PREDICTIONS, **found)

@@ -87,7 +87,7 @@ def model(
     from rich.console import Console
 
     from mrftool.cli.console import wrote
-    from mrftool.evaluation.model_tables import flag_table, score_table
+    from mrftool.evaluation.model_tables import accuracy_table, flag_table
     from mrftool.inference.session import load_model
     from mrftool.physics.tissue_grids import parse_values
     from mrftool.shipped import find_file
@@ -98,7 +98,9 @@ def model(
     sequence = sequence_for(loaded, seq)
     found = try_model(loaded, sequence, snrs, voxels, seed, known_noise)
     console = Console()
-    console.print(score_table(found, f"{loaded.manifest.name} on {sequence.name}").for_terminal())
+    console.print(
+        accuracy_table(found, f"{loaded.manifest.name} on {sequence.name}").for_terminal()
+    )
     console.print(flag_table(found).for_terminal())
     for path in write_trials(found, loaded, sequence, output or Path(f"{loaded.path.stem}_trials")):
         wrote(path)

@@ -24,7 +24,7 @@ from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.adapt import adapted_run, load_weights
 from mrftool.learning.batches import Source, encoder_rows
-from mrftool.learning.checkpoint import Run, load_run
+from mrftool.learning.checkpoint import TrainingRun, load_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.encoders import times_of
 from mrftool.learning.training import prepare_run, table_for, train
@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
     )
 
 
-def _trained(folder: Path, job: dict[str, Any], clock: Clock) -> Run:
+def _trained(folder: Path, job: dict[str, Any], clock: Clock) -> TrainingRun:
     """The run of a job at its end: begun, or gone on with, or as an earlier process left it."""
     last = folder / _RUN / "last.safetensors"
     with clock.stage("prepare"):
@@ -105,7 +105,7 @@ def _trained(folder: Path, job: dict[str, Any], clock: Clock) -> Run:
     return run
 
 
-def _begun(folder: Path, job: dict[str, Any]) -> Run:
+def _begun(folder: Path, job: dict[str, Any]) -> TrainingRun:
     config = TrainConfig(**job["train"])
     sequences = [read_sequence(name) for name in job["sequences"]]
     if job["kind"] == "train":
@@ -117,7 +117,7 @@ def _begun(folder: Path, job: dict[str, Any]) -> Run:
     return adapted_run(config, weights, sequences[0], _CPU)
 
 
-def _predicted(run: Run, job: dict[str, Any], tests: list[Test], clock: Clock) -> Found:
+def _predicted(run: TrainingRun, job: dict[str, Any], tests: list[Test], clock: Clock) -> Found:
     """T1 and T2 `(voxel, 2)` [s] of each test, by the encoder alone."""
     sequence = read_sequence(job["test_sequence"])
     known = next((x for x in run.sources if x.sequence.sequence_id == sequence.sequence_id), None)
@@ -137,7 +137,7 @@ def _predicted(run: Run, job: dict[str, Any], tests: list[Test], clock: Clock) -
     return found
 
 
-def _pairs(run: Run, source: Source, signal: ComplexArray) -> FloatArray:
+def _pairs(run: TrainingRun, source: Source, signal: ComplexArray) -> FloatArray:
     whole = signal if run.spec.takes == "fingerprint" else compress(signal, source.table.basis)
     rows = encoder_rows(
         whole, np.zeros(len(signal)), source, run.spec.takes, np.random.default_rng(0)
@@ -145,7 +145,7 @@ def _pairs(run: Run, source: Source, signal: ComplexArray) -> FloatArray:
     return np.asarray(times_of(run.encoder(torch.from_numpy(rows)).double()).exp().numpy())
 
 
-def _size(run: Run) -> int:
+def _size(run: TrainingRun) -> int:
     """Weights of the encoder: a decoder is not there when maps are made."""
     return sum(weights.numel() for weights in run.encoder.parameters())
 

@@ -1,4 +1,4 @@
-"""What jobs found, against the truth: scores of every test, and their mean and spread over seeds."""
+"""What jobs found, against the reference: scores of every test, and their mean and spread over seeds."""
 
 import json
 import statistics
@@ -144,7 +144,7 @@ def common_range(jobs: Sequence[Job], job: Job) -> tuple[tuple[float, float], tu
 
 def scores_of(
     found: FloatArray,
-    truth: FloatArray,
+    reference: FloatArray,
     bound: FloatArray | None = None,
     inside: BoolArray | None = None,
 ) -> Scores:
@@ -154,27 +154,27 @@ def scores_of(
     below 1 ms. The
     others are over the latter: median of the magnitude and root mean square of the error, relative
     [%] and [ms]. With the smallest standard deviations `bound` `(voxel, 2)` [s], rmse / bound over
-    the voxels of `inside` `(voxel,)` whose bound is below a fifth of the truth, for T1 and T2 both.
+    the voxels of `inside` `(voxel,)` whose bound is below a fifth of the reference, for T1 and T2 both.
     """
-    tissue, estimate = Tissue(*truth.T), {"t1": found[:, 0], "t2": found[:, 1]}
+    tissue, estimate = Tissue(*reference.T), {"t1": found[:, 0], "t2": found[:, 1]}
     valid = (np.isfinite(found) & (found > 0)).all(axis=1)
-    kept = valid & (truth >= SHORTEST).all(axis=1)
+    kept = valid & (reference >= SHORTEST).all(axis=1)
     scores: Scores = {
         "n": len(found),
         "n_invalid": int((~valid).sum()),
-        "n_tissue": int((truth >= SHORTEST).all(axis=1).sum()),
+        "n_tissue": int((reference >= SHORTEST).all(axis=1).sum()),
         "log10_mse": _finite(log10_mse(tissue, estimate)),
         "log10_mse_tissue": _finite(log10_mse(tissue, estimate, shortest=SHORTEST)),
     }
     for column, name in enumerate(("t1", "t2")):
-        true, error = truth[kept, column], found[kept, column] - truth[kept, column]
+        true, error = reference[kept, column], found[kept, column] - reference[kept, column]
         scores |= _readable(name, error, true)
     if bound is not None:
-        used = valid & is_determined(truth, bound).all(axis=1)
+        used = valid & is_determined(reference, bound).all(axis=1)
         used &= True if inside is None else inside
         scores["n_bound"] = int(used.sum())
         for column, name in enumerate(("t1", "t2")):
-            error = found[used, column] - truth[used, column]
+            error = found[used, column] - reference[used, column]
             scores[f"{name}_over_bound"] = (
                 rmse_over_bound(error, bound[used, column]) if used.any() else None
             )
@@ -203,8 +203,8 @@ def _scores(
         tested = sets[test["set"]]
         bound = None if test["snr"] is None or test["b1"] != 1 else tested.bound / test["snr"]
         low, high = np.transpose(trained)
-        inside = ((tested.truth >= low) & (tested.truth <= high)).all(axis=1)
-        found[test["key"]] = scores_of(predictions[test["key"]], tested.truth, bound, inside)
+        inside = ((tested.reference >= low) & (tested.reference <= high)).all(axis=1)
+        found[test["key"]] = scores_of(predictions[test["key"]], tested.reference, bound, inside)
     return found
 
 

@@ -41,14 +41,14 @@ class TestSet:
     bound: FloatArray
 
     @property
-    def truth(self) -> FloatArray:
+    def reference(self) -> FloatArray:
         """True T1 and T2 `(voxel, 2)` [s]."""
         return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
 
     @property
     def digest(self) -> str:
         """Of the numbers that tests depend on."""
-        return f"{zlib.crc32(self.truth.tobytes()):08x}"
+        return f"{zlib.crc32(self.reference.tobytes()):08x}"
 
 
 def tissue_folder(output: Path) -> Path:

@@ -62,7 +62,7 @@ def _predictions(study: Study, path: Path) -> str | None:
     if not found:
         return None
     title = "Trained on spline5 and spline11noisy, tested on fisp: phantom, no noise"
-    predictions_figure(study.sets["phantom"].truth, found, path, title=title)
+    predictions_figure(study.sets["phantom"].reference, found, path, title=title)
     return (
         "Figure 4. Predicted (dots) against true values (line) where training has not seen the sequence of the test, "
         "first seed. BlochNet (adapted): the same network after `adapt` to that sequence."
@@ -78,7 +78,7 @@ def _maps(study: Study, path: Path) -> str | None:
         return None
     tested = study.sets[name]
     title = f"Trained and tested on fisp: {name}, no noise"
-    maps_figure(tested.truth, found, tested.grid, path, title=title)
+    maps_figure(tested.reference, found, tested.grid, path, title=title)
     return f"Figure 5. True maps ({name}), and the errors of each method, first seed."
 
 

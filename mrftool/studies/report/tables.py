@@ -230,7 +230,7 @@ def _from(study: Study, name: str) -> str:
 
 def has_short(study: Study, name: str) -> bool:
     """Whether a set has voxels whose T1 or T2 is below 1 ms."""
-    return bool((study.sets[name].truth < SHORTEST).any())
+    return bool((study.sets[name].reference < SHORTEST).any())
 
 
 def _main_cell(study: Study, group: str, row: str, score: str, name: str) -> str:
