@@ -6,8 +6,9 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 # `make test` takes about two minutes; `make test PYTEST_OPTIONS=` runs the slow tests too, as CI does.
 PYTEST_OPTIONS ?= -m "not slow"
+PYTEST_WORKERS ?= -n 2
 
-.PHONY: demo test lint format house
+.PHONY: demo test test-processors coverage lint format house
 
 $(VENV)/base: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,7 +23,22 @@ demo: $(VENV)/base
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh demo
 
 test: $(VENV)/dev
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	$(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_OPTIONS)
+
+# The numerical tests as other processors would compute them (OpenBLAS chooses its kernel by processor, and AVX-512
+# kernels run only where the processor has it), and with the readable engine in place of the native kernel.
+NUMERICAL := tests/physics tests/manifold tests/export tests/inference tests/matching tests/design
+BLAS_KERNELS := Haswell Zen $(shell grep -qs avx512f /proc/cpuinfo && echo SkylakeX)
+test-processors: $(VENV)/dev
+	for kernel in $(BLAS_KERNELS); do \
+	  echo "OPENBLAS_CORETYPE=$$kernel"; \
+	  OPENBLAS_CORETYPE=$$kernel $(BIN)/pytest -q $(PYTEST_WORKERS) -m "not slow" $(NUMERICAL) || exit 1; \
+	done
+	MRFTOOL_ENGINE=reference $(BIN)/pytest -q $(PYTEST_WORKERS) -m "not slow" $(NUMERICAL)
+
+# Fails below the coverage, with branches, that stands in pyproject.toml.
+coverage: $(VENV)/dev
+	$(BIN)/pytest $(PYTEST_WORKERS) --cov --cov-report=term:skip-covered $(PYTEST_OPTIONS)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
