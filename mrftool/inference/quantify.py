@@ -27,8 +27,8 @@ def quantify(
 
     b1: actual / nominal flip angle `(x, y, z)` [1], for models that take it. noise_sd: standard
     deviation of the noise per channel [scanner's unit]; by default each voxel's own residual tells.
-    threads: of the model's arithmetic, by default one per processor; one more reads. They change no
-    result.
+    threads: of the model's arithmetic, by default one per processor; one more reads. The result
+    does not depend on it, up to rounding.
     progress: called with the number of voxels done since the last call.
 
     Raises MismatchError if the series does not belong to the model, or a B1 map to either.

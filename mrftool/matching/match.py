@@ -16,7 +16,6 @@ from mrftool.series import Form, Series, Voxels
 from mrftool.threads import ahead, chosen_threads, one_blas_thread
 
 BATCH = 1 << 17  # voxels that are matched at a time: 20 MB of coefficients
-_LEAST_ROWS = 16  # a matrix product of fewer rows takes another path through the processor, with other roundings
 
 
 def match_series(
@@ -35,7 +34,8 @@ def match_series(
     Where the entries differ in B1, ADC or off- resonance, these are maps too. Flags: entries at
     either end of the dictionary's range (the voxel may lie outside), empty voxels, and those that
     are not finite.
-    threads: of the search, by default one per processor; one more reads. They change no result.
+    threads: of the search, by default one per processor; one more reads. The result
+    does not depend on it, up to rounding.
     progress: called with the number of voxels done since the last call.
 
     Raises MismatchError if series and dictionary do not belong together.
@@ -91,14 +91,8 @@ def _joined(held: list[tuple[Voxels, Array, Array]]) -> tuple[Voxels, Array, Arr
 
 
 def _product(signal: Array, vectors: Array) -> Array:
-    missing = max(_LEAST_ROWS - len(signal), 0)
-    rows = (
-        np.concatenate([signal, np.zeros((missing, signal.shape[1]), signal.dtype)])
-        if missing
-        else signal
-    )
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(rows @ vectors)[: len(signal)]
+        return np.asarray(signal @ vectors)
 
 
 def _energy(signal: Array) -> FloatArray:

@@ -84,7 +84,7 @@ def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Rea
     # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with
     # basis.reference
     w = concat([cos * turn_re + sin * turn_im, sin * turn_re - cos * turn_im], 1).reshape(0, 1, 2)
-    turned = row_sum(signal * w, 2).reshape(0, len(table.basis.vectors))
+    turned = row_sum(signal * w).reshape(0, len(table.basis.vectors))
     return where(reading.empty | reading.bad, 0.0, turned / sqrt(reading.energy))
 
 

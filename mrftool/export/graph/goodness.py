@@ -7,7 +7,7 @@ import numpy as np
 from mrftool.export.graph.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
 from mrftool.export.graph.outputs import Estimate
 from mrftool.export.graph.polish import TINY, Fit, spread_of
-from mrftool.export.graph.reading import Reading, n_coefficients
+from mrftool.export.graph.reading import Reading
 from mrftool.export.thresholds import Thresholds, thresholds
 from mrftool.manifold.table import SignalTable
 
@@ -56,7 +56,7 @@ def _bad_fit(
     """More misfit where fingerprints live than noise leaves there, or nothing but noise; see
     `flags`.
     """
-    compressed = row_sum(reading.coefficients * reading.coefficients, n_coefficients(table))
+    compressed = row_sum(reading.coefficients * reading.coefficients)
     left_out = float(
         np.square(table.basis.truncation)
     )  # what the basis leaves out of a good fingerprint, at most

@@ -101,9 +101,9 @@ def estimate_magnitude(
     known, given = noise > 0.0, maximum(noise / sqrt(reading.energy), LEAST_SD)
     place, model = start, unfold(spline, start)
     size = sqrt(model.power)
-    m0 = maximum(row_sum(size * y, n_time) / maximum(row_sum(model.power, n_time), TINY), TINY)
+    m0 = maximum(row_sum(size * y) / maximum(row_sum(model.power), TINY), TINY)
     misfit = y - size * m0
-    sd = where(known, given, sqrt(row_sum(misfit * misfit, n_time) / float(n_time - _N_FITTED)))
+    sd = where(known, given, sqrt(row_sum(misfit * misfit) / float(n_time - _N_FITTED)))
     here = _normal(y, model, n_time, m0=m0, sd=sd)
     for _ in range(steps):
         growth, move = _step(spline, here)
@@ -159,11 +159,11 @@ def _normal(y: Value, model: Unfolded, n_time: int, *, m0: Value, sd: Value) -> 
     m, by_x, by_y = model.power * scale, model.by_x * scale, model.by_y * scale
     pairs = ((m, m), (m, by_x), (m, by_y), (by_x, by_x), (by_x, by_y), (by_y, by_y))
     return Normal(
-        information=tuple(row_sum(a * b, n_time) for a, b in pairs),
-        gradient=tuple(row_sum(a * residual, n_time) for a in (m, by_x, by_y)),
+        information=tuple(row_sum(a * b) for a, b in pairs),
+        gradient=tuple(row_sum(a * residual) for a in (m, by_x, by_y)),
         residual=residual,
-        misfit=row_sum(plain * plain, n_time),
-        variances=row_sum(variance, n_time),
+        misfit=row_sum(plain * plain),
+        variances=row_sum(variance),
     )
 
 
@@ -193,12 +193,12 @@ def judge_magnitude(
     telling = np.concatenate([table.feature_basis.vectors, probes], axis=1)
     limits = thresholds(n_time, telling.shape[1], _N_FITTED)
     near = here.residual @ y.tape.constant(telling)
-    inside = row_sum(near * near, telling.shape[1])
-    total = row_sum(here.residual * here.residual, n_time)
+    inside = row_sum(near * near)
+    total = row_sum(here.residual * here.residual)
     estimated = inside > (total - inside) * (limits.ratio * limits.inside / limits.outside)
     given = (inside > sd * sd * limits.inside_known) | (total > sd * sd * limits.total_known)
     too_large = ((known & given) | (~known & estimated)) & (inside > LEAST_MISFIT**2)
-    mean = row_sum(y, n_time) * (1 / n_time)
+    mean = row_sum(y) * (1 / n_time)
     spread = maximum(1 / n_time - mean * mean, TINY)  # the sum of squares of y is 1
     steady = mean > sqrt(spread) * rayleigh_ratio(n_time)
     shaped = spread * float(n_time) > here.misfit * (1 + limits.detected / (n_time - _N_FITTED))

@@ -80,5 +80,5 @@ def _outside(reading: Reading, logs: Value, ranges: tuple[Range, Range]) -> Valu
     """Estimate outside the ranges, or B1 outside the table."""
     low, high = np.log(np.array(ranges)).T[:, None]
     wrong = (logs < logs.tape.constant(low)) | (logs > logs.tape.constant(high))
-    outside = row_sum(wrong.to(FLOAT), 2) > 0.5
+    outside = row_sum(wrong.to(FLOAT)) > 0.5
     return outside if reading.outside is None else outside | reading.outside

@@ -82,9 +82,9 @@ class Fit:
         """The fit after `move` `(voxel, 2)`, a followed along its slopes."""
         (x, y), (raw_xx, raw_xy, raw_yy) = move.split(1, [1, 1]), self.raw
         bend = concat([raw_xx * x + raw_xy * y, raw_xy * x + raw_yy * y], 1)
-        size = self.size + row_sum(move * (self.slope * 2.0 + bend), 2)
+        size = self.size + row_sum(move * (self.slope * 2.0 + bend))
         match_re, match_im = (
-            here + row_sum(move * slopes, 2)
+            here + row_sum(move * slopes)
             for here, slopes in zip(self.match, self.slope_match, strict=True)
         )
         return replace(self, size=size, slope=self.slope + bend, match=(match_re, match_im))

@@ -49,7 +49,7 @@ def read_signals(
         flat, parts = signal, 1
         matrix = np.concatenate([vectors, probes], axis=1)
     both = flat @ tape.constant(matrix, name="basis")
-    energy = row_sum(flat * flat, parts * len(vectors))
+    energy = row_sum(flat * flat)
     bad, outside = _not_finite(energy), None
     empty = ~(energy > 0.0) & ~bad
     if b1 is not None:
@@ -59,16 +59,14 @@ def read_signals(
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
     coefficients, probed = both.split(1, [parts * table.rank, parts * probes.shape[1]])
-    return Reading(
-        energy, coefficients, empty, bad, outside, row_sum(probed * probed, parts * probes.shape[1])
-    )
+    return Reading(energy, coefficients, empty, bad, outside, row_sum(probed * probed))
 
 
 def aligned(table: SignalTable, coefficients: Value) -> Value:
     """`compression.align` in the graph: like `coefficients`, of norm 1 and with the reference's
     phase.
     """
-    norm = maximum(sqrt(row_sum(coefficients * coefficients, n_coefficients(table))), _TINY)
+    norm = maximum(sqrt(row_sum(coefficients * coefficients)), _TINY)
     scaled = coefficients / norm
     if table.form == "magnitude":
         return scaled

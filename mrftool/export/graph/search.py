@@ -39,7 +39,7 @@ def coarse_search(
     best = tape.op("ArgMax", _similarity(tape, atoms, columns, b1), axis=1, keepdims=0)
     inverses = tape.op("Gather", tape.constant(atoms.inverses), best, axis=0)
     n_columns = atoms.rows.shape[1]
-    distances = row_sum(inverses * columns.reshape(0, 1, n_columns), n_columns).reshape(0, 3)
+    distances = row_sum(inverses * columns.reshape(0, 1, n_columns)).reshape(0, 3)
     size, move = distances.split(1, [1, 2])
     move = move / maximum(size, _LEAST_SIZE)
     if b1 is not None:
