@@ -1,4 +1,4 @@
-"""Errors over the plane of T1 and T2, in bins that are even on logarithmic axes. NumPy only."""
+"""Errors over the plane of T1 and T2, in bins of equal width on logarithmic axes. NumPy only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,20 +7,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mrftool.arrays import FloatArray, IndexArray
+from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.physics.calibration import is_determined, rmse_over_bound
 from mrftool.tissue import Tissue
 
-BINS = 10  # along each axis
-LEAST = 20  # voxels without which a bin says nothing: RMSE / bound of n voxels is known to 1 / sqrt(2 n)
+BINS_PER_AXIS = 10
+# RMSE / bound of n voxels has a standard error of 1 / sqrt(2 n): about 16 % for 20 voxels.
+MIN_VOXELS = 20
+_MIN_WIDTH = 0.1  # of an axis, in units of the natural logarithm
 
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Errors of one parameter. t1_edges, t2_edges: of the bins [s]; the rest is `(T1 bin, T2 bin)`.
+    """Errors of one parameter over the plane of T1 and T2.
 
-    n: voxels. bias, rmse: of the error relative to the reference [1]. rmse_over_bound: over voxels
-    whose bound is known and small [1]. NaN where there are fewer than LEAST.
+    Parameters
+    ----------
+    parameter
+        "t1" or "t2".
+    t1_edges, t2_edges
+        Edges of the bins [s].
+    n
+        Number of voxels `(T1 bin, T2 bin)`.
+    bias, rmse
+        Mean and root mean square of the error relative to the reference `(T1 bin, T2 bin)` [1].
+        NaN where a bin has fewer than MIN_VOXELS.
+    rmse_over_bound
+        Over the voxels whose Cramer-Rao bound is known and small `(T1 bin, T2 bin)` [1]. NaN where
+        there are fewer than MIN_VOXELS of them.
+
     """
 
     parameter: str
@@ -32,17 +47,15 @@ class Bins:
     rmse_over_bound: FloatArray
 
     def records(self) -> dict[str, Any]:
-        """Plain numbers, times in ms, None where a bin says nothing."""
-        tables = {key: getattr(self, key) for key in ("bias", "rmse", "rmse_over_bound")}
+        """Plain numbers, times in ms, None in place of NaN."""
         return {
             "parameter": self.parameter,
-            "t1_edges_ms": [float(f"{1e3 * x:.6g}") for x in self.t1_edges],
-            "t2_edges_ms": [float(f"{1e3 * x:.6g}") for x in self.t2_edges],
+            "t1_edges_ms": _in_ms(self.t1_edges),
+            "t2_edges_ms": _in_ms(self.t2_edges),
             "n": self.n.tolist(),
-            **{
-                key: [[None if np.isnan(x) else float(f"{x:.4g}") for x in row] for row in table]
-                for key, table in tables.items()
-            },
+            "bias": _without_nan(self.bias),
+            "rmse": _without_nan(self.rmse),
+            "rmse_over_bound": _without_nan(self.rmse_over_bound),
         }
 
 
@@ -51,43 +64,86 @@ def bins_of(
     estimate: Mapping[str, ArrayLike],
     bound: Mapping[str, ArrayLike] | None = None,
     *,
-    size: int = BINS,
+    size: int = BINS_PER_AXIS,
 ) -> list[Bins]:
-    """Bins of every parameter of `estimate`. estimate, bound: columns `(voxel,)` [s]; only positive
-    ones count.
+    """Bins of every parameter of `estimate`.
+
+    Parameters
+    ----------
+    reference
+        Tissue that the estimates are compared with `(voxel,)`.
+    estimate, bound
+        Estimates and their Cramer-Rao bounds by parameter, `(voxel,)` [s]. Estimates that are not
+        positive and finite are left out.
+    size
+        Number of bins along each axis.
+
     """
-    edges = [_edges(values, size) for values in (reference.t1, reference.t2)]
-    place = [
-        np.clip(np.searchsorted(e, v, "right") - 1, 0, size - 1)
-        for e, v in zip(edges, (reference.t1, reference.t2), strict=True)
-    ]
-    index = place[0] * size + place[1]
+    edges = _edges(reference.t1, size), _edges(reference.t2, size)
+    bin_index = _place(reference.t1, edges[0]) * size + _place(reference.t2, edges[1])
     result = []
     for key, column in estimate.items():
-        found, true = np.asarray(column, np.float64), getattr(reference, key)
-        limit = (
-            np.full(len(reference), np.nan) if bound is None else np.asarray(bound[key], np.float64)
-        )
-        tables = np.full((3, size * size), np.nan)
-        valid = np.isfinite(found) & (found > 0)
-        n = np.bincount(index[valid], minlength=size * size)
-        for bin_ in np.flatnonzero(n >= LEAST):
-            here = valid & (index == bin_)
-            tables[:, bin_] = _errors(true[here], found[here], limit[here])
-        bias, rmse, ratio = tables.reshape(3, size, size)
-        result.append(Bins(key, edges[0], edges[1], n.reshape(size, size), bias, rmse, ratio))
+        limit = np.full(len(reference), np.nan)
+        if bound is not None:
+            limit = np.asarray(bound[key], np.float64)
+        errors = _Errors(getattr(reference, key), np.asarray(column, np.float64), limit)
+        n, tables = _fill(errors, bin_index, size)
+        result.append(Bins(key, *edges, n, *tables))
     return result
 
 
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """Reference, estimate and Cramer-Rao bound of one parameter, `(voxel,)` [s]."""
+
+    reference: FloatArray
+    estimate: FloatArray
+    bound: FloatArray
+
+    def summary(self, voxels: Array) -> tuple[float, float, float]:
+        """Bias, RMSE and RMSE / bound of some voxels."""
+        reference, bound = self.reference[voxels], self.bound[voxels]
+        error = self.estimate[voxels] - reference
+        relative = error / reference
+        determined = is_determined(reference, bound)
+        ratio = np.nan
+        if determined.sum() >= MIN_VOXELS:
+            ratio = rmse_over_bound(error[determined], bound[determined])
+        return float(relative.mean()), float(np.sqrt(np.mean(relative**2))), ratio
+
+
+def _fill(errors: _Errors, bin_index: IndexArray, size: int) -> tuple[IndexArray, FloatArray]:
+    """Voxels per bin `(size, size)`, and bias, RMSE and RMSE / bound `(3, size, size)`."""
+    valid = np.isfinite(errors.estimate) & (errors.estimate > 0)
+    n = np.bincount(bin_index[valid], minlength=size * size)
+    tables = np.full((3, size * size), np.nan)
+    for index in np.flatnonzero(n >= MIN_VOXELS):
+        tables[:, index] = errors.summary(valid & (bin_index == index))
+    return n.reshape(size, size), tables.reshape(3, size, size)
+
+
 def _edges(values: FloatArray, size: int) -> FloatArray:
-    """From the lowest to the highest value, at least a tenth apart."""
-    low, high = float(values.min()), float(values.max())
-    middle, half = np.log(low * high) / 2, max(np.log(high / low), 0.1) / 2
-    return np.asarray(np.exp(middle + half * np.linspace(-1, 1, size + 1)))
+    """From the lowest to the highest value, at least _MIN_WIDTH apart."""
+    low, high = np.log(values.min()), np.log(values.max())
+    half_width = max(high - low, _MIN_WIDTH) / 2
+    return np.asarray(np.exp((low + high) / 2 + half_width * np.linspace(-1, 1, size + 1)))
 
 
-def _errors(true: FloatArray, found: FloatArray, bound: FloatArray) -> tuple[float, float, float]:
-    relative = found / true - 1
-    use = is_determined(true, bound)
-    ratio = rmse_over_bound((found - true)[use], bound[use]) if use.sum() >= LEAST else np.nan
-    return float(relative.mean()), float(np.sqrt(np.mean(relative**2))), ratio
+def _place(values: FloatArray, edges: FloatArray) -> IndexArray:
+    """Index of the bin of each value; the last bin includes its upper edge."""
+    index = np.searchsorted(edges, values, "right") - 1
+    return np.asarray(np.clip(index, 0, len(edges) - 2), np.int64)
+
+
+def _in_ms(edges: FloatArray) -> list[float]:
+    return [float(f"{1e3 * edge:.6g}") for edge in edges]
+
+
+def _without_nan(table: FloatArray) -> list[list[float | None]]:
+    return [[_rounded(value) for value in row] for row in table]
+
+
+def _rounded(value: float) -> float | None:
+    if np.isnan(value):
+        return None
+    return float(f"{value:.4g}")

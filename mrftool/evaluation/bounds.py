@@ -1,4 +1,4 @@
-"""The Cramer-Rao bound of every voxel of an image, from its reference."""
+"""The Cramer-Rao bound of every voxel of an image, from its reference tissue."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,23 @@ from mrftool.physics.cramer_rao import Form, cramer_rao
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-MOST_TISSUES = (
-    20_000  # different ones whose bound is computed; of more, a random choice stands for all
-)
+# Of more different tissues than these, a random choice stands for all.
+MAX_TISSUES = 20_000
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """How an image was made: sequence, standard deviation of the noise per channel [unit of m0],
-    form of signals.
+    """How an image was made.
+
+    Parameters
+    ----------
+    sequence
+        The pulse sequence.
+    noise_sd
+        Standard deviation of the noise in each channel [unit of M0].
+    form
+        Whether the signals are complex or magnitudes.
+
     """
 
     sequence: PulseSequence
@@ -27,58 +35,77 @@ class Scan:
 
 
 @dataclass(frozen=True, eq=False)
-class Kinds:
-    """The different tissues of an image (of m0 = 1 for complex signals), and which one each voxel
-    is `(voxel,)`.
+class DistinctTissues:
+    """The different tissues of an image, so that each bound is computed once.
 
-    chosen: those whose bound is wanted. scale: what to multiply the bound of its kind with, for
-    each voxel `(voxel,)`.
+    Parameters
+    ----------
+    tissue
+        Every tissue that occurs; its M0 is 1 for complex signals.
+    index
+        Which tissue each voxel is `(voxel,)`.
+    chosen
+        Those tissues whose bound is computed.
+    scale
+        Factor from the bound of the tissue to that of the voxel `(voxel,)` [1].
+
     """
 
     tissue: Tissue
-    kind: NDArray[np.intp]
+    index: NDArray[np.intp]
     chosen: NDArray[np.intp]
     scale: FloatArray
 
 
-def kinds_of(tissue: Tissue, form: Form, *, most: int = MOST_TISSUES) -> Kinds:
-    """Voxels of the same T1, T2, B1, diffusion and off-resonance are one kind; m0 only scales the
-    bound of complex
-    signals, and tells magnitudes apart. At most `most` kinds are chosen, at random.
+def distinct_tissues(tissue: Tissue, form: Form, *, limit: int = MAX_TISSUES) -> DistinctTissues:
+    """The different tissues among voxels.
+
+    M0 only scales the bound of complex signals; for magnitudes it makes another tissue.
+
+    Parameters
+    ----------
+    tissue
+        Of the image `(voxel,)`.
+    form
+        Whether the signals are complex or magnitudes.
+    limit
+        At most so many tissues are chosen, at random.
+
     """
-    size = np.abs(tissue.m0)
-    keys = ["t1", "t2", "b1", "adc", "off_resonance"]
-    table = np.stack(
-        [*(getattr(tissue, key) for key in keys), *([size] if form == "magnitude" else [])], axis=1
-    )
-    rows, kind = np.unique(table, axis=0, return_inverse=True)
-    columns = dict(zip([*keys, "m0"], rows.T, strict=False))
+    m0 = np.abs(tissue.m0)
+    columns = {key: getattr(tissue, key) for key in ("t1", "t2", "b1", "adc", "off_resonance")}
+    scale = np.ones(len(tissue))
+    if form == "magnitude":
+        columns["m0"] = m0
+    else:
+        with np.errstate(divide="ignore"):
+            scale = 1 / m0
+    rows, index = np.unique(np.stack(list(columns.values()), axis=1), axis=0, return_inverse=True)
+    distinct = Tissue(**dict(zip(columns, rows.T, strict=True)))
     chosen = np.arange(len(rows))
-    if len(rows) > most:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:most])
-    with np.errstate(divide="ignore"):
-        scale = 1 / size if form == "complex" else np.ones(len(tissue))
-    return Kinds(Tissue(**columns), kind.reshape(-1), chosen, scale)
+    if len(rows) > limit:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])
+    return DistinctTissues(distinct, index.reshape(-1), chosen, scale)
 
 
-def bounds_of(
-    scan: Scan, kinds: Kinds, *, progress: Progress | None = None
+def voxel_bounds(
+    scan: Scan, tissues: DistinctTissues, *, progress: Progress | None = None
 ) -> dict[str, FloatArray]:
-    """Bound of "t1" and "t2" `(voxel,)` [s] for every voxel of `kinds`: NaN where its kind was not
-    chosen.
+    """Cramer-Rao bound of "t1" and "t2" for every voxel `(voxel,)` [s].
 
-    progress: called with the number of kinds done since the last call.
+    NaN where the tissue of the voxel was not chosen. progress is called with the number of tissues
+    done since the last call.
     """
-    found = cramer_rao(
+    bound = cramer_rao(
         scan.sequence,
-        kinds.tissue[kinds.chosen],
+        tissues.tissue[tissues.chosen],
         noise_sd=scan.noise_sd,
         form=scan.form,
         progress=progress,
     )
     result = {}
-    for key, values in (("t1", found.sd_t1), ("t2", found.sd_t2)):
-        of_kind = np.full(len(kinds.tissue), np.nan)
-        of_kind[kinds.chosen] = values
-        result[key] = of_kind[kinds.kind] * kinds.scale
+    for key, values in (("t1", bound.sd_t1), ("t2", bound.sd_t2)):
+        by_tissue = np.full(len(tissues.tissue), np.nan)
+        by_tissue[tissues.chosen] = values
+        result[key] = by_tissue[tissues.index] * tissues.scale
     return result

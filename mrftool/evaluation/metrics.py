@@ -18,26 +18,41 @@ from mrftool.errors import MismatchError
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.tissue import Tissue
 
-SHORTEST = 1e-3  # [s]: reference with T1 or T2 below this is a failed fit, not tissue
+SHORTEST = 1e-3  # [s]: a reference T1 or T2 below this is a failed fit, not tissue
 
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of one parameter in one region, over `n` voxels; times in ms, None where there is
-    nothing to say.
+    """Errors of one parameter in one region; None where a number is not defined.
 
-    n_invalid: further voxels, whose estimate is no positive finite number. reference_mean: [ms].
-    bias, sd: mean and standard deviation of estimate - reference; rmse: their root mean square [ms].
-    bias_percent: mean of the relative error. error_percent: mean of its magnitude.
-    log10_mse: mean squared difference of log10 [1]; log10_mse_tissue: over the n_tissue voxels
-    whose true T1 and T2 are 1 ms or more.
-    agreement_low, agreement_high: Bland-Altman limits, bias -+ 1.96 sd [ms]. agreement_slope: of
-    the difference against the mean of estimate and reference [1].
-    coverage_1sd, coverage_2sd: share of voxels whose reference lies within one and two reported
-    standard deviations (0.683 and 0.954 if the deviations are right). z_mean, z_sd: of (estimate -
-    reference) / deviation (0 and 1).
-    rmse_over_bound: root mean square of error / Cramer-Rao bound [1], over the n_bound voxels whose
-    bound is known and below a fifth of the reference.
+    Parameters
+    ----------
+    parameter, region
+        "t1" or "t2"; "all" or the name of a tissue class.
+    n, n_invalid
+        Voxels that are scored, and further ones whose estimate is not positive and finite.
+    reference_mean
+        Mean of the reference [ms].
+    bias, sd, rmse
+        Mean, standard deviation and root mean square of estimate - reference [ms].
+    bias_percent, error_percent
+        Mean of the relative error and of its magnitude [%].
+    log10_mse, log10_mse_tissue, n_tissue
+        Mean squared difference of log10 [1]; the same over the n_tissue voxels whose reference T1
+        and T2 are 1 ms or more.
+    agreement_low, agreement_high, agreement_slope
+        Bland-Altman limits, bias -+ 1.96 sd [ms], and slope of the difference against the mean of
+        estimate and reference [1].
+    coverage_1sd, coverage_2sd
+        Share of voxels whose reference lies within one and two reported standard deviations of the
+        estimate [1]: 0.683 and 0.954 if the deviations are right.
+    z_mean, z_sd
+        Mean and standard deviation of (estimate - reference) / reported deviation [1]: 0 and 1 if
+        the deviations are right.
+    n_bound, rmse_over_bound
+        Root mean square of error / Cramer-Rao bound [1], over the n_bound voxels whose bound is
+        known and below a fifth of the reference.
+
     """
 
     parameter: str
@@ -66,19 +81,19 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """One parameter in all voxels: reference, estimate, and, where known, reported deviation and bound
-    [s].
+    """One parameter `(voxel,)` [s]: reference, estimate, reported deviation and Cramer-Rao bound.
+
+    Unknown deviations and bounds are NaN. is_tissue: voxels with T1 and T2 of SHORTEST or more.
     """
 
     reference: FloatArray
-    found: FloatArray
+    estimate: FloatArray
     is_tissue: BoolArray
-    sd: FloatArray | None
-    bound: FloatArray | None
+    sd: FloatArray
+    bound: FloatArray
 
     def __getitem__(self, mask: BoolArray) -> "_Columns":
-        sd, bound = (None if column is None else column[mask] for column in (self.sd, self.bound))
-        return _Columns(self.reference[mask], self.found[mask], self.is_tissue[mask], sd, bound)
+        return _Columns(**{name: column[mask] for name, column in vars(self).items()})
 
 
 def scores(
@@ -90,26 +105,42 @@ def scores(
     sd: Mapping[str, ArrayLike] | None = None,
     bound: Mapping[str, ArrayLike] | None = None,
 ) -> list[Score]:
-    """Scores of every parameter of `estimate`, "t1" and "t2": over all voxels, then for each class
-    that occurs.
+    """Scores of every parameter of `estimate`: over all voxels, then for each class that occurs.
 
-    estimate, sd, bound: columns `(voxel,)` [s]: estimates, the standard deviations as the estimator
-    reports them, and the smallest ones that the data allow (NaN where they are not known).
-    labels: index into `classes` for each voxel; others than these are in no class.
+    Parameters
+    ----------
+    reference
+        Tissue that the estimates are compared with `(voxel,)`.
+    estimate
+        Estimates by parameter, "t1" and "t2", `(voxel,)` [s].
+    labels, classes
+        Index of the class of each voxel `(voxel,)`, and the names of the classes; a voxel with
+        another index belongs to none.
+    sd
+        Standard deviations that the estimator reports `(voxel,)` [s].
+    bound
+        Cramer-Rao bounds `(voxel,)` [s], NaN where they are not known.
 
-    Raises MismatchError if a column has another length than the reference.
+    Raises
+    ------
+    MismatchError
+        If a column has another length than the reference.
+
     """
-    regions = [("all", np.ones(len(reference), bool)), *_regions(labels, classes, len(reference))]
+    n = len(reference)
+    regions = [("all", np.ones(n, bool)), *_regions(labels, classes, n)]
     is_tissue = (reference.t1 >= SHORTEST) & (reference.t2 >= SHORTEST)
     result = []
     for key, values in estimate.items():
-        found = _column(key, values, len(reference))
-        about = (
-            _optional(f"{kind}{key}", known, key, len(reference))
-            for kind, known in (("sd_", sd), ("bound of ", bound))
+        columns = _Columns(
+            getattr(reference, key),
+            _column(key, values, n),
+            is_tissue,
+            _optional_column(f"sd_{key}", sd, key, n),
+            _optional_column(f"bound of {key}", bound, key, n),
         )
-        columns = _Columns(getattr(reference, key), found, is_tissue, *about)
-        result += [_score(key, name, columns[mask]) for name, mask in regions]
+        has_bound = bound is not None and key in bound
+        result += [_score(key, name, columns[mask], has_bound) for name, mask in regions]
     return result
 
 
@@ -118,30 +149,35 @@ def log10_mse(
 ) -> float:
     """Mean squared difference of log10 over T1 and T2 together, as MRF papers score networks [1].
 
-    Over the voxels whose true T1 and T2 are `shortest` [s] or more and whose estimates are positive
-    and finite.
+    Over the voxels whose reference T1 and T2 are `shortest` [s] or more and whose estimates are
+    positive and finite; NaN if there is none.
     """
     true = np.stack([reference.t1, reference.t2])
     found = np.stack([_column(key, estimate[key], len(reference)) for key in ("t1", "t2")])
-    use = (true >= shortest).all(axis=0) & (np.isfinite(found) & (found > 0)).all(axis=0)
-    return (
-        float(np.mean((np.log10(found[:, use]) - np.log10(true[:, use])) ** 2))
-        if use.any()
-        else float("nan")
-    )
+    used = (true >= shortest).all(axis=0) & _is_valid(found).all(axis=0)
+    if not used.any():
+        return float("nan")
+    return float(np.mean((np.log10(found[:, used]) - np.log10(true[:, used])) ** 2))
 
 
-def _column(key: str, values: ArrayLike, n: int) -> FloatArray:
+def _is_valid(estimate: FloatArray) -> BoolArray:
+    return np.asarray(np.isfinite(estimate) & (estimate > 0))
+
+
+def _column(name: str, values: ArrayLike, n: int) -> FloatArray:
     column = np.asarray(values, np.float64)
     if column.shape != (n,):
-        raise MismatchError(f"{key} has shape {column.shape}, expected ({n},) as the reference")
+        raise MismatchError(f"{name} has shape {column.shape}, expected ({n},) as the reference")
     return column
 
 
-def _optional(
-    text: str, columns: Mapping[str, ArrayLike] | None, key: str, n: int
-) -> FloatArray | None:
-    return None if columns is None or key not in columns else _column(text, columns[key], n)
+def _optional_column(
+    name: str, columns: Mapping[str, ArrayLike] | None, key: str, n: int
+) -> FloatArray:
+    """The column of a parameter, NaN throughout where there is none."""
+    if columns is None or key not in columns:
+        return np.full(n, np.nan)
+    return _column(name, columns[key], n)
 
 
 def _regions(
@@ -158,57 +194,62 @@ def _regions(
             yield name, labels == index
 
 
-def _score(key: str, region: str, all_voxels: _Columns) -> Score:
-    valid = np.isfinite(all_voxels.found) & (all_voxels.found > 0)
+def _score(key: str, region: str, columns: _Columns, has_bound: bool) -> Score:
+    valid = _is_valid(columns.estimate)
     n = int(valid.sum())
     if not n:
         return Score(key, region, 0, len(valid))
-    part = all_voxels[valid]
-    reference, found, is_tissue = part.reference, part.found, part.is_tissue
-    error = found - reference
-    bias, spread = float(error.mean()), float(error.std(ddof=1)) if n > 1 else None
-    log_error = (np.log10(found) - np.log10(reference)) ** 2
-    agreement: dict[str, Any] = {} if spread is None else _agreement(reference, found, bias, spread)
-    return Score(
-        parameter=key,
-        region=region,
-        n=n,
-        n_invalid=len(valid) - n,
-        reference_mean=1e3 * float(reference.mean()),
-        bias=1e3 * bias,
-        sd=None if spread is None else 1e3 * spread,
-        rmse=1e3 * float(np.sqrt(np.mean(error**2))),
-        bias_percent=100 * float(np.mean(error / reference)),
-        error_percent=100 * float(np.mean(np.abs(error) / reference)),
-        log10_mse=float(log_error.mean()),
-        log10_mse_tissue=float(log_error[is_tissue].mean()) if is_tissue.any() else None,
-        n_tissue=int(is_tissue.sum()),
-        **agreement,
-        **_honesty(error, part),
-    )
+    part = columns[valid]
+    calibrated = calibration(part.estimate - part.reference, part.sd)
+    calibrated.pop("coverage_95", None)
+    numbers: dict[str, Any] = {**_errors(part), **_log_errors(part), **_agreement(part)}
+    numbers |= calibrated
+    if has_bound:
+        numbers |= _over_bound(part)
+    return Score(key, region, n, len(valid) - n, **numbers)
 
 
-def _agreement(
-    reference: FloatArray, found: FloatArray, bias: float, spread: float
-) -> dict[str, Any]:
-    middle = (reference + found) / 2
-    variance = float(middle.var())
-    covariance = float(np.mean((middle - middle.mean()) * (found - reference - bias)))
+def _errors(part: _Columns) -> dict[str, float]:
+    error = part.estimate - part.reference
     return {
-        "agreement_low": 1e3 * (bias - 1.96 * spread),
-        "agreement_high": 1e3 * (bias + 1.96 * spread),
-        "agreement_slope": covariance / variance if variance > 0 else None,
+        "reference_mean": 1e3 * float(part.reference.mean()),
+        "bias": 1e3 * float(error.mean()),
+        "rmse": 1e3 * float(np.sqrt(np.mean(error**2))),
+        "bias_percent": 100 * float(np.mean(error / part.reference)),
+        "error_percent": 100 * float(np.mean(np.abs(error) / part.reference)),
     }
 
 
-def _honesty(error: FloatArray, part: _Columns) -> dict[str, Any]:
-    """Errors against the deviations reported, and against the bound."""
-    found: dict[str, Any] = {} if part.sd is None else calibration(error, part.sd)
-    found.pop("coverage_95", None)
-    if part.bound is not None:
-        use = is_determined(part.reference, part.bound)
-        found["n_bound"] = int(use.sum())
-        found["rmse_over_bound"] = (
-            rmse_over_bound(error[use], part.bound[use]) if use.any() else None
-        )
-    return found
+def _log_errors(part: _Columns) -> dict[str, float | int]:
+    squares = (np.log10(part.estimate) - np.log10(part.reference)) ** 2
+    numbers: dict[str, float | int] = {"log10_mse": float(squares.mean())}
+    if part.is_tissue.any():
+        numbers["log10_mse_tissue"] = float(squares[part.is_tissue].mean())
+    return {**numbers, "n_tissue": int(part.is_tissue.sum())}
+
+
+def _agreement(part: _Columns) -> dict[str, float]:
+    """Spread of the errors and the Bland-Altman numbers; of a single voxel there are none."""
+    error = part.estimate - part.reference
+    if len(error) < 2:
+        return {}
+    bias, sd = float(error.mean()), float(error.std(ddof=1))
+    numbers = {
+        "sd": 1e3 * sd,
+        "agreement_low": 1e3 * (bias - 1.96 * sd),
+        "agreement_high": 1e3 * (bias + 1.96 * sd),
+    }
+    middle = (part.reference + part.estimate) / 2
+    variance = float(middle.var())
+    if variance > 0:
+        numbers["agreement_slope"] = float(np.mean((middle - middle.mean()) * error)) / variance
+    return numbers
+
+
+def _over_bound(part: _Columns) -> dict[str, float | int]:
+    used = is_determined(part.reference, part.bound)
+    numbers: dict[str, float | int] = {"n_bound": int(used.sum())}
+    if used.any():
+        error = (part.estimate - part.reference)[used]
+        numbers["rmse_over_bound"] = rmse_over_bound(error, part.bound[used])
+    return numbers

@@ -8,7 +8,9 @@ from typing import Any
 from mrftool.evaluation.model_trials import ModelTrials, Rates
 from mrftool.evaluation.text_tables import TextTable
 
-_SCORES = {
+AS_MODELLED = "as modelled"  # signals of the model's own sequence
+
+_COLUMNS = {
     "rmse_over_bound": ("RMSE / bound", "{:.3f}"),
     "z_mean": ("z mean", "{:+.3f}"),
     "z_sd": ("z sd", "{:.3f}"),
@@ -17,57 +19,52 @@ _SCORES = {
 
 
 def accuracy_table(found: ModelTrials, title: str) -> TextTable:
-    """Errors at each SNR, over the voxels whose bound is below a fifth of the value, and how far
-    chance moves them.
+    """Errors at each SNR, over the voxels whose bound is below a fifth of the value.
+
+    The title says how far chance moves them.
     """
-    texts = [text for text, _ in _SCORES.values()]
-    headings = [
-        "SNR",
-        *(
-            f"{name} {texts[0]}" if not k else text
-            for name in ("T1", "T2")
-            for k, text in enumerate(texts)
-        ),
-    ]
+    first, *others = [text for text, _ in _COLUMNS.values()]
+    headings = ["SNR", f"T1 {first}", *others, f"T2 {first}", *others]
     rows = []
     for snr, scores in zip(found.snrs, found.scores, strict=True):
-        cells = [
-            form.format(scores[name][key]) if key in scores[name] else "-"
-            for name in ("t1", "t2")
-            for key, (_, form) in _SCORES.items()
-        ]
-        rows.append([f"{snr:g}", *cells])
-    chance = f"chance: z mean ±{1 / sqrt(found.voxels):.3f}, RMSE / bound and z sd ±{1 / sqrt(2 * found.voxels):.3f}"
-    return TextTable(
-        f"{title}: {found.voxels} random tissues at each SNR; {chance}", headings, rows, n_words=0
-    )
+        rows.append([f"{snr:g}", *_accuracy_cells(scores["t1"]), *_accuracy_cells(scores["t2"])])
+    mean_error, spread_error = 1 / sqrt(found.voxels), 1 / sqrt(2 * found.voxels)
+    chance = f"z mean ±{mean_error:.3f}, RMSE / bound and z sd ±{spread_error:.3f}"
+    title = f"{title}: {found.voxels} random tissues at each SNR; chance: {chance}"
+    return TextTable(title, headings, rows, n_words=0)
 
 
 def flag_table(found: ModelTrials) -> TextTable:
-    """Share of voxels flagged: of the right signals in vain, of the wrong ones rightly."""
+    """Share of voxels flagged, of signals as modelled and of mismatched ones."""
     headings = ["signals", *(f"SNR {snr:g}" for snr in found.snrs)]
-    rows = [[case or "right ones", *map(_cell, found.rates_of(case))] for case in found.cases()]
+    rows = [[case or AS_MODELLED, *map(_flag_cell, found.rates_of(case))] for case in found.cases()]
     return TextTable("share of voxels flagged [%]: as a misfit / at all", headings, rows)
 
 
 def trials_json(found: ModelTrials, about: dict[str, Any]) -> str:
     """All numbers. about: facts of the model, put first."""
     scores = [{"snr": snr, **each} for snr, each in zip(found.snrs, found.scores, strict=True)]
+    rates = [{**asdict(rate), "case": rate.case or AS_MODELLED} for rate in found.rates]
     content = {
         **about,
         "voxels": found.voxels,
         "seed": found.seed,
         "knows_noise": found.knows_noise,
         "scores": scores,
-        "flag_rates": [
-            {**asdict(rate), "case": rate.case or "right signals"} for rate in found.rates
-        ],
+        "flag_rates": rates,
         "bins": [each.records() for each in found.bins],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def _cell(rate: Rates) -> str:
+def _accuracy_cells(scores: dict[str, float]) -> list[str]:
+    cells = []
+    for key, (_, number_format) in _COLUMNS.items():
+        cells.append(number_format.format(scores[key]) if key in scores else "-")
+    return cells
+
+
+def _flag_cell(rate: Rates) -> str:
     return f"{_percent(rate.misfit)}/{_percent(rate.flagged)}"
 
 

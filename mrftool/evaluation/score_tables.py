@@ -6,12 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mrftool.evaluation.metrics import Score
-from mrftool.evaluation.text_tables import plain
+from mrftool.evaluation.text_tables import markdown_rows, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-# field of Score, heading, format
+# Field of Score, heading, format.
 _COLUMNS = [
     ("parameter", "", "{}"),
     ("region", "tissue", "{}"),
@@ -34,75 +34,82 @@ _COLUMNS = [
     ("z_sd", "z sd", "{:.2f}"),
     ("n_invalid", "invalid", "{}"),
 ]
-_WIDE = ("bias_percent", "agreement_low", "agreement_high", "n_bound")  # in files only
-_LESS = (
-    "sd",
-    "log10_mse",
-    "log10_mse_tissue",
-    "coverage_2sd",
-)  # in files only, where a bound says more
+_ONLY_IN_FILES = ("bias_percent", "agreement_low", "agreement_high", "n_bound")
+_REPLACED_BY_BOUND = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd")
+_REPLACED_WITHOUT_BOUND = ("z_mean", "z_sd")
 _TEXT = ("parameter", "region")
 _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}
 
 
 def score_table(scores: Sequence[Score], title: str = "") -> "Table":
-    """For the terminal: what fits on its width. Columns that say nothing in any row are left out."""
+    """For the terminal: what fits on its width. Columns without a number in any row are left out."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    has_bound = any(score.rmse_over_bound is not None for score in scores)
-    headings, rows = _cells(scores, without=(*_WIDE, *(_LESS if has_bound else ("z_mean", "z_sd"))))
-    table = Table(
-        title=plain(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=0
-    )
-    for (key, heading), cells in zip(headings, zip(*rows, strict=True), strict=True):
-        is_text, width = key in _TEXT, max(map(len, cells))  # headings may wrap, numbers may not
-        table.add_column(
-            plain(heading), justify="left" if is_text else "right", no_wrap=is_text, min_width=width
-        )
-    for before, score, row in zip([None, *scores], scores, rows, strict=False):
-        if before is not None and before.parameter != score.parameter:
-            table.add_section()
-        table.add_row(*map(plain, row))
+    replaced: tuple[str, ...] = _REPLACED_WITHOUT_BOUND
+    if any(score.rmse_over_bound is not None for score in scores):
+        replaced = _REPLACED_BY_BOUND
+    columns = _used_columns(scores, without=(*_ONLY_IN_FILES, *replaced))
+    rows = _rows(scores, columns)
+    table = Table(title_justify="left", box=SIMPLE_HEAD, padding=0)
+    if title:
+        table.title = plain(title)
+    for (key, heading, _), cells in zip(columns, zip(*rows, strict=True), strict=True):
+        width = max(map(len, cells))  # headings may wrap, numbers may not
+        if key in _TEXT:
+            table.add_column(plain(heading), justify="left", no_wrap=True, min_width=width)
+        else:
+            table.add_column(plain(heading), justify="right", min_width=width)
+    for parameter in dict.fromkeys(score.parameter for score in scores):
+        for score, row in zip(scores, rows, strict=True):
+            if score.parameter == parameter:
+                table.add_row(*map(plain, row))
+        table.add_section()
     return table
 
 
 def score_markdown(scores: Sequence[Score]) -> str:
     """As a Markdown table."""
-    headings, rows = _cells(scores)
-    rules = [":--" if key in _TEXT else "--:" for key, _ in headings]
-    lines = [[heading for _, heading in headings], rules, *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    columns = _used_columns(scores)
+    headings = [heading for _, heading, _ in columns]
+    rules = [":--" if key in _TEXT else "--:" for key, _, _ in columns]
+    return markdown_rows([headings, rules, *_rows(scores, columns)])
 
 
 def score_json(scores: Sequence[Score]) -> str:
     """As JSON: a list of records with all fields of `Score`; times in ms."""
-    return (
-        json.dumps([{**asdict(score), "unit": "ms"} for score in scores], indent=1, allow_nan=False)
-        + "\n"
-    )
+    records = [{**asdict(score), "unit": "ms"} for score in scores]
+    return json.dumps(records, indent=1, allow_nan=False) + "\n"
 
 
-def _cells(
+def in_words(name: str) -> str:
+    """T1 for t1, grey matter for grey_matter."""
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def _used_columns(
     scores: Sequence[Score], without: Sequence[str] = ()
-) -> tuple[list[tuple[str, str]], list[list[str]]]:
-    """Headings (field, text) and the formatted rows."""
-    used = [
+) -> list[tuple[str, str, str]]:
+    return [
         column
         for column in _COLUMNS
-        if column[0] not in without and _says_something(scores, column[0])
+        if column[0] not in without and _is_informative(scores, column[0])
     ]
-    rows = []
-    for score in scores:
-        values = [(getattr(score, key), form) for key, _, form in used]
-        shown = [
-            (in_words(value) if isinstance(value, str) else value, form) for value, form in values
-        ]
-        rows.append(["" if value is None else form.format(value) for value, form in shown])
-    return [(key, heading) for key, heading, _ in used], rows
 
 
-def _says_something(scores: Sequence[Score], key: str) -> bool:
+def _rows(scores: Sequence[Score], columns: Sequence[tuple[str, str, str]]) -> list[list[str]]:
+    return [[_cell(getattr(score, key), form) for key, _, form in columns] for score in scores]
+
+
+def _cell(value: str | float | None, number_format: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return in_words(value)
+    return number_format.format(value)
+
+
+def _is_informative(scores: Sequence[Score], key: str) -> bool:
     if key == "n_invalid":
         return any(score.n_invalid for score in scores)
     if key == "n_bound":
@@ -110,8 +117,3 @@ def _says_something(scores: Sequence[Score], key: str) -> bool:
     if key == "log10_mse_tissue":
         return any(score.n_tissue != score.n for score in scores)
     return any(getattr(score, key) is not None for score in scores)
-
-
-def in_words(name: str) -> str:
-    """T1 for t1, grey matter for grey_matter."""
-    return _WORDS.get(name, name.replace("_", " "))

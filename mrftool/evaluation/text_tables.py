@@ -1,8 +1,8 @@
 """Tables of words and numbers, for the terminal and as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -10,8 +10,14 @@ if TYPE_CHECKING:
 
 
 def visible(text: str) -> str:
-    """`text` with control characters spelled out: what a file says must not steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    """`text` with control characters spelled out: text from a file must not steer the terminal."""
+    return "".join(map(_visible_character, text))
+
+
+def _visible_character(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return repr(character)[1:-1]
 
 
 def plain(text: str) -> "Text":
@@ -21,10 +27,16 @@ def plain(text: str) -> "Text":
     return Text(visible(text))
 
 
+def markdown_rows(rows: Iterable[Sequence[str]]) -> str:
+    """Rows of a Markdown table, the headings and the rule below them included."""
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 @dataclass(frozen=True)
 class TextTable:
-    """rows: one text per heading. n_words: columns from the left that hold words; the others hold
-    numbers.
+    """A table with one text per heading in each row.
+
+    n_words: how many columns from the left hold words; the others hold numbers.
     """
 
     title: str
@@ -45,18 +57,20 @@ class TextTable:
             pad_edge=False,
         )
         for k, heading in enumerate(self.headings):
-            width = max(
-                (len(row[k]) for row in self.rows), default=0
-            )  # headings may wrap, numbers may not
-            table.add_column(
-                plain(heading), justify="left" if k < self.n_words else "right", min_width=width
-            )
+            # Headings may wrap, numbers may not.
+            width = max((len(row[k]) for row in self.rows), default=0)
+            table.add_column(plain(heading), justify=self._alignment(k), min_width=width)
         for row in self.rows:
             table.add_row(*map(plain, row))
         return table
 
     def markdown(self) -> str:
         """With its title above."""
-        rules = [":--" if k < self.n_words else "--:" for k in range(len(self.headings))]
-        lines = "".join(f"| {' | '.join(line)} |\n" for line in (self.headings, rules, *self.rows))
-        return f"{self.title}\n\n{lines}"
+        rules = {"left": ":--", "right": "--:"}
+        rule = [rules[self._alignment(k)] for k in range(len(self.headings))]
+        return f"{self.title}\n\n{markdown_rows([self.headings, rule, *self.rows])}"
+
+    def _alignment(self, column: int) -> Literal["left", "right"]:
+        if column < self.n_words:
+            return "left"
+        return "right"

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from mrftool.arrays import FloatArray
-from mrftool.evaluation.bins import LEAST, Bins
+from mrftool.evaluation.bins import MIN_VOXELS, Bins
 from mrftool.figures.maps import save_figure
 from mrftool.figures.precision import TICKS, label_ticks
 
@@ -39,7 +39,7 @@ def bin_figure(bins: Sequence[Bins], path: str | Path, *, title: str = "") -> No
         draw_bins(right, each, 100 * each.bias, _BIAS, ("coolwarm", "{:+.1f}"))
         right.set_title(f"{name}: bias [%]", fontsize=11)
         figure.colorbar(right.collections[0], ax=right, extend="both", pad=0.02, fraction=0.05)
-    text = f"bins of fewer than {LEAST} voxels are left out; chance alone moves RMSE by 1 / \N{SQUARE ROOT}(2 voxels)"
+    text = f"bins of fewer than {MIN_VOXELS} voxels are left out; chance alone moves RMSE by 1 / \N{SQUARE ROOT}(2 voxels)"
     figure.supxlabel(text, fontsize=8, color="0.35")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save_figure(figure, path)

@@ -75,7 +75,7 @@ def _draw_flags(axes: Axes, found: ModelTrials) -> None:
             color=colour,
             ms=size,
             lw=1.2,
-            label=case or "right signals (in vain)",
+            label=case or "as modelled (false alarms)",
         )
         line.set(markerfacecolor="none", markeredgewidth=1.6)
     axes.set(ylim=(-3, 103))

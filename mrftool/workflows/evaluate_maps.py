@@ -12,7 +12,7 @@ from mrftool.arrays import Float32Array, FloatArray
 from mrftool.cli.console import note, progress_bar
 from mrftool.errors import InputError
 from mrftool.evaluation.bins import Bins, bins_of
-from mrftool.evaluation.bounds import MOST_TISSUES, bounds_of, kinds_of
+from mrftool.evaluation.bounds import MAX_TISSUES, distinct_tissues, voxel_bounds
 from mrftool.evaluation.metrics import Score, scores
 from mrftool.evaluation.truth import Truth, form_of, read_maps, read_report, read_truth
 
@@ -65,13 +65,13 @@ def _bounds(truth: Truth, form: str | None) -> Columns | None:
     if truth.scan is None:
         return None
     scan = replace(truth.scan, form="magnitude") if form == "magnitude" else truth.scan
-    kinds = kinds_of(truth.tissue, scan.form)
+    kinds = distinct_tissues(truth.tissue, scan.form)
     if len(kinds.chosen) < len(kinds.tissue):
         note(
-            f"the bound is that of {MOST_TISSUES} of {len(kinds.tissue)} different tissues, chosen at random"
+            f"the bound is that of {MAX_TISSUES} of {len(kinds.tissue)} different tissues, chosen at random"
         )
     with progress_bar("finding the bound", len(kinds.chosen)) as progress:
-        return bounds_of(scan, kinds, progress=progress)
+        return voxel_bounds(scan, kinds, progress=progress)
 
 
 def _write(found: Comparison, paths: list[Path], title: str) -> None:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from mrftool.cli.commands.evaluate import app
 from mrftool.errors import InputError, MismatchError
-from mrftool.evaluation.bins import LEAST, bins_of
-from mrftool.evaluation.bounds import Scan, bounds_of, kinds_of
+from mrftool.evaluation.bins import MIN_VOXELS, bins_of
+from mrftool.evaluation.bounds import Scan, distinct_tissues, voxel_bounds
 from mrftool.evaluation.metrics import Score, scores
 from mrftool.evaluation.score_tables import score_markdown, score_table
 from mrftool.evaluation.truth import read_truth
@@ -44,19 +44,19 @@ TISSUE = Tissue([1.0, 1.0, 0.8, 1.0], [0.1, 0.1, 0.05, 0.1], b1=[1, 1, 1, 0.9], 
 
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
 def test_the_bound_of_a_voxel_is_that_of_its_kind(short_sequence: PulseSequence, form: str) -> None:
-    kinds = kinds_of(TISSUE, form)
-    assert len(kinds.tissue) == {"complex": 3, "magnitude": 4}[form]
-    found = bounds_of(Scan(short_sequence, 0.02, form), kinds)
+    tissues = distinct_tissues(TISSUE, form)
+    assert len(tissues.tissue) == {"complex": 3, "magnitude": 4}[form]
+    found = voxel_bounds(Scan(short_sequence, 0.02, form), tissues)
     expected = cramer_rao(short_sequence, TISSUE, noise_sd=0.02, form=form)
     np.testing.assert_allclose(found["t1"], expected.sd_t1, rtol=1e-5)
     np.testing.assert_allclose(found["t2"], expected.sd_t2, rtol=1e-5)
 
 
-def test_of_too_many_kinds_some_are_chosen(short_sequence: PulseSequence) -> None:
+def test_of_too_many_tissues_a_random_choice_is_computed(short_sequence: PulseSequence) -> None:
     tissue = Tissue(np.repeat(np.linspace(0.5, 2, 30), 2), 0.1, m0=np.tile([1, 0], 30))
-    found = bounds_of(Scan(short_sequence, 0.02, "complex"), kinds_of(tissue, "complex", most=10))[
-        "t1"
-    ]
+    found = voxel_bounds(
+        Scan(short_sequence, 0.02, "complex"), distinct_tissues(tissue, "complex", limit=10)
+    )["t1"]
     assert np.isfinite(found).sum() == 10
     assert np.isinf(found).sum() == 10  # without signal
     assert np.isnan(found).sum() == 40
@@ -116,11 +116,11 @@ def in_two_bins(n: int) -> tuple[Tissue, dict[str, np.ndarray], dict[str, np.nda
 
 
 def test_bins_hold_the_errors_of_their_voxels() -> None:
-    truth, estimate, bound = in_two_bins(LEAST)
+    truth, estimate, bound = in_two_bins(MIN_VOXELS)
     t1, t2 = bins_of(truth, estimate, bound, size=4)
     np.testing.assert_allclose(t1.t1_edges[[0, 2, 4]], [0.1, np.sqrt(0.1), 1.0])
     np.testing.assert_allclose(t1.t2_edges[[0, 4]], [0.05, 0.1])
-    assert (t1.n[0, 0], t1.n[3, 3], t1.n.sum()) == (LEAST, LEAST, 2 * LEAST)
+    assert (t1.n[0, 0], t1.n[3, 3], t1.n.sum()) == (MIN_VOXELS, MIN_VOXELS, 2 * MIN_VOXELS)
     assert (t1.bias[0, 0], t1.rmse[0, 0], t1.rmse_over_bound[0, 0]) == pytest.approx(
         (0.02, 0.02, 2)
     )
@@ -130,14 +130,14 @@ def test_bins_hold_the_errors_of_their_voxels() -> None:
     record = json.loads(json.dumps(t2.records(), allow_nan=False))
     assert record["t2_edges_ms"][-1] == 100
     assert record["rmse_over_bound"][0] == [0.5, None, None, None]
-    few = bins_of(*in_two_bins(LEAST - 1), size=4)[0]
+    few = bins_of(*in_two_bins(MIN_VOXELS - 1), size=4)[0]
     assert np.isnan(few.rmse).all()
 
 
 def test_the_picture_of_bins_says_where_the_errors_are(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
     monkeypatch.setattr(bin_figure_module, "save_figure", lambda figure, path: drawn.append(figure))
-    truth, estimate, bound = in_two_bins(LEAST)
+    truth, estimate, bound = in_two_bins(MIN_VOXELS)
     bin_figure(bins_of(truth, estimate, bound), "x.png", title="maps against scan.nii.gz")
     require_readable(drawn[0])
     panels = [axes for axes in drawn[0].axes if axes.get_title()]
@@ -169,7 +169,7 @@ def quantified(folder: Path, scan: Path, **about: object) -> dict[str, np.ndarra
     """
     truth = read_truth(scan)
     assert truth.scan is not None
-    bound = bounds_of(truth.scan, kinds_of(truth.tissue, truth.scan.form))
+    bound = voxel_bounds(truth.scan, distinct_tissues(truth.tissue, truth.scan.form))
     random, images = np.random.default_rng(0), {}
     for name, limit in bound.items():
         small = np.minimum(limit, 0.2 * getattr(truth.tissue, name))

@@ -20,9 +20,9 @@ from mrftool.evaluation.model_trials import (
     B1_OFF,
     ModelTrials,
     count_runs,
+    mismatched_signals,
     other_phases,
     run_trials,
-    wrong_signals,
 )
 from mrftool.export import verify as verify_module
 from mrftool.export.make import make_model
@@ -97,7 +97,7 @@ def test_false_error_bars_and_errors_are_noticed(
         assert wrong["t2"]["rmse_over_bound"] > 1.5 * right["t2"]["rmse_over_bound"]
 
 
-def test_wrong_signals_are_flagged_and_right_ones_are_not(found: ModelTrials) -> None:
+def test_mismatched_signals_are_flagged_and_those_as_modelled_are_not(found: ModelTrials) -> None:
     assert found.cases() == [
         "",
         "noise only",
@@ -126,11 +126,11 @@ def test_a_model_that_is_told_the_noise_sees_more(
     assert told.rates_of("noise only")[0].misfit > 0.95
 
 
-def test_the_wrong_signals_are_what_their_names_say(
+def test_the_mismatched_signals_are_what_their_names_say(
     model: Model, short_sequence: PulseSequence, other: PulseSequence
 ) -> None:
     sample = draw_sample(model.manifest, short_sequence, 5, np.random.default_rng(0))
-    signals = dict(wrong_signals(short_sequence, sample, {"sequence constant": other}))
+    signals = dict(mismatched_signals(short_sequence, sample, {"sequence constant": other}))
     assert not signals["noise only"].any()
     tissue = Tissue(sample.tissue.t1, sample.tissue.t2, b1=B1_OFF)
     np.testing.assert_array_equal(signals["B1 20 % low"], simulate(short_sequence, tissue).signal)
@@ -228,7 +228,7 @@ def test_the_command_writes_numbers_tables_and_a_picture(model: Model, tmp_path:
     assert [scores["snr"] for scores in content["scores"]] == [10, 40]
     assert (content["voxels"], content["seed"], content["knows_noise"]) == (50, 3, True)
     assert {rate["case"] for rate in content["flag_rates"]} >= {
-        "right signals",
+        "as modelled",
         "noise only",
         "sequence fisp",
     }

@@ -12,8 +12,8 @@ from mrftool.tissue import Tissue
 REFERENCE = Tissue(t1=[1.0, 2.0, 4.0, 0.0005], t2=[0.1, 0.1, 0.2, 0.1])
 
 
-def test_the_numbers_of_a_case_worked_by_hand() -> None:
-    """Errors of +100, -200 and +600 ms on truths of 1, 2 and 4 s."""
+def test_scores_equal_numbers_worked_out_by_hand() -> None:
+    """Errors of +100, -200 and +600 ms on references of 1, 2 and 4 s."""
     (score,) = scores(REFERENCE[:3], {"t1": [1.1, 1.8, 4.6]})
     assert (score.parameter, score.region, score.n, score.n_invalid) == ("t1", "all", 3, 0)
     assert score.reference_mean == pytest.approx(7000 / 3)
@@ -34,7 +34,7 @@ def test_the_numbers_of_a_case_worked_by_hand() -> None:
     assert score.coverage_1sd is None
 
 
-def test_failed_fits_in_the_truth_are_counted_apart() -> None:
+def test_failed_fits_in_the_reference_are_scored_separately() -> None:
     exact = {"t1": [1.0, 2.0, 4.0, 0.05], "t2": [0.1, 0.1, 0.2, 0.1]}
     t1, t2 = scores(REFERENCE, exact)
     assert (t1.log10_mse, t1.log10_mse_tissue) == (
@@ -47,7 +47,7 @@ def test_failed_fits_in_the_truth_are_counted_apart() -> None:
     assert log10_mse(REFERENCE, exact, shortest=1e-3) == 0
 
 
-def test_estimates_that_are_no_time_are_counted_not_scored() -> None:
+def test_invalid_estimates_are_counted_but_not_scored() -> None:
     estimate = {"t1": [np.nan, 2.0, np.inf, 0.0]}
     (score,) = scores(REFERENCE, estimate)
     assert (score.n, score.n_invalid, score.bias, score.sd) == (1, 3, 0, None)
@@ -56,7 +56,7 @@ def test_estimates_that_are_no_time_are_counted_not_scored() -> None:
     assert np.isnan(log10_mse(REFERENCE, {"t1": [np.nan] * 4, "t2": [1.0] * 4}))
 
 
-def test_each_class_is_scored_alone() -> None:
+def test_each_tissue_class_is_scored_separately() -> None:
     labels = np.array([0, 2, 2, -1])
     rows = scores(
         REFERENCE,
@@ -68,19 +68,19 @@ def test_each_class_is_scored_alone() -> None:
     assert [row.bias for row in rows] == [pytest.approx(25), pytest.approx(100), 0]
 
 
-def test_honest_deviations_are_recognised() -> None:
+def test_coverage_and_z_tell_correct_deviations_from_too_small_ones() -> None:
     rng = np.random.default_rng(0)
     reference = Tissue(t1=rng.uniform(0.5, 3, 20_000), t2=0.1)
     sd = rng.uniform(0.01, 0.1, 20_000)
     found = reference.t1 + sd * rng.normal(size=20_000)
-    (honest,) = scores(reference, {"t1": found}, sd={"t1": sd})
-    (bold,) = scores(reference, {"t1": found}, sd={"t1": sd / 2})
-    assert honest.coverage_1sd == pytest.approx(0.6827, abs=0.01)
-    assert honest.coverage_2sd == pytest.approx(0.9545, abs=0.005)
-    assert honest.z_mean == pytest.approx(0, abs=0.02)
-    assert honest.z_sd == pytest.approx(1, abs=0.02)
-    assert bold.coverage_2sd == pytest.approx(0.6827, abs=0.01)
-    assert bold.z_sd == pytest.approx(2, abs=0.04)
+    (correct,) = scores(reference, {"t1": found}, sd={"t1": sd})
+    (too_small,) = scores(reference, {"t1": found}, sd={"t1": sd / 2})
+    assert correct.coverage_1sd == pytest.approx(0.6827, abs=0.01)
+    assert correct.coverage_2sd == pytest.approx(0.9545, abs=0.005)
+    assert correct.z_mean == pytest.approx(0, abs=0.02)
+    assert correct.z_sd == pytest.approx(1, abs=0.02)
+    assert too_small.coverage_2sd == pytest.approx(0.6827, abs=0.01)
+    assert too_small.z_sd == pytest.approx(2, abs=0.04)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_honest_deviations_are_recognised() -> None:
     [{}, {"labels": np.zeros(3, int), "classes": ("a",)}, {"sd": {"t1": [0.1]}}],
     ids=["t1", "labels", "sd"],
 )
-def test_lengths_must_agree(options: dict) -> None:
+def test_columns_of_another_length_are_refused(options: dict) -> None:
     with pytest.raises(MismatchError, match=r"expected \(4,\) as the reference"):
         scores(REFERENCE, {"t1": [1.0] * (4 if options else 3)}, **options)
 
@@ -100,7 +100,7 @@ def rows() -> list:
     )
 
 
-def test_table_markdown_and_json_say_the_same() -> None:
+def test_table_markdown_and_json_hold_the_same_numbers() -> None:
     console = Console(width=80)
     with console.capture() as capture:
         console.print(score_table(rows(), "SNR 20"))
@@ -135,7 +135,7 @@ def test_the_table_fits_a_narrow_terminal() -> None:
     assert "1.7e-03" in capture.get()  # log10(1.1)^2, in full
 
 
-def test_columns_without_content_are_left_out() -> None:
+def test_columns_without_numbers_are_left_out() -> None:
     assert "z sd" not in score_markdown(rows())
     assert "invalid" in score_markdown(rows())
     whole = scores(REFERENCE[:3], {"t1": [1.0, 2.0, 4.0]}, sd={"t1": [0.1, 0.1, 0.1]})

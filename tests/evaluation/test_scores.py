@@ -21,7 +21,9 @@ VOXELS = 8000
 @pytest.mark.parametrize(
     ("name", "form"), [("fisp", "complex"), ("delics", "complex"), ("cao", "magnitude")]
 )
-def test_shipped_sequences_reach_the_bound_with_honest_error_bars(name: str, form: str) -> None:
+def test_models_of_shipped_sequences_reach_the_bound_with_calibrated_deviations(
+    name: str, form: str
+) -> None:
     """Random tissue all over the range; the ratio of RMSE and bound is itself known to 0.8 %."""
     sequence = read_sequence(name)
     model, manifest = make_model(sequence, form=form, check=False)
@@ -48,7 +50,7 @@ def test_shipped_sequences_reach_the_bound_with_honest_error_bars(name: str, for
             assert found["coverage_95"] == pytest.approx(0.95, abs=0.012)
 
 
-def test_atoms_are_spread_over_all_candidates() -> None:
+def test_search_entries_cover_all_candidates_evenly() -> None:
     points = np.random.default_rng(0).uniform(0, 1, (2000, 2)) * [4, 1]
     chosen = spread(points, 100)
     assert len(set(chosen)) == 100
@@ -62,7 +64,7 @@ def test_atoms_are_spread_over_all_candidates() -> None:
 
 
 @pytest.mark.parametrize("b1_range", [None, (0.97, 1.03)])
-def test_the_search_gets_as_many_atoms_and_steps_as_the_polish_needs(
+def test_fewer_gauss_newton_steps_get_more_search_entries(
     short_sequence: PulseSequence, b1_range: tuple[float, float] | None
 ) -> None:
     table = model_table(
