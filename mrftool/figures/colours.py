@@ -1,4 +1,4 @@
-"""Colours of T1, T2 and other maps, as tables of 256 RGB rows. NumPy only.
+"""Colour maps as tables of 256 RGB rows, and images in these colours.
 
 T1 is shown in "lipari" and T2 in "navia", both with a logarithm-processed scale, as recommended by
 M. Fuderer et al., Magn Reson Med 93:490 (2025), doi 10.1002/mrm.30290. The two maps are by F.
@@ -8,11 +8,13 @@ one part in 255.
 """
 
 import numpy as np
+from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from mrftool.arrays import BoolArray, FloatArray
+from mrftool.quantities import FLAGS, ColourMap, Flag
 
-GREY = (0.6, 0.6, 0.6)  # not a number
+GREY = FLAGS[Flag.NON_FINITE].colour  # of voxels that are not a number
 _LIPARI = (
     "031326 061d35 092844 0e3353 183e61 25486d 365176 45587a 525b7a 5c5d79 655e77 "
     "6e5f75 785f72 826070 8d616d 98616a a56267 b06364 be6561 cb685f d86e5e e27760 "
@@ -25,6 +27,17 @@ _NAVIA = (
 )
 
 
+def colour_table(name: ColourMap) -> FloatArray:
+    """The table `(256, 3)` of a colour map; "lipari" and "navia" are logarithm-processed."""
+    if name == "lipari":
+        return log_processed(lipari())
+    if name == "navia":
+        return log_processed(navia())
+    if name == "grey":
+        return np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
+    return np.asarray(colormaps[name](np.linspace(0, 1, 256)))[:, :3]
+
+
 def lipari() -> FloatArray:
     """For T1."""
     return _from_anchors(_LIPARI)
@@ -33,11 +46,6 @@ def lipari() -> FloatArray:
 def navia() -> FloatArray:
     """For T2."""
     return _from_anchors(_NAVIA)
-
-
-def grey() -> FloatArray:
-    """For M0."""
-    return np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
 
 
 def log_processed(table: FloatArray) -> FloatArray:

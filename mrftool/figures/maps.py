@@ -24,7 +24,7 @@ from mrftool.arrays import Array, FloatArray
 from mrftool.errors import MismatchError
 from mrftool.evaluation.score_tables import in_words
 from mrftool.figures.panels import (
-    STYLES,
+    ERROR_STYLE,
     draw_flags,
     draw_map,
     panel_height,
@@ -86,11 +86,11 @@ def error_figure(
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             error = 100 * (found - true) / true
-        style, outside, text = STYLES[name], ~(true > 0), name.upper()
+        style, outside, text = style_of(name), ~(true > 0), name.upper()
         kinds = [
             (true, replace(style, title=f"true {text} [ms]")),
             (found, replace(style, title=f"estimated {text} [ms]")),
-            (error, replace(STYLES["error"], title=f"error of {text} [%]")),
+            (error, replace(ERROR_STYLE, title=f"error of {text} [%]")),
         ]
         for axes, (image, kind) in zip(panels[3 * row : 3 * row + 3], kinds, strict=True):
             draw_map(figure, axes, image, view, kind, outside)

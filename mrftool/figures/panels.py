@@ -8,7 +8,6 @@ only M0, whose unit is the scanner's, has a window of its own, which its colour 
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
@@ -16,17 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from mrftool.arrays import Array, BoolArray, FloatArray
-from mrftool.figures.colours import (
-    GREY,
-    coloured,
-    grey,
-    lipari,
-    log_processed,
-    navia,
-)
+from mrftool.arrays import Array, BoolArray, FloatArray, Range
+from mrftool.figures.colours import colour_table, coloured
 from mrftool.figures.views import View, chosen_slices, montage, montage_columns
-from mrftool.maps import Flag
+from mrftool.quantities import FLAGS, UNFLAGGED, FlagDescription, quantity
 
 MOST_SLICES = 12
 _MOST_PIXELS = 1500  # of a montage's longer side, about what the page resolves
@@ -34,48 +26,57 @@ _MOST_PIXELS = 1500  # of a montage's longer side, about what the page resolves
 
 @dataclass(frozen=True)
 class Style:
-    """title: with the unit shown. window: ends of the colour bar in that unit. scale: unit shown /
-    unit in memory.
+    """How a picture shows numbers.
+
+    Parameters
+    ----------
+    title
+        With the unit that is shown.
+    table
+        256 rows of RGB from 0 to 1.
+    window
+        Ends of the colour scale, in the unit that is shown.
+    scale
+        Number in the unit that is shown / number in memory.
+
     """
 
     title: str
     table: FloatArray
-    window: tuple[float, float]
+    window: Range
     scale: float = 1.0
 
 
-_CIVIDIS = np.asarray(colormaps["cividis"](np.linspace(0, 1, 256)))[:, :3]
-_COOLWARM = np.asarray(colormaps["coolwarm"](np.linspace(0, 1, 256)))[:, :3]
-STYLES = {
-    "t1": Style("T1 [ms]", log_processed(lipari()), (0, 3000), 1e3),
-    "t2": Style("T2 [ms]", log_processed(navia()), (0, 300), 1e3),
-    "sd_t1": Style("standard deviation of T1 [ms]", _CIVIDIS, (0, 150), 1e3),
-    "sd_t2": Style("standard deviation of T2 [ms]", _CIVIDIS, (0, 15), 1e3),
-    "residual": Style("residual / signal [1]", _CIVIDIS, (0, 0.2)),
-    "b1": Style("B1 [1]", _CIVIDIS, (0.5, 1.5)),
-    "error": Style("error [%]", _COOLWARM, (-20, 20)),
-}
-# The first complaint that a voxel has is shown. Colours: M. Okabe, K. Ito, told apart by all eyes.
-FLAG_COLOURS: list[tuple[int, str, tuple[float, float, float]]] = [
-    (Flag.MASKED, "masked", (0.0, 0.0, 0.0)),
-    (Flag.NON_FINITE, "not finite", GREY),
-    (Flag.OUT_OF_RANGE, "out of range", (0.84, 0.37, 0.0)),
-    (Flag.MISFIT, "misfit", (0.80, 0.47, 0.65)),
-    (Flag.T1_UNDETERMINED, "T1 undetermined", (0.94, 0.89, 0.26)),
-    (Flag.T2_UNDETERMINED, "T2 undetermined", (0.34, 0.71, 0.91)),
-]
-NO_FLAG = (0.0, 0.35, 0.28)
+ERROR_STYLE = Style("error [%]", colour_table("coolwarm"), (-20, 20))
 
 
-def style_of(name: str, image: Array) -> Style:
-    """How to show the map `name`; a map without a window of its own runs to the 99th percentile of
-    its magnitude.
+def style_of(name: str, image: Array | None = None) -> Style:
+    """How to show the map `name`.
+
+    The window of a quantity that has none of its own ends at the 99th percentile of the magnitude
+    of `image`.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no map of that name.
+
     """
-    if name in STYLES:
-        return STYLES[name]
+    shown = quantity(name)
+    window = shown.window
+    if window is None:
+        window = (0.0, _largest(image) * shown.unit.factor)
+    return Style(shown.title, colour_table(shown.colours), window, shown.unit.factor)
+
+
+def _largest(image: Array | None) -> float:
+    """The 99th percentile of the magnitude of what is finite and not 0; 1 without such voxels."""
+    if image is None:
+        return 1.0
     size = np.abs(image[np.isfinite(image) & (image != 0)])
-    top = float(np.percentile(size, 99)) if size.size else 1.0
-    return Style("|M0| [scanner's unit]" if name == "m0" else name, grey(), (0, top))
+    if not size.size:
+        return 1.0
+    return float(np.percentile(size, 99))
 
 
 def draw_map(
@@ -108,14 +109,13 @@ def draw_map(
 def draw_flags(axes: Axes, flags: Array, view: View) -> None:
     """The flags of each voxel, with a legend of those that occur."""
     pages = _pages(flags, view)
-    picture = np.tile(np.array(NO_FLAG), (*pages.shape, 1))
-    legend = [Patch(color=NO_FLAG, label="no complaint")]
-    for bit, text, colour in reversed(FLAG_COLOURS):
-        has = (pages & bit) != 0
-        picture[has] = colour
-        if has.any():
-            legend.insert(1, Patch(facecolor=colour, edgecolor="0.5", label=text))
-    _show(axes, picture, view, "flags")
+    picture = np.tile(np.array(UNFLAGGED.colour), (*pages.shape, 1))
+    for flag in reversed(list(FLAGS)):
+        picture[(pages & flag) != 0] = FLAGS[flag].colour
+    legend = [
+        Patch(facecolor=each.colour, edgecolor="0.5", label=each.label) for each in flags_in(pages)
+    ]
+    _show(axes, picture, view, quantity("flags").caption)
     axes.legend(
         handles=legend,
         loc="upper center",
@@ -125,6 +125,11 @@ def draw_flags(axes: Axes, flags: Array, view: View) -> None:
         fontsize=8,
         columnspacing=1,
     )
+
+
+def flags_in(flags: Array) -> list[FlagDescription]:
+    """What the legend of a picture of these flags lists: unflagged, then the flags that occur."""
+    return [UNFLAGGED, *(each for flag, each in FLAGS.items() if (flags & flag).any())]
 
 
 def panel_height(shape: tuple[int, ...], view: View) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mrftool.arrays import FloatArray
 from mrftool.figures.maps import save_figure
-from mrftool.figures.panels import STYLES, draw_map, panel_height
+from mrftool.figures.panels import ERROR_STYLE, draw_map, panel_height, style_of
 from mrftool.figures.precision import label_ticks
 from mrftool.figures.views import view_of
 from mrftool.grid import Grid
@@ -110,11 +110,11 @@ def maps_figure(
     panels = figure.subplots(2, len(found) + 1, squeeze=False)
     for row, key in enumerate(("t1", "t2")):
         true = grid.to_image(truth[:, row])
-        style = replace(STYLES[key], title=f"true {key.upper()} [ms]")
+        style = replace(style_of(key), title=f"true {key.upper()} [ms]")
         draw_map(figure, panels[row, 0], true, view, style, ~grid.mask)
         for axes, (name, pairs) in zip(panels[row, 1:], found.items(), strict=True):
             error = grid.to_image(100 * (pairs[:, row] / truth[:, row] - 1))
-            style = replace(STYLES["error"], title=f"{name}: error of {key.upper()} [%]")
+            style = replace(ERROR_STYLE, title=f"{name}: error of {key.upper()} [%]")
             draw_map(figure, axes, error, view, style, ~grid.mask)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save_figure(figure, path)

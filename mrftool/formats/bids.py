@@ -13,6 +13,7 @@ from typing import Any
 
 from mrftool.errors import InputError
 from mrftool.formats.nifti.files import stem
+from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
 
 _MOST_BYTES = 64 << 20
 
@@ -68,25 +69,6 @@ class Provenance:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Suffix, unit and description of each map. The names of the first three are those of the BIDS
-# specification.
-_MAPS = {
-    "t1": ("T1map", "s", "Longitudinal relaxation time T1"),
-    "t2": ("T2map", "s", "Transverse relaxation time T2"),
-    "m0": (
-        "M0map",
-        "arbitrary",
-        "Modulus of the equilibrium magnetisation M0, in units of the scanner",
-    ),
-    "sd_t1": ("T1sd", "s", "Standard deviation of T1"),
-    "sd_t2": ("T2sd", "s", "Standard deviation of T2"),
-    "residual": (
-        "residual",
-        "1",
-        "Norm of what the fit leaves, divided by the norm of the fingerprint",
-    ),
-    "flags": ("flags", "1", "Sum of quality flags, 0 for a voxel without complaint"),
-}
 _BIDS_NAME = re.compile(r"(sub-[A-Za-z0-9]+)((?:_[a-z]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 
 
@@ -95,15 +77,23 @@ def map_path(folder: str | Path, source: str | Path, name: str) -> Path:
     with its entities.
 
     Entities that only tell the channels of the source apart (part) are left out.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no map of that name.
+
     """
-    suffix = _MAPS[name][0] if name in _MAPS else re.sub(r"[^A-Za-z0-9]", "", name)
+    suffix = quantity(name).suffix
     match = _BIDS_NAME.fullmatch(stem(Path(source)))
     if match is None:
         return Path(folder) / f"{suffix}.nii.gz"
     subject, entities = match[1], re.sub(r"_part-[A-Za-z0-9+]+", "", match[2])
     session = re.search(r"ses-[A-Za-z0-9+]+", entities)
-    place = Path(folder, subject, *([session[0]] if session else []), "anat")
-    return place / f"{subject}{entities}_{suffix}.nii.gz"
+    place = Path(folder, subject)
+    if session:
+        place /= session[0]
+    return place / "anat" / f"{subject}{entities}_{suffix}.nii.gz"
 
 
 def is_bids(source: str | Path) -> bool:
@@ -113,16 +103,15 @@ def is_bids(source: str | Path) -> bool:
 
 def map_description(name: str) -> str:
     """A line for the header of a map, with its unit."""
-    _, unit, text = _MAPS.get(name, ("", "1", name))
-    return f"{text} [{unit}]"
+    shown = quantity(name)
+    return f"{shown.description} [{shown.unit.name}]"
 
 
 def map_sidecar(name: str, provenance: Provenance) -> dict[str, Any]:
     """The sidecar of a map, in the words of BIDS."""
-    _, unit, text = _MAPS.get(name, ("", "1", name))
-    return {
-        "Description": text,
-        "Units": unit,
+    content = {
+        "Description": quantity(name).description,
+        "Units": quantity(name).unit.name,
         "Sources": list(provenance.sources),
         "SkullStripped": provenance.skull_stripped,
         "EstimationReference": provenance.reference,
@@ -130,6 +119,9 @@ def map_sidecar(name: str, provenance: Provenance) -> dict[str, Any]:
         "PulseSequenceType": provenance.pulse_sequence,
         "mrftool": {"versions": versions(), **provenance.details},
     }
+    if name == "flags":
+        content["Levels"] = {str(int(flag)): FLAGS[flag].text for flag in Flag}
+    return content
 
 
 def versions() -> dict[str, str]:
@@ -144,12 +136,11 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-_README = """# MR fingerprinting maps
+_README = f"""# MR fingerprinting maps
 
 Made by mrftool from the scans that the sidecar of each map names, with the model and the sequence that it names by
 their digests. T1, T2 and their standard deviations are in seconds, M0 in the unit of the scan, the residual is
-relative to the signal. Flags are sums of: 1 outside the model's range, 2 residual too large for noise, 4 T1 not
-determined by the sequence, 8 T2 not determined, 16 masked or empty, 32 not a finite number in the scan.
+relative to the signal. Flags are sums of: {flag_legend()}.
 `report.html` says whether a run looks wrong.
 """
 
@@ -166,8 +157,8 @@ def dataset_texts(folder: str | Path) -> dict[Path, str]:
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "mrftool", "Version": _version("mrftool")}],
     }
-    extra = [suffix for suffix, _, _ in _MAPS.values() if not suffix.endswith("map")]
-    ignored = [*(f"*_{suffix}.*" for suffix in extra), "*.png", "*.html", "report.json", "*.dcm"]
+    extra = [f"*_{each.suffix}.*" for each in QUANTITIES.values() if not each.is_bids]
+    ignored = [*extra, "*.png", "*.html", "report.json", "*.dcm"]
     texts = {
         Path(folder) / "dataset_description.json": to_json(description),
         Path(folder) / ".bidsignore": "\n".join(ignored) + "\n",

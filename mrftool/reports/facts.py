@@ -12,7 +12,8 @@ from mrftool.arrays import Array, BoolArray
 from mrftool.errors import InputError
 from mrftool.figures.panels import Style, style_of
 from mrftool.figures.views import orientation
-from mrftool.maps import FLAG_TEXT, Flag, Maps
+from mrftool.maps import Maps
+from mrftool.quantities import FLAGS, Flag, quantity
 from mrftool.reports.remarks import Remark, implied_snr, remarks, with_signal
 from mrftool.reports.run import Method, Run
 from mrftool.sequence import PulseSequence
@@ -22,7 +23,6 @@ _N_BINS = 60
 _MOST_DEPTH = 12
 _PERCENTILES = {"p1": 1, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99}
 _SCAN_WORDS = ("SeriesDescription", "ProtocolName", "Manufacturer", "ManufacturersModelName")
-_UNITS = {"t1": "s", "t2": "s", "sd_t1": "s", "sd_t2": "s", "m0": "scanner"}
 
 
 def run_facts(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
@@ -171,11 +171,11 @@ def _voxel_facts(maps: Maps, signal: BoolArray) -> dict[str, Any]:
             {
                 "bit": int(flag),
                 "name": str(flag.name).lower(),
-                "meaning": text,
+                "meaning": FLAGS[flag].text,
                 "voxels": int(np.count_nonzero(flags & flag)),
                 "with_signal": int(np.count_nonzero(flags[signal] & flag)),
             }
-            for flag, text in FLAG_TEXT.items()
+            for flag in Flag
         ],
     }
 
@@ -184,7 +184,7 @@ def _statistics(name: str, image: Array, maps: Maps) -> dict[str, Any]:
     """Of the voxels without complaint, in the unit of the map's file."""
     values = np.abs(image[maps.flags == 0])
     values = values[np.isfinite(values)].astype(np.float64)
-    facts: dict[str, Any] = {"unit": _UNITS.get(name, "1"), "n": int(values.size)}
+    facts: dict[str, Any] = {"unit": quantity(name).unit.name, "n": int(values.size)}
     if not values.size:
         return facts
     _, low, high = window_of(name, image)

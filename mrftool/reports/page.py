@@ -18,9 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mrftool.arrays import Array, BoolArray, FloatArray
-from mrftool.figures.panels import FLAG_COLOURS, NO_FLAG, slices_text
+from mrftool.figures.panels import flags_in, slices_text
 from mrftool.figures.views import View, view_of
-from mrftool.maps import Flag
+from mrftool.quantities import QUANTITIES, SECOND, Flag, quantity
 from mrftool.reports.facts import read_plain_sequence, run_facts, window_of
 from mrftool.reports.pictures import (
     bars,
@@ -34,7 +34,6 @@ from mrftool.reports.pictures import (
 from mrftool.reports.rows import (
     flag_rows,
     input_rows,
-    map_title,
     method_rows,
     percent,
     quantiles_text,
@@ -47,11 +46,6 @@ from mrftool.reports.rows import (
 from mrftool.reports.run import Run
 from mrftool.sequence import PulseSequence
 
-_ORDER = {
-    name: place
-    for place, name in enumerate(("t1", "t2", "flags", "residual", "m0", "sd_t1", "sd_t2"))
-}
-_LARGE = ("t1", "t2", "sd_t1", "sd_t2")  # two in a row, the others three
 _MOST_CHARACTERS = 400
 _HIDDEN = {
     "Cc",
@@ -135,7 +129,7 @@ def _cards(run: Run, facts: Mapping[str, Any], view: View) -> list[dict[str, Any
     for name, image in run.maps.images():
         if name != "flags":
             cards[name] = _card(name, image, masked, view, facts["statistics"][name])
-    return sorted(cards.values(), key=lambda card: _ORDER.get(card["name"], len(_ORDER)))
+    return [cards[name] for name in QUANTITIES if name in cards]
 
 
 def _card(
@@ -148,7 +142,7 @@ def _card(
     style, _, _ = window_of(name, image)
     low, high = style.window
     histogram = statistics.get("histogram", {"counts": [0], "below": 0, "above": 0})
-    title, text = map_title(name, style), quantiles_text(statistics, style)
+    title, text = style.title, quantiles_text(statistics, style)
     n_beyond = histogram["below"] + histogram["above"]
     return {
         "name": name,
@@ -157,7 +151,7 @@ def _card(
         "alt": f"{title}, {slices_text(image.shape, view)}, colours from {low:.3g} to {high:.3g}; {text}",
         "gradient": Markup(gradient(style.table)),  # noqa: S704 - made of our own colours
         "ticks": [(100 * (tick - low) / (high - low), f"{tick:g}") for tick in ticks(low, high)],
-        "large": name in _LARGE,
+        "large": quantity(name).unit == SECOND,  # two in a row, the others three
         "bars": Markup(bars(histogram["counts"])),  # noqa: S704 - numbers
         "text": text,
         "beyond": f"{n_beyond} ({percent(n_beyond / statistics['n'])}) are beyond the scale"
@@ -168,14 +162,11 @@ def _card(
 
 def _flag_card(run: Run, view: View) -> dict[str, Any]:
     flags = run.maps.flags
-    legend = [
-        (hex_colour(colour), text) for bit, text, colour in FLAG_COLOURS if (flags & bit).any()
-    ]
-    shown = [(hex_colour(NO_FLAG), "no complaint"), *legend]
+    shown = [(hex_colour(each.colour), each.label) for each in flags_in(flags)]
     alt = f"Flags, {slices_text(flags.shape, view)}; {', '.join(text for _, text in shown)}"
     return {
         "name": "flags",
-        "title": "flags",
+        "title": quantity("flags").caption,
         "picture": _trusted(flag_picture(flags, view)),
         "alt": alt,
         "legend": shown,

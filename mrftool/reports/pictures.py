@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.figures.colours import GREY
-from mrftool.figures.panels import FLAG_COLOURS, MOST_SLICES, NO_FLAG, Style
+from mrftool.figures.panels import MOST_SLICES, Style
 from mrftool.figures.views import View, chosen_slices, montage, montage_columns
 from mrftool.formats.png import png_bytes
+from mrftool.quantities import FLAGS, UNFLAGGED, Flag
 
 _MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
 _N_COLOURS = 254
@@ -62,22 +63,21 @@ def map_picture(image: Array, masked: BoolArray, view: View, style: Style) -> Pi
 
 
 def flag_picture(flags: NDArray[np.uint8], view: View) -> Picture:
-    """The gravest complaint of each voxel; in a reduced picture, of the voxels under each pixel."""
+    """The most severe flag of each voxel; in a reduced picture, of the voxels under each pixel.
+
+    A pixel is shown as masked where its whole block is.
+    """
     pages = _pages(flags, view)
-    complaints = FLAG_COLOURS[:0:-1]  # the first is: masked
+    severities = [flag for flag in reversed(list(FLAGS)) if flag != Flag.MASKED]
     index = np.ones(pages.shape, np.uint8)
-    for rank, (bit, _, _) in enumerate(complaints, start=2):
-        index[(pages & bit) != 0] = rank
-    index[(pages & FLAG_COLOURS[0][0]) != 0] = _BLACK
+    for place, flag in enumerate(severities, start=2):
+        index[(pages & flag) != 0] = place
+    index[(pages & Flag.MASKED) != 0] = _BLACK
     factor = _reduction(pages.shape)
     if factor > 1:
         index = _blocks(index, factor, _BLACK).max(axis=(2, 4))
-    return _picture(
-        index,
-        np.array([(0, 0, 0), NO_FLAG, *(colour for _, _, colour in complaints)]),
-        view,
-        factor,
-    )
+    shown = [FLAGS[Flag.MASKED], UNFLAGGED, *(FLAGS[flag] for flag in severities)]
+    return _picture(index, np.array([each.colour for each in shown]), view, factor)
 
 
 def gradient(table: FloatArray) -> str:

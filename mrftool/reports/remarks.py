@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
+from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
 
 # A voxel has signal if its |M0| is at least this share of this percentile of all measured voxels.

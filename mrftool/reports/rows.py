@@ -5,18 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.evaluation.score_tables import in_words
 from mrftool.figures.panels import Style
+from mrftool.quantities import UNFLAGGED, Flag, quantity
 from mrftool.reports.remarks import scores_at_snr
 from mrftool.reports.run import Method
 from mrftool.sequence import PulseSequence
 
-_SHOWN_IN = {
-    "s": (1e3, "ms"),
-    "scanner": (1.0, "scanner's unit"),
-    "1": (1.0, "1"),
-}  # unit of file: factor, unit shown
-_SD = {"sd_t1": "standard deviation of T1", "sd_t2": "standard deviation of T2"}
 _AXES = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
 
 Rows = dict[str, str]
@@ -44,11 +38,6 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """A share of what there is."""
     return f"{100 * share:.1f} %"
-
-
-def map_title(name: str, style: Style) -> str:
-    """A heading with the unit."""
-    return f"|M0| [{_SHOWN_IN['scanner'][1]}]" if name == "m0" else style.title
 
 
 def quantiles_text(statistics: Mapping[str, Any], style: Style) -> str:
@@ -109,7 +98,7 @@ def sequence_rows(method: Method, sequence: PulseSequence | None) -> Rows:
 def flag_rows(voxels: Mapping[str, Any]) -> Cells:
     """Meaning, bit, voxels, share of those measured, share of those with signal."""
     rows = [
-        ("no complaint", "0", voxels["without_complaint"], voxels["with_signal_without_complaint"])
+        (UNFLAGGED.text, "0", voxels["without_complaint"], voxels["with_signal_without_complaint"])
     ]
     rows += [
         (flag["meaning"], str(flag["bit"]), flag["voxels"], flag["with_signal"])
@@ -117,7 +106,7 @@ def flag_rows(voxels: Mapping[str, Any]) -> Cells:
     ]
     shown: Cells = []
     for text, bit, count, with_signal in rows:
-        is_masked = text.startswith("masked")
+        is_masked = bit == str(int(Flag.MASKED))
         of_measured = "" if is_masked else _share(count, voxels["measured"])
         of_signal = "" if is_masked else _share(with_signal, voxels["with_signal"])
         shown.append((text, bit, f"{count}", of_measured, of_signal))
@@ -128,11 +117,10 @@ def statistics_rows(statistics: Mapping[str, Mapping[str, Any]]) -> Cells:
     """Map, unit, voxels, mean, and percentiles from low to high."""
     rows: Cells = []
     for name, numbers in statistics.items():
-        factor, unit = _SHOWN_IN[numbers["unit"]]
+        shown = quantity(name)
         keys = ("mean", "p1", "p5", "p25", "median", "p75", "p95", "p99")
-        values = [number(numbers[key] * factor) if key in numbers else "" for key in keys]
-        title = "|M0|" if name == "m0" else _SD.get(name, in_words(name))
-        rows.append((title, unit, str(numbers["n"]), *values))
+        values = [_shown(numbers.get(key), shown.unit.factor) for key in keys]
+        rows.append((shown.caption, shown.unit.shown, str(numbers["n"]), *values))
     return rows
 
 
@@ -152,6 +140,13 @@ def stage_rows(seconds: Mapping[str, Mapping[str, float]]) -> Cells:
     if rows:
         rows.append(("all", *np.sum([row[1:] for row in rows], axis=0).tolist()))
     return [(stage, f"{wall:.2f}", f"{cpu:.2f}") for stage, wall, cpu in rows]
+
+
+def _shown(value: float | None, factor: float) -> str:
+    """A number in the unit that is shown, empty where there is none."""
+    if value is None:
+        return ""
+    return number(value * factor)
 
 
 def _share(count: int, total: int) -> str:

@@ -25,6 +25,7 @@ from mrftool.phantoms.vials import vials_phantom
 from mrftool.physics.noise import add_noise, noise_sd
 from mrftool.physics.simulate import simulate, simulate_blocks
 from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
+from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
 from mrftool.series import Placement
 from mrftool.tissue import Tissue
@@ -195,14 +196,14 @@ def _placed(
 def _truth(view: TissueImage, path: Path) -> dict[str, tuple[Path, Array]]:
     """Truth maps by name: where they go, and the image."""
     stem, tissue = path.name.removesuffix(".gz").removesuffix(".nii"), view.tissue
-    names = {"t1": "T1map", "t2": "T2map", "m0": "M0map", "b1": "B1map"}
-    rare = {"adc": "ADCmap", "off_resonance": "B0map"}
-    names |= {name: suffix for name, suffix in rare.items() if getattr(tissue, name).any()}
-    columns = {name: abs(tissue.m0) if name == "m0" else getattr(tissue, name) for name in names}
-    images = {
-        name: (path.with_name(f"{stem}_truth_{suffix}.nii.gz"), view.grid.to_image(columns[name]))
-        for name, suffix in names.items()
-    }
+    columns = {"t1": tissue.t1, "t2": tissue.t2, "m0": abs(tissue.m0), "b1": tissue.b1}
+    for name in ("adc", "off_resonance"):
+        if getattr(tissue, name).any():
+            columns[name] = getattr(tissue, name)
+    images: dict[str, tuple[Path, Array]] = {}
+    for name, column in columns.items():
+        place = path.with_name(f"{stem}_truth_{quantity(name).suffix}.nii.gz")
+        images[name] = (place, view.grid.to_image(column))
     if view.labels is not None:
         labels = view.grid.to_image((view.labels + 1).astype(np.uint8))
         images["labels"] = (path.with_name(f"{stem}_truth_dseg.nii.gz"), labels)

@@ -7,6 +7,7 @@ import pytest
 from front_door import command, refuses, save, works
 from report_page import Page, a_method, a_run, good_maps
 
+from mrftool.errors import ArgumentError
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model
 from mrftool.maps import Flag, Maps
@@ -253,11 +254,13 @@ def test_maps_without_extras_or_signal_are_reported_too(short_sequence):
     assert page.faults == [] and len(page.all("img")) == 4
     assert "Look at this" in page.text and "No voxel holds any signal." in page.text
     other = good_maps()
+    other.extra["off_resonance"] = np.ones_like(other.t1)
+    run = a_run(other, a_method(short_sequence, kind="dictionary"))
+    assert "off-resonance [Hz]" in Page(make_report(run).html).text
+    assert json.loads(make_report(run).json)["statistics"]["off_resonance"]["unit"] == "Hz"
     other.extra["my_map"] = np.ones_like(other.t1)
-    assert (
-        "my_map"
-        in Page(make_report(a_run(other, a_method(short_sequence, kind="dictionary"))).html).text
-    )
+    with pytest.raises(ArgumentError, match="map 'my_map' is unknown, expected one of t1, t2"):
+        make_report(run)
 
 
 def test_the_worst_volume_stays_under_two_megabytes(short_sequence):

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from mrftool.figures.colours import GREY
-from mrftool.figures.panels import FLAG_COLOURS, NO_FLAG, STYLES
+from mrftool.figures.panels import style_of
 from mrftool.figures.views import orientation, view_of
 from mrftool.formats.png import png_bytes
-from mrftool.maps import Flag
+from mrftool.quantities import FLAGS, UNFLAGGED, Flag
 from mrftool.reports.pictures import bars, curve, flag_picture, gradient, map_picture, ticks
 
 RAS = np.diag([2.0, 2.0, 5.0, 1.0])
@@ -29,10 +29,10 @@ def test_png_is_read_back_by_another_library():
 
 def test_a_map_has_the_colours_of_its_scale():
     image = np.linspace(0, 4, 60, dtype=np.float32).reshape(60, 1, 1)  # s; the window ends at 3 s
-    shown = pixels(map_picture(image, np.zeros(image.shape, bool), view_of(RAS), STYLES["t1"]))[
+    shown = pixels(map_picture(image, np.zeros(image.shape, bool), view_of(RAS), style_of("t1")))[
         0, ::-1
     ]
-    table = STYLES["t1"].table
+    table = style_of("t1").table
     expected = table[np.minimum(image.ravel() / 3 * 256, 255).astype(int)]
     steps = np.abs(np.diff(table, axis=0)).max() + 1 / 255
     assert np.abs(shown - expected).max() <= 2 * steps
@@ -44,7 +44,7 @@ def test_masked_is_black_and_nan_is_grey_even_where_pixels_are_means():
         image, masked = np.full(shape, 1.5, np.float32), np.zeros(shape, bool)
         masked[: shape[0] // 2] = True
         image[-1, -1] = np.nan
-        picture = map_picture(image, masked, view_of(RAS), STYLES["t1"])
+        picture = map_picture(image, masked, view_of(RAS), style_of("t1"))
         shown = pixels(picture)
         assert picture.reduced == (1 if shape[0] == 20 else 2)
         assert np.array_equal(
@@ -58,24 +58,24 @@ def test_masked_is_black_and_nan_is_grey_even_where_pixels_are_means():
 def test_reduced_pictures_show_means_and_lose_no_complaint():
     image = np.zeros((1200, 1200, 1), np.float32)
     image[::3] = 3.0
-    picture = map_picture(image, np.zeros(image.shape, bool), view_of(RAS), STYLES["t1"])
+    picture = map_picture(image, np.zeros(image.shape, bool), view_of(RAS), style_of("t1"))
     assert picture.reduced == 3 and (picture.width, picture.height) == (400, 400)
-    table = STYLES["t1"].table
+    table = style_of("t1").table
     assert np.abs(pixels(picture) - table[85]).max() < 4 * np.abs(np.diff(table, axis=0)).max()
     flags = np.full(image.shape, Flag.MASKED, np.uint8)
     flags[600:] = 0
     flags[700, 700] = Flag.MISFIT
     shown = pixels(flag_picture(flags, view_of(RAS)))
-    misfit = next(colour for bit, _, colour in FLAG_COLOURS if bit == Flag.MISFIT)
+    misfit = FLAGS[Flag.MISFIT].colour
     assert np.isclose(shown, misfit, atol=1 / 255).all(axis=2).sum() == 1
-    assert np.isclose(shown, NO_FLAG, atol=1 / 255).all(axis=2).sum() == 200 * 400 - 1
+    assert np.isclose(shown, UNFLAGGED.colour, atol=1 / 255).all(axis=2).sum() == 200 * 400 - 1
 
 
 def test_the_gravest_flag_is_shown_and_empty_places_are_black():
     flags = np.zeros((4, 4, 5), np.uint8)  # five slices leave a place of the montage empty
     flags[0] = Flag.T2_UNDETERMINED | Flag.OUT_OF_RANGE
     shown = pixels(flag_picture(flags, view_of(RAS))).reshape(-1, 3)
-    colours = {name: colour for _, name, colour in FLAG_COLOURS}
+    colours = {each.label: each.colour for each in FLAGS.values()}
     count = {
         name: np.isclose(shown, colour, atol=1 / 255).all(axis=1).sum()
         for name, colour in colours.items()
@@ -87,7 +87,7 @@ def test_the_gravest_flag_is_shown_and_empty_places_are_black():
 def test_a_page_lies_as_a_radiologist_expects():
     image = np.zeros((6, 4, 1), np.float32)
     image[-1, -1] = 3.0  # right and front
-    shown = pixels(map_picture(image, image == 0, view_of(RAS), STYLES["t1"]))
+    shown = pixels(map_picture(image, image == 0, view_of(RAS), style_of("t1")))
     assert shown[0, 0].any() and not shown[1:].any() and not shown[:, 1:].any()
 
 

@@ -10,9 +10,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from mrftool.formats.dicom.write.quantity import MOST, Quantified, as_integers
+from mrftool.formats.dicom.write.quantity import MOST, Quantified, StoredImage, stored_image
 from mrftool.formats.dicom.write.space import Slices
 from mrftool.formats.dicom.write.template import Origin, coded, contributors, source_images
+from mrftool.quantities import SECOND
 
 _FROM_SOURCE = (
     "ScanningSequence",
@@ -31,12 +32,12 @@ def mr_images(
 
     number: of the map among its siblings, from 1.
     """
-    stored, step, counts = as_integers(entry)
+    stored = stored_image(entry)
     series = _series(entry, number, slices, origin)
-    _say_what_it_is(series, entry, step, origin)
-    return [
-        _image(series, stored[:, :, k].T, k, slices, origin) for k in range(stored.shape[2])
-    ], counts
+    _say_what_it_is(series, entry, stored)
+    planes = np.moveaxis(stored.integers, 2, 0)
+    images = [_image(series, plane.T, k, slices, origin) for k, plane in enumerate(planes)]
+    return images, stored.counts
 
 
 def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dataset:
@@ -48,7 +49,7 @@ def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> D
     dataset.SeriesDescription = f"{entry.title} mrftool"
     dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = f"{origin.now:%Y%m%d}"
     dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = f"{origin.now:%H%M%S}"
-    dataset.ImageType = ["DERIVED", "PRIMARY", entry.quantity.image_type]
+    dataset.ImageType = ["DERIVED", "PRIMARY", entry.quantity.dicom.image_type]
     dataset.ScanningSequence, dataset.SequenceVariant = "RM", "NONE"
     dataset.ScanOptions = dataset.MRAcquisitionType = None
     dataset.SliceThickness = dataset.SpacingBetweenSlices = format_number_as_ds(slices.distance)
@@ -66,7 +67,7 @@ def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> D
     return dataset
 
 
-def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Origin) -> None:
+def _say_what_it_is(dataset: Dataset, entry: Quantified, stored: StoredImage) -> None:
     """Pixel format, scale, window, and the mapping to real-world values (PS3.3 C.7.6.16.2.11)."""
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = (
@@ -75,25 +76,31 @@ def _say_what_it_is(dataset: Dataset, entry: Quantified, step: float, origin: Or
         15,
         0,
     )
-    dataset.RescaleSlope, dataset.RescaleIntercept = format_number_as_ds(step), "0"
-    dataset.RescaleType = entry.unit if entry.unit == "ms" else "US"
+    dataset.RescaleSlope = format_number_as_ds(stored.slope)
+    dataset.RescaleIntercept = format_number_as_ds(stored.intercept)
+    dataset.RescaleType = "US"
+    if entry.quantity.unit == SECOND:
+        dataset.RescaleType = entry.quantity.unit.symbol
     centre, width = entry.window
     dataset.WindowCenter, dataset.WindowWidth = (
         format_number_as_ds(centre),
-        format_number_as_ds(max(width, step)),
+        format_number_as_ds(max(width, stored.slope)),
     )
     if entry.has_narrow_window:
         dataset.VOILUTFunction = "LINEAR_EXACT"
     mapping = Dataset()
     mapping.RealWorldValueFirstValueMapped, mapping.RealWorldValueLastValueMapped = 0, MOST
-    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = step, 0.0
-    mapping.LUTExplanation, mapping.LUTLabel = entry.title, entry.quantity.label[:16]
-    mapping.MeasurementUnitsCodeSequence = coded(entry.unit_code)
-    if entry.quantity.code:
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = (
+        stored.slope,
+        stored.intercept,
+    )
+    mapping.LUTExplanation, mapping.LUTLabel = entry.title, entry.quantity.label
+    mapping.MeasurementUnitsCodeSequence = coded(entry.quantity.unit.code)
+    if entry.quantity.dicom.code:
         quantity = Dataset()
         quantity.ValueType = "CODE"
         quantity.ConceptNameCodeSequence = coded(("246205007", "SCT", "Quantity"))
-        quantity.ConceptCodeSequence = coded(entry.quantity.code)
+        quantity.ConceptCodeSequence = coded(entry.quantity.dicom.code)
         mapping.QuantityDefinitionSequence = Sequence([quantity])
     dataset.RealWorldValueMappingSequence = Sequence([mapping])
 

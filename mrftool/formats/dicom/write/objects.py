@@ -22,6 +22,7 @@ from mrftool.formats.dicom.write.quantity import Quantified, quantified
 from mrftool.formats.dicom.write.space import Slices, require_same_volume, slices_of, turned
 from mrftool.formats.dicom.write.template import Origin, start_of
 from mrftool.maps import Maps
+from mrftool.quantities import quantity
 from mrftool.series import Placement
 
 Format = Literal["mr", "parametric-map"]
@@ -46,8 +47,7 @@ class WrittenMap:
 
 def with_units(maps: Maps) -> dict[str, tuple[NDArray[np.generic], str]]:
     """The maps of a quantification as `write_dicom_maps` takes them."""
-    units = {**dict.fromkeys(("t1", "t2", "sd_t1", "sd_t2"), "s"), "m0": "arbitrary"}
-    return {name: (image, units.get(name, "1")) for name, image in maps.images()}
+    return {name: (image, quantity(name).unit.name) for name, image in maps.images()}
 
 
 def write_dicom_maps(
@@ -61,7 +61,7 @@ def write_dicom_maps(
 ) -> list[WrittenMap]:
     """Writes maps as new series of the study of `source`: all of them, or nothing.
 
-    maps: by name, images `(x, y, z)` with their unit in memory: "s", "ms", "1" or "arbitrary".
+    maps: by name, images `(x, y, z)` with their unit: that of `mrftool.quantities`, or "ms".
     placement: of the maps; their axes are turned to those of the source, nothing is resampled.
     format: "mr" writes `NAME/0001.dcm` and so on as MR Image Storage, whole milliseconds in 16
         bits; "parametric-map" writes `NAME.dcm` as a Parametric Map in 32-bit floating point.

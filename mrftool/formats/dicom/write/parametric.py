@@ -88,11 +88,11 @@ def _one_image_per_slice(slices: Slices, origin: Origin) -> list[Dataset]:
 def _mapping(entry: Quantified) -> Any:
     from highdicom.pm import RealWorldValueMapping
 
-    code = entry.quantity.code
+    code = entry.quantity.dicom.code
     return RealWorldValueMapping(
-        lut_label=entry.quantity.label[:16],
+        lut_label=entry.quantity.label,
         lut_explanation=entry.title,
-        unit=Code(*entry.unit_code),
+        unit=Code(*entry.quantity.unit.code),
         value_range=(float(entry.values.min()), float(entry.values.max())),
         slope=1.0,
         intercept=0.0,

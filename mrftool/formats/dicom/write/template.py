@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 
 from mrftool.formats.bids import Provenance, versions
 from mrftool.formats.dicom.read.plane import Plane
-from mrftool.formats.dicom.write.quantity import Code
+from mrftool.quantities import Code
 
 PATIENT_AND_STUDY = (
     *(
