@@ -143,10 +143,11 @@ def _as_usage_error(error: Any) -> MrftoolError:
 
 def _tell(error: MrftoolError, options: str) -> int:
     """Print what happened, the error's own hint, and the options that can mend it."""
+    hints = [hint for hint in (error.hint, options) if hint]
     if str(error):
         note(str(error))
-        for hint in filter(None, (error.hint, options)):
-            print(f"hint: {visible(hint)}", file=sys.stderr)  # noqa: T201
+    if str(error) and hints:
+        print(f"hint: {visible('; '.join(hints))}", file=sys.stderr)  # noqa: T201
     return error.exit_code
 
 

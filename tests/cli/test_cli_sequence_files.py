@@ -35,7 +35,7 @@ def test_a_list_becomes_a_sequence_file_and_tells_its_assumptions(tmp_path: Path
     for sentence in (
         "te is 2 ms, as the user says",
         "one column",
-        "the train is taken to play once, from equilibrium",
+        "the train is assumed to play once, from equilibrium",
     ):
         assert f"mrftool: {sentence}" in outcome.err
         assert sentence[1:] in " ".join((tmp_path / "mine.yaml").read_text().split())
@@ -140,7 +140,7 @@ def test_faults_come_at_once_one_line_each_and_leave_nothing(tmp_path: Path) -> 
             "sequence", "import", tmp_path / "fa.txt", "-o", tmp_path / "mine.yaml", "--te-ms", 2
         )
     assert (outcome.code, outcome.out) == (3, "")
-    first, *faults = outcome.err.splitlines()
+    first, *faults, hint = outcome.err.splitlines()
     assert first == f"mrftool: {tmp_path / 'fa.txt'}: 5 faults in the sequence"
     assert [fault.strip().split(":")[0] for fault in faults] == [
         "flip_angle",
@@ -149,6 +149,10 @@ def test_faults_come_at_once_one_line_each_and_leave_nothing(tmp_path: Path) -> 
         "spoiling",
         "inversion",
     ]
+    assert hint == (
+        "hint: see --flip-unit, --rf-phase-deg, --tr-ms, --spoiling, --no-inversion, --ti-ms, "
+        "--inversion-efficiency"
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,8 +166,8 @@ def test_faults_come_at_once_one_line_each_and_leave_nothing(tmp_path: Path) -> 
         (2, ("fa.txt", "-o", "a.txt", *COMPLETE), "expected a file name that ends in .yaml"),
         (2, ("own.yaml", "-o", "own.yaml", *COMPLETE), "own.yaml is an input"),
         (2, ("fa.txt", "-o", "a.yaml", "--ti-ms", -1), "--ti-ms -1.0, expected 0 to 60000"),
-        (2, ("fa.txt", "-o", "a.yaml", "--slice-profile", 8), "options for Pulseq files"),
-        (2, ("broken.seq", "-o", "a.yaml", "--rows", 8), "options for tables"),
+        (2, ("fa.txt", "-o", "a.yaml", "--slice-profile", 8), "are for Pulseq files"),
+        (2, ("broken.seq", "-o", "a.yaml", "--rows", 8), "are for tables"),
     ],
 )
 def test_refusals(

@@ -27,7 +27,7 @@ def test_quantities_are_shown_as_the_options_of_the_command(arguments, hint):
     assert hint_for(_import_command(), arguments) == hint
 
 
-def test_the_command_shows_the_option_below_the_message(monkeypatch, capsys):
+def test_the_command_shows_the_options_below_the_message(monkeypatch, capsys):
     def fail(*_):
         raise InputError("list.csv: TE is missing", hint="look at the protocol", arguments=["te"])
 
@@ -35,6 +35,5 @@ def test_the_command_shows_the_option_below_the_message(monkeypatch, capsys):
     assert app.run(["sequence", "import", "list.csv"]) == 3
     assert capsys.readouterr().err.splitlines() == [
         "mrftool: list.csv: TE is missing",
-        "hint: look at the protocol",
-        "hint: see --te-ms",
+        "hint: look at the protocol; see --te-ms",
     ]

@@ -9,8 +9,8 @@ from mrftool.cli.options import Check, between, keep_inputs, named
 
 if TYPE_CHECKING:
     from mrftool.arrays import FloatArray
-    from mrftool.formats.sequence.columns import Layout
-    from mrftool.formats.sequence.completion import Given
+    from mrftool.formats.sequence.sources import Given
+    from mrftool.formats.sequence.tables.columns import Layout
 
 _GIVEN, _TABLE, _PULSEQ = "What the file does not say", "Tables of numbers", "Pulseq files"
 
@@ -141,7 +141,7 @@ def _user_says(options: dict[str, Any]) -> "Given":
     """What the options say of the sequence, in SI units."""
     import numpy as np
 
-    from mrftool.formats.sequence.completion import Given
+    from mrftool.formats.sequence.sources import Given
 
     return Given(
         name=options["name"],
@@ -164,7 +164,7 @@ def _layout(options: dict[str, Any]) -> "Layout":
     """What the options say of a table."""
     import numpy as np
 
-    from mrftool.formats.sequence.columns import Layout
+    from mrftool.formats.sequence.tables.columns import Layout
 
     keys = {
         "flip_angle": "flip_column",
@@ -195,6 +195,6 @@ def _scaled(value: float | None, factor: float) -> float | None:
 
 def _list(text: str | None, factor: float) -> "FloatArray | None":
     """A number, or the numbers in a text file, one a line."""
-    from mrftool.formats.sequence.columns import number_or_list
+    from mrftool.formats.sequence.tables.read import number_or_list
 
     return None if text is None else number_or_list(text) * factor

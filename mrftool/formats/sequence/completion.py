@@ -1,94 +1,44 @@
-"""What a foreign file says of a sequence, what the user adds, and the sequence that the two make.
+"""The sequence that a foreign file and its user make together.
 
-Nothing is guessed: what neither says is a fault, and every assumption is a sentence.
+Nothing is guessed: what neither of them says is a fault, and every assumption becomes a note.
 """
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mrftool.arrays import FloatArray
-from mrftool.errors import InputError
-from mrftool.sequence import (
-    Inversion,
-    PulseSequence,
-    SliceProfile,
-    Spoiler,
-    Spoiling,
-    sequence_faults,
-)
+from mrftool.formats.sequence.sources import Fault, Findings, Given, refuse
+from mrftool.sequence import Inversion, PulseSequence, sequence_faults
 
-_EXPECTED = {
-    "flip_angle": "the file does not say the flip angles",
-    "rf_phase": "the file does not say the RF phase; expected --rf-phase-deg (0 if it is constant)",
-    "tr": "the file does not say TR; expected --tr-ms",
-    "te": "the file does not say TE; expected --te-ms",
-    "inversion": "the file does not say whether an inversion leads; expected --no-inversion, or "
-    "--ti-ms and --inversion-efficiency",
-    "inversion_efficiency": "the file does not say how well the pulse inverts; expected --inversion-efficiency",
-    "spoiling": "the file does not say how transverse magnetisation is spoiled; expected --spoiling gradient or none",
+_COLUMNS = ("rf_phase", "tr", "te")
+_SHOWN_UNITS = {"tr": ("ms", 1e3), "te": ("ms", 1e3), "rf_phase": ("deg", 180 / np.pi)}
+_MISSING = {
+    "flip_angle": Fault("the file does not say the flip angles"),
+    "rf_phase": Fault("the file does not say the RF phase, expected it [deg]", ("rf_phase",)),
+    "tr": Fault("the file does not say TR, expected it [ms]", ("tr",)),
+    "te": Fault("the file does not say TE, expected it [ms]", ("te",)),
+    "inversion": Fault(
+        "the file does not say whether an inversion precedes the train, expected its TI and "
+        "efficiency, or that there is none",
+        ("inversion",),
+    ),
+    "inversion_efficiency": Fault(
+        "the file does not say how well the pulse inverts, expected its efficiency",
+        ("inversion_efficiency",),
+    ),
+    "spoiling": Fault(
+        "the file does not say how transverse magnetisation is spoiled, expected 'gradient' or "
+        "'none'",
+        ("spoiling",),
+    ),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """What the user says, in SI units and radians; None where nothing is said. It comes before what
-    a file says.
-
-    tr, te [s], rf_phase [rad]: `(time,)`, or one number for all repetitions. inversion_time [s].
-    no_inversion: there is none. receiver_follows: the receiver is known to follow the RF phase.
-    slice_positions: simulate the slice profile at so many positions. field: of the magnet [T].
-    """
-
-    name: str | None = None
-    tr: FloatArray | None = None
-    te: FloatArray | None = None
-    rf_phase: FloatArray | None = None
-    inversion_time: float | None = None
-    inversion_efficiency: float | None = None
-    no_inversion: bool = False
-    spoiling: Spoiling | None = None
-    repeats: int | None = None
-    wait: float | None = None
-    receiver_follows: bool = False
-    slice_positions: int | None = None
-    field: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What a file says; None where it does not, and then `unknown` may say why, under the field's
-    name.
-
-    has_inversion: None where the file does not say it. notes: sentences on what was read and
-    assumed.
-    faults: what no option mends, or only one that is no field of a sequence.
-    """
-
-    origin: str
-    name: str | None = None
-    flip_angle: FloatArray | None = None
-    rf_phase: FloatArray | None = None
-    tr: FloatArray | None = None
-    te: FloatArray | None = None
-    has_inversion: bool | None = None
-    inversion_time: float | None = None
-    inversion_efficiency: float | None = None
-    spoiling: Spoiling | None = None
-    spoiler: Spoiler | None = None
-    slice_profile: SliceProfile | None = None
-    repeats: int = 1
-    wait: float = 0.0
-    notes: tuple[str, ...] = ()
-    unknown: dict[str, str] = field(default_factory=dict)
-    faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
 class Imported:
-    """A sequence, and what is to be said about where it comes from: sentences."""
+    """A sequence, the kind of file it comes from, and notes: one sentence each."""
 
     sequence: PulseSequence
     origin: str
@@ -96,131 +46,143 @@ class Imported:
 
 
 def combine(found: Findings, given: Given, name: str, path: str) -> Imported:
-    """The sequence of a file, completed by the user. Raises InputError that names every fault, one
-    a line.
+    """Complete what a file says by what the user says.
+
+    Raises
+    ------
+    InputError
+        Naming every fault and every missing quantity, one a line.
     """
-    faults = [*found.faults, *_wrong_lengths(found, given)]
-    found, said = _overruled(found, given)
-    refuse(path, [*faults, *_missing(found)])
+    faults = [*found.faults, *_length_faults(found, given)]
+    found, overridden = _override(found, given)
+    refuse(path, [*faults, *_missing_faults(found)])
     sequence = _unchecked(found, given.name or found.name or name)
-    refuse(path, [text for _, text in sequence_faults(sequence)])
+    refuse(path, [Fault(text) for _, text in sequence_faults(sequence)])
     sequence.__post_init__()
-    return Imported(sequence, found.origin, (*found.notes, *said))
+    return Imported(sequence, found.origin, (*found.notes, *overridden))
 
 
-def refuse(path: str | Path, faults: list[str]) -> None:
-    """Raises InputError that names every fault, one a line, if there is any."""
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults)
-        raise InputError(
-            f"{path}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the sequence\n{listed}"
-        )
-
-
-def _wrong_lengths(found: Findings, given: Given) -> list[str]:
-    n = 0 if found.flip_angle is None else len(found.flip_angle)
-    columns = {key: getattr(given, key) for key in ("tr", "te", "rf_phase")}
-    return [
-        f"{key}: {len(value)} values are given, expected 1 or {n}, one for each flip angle"
-        for key, value in columns.items()
-        if value is not None and n and len(value) not in (1, n)
-    ]
-
-
-def _overruled(found: Findings, given: Given) -> tuple[Findings, list[str]]:
-    """What the file says, with what the user says in its place; and sentences that tell so."""
-    n = 0 if found.flip_angle is None else len(found.flip_angle)
-    new: dict[str, Any] = {}
-    said = []
-    for key, unit, factor in (
-        ("tr", "ms", 1e3),
-        ("te", "ms", 1e3),
-        ("rf_phase", "deg", 180 / np.pi),
-    ):
-        value = getattr(given, key)
-        if value is not None:
-            new[key] = np.full(n, value[0]) if len(value) == 1 else value
-            said.append(f"{key} is {_shown(value * factor)} {unit}, as the user says")
-    for change, sentence in (_inversion(given), _spoiling(found, given), _repeats(found, given)):
-        new |= change
-        said += sentence
-    return replace(found, **new), said
-
-
-def _inversion(given: Given) -> tuple[dict[str, Any], list[str]]:
-    if given.no_inversion:
-        nothing = {"has_inversion": False, "inversion_time": None, "inversion_efficiency": None}
-        return nothing, ["no inversion, as the user says"]
-    new: dict[str, Any] = {}
-    said = []
-    if given.inversion_time is not None:
-        new |= {"has_inversion": True, "inversion_time": given.inversion_time}
-        said.append(_ms("TI", given.inversion_time))
-    if given.inversion_efficiency is not None:
-        new["inversion_efficiency"] = given.inversion_efficiency
-        said.append(f"inversion efficiency {given.inversion_efficiency:g}, as the user says")
-    return new, said
-
-
-def _spoiling(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]:
-    if given.spoiling is None:
-        return {}, []
-    spoiler = found.spoiler if given.spoiling == found.spoiling == "gradient" else None
-    return {"spoiling": given.spoiling, "spoiler": spoiler}, [
-        f"spoiling {given.spoiling!r}, as the user says"
-    ]
-
-
-def _repeats(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]:
-    new: dict[str, Any] = {}
-    said = []
-    if given.repeats is not None:
-        new["repeats"] = given.repeats
-        said.append(f"the train plays {given.repeats} x, as the user says")
-    elif found.repeats == 1:
-        said.append("the train is taken to play once, from equilibrium")
-    if given.wait is not None:
-        new["wait"] = given.wait
-        said.append(_ms("waiting time", given.wait))
-    return new, said
-
-
-def _ms(what: str, time: float) -> str:
-    return f"{what} {time * 1e3:g} ms, as the user says"
-
-
-def _shown(values: FloatArray) -> str:
-    return (
-        f"{values[0]:g}"
-        if len(values) == 1
-        else f"a list of {len(values)} from {values.min():g} to {values.max():g}"
-    )
-
-
-def _missing(found: Findings) -> list[str]:
-    """A sentence for each thing that nobody says."""
-    columns = [
-        key
-        for key in ("flip_angle", "rf_phase", "tr", "te", "spoiling")
-        if getattr(found, key) is None
-    ]
-    faults = [f"{key}: {found.unknown.get(key, _EXPECTED[key])}" for key in columns]
-    if found.has_inversion is None or (found.has_inversion and found.inversion_time is None):
-        faults.append(f"inversion: {found.unknown.get('inversion', _EXPECTED['inversion'])}")
-    elif found.has_inversion and found.inversion_efficiency is None:
-        faults.append(f"inversion: {_EXPECTED['inversion_efficiency']}")
-    elif not found.has_inversion and found.inversion_efficiency is not None:
-        faults.append("inversion: an efficiency is given, but there is no inversion")
+def _length_faults(found: Findings, given: Given) -> list[Fault]:
+    """A fault for each given column whose length is not that of the train."""
+    if found.flip_angle is None:
+        return []
+    n = len(found.flip_angle)
+    faults = []
+    for key in _COLUMNS:
+        values = getattr(given, key)
+        if values is not None and len(values) not in (1, n):
+            text = f"{key}: {len(values)} values are given, expected 1 or {n}"
+            faults.append(Fault(f"{text}, one for each flip angle", (key,)))
     return faults
 
 
+def _override(found: Findings, given: Given) -> tuple[Findings, list[str]]:
+    """Put what the user says in place of what the file says; and a note on each."""
+    changes: dict[str, Any] = {}
+    notes: list[str] = []
+    for change, said in (
+        _given_columns(found, given),
+        _given_inversion(given),
+        _given_spoiling(found, given),
+        _given_repeats(found, given),
+    ):
+        changes |= change
+        notes += said
+    return replace(found, **changes), notes
+
+
+def _given_columns(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]:
+    n = 0
+    if found.flip_angle is not None:
+        n = len(found.flip_angle)
+    changes: dict[str, Any] = {}
+    notes = []
+    for key, (unit, factor) in _SHOWN_UNITS.items():
+        values = getattr(given, key)
+        if values is None:
+            continue
+        changes[key] = values
+        if len(values) == 1:
+            changes[key] = np.full(n, values[0])
+        notes.append(f"{key} is {_summary(values * factor)} {unit}, as the user says")
+    return changes, notes
+
+
+def _given_inversion(given: Given) -> tuple[dict[str, Any], list[str]]:
+    if given.no_inversion:
+        absent = {"has_inversion": False, "inversion_time": None, "inversion_efficiency": None}
+        return absent, ["no inversion, as the user says"]
+    changes: dict[str, Any] = {}
+    notes = []
+    if given.inversion_time is not None:
+        changes |= {"has_inversion": True, "inversion_time": given.inversion_time}
+        notes.append(_time_note("TI", given.inversion_time))
+    if given.inversion_efficiency is not None:
+        changes["inversion_efficiency"] = given.inversion_efficiency
+        notes.append(f"inversion efficiency {given.inversion_efficiency:g}, as the user says")
+    return changes, notes
+
+
+def _given_spoiling(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]:
+    if given.spoiling is None:
+        return {}, []
+    spoiler = None
+    if given.spoiling == found.spoiling == "gradient":
+        spoiler = found.spoiler
+    note = f"spoiling {given.spoiling!r}, as the user says"
+    return {"spoiling": given.spoiling, "spoiler": spoiler}, [note]
+
+
+def _given_repeats(found: Findings, given: Given) -> tuple[dict[str, Any], list[str]]:
+    changes: dict[str, Any] = {}
+    notes = []
+    if given.repeats is not None:
+        changes["repeats"] = given.repeats
+        notes.append(f"the train plays {given.repeats} x, as the user says")
+    elif found.repeats == 1:
+        notes.append("the train is assumed to play once, from equilibrium")
+    if given.wait is not None:
+        changes["wait"] = given.wait
+        notes.append(_time_note("waiting time", given.wait))
+    return changes, notes
+
+
+def _time_note(what: str, time: float) -> str:
+    return f"{what} {time * 1e3:g} ms, as the user says"
+
+
+def _summary(values: FloatArray) -> str:
+    if len(values) == 1:
+        return f"{values[0]:g}"
+    return f"a list of {len(values)} from {values.min():g} to {values.max():g}"
+
+
+def _missing_faults(found: Findings) -> list[Fault]:
+    """A fault for each quantity that neither the file nor the user gives."""
+    faults = [
+        _named(key, found.unknown.get(key, _MISSING[key]))
+        for key in ("flip_angle", *_COLUMNS, "spoiling")
+        if getattr(found, key) is None
+    ]
+    if found.has_inversion is None or (found.has_inversion and found.inversion_time is None):
+        faults.append(_named("inversion", found.unknown.get("inversion", _MISSING["inversion"])))
+    elif found.has_inversion and found.inversion_efficiency is None:
+        faults.append(_named("inversion", _MISSING["inversion_efficiency"]))
+    elif not found.has_inversion and found.inversion_efficiency is not None:
+        faults.append(Fault("inversion: an efficiency is given, but there is no inversion"))
+    return faults
+
+
+def _named(key: str, fault: Fault) -> Fault:
+    return replace(fault, text=f"{key}: {fault.text}")
+
+
 def _unchecked(found: Findings, name: str) -> PulseSequence:
-    """The sequence before its numbers are checked, so that all faults come at once."""
+    """The sequence before its numbers are checked, so that all faults are reported at once."""
     inversion = None
     if found.has_inversion:
-        inversion = Inversion(
-            float(found.inversion_efficiency or 0.0), float(found.inversion_time or 0.0)
-        )
+        efficiency, time = found.inversion_efficiency or 0.0, found.inversion_time or 0.0
+        inversion = Inversion(float(efficiency), float(time))
     values = {
         "flip_angle": found.flip_angle,
         "rf_phase": found.rf_phase,

@@ -8,7 +8,7 @@ import yaml
 
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
-from mrftool.formats.sequence.text_table import Table
+from mrftool.formats.sequence.tables.text import Table
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence, sequence_to_dict
 from mrftool.sequence import PulseSequence
 from mrftool.shipped import find_file

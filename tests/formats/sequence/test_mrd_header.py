@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mrftool.errors import InputError, MissingExtraError
-from mrftool.formats.sequence.completion import Given
 from mrftool.formats.sequence.importing import import_sequence
+from mrftool.formats.sequence.sources import Given
 
 ismrmrd = pytest.importorskip("ismrmrd")
 
@@ -79,13 +79,14 @@ def test_all_that_the_header_leaves_open_must_be_given(tmp_path: Path) -> None:
     lines = str(caught.value).splitlines()
     assert lines[0].endswith("5 faults in the sequence")
     for expected in (
-        "rf_phase: the file does not say the RF phase; expected --rf-phase-deg",
+        "rf_phase: the file does not say the RF phase, expected it [deg]",
         "tr: TR has 2 values, expected 1 or 3",
-        "te: the file does not say TE; expected --te-ms",
-        "inversion: TI is 0 ms; expected --no-inversion",
+        "te: the file does not say TE, expected it [ms]",
+        "inversion: TI is 0 ms, expected one above 0 with the pulse's efficiency, or no inversion",
         "spoiling: the file does not say",
     ):
         assert any(expected in line for line in lines), expected
+    assert caught.value.arguments == ("rf_phase", "tr", "te", "spoiling", "inversion")
 
 
 @pytest.mark.parametrize("flips", [[], [30.0]])

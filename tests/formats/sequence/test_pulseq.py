@@ -7,10 +7,10 @@ from pulseq_factory import Fisp, pp, system
 from pulseq_oracle import play_file
 
 from mrftool.errors import InputError, MissingExtraError
-from mrftool.formats.sequence.completion import Given
 from mrftool.formats.sequence.importing import import_sequence
 from mrftool.formats.sequence.pulseq.file import read_pulseq
 from mrftool.formats.sequence.pulseq.shots import list_shots, slice_gradient, sort_into_trains
+from mrftool.formats.sequence.sources import Given
 from mrftool.physics.epg import GAMMA, epg_signal
 from mrftool.physics.pulse import flip_across
 from mrftool.sequence import PulseSequence
@@ -206,9 +206,7 @@ def test_balanced_and_single_repetitions(tmp_path: Path) -> None:
     assert imported(tmp_path, Fisp(rf="block", spoil=0)).spoiling == "none"
     assert imported(tmp_path, Fisp(rf="sinc", spoil=0, phases=[0, 180] * 3)).spoiling == "none"
     alone = Fisp(flips=(30,), phases=(0,), tr=(20e-3,))
-    with pytest.raises(
-        InputError, match="one repetition alone does not say it; expected --spoiling"
-    ):
+    with pytest.raises(InputError, match="a single repetition does not tell, expected 'gradient'"):
         imported(tmp_path, alone)
     assert imported(tmp_path, alone, spoiling="gradient").spoiling == "gradient"
 
@@ -329,11 +327,11 @@ def refusal(tmp_path: Path, odd: str, train: Fisp | None = None, **given: Any) -
         ("two readouts", "1 x pulse with several readouts"),
         (
             "free decay",
-            "no gradient plays during the readouts, so that k = 0 is everywhere; expected --te-ms",
+            "no gradient plays during the readouts, so that k = 0 is everywhere; expected TE [ms]",
         ),
         ("outer line", "no readout crosses the centre of k-space"),
         ("rosette", "samples near k = 0 lie "),
-        ("unbalanced", "expected one constant moment or none; --spoiling gradient"),
+        ("unbalanced", "expected one constant moment or none; 'gradient' assumes"),
     ],
 )
 def test_what_is_no_sequence_is_refused_in_a_sentence(
@@ -515,7 +513,7 @@ def test_offsets_in_ppm_need_the_field(tmp_path: Path) -> None:
     cells[7] = "-3.45"  # 1.5: id amp mag phase time center delay freqPPM phasePPM freq phase use
     lines[at] = " ".join(cells)
     path.write_text("\n".join(lines))
-    with pytest.raises(InputError, match="an offset is given in ppm; expected --field-t"):
+    with pytest.raises(InputError, match="an offset is given in ppm, expected the field"):
         import_sequence(path)
     result = import_sequence(path, Given(field=3.0))
     x = (

@@ -7,10 +7,10 @@ import yaml
 from random_sequences import random_sequence
 
 from mrftool.errors import InputError, UsageError
-from mrftool.formats.sequence.columns import Layout
-from mrftool.formats.sequence.completion import Given
 from mrftool.formats.sequence.importing import import_sequence, imported_text
-from mrftool.formats.sequence.text_table import read_table
+from mrftool.formats.sequence.sources import Given
+from mrftool.formats.sequence.tables.columns import Layout
+from mrftool.formats.sequence.tables.text import read_table
 from mrftool.formats.sequence.write import csv_text, export_sequence, yaml_text
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
 from mrftool.shipped import shipped_files
@@ -56,8 +56,9 @@ def test_separators_and_decimal_signs_are_found(
 
 def test_a_comma_that_may_be_either_is_refused_until_told(tmp_path: Path) -> None:
     path = file(tmp_path, "5,94\n6,41\n")
-    with pytest.raises(InputError, match="expected --decimal point or comma"):
+    with pytest.raises(InputError, match="a comma may separate") as caught:
         read_table(path)
+    assert caught.value.arguments == ("decimal",)
     np.testing.assert_array_equal(read_table(path, "comma").values, [[5.94], [6.41]])
     np.testing.assert_array_equal(read_table(path, "point").values, [[5, 94], [6, 41]])
 
@@ -97,16 +98,16 @@ def test_binary_and_missing_files_are_refused(tmp_path: Path) -> None:
 
 def test_angles_are_degrees_only_beyond_doubt(tmp_path: Path) -> None:
     assert flips(tmp_path, "5\n70\n") == pytest.approx([5, 70])
-    with pytest.raises(
-        InputError, match="flip_angle: its unit is not in the header; expected --flip-unit"
-    ):
+    with pytest.raises(InputError, match="flip_angle: its unit is not in the header") as caught:
         flips(tmp_path, "1\n6.2\n")
+    assert caught.value.arguments == ("flip_unit",)
     assert flips(tmp_path, "1\n6.2\n", Layout(flip_unit="deg")) == pytest.approx([1, 6.2])
     assert flips(tmp_path, "1\n2\n", Layout(flip_unit="rad")) == pytest.approx(np.rad2deg([1, 2]))
     assert flips(tmp_path, "flip [rad]\n1\n2\n") == pytest.approx(np.rad2deg([1, 2]))
     assert flips(tmp_path, "alpha_deg\n1\n2\n") == pytest.approx([1, 2])
-    with pytest.raises(InputError, match="the header says deg, and --flip-unit says rad"):
+    with pytest.raises(InputError, match="the header says deg, and the user says rad") as caught:
         flips(tmp_path, "alpha_deg\n1\n2\n", Layout(flip_unit="rad"))
+    assert caught.value.arguments == ("flip_unit",)
 
 
 def test_snapmrf_tables_are_read_with_their_nominal_values(tmp_path: Path) -> None:
@@ -120,8 +121,9 @@ def test_snapmrf_tables_are_read_with_their_nominal_values(tmp_path: Path) -> No
     path = file(tmp_path, text, "MRF.csv")
     with pytest.raises(InputError) as caught:
         import_sequence(path, Given(**REST))
-    for words in ("--nominal-flip-deg", "--base-tr-ms", "--base-te-ms"):
+    for words in ("a nominal flip angle", "a base TR", "a base TE"):
         assert words in str(caught.value)
+    assert caught.value.arguments == ("nominal_flip", "base_tr", "base_te")
     layout = Layout(nominal_flip=np.deg2rad(70), base_tr=0.0116738, base_te=0.0019)
     sequence = import_sequence(path, Given(**REST), layout).sequence
     np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), [5.94, 6.41], atol=1e-4)
@@ -152,12 +154,12 @@ def test_columns_are_chosen_by_name_or_number(tmp_path: Path) -> None:
         (
             "1 20\n",
             Layout(),
-            "flip_angle: no column is named so (column 1, column 2); expected --flip-column",
+            "flip_angle: no column is named so (column 1, column 2), expected its name or number",
         ),
         (
             "flip,fa\n10,20\n",
             Layout(),
-            "flip_angle: columns flip, fa may be it; expected --flip-column",
+            "flip_angle: columns flip, fa may be it, expected one to be chosen",
         ),
         (
             "flip,TR\n10,20\n",
@@ -167,16 +169,16 @@ def test_columns_are_chosen_by_name_or_number(tmp_path: Path) -> None:
         (
             "flip_deg,TR\n10,20\n",
             Layout(),
-            "tr: its unit is not in the header; expected --time-unit ms or s or us",
+            "tr: its unit is not in the header, expected ms or s or us",
         ),
-        ("flip TR\n10\n20\n", Layout(), "flip_angle: column flip TR may be something else, too"),
-        ("flip_deg\n10\n", Layout(rows=2), "1 rows, expected at least the 2 of --rows"),
+        ("flip TR\n10\n20\n", Layout(), "flip_angle: column flip TR may also be another quantity"),
+        ("flip_deg\n10\n", Layout(rows=2), "1 rows, expected at least 2"),
         ("flip_deg,TR_ms,TE_ms\n10,12,13\n", Layout(), "TE 13 ms is outside TR 12 ms"),
-        ("flip_deg\n10\n", Layout(base_tr=0.01), "--base-tr-ms is given, but no column needs it"),
+        ("flip_deg\n10\n", Layout(base_tr=0.01), "a base TR is given, but no column needs it"),
         (
             "flip_deg\n10\n",
             Layout(nominal_flip=1.0),
-            "--nominal-flip-deg is given, but no column needs it",
+            "a nominal flip angle is given, but no column needs it",
         ),
     ],
 )

@@ -11,14 +11,19 @@ from mrftool.errors import InputError
 from mrftool.physics.epg import GAMMA
 from mrftool.physics.pulse import Pulse
 
-FINE = 5e-6  # longest step of a waveform that is given by few points [s]
+LONGEST_STEP = 5e-6  # of a waveform that is given by few points [s]
 
 
 @dataclass(frozen=True, eq=False)
 class Ramp:
-    """A gradient of one block and one axis: straight lines through points, nothing outside them.
+    """A gradient of one block and one axis: straight lines through points, zero outside them.
 
-    time: `(point,)`, from the start of the block [s]. value [Hz/m], moment [1/m]: there.
+    Attributes
+    ----------
+    time : array
+        From the start of the block `(point,)` [s].
+    value, moment : array
+        Gradient [Hz/m] and its integral [1/m] there `(point,)`.
     """
 
     time: FloatArray
@@ -36,23 +41,43 @@ class Ramp:
 
 @dataclass(frozen=True, eq=False)
 class Rf:
-    """An RF event. pulse: its waveform without offsets. start, centre: from the start of the block
-    [s].
+    """An RF event.
+
+    Attributes
+    ----------
+    pulse : Pulse
+        Waveform without offsets.
+    start, centre : float
+        From the start of the block [s].
+    frequency : float
+        Offset [Hz].
+    phase : float
+        Offset at `start` [rad].
+    use : str
+        As the file flags it.
+    shape : tuple of float
+        Equal for pulses that differ in their phase only.
     """
 
     pulse: Pulse
     start: float
     centre: float
-    frequency: float  # [Hz]
-    phase: float  # at `start` [rad]
+    frequency: float
+    phase: float
     use: str
-    shape: tuple[float, ...]  # equal for pulses that differ in their phase only
+    shape: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Adc:
-    """A readout. time: of each sample, from the start of the block `(sample,)` [s]. phase: of the
-    receiver [rad].
+    """A readout.
+
+    Attributes
+    ----------
+    time : array
+        Of each sample, from the start of the block `(sample,)` [s].
+    phase : array
+        Of the receiver `(sample,)` [rad].
     """
 
     time: FloatArray
@@ -69,21 +94,34 @@ class Block:
 
     def moment_at(self, time: FloatArray) -> FloatArray:
         """Gradient moments from the start of the block to `time` `(n,)`: `(n, 3)` [1/m]."""
-        zero = np.zeros(len(time))
-        return np.stack(
-            [zero if ramp is None else ramp.moment_at(time) for ramp in self.gradients], axis=-1
-        )
+        moments = np.zeros((len(time), 3))
+        for axis, ramp in enumerate(self.gradients):
+            if ramp is not None:
+                moments[:, axis] = ramp.moment_at(time)
+        return moments
 
 
 def decode_block(raw: SimpleNamespace, field: float | None) -> Block:
-    """A block as pypulseq gives it. field: of the magnet [T]. Raises InputError if it cannot be
-    played.
+    """Decode a block.
+
+    Parameters
+    ----------
+    raw : SimpleNamespace
+        As pypulseq gives it.
+    field : float or None
+        Of the magnet, for offsets in ppm [T].
+
+    Raises
+    ------
+    InputError
+        If the block cannot be played.
     """
-    return Block(
-        None if raw.rf is None else _rf(raw.rf, field),
-        None if raw.adc is None else _adc(raw.adc, field),
-        (_ramp(raw.gx), _ramp(raw.gy), _ramp(raw.gz)),
-    )
+    rf = adc = None
+    if raw.rf is not None:
+        rf = _rf(raw.rf, field)
+    if raw.adc is not None:
+        adc = _adc(raw.adc, field)
+    return Block(rf, adc, (_ramp(raw.gx), _ramp(raw.gy), _ramp(raw.gz)))
 
 
 def _ramp(raw: SimpleNamespace | None) -> Ramp | None:
@@ -108,10 +146,8 @@ def _ramp(raw: SimpleNamespace | None) -> Ramp | None:
 def _rf(raw: SimpleNamespace, field: float | None) -> Rf:
     frequency, phase = _offsets(raw, field)
     pulse = _pulse(np.asarray(raw.signal, complex), np.asarray(raw.t, float))
-    if not (
-        np.isfinite(pulse.waveform).all()
-        and np.isfinite([frequency, phase, raw.center, raw.delay]).all()
-    ):
+    numbers = np.array([frequency, phase, raw.center, raw.delay], float)
+    if not (np.isfinite(pulse.waveform).all() and np.isfinite(numbers).all()):
         raise InputError("an RF pulse is not finite")
     shape = (hash(pulse.waveform.tobytes()), hash(pulse.duration.tobytes()), frequency, raw.center)
     start = float(raw.delay)
@@ -119,8 +155,9 @@ def _rf(raw: SimpleNamespace, field: float | None) -> Rf:
 
 
 def _pulse(signal: NDArray[np.complex128], time: FloatArray) -> Pulse:
-    """Constant steps: of samples at the centres of equal steps, or of straight lines between
-    points.
+    """The waveform in constant steps.
+
+    Its samples are at the centres of equal steps, or are points with straight lines between them.
     """
     if len(time) < 2:
         raise InputError("an RF pulse has fewer than two samples")
@@ -129,12 +166,11 @@ def _pulse(signal: NDArray[np.complex128], time: FloatArray) -> Pulse:
         raise InputError("times of an RF pulse run backwards")
     if abs(time[0] - spacing[0] / 2) < 1e-9 and np.ptp(spacing) < 1e-9:
         return Pulse(signal, np.full(len(time), spacing.mean()))
-    pieces = np.ceil(spacing / FINE).astype(int)
+    pieces = np.ceil(spacing / LONGEST_STEP).astype(int)
     duration = np.repeat(spacing / pieces, pieces)
     middle = time[0] + np.cumsum(duration) - duration / 2
-    return Pulse(
-        np.interp(middle, time, signal.real) + 1j * np.interp(middle, time, signal.imag), duration
-    )
+    real, imag = np.interp(middle, time, signal.real), np.interp(middle, time, signal.imag)
+    return Pulse(real + 1j * imag, duration)
 
 
 def _adc(raw: SimpleNamespace, field: float | None) -> Adc:
@@ -142,12 +178,10 @@ def _adc(raw: SimpleNamespace, field: float | None) -> Adc:
     if not 1 <= raw.num_samples <= 10_000_000 or not raw.dwell > 0:
         raise InputError(f"a readout of {raw.num_samples} samples every {raw.dwell} s")
     since = (np.arange(raw.num_samples) + 0.5) * raw.dwell
-    modulation = (
-        np.asarray(raw.phase_modulation, float)
-        if len(raw.phase_modulation)
-        else np.zeros(len(since))
-    )
-    return Adc(raw.delay + since, phase + 2 * np.pi * frequency * since + modulation)
+    turned = phase + 2 * np.pi * frequency * since
+    if len(raw.phase_modulation):
+        turned = turned + np.asarray(raw.phase_modulation, float)
+    return Adc(raw.delay + since, turned)
 
 
 def _offsets(raw: SimpleNamespace, field: float | None) -> tuple[float, float]:
@@ -157,8 +191,10 @@ def _offsets(raw: SimpleNamespace, field: float | None) -> tuple[float, float]:
     if not (raw.freq_ppm or raw.phase_ppm):
         return float(raw.freq_offset), float(raw.phase_offset)
     if field is None:
-        raise InputError("an offset is given in ppm; expected --field-t, the field of the magnet")
+        raise InputError(
+            "an offset is given in ppm, expected the field of the magnet [T]", arguments=["field"]
+        )
     megahertz = 1e-6 * GAMMA / (2 * np.pi) * field
-    return float(raw.freq_offset + raw.freq_ppm * megahertz), float(
-        raw.phase_offset + raw.phase_ppm * megahertz
-    )
+    frequency = raw.freq_offset + raw.freq_ppm * megahertz
+    phase = raw.phase_offset + raw.phase_ppm * megahertz
+    return float(frequency), float(phase)

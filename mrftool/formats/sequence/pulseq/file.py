@@ -19,13 +19,24 @@ from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.sequence.pulseq.block import Block, decode_block
 from mrftool.formats.sequence.pulseq.text import check_and_tidy
 
+_PHYSIOLOGICAL = 2  # kind of trigger, by the specification
+_LONGEST_REASON = 120
+
 
 @dataclass(frozen=True, eq=False)
 class PulseqFile:
     """A file as it plays: blocks one after the other.
 
-    start: of each block, and the end of the last `(block + 1,)` [s].
-    moment: of the gradients from the start of the file to there `(block + 1, 3)` [1/m].
+    Attributes
+    ----------
+    version : str
+    definitions : dict
+    blocks : list of Block
+    start : array
+        Start of each block, and the end of the last `(block + 1,)` [s].
+    moment : array
+        Moment of the gradients from the start of the file to there `(block + 1, 3)` [1/m].
+    notes : tuple of str
     """
 
     version: str
@@ -43,11 +54,21 @@ class PulseqFile:
 
 
 def read_pulseq(path: Path, field: float | None = None) -> PulseqFile:
-    """The blocks of a Pulseq file. field: of the magnet [T], needed where the file gives offsets in
-    ppm.
+    """Read the blocks of a Pulseq file.
 
-    Raises InputError if the file is damaged or of another version, MissingExtraError without
-    pypulseq.
+    Parameters
+    ----------
+    path : Path
+        Of the .seq file.
+    field : float, optional
+        Of the magnet, needed where the file gives offsets in ppm [T].
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or of another version.
+    MissingExtraError
+        Without the package pypulseq.
     """
     text, version, notes = check_and_tidy(path)
     with warnings.catch_warnings():
@@ -104,24 +125,23 @@ def _close(error: Exception) -> None:
 
 
 def _extensions(played: Any, path: Path) -> tuple[str, ...]:
-    """What is to be said about the file's extensions."""
+    """Notes on the file's extensions."""
     kinds = {int(data[0]) for data in played.trigger_library.data.values()}
-    if 2 in kinds:
+    if _PHYSIOLOGICAL in kinds:
         raise InputError(
             f"{path}: waits for a physiological trigger, expected a timing that the file fixes"
         )
-    return (
-        ("soft delays have the length that the file gives them",)
-        if played.soft_delay_library.data
-        else ()
-    )
+    if played.soft_delay_library.data:
+        return ("soft delays have the length that the file gives them",)
+    return ()
 
 
 def _block(played: Any, number: int, field: float | None, path: Path) -> Block:
     try:
         return decode_block(played.get_block(number), field)
     except InputError as error:
-        raise InputError(f"{path}: block {number}: {error}") from error
+        text = f"{path}: block {number}: {error}"
+        raise InputError(text, arguments=error.arguments) from error
     except Exception as error:  # see _load
         raise InputError(
             f"{path}: block {number}: {_said(error)}, expected events that the file defines"
@@ -133,4 +153,4 @@ def _said(error: Exception) -> str:
     if isinstance(error, KeyError) and error.args:
         return f"event or shape {error.args[0]!s:.20} is missing"
     words = " ".join(str(error).split())
-    return f"{type(error).__name__} {words[:120]}".strip()
+    return f"{type(error).__name__} {words[:_LONGEST_REASON]}".strip()

@@ -1,6 +1,4 @@
-"""The text of a Pulseq file, looked over before its parser sees it: what it is, its version, its
-signature.
-"""
+"""The text of a Pulseq file, checked before its parser sees it: sections, version, signature."""
 
 import hashlib
 from pathlib import Path
@@ -19,9 +17,12 @@ _RASTERS = (
 
 
 def check_and_tidy(path: Path) -> tuple[str, str, tuple[str, ...]]:
-    """Text without comments and with one blank line between sections; version; what was noticed.
+    """Text without comments and with one blank line between sections; version; notes.
 
-    Raises InputError if the file cannot be Pulseq, is too large, or leaves its rasters to a guess.
+    Raises
+    ------
+    InputError
+        If the file cannot be Pulseq, is too large, or does not define its rasters.
     """
     text = _read(path)
     lines = [line.strip() for line in text.splitlines()]
