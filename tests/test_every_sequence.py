@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from front_door import works
 
-from mrftool.formats.npz import load_dictionary
+from mrftool.formats.npz.dictionary import load_dictionary
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.shipped import shipped_files
 

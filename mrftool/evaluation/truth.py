@@ -16,7 +16,7 @@ from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
 from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.formats.nifti.maps import read_volume
-from mrftool.formats.npz import load_tissue_npz
+from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.formats.space import require_same_voxels
 from mrftool.grid import Grid

@@ -10,7 +10,7 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray, Progress
 from mrftool.errors import ArgumentError, CheckFailedError, InputError
-from mrftool.formats.npz import load_dictionary
+from mrftool.formats.npz.dictionary import load_dictionary
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.manifold.compression import Basis, compress, fit_basis
 from mrftool.matching.leaves import Matcher, build_matcher

@@ -15,7 +15,8 @@ from mrftool.errors import ArgumentError
 from mrftool.formats.bids import sidecar_path
 from mrftool.formats.nifti.maps import open_maps
 from mrftool.formats.nifti.write import write_series
-from mrftool.formats.npz import TissueImage, load_tissue_npz, writing_dictionary
+from mrftool.formats.npz.dictionary import writing_dictionary
+from mrftool.formats.npz.tissue import TissueImage, load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.brainweb import SHAPE as BRAINWEB_SHAPE

@@ -9,13 +9,8 @@ import pytest
 
 from mrftool.errors import InputError
 from mrftool.fingerprints import Fingerprints
-from mrftool.formats.npz import (
-    load_dictionary,
-    load_tissue_npz,
-    save_dictionary,
-    save_tissue_npz,
-    writing_dictionary,
-)
+from mrftool.formats.npz.dictionary import load_dictionary, save_dictionary, writing_dictionary
+from mrftool.formats.npz.tissue import load_tissue_npz, save_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.grid import Grid
 from mrftool.phantoms.brain import brain_phantom
@@ -336,3 +331,32 @@ def test_a_grid_without_labels(tmp_path: Path) -> None:
     back = load_tissue_npz(tmp_path / "p.npz")
     assert back.labels is None
     np.testing.assert_array_equal(back.tissue.t1, [1, 2, 3])
+
+
+def _with_array(path: Path, key: str, values: np.ndarray) -> None:
+    with np.load(path) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != key}
+    np.savez(path, **kept, **{key: values})
+
+
+@pytest.mark.parametrize("number", [np.array(2), np.array([0]), np.array("1"), np.arange(2)])
+def test_files_of_another_schema_are_refused(tmp_path: Path, number: np.ndarray) -> None:
+    path = saved(tmp_path / "d.npz")
+    with np.load(path) as arrays:
+        assert arrays["mrftool_dictionary"] == 1
+    _with_array(path, "mrftool_dictionary", number)
+    with pytest.raises(InputError, match="schema"):
+        load_dictionary(path)
+    grid = Grid(np.ones((2, 2, 1), bool), np.eye(4))
+    save_tissue_npz(tmp_path / "p.npz", Tissue(t1=np.ones(4), t2=np.ones(4)), grid)
+    _with_array(tmp_path / "p.npz", "mrftool_tissue", number)
+    with pytest.raises(InputError, match="schema"):
+        load_tissue_npz(tmp_path / "p.npz")
+
+
+def test_files_without_a_schema_number_count_as_schema_1(tmp_path: Path) -> None:
+    path = saved(tmp_path / "d.npz")
+    with np.load(path) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != "mrftool_dictionary"}
+    np.savez(path, **kept)
+    np.testing.assert_array_equal(load_dictionary(path).fingerprints.signal, signals(9))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mrftool.errors import CheckFailedError, InputError, MismatchError, UsageError
-from mrftool.formats.npz import save_dictionary
+from mrftool.formats.npz.dictionary import save_dictionary
 from mrftool.inference import scan
 from mrftool.maps import Flag, Maps
 from mrftool.matching import dictionary as dictionaries

@@ -14,7 +14,7 @@ if not Path("/proc/self/status").exists():
 SCRIPT = """
 import sys, threading
 import numpy as np
-from mrftool.formats.npz import writing_dictionary
+from mrftool.formats.npz.dictionary import writing_dictionary
 from mrftool.matching.dictionary import compress_dictionary, dictionary_from_file
 from mrftool.matching.match import match_series
 from mrftool.series import series_from_array

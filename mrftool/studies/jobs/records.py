@@ -14,7 +14,7 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
-from mrftool.formats.npz_members import read_member, reading_npz
+from mrftool.formats.npz.members import read_member, reading_npz
 
 Job = Mapping[str, Any]  # as job.json holds it: see `mrftool.studies.paper.plan`
 Record = Mapping[str, Any]  # as record.json holds it: written by `mrftool.studies.jobs.job`, last

@@ -12,8 +12,8 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.formats.atomic import writing
-from mrftool.formats.npz import load_tissue_npz
-from mrftool.formats.npz_members import read_member, reading_npz
+from mrftool.formats.npz.members import read_member, reading_npz
+from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Grid
 from mrftool.phantoms.brain import brain_phantom

@@ -1,4 +1,4 @@
-"""Arrays in a zip file (.npz), read without trust: no pickle, no member larger than its file can
+"""Arrays in a zip file (.npz), read without trust: no pickle, no array larger than its file can
 hold.
 
 The format is NumPy's: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,8 +21,8 @@ from mrftool.errors import InputError
 from mrftool.formats.regular_file import require_regular
 
 _DEFLATE_RATIO = 1040  # the most that deflate can shrink
-_MOST_INFLATED = 8 << 30  # bytes of one compressed member
-_PIECE = 16 << 20
+_LARGEST_INFLATED = 8 << 30  # one compressed member [bytes]
+_PIECE = 16 << 20  # [bytes]
 _FAULTS = (
     zipfile.BadZipFile,
     OSError,
@@ -37,7 +37,7 @@ _FAULTS = (
 
 @contextmanager
 def reading_npz(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The opened file. Raises InputError for all that can be wrong with it while the block reads."""
+    """Open the file. Whatever is wrong with it while the block reads becomes an InputError."""
     require_regular(path, "a readable .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -45,6 +45,21 @@ def reading_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     except _FAULTS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{path}: {reason}, expected a readable .npz file") from error
+
+
+def require_schema(archive: zipfile.ZipFile, key: str, known: int) -> None:
+    """Raise ValueError if the file states another schema than `known`, in the array `key`.
+
+    Files without that array are as old as schema 1.
+    """
+    found = 1
+    if key in member_names(archive):
+        number = read_member(archive, key)
+        if number.size != 1 or number.dtype.kind not in "iu":
+            raise ValueError(f"array {key!r} is no schema number")
+        found = int(number.reshape(-1)[0])
+    if found != known:
+        raise ValueError(f"has schema {found}, and this version reads schema {known}")
 
 
 def member_names(archive: zipfile.ZipFile) -> set[str]:
@@ -59,13 +74,11 @@ def read_member(archive: zipfile.ZipFile, key: str) -> Array:
         shape, is_fortran, dtype = _header(stream, info, key)
         data = bytearray(math.prod(shape) * dtype.itemsize)
         _fill(stream, memoryview(data), key)
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
+    return np.frombuffer(data, dtype).reshape(shape, order=_order(is_fortran))
 
 
 def map_member(archive: zipfile.ZipFile, key: str) -> Array:
-    """The array `key` as a read-only view of the file, for arrays larger than memory; it must not
-    be compressed.
-    """
+    """The array `key` as a read-only view of the file; a compressed one is read into memory."""
     info = _checked(archive, key)
     if info.compress_type != zipfile.ZIP_STORED:
         return read_member(archive, key)
@@ -76,12 +89,12 @@ def map_member(archive: zipfile.ZipFile, key: str) -> Array:
         raw.seek(info.header_offset + 26)
         name_length, extra_length = struct.unpack("<HH", raw.read(4))
     start = info.header_offset + 30 + name_length + extra_length + within
-    order = "F" if is_fortran else "C"
-    return np.memmap(str(archive.filename), dtype, "r", start, shape, order=order)  # type: ignore[call-overload, no-any-return]
+    flat = np.memmap(str(archive.filename), dtype, "r", start, (math.prod(shape),))
+    return flat.reshape(shape, order=_order(is_fortran))
 
 
 def write_member(archive: zipfile.ZipFile, key: str, values: Array) -> None:
-    """Appends an array."""
+    """Append an array."""
     with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
         npy.write_array(stream, np.asanyarray(values), allow_pickle=False)
 
@@ -90,7 +103,7 @@ def write_member(archive: zipfile.ZipFile, key: str, values: Array) -> None:
 def streaming_member(
     archive: zipfile.ZipFile, key: str, shape: tuple[int, int], dtype: type
 ) -> Iterator[IO[bytes]]:
-    """Appends an array of `shape` of which the block writes the bytes, in C order."""
+    """Append an array of `shape` of which the block writes the bytes, in C order."""
     header = {"descr": npy.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
         npy.write_array_header_2_0(stream, header)
@@ -106,12 +119,10 @@ def _checked(archive: zipfile.ZipFile, key: str) -> zipfile.ZipInfo:
     packed, size = info.compress_size, info.file_size
     if packed > Path(str(archive.filename)).stat().st_size:
         raise ValueError(f"array {key!r} is longer than the file")
-    most = (
-        packed
-        if info.compress_type == zipfile.ZIP_STORED
-        else min(_DEFLATE_RATIO * packed, _MOST_INFLATED)
-    )
-    if size > most:
+    largest = packed
+    if info.compress_type != zipfile.ZIP_STORED:
+        largest = min(_DEFLATE_RATIO * packed, _LARGEST_INFLATED)
+    if size > largest:
         raise ValueError(f"array {key!r} claims {size} bytes, which its {packed} cannot hold")
     return info
 
@@ -122,7 +133,9 @@ def _header(
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"array {key!r} has the npy version {version}, which is not known")
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    read = npy.read_array_header_2_0
+    if version == (1, 0):
+        read = npy.read_array_header_1_0
     try:
         shape, is_fortran, dtype = read(stream)
     except Exception as error:  # a damaged header makes NumPy's parser raise all kinds
@@ -137,8 +150,14 @@ def _header(
     return shape, is_fortran, dtype
 
 
+def _order(is_fortran: bool) -> Literal["F", "C"]:
+    if is_fortran:
+        return "F"
+    return "C"
+
+
 def _fill(stream: IO[bytes], target: memoryview, key: str) -> None:
-    """Reads to the end, so that the checksum of the member is checked."""
+    """Read to the end, so that the checksum of the member is checked."""
     done = 0
     while piece := stream.read(_PIECE):
         if done + len(piece) > len(target):
