@@ -6,43 +6,43 @@ from mrftool.errors import InputError
 
 
 def shipped_file(kind: str, name: str) -> Path | None:
-    """Path of a shipped file of a kind ("sequences" or "models"), or None if there is none of that
-    name.
-    """
-    return next((path for path in shipped_files(kind) if path.name == name), None)
+    """Path of a shipped file of a kind ("sequences" or "models"), or None."""
+    for path in shipped_files(kind):
+        if path.name == name:
+            return path
+    return None
 
 
 def shipped_files(kind: str) -> list[Path]:
-    """All shipped files of a kind, by name. They lie in the installed package, or beside it in a
-    checkout.
-    """
+    """All shipped files of a kind, by name: in the package, or beside it in a checkout."""
     package = Path(__file__).parent
-    folders = (package / kind, package.parent / kind)
-    return next(
-        (
-            sorted(p for p in folder.iterdir() if p.is_file())
-            for folder in folders
-            if folder.is_dir()
-        ),
-        [],
-    )
+    for folder in (package / kind, package.parent / kind):
+        if folder.is_dir():
+            return sorted(path for path in folder.iterdir() if path.is_file())
+    return []
 
 
 def find_file(kind: str, name: str, suffix: str) -> Path:
-    """A file by its path as given, or a shipped one by its name, with or without the suffix.
+    """A file by its path, or a shipped one by its name, with or without the suffix.
 
-    Raises InputError if there is neither.
+    Raises
+    ------
+    InputError
+        If there is neither.
     """
     path = Path(name)
     if path.exists() and not path.is_dir():
         return path
-    shipped = shipped_file(kind, name if path.suffix else name + suffix)
-    if shipped is None:
-        known = (
-            ", ".join(file.stem for file in shipped_files(kind) if file.suffix == suffix) or "none"
-        )
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise InputError(
-            f"{name}: {what}, expected a {suffix} file or one of the shipped {kind}: {known}"
-        )
-    return shipped
+    file_name = name
+    if not path.suffix:
+        file_name += suffix
+    shipped = shipped_file(kind, file_name)
+    if shipped is not None:
+        return shipped
+    what = "no such file"
+    if path.is_dir():
+        what = "is a folder"
+    known = ", ".join(file.stem for file in shipped_files(kind) if file.suffix == suffix)
+    raise InputError(
+        f"{name}: {what}, expected a {suffix} file or one of the shipped {kind}: {known or 'none'}"
+    )

@@ -1,6 +1,4 @@
-"""Outputs that are whole or not there: written beside their place, and renamed once they are
-complete.
-"""
+"""Outputs that are whole or absent: written beside their place, and renamed once complete."""
 
 import os
 import re
@@ -16,15 +14,16 @@ _PART = re.compile(r"^\.[0-9a-f]{12}\.part\.")
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Yields a path to write to; it becomes `path` when the block ends well, and is removed when it
-    does not.
+    """Yield a path to write to. It becomes `path` when the block ends, and is removed if it fails.
 
-    The yielded path lies in the same folder and ends in the same name, so libraries that look at
-    suffixes are content. The file exists already, empty: a missing or closed folder shows before
-    the work begins.
+    The yielded path is in the same folder and ends in the same name, for libraries that look at
+    suffixes. The file exists already, empty: a folder that is missing or cannot be written is
+    reported before the work begins.
 
-    Raises InputError if the file cannot be written: no such folder, no permission, no space, not a
-    regular file.
+    Raises
+    ------
+    InputError
+        If the file cannot be written: no such folder, no permission, no space, no regular file.
     """
     with all_or_none([path]) as (part,):
         yield part
@@ -32,12 +31,19 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> Iterator[list[Path]]:
-    """Like `writing`, for files that must appear together: all of them, or none and the old ones as
-    they were.
+    """Like `writing`, for files that must appear together: all, or none and the old ones unchanged.
 
-    make_folders: create missing folders, and remove those again if the block fails.
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Of the files to write.
+    make_folders : bool
+        Create missing folders, and remove them again if the block fails.
 
-    Raises InputError if one of the files cannot be written, or is named twice.
+    Raises
+    ------
+    InputError
+        If one of the files cannot be written, or is named twice.
     """
     targets = [Path(os.path.realpath(path)) for path in paths]
     if len(set(targets)) < len(targets):
@@ -50,7 +56,10 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     made: list[Path] = []
     done = False
     try:
-        _prepare(paths, targets, parts, made if make_folders else None)
+        if make_folders:
+            for target in targets:
+                _make_folders(target.parent, made)
+        _prepare(paths, targets, parts)
         yield parts
         _publish(parts, targets)
         done = True
@@ -64,19 +73,16 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
             _discard(parts, made)
 
 
-def _prepare(
-    paths: Sequence[str | Path], targets: list[Path], parts: list[Path], made: list[Path] | None
-) -> None:
-    """Creates the empty parts, and the missing folders if `made` is a list to note them in."""
+def _prepare(paths: Sequence[str | Path], targets: list[Path], parts: list[Path]) -> None:
+    """Create the empty parts."""
     for path, target, part in zip(paths, targets, parts, strict=True):
         if target.exists() and not target.is_file():
             raise InputError(f"{path}: is no regular file, expected a file name to write to")
-        if made is not None:
-            _make_folders(target.parent, made)
         part.open("xb").close()
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
+    """Create a folder and its parents, and list those that were missing in `made`."""
     if not folder.exists():
         _make_folders(folder.parent, made)
         made.append(folder)
@@ -84,7 +90,7 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
 
 
 def _publish(parts: list[Path], targets: list[Path]) -> None:
-    """Renames every part to its target. If one fails, the targets are as they were before."""
+    """Rename every part to its target. If one fails, the targets are as they were before."""
     begun: list[tuple[Path, Path, Path]] = []
     try:
         for part, target in zip(parts, targets, strict=True):
@@ -105,7 +111,7 @@ def _publish(parts: list[Path], targets: list[Path]) -> None:
 
 
 def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) -> bool:
-    """False for the reading error of another file in the block, which its own reader must explain."""
+    """False for an error of another file in the block, which its own reader must explain."""
     if error.errno is None:
         return False
     if error.filename is None:
@@ -119,18 +125,19 @@ def _place(
 ) -> str:
     """What an error is about, as the caller named it: a file, a folder, or the first of all."""
     if error.filename is None:
-        return _shown(Path(paths[0])) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
-    path = Path(os.fsdecode(error.filename))
-    return _shown(
-        next(
-            (Path(name) for name, *at in zip(paths, parts, targets, strict=True) if path in at),
-            path,
-        )
-    )
+        first = _shown(Path(paths[0]))
+        if len(paths) == 1:
+            return first
+        return f"{first} and {len(paths) - 1} more"
+    place = Path(os.fsdecode(error.filename))
+    for path, part, target in zip(paths, parts, targets, strict=True):
+        if place in (part, target):
+            return _shown(Path(path))
+    return _shown(place)
 
 
 def _shown(path: Path) -> str:
-    """Not the name of a part, where the caller's output is itself a part of a larger one."""
+    """The path without the name of a part, as an output can itself be part of a larger one."""
     return str(path.with_name(_PART.sub("", path.name)))
 
 

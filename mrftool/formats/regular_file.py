@@ -1,5 +1,6 @@
-"""The content of a file that a user names: bounded, and from no pipe or device, which might never
-end.
+"""Contents of a file that a user names: of bounded size, and from no pipe or device.
+
+Those might never end.
 """
 
 import stat
@@ -9,25 +10,32 @@ from mrftool.errors import InputError
 
 
 def require_regular(path: Path, expected: str) -> int:
-    """Bytes of `path`. expected: what the file should be, for the message.
+    """Size of a regular file [bytes]. `expected` says in the message what the file should be.
 
-    Raises InputError if it is missing or no regular file.
+    Raises
+    ------
+    InputError
+        If it is missing or no regular file.
     """
     try:
         status = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected {expected}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}, expected {expected}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: is a folder, expected {expected}")
     if not stat.S_ISREG(status.st_mode):
-        what = "is a folder" if stat.S_ISDIR(status.st_mode) else "is no regular file"
-        raise InputError(f"{path}: {what}, expected {expected}")
+        raise InputError(f"{path}: is no regular file, expected {expected}")
     return status.st_size
 
 
 def read_regular(path: Path, most: int, expected: str) -> bytes:
-    """All bytes of `path`.
+    """All bytes of a regular file of at most `most` bytes.
 
-    most: bytes that are read. expected: what the file should be, for the message.
-    Raises InputError if it is missing, unreadable, no regular file or longer.
+    Raises
+    ------
+    InputError
+        If it is missing, unreadable, no regular file, or larger.
     """
     size = require_regular(path, expected)
     if size > most:

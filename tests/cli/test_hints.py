@@ -1,10 +1,14 @@
 """What the library calls by a quantity's name, the command line shows as an option."""
 
+from dataclasses import fields
+
 import pytest
 
 from mrftool.cli import app
 from mrftool.cli.hints import hint_for, invoked_command
 from mrftool.errors import InputError
+from mrftool.formats.sequence.sources import Given
+from mrftool.formats.sequence.tables.columns import Layout
 
 
 def _import_command():
@@ -37,3 +41,11 @@ def test_the_command_shows_the_options_below_the_message(monkeypatch, capsys):
         "mrftool: list.csv: TE is missing",
         "hint: look at the protocol; see --te-ms",
     ]
+
+
+def test_every_quantity_that_an_import_can_lack_has_an_option():
+    command = _import_command()
+    quantities = {field.name for field in fields(Given)} | {field.name for field in fields(Layout)}
+    named = quantities - {"columns"} | {"flip_column", "phase_column", "tr_column", "te_column"}
+    for name in named:
+        assert hint_for(command, [name]).startswith("see --"), name
