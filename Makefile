@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 PYTEST_OPTIONS ?= -m "not slow"
 PYTEST_WORKERS ?= -n 2
 
-.PHONY: demo test test-processors coverage lint format house
+.PHONY: demo test test-processors coverage docs lint format house
 
 $(VENV)/base: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -49,6 +49,14 @@ lint: $(VENV)/dev
 # Measures of the layout and the style of the package; `make house HOUSE_OPTIONS=--list` names offenders.
 house: $(VENV)/dev
 	$(BIN)/python benchmarks/house.py $(HOUSE_OPTIONS)
+
+# The documentation, in docs/_build/html. Warnings are errors, and every code block runs.
+docs: $(VENV)/docs
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+$(VENV)/docs: $(VENV)/dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

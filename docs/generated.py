@@ -1,0 +1,95 @@
+"""Pages of the reference made from the code: the command line, maps, flags and exit codes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mrftool import errors, quantities
+from mrftool.cli.app import app
+
+
+def write_references(folder: Path) -> None:
+    """Write the generated pages into `folder`."""
+    pages = {"command_line.md": command_line(), "exit_codes.md": exit_codes()}
+    pages["maps_and_flags.md"] = maps_and_flags()
+    for name, lines in pages.items():
+        text = "\n".join(lines) + "\n"
+        path = folder / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
+
+def command_line() -> Iterator[str]:
+    """Every command with its options, as `--help` gives them."""
+    yield "# Command line"
+    yield ""
+    yield "Made from the code. `mrftool COMMAND --help` says the same."
+    yield from _command(typer.main.get_command(app), "mrftool", depth=1)
+
+
+def _command(command: Any, path: str, depth: int) -> Iterator[str]:
+    children = getattr(command, "commands", {})
+    if not children:
+        yield ""
+        yield f"## `{path}`"
+        yield ""
+        yield (command.help or "").strip()
+        yield from _parameters(command)
+    for name, child in children.items():
+        yield from _command(child, f"{path} {name}", depth + 1)
+
+
+def _parameters(command: Any) -> Iterator[str]:
+    yield ""
+    yield "| option | meaning | default |"
+    yield "|---|---|---|"
+    for parameter in command.params:
+        names = ", ".join(f"`{name}`" for name in parameter.opts)
+        if parameter.param_type_name == "argument":
+            names = f"`{parameter.name.upper()}`"
+        default = parameter.default
+        shown = f"`{default}`" if isinstance(default, str | int | float | Path) else ""
+        meaning = (getattr(parameter, "help", None) or "").replace("|", "\\|").replace("\\[", "[")
+        yield f"| {names} | {meaning} | {shown} |"
+
+
+def exit_codes() -> Iterator[str]:
+    """The error classes with their exit codes."""
+    yield "# Exit codes"
+    yield ""
+    yield "| code | error | meaning |"
+    yield "|--:|---|---|"
+    yield "| 0 | | done |"
+    yield "| 1 | | a fault of mrftool's own: a traceback |"
+    for kind in _error_classes(errors.MrftoolError):
+        meaning = (kind.__doc__ or "").splitlines()[0]
+        yield f"| {kind.exit_code} | `{kind.__name__}` | {meaning} |"
+    yield "| 130 | | interrupted by Ctrl-C |"
+
+
+def _error_classes(base: type[errors.MrftoolError]) -> Iterator[type[errors.MrftoolError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _error_classes(kind)
+
+
+def maps_and_flags() -> Iterator[str]:
+    """Every map that can be written, and every flag."""
+    yield "# Maps and flags"
+    yield ""
+    yield "| file | meaning | unit in NIfTI | shown in |"
+    yield "|---|---|---|---|"
+    for quantity in quantities.QUANTITIES.values():
+        unit = quantity.unit
+        yield f"| `{quantity.suffix}` | {quantity.description} | {unit.name} | {unit.shown} |"
+    yield ""
+    yield "## Flags"
+    yield ""
+    yield "`flags` holds sums of:"
+    yield ""
+    yield "| bit | meaning |"
+    yield "|--:|---|"
+    for flag, description in quantities.FLAGS.items():
+        yield f"| {int(flag)} | {description.text} |"
