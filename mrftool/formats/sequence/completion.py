@@ -159,18 +159,20 @@ def _summary(values: FloatArray) -> str:
 
 def _missing_faults(found: Findings) -> list[Fault]:
     """A fault for each quantity that neither the file nor the user gives."""
-    faults = [
-        _named(key, found.unknown.get(key, _MISSING[key]))
-        for key in ("flip_angle", *_COLUMNS, "spoiling")
-        if getattr(found, key) is None
-    ]
+    columns = ("flip_angle", *_COLUMNS, "spoiling")
+    missing = [key for key in columns if getattr(found, key) is None]
+    faults = [_named(key, found.unknown.get(key, _MISSING[key])) for key in missing]
+    return faults + _inversion_faults(found)
+
+
+def _inversion_faults(found: Findings) -> list[Fault]:
     if found.has_inversion is None or (found.has_inversion and found.inversion_time is None):
-        faults.append(_named("inversion", found.unknown.get("inversion", _MISSING["inversion"])))
-    elif found.has_inversion and found.inversion_efficiency is None:
-        faults.append(_named("inversion", _MISSING["inversion_efficiency"]))
-    elif not found.has_inversion and found.inversion_efficiency is not None:
-        faults.append(Fault("inversion: an efficiency is given, but there is no inversion"))
-    return faults
+        return [_named("inversion", found.unknown.get("inversion", _MISSING["inversion"]))]
+    if found.has_inversion and found.inversion_efficiency is None:
+        return [_named("inversion", _MISSING["inversion_efficiency"])]
+    if not found.has_inversion and found.inversion_efficiency is not None:
+        return [Fault("inversion: an efficiency is given, but there is no inversion")]
+    return []
 
 
 def _named(key: str, fault: Fault) -> Fault:

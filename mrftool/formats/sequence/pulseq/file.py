@@ -74,28 +74,40 @@ def read_pulseq(path: Path, field: float | None = None) -> PulseqFile:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         played = _load(text, path)
-        known: dict[tuple[int, ...], Block] = {}
-        blocks = []
-        for number, events in played.block_events.items():
-            key = tuple(int(event) for event in events[1:6])
-            if key not in known:
-                known[key] = _block(played, number, field, path)
-            blocks.append(known[key])
+        blocks = _blocks(played, field, path)
         notes += _extensions(played, path)
-    start = np.concatenate([[0.0], np.cumsum([float(t) for t in played.block_durations.values()])])
-    ends = np.array([block.moment_at(np.array([np.inf]))[0] for block in blocks]).reshape(-1, 3)
-    moment = np.concatenate([np.zeros((1, 3)), np.cumsum(ends, axis=0)])
+    durations = [float(duration) for duration in played.block_durations.values()]
+    start = np.concatenate([[0.0], np.cumsum(durations)])
+    moment = _moments(blocks)
     if not (blocks and np.isfinite(start).all() and np.isfinite(moment).all()):
         raise InputError(
-            f"{path}: blocks with finite times and gradients are missing, expected a playable sequence"
+            f"{path}: blocks with finite times and gradients are missing, expected a sequence that "
+            "can be played"
         )
     return PulseqFile(version, dict(played.definitions), blocks, start, moment, notes)
 
 
+def _moments(blocks: list[Block]) -> FloatArray:
+    """Gradient moments from the start of the file to each block and to the end `(block + 1, 3)`."""
+    after_all = np.array([np.inf])
+    ends = np.array([block.moment_at(after_all)[0] for block in blocks]).reshape(-1, 3)
+    return np.concatenate([np.zeros((1, 3)), np.cumsum(ends, axis=0)])
+
+
+def _blocks(played: Any, field: float | None, path: Path) -> list[Block]:
+    """All blocks; those that play the same events are one object."""
+    known: dict[tuple[int, ...], Block] = {}
+    blocks = []
+    for number, events in played.block_events.items():
+        key = tuple(int(event) for event in events[1:6])
+        if key not in known:
+            known[key] = _block(played, number, field, path)
+        blocks.append(known[key])
+    return blocks
+
+
 def _load(text: str, path: Path) -> Any:
-    """The file as pypulseq reads it. The text is written anew: its parser hangs on some ends of
-    files.
-    """
+    """The file as pypulseq reads it, from a copy with the checked text."""
     try:
         import pypulseq
     except ModuleNotFoundError as error:

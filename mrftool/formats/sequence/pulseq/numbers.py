@@ -42,10 +42,7 @@ class TrainNumbers:
 
 def train_numbers(file: PulseqFile, train: Train, given: Given) -> TrainNumbers:
     """Flip angles, phases and times of a train. Echo times that the user gives are believed."""
-    n = len(train.shots)
-    times: list[float | None] = [None] * n
-    if given.te is not None and len(given.te) in (1, n):
-        times = [float(te) for te in np.broadcast_to(given.te, n)]
+    times = _given_times(given, len(train.shots))
     echoes = [find_echo(file, shot, te) for shot, te in zip(train.shots, times, strict=True)]
     centres = np.array([shot.centre for shot in train.shots])
     inversion_time = 0.0
@@ -59,6 +56,13 @@ def train_numbers(file: PulseqFile, train: Train, given: Given) -> TrainNumbers:
         inversion_time=inversion_time,
         echoes=echoes,
     )
+
+
+def _given_times(given: Given, n: int) -> list[float | None]:
+    """The echo times that the user gives [s], None where there are none of this number."""
+    if given.te is None or len(given.te) not in (1, n):
+        return [None] * n
+    return [float(te) for te in np.broadcast_to(given.te, n)]
 
 
 def repeat_faults(trains: list[Train], numbers: list[TrainNumbers]) -> list[Fault]:

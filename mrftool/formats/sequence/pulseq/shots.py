@@ -71,6 +71,34 @@ class _OpenTrain:
     shots: list[Shot] = field(default_factory=list)
 
 
+@dataclass
+class _Sorting:
+    """Trains, blocks with pulses that have no place in one, and Mz after idle pulses [m0]."""
+
+    trains: list[_OpenTrain] = field(default_factory=list)
+    odd: dict[str, list[int]] = field(default_factory=dict)
+    untouched: list[float] = field(default_factory=list)
+
+    def add(self, shot: Shot) -> None:
+        """Put the next pulse of the file where it belongs."""
+        kind, z = _kind(shot)
+        if kind == "untouched":
+            self.untouched.append(z)
+        elif kind == "repetition":
+            if not self.trains:
+                self.trains.append(_OpenTrain())
+            self.trains[-1].shots.append(shot)
+        elif kind == "inversion":
+            if self.trains and not self.trains[-1].shots:
+                self._add_odd("preparation of several pulses", shot)
+            self.trains.append(_OpenTrain(shot, z))
+        else:
+            self._add_odd(kind, shot)
+
+    def _add_odd(self, kind: str, shot: Shot) -> None:
+        self.odd.setdefault(kind, []).append(shot.block + 1)
+
+
 def list_shots(file: PulseqFile) -> tuple[list[Shot], list[str]]:
     """All RF pulses in order, and a note on readouts before the first."""
     pulses = [i for i, block in enumerate(file.blocks) if block.rf]
@@ -93,28 +121,14 @@ def sort_into_trains(shots: list[Shot]) -> tuple[list[Train], list[Fault], list[
 
     A train begins with an inversion, or with the file.
     """
-    trains: list[_OpenTrain] = []
-    odd: dict[str, list[int]] = {}
-    untouched: list[float] = []
+    sorting = _Sorting()
     for shot in shots:
-        kind, z = _kind(shot)
-        if kind == "untouched":
-            untouched.append(z)
-        elif kind == "repetition":
-            if not trains:
-                trains.append(_OpenTrain())
-            trains[-1].shots.append(shot)
-        elif kind == "inversion":
-            if trains and not trains[-1].shots:
-                odd.setdefault("preparation of several pulses", []).append(shot.block + 1)
-            trains.append(_OpenTrain(shot, z))
-        else:
-            odd.setdefault(kind, []).append(shot.block + 1)
-    faults = [_odd_fault(kind, blocks) for kind, blocks in odd.items()]
-    if not odd:
-        faults = _structure_faults(trains)
-    closed = [Train(train.inversion, train.z_left, tuple(train.shots)) for train in trains]
-    return closed, faults, _untouched_notes(untouched)
+        sorting.add(shot)
+    faults = [_odd_fault(kind, blocks) for kind, blocks in sorting.odd.items()]
+    if not faults:
+        faults = _structure_faults(sorting.trains)
+    trains = [Train(open_.inversion, open_.z_left, tuple(open_.shots)) for open_ in sorting.trains]
+    return trains, faults, _untouched_notes(sorting.untouched)
 
 
 def slice_faults(shots: tuple[Shot, ...]) -> list[Fault]:
@@ -196,13 +210,19 @@ def _kind(shot: Shot) -> tuple[str, float]:
     if not shot.position:
         pulse = on_water(shot.rf)
     z, lowest = z_after(pulse)
-    if z < 0 and (z < _INVERTED_BELOW or shot.rf.use == "inversion"):
+    if z < _INVERTED_BELOW:
         return "inversion", z
     if shot.rf.use == "inversion":
-        return "inversion pulse that does not invert", z
+        return _flagged_inversion(z), z
     if z > _UNTOUCHED_ABOVE and lowest > _UNTOUCHED_DURING:
         return "untouched", z
     return "pulse without a readout", z
+
+
+def _flagged_inversion(z: float) -> str:
+    if z < 0:
+        return "inversion"
+    return "inversion pulse that does not invert"
 
 
 def _untouched_notes(z: list[float]) -> list[str]:

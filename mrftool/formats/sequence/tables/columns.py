@@ -7,6 +7,7 @@ in degrees, tr.txt in ms).
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from mrftool.formats.sequence.sources import Fault
@@ -115,11 +116,18 @@ def choose_columns(table: Table, layout: Layout) -> tuple[dict[str, Column], dic
             chosen[key] = _column(fitting[0], table)
         elif key in wanted or fitting or key == "flip_angle":
             unknown[key] = _no_single_column(key, names, fitting, wanted.get(key))
-    for key, column in list(chosen.items()):
-        if sum(other.index == column.index for other in chosen.values()) > 1:
-            text = f"column {column.name or column.index + 1} may also be another quantity, expected the column to be chosen"
-            unknown[key] = Fault(text, (QUANTITIES[key].column,))
-    return {key: column for key, column in chosen.items() if key not in unknown}, unknown
+    for key in _sharing_a_column(chosen):
+        column = chosen.pop(key)
+        name = column.name or column.index + 1
+        text = f"column {name} may also be another quantity, expected a choice"
+        unknown[key] = Fault(text, (QUANTITIES[key].column,))
+    return chosen, unknown
+
+
+def _sharing_a_column(chosen: dict[str, Column]) -> list[str]:
+    """Quantities whose column is also that of another one."""
+    uses = Counter(column.index for column in chosen.values())
+    return [key for key, column in chosen.items() if uses[column.index] > 1]
 
 
 def _fitting_columns(

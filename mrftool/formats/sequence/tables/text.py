@@ -5,6 +5,7 @@ A file that two ways of reading fit is refused.
 
 import csv
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 
 Decimal = Literal["point", "comma"]
+_DECIMALS: tuple[Decimal, ...] = ("point", "comma")
 
 MAX_BYTES = 20_000_000
 MAX_COLUMNS = 1000
@@ -80,12 +82,8 @@ def read_table(path: Path, decimal: Decimal | None = None) -> Table:
         If the file is no table of numbers, or is one in two ways.
     """
     lines, comments = _lines(path)
-    separators = [s for s in _SEPARATORS if not s or any(s in line.text for line in lines)]
-    signs: tuple[Decimal, ...] = ("point", "comma")
-    if decimal:
-        signs = (decimal,)
-    ways = [(s, sign) for s in separators for sign in signs if (s, sign) != (",", "comma")]
-    reading = _fitting_reading([_split(lines, s, sign) for s, sign in ways], path)
+    readings = [_split(lines, *way) for way in _ways(lines, decimal)]
+    reading = _fitting_reading(readings, path)
     values = np.array(reading.numbers())
     if not np.isfinite(values).all():
         raise InputError(f"{path}: a number is not finite, expected finite numbers")
@@ -95,6 +93,17 @@ def read_table(path: Path, decimal: Decimal | None = None) -> Table:
     if values.shape[1] > MAX_COLUMNS:
         raise InputError(f"{path}: {values.shape[1]} columns, expected at most {MAX_COLUMNS}")
     return Table(values, reading.header, comments, dialect)
+
+
+def _ways(lines: list[_Line], decimal: Decimal | None) -> Iterator[tuple[str, Decimal]]:
+    """Pairs of separator and decimal sign that the lines may use."""
+    for separator in _SEPARATORS:
+        if not any(separator in line.text for line in lines):
+            continue
+        for sign in _DECIMALS:
+            is_one_sign_for_both = (separator, sign) == (",", "comma")
+            if sign == (decimal or sign) and not is_one_sign_for_both:
+                yield separator, sign
 
 
 def _lines(path: Path) -> tuple[list[_Line], tuple[str, ...]]:
@@ -121,9 +130,7 @@ def _split(lines: list[_Line], separator: str, decimal: Decimal) -> _Reading:
     header: list[str] = []
     if not any(_NUMBER[decimal].fullmatch(cell) for cell in rows[0]):
         header, rows = rows[0], rows[1:]
-    width = len(header)
-    if rows:
-        width = len(rows[0])
+    width = len((rows or [header])[0])
     if header and width == 1 and not separator:
         header = [lines[0].text]  # one name of several words
     body = lines[len(lines) - len(rows) :]
