@@ -66,7 +66,7 @@ class TrainingTable:
         return view
 
     def _save(self) -> None:
-        from mrftool.figures.maps import curve_figure
+        from mrftool.figures.curves import training_figure
         from mrftool.formats.atomic import writing
 
         if not self._rows:
@@ -76,7 +76,7 @@ class TrainingTable:
             table = csv.DictWriter(file, names)
             table.writeheader()
             table.writerows(self._rows)
-        curve_figure(self._rows, self._path.with_suffix(".png"))
+        training_figure(self._rows, self._path.with_suffix(".png"))
 
 
 def _read_rows(path: Path, until: int) -> list[dict[str, Any]]:

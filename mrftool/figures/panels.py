@@ -1,8 +1,7 @@
-"""One map on a figure: its slices, colour bar, and marks of orientation. matplotlib, for `figures`
-only.
+"""One map on a figure: its slices, colour bar, and marks of orientation.
 
-Windows and colours are the same from run to run, so that pictures can be laid beside each other;
-only M0, whose unit is the scanner's, has a window of its own, which its colour bar shows.
+Windows and colours are the same in every picture, so that pictures can be laid beside each other;
+quantities without a window of their own, such as M0, are fitted, and their colour bar tells.
 """
 
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from mrftool.arrays import Array, BoolArray, FloatArray, Range
+from mrftool.figures.canvas import Look
 from mrftool.figures.colours import colour_table, coloured
-from mrftool.figures.views import View, chosen_slices, montage, montage_columns
+from mrftool.figures.views import View, montage, montage_columns, shown_pages
 from mrftool.quantities import FLAGS, UNFLAGGED, FlagDescription, quantity
 
-MOST_SLICES = 12
 _MOST_PIXELS = 1500  # of a montage's longer side, about what the page resolves
 
 
@@ -87,44 +86,39 @@ def draw_map(
     style: Style,
     masked: BoolArray | None = None,
 ) -> None:
-    """A map with its colour bar. image: `(x, y, z)` in the unit in memory. masked: drawn black, by
-    default all 0.
+    """A map with its colour bar.
+
+    image: `(x, y, z)` in the unit in memory; of complex numbers the modulus is shown. masked:
+    voxels drawn black, by default those that are 0.
     """
-    outside = _pages(image == 0 if masked is None else masked, view)
-    values = np.abs(image) if np.iscomplexobj(image) else np.asarray(image, np.float64)
+    if masked is None:
+        masked = image == 0
+    if np.iscomplexobj(image):
+        image = np.abs(image)
+    pages = shown_pages(image, view).astype(np.float64) * style.scale
+    picture = coloured(pages, style.table, style.window, shown_pages(masked, view))
+    _draw_montage(axes, picture, view, style.title)
     low, high = style.window
-    _show(
-        axes,
-        coloured(_pages(values, view) * style.scale, style.table, style.window, outside),
-        view,
-        style.title,
-    )
+    extend = "max"
+    if low < 0:
+        extend = "both"
     scale = ScalarMappable(Normalize(low, high), ListedColormap(style.table))
-    bar = figure.colorbar(
-        scale, cax=axes.inset_axes((1.02, 0, 0.05, 1)), extend="both" if low < 0 else "max"
-    )
+    bar = figure.colorbar(scale, cax=axes.inset_axes((1.02, 0, 0.05, 1)), extend=extend)
     bar.ax.tick_params(labelsize=9)
 
 
 def draw_flags(axes: Axes, flags: Array, view: View) -> None:
-    """The flags of each voxel, with a legend of those that occur."""
-    pages = _pages(flags, view)
+    """The most severe flag of each voxel, with a legend of those that occur."""
+    pages = shown_pages(flags, view)
     picture = np.tile(np.array(UNFLAGGED.colour), (*pages.shape, 1))
     for flag in reversed(list(FLAGS)):
         picture[(pages & flag) != 0] = FLAGS[flag].colour
-    legend = [
+    _draw_montage(axes, picture, view, quantity("flags").caption)
+    handles = [
         Patch(facecolor=each.colour, edgecolor="0.5", label=each.label) for each in flags_in(pages)
     ]
-    _show(axes, picture, view, quantity("flags").caption)
-    axes.legend(
-        handles=legend,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        ncols=3,
-        frameon=False,
-        fontsize=8,
-        columnspacing=1,
-    )
+    look: Look = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 3}
+    axes.legend(handles=handles, frameon=False, fontsize=8, columnspacing=1, **look)
 
 
 def flags_in(flags: Array) -> list[FlagDescription]:
@@ -132,38 +126,8 @@ def flags_in(flags: Array) -> list[FlagDescription]:
     return [UNFLAGGED, *(each for flag, each in FLAGS.items() if (flags & flag).any())]
 
 
-def panel_height(shape: tuple[int, ...], view: View) -> float:
-    """Height / width of a panel."""
-    n, height, width = _page_shape(shape, view)
-    columns = montage_columns(n, height * view.aspect, width)
-    return float(-(-n // columns) * height * view.aspect / (columns * width))
-
-
-def slices_text(shape: tuple[int, ...], view: View) -> str:
-    """Which slices are shown, counted from 1, in words."""
-    n = shape[view.axes[0]]
-    numbers = chosen_slices(n, MOST_SLICES) + 1
-    if view.flips[0]:
-        numbers = n + 1 - numbers
-    if n == 1:
-        return "one slice"
-    if len(numbers) == n:
-        return f"slices {numbers[0]} to {numbers[-1]}"
-    return f"slices {', '.join(map(str, numbers))} of {n}"
-
-
-def _page_shape(shape: tuple[int, ...], view: View) -> tuple[int, int, int]:
-    n, height, width = (shape[axis] for axis in view.axes)
-    return min(n, MOST_SLICES), height, width
-
-
-def _pages(image: Array, view: View) -> Array:
-    pages = view.planes(image)
-    return pages[chosen_slices(len(pages), MOST_SLICES)]
-
-
-def _show(axes: Axes, pages: FloatArray, view: View, title: str) -> None:
-    """Coloured pages `(page, row, column, channel)` as a montage, with marks at its edges."""
+def _draw_montage(axes: Axes, pages: FloatArray, view: View, title: str) -> None:
+    """Coloured pages `(page, row, column, channel)` beside each other, with marks at the edges."""
     columns = montage_columns(len(pages), pages.shape[1] * view.aspect, pages.shape[2])
     picture = montage(pages, columns)
     step = max(1, max(picture.shape[:2]) // _MOST_PIXELS)
@@ -173,18 +137,15 @@ def _show(axes: Axes, pages: FloatArray, view: View, title: str) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    places = {(0.01, 0.5, "left", "center"): view.left, (0.99, 0.5, "right", "center"): view.right}
-    places |= {(0.5, 0.99, "center", "top"): view.top, (0.5, 0.01, "center", "bottom"): view.bottom}
-    outline = [withStroke(linewidth=2, foreground="black")]
-    for (x, y, across, up), mark in places.items():
-        axes.text(
-            x,
-            y,
-            mark,
-            transform=axes.transAxes,
-            ha=across,
-            va=up,
-            color="white",
-            fontsize=9,
-            path_effects=outline,
-        )
+    _mark(axes, view.left, (0.01, 0.5), ("left", "center"))
+    _mark(axes, view.right, (0.99, 0.5), ("right", "center"))
+    _mark(axes, view.top, (0.5, 0.99), ("center", "top"))
+    _mark(axes, view.bottom, (0.5, 0.01), ("center", "bottom"))
+
+
+def _mark(axes: Axes, mark: str, place: tuple[float, float], anchor: tuple[str, str]) -> None:
+    """A white letter with a black outline. place: [axis]. anchor: across and up."""
+    across, up = anchor
+    text = axes.text(*place, mark, transform=axes.transAxes, ha=across, va=up)
+    text.set(color="white", fontsize=9)
+    text.set_path_effects([withStroke(linewidth=2, foreground="black")])

@@ -1,6 +1,4 @@
-"""Pictures of a study of several methods: sequences, true against predicted, maps of errors, noise.
-matplotlib.
-"""
+"""Pictures of a study of several methods: sequences, predictions, maps of errors, error curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,24 +6,25 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mrftool.arrays import FloatArray
-from mrftool.figures.maps import save_figure
-from mrftool.figures.panels import ERROR_STYLE, draw_map, panel_height, style_of
-from mrftool.figures.precision import label_ticks
-from mrftool.figures.views import view_of
+from mrftool.arrays import FloatArray, Range
+from mrftool.figures.canvas import Look, label_ticks, picture, round_ticks
+from mrftool.figures.panels import ERROR_STYLE, draw_map, style_of
+from mrftool.figures.views import panel_height, view_of
 from mrftool.grid import Grid
+from mrftool.quantities import quantity
 
 Curve = Sequence[tuple[float, float, float]]  # x, mean, spread
 
-_MOST_POINTS = 6000
-_LINES = 120
+_MOST_POINTS = 6000  # of a scatter plot
+_MOST_LINES = 120  # fingerprints of a panel
 _MARKERS = "osD^vP*X<>hp"
+_MAP_WIDTH = 3.1  # [inch]
 
 
 def sequences_figure(
@@ -34,90 +33,121 @@ def sequences_figure(
     t1: FloatArray,
     path: Path,
 ) -> None:
-    """Flip angles [rad] of each sequence above, real fingerprints `(tissue, time)` of the same
-    tissues
-    below.
+    """Draw the flip angles of each sequence above, fingerprints of the same tissues below.
 
-    t1: `(tissue,)` [s], which colours them. Fingerprints are drawn with a norm of 1.
+    Parameters
+    ----------
+    flips
+        Flip angles of each sequence `(repetition,)` [rad].
+    signals
+        Real fingerprints under each sequence `(tissue, time)`; drawn with a norm of 1.
+    t1
+        `(tissue,)` [s], which colours the fingerprints.
+    path
+        Of the PNG file.
     """
-    figure = Figure(figsize=(4.3 * len(flips), 6.2), layout="constrained")
-    panels = figure.subplots(2, len(flips), squeeze=False, sharex=True, sharey="row")
     colours, scale = colormaps["viridis"], LogNorm(1e3 * float(t1.min()), 1e3 * float(t1.max()))
-    for (above, below), (name, flip) in zip(panels.T, flips.items(), strict=True):
-        above.plot(np.arange(1, len(flip) + 1), np.rad2deg(flip), color="tab:blue", lw=1)
-        above.set_title(name, fontsize=11)
-        rows = signals[name][:_LINES]
-        for row, value in zip(rows / np.linalg.norm(rows, axis=1, keepdims=True), t1, strict=False):
-            below.plot(
-                np.arange(1, len(row) + 1),
-                row,
-                color=colours(scale(1e3 * value)),
-                lw=0.6,
-                alpha=0.6,
-            )
-        below.set_xlabel("repetition")
-    panels[0, 0].set_ylabel("flip angle [deg]")
-    panels[1, 0].set_ylabel("fingerprint, norm 1")
-    for axes in panels.flat:
-        axes.grid(alpha=0.3)
-    bar = figure.colorbar(
-        ScalarMappable(scale, colours), ax=list(panels[1]), pad=0.01, label="T1 [ms]"
-    )
-    label_ticks(bar.ax.yaxis, (500, 1000, 2000, 4000))
-    save_figure(figure, path)
+    with picture(path, 4.3 * len(flips), 6.2) as figure:
+        panels = figure.subplots(2, len(flips), squeeze=False, sharex=True, sharey="row")
+        for (above, below), (name, flip) in zip(panels.T, flips.items(), strict=True):
+            above.plot(np.arange(1, len(flip) + 1), np.rad2deg(flip), color="tab:blue", lw=1)
+            above.set_title(name, fontsize=11)
+            rows = signals[name][:_MOST_LINES]
+            rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            repetitions = np.arange(1, rows.shape[1] + 1)
+            for row, value in zip(rows, t1, strict=False):
+                colour = colours(scale(1e3 * value))
+                below.plot(repetitions, row, color=colour, lw=0.6, alpha=0.6)
+            below.set_xlabel("repetition")
+        panels[0, 0].set_ylabel("flip angle [deg]")
+        panels[1, 0].set_ylabel("fingerprint, norm 1")
+        for axes in panels.flat:
+            axes.grid(alpha=0.3)
+        mappable = ScalarMappable(scale, colours)
+        bar = figure.colorbar(mappable, ax=list(panels[1]), pad=0.01, label="T1 [ms]")
+        label_ticks(bar.ax.yaxis, (500, 1000, 2000, 4000))
 
 
 def predictions_figure(
-    truth: FloatArray, found: Mapping[str, FloatArray], path: Path, *, title: str
+    reference: FloatArray, found: Mapping[str, FloatArray], path: Path, *, title: str
 ) -> None:
-    """Predicted against true T1 and T2 of each method, in a row each, with the line of perfect
-    predictions.
+    """Draw predicted against true T1 (above) and T2 (below) of each method.
+
+    Parameters
+    ----------
+    reference
+        True T1 and T2 `(voxel, 2)` [s].
+    found
+        The same as each method predicts it.
+    path
+        Of the PNG file.
+    title
+        Text above the panels.
     """
-    figure = Figure(figsize=(3.2 * len(found) + 0.6, 6.9), layout="constrained")
-    panels = figure.subplots(2, len(found), squeeze=False, sharex="row", sharey="row")
-    kept = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), _MOST_POINTS)).astype(int))
-    for column, (name, pairs) in enumerate(found.items()):
-        for row, parameter in enumerate(("T1", "T2")):
-            axes = panels[row, column]
-            true, predicted = 1e3 * truth[kept, row], 1e3 * pairs[kept, row]
-            axes.plot(true, predicted, ".", ms=2.5, alpha=0.35, mew=0, color="tab:red")
-            axes.axline((1, 1), slope=1, color="tab:blue", lw=1.2)
-            axes.set_xlabel(f"true {parameter} [ms]")
-            if not column:
-                axes.set_ylabel(f"predicted {parameter} [ms]")
-            if not row:
-                axes.set_title(name, fontsize=11)
-    for row in range(2):
-        every = [1e3 * pairs[kept, row] for pairs in found.values()]
-        _log_axes(panels[row], 1e3 * truth[kept, row], np.concatenate(every))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    save_figure(figure, path)
+    n = len(reference)
+    kept = np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).astype(int))
+    with picture(path, 3.2 * len(found) + 0.6, 6.9, title=title) as figure:
+        panels = figure.subplots(2, len(found), squeeze=False, sharex="row", sharey="row")
+        for row, name in enumerate(("T1", "T2")):
+            true = 1e3 * reference[kept, row]
+            predicted = [1e3 * pairs[kept, row] for pairs in found.values()]
+            for axes, values in zip(panels[row], predicted, strict=True):
+                axes.plot(true, values, ".", ms=2.5, alpha=0.35, mew=0, color="tab:red")
+                axes.axline((1, 1), slope=1, color="tab:blue", lw=1.2)
+                axes.set_xlabel(f"true {name} [ms]")
+            panels[row, 0].set_ylabel(f"predicted {name} [ms]")
+            _log_axes(panels[row], true, np.concatenate(predicted))
+        for axes, method in zip(panels[0], found, strict=True):
+            axes.set_title(method, fontsize=11)
+
+
+def _log_axes(row: Sequence[Axes], true: FloatArray, predicted: FloatArray) -> None:
+    """The range of the reference, and of nearly all predictions."""
+    positive = predicted[np.isfinite(predicted) & (predicted > 0)]
+    low, high = float(true.min()) / 1.5, float(true.max()) * 1.5
+    bottom, top = low, high
+    if positive.size:
+        ends = np.percentile(positive, (0.5, 99.5))
+        bottom, top = min(low, ends[0] / 1.2), max(high, ends[1] * 1.2)
+    for axes in row:
+        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, top))
+        label_ticks(axes.xaxis, round_ticks(low, high))
+        label_ticks(axes.yaxis, round_ticks(bottom, top))
+        axes.grid(alpha=0.3)
 
 
 def maps_figure(
-    truth: FloatArray, found: Mapping[str, FloatArray], grid: Grid, path: Path, *, title: str
+    reference: FloatArray, found: Mapping[str, FloatArray], grid: Grid, path: Path, *, title: str
 ) -> None:
-    """True maps, and the relative error of each method, T1 above and T2 below."""
-    view, shape = view_of(grid.affine), grid.mask.shape
-    width = 3.1
-    figure = Figure(
-        figsize=(
-            width * (len(found) + 1),
-            2 * (0.82 * width * panel_height(shape, view) + 0.4) + 0.5,
-        ),
-        layout="constrained",
-    )
-    panels = figure.subplots(2, len(found) + 1, squeeze=False)
-    for row, key in enumerate(("t1", "t2")):
-        true = grid.to_image(truth[:, row])
-        style = replace(style_of(key), title=f"true {key.upper()} [ms]")
-        draw_map(figure, panels[row, 0], true, view, style, ~grid.mask)
-        for axes, (name, pairs) in zip(panels[row, 1:], found.items(), strict=True):
-            error = grid.to_image(100 * (pairs[:, row] / truth[:, row] - 1))
-            style = replace(ERROR_STYLE, title=f"{name}: error of {key.upper()} [%]")
-            draw_map(figure, axes, error, view, style, ~grid.mask)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    save_figure(figure, path)
+    """Draw true maps and the relative error of each method, T1 above and T2 below.
+
+    Parameters
+    ----------
+    reference
+        True T1 and T2 `(voxel, 2)` [s].
+    found
+        The same as each method predicts it.
+    grid
+        Where the voxels lie.
+    path
+        Of the PNG file.
+    title
+        Text above the maps.
+    """
+    view = view_of(grid.affine)
+    columns = len(found) + 1
+    height = 2 * (0.82 * _MAP_WIDTH * panel_height(grid.mask.shape, view) + 0.4) + 0.5
+    with picture(path, _MAP_WIDTH * columns, height, title=title) as figure:
+        panels = figure.subplots(2, columns, squeeze=False)
+        for row, key in enumerate(("t1", "t2")):
+            true = replace(style_of(key), title=f"true {quantity(key).title}")
+            image = grid.to_image(reference[:, row])
+            draw_map(figure, panels[row, 0], image, view, true, ~grid.mask)
+            for axes, (method, pairs) in zip(panels[row, 1:], found.items(), strict=True):
+                text = f"{method}: error of {quantity(key).caption} [%]"
+                error = grid.to_image(100 * (pairs[:, row] / reference[:, row] - 1))
+                style = replace(ERROR_STYLE, title=text)
+                draw_map(figure, axes, error, view, style, ~grid.mask)
 
 
 def curves_figure(
@@ -128,71 +158,58 @@ def curves_figure(
     y: str,
     reference: float | None = None,
 ) -> None:
-    """Curves with their spread over seeds, on logarithmic axes: one panel for each key, one curve
-    for each name.
+    """Draw curves with their spread over seeds on logarithmic axes.
 
-    reference: a value that a line marks.
+    Parameters
+    ----------
+    panels
+        Curves by name, by the title of their panel.
+    path
+        Of the PNG file.
+    x, y
+        Labels of the axes.
+    reference
+        A value that a line marks.
     """
-    figure = Figure(figsize=(4.6 * len(panels) + 2.6, 4.6), layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-    for axes, (text, curves) in zip(grid, panels.items(), strict=True):
-        if reference is not None:
-            axes.axhline(reference, color="0.3", lw=1.2)
-        for name, curve in curves.items():
-            _curve(axes, curve, names.index(name), name)
-        ticks = tuple(sorted({point[0] for curve in curves.values() for point in curve}))
-        axes.set(xscale="log", yscale="log", xlabel=x)
-        label_ticks(axes.xaxis, ticks)
-        axes.set_title(text, fontsize=11)
-        axes.grid(alpha=0.3)
-    grid[0].set_ylabel(y)
-    low, high = grid[0].get_ylim()
-    low, high = (low, high) if high > 3 * low else (low / 2, high * 2)  # room for two ticks or more
-    grid[0].set_ylim(low, high)
-    label_ticks(grid[0].yaxis, _nice(low, high))
-    handles = {
-        text: handle
-        for axes in grid
-        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside right center", frameon=False, fontsize=9
-    )
-    save_figure(figure, path)
+    with picture(path, 4.6 * len(panels) + 2.6, 4.6) as figure:
+        row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        handles: dict[str, Artist] = {}
+        for axes, (text, curves) in zip(row, panels.items(), strict=True):
+            if reference is not None:
+                axes.axhline(reference, color="0.3", lw=1.2)
+            for name, curve in curves.items():
+                handles[name] = _draw_curve(axes, curve, names.index(name))
+            axes.set(xscale="log", yscale="log", xlabel=x)
+            label_ticks(axes.xaxis, _places(curves))
+            axes.set_title(text, fontsize=11)
+            axes.grid(alpha=0.3)
+        row[0].set_ylabel(y)
+        low, high = _with_room_for_ticks(*row[0].get_ylim())
+        row[0].set_ylim(low, high)
+        label_ticks(row[0].yaxis, round_ticks(low, high))
+        look: Look = {"loc": "outside right center", "frameon": False, "fontsize": 9}
+        figure.legend(list(handles.values()), list(handles), **look)
 
 
-def _curve(axes: Axes, curve: Curve, index: int, name: str) -> None:
+def _places(curves: Mapping[str, Curve]) -> tuple[float, ...]:
+    """Every x at which a curve has a point."""
+    return tuple(sorted({point[0] for curve in curves.values() for point in curve}))
+
+
+def _with_room_for_ticks(low: float, high: float) -> Range:
+    """A range in which two ticks or more find a place."""
+    if high > 3 * low:
+        return low, high
+    return low / 2, high * 2
+
+
+def _draw_curve(axes: Axes, curve: Curve, index: int) -> Artist:
+    """One curve with its band; gives the line, for the legend."""
     at, mean, spread = np.array(sorted(curve)).T
     colour = colormaps["tab20"]((2 * index) % 20 + (2 * index) // 20)
-    line, *_ = axes.plot(
-        at, mean, marker=_MARKERS[index % len(_MARKERS)], ms=5, lw=1.2, color=colour, label=name
-    )
-    axes.fill_between(
-        at,
-        np.maximum(mean - spread, mean / 10),
-        mean + spread,
-        color=line.get_color(),
-        alpha=0.15,
-        lw=0,
-    )
-
-
-def _log_axes(row: Sequence[Axes], truth: FloatArray, found: FloatArray) -> None:
-    """The range of the truth, and of nearly all predictions."""
-    positive = found[np.isfinite(found) & (found > 0)]
-    low, high = truth.min() / 1.5, truth.max() * 1.5
-    ends = np.percentile(positive, (0.5, 99.5)) if positive.size else (low, high)
-    bottom, top = min(low, ends[0] / 1.2), max(high, ends[1] * 1.2)
-    for axes in row:
-        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, top))
-        label_ticks(axes.xaxis, _nice(low, high))
-        label_ticks(axes.yaxis, _nice(bottom, top))
-        axes.grid(alpha=0.3)
-
-
-def _nice(low: float, high: float) -> tuple[float, ...]:
-    """1, 2, 5, 10, ... between the ends; fewer of them where there are many."""
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
-    return tuple(s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high)
+    marker = _MARKERS[index % len(_MARKERS)]
+    line, *_ = axes.plot(at, mean, marker=marker, ms=5, lw=1.2, color=colour)
+    low, high = np.maximum(mean - spread, mean / 10), mean + spread
+    axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
+    return line

@@ -1,6 +1,4 @@
-"""How a volume is laid out on a page: slices as a radiologist expects them, beside each other.
-NumPy only.
-"""
+"""How a volume is laid out on a page: slices as a radiologist expects them, beside each other."""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -10,6 +8,7 @@ from numpy.typing import NDArray
 
 from mrftool.arrays import Array, FloatArray
 
+MOST_SLICES = 12  # of a picture
 _MARKS = {0: ("R", "L"), 1: ("A", "P"), 2: ("S", "I")}  # of the high and the low end of each axis
 
 
@@ -18,8 +17,16 @@ class View:
     """Slices across the third voxel axis, in radiological convention: the patient's right is on the
     left.
 
-    axes: voxel axes of (slice, row, column). flips: which of them run backwards.
-    left, right, top, bottom: marks of the edges. aspect: height / width of a voxel on the page [1].
+    Parameters
+    ----------
+    axes
+        Voxel axes of (slice, row, column).
+    flips
+        Which of them run backwards.
+    left, right, top, bottom
+        Letters for the directions of the edges: R, L, A, P, S, I.
+    aspect
+        Height / width of a voxel on the page [1].
     """
 
     axes: tuple[int, int, int]
@@ -33,9 +40,8 @@ class View:
     def planes(self, image: Array) -> Array:
         """Volume `(x, y, z, ...)` to pages `(slice, row, column, ...)`."""
         pages = np.moveaxis(image, self.axes, (0, 1, 2))
-        return np.asarray(
-            np.flip(pages, tuple(axis for axis, is_flipped in enumerate(self.flips) if is_flipped))
-        )
+        backwards = tuple(int(axis) for axis in np.flatnonzero(self.flips))
+        return np.asarray(np.flip(pages, backwards))
 
 
 def view_of(affine: FloatArray) -> View:
@@ -65,10 +71,41 @@ def chosen_slices(n_slices: int, most: int) -> NDArray[np.intp]:
     return np.floor((np.arange(most) + 0.5) * n_slices / most).astype(np.intp)
 
 
+def shown_pages(image: Array, view: View) -> Array:
+    """The slices of a volume that a picture shows: `(slice, row, column, ...)`."""
+    pages = view.planes(image)
+    return pages[chosen_slices(len(pages), MOST_SLICES)]
+
+
+def slices_text(shape: tuple[int, ...], view: View) -> str:
+    """Which slices a picture shows, counted from 1, in words."""
+    n = shape[view.axes[0]]
+    numbers = chosen_slices(n, MOST_SLICES) + 1
+    if view.flips[0]:
+        numbers = n + 1 - numbers
+    if n == 1:
+        return "one slice"
+    if len(numbers) == n:
+        return f"slices {numbers[0]} to {numbers[-1]}"
+    return f"slices {', '.join(map(str, numbers))} of {n}"
+
+
+def panel_height(shape: tuple[int, ...], view: View) -> float:
+    """Height / width of the picture of a volume of that shape."""
+    n_slices, rows, columns = (shape[axis] for axis in view.axes)
+    n = min(n_slices, MOST_SLICES)
+    height = rows * view.aspect
+    across = montage_columns(n, height, columns)
+    down = -(-n // across)
+    return float(down * height / (across * columns))
+
+
 def montage_columns(n_pages: int, height: float, width: float) -> int:
     """Pages beside each other, so that the montage is about as wide as high."""
-    shapes = [(c * width, -(-n_pages // c) * height, c) for c in range(1, n_pages + 1)]
-    return min(shapes, key=lambda shape: (abs(np.log(shape[0] / shape[1])), shape[2]))[2]
+    columns = np.arange(1, n_pages + 1)
+    rows = -(-n_pages // columns)
+    elongation = np.abs(np.log(columns * width / (rows * height)))
+    return int(columns[np.argmin(elongation)])
 
 
 def montage(pages: Array, columns: int) -> Array:
@@ -90,10 +127,8 @@ def orientation(affine: FloatArray) -> tuple[str, float]:
     along = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     world = _nearest(along)
     cosines = [float(along[w, v]) for v, w in enumerate(world)]
-    codes = "".join(
-        "RAS"[w] if cosine > 0 else "LPI"[w] for w, cosine in zip(world, cosines, strict=True)
-    )
-    return codes, float(np.rad2deg(np.arccos(min(1.0, *map(abs, cosines)))))
+    codes = [_MARKS[w][int(cosine <= 0)] for w, cosine in zip(world, cosines, strict=True)]
+    return "".join(codes), float(np.rad2deg(np.arccos(min(1.0, *map(abs, cosines)))))
 
 
 def _nearest(along: FloatArray) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mrftool.arrays import Array, BoolArray, FloatArray
-from mrftool.figures.panels import flags_in, slices_text
-from mrftool.figures.views import View, view_of
+from mrftool.figures.panels import flags_in
+from mrftool.figures.views import View, slices_text, view_of
 from mrftool.quantities import QUANTITIES, SECOND, Flag, quantity
 from mrftool.reports.facts import read_plain_sequence, run_facts, window_of
 from mrftool.reports.pictures import (

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.figures.colours import GREY
-from mrftool.figures.panels import MOST_SLICES, Style
-from mrftool.figures.views import View, chosen_slices, montage, montage_columns
+from mrftool.figures.panels import Style
+from mrftool.figures.views import View, montage, montage_columns, shown_pages
 from mrftool.formats.png import png_bytes
 from mrftool.quantities import FLAGS, UNFLAGGED, Flag
 
@@ -49,7 +49,7 @@ def map_picture(image: Array, masked: BoolArray, view: View, style: Style) -> Pi
     voxels are black.
     """
     values = np.abs(image) if np.iscomplexobj(image) else image
-    pages, outside = _pages(values, view).astype(np.float64), _pages(masked, view)
+    pages, outside = shown_pages(values, view).astype(np.float64), shown_pages(masked, view)
     factor = _reduction(pages.shape)
     if factor > 1:
         pages, outside = _means(pages, outside, factor)
@@ -67,7 +67,7 @@ def flag_picture(flags: NDArray[np.uint8], view: View) -> Picture:
 
     A pixel is shown as masked where its whole block is.
     """
-    pages = _pages(flags, view)
+    pages = shown_pages(flags, view)
     severities = [flag for flag in reversed(list(FLAGS)) if flag != Flag.MASKED]
     index = np.ones(pages.shape, np.uint8)
     for place, flag in enumerate(severities, start=2):
@@ -115,11 +115,6 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * (1 - 1e-9))
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
     return [float(n * step) + 0.0 for n in np.arange(first, last + 1)]  # + 0.0: no negative zero
-
-
-def _pages(image: Array, view: View) -> Array:
-    pages = view.planes(image)
-    return pages[chosen_slices(len(pages), MOST_SLICES)]
 
 
 def _reduction(shape: tuple[int, ...]) -> int:

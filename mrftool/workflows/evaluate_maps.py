@@ -76,7 +76,7 @@ def _bounds(truth: Truth, form: str | None) -> Columns | None:
 
 def _write(found: Comparison, paths: list[Path], title: str) -> None:
     from mrftool.evaluation.score_tables import score_json, score_markdown
-    from mrftool.figures.bins import bin_figure
+    from mrftool.figures.errors import bin_figure
     from mrftool.figures.maps import error_figure, scatter_figure
     from mrftool.formats.atomic import all_or_none
 

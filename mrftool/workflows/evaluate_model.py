@@ -68,7 +68,7 @@ def write_trials(
 ) -> list[Path]:
     """Numbers, tables and picture in `folder`; the files written."""
     from mrftool.evaluation.model_tables import accuracy_table, flag_table, trials_json
-    from mrftool.figures.model import model_figure
+    from mrftool.figures.errors import model_figure
     from mrftool.formats.atomic import all_or_none
 
     manifest = model.manifest

@@ -9,7 +9,7 @@ import numpy as np
 from mrftool.cli.console import file_stem, progress_bar
 from mrftool.design.precision import plane, precision
 from mrftool.evaluation.text_tables import TextTable
-from mrftool.figures.maps import sequence_figure
+from mrftool.figures.curves import sequence_figure
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.formats.atomic import all_or_none
 from mrftool.physics.cramer_rao import Form

@@ -49,10 +49,7 @@ def maps_in(folder: Path) -> dict[str, Any]:
 
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of the time; other tests look at the pictures."""
-    for module in ("figures", "bin_figure"):
-        monkeypatch.setattr(
-            f"mrftool.evaluation.{module}.save_figure", lambda _, path: Path(path).touch()
-        )
+    monkeypatch.setattr("mrftool.figures.canvas.save_figure", lambda _, path: Path(path).touch())
 
 
 def test_maps_are_the_truth_with_units_and_names(

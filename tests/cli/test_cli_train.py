@@ -39,7 +39,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "model_table", rough_table)
     monkeypatch.setattr(loop, "_VALIDATION_VOXELS", 64)
     monkeypatch.setattr(
-        "mrftool.figures.maps.curve_figure", lambda _, path: path.write_bytes(b"picture")
+        "mrftool.figures.curves.training_figure", lambda _, path: path.write_bytes(b"picture")
     )
 
 

@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 from mrftool.cli.commands.sequence import app
 from mrftool.design.precision import Precision, plane, precision
 from mrftool.errors import UsageError
-from mrftool.figures import maps as figures
-from mrftool.figures import precision as planes
+from mrftool.figures import canvas
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.reports.reach_table import common_tissue, reach_table
@@ -32,7 +31,7 @@ MARKS = {name: (t1, t2) for name, t1, t2 in zip(NAMES, COMMON.t1, COMMON.t2, str
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that would have been saved."""
     kept: list[Figure] = []
-    monkeypatch.setattr(planes, "save_figure", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: kept.append(figure))
     return kept
 
 
@@ -158,8 +157,7 @@ def test_show_writes_the_train_the_bound_and_the_comparison(
 def test_options_change_the_table_and_wrong_ones_are_refused(
     tmp_path: Path, short_sequence: PulseSequence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (planes, figures):
-        monkeypatch.setattr(module, "save_figure", lambda figure, path: None)
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: None)
     name, picture = write(short_sequence, tmp_path), str(tmp_path / "look.png")
     run = CliRunner().invoke
     tables = [

@@ -19,9 +19,8 @@ from mrftool.evaluation.bounds import Scan, distinct_tissues, voxel_bounds
 from mrftool.evaluation.metrics import Score, scores
 from mrftool.evaluation.score_tables import score_markdown, score_table
 from mrftool.evaluation.truth import read_truth
-from mrftool.figures import bins as bin_figure_module
-from mrftool.figures import maps as figures
-from mrftool.figures.bins import bin_figure
+from mrftool.figures import canvas
+from mrftool.figures.errors import bin_figure
 from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.nifti.write import write_maps
 from mrftool.physics.cramer_rao import cramer_rao
@@ -35,8 +34,7 @@ from mrftool.workflows.simulate_sources import Fields, Sources
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are made, but not drawn: that takes most of the time."""
-    for module in (bin_figure_module, figures):
-        monkeypatch.setattr(module, "save_figure", lambda figure, path: None)
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: None)
 
 
 TISSUE = Tissue([1.0, 1.0, 0.8, 1.0], [0.1, 0.1, 0.05, 0.1], b1=[1, 1, 1, 0.9], m0=[1, 2j, 0.5, 1])
@@ -136,7 +134,7 @@ def test_bins_hold_the_errors_of_their_voxels() -> None:
 
 def test_the_picture_of_bins_says_where_the_errors_are(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(bin_figure_module, "save_figure", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: drawn.append(figure))
     truth, estimate, bound = in_two_bins(MIN_VOXELS)
     bin_figure(bins_of(truth, estimate, bound), "x.png", title="maps against scan.nii.gz")
     require_readable(drawn[0])

@@ -27,8 +27,8 @@ from mrftool.evaluation.model_trials import (
 from mrftool.export import verify as verify_module
 from mrftool.export.make import make_model
 from mrftool.export.verify import draw_sample, verify
-from mrftool.figures import model as model_figure_module
-from mrftool.figures.model import model_figure
+from mrftool.figures import canvas
+from mrftool.figures.errors import model_figure
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.onnx_file import write_model
 from mrftool.inference.session import Model, load_model
@@ -190,9 +190,7 @@ def test_tables_fit_a_terminal(found: ModelTrials) -> None:
 
 def test_the_picture_is_readable(found: ModelTrials, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(
-        model_figure_module, "save_figure", lambda figure, path: drawn.append(figure)
-    )
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: drawn.append(figure))
     model_figure(found, "x.png", title="short")
     require_readable(drawn[0])
     errors, flags = drawn[0].axes[2:4]

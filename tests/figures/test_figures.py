@@ -7,15 +7,10 @@ from PIL import Image
 from readable_figure import require_readable
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.figures import maps as figures
+from mrftool.figures import canvas
 from mrftool.figures.colours import GREY, coloured, lipari, log_processed, navia
-from mrftool.figures.maps import (
-    curve_figure,
-    error_figure,
-    overview_figure,
-    scatter_figure,
-    sequence_figure,
-)
+from mrftool.figures.curves import sequence_figure, training_figure
+from mrftool.figures.maps import error_figure, overview_figure, scatter_figure
 from mrftool.figures.views import chosen_slices, montage, montage_columns, view_of
 from mrftool.maps import Flag, Maps
 from mrftool.phantoms.brain import brain_phantom
@@ -50,7 +45,7 @@ def maps_of(
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that would have been saved."""
     kept: list[Figure] = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: kept.append(figure))
     return kept
 
 
@@ -133,7 +128,7 @@ def test_every_figure_is_a_png_or_not_there(tmp_path: Path, short_sequence: Puls
         "error": lambda path: error_figure(truth, {"t1": maps.t1, "t2": maps.t2}, affine, path),
         "scatter": lambda path: scatter_figure(tissue, columns, path),
         "sequence": lambda path: sequence_figure(short_sequence, path),
-        "curve": lambda path: curve_figure([{"step": 1, "loss": 2.0}], path),
+        "curve": lambda path: training_figure([{"step": 1, "loss": 2.0}], path),
     }
     for name, make in draw.items():
         make(tmp_path / f"{name}.png")
@@ -194,14 +189,14 @@ def test_sequence_figure_is_in_degrees_and_milliseconds(
 def test_curve_has_gaps_where_nothing_was_measured(drawn: list[Figure]) -> None:
     rows = [{"step": s, "loss": 10.0 ** -(s / 100), "embedding": -1.0} for s in range(0, 500, 100)]
     rows[2] |= {"score": 1.2, "rmse_over_bound_snr10": float("nan")}
-    curve_figure(rows, "x.png")
+    training_figure(rows, "x.png")
     require_readable(drawn[0])
     losses, validation = drawn[0].axes
     assert losses.get_yscale() == "linear"  # a negative loss has no logarithm
     assert [line.get_xdata().tolist() for line in validation.lines] == [[200], []]
-    curve_figure([{"step": row["step"], "loss": row["loss"]} for row in rows], "x.png")
+    training_figure([{"step": row["step"], "loss": row["loss"]} for row in rows], "x.png")
     assert drawn[1].axes[0].get_yscale() == "log"
-    curve_figure([], "x.png")
+    training_figure([], "x.png")
 
 
 @pytest.mark.parametrize(

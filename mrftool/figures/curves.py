@@ -1,0 +1,95 @@
+"""Curves over time: a sequence's repetitions, and the steps of a training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from mrftool.figures.canvas import legend_on_the_right, picture
+from mrftool.sequence import PulseSequence
+
+Row = Mapping[str, float]
+
+_FEW = 60  # repetitions up to which each of them is marked
+
+
+def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
+    """Draw flip angle [deg], RF phase [deg], TR and TE [ms] of every repetition."""
+    n = np.arange(1, len(sequence) + 1)
+    line = "-"
+    if len(sequence) <= _FEW:
+        line = ".-"
+    with picture(path, 9, 6.5, title=_sequence_text(sequence)) as figure:
+        flips, phases, times = figure.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1.2))
+        flips.plot(n, np.rad2deg(sequence.flip_angle), line, color="tab:blue", lw=1)
+        flips.set_ylabel("flip angle [deg]")
+        _draw_phases(phases, sequence)
+        times.plot(n, 1e3 * sequence.tr, line, color="tab:green", lw=1, label="TR")
+        times.plot(n, 1e3 * sequence.te, line, color="tab:orange", lw=1, label="TE")
+        times.set(ylabel="TR, TE [ms]", xlabel="repetition", xlim=(0.5, len(sequence) + 0.5))
+        times.set_ylim(0, 1.1e3 * float(sequence.tr.max()))
+        times.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_on_the_right(times)
+        for axes in (flips, phases, times):
+            axes.grid(alpha=0.3)
+
+
+def _draw_phases(axes: Axes, sequence: PulseSequence) -> None:
+    """RF phases within one turn; dots where they change, as lines between them would mislead."""
+    line = "-"
+    if np.ptp(sequence.rf_phase) > 0:
+        line = "."
+    n = np.arange(1, len(sequence) + 1)
+    axes.plot(n, np.rad2deg(sequence.rf_phase) % 360, line, ms=2.5)
+    axes.set(ylabel="RF phase [deg]", ylim=(-10, 370), yticks=(0, 90, 180, 270, 360))
+
+
+def _sequence_text(sequence: PulseSequence) -> str:
+    text = f"{sequence.name}: {len(sequence)} repetitions, {sequence.duration:.2f} s"
+    inversion = sequence.inversion
+    if inversion:
+        text += f", inversion efficiency {inversion.efficiency:g}, TI {1e3 * inversion.time:g} ms"
+    if sequence.repeats > 1:
+        text += f", {sequence.repeats} trains {sequence.wait:g} s apart"
+    return f"{text}, spoiling: {sequence.spoiling}"
+
+
+def training_figure(rows: Sequence[Row], path: str | Path) -> None:
+    """Draw losses and validation scores against the step.
+
+    Parameters
+    ----------
+    rows
+        "step" and any further numbers; absent numbers are gaps.
+    path
+        Of the PNG file.
+    """
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "step"]
+    scores = [name for name in names if name.startswith(("score", "rmse"))]
+    losses = [name for name in names if name not in scores]
+    groups = [(text, g) for text, g in (("loss", losses), ("validation", scores)) if g]
+    count = max(len(groups), 1)
+    with picture(path, 9, 3.2 * count) as figure:
+        panels = np.ravel(figure.subplots(count, 1, sharex=True, squeeze=False))
+        for axes, (text, group) in zip(panels, groups, strict=False):
+            _draw_history(axes, rows, group)
+            if count > 1:
+                axes.set_ylabel(text)
+        panels[-1].set_xlabel("step")
+
+
+def _draw_history(axes: Axes, rows: Sequence[Row], names: Sequence[str]) -> None:
+    """One curve for each name; a logarithmic axis where they span more than a decade."""
+    values: list[float] = []
+    for name in names:
+        measured = [row for row in rows if np.isfinite(row.get(name, np.nan))]
+        steps = [row["step"] for row in measured]
+        column = [row[name] for row in measured]
+        axes.plot(steps, column, ".-", lw=1, ms=4, label=name.replace("_", " "))
+        values += column
+    if values and min(values) > 0 and max(values) > 10 * min(values):
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+    legend_on_the_right(axes)
