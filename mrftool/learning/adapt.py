@@ -1,6 +1,4 @@
-"""Adapting an encoder to a sequence that it has not seen: its weights are where the training of the
-next one begins.
-"""
+"""Adapting an encoder to another sequence: training starts from its weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +18,20 @@ from mrftool.sequence import PulseSequence
 
 Weights = dict[str, Tensor]
 
-_LAYERS = "layers."  # the scales of inputs and outputs are those of the sequence and the ranges
+# Only these are taken: the scales of inputs and outputs belong to the sequence and the ranges.
+_LAYERS = "layers."
+_ENCODER = "encoder/"  # names of the encoder's tensors in a model
 
 
 def load_weights(path: Path) -> tuple[TrainConfig, Weights]:
-    """Settings and weights of a trained encoder: from a run's folder, a checkpoint, or a model
-    (.onnx).
+    """Settings and weights of a trained encoder.
 
-    Raises InputError if there is none in it.
+    path: a run's folder, a checkpoint, or a model (.onnx).
+
+    Raises
+    ------
+    InputError
+        If there is no trained encoder in it.
     """
     if path.suffix == ".onnx":
         return _from_model(path)
@@ -35,19 +39,65 @@ def load_weights(path: Path) -> tuple[TrainConfig, Weights]:
     return run.config, _layers(run.encoder.state_dict())
 
 
+def adapted_run(
+    config: TrainConfig, weights: Weights, sequence: PulseSequence, device: torch.device
+) -> TrainingRun:
+    """A run of `sequence` that starts from `weights` where they fit its encoder.
+
+    Other layers are initialised from the seed.
+    """
+    run = start_run([Source(sequence, table_for(sequence, config))], config, device)
+    state = run.encoder.state_dict()
+    for name, value in weights.items():
+        if name in state and state[name].shape == value.shape:
+            state[name] = value.to(device)
+    run.encoder.load_state_dict(state)
+    return run
+
+
+def adapt_settings(
+    config: TrainConfig,
+    *,
+    steps: int = 1500,
+    rate: float = 3e-3,
+    seed: int = 0,
+    labels: bool = True,
+) -> TrainConfig:
+    """Settings of an adaptation of what was trained with `config`.
+
+    Parameters
+    ----------
+    config
+        Settings of the earlier run; ranges, noise and form stay.
+    steps, rate, seed
+        Optimiser steps, peak learning rate, and the seed of tissue and noise.
+    labels
+        Whether labels train the encoder beside the Bloch decoder.
+    """
+    return replace(
+        config,
+        decoder="bloch",
+        weight=config.weight or 1.0,
+        labels=labels,
+        tissue="random",
+        steps=steps,
+        rate=rate,
+        seed=seed,
+        validate_every=steps,
+    )
+
+
 def _from_model(path: Path) -> tuple[TrainConfig, Weights]:
     from onnx import numpy_helper
 
     _, proto = read_model(path)
     manifest = read_manifest(proto, str(path))
-    named = {
-        x.name.removeprefix("encoder/"): x
-        for x in proto.graph.initializer
-        if x.name.startswith("encoder/")
-    }
-    weights = _layers(
-        {name: torch.from_numpy(np.array(numpy_helper.to_array(x))) for name, x in named.items()}
-    )
+    tensors = {}
+    for initializer in proto.graph.initializer:
+        if initializer.name.startswith(_ENCODER):
+            values = np.array(numpy_helper.to_array(initializer))
+            tensors[initializer.name.removeprefix(_ENCODER)] = torch.from_numpy(values)
+    weights = _layers(tensors)
     if not weights:
         raise InputError(
             f"{path}: has no encoder, expected a model that was trained",
@@ -63,30 +113,3 @@ def _from_model(path: Path) -> tuple[TrainConfig, Weights]:
 
 def _layers(weights: Weights) -> Weights:
     return {name: value for name, value in weights.items() if name.startswith(_LAYERS)}
-
-
-def adapted_run(
-    config: TrainConfig, weights: Weights, sequence: PulseSequence, device: torch.device
-) -> TrainingRun:
-    """A run of `sequence` that begins with `weights`, where they fit its encoder; other layers are
-    drawn anew.
-    """
-    run = start_run([Source(sequence, table_for(sequence, config))], config, device)
-    own = run.encoder.state_dict()
-    taken = {
-        name: value.to(device)
-        for name, value in weights.items()
-        if name in own and own[name].shape == value.shape
-    }
-    run.encoder.load_state_dict({**own, **taken})
-    return run
-
-
-def adapt_settings(
-    config: TrainConfig, *, steps: int, rate: float, seed: int, labels: bool
-) -> TrainConfig:
-    """Settings of an adaptation of what was trained with `config`: taught by labels and Bloch, or
-    by Bloch alone.
-    """
-    own = {"decoder": "bloch", "weight": config.weight or 1.0, "labels": labels, "tissue": "random"}
-    return replace(config, **own, steps=steps, rate=rate, seed=seed, validate_every=steps)  # type: ignore[arg-type]

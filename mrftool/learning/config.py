@@ -1,7 +1,7 @@
 """What a training run is, as plain numbers: written beside its checkpoints, enough to repeat it."""
 
 from dataclasses import asdict, dataclass
-from math import log
+from math import inf, log
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,29 +23,56 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a training run. Raises ArgumentError if one is out of range.
+    """Settings of a training run: the one home of their defaults.
 
-    encoder: one of `mrftool.learning.networks.encoders.PRESETS`: "compact" (compressed coefficients
-    in), "fc", "rnn", ...
-    decoder: "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a
-        network that learns with the encoder, "none" leaves it out.
-    weight: lambda, weight of the reconstruction loss [1].
-    decode_voxels: how many voxels of each batch are decoded, 0 for all: a slow decoder sees fewer.
-    labels: whether the embedding loss takes part; without it, the reconstruction alone teaches the
-    encoder.
-    loss: "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly (the
-    paper's).
-    form: whether the encoder sees complex signals or magnitudes.
-    tissue: "random" draws T1 and T2 afresh, log-uniform over their ranges; "grid" takes the pairs
-        of the paper's grid in these ranges, each once an epoch. share: how much of that grid there
-        is to learn from [1].
-    t1_range, t2_range: [s]. b1_range: [1], or None for no B1 input (nominal flip angles). adc:
-    [m2/s].
-    snr_range: drawn log-uniformly [1]; None trains without noise.
-    steps, batch: optimiser steps, and voxels in each. rate: peak learning rate. seed: of everything
-    random.
-    optimiser: "muon" for hidden matrices, with Adam for the rest, or "adam" for all (the paper's).
-    validate_every: steps between validations.
+    Parameters
+    ----------
+    encoder
+        One of `mrftool.learning.networks.encoders.PRESETS`, such as "compact" or "fc".
+    decoder
+        "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network
+        that is trained with the encoder; "none" leaves it out.
+    weight
+        Lambda, the weight of the reconstruction loss [1].
+    decode_voxels
+        How many voxels of each batch are decoded, 0 for all: a slow decoder sees fewer.
+    labels
+        Whether the embedding loss takes part. Without it the reconstruction alone trains the
+        encoder.
+    loss
+        "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly, as
+        the paper does.
+    form
+        Whether the encoder sees complex signals or magnitudes.
+    tissue
+        "random" draws T1 and T2 anew for each batch, log-uniform over their ranges; "grid" takes
+        the pairs of the paper's grid in these ranges, each once an epoch.
+    share
+        How much of that grid there is to learn from [1].
+    t1_range, t2_range
+        Lowest and highest T1 and T2 [s].
+    b1_range
+        Lowest and highest B1 [1]; None for nominal flip angles and no B1 input.
+    adc
+        Diffusion coefficient [m2/s].
+    snr_range
+        Lowest and highest SNR, drawn log-uniformly [1]; None trains without noise.
+    optimiser
+        "muon" for the matrices between layers with Adam for the rest, or "adam" for all, as the
+        paper.
+    steps, batch
+        Optimiser steps, and voxels in each.
+    rate
+        Peak learning rate.
+    seed
+        Of everything random.
+    validate_every
+        Steps between validations.
+
+    Raises
+    ------
+    ArgumentError
+        If a setting is out of range or contradicts another one.
     """
 
     encoder: str = "compact"
@@ -70,41 +97,37 @@ class TrainConfig:
     validate_every: int = 250
 
     def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise ArgumentError(
-                    f"{key} {getattr(self, key)!r}, expected one of: {', '.join(choices)}"
-                )
-        self._check_ranges()
-        self._check_numbers()
-
-    def _check_ranges(self) -> None:
+        self._require_choices()
         for key in ("t1_range", "t2_range", "b1_range", "snr_range"):
-            value = getattr(self, key)
-            if value is not None:
-                object.__setattr__(self, key, (float(value[0]), float(value[1])))
-                if not 0 < value[0] <= value[1] < float("inf"):
-                    raise ArgumentError(
-                        f"{key} {value[0]:g} to {value[1]:g}, expected 0 < low <= high"
-                    )
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, _require_range(key, getattr(self, key)))
         if self.t2_range[0] > self.t1_range[1]:
             raise ArgumentError(
                 "the T2 range lies above the T1 range, expected T2 <= T1 to be possible"
             )
+        self._require_numbers()
+        if not self.labels and (self.decoder != "bloch" or self.weight == 0):
+            raise ArgumentError(
+                "without labels only the Bloch decoder can train the encoder, expected decoder"
+                " bloch with a weight above 0"
+            )
 
-    def _check_numbers(self) -> None:
+    def _require_choices(self) -> None:
+        for key, choices in _CHOICES.items():
+            value = getattr(self, key)
+            if value not in choices:
+                raise ArgumentError(f"{key} {value!r}, expected one of: {', '.join(choices)}")
+
+    def _require_numbers(self) -> None:
         for key in ("steps", "batch", "validate_every", "rate"):
             if not getattr(self, key) > 0:
                 raise ArgumentError(f"{key} {getattr(self, key):g}, expected more than 0")
-        if min(self.weight, self.adc, self.seed, self.decode_voxels) < 0:
-            raise ArgumentError("weight, adc, seed and decode_voxels must be 0 or more")
+        for key in ("weight", "adc", "seed", "decode_voxels"):
+            if getattr(self, key) < 0:
+                raise ArgumentError(f"{key} {getattr(self, key):g}, expected 0 or more")
         if not 0 < self.share <= 1:
             raise ArgumentError(
                 f"share {self.share:g} of the grid, expected more than 0 and at most 1"
-            )
-        if not self.labels and (self.decoder != "bloch" or self.weight == 0):
-            raise ArgumentError(
-                "without labels only the Bloch decoder can teach, expected decoder bloch with a weight"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,16 +135,30 @@ class TrainConfig:
         return asdict(self)
 
 
+def _require_range(key: str, value: Range) -> Range:
+    low, high = float(value[0]), float(value[1])
+    if not 0 < low <= high < inf:
+        raise ArgumentError(f"{key} {low:g} to {high:g}, expected 0 < low <= high")
+    return low, high
+
+
 def checkpoint_file(path: Path) -> Path:
     """The file of a training run: the best checkpoint of its folder, or one that is named.
 
-    Raises InputError if there is none. Here, where torch is not loaded, so that a slip of the
-    keyboard shows at once.
+    It stands here, where torch is not imported, so that a missing file is reported at once.
+
+    Raises
+    ------
+    InputError
+        If there is none.
     """
-    file = path / "best.safetensors" if path.is_dir() else path
+    file = path
+    if path.is_dir():
+        file = path / "best.safetensors"
     if not file.is_file():
         raise InputError(
-            f"{file}: no such file, expected a folder that mrftool train wrote, or one of its checkpoints"
+            f"{file}: no such file, expected a folder that mrftool train wrote, or one of its"
+            " checkpoints"
         )
     return file
 
@@ -130,3 +167,8 @@ def log_range(bounds: Range) -> tuple[float, float]:
     """Middle and half width of a range on the logarithmic scale."""
     low, high = log(bounds[0]), log(bounds[1])
     return (low + high) / 2, (high - low) / 2
+
+
+def log_ratio_range(config: TrainConfig) -> tuple[float, float]:
+    """Middle and half width of the range of log(T2 / T1), which is at most 0."""
+    return log_range((config.t2_range[0] / config.t1_range[1], 1.0))

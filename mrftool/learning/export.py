@@ -1,7 +1,10 @@
 """A trained encoder as an ONNX subgraph, and the check that it computes what torch computes."""
 
+import copy
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,20 +17,32 @@ from mrftool.learning.batches import Source, draw_batches
 from mrftool.learning.checkpoint import TrainingRun
 
 OPSET = 20
-_FRESH = 2**32 - 7  # the batch that exports are checked on: no step draws it
+_CHECK_BATCH = 2**32 - 7  # the batch that exports are checked on; no step draws it
+_TOLERANCE = 1e-4  # of log T1 and log(T2 / T1) [1]
 
 
 def source_of(run: TrainingRun, seq: str | None) -> Source:
-    """The sequence of a run that `seq` names, a file or a shipped one; None: its only one.
+    """One of the sequences of a run.
 
-    Raises ArgumentError where it has several and none is named, MismatchError where it has not learned
-    that one.
+    Parameters
+    ----------
+    run
+        A training run.
+    seq
+        The file of a sequence, or the name of a shipped one. None: the only sequence of the run.
+
+    Raises
+    ------
+    ArgumentError
+        If the run has several sequences and none is named.
+    MismatchError
+        If the run was not trained on the sequence that is named.
     """
     names = ", ".join(source.sequence.name for source in run.sources)
     if seq is None:
         if len(run.sources) > 1:
             raise ArgumentError(
-                f"the run learned several sequences ({names}), expected --seq to choose one"
+                f"the run learned several sequences ({names}), expected one to be chosen"
             )
         return run.sources[0]
     wanted = read_sequence(seq)
@@ -35,8 +50,8 @@ def source_of(run: TrainingRun, seq: str | None) -> Source:
         if source.sequence.sequence_id == wanted.sequence_id:
             return source
     raise MismatchError(
-        f"the run learned {names}, not {wanted.name}: its encoder would be wrong on it",
-        hint="mrftool adapt teaches it a new sequence",
+        f"the run learned {names}, not {wanted.name}: an encoder works for its own sequences only",
+        hint="mrftool adapt trains it on another sequence",
     )
 
 
@@ -58,20 +73,22 @@ def model_settings(run: TrainingRun, source: Source, scores: dict[str, Any]) -> 
 def encoder_to_onnx(run: TrainingRun) -> Any:
     """The encoder of a run as an onnx ModelProto.
 
-    From rows float32 `(voxel, n)`, named after what it takes, to `logs` `(voxel, 2)`.
+    From rows float32 `(voxel, n)`, named after what the encoder takes, to `logs` `(voxel, 2)`. The
+    run itself is left as it is.
 
-    Raises CheckFailedError if it does not compute what torch computes, on fresh fingerprints.
+    Raises
+    ------
+    CheckFailedError
+        If it does not compute what torch computes, on fingerprints drawn for the check.
     """
-    encoder, spec = run.encoder.cpu().eval(), run.spec
-    rows = torch.zeros(2, spec.n_inputs + spec.takes_b1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    encoder = copy.deepcopy(run.encoder).cpu().eval()
+    rows = torch.zeros(2, run.spec.n_inputs + run.spec.takes_b1)
+    with _quiet_exporter():
         program = torch.onnx.export(
             encoder,
             (rows,),
             dynamo=True,
-            input_names=[spec.takes],
+            input_names=[run.spec.takes],
             output_names=["logs"],
             dynamic_shapes=({0: torch.export.Dim("voxels")},),
             opset_version=OPSET,
@@ -85,19 +102,34 @@ def encoder_to_onnx(run: TrainingRun) -> Any:
     return model
 
 
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence the warnings and the log of torch's exporter, and restore both at the end."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def _check(model: Any, run: TrainingRun) -> None:
-    """Compare both on fresh fingerprints, in batches of several lengths."""
+    """Compare the model with torch on fingerprints that no step draws, in several batch sizes."""
+    encoder = copy.deepcopy(run.encoder).cpu().eval()
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for n in (1, 7, 300):
-        parts = draw_batches(
-            run.sources, replace(run.config, batch=max(n, len(run.sources))), run.spec.takes, _FRESH
-        )
+        config = replace(run.config, batch=max(n, len(run.sources)))
+        parts = draw_batches(run.sources, config, run.spec.takes, _CHECK_BATCH)
         rows = torch.cat([part.rows for part in parts])
         with torch.no_grad():
-            expected = run.encoder(rows).numpy()
-        got = session.run(None, {run.spec.takes: rows.numpy()})[0]
-        worst = float(abs(got - expected).max())
-        if not worst <= 1e-4:
+            expected = encoder(rows).numpy()
+        difference = session.run(None, {run.spec.takes: rows.numpy()})[0] - expected
+        largest = float(abs(difference).max())
+        if not largest <= _TOLERANCE:
             raise CheckFailedError(
-                f"the exported encoder differs from torch by {worst:g}, expected at most 1e-4"
+                f"the exported encoder differs from torch by {largest:g}, expected at most"
+                f" {_TOLERANCE:g}"
             )

@@ -1,5 +1,4 @@
-"""Training in several processes: torchrun starts them, DistributedDataParallel averages their
-gradients.
+"""Training in several processes: torchrun starts them, DistributedDataParallel averages gradients.
 
 Each process draws the same batch and takes its share of it, so that the result is that of one
 process, but for the order of summation.
@@ -25,18 +24,23 @@ def joined(device: torch.device) -> Iterator[torch.device]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
-    own = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
-    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    backend = "gloo"
+    if device.type == "cuda":
+        device, backend = torch.device("cuda", int(os.environ["LOCAL_RANK"])), "nccl"
+    dist.init_process_group(backend)
     try:
-        yield own
+        yield device
     finally:
-        gc.collect()  # what DistributedDataParallel holds must go first
+        # DistributedDataParallel must release what it holds before the group ends.
+        gc.collect()
         dist.destroy_process_group()
 
 
 def world() -> int:
     """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    if dist.is_initialized():
+        return dist.get_world_size()
+    return 1
 
 
 def is_first() -> bool:
@@ -48,22 +52,33 @@ def any_of(flag: bool) -> bool:
     """Whether `flag` is set in any of the processes; all of them get the same answer."""
     if not dist.is_initialized():
         return flag
-    votes = torch.tensor([float(flag)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    device = "cpu"
+    if dist.get_backend() == "nccl":
+        device = "cuda"
+    votes = torch.tensor([float(flag)], device=device)
     dist.all_reduce(votes)
     return bool(votes.item())
 
 
 def share(batch: Batch) -> Batch:
-    """The voxels of `batch` that are this process's. Raises ArgumentError if they cannot be shared
-    equally.
+    """The voxels of `batch` that this process works on.
+
+    Raises
+    ------
+    ArgumentError
+        If the voxels cannot be divided equally.
     """
+    if world() == 1:
+        return batch
     if len(batch.rows) % world():
         raise ArgumentError(
             f"{len(batch.rows)} voxels of a sequence for {world()} processes, expected a multiple"
         )
-    return batch[dist.get_rank() :: world()] if world() > 1 else batch
+    return batch[dist.get_rank() :: world()]
 
 
 def replicated(network: nn.Module) -> nn.Module:
     """The network with gradients that are averaged over all processes."""
-    return DistributedDataParallel(network) if world() > 1 else network
+    if world() == 1:
+        return network
+    return DistributedDataParallel(network)

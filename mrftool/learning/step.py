@@ -27,14 +27,27 @@ class Losses(nn.Module):
 def take_step(
     run: TrainingRun, network: nn.Module, parts: list[Batch], rate_factor: float
 ) -> dict[str, float]:
-    """One optimiser step on a batch, a part for each sequence; the losses before it.
+    """One optimiser step on a batch; returns the losses before it.
 
-    network: the `Losses` of the run, perhaps one of several replicas.
+    Parameters
+    ----------
+    run
+        The run, whose weights and optimisers change.
+    network
+        The `Losses` of the run, or one of several replicas.
+    parts
+        A batch, one part for each sequence of the run.
+    rate_factor
+        Learning rate over its peak [1].
 
-    Raises CheckFailedError if the encoder's T1 or T2 are no times any more.
+    Raises
+    ------
+    CheckFailedError
+        If training has diverged: the encoder's T1 or T2 are no longer positive and finite.
     """
-    for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
-        group["lr"] = run.config.rate * rate_factor
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = run.config.rate * rate_factor
     network.train()
     network.zero_grad(set_to_none=True)
     losses: dict[str, Tensor] = network(parts)
@@ -46,56 +59,61 @@ def take_step(
 
 
 def batch_losses(run: TrainingRun, parts: list[Batch]) -> dict[str, Tensor]:
-    """The losses of a batch: means over its voxels, whatever their sequence."""
+    """The losses of a batch: means over its voxels, of all sequences together."""
     predicted = times_of(run.encoder(torch.cat([part.rows for part in parts])))
-    _require_times(predicted, run.step)
-    target, bound = (
-        torch.cat([getattr(part, key) for part in parts]) for key in ("target", "bound")
-    )
-    embedding = embedding_loss(predicted, target, bound if run.config.loss == "bound" else None)
+    _require_valid_times(predicted, run.step)
+    target = torch.cat([part.target for part in parts])
+    bound = None
+    if run.config.loss == "bound":
+        bound = torch.cat([part.bound for part in parts])
+    embedding = embedding_loss(predicted, target, bound)
     if run.config.decoder == "none":
         return {"embedding": embedding, "loss": embedding}
-    each = torch.split(predicted, [len(part.rows) for part in parts])
-    decoded = [reconstruct(run, *item) for item in zip(run.sources, each, parts, strict=True)]
+    predictions = torch.split(predicted, [len(part.rows) for part in parts])
+    decoded = [
+        reconstruct(run, *item) for item in zip(run.sources, predictions, parts, strict=True)
+    ]
     reconstruction = torch.cat(decoded).mean()
-    loss = run.config.weight * reconstruction + (embedding if run.config.labels else 0)
+    loss = run.config.weight * reconstruction
+    if run.config.labels:
+        loss = loss + embedding
     return {"embedding": embedding, "reconstruction": reconstruction, "loss": loss}
 
 
 def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
-    """Decode the predicted tissue and compare with the clean fingerprint: the loss of each decoded
-    voxel `(voxel,)`.
+    """Reconstruction loss of each decoded voxel `(voxel,)`.
 
-    That is complex even where the encoder sees magnitudes: their phase is what the engine says.
+    The predicted tissue (log T1, log T2 `(voxel, 2)`) is decoded and compared with the clean
+    fingerprint, which is complex even if the encoder sees magnitudes: the decoder gives the phase.
     """
-    share = run.config.decode_voxels * len(batch.rows) // run.config.batch or len(batch.rows)
-    predicted, batch = predicted[:share], batch[:share]
+    n_decoded = run.config.decode_voxels * len(batch.rows) // run.config.batch or len(batch.rows)
+    predicted, batch = predicted[:n_decoded], batch[:n_decoded]
     signal = _decoded(run, source, predicted, batch.b1)
-    decoded = signal / torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
-    return reconstruction_loss(
-        decoded, batch.clean, batch.noise if run.config.loss == "bound" else None
-    )
+    norm = torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
+    noise = None
+    if run.config.loss == "bound":
+        noise = batch.noise
+    return reconstruction_loss(signal / norm, batch.clean, noise)
 
 
 def _decoded(run: TrainingRun, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
-    """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, in the form of
-    `Batch.clean`.
-    """
+    """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, as `Batch.clean`."""
     if run.decoder is None:
         t1, t2 = predicted.exp().unbind(dim=1)
         return decode(source.sequence, t1, t2, b1=b1, adc=run.config.adc, basis=source.table.basis)
     columns = train_columns(source.sequence).to(predicted.device)
-    signal: Tensor = run.decoder(
-        predicted, b1 if run.spec.takes_b1 else None, columns, source.table.basis.turn
-    )
+    b1_input = None
+    if run.spec.takes_b1:
+        b1_input = b1
+    signal: Tensor = run.decoder(predicted, b1_input, columns, source.table.basis.turn)
     return signal
 
 
-def _require_times(logs: Tensor, step: int) -> None:
-    """Raises CheckFailedError where a log T1 or log T2 is that of no time: the run has diverged."""
+def _require_valid_times(logs: Tensor, step: int) -> None:
+    """Raise CheckFailedError if a T1 or T2 is not positive and finite."""
     times = logs.detach().exp()
     if not bool(((times > 0) & torch.isfinite(times)).all()):
         raise CheckFailedError(
-            f"step {step}: the encoder gives times that are none, expected it to learn",
-            hint="try a smaller --rate",
+            f"step {step}: training diverged: the encoder's T1 or T2 are not positive and finite",
+            hint="try a smaller learning rate",
         )

@@ -149,7 +149,7 @@ def test_a_folder_that_holds_a_run_is_kept(seq: Path, tmp_path: Path) -> None:
         outcome = refuses(
             2, "train", "--seq", seq, *SMALL, "-o", "run", says=("run holds a run already",)
         )
-        assert "hint: pass --resume" in outcome.err
+        assert "hint: resume that run" in outcome.err
         refuses(2, "train", "--resume", "-o", "run", says=("the run is at its end, step 4",))
 
 

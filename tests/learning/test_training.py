@@ -1,3 +1,5 @@
+import json
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +11,12 @@ import yaml
 
 torch = pytest.importorskip("torch")
 
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from mrftool.errors import CheckFailedError, InputError, MismatchError, UsageError  # noqa: E402
 from mrftool.formats.sequence.yaml_file import sequence_to_dict  # noqa: E402
-from mrftool.learning import export, training  # noqa: E402
+from mrftool.learning import checkpoint, export, training  # noqa: E402
 from mrftool.learning.batches import draw_batches, draw_tissue, grid_tissue, make_batch  # noqa: E402
 from mrftool.learning.checkpoint import TrainingRun, load_run  # noqa: E402
 from mrftool.learning.config import TrainConfig  # noqa: E402
@@ -52,7 +57,7 @@ KINDS = {
 @pytest.fixture(autouse=True)
 def small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_VALIDATION_VOXELS", 256)
-    monkeypatch.setattr(training, "_TYPICAL", 512)
+    monkeypatch.setattr(training, "_STANDARD_VOXELS", 512)
 
 
 class StopError(Exception):
@@ -400,3 +405,51 @@ def test_an_export_that_computes_something_else_is_refused(
         run.encoder.center += 1e-3
     with pytest.raises(CheckFailedError, match="differs from torch by 0"):
         export._check(model, run)
+
+
+def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    run = begin(short_sequence, SMALL, tmp_path / "a")
+    path = tmp_path / "a" / "last.safetensors"
+    checkpoint.save_run(run, tmp_path / "a", "last", {})
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["run"])
+    assert facts["schema"] == checkpoint.SCHEMA == 1
+    tensors = load_file(path)
+    save_file(tensors, path, {"run": json.dumps({**facts, "schema": 2})})
+    with pytest.raises(InputError, match="checkpoint schema 2, expected 1"):
+        load_run(path, CPU)
+    del facts["schema"]  # as version 0.1.0 wrote them
+    save_file(tensors, path, {"run": json.dumps(facts)})
+    assert load_run(path, CPU)[0].config == SMALL
+
+
+@pytest.mark.slow
+def test_an_export_changes_neither_the_run_nor_the_log_level(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    run = begin(short_sequence, SMALL, tmp_path / "a")
+    run.encoder.train()
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    encoder_to_onnx(run)
+    assert run.encoder.training
+    assert logger.level == before
+
+
+def test_validation_leaves_the_encoder_in_training_mode(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    run = begin(short_sequence, SMALL, tmp_path / "a")
+    run.encoder.train()
+    validate(run)
+    assert run.encoder.training
+
+
+def test_a_run_that_diverges_is_stopped(short_sequence: PulseSequence, tmp_path: Path) -> None:
+    run = begin(short_sequence, SMALL, tmp_path / "a")
+    with torch.no_grad():
+        run.encoder.center += 1000
+    with pytest.raises(CheckFailedError, match="step 0: training diverged"):
+        batch_losses(run, training._batch(run, 0))

@@ -1,5 +1,7 @@
 """Encoders: networks from a fingerprint to log T1 and log(T2/T1), the latter never above 0."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,11 +16,21 @@ Takes = Literal["features", "fingerprint"]
 
 @dataclass(frozen=True)
 class Preset:
-    """A kind of encoder: what it takes, and the layers between.
+    """A kind of encoder.
 
-    body: how they are connected, see `mrftool.learning.networks.layers`. hidden: their widths.
-    stride: points of time that enter a step of "gru" together (0: all), or between neighbours that
-    "hydra" keeps.
+    Parameters
+    ----------
+    takes
+        What it takes: see `EncoderSpec`.
+    body
+        How its layers are connected: see `mrftool.learning.networks.layers`.
+    hidden
+        Widths of the layers.
+    activation
+        Between fully connected layers.
+    stride
+        Points in time that enter a step of "gru" together (0: all of them), or the distance of
+        those that "hydra" keeps.
     """
 
     takes: Takes
@@ -28,32 +40,40 @@ class Preset:
     stride: int = 1
 
 
+_HYDRA_WIDTHS = (16, 32, 64, 128)  # P. Song et al., Med Phys 46:4951 (2019)
 PRESETS: dict[str, Preset] = {
     "compact": Preset("features", "fully_connected", (128, 128, 128), "silu"),
     "fc": Preset("fingerprint", "fully_connected", (1000, 300, 300)),  # the paper's
     "rnn": Preset("fingerprint", "gru", (128, 128), stride=25),
-    "rnn-whole": Preset(
-        "fingerprint", "gru", (300, 300, 300), stride=0
-    ),  # the paper authors': one step
-    "hydra": Preset(
-        "fingerprint", "hydra", (16, 32, 64, 128)
-    ),  # P. Song et al., Med Phys 46:4951 (2019)
-    "hydra-fast": Preset("fingerprint", "hydra", (16, 32, 64, 128), stride=4),
+    # As the paper's authors ran it: all points in time in one step.
+    "rnn-whole": Preset("fingerprint", "gru", (300, 300, 300), stride=0),
+    "hydra": Preset("fingerprint", "hydra", _HYDRA_WIDTHS),
+    "hydra-fast": Preset("fingerprint", "hydra", _HYDRA_WIDTHS, stride=4),
 }
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """All that rebuilds an encoder, but for its weights.
+    """All that rebuilds an encoder but for its weights.
 
-    kind: name of the preset.
-    takes: "features" = phase-aligned unit-norm compressed coefficients, "fingerprint" = real part
-        of the phase-aligned unit-norm signal (magnitude form: the unit-norm magnitude).
-    body, hidden, activation, stride: see `Preset`.
-    n_inputs: length of that row, without B1. takes_b1: whether B1 is appended to it.
-    n_used: how many columns of it count: of a real manifold the imaginary parts hold nothing but
-    noise.
-    center, scale: of log T1 and log(T2/T1).
+    Parameters
+    ----------
+    kind
+        Name of the preset.
+    takes
+        "features": compressed coefficients of norm 1, their phase aligned. "fingerprint": the real
+        part of the signal of norm 1, its phase aligned; of magnitudes, the magnitude of norm 1.
+    body, hidden, activation, stride
+        See `Preset`.
+    n_inputs
+        Length of the input row without B1.
+    n_used
+        How many of its columns are used. If all signals have one phase the imaginary parts hold
+        nothing but noise, and are left out.
+    takes_b1
+        Whether B1 is appended to the row.
+    center, scale
+        Of log T1 and log(T2 / T1): see `Encoder`.
     """
 
     kind: str
@@ -75,14 +95,25 @@ class EncoderSpec:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "EncoderSpec":
         """What to_dict gave."""
-        facts: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
-        }
+        facts: dict[str, Any] = dict(data)
+        for key in ("hidden", "center", "scale"):
+            facts[key] = tuple(facts[key])
         return EncoderSpec(**facts)
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; at the end its former mode is restored."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
 def preset(kind: str) -> Preset:
-    """The preset of that name. Raises ArgumentError for an unknown kind."""
+    """The preset of that name. Raises ArgumentError if there is none."""
     if kind not in PRESETS:
         raise ArgumentError(f"no encoder {kind!r}, expected one of: {', '.join(PRESETS)}")
     return PRESETS[kind]
@@ -106,9 +137,7 @@ class Encoder(nn.Module):
         self.scale: Tensor
 
     def standardise(self, rows: Tensor) -> None:
-        """Take offset and gain from typical rows, so that each column that counts has mean 0 and
-        variance 1.
-        """
+        """Take offset and gain from typical rows: each used column gets mean 0 and variance 1."""
         columns = self._used(rows)
         self.offset.copy_(columns.mean(dim=0))
         self.gain.copy_(1 / columns.std(dim=0).clamp_min(1e-6))

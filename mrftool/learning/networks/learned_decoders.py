@@ -1,5 +1,4 @@
-"""Learned decoders, from tissue to fingerprint: networks in the place of the Bloch decoder, to
-compare with.
+"""Learned decoders: networks from tissue to fingerprint, to compare the Bloch decoder with.
 
 Source of their sizes: the paper that BlochNet comes from, as its authors ran it.
 """
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mrftool.learning.config import TrainConfig, log_range
+from mrftool.learning.config import TrainConfig, log_range, log_ratio_range
 from mrftool.learning.networks.layers import fully_connected
 from mrftool.sequence import PulseSequence
 
@@ -18,25 +17,27 @@ Parts = Literal[1, 2]
 
 
 def train_columns(sequence: PulseSequence) -> Tensor:
-    """What an RNN decoder is told of each repetition `(time, 3)`: flip angle [rad], TE and TR in
-    units of 10 ms.
+    """What a recurrent decoder is told of each repetition `(time, 3)`.
+
+    Flip angle [rad], TE and TR in units of 10 ms.
     """
     columns = np.stack([sequence.flip_angle, sequence.te * 100, sequence.tr * 100], axis=1)
     return torch.from_numpy(columns.astype(np.float32))
 
 
 def new_decoder(config: TrainConfig, n_time: int, parts: Parts) -> "LearnedDecoder | None":
-    """The decoder that a run learns, before its first step; None where it learns none.
+    """The decoder that a run trains, before its first step; None if it trains none.
 
-    parts: real numbers per point of time: 1 where all signals have one phase, else 2.
+    parts: real numbers per point of time: 1 if all signals have one phase, else 2.
     """
-    if config.decoder not in ("fc", "rnn"):
+    body: nn.Module
+    if config.decoder == "fc":
+        body = _FullyConnectedDecoder(config, n_time, parts)
+    elif config.decoder == "rnn":
+        body = _RecurrentDecoder(config, parts)
+    else:
         return None
-    body = _Fc(config, n_time, parts) if config.decoder == "fc" else _Rnn(config, parts)
-    t1, ratio = (
-        log_range(config.t1_range),
-        log_range((config.t2_range[0] / config.t1_range[1], 1.0)),
-    )
+    t1, ratio = log_range(config.t1_range), log_ratio_range(config)
     return LearnedDecoder(body, (t1[0], t1[0] + ratio[0]), (t1[1], ratio[1]), parts)
 
 
@@ -53,23 +54,34 @@ class LearnedDecoder(nn.Module):
         self.center: Tensor
         self.scale: Tensor
 
-    def forward(self, logs: Tensor, b1: Tensor | None, columns: Tensor, turn: complex) -> Tensor:
-        """Fingerprints `(voxel, time)` complex64, of no certain size.
+    def forward(
+        self, logs: Tensor, b1: Tensor | None, columns: Tensor, phase_factor: complex
+    ) -> Tensor:
+        """Fingerprints `(voxel, time)` complex64, of arbitrary norm.
 
-        logs: log T1, log T2 [log s] `(voxel, 2)`. b1: `(voxel,)` [1] where it is a variable.
-        columns: see `train_columns`. turn: the factor of size 1 that makes such a fingerprint real.
+        Parameters
+        ----------
+        logs
+            Log T1 and log T2 `(voxel, 2)` [log s].
+        b1
+            B1 `(voxel,)` [1] if it is an input.
+        columns
+            See `train_columns`.
+        phase_factor
+            The factor of magnitude 1 that makes such a fingerprint real.
         """
         inputs = (logs - self.center) / self.scale
         if b1 is not None:
             inputs = torch.cat([inputs, b1[:, None]], dim=1)
         out = self.body(inputs, columns)
-        out = out if self.parts == 2 else torch.cat([out, torch.zeros_like(out)], dim=2)
+        if self.parts == 1:
+            out = torch.cat([out, torch.zeros_like(out)], dim=2)
         signal = torch.view_as_complex(out.contiguous())
-        return signal * complex(turn).conjugate()
+        return signal * complex(phase_factor).conjugate()
 
 
-class _Fc(nn.Module):
-    """2-300-300-1000-time: it knows no sequence but those that it has learned."""
+class _FullyConnectedDecoder(nn.Module):
+    """Layers of 2-300-300-1000-time; it is not told the sequence."""
 
     def __init__(self, config: TrainConfig, n_time: int, parts: int) -> None:
         super().__init__()
@@ -78,13 +90,14 @@ class _Fc(nn.Module):
         self.layers = fully_connected(sizes, "relu")
 
     def forward(self, inputs: Tensor, columns: Tensor) -> Tensor:
-        found: Tensor = self.layers(inputs).reshape(self.shape)
-        return found
+        signal: Tensor = self.layers(inputs).reshape(self.shape)
+        return signal
 
 
-class _Rnn(nn.Module):
-    """Three layers of 32 gated recurrent units over time, told the tissue and the repetition at
-    every step.
+class _RecurrentDecoder(nn.Module):
+    """Three layers of 32 gated recurrent units over time.
+
+    Each step is told the tissue, and flip angle, TE and TR of its repetition.
     """
 
     def __init__(self, config: TrainConfig, parts: int) -> None:
@@ -95,5 +108,5 @@ class _Rnn(nn.Module):
     def forward(self, inputs: Tensor, columns: Tensor) -> Tensor:
         shape: Any = (len(inputs), len(columns), -1)
         steps = torch.cat([inputs[:, None].expand(shape), columns[None].expand(shape)], dim=2)
-        found: Tensor = self.out(self.units(steps)[0])
-        return found
+        signal: Tensor = self.out(self.units(steps)[0])
+        return signal
