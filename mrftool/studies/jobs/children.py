@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrftool.child_process import python_command, python_environment
 from mrftool.studies.jobs.machine import COMMIT_VARIABLE, commit
 from mrftool.studies.jobs.records import LOG
 from mrftool.threads import usable_processors
@@ -45,10 +45,11 @@ def start_child(folder: Path, place: int, at_once: int) -> Child:
         "OMP_WAIT_POLICY": "PASSIVE",
         COMMIT_VARIABLE: commit(),
     }
-    command = [sys.executable, "-m", MODULE, str(folder.resolve())]
+    command = python_command(MODULE, str(folder.resolve()))
+    environment = python_environment(shared)
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **shared}
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
         )
     if at_once > 1 and hasattr(os, "sched_setaffinity"):
         own = sorted(os.sched_getaffinity(0))

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mrftool.arrays import Progress
+from mrftool.child_process import python_command, python_environment
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import File
 from mrftool.formats.dicom.headers.header import read_header
@@ -65,10 +66,11 @@ def _from_workers(
 
 def _one_worker(batches: Sequence[Sequence[File]], advance: Progress) -> Iterator[list[Values]]:
     """Answers to the batches, from one worker process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "mrftool.formats.dicom.headers.parallel"]
     with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        python_command("mrftool.formats.dicom.headers.parallel"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=python_environment(),
     ) as worker:
         stdin: Any = worker.stdin
         stdout: Any = worker.stdout
