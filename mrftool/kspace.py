@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrftool.arrays import ComplexArray, FloatArray, IndexArray
+from mrftool.arrays import BoolArray, ComplexArray, FloatArray, IndexArray
 from mrftool.errors import InputError
 
-_LARGEST = np.pi * 1.001  # rounding of trajectories in single precision [rad/pixel]
+_ROUNDING = 1.001  # of trajectories in single precision
+_LARGEST = 3 * np.pi  # [rad/pixel]
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,15 +18,16 @@ class Trajectory:
     Parameters
     ----------
     points
-        `(arm, sample, 2)` along the image's x and y [rad/pixel], -pi to pi. An object rho(r), with
-        r in pixels from the centre of pixel n // 2, gives the sum of rho(r) exp(-i k . r).
+        `(arm, sample, 2)` along the image's x and y [rad/pixel]. An object rho(r), with r in pixels
+        from the centre of pixel n // 2, gives the sum of rho(r) exp(-i k . r). Points beyond pi on
+        either axis lie outside the square that the image resolves; see `inside`.
     sample_time
         When each sample is taken, from the echo `(sample,)` [s]; None where it is not known.
 
     Raises
     ------
     InputError
-        If shapes do not fit, a point is not finite, or lies outside the square of the image.
+        If shapes do not fit, or a point is not finite, or far outside the square of the image.
     """
 
     points: FloatArray
@@ -41,10 +43,15 @@ class Trajectory:
             raise InputError("the trajectory has points that are not finite numbers")
         if abs(points).max() > _LARGEST:
             raise InputError(
-                f"the trajectory reaches {abs(points).max():.3g} rad/pixel, expected at most pi"
+                f"the trajectory reaches {abs(points).max():.3g} rad/pixel, expected pi at the edge"
             )
         if self.sample_time is not None and np.shape(self.sample_time) != points.shape[1:2]:
             raise InputError(f"{len(self.sample_time)} sample times, expected {points.shape[1]}")
+
+    @property
+    def inside(self) -> BoolArray:
+        """Samples `(arm, sample)` inside the square that the image resolves; others tell nothing."""
+        return np.asarray((abs(self.points) <= np.pi * _ROUNDING).all(axis=-1))
 
     @property
     def n_arms(self) -> int:

@@ -1,0 +1,359 @@
+"""T1, T2 and M0 from coefficient images: least squares against a table, weighted by the covariance.
+
+The table's fingerprints are projected onto the basis of the images. Each voxel's coefficients and
+the model are whitened by its covariance; M0 is eliminated (variable projection: G. Golub, V.
+Pereyra, Inverse Probl 19:R1, 2003), and Gauss-Newton steps in log T1 and log T2 start at the best
+of a grid. Covariance of the estimate: S. M. Kay, Estimation Theory (1993), ch. 3 and 15.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray, IndexArray, Progress, Range
+from mrftool.coefficients import CoefficientImages
+from mrftool.errors import MismatchError
+from mrftool.manifold.table import SignalTable, evaluate_derivatives
+from mrftool.maps import Flag, Maps
+
+FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and Gaussian noise
+UNDETERMINED = 0.5  # a relative standard deviation above this does not determine a value [1]
+_N_FITTED = 4  # T1, T2 and the two parts of m0
+_STEPS = 8
+_LONGEST_STEP = 0.5  # in log T1 and log T2 [1]
+_GRID = (40, 40)
+_BLOCK = 4096  # voxels at a time
+_WINDOW = 7  # of the local misfit [pixel]
+_OFFSETS = range(-(_WINDOW // 2), _WINDOW // 2 + 1)
+_LEFT_OUT = 0.2  # median share of the model's norm that a basis of another sequence leaves out
+_TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The table in the basis of the images. projection: `(table rank, K)`."""
+
+    table: SignalTable
+    projection: Array
+
+    def rows(self, place: FloatArray, b1: Array | None) -> Array:
+        """Coefficients of m0 = 1 and their derivatives by log T1 and log T2 `(voxel, 3, K)`."""
+        t1, t2 = np.exp(place.T)
+        return np.asarray(evaluate_derivatives(self.table, t1, t2, b1) @ self.projection)
+
+    def inside(self, place: FloatArray) -> FloatArray:
+        """Places `(voxel, 2)` held inside the table."""
+        low, high = np.array([(axis.start, axis.stop) for axis in self.table.axes[:2]]).T
+        return np.clip(place, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Estimates of voxels: place (log T1, log T2) and its covariance for noise of the covariance
+    given `(voxel, 2, 2)`, m0, misfit: squared norm of the whitened residual, and total: that of the
+    whitened coefficients.
+    """
+
+    place: FloatArray
+    spread: FloatArray
+    m0: Array
+    misfit: FloatArray
+    total: FloatArray
+
+
+def quantify_coefficients(
+    series: CoefficientImages,
+    table: SignalTable,
+    *,
+    t1_range: Range,
+    t2_range: Range,
+    mask: BoolArray | None = None,
+    b1: Float32Array | None = None,
+    progress: Progress | None = None,
+) -> Maps:
+    """Maps of coefficient images.
+
+    Parameters
+    ----------
+    series
+        The images, their basis and covariance. Without covariance, all coefficients weigh alike and
+        the maps have no standard deviations and no misfit flags.
+    table
+        Of the sequence that made the data.
+    t1_range, t2_range
+        Estimates outside are flagged [s].
+    mask
+        Voxels that count `(x, y, z)`; by default those of the images' own mask.
+    b1
+        Actual over nominal flip angle `(x, y, z)` [1], for tables that take it.
+    progress
+        Called with the number of voxels done since the last call.
+
+    Raises
+    ------
+    MismatchError
+        If table, basis, B1 map or mask do not belong to the images.
+    """
+    model = _model(series, table, b1)
+    voxels = _voxels(series, mask)
+    fits = list(_fits(series, model, voxels, b1, progress))
+    fit = _Fit(*(np.concatenate([getattr(part, key) for part in fits]) for key in _keys()))
+    degrees = 2 * series.rank - _N_FITTED
+    scale = np.ones(len(voxels))
+    if series.covariance is not None:
+        scale = _local_misfit(fit.misfit, degrees, voxels, series.shape)
+    flags = _flags(series, fit, scale, (t1_range, t2_range))
+    return _maps(series, voxels, fit, scale, flags)
+
+
+def model_projection(table: SignalTable, basis: Array) -> Array:
+    """Coefficients in `basis` `(time, K)` of each vector of the table's basis `(rank, K)`.
+
+    Raises
+    ------
+    MismatchError
+        If the basis has another length, or leaves out too much: it is of another sequence.
+    """
+    vectors = table.basis.vectors
+    if len(vectors) != len(basis):
+        raise MismatchError(
+            f"a basis of {len(basis)} time points, expected {len(vectors)} as the sequence"
+        )
+    projection = vectors.T @ basis.conj()
+    left_out = _left_out(table, projection)
+    if left_out > _LEFT_OUT:
+        raise MismatchError(
+            f"the basis leaves out {left_out:.0%} of the sequence's fingerprints, expected a basis "
+            "of the same sequence"
+        )
+    return np.asarray(projection)
+
+
+def _left_out(table: SignalTable, projection: Array) -> float:
+    """Median over the grid of the relative norm that the projection leaves out [1]."""
+    t1, t2 = np.exp(_grid_places(table).T)
+    b1 = None
+    if table.takes_b1:
+        b1 = np.full(len(t1), (table.axes[2].start + table.axes[2].stop) / 2)
+    rows = evaluate_derivatives(table, t1, t2, b1)[:, 0]
+    kept = np.linalg.norm(rows @ projection, axis=1) / np.linalg.norm(rows, axis=1)
+    return float(np.sqrt(np.maximum(1 - np.median(kept) ** 2, 0)))
+
+
+def _keys() -> tuple[str, ...]:
+    return tuple(_Fit.__dataclass_fields__)
+
+
+def _model(series: CoefficientImages, table: SignalTable, b1: Array | None) -> _Model:
+    if table.form != "complex":
+        raise MismatchError("a model of magnitudes, expected one of complex signals")
+    known = series.sequence_id
+    if known is not None and known != table.sequence_id:
+        raise MismatchError(
+            f"{series.name}: made with sequence {known}, expected {table.sequence_id} as the model"
+        )
+    if table.takes_b1 and b1 is None:
+        raise MismatchError("the model takes a B1 map, expected one")
+    if b1 is not None and not table.takes_b1:
+        raise MismatchError("the model takes no B1 map, expected none")
+    if b1 is not None and b1.shape != series.shape:
+        raise MismatchError(
+            f"the B1 map has shape {b1.shape}, expected {series.shape} as {series.name}"
+        )
+    return _Model(table, model_projection(table, series.basis))
+
+
+def _voxels(series: CoefficientImages, mask: BoolArray | None) -> IndexArray:
+    """Flat indices of the voxels that count."""
+    chosen = series.mask if mask is None else mask
+    if chosen is None:
+        return np.arange(np.prod(series.shape))
+    if chosen.shape != series.shape:
+        raise MismatchError(
+            f"the mask has shape {chosen.shape}, expected {series.shape} as {series.name}"
+        )
+    return np.flatnonzero(chosen)
+
+
+def _fits(
+    series: CoefficientImages,
+    model: _Model,
+    voxels: IndexArray,
+    b1: Array | None,
+    progress: Progress | None,
+) -> Iterator[_Fit]:
+    """Fits of the voxels, block by block."""
+    rows = series.images.reshape(-1, series.rank)
+    factors = _whitening(series, voxels)
+    mean = factors.mean(axis=0) if factors.ndim == 3 else factors
+    for start in range(0, max(len(voxels), 1), _BLOCK):
+        chosen = voxels[start : start + _BLOCK]
+        own = factors[start : start + _BLOCK] if factors.ndim == 3 else factors
+        field = None if b1 is None else b1.reshape(-1)[chosen].astype(np.float64)
+        values = np.nan_to_num(rows[chosen].astype(np.complex128))
+        place = _start(model, values @ mean.T, mean, field)
+        yield _refined(model, values, own, place, field)
+        if progress is not None:
+            progress(len(chosen))
+
+
+def _whitening(series: CoefficientImages, voxels: IndexArray) -> Array:
+    """W with W C W^H = 1, `(voxel, K, K)` or `(K, K)`; the identity where C is not known."""
+    covariance = series.covariance
+    if covariance is None:
+        return np.eye(series.rank)
+    if covariance.ndim > 2:
+        covariance = covariance.reshape(-1, *covariance.shape[-2:])[voxels]
+    exact = covariance.astype(np.result_type(covariance.dtype, np.float64))
+    try:
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(exact)))
+    except np.linalg.LinAlgError as error:
+        raise MismatchError(
+            f"{series.name}: the covariance is not positive definite in every voxel"
+        ) from error
+
+
+def _grid_places(table: SignalTable) -> FloatArray:
+    """Places `(atom, 2)` with T2 <= T1 on a regular grid over the table."""
+    axes = [
+        np.linspace(axis.start, axis.stop, size)
+        for axis, size in zip(table.axes[:2], _GRID, strict=True)
+    ]
+    places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return np.asarray(places[places[:, 1] <= places[:, 0]])
+
+
+def _start(model: _Model, whitened: Array, factor: Array, b1: Array | None) -> FloatArray:
+    """The place on the grid whose fingerprint is most like each voxel, at its mean B1."""
+    places = _grid_places(model.table)
+    field = None
+    if b1 is not None:
+        field = np.full(len(places), b1.mean())
+    atoms = model.rows(places, field)[:, 0] @ factor.T
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    likeness = abs(whitened.astype(np.complex64) @ atoms.conj().T.astype(np.complex64))
+    return np.asarray(places[likeness.argmax(axis=1)])
+
+
+def _refined(
+    model: _Model, values: Array, factors: Array, place: FloatArray, b1: Array | None
+) -> _Fit:
+    """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`."""
+    whitened = _applied(factors, values[:, None])[:, 0]
+    for _ in range(_STEPS):
+        step, *_ = _normal_equations(_applied(factors, model.rows(place, b1)), whitened)
+        place = model.inside(place + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
+    _, spread, m0, residual = _normal_equations(_applied(factors, model.rows(place, b1)), whitened)
+    return _Fit(place, spread, m0, _energy(residual), _energy(whitened))
+
+
+def _applied(factors: Array, rows: Array) -> Array:
+    """Factors `(voxel, K, K)` or `(K, K)` times rows `(voxel, n, K)`."""
+    return np.asarray(rows @ factors.swapaxes(-1, -2))
+
+
+def _normal_equations(rows: Array, whitened: Array) -> tuple[FloatArray, FloatArray, Array, Array]:
+    """Step, its covariance, m0 and residual, of whitened model rows `(voxel, 3, K)`."""
+    signal, slopes = rows[:, 0], rows[:, 1:]
+    energy = np.maximum(_energy(signal), _TINY)
+    m0 = (signal.conj() * whitened).sum(axis=1) / energy
+    residual = whitened - m0[:, None] * signal
+    shares = (slopes @ signal.conj()[:, :, None])[:, :, 0] / energy[:, None]
+    slopes = slopes - shares[:, :, None] * signal[:, None]
+    weighted = m0[:, None, None] * slopes
+    information = (weighted.conj() @ weighted.swapaxes(1, 2)).real
+    gradient = (weighted.conj() @ residual[:, :, None]).real[:, :, 0]
+    covariance = _inverse(information)
+    step = (covariance @ gradient[:, :, None])[:, :, 0]
+    return step, covariance, m0, residual
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses of symmetric `(voxel, 2, 2)`; very large where they are singular."""
+    a, b, d = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]
+    determinant = np.maximum(a * d - b * b, _TINY + 1e-12 * a * d)
+    cofactors = np.stack([np.stack([d, -b], -1), np.stack([-b, a], -1)], -2)
+    return np.asarray(cofactors / determinant[:, None, None])
+
+
+def _energy(rows: Array) -> FloatArray:
+    return np.asarray((abs(rows) ** 2).sum(axis=-1))
+
+
+def _local_misfit(
+    ratio: FloatArray, degrees: int, voxels: IndexArray, shape: tuple[int, int, int]
+) -> FloatArray:
+    """Misfit of the neighbourhood over what noise leaves there, at least 1 `(voxel,)` [1].
+
+    What noise does not explain (truncation, motion, the basis) widens the error bars. The median
+    over a window of each slice is taken: voxels of several tissues do not spoil their neighbours.
+
+    Parameters
+    ----------
+    ratio
+        Misfit of each voxel `(voxel,)`, chi-squared with `degrees` of freedom under noise alone.
+    """
+    from scipy.special import chdtri
+
+    image = np.full(shape, np.nan)
+    image.reshape(-1)[voxels] = ratio
+    around = np.stack([_shifted(image, dx, dy) for dx in _OFFSETS for dy in _OFFSETS])
+    middle = np.nanmedian(around.reshape(len(around), -1)[:, voxels], axis=0)
+    return np.asarray(np.maximum(middle / chdtri(degrees, 0.5), 1.0))
+
+
+def _shifted(image: FloatArray, dx: int, dy: int) -> FloatArray:
+    """The image moved by whole pixels in the plane, NaN where nothing moves in."""
+    reach = _WINDOW // 2
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), constant_values=np.nan)
+    x, y = reach + dx, reach + dy
+    return padded[x : x + image.shape[0], y : y + image.shape[1]]
+
+
+def _flags(
+    series: CoefficientImages, fit: _Fit, scale: FloatArray, ranges: tuple[Range, Range]
+) -> Array:
+    from scipy.special import chdtri
+
+    low, high = np.log(np.array(ranges)).T
+    outside = ((fit.place < low) | (fit.place > high)).any(axis=1)
+    flags = outside * int(Flag.OUT_OF_RANGE)
+    if series.covariance is not None:
+        limit = chdtri(2 * series.rank - _N_FITTED, FALSE_ALARM)
+        flags = flags + (fit.misfit > limit * scale) * int(Flag.MISFIT)
+        wide = np.sqrt(np.diagonal(fit.spread, axis1=1, axis2=2) * scale[:, None]) > UNDETERMINED
+        flags = flags + wide[:, 0] * int(Flag.T1_UNDETERMINED)
+        flags = flags + wide[:, 1] * int(Flag.T2_UNDETERMINED)
+    return np.asarray(np.where(fit.total > 0, flags, int(Flag.MASKED)), np.uint8)
+
+
+def _maps(
+    series: CoefficientImages, voxels: IndexArray, fit: _Fit, scale: FloatArray, flags: Array
+) -> Maps:
+    """Images of the columns; voxels with non-finite input are NaN, those left out 0."""
+    values = series.images.reshape(-1, series.rank)[voxels]
+    bad = ~np.isfinite(values.view(np.float32)).all(axis=1)
+    flags = np.where(bad, np.uint8(Flag.NON_FINITE), flags)
+    times = np.exp(fit.place)
+    columns: dict[str, Array] = {"t1": times[:, 0], "t2": times[:, 1], "m0": fit.m0}
+    extra: dict[str, Array] = {"residual": np.sqrt(fit.misfit / np.maximum(fit.total, _TINY))}
+    if series.covariance is not None:
+        relative = np.sqrt(np.diagonal(fit.spread, axis1=1, axis2=2) * scale[:, None])
+        extra["sd_t1"], extra["sd_t2"] = (times * relative).T
+    empty = flags & int(Flag.MASKED) > 0
+    images = {
+        name: _image(np.where(bad, np.nan, np.where(empty, 0, column)), voxels, series.shape)
+        for name, column in (columns | extra).items()
+    }
+    all_flags = np.full(series.shape, int(Flag.MASKED), np.uint8)
+    all_flags.reshape(-1)[voxels] = flags
+    first = {name: images.pop(name) for name in columns}
+    return Maps(**first, flags=all_flags, extra=images, assumptions=series.assumptions)
+
+
+def _image(column: Array, voxels: IndexArray, shape: tuple[int, int, int]) -> Array:
+    dtype = np.complex64 if np.iscomplexobj(column) else np.float32
+    image = np.zeros(shape, dtype)
+    image.reshape(-1)[voxels] = column
+    return image

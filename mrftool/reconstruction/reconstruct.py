@@ -1,0 +1,224 @@
+"""From the raw data of one slice to coefficient images with their covariance.
+
+Least squares: c = argmin |y - A c|^2 with A = F S Phi (coils, Fourier transform, temporal basis),
+by conjugate gradients on the Toeplitz normal operator, without density weights: they would raise
+the noise. Source: J. I. Tamir et al., Magn Reson Med 77:180 (2017), doi 10.1002/mrm.26102.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray, ComplexArray, FloatArray
+from mrftool.errors import ArgumentError, MismatchError
+from mrftool.kspace import KSpace, check_repetitions
+from mrftool.reconstruction.coil_maps import coils_of
+from mrftool.reconstruction.conjugate_gradient import Solution, conjugate_gradient
+from mrftool.reconstruction.covariance import noise_amplification, replica_covariance
+from mrftool.reconstruction.encoding import adjoint, adjoint_noise
+from mrftool.reconstruction.noise import noise_level
+from mrftool.reconstruction.off_resonance import TimeSegments, time_segments
+from mrftool.reconstruction.temporal_basis import TemporalBasis
+from mrftool.reconstruction.toeplitz import NormalOperator, gram_matrices, toeplitz_kernel
+from mrftool.reporter import Reporter, SilentReporter
+from mrftool.threads import chosen_threads
+
+_NOISE_TAIL = 1e-6  # share of pixels of noise alone that the mask would keep
+_LEAST_SIGNAL = 0.05  # of pixels in the mask, relative to the brightest ones
+_BRIGHT = 99.0  # percentile
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reconstruct.
+
+    iterations: of the conjugate gradients. replicas: of the noise, for the covariance; 0: none.
+    segments: of time, where a field map is given. threads: by default one per processor. seed: of
+    the replicas.
+    """
+
+    iterations: int = 15
+    replicas: int = 6
+    segments: int = 4
+    threads: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.replicas < 0 or self.segments < 1:
+            raise ArgumentError(
+                f"{self.iterations} iterations, {self.replicas} replicas and {self.segments} time "
+                "segments, expected at least 1, 0 and 1"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What one slice gives.
+
+    images: coefficients `(K, x, y)` complex64. coils: `(coil, x, y)`. covariance: per channel
+    `(x, y, K, K)`, None without replicas. amplification: of noise, over that of perfect encoding
+    `(x, y)` [1], None without replicas. mask: pixels that hold an object `(x, y)`. noise_sd: per
+    channel of the raw data. residuals: of the normal equations, relative, after each iteration.
+    condition: of the normal operator, as the iterations saw it [1].
+    """
+
+    images: ComplexArray
+    coils: ComplexArray
+    covariance: Array | None
+    amplification: FloatArray | None
+    mask: BoolArray
+    noise_sd: float
+    residuals: FloatArray
+    condition: float
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The normal equations N c = b of one slice, ready to be solved."""
+
+    operator: NormalOperator
+    right_side: ComplexArray
+    grams: Array
+    coils: ComplexArray
+    segments: TimeSegments | None
+    kspace: KSpace = field(repr=False)
+    threads: int = 1
+
+    def noise(self, random: np.random.Generator) -> ComplexArray:
+        """A^H n of noise of sd 1."""
+        return adjoint_noise(
+            self.kspace.trajectory, self.grams, self.coils, random, self.segments, self.threads
+        )
+
+
+def set_up(
+    kspace: KSpace,
+    basis: TemporalBasis,
+    settings: Settings,
+    *,
+    coils: ComplexArray | None = None,
+    field_map: FloatArray | None = None,
+) -> Problem:
+    """The normal equations of one slice.
+
+    Parameters
+    ----------
+    kspace
+        Raw data; prewhitened, where the coils' noise is known.
+    basis
+        Of the sequence.
+    settings
+        How to reconstruct.
+    coils
+        Sensitivities `(coil, x, y)`; by default estimated.
+    field_map
+        Off-resonance `(x, y)` [Hz].
+
+    Raises
+    ------
+    InputError
+        If repetitions lack a readout.
+    MismatchError
+        If coils or field have another size than the image.
+    """
+    check_repetitions(kspace.repetition, len(basis.vectors))
+    threads = chosen_threads(settings.threads)
+    vectors = basis.vectors
+    if coils is None:
+        coils = coils_of(kspace, vectors[:, 0], threads)
+    _check_size("coil maps", coils.shape, (kspace.n_coils, *kspace.matrix))
+    segments = _segments(kspace, field_map, settings.segments)
+    trajectory = kspace.trajectory
+    grams = gram_matrices(vectors, kspace.arm, kspace.repetition, trajectory.n_arms)
+    kernel = toeplitz_kernel(trajectory, grams, kspace.matrix, segments, threads)
+    phases = None if segments is None else segments.phases
+    operator = NormalOperator(kernel, coils, phases, threads)
+    right_side = adjoint(kspace, vectors, coils, segments, threads)
+    return Problem(operator, right_side, grams, coils, segments, kspace, threads)
+
+
+def reconstruct(
+    kspace: KSpace,
+    basis: TemporalBasis,
+    settings: Settings | None = None,
+    *,
+    reporter: Reporter | None = None,
+    **given: Any,
+) -> Reconstruction:
+    """Coefficient images of one slice, with their covariance; `given` are options of `set_up`."""
+    settings = settings or Settings()
+    reporter = reporter or SilentReporter()
+    rounds = settings.iterations * (1 + settings.replicas)
+    with reporter.progress("reconstructing", rounds) as progress:
+        problem = set_up(kspace, basis, settings, **given)
+        solution = conjugate_gradient(
+            problem.operator, problem.right_side, settings.iterations, progress=progress
+        )
+        images = solution.x
+        noise_sd = noise_level(kspace, problem.right_side, images, problem.operator(images))
+        covariance = None
+        if settings.replicas:
+            differences = _replicas(problem, solution, noise_sd, settings, progress)
+            covariance = replica_covariance(differences, not np.iscomplexobj(basis.vectors))
+    return Reconstruction(
+        images,
+        problem.coils,
+        covariance,
+        _amplification(covariance, kspace, noise_sd),
+        object_mask(images, covariance),
+        noise_sd,
+        solution.residuals,
+        solution.condition,
+    )
+
+
+def object_mask(images: ComplexArray, covariance: Array | None) -> BoolArray:
+    """Pixels `(x, y)` whose signal is not noise, nor below a twentieth of the brightest ones."""
+    energy = np.sqrt((abs(images) ** 2).sum(axis=0))
+    bright = energy > _LEAST_SIGNAL * np.percentile(energy, _BRIGHT)
+    if covariance is None:
+        return np.asarray(bright)
+    from scipy.special import chdtri
+
+    columns = np.moveaxis(images, 0, -1)[..., None]
+    whitened = np.linalg.solve(covariance.astype(np.complex128), columns)
+    ratio = (columns.conj() * whitened).real.sum(axis=(-1, -2))
+    return np.asarray(bright & (ratio > chdtri(2 * len(images), _NOISE_TAIL)))
+
+
+def _replicas(
+    problem: Problem, solution: Solution, noise_sd: float, settings: Settings, progress: Any
+) -> Iterator[ComplexArray]:
+    for replica in range(settings.replicas):
+        random = np.random.default_rng((settings.seed, replica))
+        noisy = problem.right_side + np.float32(noise_sd) * problem.noise(random)
+        again = conjugate_gradient(problem.operator, noisy, settings.iterations, progress=progress)
+        yield again.x - solution.x
+
+
+def _segments(kspace: KSpace, field_map: FloatArray | None, count: int) -> TimeSegments | None:
+    if field_map is None:
+        return None
+    _check_size("field map", field_map.shape, kspace.matrix)
+    sample_time = kspace.trajectory.sample_time
+    if sample_time is None:
+        raise MismatchError(
+            "a field map needs the time of each sample, and the raw data do not tell it"
+        )
+    return time_segments(field_map, sample_time, count)
+
+
+def _check_size(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise MismatchError(f"the {what} have size {found}, expected {expected}")
+
+
+def _amplification(covariance: Array | None, kspace: KSpace, noise_sd: float) -> FloatArray | None:
+    """Relative to as many samples as each readout has in the image's square, on its own grid."""
+    if covariance is None:
+        return None
+    inside = kspace.trajectory.inside[kspace.arm].sum(axis=1).mean()
+    readouts = len(kspace.arm) / len(np.unique(kspace.repetition))
+    return noise_amplification(covariance, noise_sd**2 / (inside * readouts))

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from kspace_factory import random_basis, short_sequence
+
+from mrftool.coefficients import CoefficientImages
+from mrftool.errors import MismatchError
+from mrftool.inference.coefficients import quantify_coefficients
+from mrftool.manifold.tabulate import build_table
+from mrftool.maps import Flag
+from mrftool.physics.simulate import simulate
+from mrftool.reconstruction.temporal_basis import temporal_basis
+from mrftool.series import Placement
+from mrftool.tissue import Tissue
+
+RANK = 6
+RANGES = {"t1_range": (0.3, 3.0), "t2_range": (0.03, 0.5)}
+
+
+@pytest.fixture(scope="module")
+def sequence():
+    return short_sequence(80)
+
+
+@pytest.fixture(scope="module")
+def table(sequence):
+    return build_table(sequence, t1_range=(0.2, 4.0), t2_range=(0.02, 0.8))
+
+
+@pytest.fixture(scope="module")
+def basis(sequence):
+    return temporal_basis(sequence, RANK).vectors
+
+
+def _series(sequence, basis, size=40, covariance=None, noise=0.0, seed=0):
+    random = np.random.default_rng(seed)
+    t1 = np.exp(random.uniform(np.log(0.5), np.log(2.0), (size, size, 1)))
+    t2 = t1 * np.exp(random.uniform(np.log(0.06), np.log(0.2), t1.shape))
+    m0 = np.exp(2j * np.pi * random.uniform(size=t1.size))
+    signal = simulate(sequence, Tissue(t1.ravel(), t2.ravel(), m0=m0)).signal
+    images = signal @ basis.conj()
+    if noise:
+        drawn = random.normal(size=(*images.shape, 2)) @ [1, 1j]
+        images = images + drawn @ np.linalg.cholesky(covariance).T
+    shaped = images.reshape(size, size, 1, -1).astype(np.complex64)
+    return t1, t2, CoefficientImages(shaped, basis, Placement(np.eye(4)), covariance)
+
+
+def test_exact_coefficients_give_their_tissue(sequence, table):
+    full = table.basis.vectors
+    t1, t2, series = _series(sequence, full, size=12)
+    maps = quantify_coefficients(series, table, **RANGES)
+    np.testing.assert_allclose(maps.t1, t1, rtol=2e-3)
+    np.testing.assert_allclose(maps.t2, t2, rtol=2e-3)
+    np.testing.assert_allclose(abs(maps.m0), 1, rtol=2e-3)
+
+
+def test_images_in_another_basis_give_the_same_maps(sequence, table, basis):
+    random = np.random.default_rng(1)
+    turn = np.linalg.qr(random.normal(size=(RANK, RANK)) + 1j * random.normal(size=(RANK, RANK)))[0]
+    first = quantify_coefficients(_series(sequence, basis, 8)[2], table, **RANGES)
+    second = quantify_coefficients(_series(sequence, basis @ turn, 8)[2], table, **RANGES)
+    np.testing.assert_allclose(second.t1, first.t1, rtol=1e-4)
+    np.testing.assert_allclose(second.t2, first.t2, rtol=1e-4)
+
+
+def test_standard_deviations_hold_for_correlated_noise(sequence, table, basis):
+    random = np.random.default_rng(2)
+    mixing = random.normal(size=(RANK, RANK)) * np.geomspace(1, 0.3, RANK)
+    covariance = 2e-6 * (mixing @ mixing.T + 0.2 * np.eye(RANK))
+    t1, t2, series = _series(sequence, basis, 40, covariance, noise=1.0)
+    maps = quantify_coefficients(series, table, **RANGES)
+    for name, true in (("t1", t1), ("t2", t2)):
+        z = (getattr(maps, name) - true) / maps.extra[f"sd_{name}"]
+        assert 0.9 < z.std() < 1.05
+    assert np.mean((maps.flags & Flag.MISFIT) > 0) < 0.01
+
+
+def test_whitening_by_the_covariance_lowers_the_error(sequence, table, basis):
+    covariance = 1e-6 * np.diag(np.geomspace(30, 0.1, RANK))
+    t1, _, series = _series(sequence, basis, 30, covariance, noise=1.0)
+    weighted = quantify_coefficients(series, table, **RANGES)
+    plain = CoefficientImages(series.images, basis, series.placement)
+    equal = quantify_coefficients(plain, table, **RANGES)
+    error = [np.sqrt(np.mean((m.t1 / t1 - 1) ** 2)) for m in (weighted, equal)]
+    assert error[0] < 0.8 * error[1]
+
+
+def test_without_covariance_there_are_no_error_bars(sequence, table, basis):
+    maps = quantify_coefficients(_series(sequence, basis, 6)[2], table, **RANGES)
+    assert "sd_t1" not in maps.extra
+    assert not (maps.flags & Flag.MISFIT).any()
+
+
+def test_a_misfit_is_flagged(sequence, table, basis):
+    covariance = 1e-7 * np.eye(RANK)
+    _, _, series = _series(sequence, basis, 20, covariance, noise=1.0)
+    series.images[3, 4, 0] = series.images[3, 4, 0, ::-1]
+    maps = quantify_coefficients(series, table, **RANGES)
+    assert maps.flags[3, 4, 0] & Flag.MISFIT
+    assert np.mean((maps.flags & Flag.MISFIT) > 0) < 0.02
+
+
+def test_masked_and_non_finite_voxels(sequence, table, basis):
+    _, _, series = _series(sequence, basis, 5)
+    series.images[1, 1, 0, 2] = np.nan
+    mask = np.ones(series.shape, bool)
+    mask[0] = False
+    maps = quantify_coefficients(series, table, mask=mask, **RANGES)
+    assert (maps.flags[0] == Flag.MASKED).all()
+    assert not maps.t1[0].any()
+    assert maps.flags[1, 1, 0] == Flag.NON_FINITE
+    assert np.isnan(maps.t1[1, 1, 0])
+
+
+def test_a_basis_of_another_sequence_is_refused(table):
+    basis = random_basis(np.random.default_rng(3), 80, RANK)
+    images = np.ones((2, 2, 1, RANK), np.complex64)
+    series = CoefficientImages(images, basis, Placement(np.eye(4)))
+    with pytest.raises(MismatchError, match="same sequence"):
+        quantify_coefficients(series, table, **RANGES)
+
+
+def test_another_sequence_id_is_refused(table, basis):
+    images = np.ones((2, 2, 1, RANK), np.complex64)
+    series = CoefficientImages(images, basis, Placement(np.eye(4)), sequence_id="other")
+    with pytest.raises(MismatchError, match="made with sequence other"):
+        quantify_coefficients(series, table, **RANGES)
