@@ -1,9 +1,7 @@
-"""Training batches: tissue drawn afresh or from a grid, with its fingerprints under each sequence
-of the run.
+"""Training batches: random tissue or a grid, with fingerprints under each sequence of the run.
 
 Batch k is a pure function of (seed, k), so resuming is exact. Encoders of compressed coefficients
-get them from the table that the exact engine filled, encoders of whole fingerprints from the engine
-itself.
+get them from the table, encoders of whole fingerprints from the engine itself.
 """
 
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from torch import Tensor
 from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Range
 from mrftool.errors import ArgumentError
 from mrftool.learning.config import TrainConfig
+from mrftool.learning.networks.encoders import Takes
 from mrftool.manifold.compression import Basis, align, compress, features, real_fingerprints
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.physics.simulate import simulate
@@ -23,12 +22,12 @@ from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-_GRID_STREAM = 2**32 - 5  # of random numbers: no batch draws from it
+_GRID_STREAM = 2**32 - 5  # of random numbers; no batch draws from it
 
 
 @dataclass(frozen=True)
 class Source:
-    """A sequence that a run learns, and its table."""
+    """A sequence that a run is trained for, and its table."""
 
     sequence: PulseSequence
     table: SignalTable
@@ -36,14 +35,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step needs of one sequence. rows: encoder input `(voxel, n)`, with B1 as last column
-    where it takes it.
+    """What one step needs of one sequence.
 
-    target: log T1, log T2 [log s] `(voxel, 2)`. bound: its Cramer-Rao bound `(voxel, 2)` [1].
-    noise: standard deviation per channel of the unit-norm signal `(voxel,)` [1]. b1: `(voxel,)`
-    [1].
-    clean: noise-free unit-norm fingerprint, compressed `(voxel, rank)`, or whole `(voxel, time)`
-    where a decoder is to learn it.
+    Parameters
+    ----------
+    rows
+        Input of the encoder `(voxel, n)`, with B1 as last column if the encoder takes it.
+    target
+        Log T1 and log T2 `(voxel, 2)` [log s].
+    bound
+        Their Cramer-Rao bound `(voxel, 2)` [1].
+    noise
+        Standard deviation per channel of the signal of norm 1 `(voxel,)` [1].
+    b1
+        Actual over nominal flip angle `(voxel,)` [1].
+    clean
+        Fingerprint of norm 1 without noise: compressed `(voxel, rank)`, or whole `(voxel, time)`
+        if a decoder is trained on it.
     """
 
     rows: Tensor
@@ -54,31 +62,31 @@ class Batch:
     clean: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
+        """The same batch on another device."""
         return Batch(**{key: value.to(device) for key, value in vars(self).items()})
 
     def __getitem__(self, part: slice) -> "Batch":
         return Batch(**{key: value[part] for key, value in vars(self).items()})
 
 
-def draw_batches(sources: list[Source], config: TrainConfig, takes: str, k: int) -> list[Batch]:
-    """Batch number `k` of a run, a part for each of its sequences. takes: what the encoder takes.
+def draw_batches(sources: list[Source], config: TrainConfig, takes: Takes, k: int) -> list[Batch]:
+    """Batch number `k` of a run, one part for each of its sequences.
 
-    "features" or "fingerprint", see `EncoderSpec`.
+    takes: what the encoder takes, see `EncoderSpec`.
     """
     random = np.random.default_rng((config.seed, k))
-    tissue = (
-        draw_tissue(config, random) if config.tissue == "random" else grid_tissue(config, random, k)
-    )
-    if config.snr_range is None:
-        snr = np.full(len(tissue), np.inf)
+    if config.tissue == "random":
+        tissue = draw_tissue(config, random)
     else:
+        tissue = grid_tissue(config, random, k)
+    snr = np.full(len(tissue), np.inf)
+    if config.snr_range is not None:
         snr = _log_uniform(config.snr_range, random.random(len(tissue)))
-    parts = [slice(i, None, len(sources)) for i in range(len(sources))]
-    return [
-        make_batch(source, takes, tissue[part], snr[part], random, config)
-        for source, part in zip(sources, parts, strict=True)
-    ]
+    parts = []
+    for index, source in enumerate(sources):
+        part = slice(index, None, len(sources))
+        parts.append(make_batch(source, takes, tissue[part], snr[part], random, config))
+    return parts
 
 
 def draw_tissue(config: TrainConfig, random: np.random.Generator) -> Tissue:
@@ -92,14 +100,18 @@ def draw_tissue(config: TrainConfig, random: np.random.Generator) -> Tissue:
 
 
 def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tissue:
-    """Voxels k x batch to (k + 1) x batch of the paper's grid, shuffled anew in each epoch, and
-    uniform B1.
+    """Batch number `k` of the pairs of the paper's grid, with uniform B1.
+
+    Each epoch takes every pair once, in an order of its own.
     """
     t1, t2 = _grid(config.t1_range, config.t2_range, config.share, config.seed)
-    epochs, places = np.divmod(np.arange(k * config.batch, (k + 1) * config.batch), len(t1))
-    index = np.concatenate(
-        [_order(len(t1), config.seed, int(e))[places[epochs == e]] for e in np.unique(epochs)]
-    )
+    first = k * config.batch
+    epochs, places = np.divmod(np.arange(first, first + config.batch), len(t1))
+    index = np.empty(config.batch, np.int64)
+    for epoch in np.unique(epochs):
+        is_in_epoch = epochs == epoch
+        order = _order(len(t1), config.seed, int(epoch))
+        index[is_in_epoch] = order[places[is_in_epoch]]
     return _with_b1(config, t1[index], t2[index], random)
 
 
@@ -107,7 +119,7 @@ def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tis
 def _grid(
     t1_range: Range, t2_range: Range, share: float, seed: int
 ) -> tuple[FloatArray, FloatArray]:
-    """T1 and T2 [s] of the share of the grid's pairs that there is to learn from."""
+    """T1 and T2 [s] of the pairs of the grid that a run learns from."""
     whole = paper_tissue(t1_range, t2_range)
     if not len(whole):
         raise ArgumentError(
@@ -129,35 +141,55 @@ def _with_b1(
     t2: FloatArray,
     random: np.random.Generator,
 ) -> Tissue:
-    b1 = random.uniform(*config.b1_range, len(t1)) if config.b1_range else np.ones(len(t1))
+    b1 = np.ones(len(t1))
+    if config.b1_range:
+        b1 = random.uniform(*config.b1_range, len(t1))
     return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), config.adc))
 
 
 def make_batch(
     source: Source,
-    takes: str,
+    takes: Takes,
     tissue: Tissue,
     snr: FloatArray,
     random: np.random.Generator,
     config: TrainConfig | None = None,
 ) -> Batch:
-    """A batch of given tissue and SNR `(voxel,)` (inf: no noise), with noise from `random`.
+    """A batch of given tissue, with noise from `random`.
 
-    config: leave out what its losses do not ask for; everything is there if None.
+    Parameters
+    ----------
+    source
+        The sequence and its table.
+    takes
+        What the encoder takes: see `EncoderSpec`.
+    tissue
+        The voxels.
+    snr
+        Root mean square of each signal over the noise sd per channel `(voxel,)` [1]; inf: no noise.
+    random
+        Generator of the noise.
+    config
+        Settings of the run: what its losses do not ask for is left out. None: nothing is.
     """
     table = source.table
-    b1 = tissue.b1 if table.takes_b1 else None
-    learns_decoder = config is not None and config.decoder in ("fc", "rnn")
+    b1 = None
+    if table.takes_b1:
+        b1 = tissue.b1
     noise = 1 / (snr * np.sqrt(len(source.sequence)))
     bound = np.full((len(tissue), 2), np.nan)
     if takes == "features" or config is None or config.loss == "bound":
-        tabled = evaluate_derivatives(table, tissue.t1, tissue.t2, b1)
-        bound, seen = relative_bound(tabled, noise), tabled[:, 0]
-        clean = seen
-    if takes == "fingerprint" or learns_decoder:
+        tabulated = evaluate_derivatives(table, tissue.t1, tissue.t2, b1)
+        bound = relative_bound(tabulated, noise)
+    trains_decoder = config is not None and config.decoder in ("fc", "rnn")
+    if takes == "fingerprint" or trains_decoder:
         exact = simulate(source.sequence, tissue, threads=1).signal
-        seen = exact if takes == "fingerprint" else seen
-        clean = exact if learns_decoder else _coefficients(exact, table.basis)
+    if takes == "features":
+        seen = clean = tabulated[:, 0]
+    else:
+        seen, clean = exact, _coefficients(exact, table.basis)
+    if trains_decoder:
+        clean = exact
     rows = encoder_rows(seen, np.linalg.norm(seen, axis=1) * noise, source, takes, random)
     if b1 is not None:
         rows = np.concatenate([rows, b1[:, None].astype(np.float32)], axis=1)
@@ -173,14 +205,18 @@ def make_batch(
 
 def _coefficients(signal: Array, basis: Basis) -> Array:
     compressed = compress(signal, basis)
-    return compressed.real if basis.is_real else compressed
+    if basis.is_real:
+        return compressed.real
+    return compressed
 
 
 def _unit(signal: Array) -> Tensor:
+    """The signals with a norm of 1, in single precision."""
     unit = signal / np.linalg.norm(signal, axis=1, keepdims=True)
-    return torch.from_numpy(
-        np.ascontiguousarray(unit, np.complex64 if np.iscomplexobj(unit) else np.float32)
-    )
+    precision: type[np.generic] = np.float32
+    if np.iscomplexobj(unit):
+        precision = np.complex64
+    return torch.from_numpy(np.ascontiguousarray(unit, precision))
 
 
 def relative_bound(rows: Array, noise: FloatArray) -> FloatArray:
@@ -210,24 +246,34 @@ def encoder_rows(
     fingerprint: Array,
     sigma: FloatArray,
     source: Source,
-    takes: str,
+    takes: Takes,
     random: np.random.Generator,
 ) -> Float32Array:
-    """What the encoder sees, B1 apart, with noise of standard deviation sigma `(voxel,)` per
-    channel.
+    """What the encoder sees, without B1.
 
-    fingerprint: compressed for features, else whole. Compressed ones get their noise where it is
-    cheapest: an orthonormal basis keeps white noise white.
+    Complex features get their noise after compression, where it is cheapest: an orthonormal basis
+    keeps white noise white.
+
+    Parameters
+    ----------
+    fingerprint
+        Compressed if the encoder takes features, else whole.
+    sigma
+        Standard deviation of the noise per channel `(voxel,)` [unit of the fingerprint].
+    source, takes, random
+        See `make_batch`.
     """
     table = source.table
     if takes == "features" and table.form == "complex":
         aligned = align(_noisy(fingerprint, sigma, random))
         return np.concatenate([aligned.real, aligned.imag], axis=1)
-    whole = fingerprint @ table.basis.vectors.T if takes == "features" else fingerprint
+    whole, to_rows = fingerprint, real_fingerprints
+    if takes == "features":
+        whole, to_rows = fingerprint @ table.basis.vectors.T, features
     signal: Array = _noisy(whole, sigma, random)
     if table.form == "magnitude":
         signal = np.abs(signal)
-    return (features if takes == "features" else real_fingerprints)(signal, table.feature_basis)
+    return to_rows(signal, table.feature_basis)
 
 
 def _noisy(signal: Array, sigma: FloatArray, random: np.random.Generator) -> ComplexArray:

@@ -1,8 +1,8 @@
 """The Bloch decoder: the EPG engine as a fixed, differentiable layer from tissue to fingerprint.
 
 On the CPU the native kernel gives the signal and its derivatives in one pass, and backward is their
-product with the
-incoming gradient: no tape of the train is kept. On CUDA the readable engine runs under autograd.
+product with the incoming gradient, so that no intermediate state is stored. On CUDA the readable
+engine runs under autograd.
 """
 
 from typing import Any
@@ -24,11 +24,13 @@ from mrftool.physics.truncation import n_states
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-TOLERANCE = 1e-3  # proven, of the norm of a fingerprint; what is left is some 1e-5, which no training step feels
-# Not proven, but found by trial on the paper's grid: at T2 = 2 s what is left of the signal is
-# 4e-4, of its derivatives 1 percent; at T2 below 1 s, 1e-5 and 2e-4. The bound asks for three times
-# as many.
-MOST_ORDERS = 160
+# Proven bound of what the truncated orders leave out, relative to the norm of a fingerprint [1]. In
+# fact it is some 1e-5, far below what a training step resolves.
+TOLERANCE = 1e-3
+# Largest number of orders, found by trial on the paper's grid: the bound of long T2 asks for three
+# times as many. At T2 = 2 s, 4e-4 of the signal and 1 percent of its derivatives are left out;
+# below T2 = 1 s, 1e-5 and 2e-4.
+MAX_ORDERS = 160
 
 
 def decode(
@@ -40,29 +42,53 @@ def decode(
     adc: float = 0.0,
     basis: Basis | None = None,
 ) -> Tensor:
-    """Fingerprints `(voxel, time)` complex64 of t1, t2 [s] and b1 [1], `(voxel,)`, for m0 = 1;
-    differentiable in all.
+    """Fingerprints of tissue with M0 = 1, differentiable in T1, T2 and B1.
 
-    b1: 1 everywhere if None. adc: diffusion coefficient of all voxels [m2/s].
-    basis: compress at once, signal and derivatives: `(voxel, rank)`, float32 where the basis is
-    real.
+    States above order MAX_ORDERS are left out, which is felt at T2 above 1 s.
+
+    Parameters
+    ----------
+    sequence
+        The pulse sequence.
+    t1, t2
+        Relaxation times `(voxel,)` [s].
+    b1
+        Actual over nominal flip angle `(voxel,)` [1]; None: 1 everywhere.
+    adc
+        Diffusion coefficient of all voxels [m2/s].
+    basis
+        Compress signal and derivatives with it.
+
+    Returns
+    -------
+    Tensor
+        `(voxel, time)` complex64; with a basis `(voxel, rank)`, float32 if the basis is real.
     """
-    b1 = torch.ones_like(t1) if b1 is None else b1
+    if b1 is None:
+        b1 = torch.ones_like(t1)
     if t1.device.type == "cpu":
-        wanted: tuple[Parameter, ...] = ("t1", "t2", "b1") if b1.requires_grad else ("t1", "t2")
-        if not (torch.is_grad_enabled() and any(x.requires_grad for x in (t1, t2, b1))):
-            wanted = ()
-        signal: Tensor = _Fused.apply(sequence, adc, wanted, basis, t1, t2, b1)  # type: ignore[no-untyped-call]
+        wanted = _wanted_derivatives(t1, t2, b1)
+        signal: Tensor = _NativeDecoder.apply(sequence, adc, wanted, basis, t1, t2, b1)  # type: ignore[no-untyped-call]
         return signal
-    times = [x.detach().double().cpu().numpy() for x in (t1, t2)]
-    slow: Tensor = epg_signal(
-        sequence, t1, t2, b1=b1, adc=adc, n_states=int(_orders(sequence, *times).max())
-    )
-    return slow if basis is None else _compressed(basis, slow, is_turned=False)
+    t1_values, t2_values = (x.detach().double().cpu().numpy() for x in (t1, t2))
+    orders = int(_orders(sequence, t1_values, t2_values).max())
+    whole: Tensor = epg_signal(sequence, t1, t2, b1=b1, adc=adc, n_states=orders)
+    if basis is None:
+        return whole
+    return _compressed(basis, whole, is_turned=False)
 
 
-class _Fused(torch.autograd.Function):
-    """Signal and slopes in one pass; the slopes are all that backward needs."""
+def _wanted_derivatives(t1: Tensor, t2: Tensor, b1: Tensor) -> tuple[Parameter, ...]:
+    """The parameters by which backward will need derivatives."""
+    if not torch.is_grad_enabled() or not any(x.requires_grad for x in (t1, t2, b1)):
+        return ()
+    if b1.requires_grad:
+        return ("t1", "t2", "b1")
+    return ("t1", "t2")
+
+
+class _NativeDecoder(torch.autograd.Function):
+    """Signal and derivatives in one pass; the derivatives are all that backward needs."""
 
     @staticmethod
     def forward(
@@ -71,74 +97,84 @@ class _Fused(torch.autograd.Function):
         adc: float,
         wanted: tuple[Parameter, ...],
         basis: Basis | None,
-        *times: Tensor,
+        *tissue_columns: Tensor,
     ) -> Tensor:
-        t1, t2, b1 = (x.detach().double().numpy() for x in times)
+        t1, t2, b1 = (x.detach().double().numpy() for x in tissue_columns)
         tissue = Tissue(t1, t2, b1=b1, adc=np.full(len(t1), adc))
+        # A signal with one phase, -i, is simulated as the real number x of -i x.
         is_turned = has_real_signal(sequence, tissue)
-        signal, slopes = (_real if is_turned else _complex)(sequence, tissue, wanted)
+        simulate = _simulate_complex
+        if is_turned:
+            simulate = _simulate_real
+        signal, derivatives = simulate(sequence, tissue, wanted)
         ctx.is_turned = is_turned and basis is None
         if basis is not None:
-            signal, slopes = (_compressed(basis, x, is_turned=is_turned) for x in (signal, slopes))
+            signal = _compressed(basis, signal, is_turned=is_turned)
+            derivatives = _compressed(basis, derivatives, is_turned=is_turned)
         elif is_turned:
             signal = torch.complex(torch.zeros_like(signal), -signal)
-        ctx.save_for_backward(slopes)
+        ctx.save_for_backward(derivatives)
         return signal
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Change of the loss = Re(conj(gradient) x change of the signal); slopes of -i x are real
-        numbers x.
+        """Change of the loss = Re(conj(gradient) x change of the signal).
+
+        Derivatives of a signal -i x are stored as those of the real numbers x.
         """
-        (slopes,) = ctx.saved_tensors
+        (derivatives,) = ctx.saved_tensors
         if ctx.is_turned:
-            products = -torch.einsum("vt,pvt->pv", gradient.imag, slopes)
+            products = -torch.einsum("vt,pvt->pv", gradient.imag, derivatives)
         else:
-            products = torch.einsum("vt,pvt->pv", gradient.conj(), slopes).real
-        by_b1 = products[2] if len(products) > 2 else None
-        return (None, None, None, None, products[0], products[1], by_b1)
+            products = torch.einsum("vt,pvt->pv", gradient.conj(), derivatives).real
+        by_t1, by_t2, *others = products
+        by_b1 = None
+        if others:
+            by_b1 = others[0]
+        return (None, None, None, None, by_t1, by_t2, by_b1)
 
 
 def _compressed(basis: Basis, signal: Tensor, *, is_turned: bool) -> Tensor:
-    """Coefficients `(..., rank)` of `signal` `(..., time)`. is_turned: it stands for -i x itself."""
-    weights = torch.from_numpy(basis.vectors.conj() * (-1j if is_turned else 1)).to(
-        signal.device, torch.complex64
-    )
-    if not basis.is_real:
-        return signal.to(torch.complex64) @ weights
+    """Coefficients `(..., rank)` of `signal` `(..., time)`.
+
+    is_turned: the numbers x stand for a signal -i x.
+    """
+    weights = basis.vectors.conj()
     if is_turned:
-        return signal @ weights.real.contiguous()
-    return (signal @ weights).real
+        weights = -1j * weights
+    matrix = torch.from_numpy(weights).to(signal.device, torch.complex64)
+    if not basis.is_real:
+        return signal.to(torch.complex64) @ matrix
+    if is_turned:
+        return signal @ matrix.real.contiguous()
+    return (signal @ matrix).real
 
 
 def _orders(sequence: PulseSequence, t1: FloatArray, t2: FloatArray) -> IndexArray:
+    """Orders of the phase graph that each voxel is simulated with `(voxel,)`."""
     if sequence.spoiling == "none":
         return np.ones(len(t1), np.int64)
-    return np.minimum(
-        n_states(sequence, t1, t2, tolerance=TOLERANCE, with_derivative=True), MOST_ORDERS
-    )
+    needed = n_states(sequence, t1, t2, tolerance=TOLERANCE, with_derivative=True)
+    return np.minimum(needed, MAX_ORDERS)
 
 
-def _real(
+def _simulate_real(
     sequence: PulseSequence, tissue: Tissue, wanted: tuple[Parameter, ...]
 ) -> tuple[Tensor, Tensor]:
-    """The signal and its slopes without the factor -i, `(voxel, time)` and `(parameter, voxel,
-    time)` float32.
-    """
+    """Signal `(voxel, time)` and derivatives `(parameter, voxel, time)`, float32, of x in -i x."""
     signal = torch.empty(len(tissue), len(sequence))
-    slopes = torch.empty(len(wanted), *signal.shape)
-    rows: dict[str, Any] = {name: slope.numpy() for name, slope in zip(wanted, slopes, strict=True)}
-    fill_real_signal(
-        sequence, tissue, signal.numpy(), rows, n_states=_orders(sequence, tissue.t1, tissue.t2)
-    )
-    return signal, slopes
+    derivatives = torch.empty(len(wanted), *signal.shape)
+    rows: dict[str, Any] = dict(zip(wanted, derivatives.numpy(), strict=True))
+    orders = _orders(sequence, tissue.t1, tissue.t2)
+    fill_real_signal(sequence, tissue, signal.numpy(), rows, n_states=orders)
+    return signal, derivatives
 
 
-def _complex(
+def _simulate_complex(
     sequence: PulseSequence, tissue: Tissue, wanted: tuple[Parameter, ...]
 ) -> tuple[Tensor, Tensor]:
-    """The signal, and its slopes `(parameter, voxel, time)` complex64."""
-    signal, slopes = signal_and_derivatives(
+    """Signal `(voxel, time)` and derivatives `(parameter, voxel, time)`, complex64."""
+    signal, derivatives = signal_and_derivatives(
         sequence, tissue, with_respect_to=wanted, tolerance=TOLERANCE
     )
-    return torch.from_numpy(signal), torch.from_numpy(slopes)
+    return torch.from_numpy(signal), torch.from_numpy(derivatives)
