@@ -1,7 +1,6 @@
-"""Pictures of a report, as parts of a web page: maps as PNG in data URIs, histograms and curves as
-SVG paths.
+"""Pictures as parts of a web page: maps as PNG in data URIs, histograms and curves as SVG paths.
 
-No matplotlib: all text stays text, which a page sets in its own size and colour.
+Text stays text, which the page sets in its own size and colour.
 """
 
 import base64
@@ -20,21 +19,25 @@ from mrftool.quantities import FLAGS, UNFLAGGED, Flag
 
 _MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
 _N_COLOURS = 254
-_BLACK, _NAN, _FIRST = (
-    0,
-    1,
-    2,
-)  # places in the palette: masked and empty, not a number, the first of the colours
+_BLACK, _NAN, _FIRST = 0, 1, 2  # in the palette: masked and empty, not a number, first colour
 _STOPS = 33
 _WIDTH, _HEIGHT = 1000.0, 100.0  # of the box that curves are drawn in
 
 
 @dataclass(frozen=True)
 class Picture:
-    """uri: of the PNG. width, height: of its pixels. aspect: width / height as it should be shown
-    [1].
+    """A PNG image for a web page.
 
-    reduced: voxels along each edge that one pixel stands for.
+    Parameters
+    ----------
+    uri
+        Data URI of the PNG.
+    width, height
+        Number of its pixels.
+    aspect
+        Width / height as it should be shown [1].
+    reduced
+        Voxels along each edge that one pixel stands for.
     """
 
     uri: str
@@ -48,8 +51,9 @@ def map_picture(image: Array, masked: BoolArray, view: View, style: Style) -> Pi
     """A map `(x, y, z)`, in the unit in memory, in the colours and the window of `style`; masked
     voxels are black.
     """
-    values = np.abs(image) if np.iscomplexobj(image) else image
-    pages, outside = shown_pages(values, view).astype(np.float64), shown_pages(masked, view)
+    if np.iscomplexobj(image):
+        image = np.abs(image)
+    pages, outside = shown_pages(image, view).astype(np.float64), shown_pages(masked, view)
     factor = _reduction(pages.shape)
     if factor > 1:
         pages, outside = _means(pages, outside, factor)

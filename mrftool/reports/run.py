@@ -1,6 +1,4 @@
-"""A run of quantification as its report tells it: what was read, how, what came out, how long it
-took.
-"""
+"""What a report is made from: a run of quantification, and the method that it used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,17 +14,39 @@ if TYPE_CHECKING:
     from mrftool.matching.dictionary import MatchDictionary
 
 
+_STATED_ELSEWHERE = ("name", "weights", "sequence")  # of the words of a model
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """What turned fingerprints into maps: a model, or a dictionary.
 
-    kind: "model" or "dictionary". file: its name. sha256: of its numbers.
-    sequence: as plain numbers under the keys of a sequence file, or None if it is not known.
-    t1_range, t2_range [s], b1_range [1]: what it covers. algorithm: how it finds the tissue.
-    words: further facts, label and text, for a person. numbers: the same for programs, units in the
-    keys.
-    table_error: largest relative error of its table [1]. scores: what was measured against the
-    exact engine.
+    Parameters
+    ----------
+    kind
+        "model" or "dictionary".
+    name, file
+        Its name, and the name of its file.
+    sha256
+        Of its numbers.
+    sequence_name, sequence_id
+        Of the sequence that it was made for; the id is None where it is not known.
+    sequence
+        The same under the keys of a sequence file, or None if it is not known.
+    t1_range, t2_range
+        What it covers [s].
+    b1_range
+        The same of B1 [1]; None where B1 is not an input or a result.
+    algorithm
+        How it finds the tissue.
+    words
+        Further facts for a person, label and text.
+    numbers
+        The same for programs, with units in the keys.
+    table_error
+        Largest relative error of its table [1].
+    scores
+        What was measured against the exact engine when it was made.
     """
 
     kind: str
@@ -48,13 +68,32 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Facts of one run of a command.
+    """One run of a command that made maps.
 
-    source: the scan, as it was named. kind: of its files, "NIfTI" or "DICOM". n_bytes: of the file,
-    if it is one.
-    files: where each map lies, relative to the report. options: what the user chose, by option.
-    assumptions: sentences, one for each thing that no file says. started: date and time, ISO 8601.
-    seconds: (wall clock, processor) of each stage [s]. versions: of the software.
+    Parameters
+    ----------
+    command
+        Its name.
+    source
+        The scan, as the user named it.
+    kind
+        Of its files, "NIfTI" or "DICOM".
+    series, maps, method
+        What was read, what came out, and how.
+    files
+        Where each map lies, relative to the report.
+    n_bytes
+        Size of the file, where the scan is one.
+    options
+        What the user chose, by option.
+    assumptions
+        Sentences, one for each thing that no file says.
+    started
+        Date and time, ISO 8601.
+    seconds
+        (wall clock, processor) of each stage [s].
+    versions
+        Of the software.
     """
 
     command: str
@@ -78,16 +117,15 @@ def method_of(model: "Model") -> Method:
     plain = ("form", "n_time", "encoder", "polish", "rank", "table_error", "truncation", "versions")
     numbers = {key: getattr(manifest, key) for key in plain}
     words = summary(replace(manifest, scores={}))
-    start = "coarse search" if manifest.encoder == "none" else "encoder network"
-    polish = (
-        f", {manifest.polish} Gauss-Newton steps on the tabulated signals"
-        if manifest.polish
-        else ""
-    )
+    algorithm = "encoder network"
+    if manifest.encoder == "none":
+        algorithm = "coarse search"
+    if manifest.polish:
+        algorithm += f", {manifest.polish} Gauss-Newton steps on the tabulated signals"
     return Method(
         kind="model",
         name=manifest.name,
-        algorithm=start + polish,
+        algorithm=algorithm,
         file=model.path.name,
         sha256=manifest.weights_sha256,
         sequence_name=manifest.sequence_name,
@@ -96,9 +134,7 @@ def method_of(model: "Model") -> Method:
         t1_range=manifest.t1_range,
         t2_range=manifest.t2_range,
         b1_range=manifest.b1_range,
-        words={
-            key: text for key, text in words.items() if key not in ("name", "weights", "sequence")
-        },
+        words={label: text for label, text in words.items() if label not in _STATED_ELSEWHERE},
         numbers={**numbers, "grid": list(manifest.grid), "adc_m2_per_s": manifest.adc},
         table_error=manifest.table_error,
         scores=manifest.scores,
@@ -108,10 +144,11 @@ def method_of(model: "Model") -> Method:
 def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
     """The method that matching against a dictionary is."""
     source, rank = dictionary.source, dictionary.basis.rank
-    ranges = {
-        name: (float(column.min()), float(column.max()))
-        for name, column in dictionary.columns().items()
-    }
+    columns = dictionary.columns()
+    ranges = {name: (float(each.min()), float(each.max())) for name, each in columns.items()}
+    b1_range = None
+    if "b1" in dictionary.varying:
+        b1_range = ranges["b1"]
     return Method(
         kind="dictionary",
         name=source.name,
@@ -123,7 +160,7 @@ def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
         sequence=source.sequence,
         t1_range=ranges["t1"],
         t2_range=ranges["t2"],
-        b1_range=ranges["b1"] if "b1" in dictionary.varying else None,
+        b1_range=b1_range,
         words={
             "input": f"{dictionary.form} signals",
             "entries": f"{len(source)}",

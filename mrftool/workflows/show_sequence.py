@@ -13,7 +13,7 @@ from mrftool.figures.curves import sequence_figure
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.formats.atomic import all_or_none
 from mrftool.physics.cramer_rao import Form
-from mrftool.reports.reach_table import common_tissue, reach_table
+from mrftool.reports.precision_table import common_tissue, precision_table
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -48,5 +48,5 @@ def show_reach(
             of_both = (sequence.name, other.name)
             comparison_figure(planes[0], planes[1], of_both, per_scan, comparison[0], tissues=named)
     if other is None:
-        return reach_table(sequence.name, few[0], snr), paths
-    return reach_table(sequence.name, few[0], snr, few[1], other.name), paths
+        return precision_table(sequence.name, few[0], snr), paths
+    return precision_table(sequence.name, few[0], snr, few[1], other.name), paths

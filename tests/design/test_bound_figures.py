@@ -19,7 +19,7 @@ from mrftool.errors import UsageError
 from mrftool.figures import canvas
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
-from mrftool.reports.reach_table import common_tissue, reach_table
+from mrftool.reports.precision_table import common_tissue, precision_table
 from mrftool.sequence import PulseSequence
 
 POINTS = plane((0.1, 5), (0.005, 3), 13)
@@ -118,7 +118,7 @@ def test_the_comparison_is_the_ratio_of_efficiencies(
 
 def test_the_table_fits_a_terminal(short_sequence: PulseSequence, faster: PulseSequence) -> None:
     found, other = (precision(each, COMMON, 20) for each in (short_sequence, faster))
-    table = reach_table("short", found, 20, other, "faster")
+    table = precision_table("short", found, 20, other, "faster")
     console = Console(width=80, record=True, file=StringIO())
     console.print(table.for_terminal())
     lines = console.export_text().splitlines()

@@ -1,0 +1,235 @@
+"""Checks of a run: numbers compared with limits, and sentences where a limit is exceeded.
+
+Shares are of the voxels with signal, so that the noise around a head without a mask does not count.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mrftool.arrays import BoolArray, Float32Array, Range
+from mrftool.maps import Maps
+from mrftool.quantities import Flag
+from mrftool.reports.run import Method, Run
+
+Scores = list[tuple[float, str, dict[str, float]]]  # SNR, parameter, numbers by their name
+
+_SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
+_SIGNAL_SHARE = 0.1  # of that percentile, from which a voxel holds signal
+_MOST_FLAGGED = {
+    Flag.MISFIT: 0.05,
+    Flag.OUT_OF_RANGE: 0.10,
+    Flag.T1_UNDETERMINED: 0.10,
+    Flag.T2_UNDETERMINED: 0.10,
+}
+_CAUSES = {
+    Flag.MISFIT: (
+        "are fitted worse than noise explains: another sequence, another order of the time points, "
+        "real and imaginary part exchanged, or artefacts?"
+    ),
+    Flag.OUT_OF_RANGE: (
+        "lie outside the range of the {kind}: another sequence, or tissue that it was not made for?"
+    ),
+    Flag.T1_UNDETERMINED: (
+        "have a T1 that this scan does not determine: too much noise, or another sequence?"
+    ),
+    Flag.T2_UNDETERMINED: (
+        "have a T2 that this scan does not determine: too much noise, or another sequence?"
+    ),
+}
+_MOST_AT_EDGE = 0.05  # share of the voxels whose estimate lies at an end of the range
+_EDGE = 0.02  # width of such an end, as a share of the logarithm of the range
+_LEAST_SNR = 3.0  # that the median residual may imply
+_MOST_SNR_FACTOR = 2.0  # between what the residual implies and what the file says
+_MOST_TABLE_ERROR = 1e-3
+_LEAST_COVERAGE = 0.85  # of 95 % intervals, where a method was verified
+_MOST_RMSE = 1.3  # RMSE / bound, where a method was verified
+_LEAST_SCORED_SNR = 10.0  # from which scores count
+_VOXEL_EDGES = (0.05, 30.0)  # that are plausible [mm]
+
+Level = Literal["warning", "note"]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing to know of a run.
+
+    Parameters
+    ----------
+    code
+        Its name in `report.json`.
+    level
+        A "warning" turns the status of the run; a "note" does not.
+    text
+        A sentence.
+    value, limit
+        The number that decided, and what it was compared with.
+    """
+
+    code: str
+    level: Level
+    text: str
+    value: float | None = None
+    limit: float | None = None
+
+
+def check_run(run: Run, signal: BoolArray) -> list[Remark]:
+    """All that is to be said of a run, warnings first. signal: `with_signal` of its maps."""
+    found = [
+        *_check_voxels(run, signal),
+        *_check_noise(run, signal),
+        *_check_input(run),
+        *_check_method(run.method),
+    ]
+    return sorted(found, key=lambda remark: remark.level != "warning")
+
+
+def with_signal(maps: Maps) -> BoolArray:
+    """Voxels `(x, y, z)` that hold signal: |M0| of at least a tenth of its 99th percentile."""
+    size = np.abs(maps.m0)
+    measured: BoolArray = np.isfinite(size) & (size > 0) & ((maps.flags & Flag.MASKED) == 0)
+    if not measured.any():
+        return measured
+    least = _SIGNAL_SHARE * float(np.percentile(size[measured], _SIGNAL_PERCENTILE))
+    return measured & (size >= least)
+
+
+def implied_snr(run: Run, signal: BoolArray) -> float | None:
+    """SNR that the median residual r of the voxels with signal implies, if it is all noise.
+
+    Noise of standard deviation sd per channel leaves r^2 / (1 - r^2) = (channels) sd^2 / (mean
+    squared magnitude). None where r is not known.
+    """
+    if "residual" not in run.maps.extra or not signal.any():
+        return None
+    r = float(np.nanmedian(run.maps.extra["residual"][signal]))
+    if not 0 < r < 1:
+        return None
+    channels = {"complex": 2, "magnitude": 1}[run.series.form]
+    return float(np.sqrt(channels * (1 - r * r)) / r)
+
+
+def _check_voxels(run: Run, signal: BoolArray) -> Iterator[Remark]:
+    maps, n = run.maps, int(signal.sum())
+    if n == 0:
+        yield Remark("no_signal", "warning", "No voxel holds any signal.")
+        return
+    if not np.count_nonzero(maps.flags[signal] == 0):
+        yield Remark("no_good_voxel", "warning", "Every voxel with signal is flagged.")
+    for flag, most in _MOST_FLAGGED.items():
+        share = np.count_nonzero(maps.flags[signal] & flag) / n
+        if share > most:
+            cause = _CAUSES[flag].format(kind=run.method.kind)
+            text = f"{_percent(share)} of the voxels with signal {cause}"
+            yield Remark(f"{flag.name}".lower(), "warning", text, share, most)
+    bad = int(np.count_nonzero(maps.flags & Flag.NON_FINITE))
+    if bad:
+        text = f"{bad} voxels are not finite numbers in the input."
+        yield Remark("non_finite", "warning", text, bad / maps.flags.size, 0.0)
+    yield from _check_range("T1", maps.t1[signal], run.method.t1_range)
+    yield from _check_range("T2", maps.t2[signal], run.method.t2_range)
+
+
+def _check_range(name: str, values: Float32Array, limits: Range) -> Iterator[Remark]:
+    """Estimates that gather at an end of the range, on either side of it."""
+    low, high = np.log(limits)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        place = (np.log(values) - low) / (high - low)
+    for end, at in (("lower", 0), ("upper", 1)):
+        share = float(np.mean(abs(place - at) < _EDGE))
+        if share > _MOST_AT_EDGE:
+            text = f"{_percent(share)} of the voxels with signal have a {name} "
+            text += f"at the {end} end of the range."
+            yield Remark(f"{name.lower()}_at_edge", "warning", text, share, _MOST_AT_EDGE)
+
+
+def _check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
+    snr = implied_snr(run, signal)
+    if snr is None:
+        return
+    if snr < _LEAST_SNR:
+        text = f"The median residual would mean an SNR of {snr:.2g}: "
+        text += "very noisy, or no scan of this sequence."
+        yield Remark("residual", "warning", text, snr, _LEAST_SNR)
+    stated = _finite_number((run.series.sidecar or {}).get("snr"))
+    if stated is None or stated <= 0:
+        return
+    factor = max(snr / stated, stated / snr)
+    if factor > _MOST_SNR_FACTOR:
+        text = f"The residual implies an SNR of {snr:.3g}, the file says {stated:.3g}."
+        yield Remark("snr_differs", "warning", text, factor, _MOST_SNR_FACTOR)
+
+
+def _check_input(run: Run) -> Iterator[Remark]:
+    edges = np.linalg.norm(run.series.affine[:3, :3], axis=0)
+    if edges.min() < _VOXEL_EDGES[0] or edges.max() > _VOXEL_EDGES[1]:
+        size = " x ".join(f"{edge:.3g}" for edge in edges)
+        text = f"Voxels of {size} mm: is the file in another unit than millimetres?"
+        yield Remark("voxel_size", "warning", text)
+    if run.series.sequence_id is None:
+        expected = run.method.sequence_name or "the expected one"
+        text = f"The scan does not name its sequence: only the fit tells whether it was {expected}."
+        yield Remark("sequence_not_named", "note", text)
+
+
+def _check_method(method: Method) -> Iterator[Remark]:
+    if method.table_error > _MOST_TABLE_ERROR:
+        text = f"The table of the {method.kind} is off by up to "
+        text += f"{method.table_error:.1e} of a signal."
+        yield Remark("table_error", "warning", text, method.table_error, _MOST_TABLE_ERROR)
+    for snr, parameter, score in scores_at_snr(method.scores):
+        coverage, rmse = score.get("coverage_95", 1.0), score.get("rmse_over_bound", 0.0)
+        if snr >= _LEAST_SCORED_SNR and (coverage < _LEAST_COVERAGE or rmse > _MOST_RMSE):
+            text = f"When the {method.kind} was verified at SNR {snr:g}, its {parameter.upper()} "
+            text += f"had {rmse:.2f} times the smallest possible error, "
+            text += f"and its 95 % intervals held {_percent(coverage)}."
+            yield Remark("scores", "warning", text)
+
+
+def scores_at_snr(scores: Mapping[str, Any]) -> Scores:
+    """(SNR, parameter, its numbers) of what a model says it scored.
+
+    Anything that does not look like that is left out.
+    """
+    found: Scores = []
+    for key, entry in scores.items():
+        snr = _number_after(str(key), "snr_")
+        if snr is None or not isinstance(entry, dict):
+            continue
+        for parameter in ("t1", "t2"):
+            if isinstance(entry.get(parameter), dict):
+                found.append((snr, parameter, _finite_numbers(entry[parameter])))
+    return found
+
+
+def _finite_numbers(entries: Mapping[Any, Any]) -> dict[str, float]:
+    numbers = {str(name): _finite_number(value) for name, value in entries.items()}
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def _number_after(text: str, prefix: str) -> float | None:
+    """The number in `snr_20`; None if there is none."""
+    if not text.startswith(prefix):
+        return None
+    try:
+        return _finite_number(float(text.removeprefix(prefix)))
+    except ValueError:
+        return None
+
+
+def _finite_number(value: object) -> float | None:
+    """A finite number that a file gave, or None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not abs(value) <= sys.float_info.max:
+        return None
+    return float(value)
+
+
+def _percent(share: float) -> str:
+    if share < 0.995:
+        return f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,251 @@
+"""What `report.json` holds: a run of quantification in numbers, described key by key in
+docs/report.md.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray, FloatArray
+from mrftool.errors import InputError
+from mrftool.figures.panels import Style, style_of
+from mrftool.figures.views import orientation
+from mrftool.maps import Maps
+from mrftool.quantities import FLAGS, Flag, quantity
+from mrftool.reports.checks import Remark, check_run, implied_snr, with_signal
+from mrftool.reports.run import Method, Run
+from mrftool.sequence import PulseSequence
+
+SCHEMA = 2
+_N_BINS = 60  # of a histogram
+_MOST_DEPTH = 12  # of nested values that are kept from the files of others
+_PERCENTILES = {"p1": 1, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99}
+_SCAN_WORDS = ("SeriesDescription", "ProtocolName", "Manufacturer", "ManufacturersModelName")
+_MOST_FIELD = 100.0  # field strength that is believed [T]
+
+
+def report_contents(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
+    """Everything about a run, as plain JSON without NaN.
+
+    Parameters
+    ----------
+    run
+        What was read, how, and what came out.
+    sequence
+        Of the method, where it could be read.
+    """
+    signal = with_signal(run.maps)
+    found = check_run(run, signal)
+    if sequence is None and run.method.sequence is not None:
+        text = f"The {run.method.kind} does not describe its sequence in a way that can be read."
+        found.append(Remark("sequence_unreadable", "warning", text))
+    status = "good"
+    if any(remark.level == "warning" for remark in found):
+        status = "look"
+    contents = {
+        "mrftool_report": SCHEMA,
+        "status": status,
+        "remarks": [_remark(remark) for remark in found],
+        "assumptions": list(run.assumptions),
+        "command": run.command,
+        "started": run.started,
+        "input": _input(run),
+        "options": dict(run.options),
+        "method": _method(run.method),
+        "sequence": _sequence(run.method, sequence),
+        "voxels": _voxels(run.maps, signal),
+        "implied_snr": implied_snr(run, signal),
+        "statistics": _all_statistics(run.maps),
+        "maps": dict(run.files),
+        "seconds": {
+            stage: {"wall": wall, "cpu": cpu} for stage, (wall, cpu) in run.seconds.items()
+        },
+        "versions": dict(run.versions),
+    }
+    return dict(_plain(contents))
+
+
+def read_plain_sequence(data: Mapping[str, Any] | None) -> PulseSequence | None:
+    """The sequence that a method names, or None if it names none that can be read."""
+    from mrftool.formats.sequence.yaml_file import sequence_from_dict
+
+    if data is None:
+        return None
+    try:
+        return sequence_from_dict(dict(data))
+    except InputError:
+        return None
+
+
+def window_of(name: str, image: Array) -> tuple[Style, float, float]:
+    """How a map is shown, and the ends of its window in the unit in memory."""
+    style = style_of(name, image)
+    return style, style.window[0] / style.scale, style.window[1] / style.scale
+
+
+def _remark(remark: Remark) -> dict[str, Any]:
+    values = {key: getattr(remark, key) for key in ("code", "level", "text", "value", "limit")}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _input(run: Run) -> dict[str, Any]:
+    series = run.series
+    codes, oblique = orientation(series.affine)
+    edges = np.linalg.norm(series.affine[:3, :3], axis=0)
+    return {
+        "path": run.source,
+        "name": series.name,
+        "format": run.kind,
+        "bytes": run.n_bytes,
+        "shape": [*series.shape, series.n_time],
+        "form": series.form,
+        "voxel_size_mm": [round(float(edge), 6) for edge in edges],
+        "orientation": codes,
+        "oblique_deg": round(oblique, 3),
+        "affine_mm": series.affine.tolist(),
+        "sequence_id": series.sequence_id,
+        **_scanner(series.sidecar or {}),
+    }
+
+
+def _scanner(sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scan says of its series and its scanner, in the words of a BIDS sidecar.
+
+    None where it says nothing.
+    """
+    texts = {key: sidecar[key] for key in _SCAN_WORDS if isinstance(sidecar.get(key), str)}
+    names = [texts.get("Manufacturer"), texts.get("ManufacturersModelName")]
+    field = sidecar.get("MagneticFieldStrength")
+    if not isinstance(field, int | float) or not 0 < field < _MOST_FIELD:
+        field = None
+    return {
+        "description": texts.get("SeriesDescription", texts.get("ProtocolName")),
+        "scanner": " ".join(name for name in names if name is not None) or None,
+        "field_t": field,
+    }
+
+
+def _method(method: Method) -> dict[str, Any]:
+    b1_range = method.b1_range
+    return {
+        "kind": method.kind,
+        "name": method.name,
+        "file": method.file,
+        "sha256": method.sha256,
+        "t1_range_ms": _in_ms(method.t1_range),
+        "t2_range_ms": _in_ms(method.t2_range),
+        "b1_range": b1_range and list(b1_range),
+        **method.numbers,
+        "scores": dict(method.scores),
+    }
+
+
+def _sequence(method: Method, sequence: PulseSequence | None) -> dict[str, Any]:
+    names: dict[str, Any] = {"name": method.sequence_name, "id": method.sequence_id}
+    if sequence is None:
+        return names
+    inversion: dict[str, float] | None = None
+    if sequence.inversion is not None:
+        inversion = {
+            "efficiency": sequence.inversion.efficiency,
+            "time_ms": sequence.inversion.time * 1e3,
+        }
+    return {
+        **names,
+        "repetitions": len(sequence),
+        "duration_s": sequence.duration,
+        "inversion": inversion,
+        "repeats": sequence.repeats,
+        "wait_ms": sequence.wait * 1e3,
+        "spoiling": sequence.spoiling,
+        "flip_angle_deg": _rounded(np.rad2deg(sequence.flip_angle)),
+        "rf_phase_deg": _rounded(np.rad2deg(sequence.rf_phase)),
+        "tr_ms": _rounded(sequence.tr * 1e3),
+        "te_ms": _rounded(sequence.te * 1e3),
+    }
+
+
+def _voxels(maps: Maps, signal: BoolArray) -> dict[str, Any]:
+    flags = maps.flags
+    return {
+        "total": int(flags.size),
+        "measured": int(np.count_nonzero((flags & Flag.MASKED) == 0)),
+        "with_signal": int(signal.sum()),
+        "unflagged": int(np.count_nonzero(flags == 0)),
+        "with_signal_unflagged": int(np.count_nonzero(flags[signal] == 0)),
+        "flags": [
+            {
+                "bit": int(flag),
+                "name": str(flag.name).lower(),
+                "meaning": FLAGS[flag].text,
+                "voxels": int(np.count_nonzero(flags & flag)),
+                "with_signal": int(np.count_nonzero(flags[signal] & flag)),
+            }
+            for flag in Flag
+        ],
+    }
+
+
+def _all_statistics(maps: Maps) -> dict[str, Any]:
+    images = {name: image for name, image in maps.images() if name != "flags"}
+    return {name: _statistics(name, image, maps.flags == 0) for name, image in images.items()}
+
+
+def _statistics(name: str, image: Array, unflagged: BoolArray) -> dict[str, Any]:
+    """Of the unflagged voxels, in the unit of the map's file; of a complex map the modulus."""
+    values = image[unflagged]
+    if np.iscomplexobj(values):
+        values = np.abs(values)
+    values = values[np.isfinite(values)].astype(np.float64)
+    statistics: dict[str, Any] = {"unit": quantity(name).unit.name, "n": int(values.size)}
+    if not values.size:
+        return statistics
+    percentiles = np.percentile(values, list(_PERCENTILES.values())).tolist()
+    _, low, high = window_of(name, image)
+    return {
+        **statistics,
+        "mean": float(values.mean()),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        **dict(zip(_PERCENTILES, percentiles, strict=True)),
+        "histogram": _histogram(values, low, high),
+    }
+
+
+def _histogram(values: FloatArray, low: float, high: float) -> dict[str, Any]:
+    inside = values[(values >= low) & (values <= high)]
+    counts, _ = np.histogram(inside, _N_BINS, (low, high))
+    return {
+        "from": low,
+        "to": high,
+        "counts": counts.tolist(),
+        "below": int(np.count_nonzero(values < low)),
+        "above": int(np.count_nonzero(values > high)),
+    }
+
+
+def _in_ms(limits: Sequence[float]) -> list[float]:
+    return _rounded(np.asarray(limits) * 1e3)
+
+
+def _rounded(values: FloatArray) -> list[float]:
+    """Without the digits that changes of unit leave."""
+    return [round(float(value), 6) for value in values]
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """What JSON can hold.
+
+    Numbers that are not finite, and what is nested deeper than any sound file nests, become null.
+    """
+    if isinstance(value, (Mapping, list, tuple)) and depth == _MOST_DEPTH:
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
