@@ -24,7 +24,7 @@ from mrftool.studies.paper.sets import load_sets
 @pytest.fixture(autouse=True)
 def _fake_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(children, "MODULE", "study_fake_job")
-    monkeypatch.setattr(runner, "_POLL", 0.02)
+    monkeypatch.setattr(runner, "_POLL_INTERVAL", 0.02)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support"))))
     for name in ("phantom", "anatomical"):
         make_set(tmp_path, name)
@@ -49,7 +49,7 @@ def test_a_job_that_is_done_is_not_run_again(tmp_path: Path) -> None:
     first = run(tmp_path, doing("work", 0), doing("work", 1))
     assert list(first.seconds) == ["table1-fc-0", "table1-fc-1"] and not first.failed
     again = run(tmp_path, doing("work", 0), doing("work", 1), doing("work", 2))
-    assert [each["name"] for each in again.found] == ["table1-fc-0", "table1-fc-1"]
+    assert [each["name"] for each in again.done_before] == ["table1-fc-0", "table1-fc-1"]
     assert runs(tmp_path) == ["table1-fc-0", "table1-fc-1", "table1-fc-2"]
 
 
@@ -75,7 +75,7 @@ def test_a_failed_job_is_said_and_the_others_go_on(tmp_path: Path) -> None:
     state = run(tmp_path, doing("fail", 0), doing("work", 1), adapted)
     assert state.failed == {
         "table1-fc-0": "exit code 3: it does not converge",
-        "table1-adapt-0": "it begins from table1-fc-0, which failed",
+        "table1-adapt-0": "it starts from table1-fc-0, which failed",
     }
     assert list(state.seconds) == ["table1-fc-1"] and state.n_ended == 3
     assert "it does not converge" in (job_folder(tmp_path, "table1-fc-0") / "log.txt").read_text()

@@ -1,4 +1,4 @@
-"""The processes of jobs: started with their share of the processors, and stopped with us."""
+"""The processes of jobs: each gets its share of the processors, and ends when the study ends."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from mrftool.studies.jobs.records import LOG
 from mrftool.threads import usable_processors
 
 MODULE = "mrftool.studies.jobs.job"
-_PATIENCE = 20.0  # [s] for a job to end when it is asked to
-_LOG_END = 2000  # bytes of a log in which its last line is looked for
+_TERMINATION_TIME = 20.0  # [s] that a job has to end when it is asked to
+_LOG_END = 2000  # bytes of a log in which its last line is searched
 
 
 @dataclass(frozen=True)
@@ -25,46 +25,48 @@ class Child:
     folder: Path
     place: int
 
-    def last_words(self) -> str:
-        """The last line that it wrote."""
+    def last_line(self) -> str:
+        """The last line of its log."""
         with (self.folder / LOG).open("rb") as log:
             log.seek(max(log.seek(0, os.SEEK_END) - _LOG_END, 0))
-            lines = [
-                line.strip()
-                for line in log.read().decode("utf-8", "replace").splitlines()
-                if line.strip()
-            ]
-        return lines[-1] if lines else "it said nothing"
+            text = log.read().decode("utf-8", "replace").strip()
+        if not text:
+            return "no message"
+        return text.splitlines()[-1].strip()
 
 
 def start_child(folder: Path, place: int, at_once: int) -> Child:
-    """Start the job in `folder` as one of `at_once`; what it says goes to its log."""
+    """Start the job in `folder` as one of `at_once`; its output goes to its log."""
     threads = max(usable_processors() // at_once, 1)
-    shared = {
+    variables = {
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
         COMMIT_VARIABLE: commit(),
     }
     command = python_command(MODULE, str(folder.resolve()))
-    environment = python_environment(shared)
+    environment = python_environment(variables)
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
         )
-    if at_once > 1 and hasattr(os, "sched_setaffinity"):
-        own = sorted(os.sched_getaffinity(0))
-        with suppress(OSError):  # it has ended already, or the system does not let us
-            os.sched_setaffinity(
-                process.pid, {own[(place * threads + k) % len(own)] for k in range(threads)}
-            )
+    if at_once > 1:
+        _pin(process.pid, place, threads)
     return Child(process, folder, place)
+
+
+def _pin(process_id: int, place: int, threads: int) -> None:
+    """Bind a process to its share of the processors, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    processors = sorted(os.sched_getaffinity(0))
+    share = {processors[(place * threads + k) % len(processors)] for k in range(threads)}
+    with suppress(OSError):  # it has ended already, or the system does not allow it
+        os.sched_setaffinity(process_id, share)
 
 
 @contextmanager
 def children() -> Iterator[dict[str, Child]]:
-    """Yields a dictionary; the processes that are in it when the block ends, however it ends, are
-    stopped.
-    """
+    """Yields a dictionary; processes that are in it when the block ends, however, are stopped."""
     running: dict[str, Child] = {}
     try:
         yield running
@@ -73,7 +75,7 @@ def children() -> Iterator[dict[str, Child]]:
             child.process.terminate()
         for child in running.values():
             try:
-                child.process.wait(_PATIENCE)
+                child.process.wait(_TERMINATION_TIME)
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()

@@ -1,7 +1,6 @@
-"""One job of the study, as a process of its own: `python -m mrftool.studies.jobs.job FOLDER`. The
-only part with torch.
+"""One job of the study, as a process: `python -m mrftool.studies.jobs.job FOLDER`.
 
-It goes on where it was cut off, and writes its record last.
+It resumes from its last checkpoint, and writes its record last. Only here the study needs torch.
 """
 
 import json
@@ -19,38 +18,39 @@ from typing import Any
 import numpy as np
 import torch
 
-from mrftool.arrays import ComplexArray, FloatArray
+from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.adapt import adapted_run, load_weights
 from mrftool.learning.batches import Source, encoder_rows
 from mrftool.learning.checkpoint import TrainingRun, load_run
 from mrftool.learning.config import TrainConfig
-from mrftool.learning.networks.encoders import times_of
+from mrftool.learning.networks.encoders import evaluating, times_of
 from mrftool.learning.training import prepare_run, table_for, train
 from mrftool.manifold.compression import compress
+from mrftool.sequence import PulseSequence
 from mrftool.studies.jobs.machine import commit, machine
 from mrftool.studies.jobs.records import PREDICTIONS, RECORD, job_folder, read_job
 from mrftool.studies.paper.baselines import predict_match, predict_table
 from mrftool.studies.paper.signals import Test, fill_empty, load_tests
 
-Found = dict[str, FloatArray]
+Predictions = dict[str, FloatArray]  # T1 and T2 (voxel, 2) [s] of each test
 
-_RUN, _SPENT = "run", "spent.json"
+_RUN_FOLDER, _TIMES = "run", "spent.json"
 _CPU = torch.device("cpu")
-_AT_A_TIME = 512  # voxels
+_BLOCK = 512  # voxels that are predicted at once
 
 
 @dataclass
 class Clock:
-    """Time spent on each stage [s], by the wall and by the processors; earlier processes count too."""
+    """Wall-clock and processor time of each phase [s]; those of earlier processes count too."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside towards `name`, even if it is cut off."""
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to that of `name`, even if it is interrupted."""
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             yield
@@ -62,23 +62,23 @@ class Clock:
 def main(folder: Path) -> None:
     """Run the job in `folder`: train what it asks for, predict its tests, and write its record."""
     job, started = read_job(folder), datetime.now(UTC).isoformat(timespec="seconds")
-    clock = Clock(**_spent(folder))
+    clock = Clock(**_earlier_times(folder))
     facts: dict[str, Any] = {}
     try:
         tests = load_tests(folder, job)
         if job["kind"] in ("train", "adapt"):
             run = _trained(folder, job, clock)
-            found = _predicted(run, job, tests, clock)
+            predictions = _predicted(run, job, tests, clock)
             facts = {"steps": run.step, "batch": run.config.batch, "parameters": _size(run)}
         else:
-            with clock.stage("predict"):
-                found = {"match": predict_match, "table": predict_table}[job["kind"]](job, tests)
+            predict = {"match": predict_match, "table": predict_table}[job["kind"]]
+            with clock.phase("predict"):
+                predictions = predict(job, tests)
     finally:
-        _write_json(folder / _SPENT, vars(clock))
+        _write_json(folder / _TIMES, vars(clock))
     with writing(folder / PREDICTIONS) as part:
-        np.savez(part, **found)  # type: ignore[arg-type]
-    rate = sum(map(len, found.values())) / clock.seconds["predict"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        np.savez(part, **predictions)  # type: ignore[arg-type]
+    n_voxels = sum(map(len, predictions.values()))
     record = {
         "name": job["name"],
         "seed": job["seed"],
@@ -86,73 +86,88 @@ def main(folder: Path) -> None:
         "started": started,
         **vars(clock),
         **facts,
+        "machine": {**machine(), "torch": torch.__version__},
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "voxels_per_second": n_voxels / clock.seconds["predict"],
     }
-    where = {**machine(), "torch": torch.__version__}
-    _write_json(
-        folder / RECORD,
-        {**record, "machine": where, "peak_memory_mb": peak, "voxels_per_second": rate},
-    )
+    _write_json(folder / RECORD, record)
 
 
 def _trained(folder: Path, job: dict[str, Any], clock: Clock) -> TrainingRun:
-    """The run of a job at its end: begun, or gone on with, or as an earlier process left it."""
-    last = folder / _RUN / "last.safetensors"
-    with clock.stage("prepare"):
-        run = load_run(last, _CPU)[0] if last.exists() else _begun(folder, job)
+    """The run of a job at its end; it resumes what an earlier process left."""
+    last = folder / _RUN_FOLDER / "last.safetensors"
+    with clock.phase("prepare"):
+        if last.exists():
+            run, _ = load_run(last, _CPU)
+        else:
+            run = _new_run(folder, job)
     if run.step < run.config.steps:
-        with clock.stage("train"):
-            train(run, folder / _RUN, lambda step, losses: None)
+        with clock.phase("train"):
+            train(run, folder / _RUN_FOLDER, lambda step, losses: None)
     return run
 
 
-def _begun(folder: Path, job: dict[str, Any]) -> TrainingRun:
+def _new_run(folder: Path, job: dict[str, Any]) -> TrainingRun:
     config = TrainConfig(**job["train"])
     sequences = [read_sequence(name) for name in job["sequences"]]
+    run_folder = folder / _RUN_FOLDER
     if job["kind"] == "train":
-        return prepare_run(sequences, config, folder / _RUN, _CPU)
-    _, weights = load_weights(
-        job_folder(folder.parents[1], job["start"]) / _RUN / "last.safetensors"
-    )
-    (folder / _RUN).mkdir(exist_ok=True)
+        return prepare_run(sequences, config, run_folder, _CPU)
+    start = job_folder(folder.parents[1], job["start"])
+    _, weights = load_weights(start / _RUN_FOLDER / "last.safetensors")
+    run_folder.mkdir(exist_ok=True)
     return adapted_run(config, weights, sequences[0], _CPU)
 
 
-def _predicted(run: TrainingRun, job: dict[str, Any], tests: list[Test], clock: Clock) -> Found:
+def _predicted(
+    run: TrainingRun, job: dict[str, Any], tests: list[Test], clock: Clock
+) -> Predictions:
     """T1 and T2 `(voxel, 2)` [s] of each test, by the encoder alone."""
-    sequence = read_sequence(job["test_sequence"])
-    known = next((x for x in run.sources if x.sequence.sequence_id == sequence.sequence_id), None)
-    source = known or Source(sequence, table_for(sequence, run.config))
-    run.encoder.eval()
-    found = {}
+    source = _source_of(run, read_sequence(job["test_sequence"]))
+    predictions = {}
     for test in tests:
         signal = test.signal
-        with clock.stage("predict"), torch.no_grad():
-            parts = [
-                _pairs(run, source, signal[i : i + _AT_A_TIME])
-                for i in range(0, len(signal), _AT_A_TIME)
-            ]
-        found[test.key] = fill_empty(
+        starts = range(0, len(signal), _BLOCK)
+        with clock.phase("predict"), evaluating(run.encoder), torch.no_grad():
+            parts = [_pairs(run, source, signal[start : start + _BLOCK]) for start in starts]
+        predictions[test.key] = fill_empty(
             np.concatenate(parts), test, run.config.t1_range, run.config.t2_range
         )
-    return found
+    return predictions
+
+
+def _source_of(run: TrainingRun, sequence: PulseSequence) -> Source:
+    """The source of a sequence, also if the run was not trained on it."""
+    for source in run.sources:
+        if source.sequence.sequence_id == sequence.sequence_id:
+            return source
+    return Source(sequence, table_for(sequence, run.config))
 
 
 def _pairs(run: TrainingRun, source: Source, signal: ComplexArray) -> FloatArray:
-    whole = signal if run.spec.takes == "fingerprint" else compress(signal, source.table.basis)
+    """T1 and T2 `(voxel, 2)` [s] of signals `(voxel, time)`."""
+    fingerprint: Array = signal
+    if run.spec.takes == "features":
+        fingerprint = compress(signal, source.table.basis)
+    without_noise = np.zeros(len(signal))
     rows = encoder_rows(
-        whole, np.zeros(len(signal)), source, run.spec.takes, np.random.default_rng(0)
+        fingerprint, without_noise, source, run.spec.takes, np.random.default_rng(0)
     )
-    return np.asarray(times_of(run.encoder(torch.from_numpy(rows)).double()).exp().numpy())
+    logs = times_of(run.encoder(torch.from_numpy(rows)).double())
+    return np.asarray(logs.exp().numpy())
 
 
 def _size(run: TrainingRun) -> int:
-    """Weights of the encoder: a decoder is not there when maps are made."""
+    """Number of weights of the encoder: maps are made without the decoder."""
     return sum(weights.numel() for weights in run.encoder.parameters())
 
 
-def _spent(folder: Path) -> dict[str, Any]:
-    path = folder / _SPENT
-    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+def _earlier_times(folder: Path) -> dict[str, Any]:
+    """What earlier processes of the job have spent."""
+    path = folder / _TIMES
+    if not path.exists():
+        return {}
+    return dict(json.loads(path.read_text("utf-8")))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

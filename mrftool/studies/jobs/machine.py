@@ -1,4 +1,4 @@
-"""Where and from what the numbers come: the state of the code, and the machine."""
+"""Where the numbers of a study come from: the state of the code, and the machine."""
 
 import os
 import platform
@@ -15,28 +15,27 @@ COMMIT_VARIABLE = "MRFTOOL_COMMIT"
 
 @cache
 def commit() -> str:
-    """The commit of the checkout that runs, marked where files have changed since; without a
-    checkout, the version.
+    """The commit of the checkout that runs, marked if files have changed since.
 
-    The environment variable MRFTOOL_COMMIT, where it is set, overrules both: so all jobs of a study
-    say the same.
+    Without a checkout, the version. The environment variable MRFTOOL_COMMIT overrules both, so that
+    all jobs of a study state the same.
     """
     given = os.environ.get(COMMIT_VARIABLE)
     if given:
         return given
     root = Path(__file__).resolve().parents[3]
-    head = _git(root, "rev-parse", "--short=12", "HEAD") if (root / ".git").exists() else None
+    head = None
+    if (root / ".git").exists():
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
     if head is None:
         return f"version {metadata.version('mrftool')}"
-    return (
-        f"{head}, with changes"
-        if _git(root, "status", "--porcelain", "--untracked-files=no")
-        else head
-    )
+    if _git(root, "status", "--porcelain", "--untracked-files=no"):
+        return f"{head}, with changes"
+    return head
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, its cores that may be used, and the platform."""
+    """Processor, number of cores that may be used, and platform."""
     return {
         "cpu": _processor(),
         "cores": usable_processors(),
@@ -49,15 +48,20 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _git(root: Path, *arguments: str) -> str | None:
+    """Output of a git command; None if it fails or git is not installed."""
     git = shutil.which("git")
     if git is None:
         return None
-    found = subprocess.run(  # noqa: S603
+    result = subprocess.run(  # noqa: S603
         [git, "-C", str(root), *arguments], capture_output=True, text=True, check=False
     )
-    return found.stdout.strip() if found.returncode == 0 else None
+    if result.returncode:
+        return None
+    return result.stdout.strip()

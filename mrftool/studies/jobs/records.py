@@ -1,6 +1,4 @@
-"""Jobs: one training (or matching) and its tests each, in a folder with what was asked (job.json)
-and what came out.
-"""
+"""Jobs: each is one training (or matching) and its tests, in a folder with request and results."""
 
 import json
 import shutil
@@ -16,9 +14,8 @@ from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
 from mrftool.formats.npz.members import read_member, reading_npz
 
-Job = Mapping[str, Any]  # as job.json holds it: see `mrftool.studies.paper.plan`
-Record = Mapping[str, Any]  # as record.json holds it: written by `mrftool.studies.jobs.job`, last
-Predictions = Mapping[str, FloatArray]  # of each test: T1 and T2 (voxel, 2) [s]
+Job = Mapping[str, Any]  # content of job.json: see `mrftool.studies.paper.plan`
+Record = Mapping[str, Any]  # content of record.json, which `mrftool.studies.jobs.job` writes last
 
 JOB, RECORD, PREDICTIONS, LOG = "job.json", "record.json", "predictions.npz", "log.txt"
 
@@ -29,13 +26,14 @@ def job_folder(output: Path, name: str) -> Path:
 
 
 def digest(job: Job) -> str:
-    """Eight hexadecimal digits that change with anything that is asked of the job."""
+    """Eight hexadecimal digits that change with anything in the request."""
     return f"{zlib.crc32(_text(job).encode()):08x}"
 
 
 def write_job(folder: Path, job: Job) -> None:
-    """Ask for a job in its folder: nothing happens if the same was asked before, else the folder
-    starts empty.
+    """Write the request for a job into its folder.
+
+    Nothing happens if the folder holds the same request; else the folder is emptied first.
     """
     path, text = folder / JOB, _text(job)
     if path.exists() and path.read_text("utf-8") == text:
@@ -53,17 +51,20 @@ def is_done(folder: Path) -> bool:
 
 
 def read_job(folder: Path) -> dict[str, Any]:
-    """What is asked. Raises InputError if job.json is missing or damaged."""
+    """The request. Raises InputError if job.json is missing or damaged."""
     return _read(folder / JOB)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """How it went. Raises InputError if record.json is missing or damaged."""
+    """The record of a job. Raises InputError if record.json is missing or damaged."""
     return _read(folder / RECORD)
 
 
 def read_predictions(folder: Path, job: Job) -> dict[str, FloatArray]:
-    """Of each test that the job asks for. Raises InputError if the file lacks one, or is damaged."""
+    """Predicted T1 and T2 `(voxel, 2)` [s] of each test of the job, by its key.
+
+    Raises InputError if one is missing or the file is damaged.
+    """
     path = folder / PREDICTIONS
     with reading_npz(path) as archive:
         found = {

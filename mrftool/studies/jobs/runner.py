@@ -1,6 +1,4 @@
-"""Jobs as processes of their own, several at a time: what is done stays done, and whoever stops us
-stops them.
-"""
+"""Run jobs as processes, several at a time. What is done is not run again."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,21 +8,32 @@ from pathlib import Path
 from mrftool.studies.jobs.children import Child, children, start_child
 from mrftool.studies.jobs.records import Job, is_done, job_folder, write_job
 
-_POLL = 0.2  # [s]
+_POLL_INTERVAL = 0.2  # [s]
 
 
 @dataclass
 class State:
-    """What a run of jobs has come to.
+    """How far the jobs have come.
 
-    found: done before. since: when those running began. seconds: that each finished one took here
-    [s].
-    failed: why, for each that failed.
+    Parameters
+    ----------
+    jobs, at_once
+        All jobs, and how many run at a time.
+    done_before
+        Jobs that were done before.
+    waiting
+        Jobs that have not started.
+    since
+        When each running job began (`time.monotonic`) [s], by name.
+    seconds
+        How long each job took that is done now [s], by name.
+    failed
+        The reason for each job that failed, by name.
     """
 
     jobs: Sequence[Job]
     at_once: int
-    found: list[Job] = field(default_factory=list)
+    done_before: list[Job] = field(default_factory=list)
     waiting: list[Job] = field(default_factory=list)
     since: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -33,41 +42,41 @@ class State:
     @property
     def n_ended(self) -> int:
         """Jobs that were done before, are done now, or failed."""
-        return len(self.found) + len(self.seconds) + len(self.failed)
+        return len(self.done_before) + len(self.seconds) + len(self.failed)
 
     def seconds_left(self) -> float | None:
-        """Estimate from what jobs of the same kind took, None before there is anything to go by
-        [s].
-        """
-        typical = _Typical(self)
-        left = [typical.of(job) for job in self.waiting]
-        left += [
-            max(typical.of(job) - (time.monotonic() - self.since[job["name"]]), 0)
-            for job in self._running()
-        ]
-        return None if not typical.known else sum(left) / self.at_once
-
-    def _running(self) -> list[Job]:
-        return [job for job in self.jobs if job["name"] in self.since]
+        """Estimate from what similar jobs took [s]; None before any job is done."""
+        durations = _durations(self)
+        if not durations:
+            return None
+        left = sum(_expected_duration(job, durations) for job in self.waiting)
+        for job in self.jobs:
+            since = self.since.get(job["name"])
+            if since is not None:
+                spent = time.monotonic() - since
+                left += max(_expected_duration(job, durations) - spent, 0)
+        return left / self.at_once
 
 
-class _Typical:
-    """What jobs took that are done: the same method, or else any."""
-
-    def __init__(self, state: State) -> None:
-        self.known: dict[str, list[float]] = {}
-        for job in state.jobs:
-            if job["name"] in state.seconds:
-                self.known.setdefault(_likeness(job), []).append(state.seconds[job["name"]])
-
-    def of(self, job: Job) -> float:
-        alike = self.known.get(_likeness(job)) or [
-            x for values in self.known.values() for x in values
-        ]
-        return sum(alike) / len(alike) if alike else 0.0
+def _durations(state: State) -> dict[str, list[float]]:
+    """Durations of the jobs that are done [s], by kind."""
+    durations: dict[str, list[float]] = {}
+    for job in state.jobs:
+        if job["name"] in state.seconds:
+            durations.setdefault(_kind(job), []).append(state.seconds[job["name"]])
+    return durations
 
 
-def _likeness(job: Job) -> str:
+def _expected_duration(job: Job, durations: dict[str, list[float]]) -> float:
+    """Mean over jobs of the same kind, or over all if there is none [s]."""
+    similar = durations.get(_kind(job))
+    if similar is None:
+        similar = [seconds for each in durations.values() for seconds in each]
+    return sum(similar) / len(similar)
+
+
+def _kind(job: Job) -> str:
+    """Jobs of one kind take about equally long."""
     train = job["train"]
     return f"{job['kind']} {train.get('encoder')} {train.get('decoder')} {train.get('steps')}"
 
@@ -75,35 +84,54 @@ def _likeness(job: Job) -> str:
 def run_jobs(
     output: Path, jobs: Sequence[Job], *, at_once: int, watch: Callable[[State], None]
 ) -> State:
-    """Run what is not done yet, `at_once` at a time. watch: called several times a second, and when
-    something ends.
+    """Run the jobs that are not done yet.
 
-    An exception, such as a keyboard interrupt, stops the running jobs, which go on from their
-    checkpoints next time.
-    Raises InputError if a folder cannot be written.
+    An exception, such as a keyboard interrupt, stops the running jobs; the next call resumes them
+    from their checkpoints.
+
+    Parameters
+    ----------
+    output
+        Folder of the study.
+    jobs
+        All jobs, each after the one that it starts from.
+    at_once
+        How many run at a time.
+    watch
+        Called several times a second, and when a job ends.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be written.
     """
     state = State(jobs, at_once)
     for job in jobs:
-        write_job(job_folder(output, job["name"]), job)
-        (state.found if is_done(job_folder(output, job["name"])) else state.waiting).append(job)
+        folder = job_folder(output, job["name"])
+        write_job(folder, job)
+        if is_done(folder):
+            state.done_before.append(job)
+        else:
+            state.waiting.append(job)
     with children() as running:
         while state.waiting or running:
             _start_some(output, state, running)
-            _gather(output, state, running)
+            _collect(output, state, running)
             watch(state)
             if running:
-                time.sleep(_POLL)
+                time.sleep(_POLL_INTERVAL)
     return state
 
 
 def _start_some(output: Path, state: State, running: dict[str, Child]) -> None:
+    """Start jobs until as many run as may; one that starts from another waits for it."""
     for job in list(state.waiting):
         if len(running) >= state.at_once:
             return
         name, start = job["name"], job["start"]
         if start in state.failed:
             state.waiting.remove(job)
-            state.failed[name] = f"it begins from {start}, which failed"
+            state.failed[name] = f"it starts from {start}, which failed"
         elif start is None or is_done(job_folder(output, start)):
             state.waiting.remove(job)
             state.since[name] = time.monotonic()
@@ -111,14 +139,15 @@ def _start_some(output: Path, state: State, running: dict[str, Child]) -> None:
             running[name] = start_child(job_folder(output, name), place, state.at_once)
 
 
-def _gather(output: Path, state: State, running: dict[str, Child]) -> None:
+def _collect(output: Path, state: State, running: dict[str, Child]) -> None:
+    """Take the jobs that have ended out of `running`."""
     for name, child in list(running.items()):
         code = child.process.poll()
         if code is None:
             continue
         del running[name]
-        took, folder = time.monotonic() - state.since.pop(name), job_folder(output, name)
-        if code == 0 and is_done(folder):
-            state.seconds[name] = took
+        seconds = time.monotonic() - state.since.pop(name)
+        if code == 0 and is_done(job_folder(output, name)):
+            state.seconds[name] = seconds
         else:
-            state.failed[name] = f"exit code {code}: {child.last_words()}"
+            state.failed[name] = f"exit code {code}: {child.last_line()}"
