@@ -1,15 +1,33 @@
-"""Scans as the user names them: NIfTI files, or folders, zips and files of DICOM."""
+"""Scans of every format that mrftool reads, behind one door.
 
-from dataclasses import replace
+A format is a module with `recognises` and `open_scan`, and a line in `FORMATS`.
+"""
+
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Literal, Protocol
 
 from mrftool.arrays import BoolArray, Float32Array
-from mrftool.cli.console import progress_bar
-from mrftool.errors import ArgumentError, InputError
+from mrftool.errors import InputError
+from mrftool.formats.dicom import scan as dicom
+from mrftool.formats.nifti import scan as nifti
+from mrftool.formats.scan_request import ScanRequest, ShowProgress
 from mrftool.series import Series
+
+
+class ScanFormat(Protocol):
+    """What the module of a format offers."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the file or folder is of this format."""
+
+    def open_scan(self, path: Path, request: ScanRequest, progress: ShowProgress | None) -> Series:
+        """The series in it, to be read in blocks."""
+
+
+FORMATS: dict[str, ScanFormat] = {  # the first that recognises a path opens it
+    "DICOM": dicom,
+    "NIfTI": nifti,
+}
 
 
 def open_scan(
@@ -19,34 +37,41 @@ def open_scan(
     phase: Path | None = None,
     form: Literal["magnitude", "real"] | None = None,
     series: str | None = None,
+    progress: ShowProgress | None = None,
 ) -> Series:
-    """The fingerprint series in a NIfTI file, or in a folder, zip or file of DICOM."""
+    """Open the fingerprint series in a file or folder; its samples are read later.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI file, or a folder, zip archive or file of DICOM.
+    imag, phase, form, series : optional
+        See `ScanRequest`.
+    progress : callable, optional
+        `Reporter.progress`.
+
+    Raises
+    ------
+    InputError
+        If the path does not exist, or what is there is damaged or not a series.
+    MismatchError
+        If its files do not belong together, or hold several series to choose from.
+    ArgumentError
+        If the request does not go with the format.
+
+    """
+    request = ScanRequest(imag, phase, form, series)
+    return FORMATS[file_kind(path)].open_scan(path, request, progress)
+
+
+def file_kind(path: Path) -> str:
+    """The name of the format of a scan. Raises InputError if there is no such file or folder."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, expected a 4-D NIfTI or DICOM")
-    if _is_dicom(path):
-        from mrftool.formats.dicom.read.series import open_dicom_series
-
-        if imag or phase or form == "real":
-            raise ArgumentError(
-                "--imag, --phase and --form real go with NIfTI: DICOM says itself what each image is"
-            )
-        found = open_dicom_series(path, series=series, progress=progress_bar)
-        return _modulus(found) if form == "magnitude" and found.form == "complex" else found
-    from mrftool.formats.nifti.read import open_series
-
-    if series is not None:
-        raise ArgumentError("--series goes with DICOM, expected a folder or zip of it")
-    return open_series(path, imag=imag, phase=phase, form=form)
-
-
-def _modulus(series: Series) -> Series:
-    said = f"{series.name} is complex: its modulus is taken."
-    return replace(
-        series,
-        form="magnitude",
-        read=lambda voxels: np.abs(series.read(voxels)),
-        assumptions=(*series.assumptions, said),
-    )
+    for name, scan_format in FORMATS.items():
+        if scan_format.recognises(path):
+            return name
+    raise InputError(f"{path}: unknown format, expected {' or '.join(FORMATS)}")
 
 
 def open_volumes(
@@ -55,19 +80,10 @@ def open_volumes(
     """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
     from mrftool.formats.nifti.maps import open_b1, open_mask
 
-    inside = None if mask is None else open_mask(mask, scan, scan.name)
+    inside = None
+    if mask is not None:
+        inside = open_mask(mask, scan, scan.name)
     if b1 is None:
         return inside, None, ()
     b1_map, assumed = open_b1(b1, scan, inside, scan.name)
     return inside, b1_map, assumed
-
-
-def file_kind(path: Path) -> str:
-    """What kind of files a scan comes in: NIfTI or DICOM."""
-    return "DICOM" if _is_dicom(path) else "NIfTI"
-
-
-def _is_dicom(path: Path) -> bool:
-    from mrftool.formats.dicom.headers.files import holds_dicom
-
-    return holds_dicom(path)

@@ -359,12 +359,12 @@ def test_series_and_form_act_on_dicom_too(
             model,
             "--form",
             "real",
-            says=("--form real go with NIfTI",),
+            says=("form 'real' go with NIfTI",),
         )
         outcome = refuses(
             4, "quantify", "study", "--model", model, says=("has 2 series, expected one",)
         )
-        assert "hint: choose with --series" in outcome.err
+        assert "hint: choose a series by" in outcome.err
     for number in (1, 2):
         quantify(Path("study"), model, "--series", number, "--no-dicom", into=str(number))
     low, high = (load(Path(f"{number}/M0map.nii.gz")) for number in (1, 2))
@@ -405,7 +405,7 @@ def test_no_option_was_forgotten() -> None:
         (("--noise-sd", "inf"), "--noise-sd inf"),
         (("--noise-sd", 1e-300), "--noise-sd 1e-300"),
         (("--form", "imaginary"), "--form"),
-        (("--series", "1"), "--series goes with DICOM"),
+        (("--series", "1"), "a choice of series goes with DICOM"),
         (("--imag", "a.nii", "--phase", "b.nii"), "expected one of them"),
         (("--blah",), "--blah"),
     ],

@@ -240,3 +240,26 @@ def _position(scan: Scan, z: int) -> NDArray[np.float64]:
 def _numbers(values: NDArray[np.float64]) -> list[str]:
     """Decimal strings of at most 16 characters."""
     return [f"{value:.10f}"[:16] for value in values]
+
+
+def phantom(shape: tuple[int, ...] = (7, 5, 3, 6)) -> NDArray[np.complex128]:
+    """A complex image in which every voxel and time is different."""
+    rng = np.random.default_rng(1)
+    return rng.uniform(0.2, 1, shape) * np.exp(1j * rng.uniform(-3.1, 3.1, shape))
+
+
+def forget_time(dataset: Dataset) -> None:
+    """Removes everything that could order the images in time."""
+    for name in (
+        "TemporalPositionIdentifier",
+        "AcquisitionNumber",
+        "EchoNumbers",
+        "AcquisitionTime",
+        "ContentTime",
+    ):
+        del dataset[name]
+    dataset.InstanceNumber = 1
+
+
+WRITERS = {"classic": write_classic, "enhanced": write_enhanced}
+PARTS = [("real", "imaginary"), ("magnitude", "phase"), ("magnitude",)]

@@ -95,7 +95,9 @@ def match(
     require_folder(output)
     watch = Stopwatch()
     with watch.stage("open the scan"):
-        scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
+        scanned = open_scan(
+            scan, imag=imag, phase=phase, form=form, series=series, progress=progress_bar
+        )
         study = dicom_output(scanned, dicom, dicom_reference, dicom_format)
         inside, _, _ = open_volumes(scanned, mask, None)
     source = _source(dictionary, seq, (t1_ms, t2_ms, b1_grid), adc, threads)

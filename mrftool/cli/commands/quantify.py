@@ -70,7 +70,9 @@ def quantify(
     with watch.stage("read the model"):
         loaded = load_model(find_file("models", model, ".onnx"))
     with watch.stage("open the scan"):
-        scanned = open_scan(scan, imag=imag, phase=phase, form=form, series=series)
+        scanned = open_scan(
+            scan, imag=imag, phase=phase, form=form, series=series, progress=progress_bar
+        )
         study = dicom_output(scanned, dicom, dicom_reference, dicom_format)
         inside, b1_map, assumed = open_volumes(scanned, mask, b1)
     for sentence in (*scanned.assumptions, *assumed):

@@ -10,8 +10,9 @@ import numpy as np
 
 from mrftool.arrays import Array
 from mrftool.errors import InputError
-from mrftool.formats.nifti.files import Progress, open_data
+from mrftool.formats.nifti.files import open_data
 from mrftool.formats.nifti.header import NiftiHeader
+from mrftool.formats.scan_request import ShowProgress
 from mrftool.series import Signal, Voxels
 
 Combine = Callable[..., Array]
@@ -50,7 +51,7 @@ class Frames:
         return np.concatenate([self.values(slice(k, k + 1), middle).ravel() for k in chosen])
 
 
-def map_frames(header: NiftiHeader, progress: Progress | None = None) -> Frames:
+def map_frames(header: NiftiHeader, progress: ShowProgress | None = None) -> Frames:
     """The numbers of a file, mapped into memory; a compressed one is inflated once, to a temporary
     file.
 

@@ -5,16 +5,17 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from isal import igzip, isal_zlib
 
+from mrftool.arrays import Progress
 from mrftool.errors import InputError
-
-Progress = Callable[[int, int], None]
+from mrftool.formats.scan_request import ShowProgress
+from mrftool.reporter import SilentReporter
 
 _DAMAGED: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 _CHUNK = 4 << 20
@@ -114,7 +115,7 @@ def read_start(path: Path, n_bytes: int) -> bytes:
         return stream.read(n_bytes)
 
 
-def open_data(path: Path, n_bytes: int, progress: Progress | None = None) -> IO[bytes]:
+def open_data(path: Path, n_bytes: int, progress: ShowProgress | None = None) -> IO[bytes]:
     """An uncompressed file with the content of `path`, of which a header claims `n_bytes`.
 
     A compressed file is inflated once, to a temporary file without a name: nothing of it is left,
@@ -131,7 +132,10 @@ def open_data(path: Path, n_bytes: int, progress: Progress | None = None) -> IO[
     _require_size(path, path.stat().st_size * _MOST_DEFLATED + _SLACK, n_bytes)
     file = temporary(n_bytes, f"to decompress {path}")
     try:
-        _inflate(path, file, n_bytes, progress or (lambda done, total: None))
+        with (progress or SilentReporter().progress)(
+            f"decompressing {path.name}", n_bytes
+        ) as advance:
+            _inflate(path, file, n_bytes, advance)
     except BaseException:
         file.close()
         raise
@@ -171,7 +175,7 @@ def _large_temporary_folder() -> str:
     return next(place for place in ("/var/tmp", tempfile.gettempdir()) if os.access(place, os.W_OK))  # noqa: S108
 
 
-def _inflate(path: Path, target: IO[bytes], n_bytes: int, progress: Progress) -> None:
+def _inflate(path: Path, target: IO[bytes], n_bytes: int, advance: Progress) -> None:
     done, buffer = 0, memoryview(bytearray(_CHUNK))
     with reading(path) as stream:
         while count := stream.readinto(buffer):  # type: ignore[attr-defined]
@@ -181,7 +185,7 @@ def _inflate(path: Path, target: IO[bytes], n_bytes: int, progress: Progress) ->
                 raise InputError(
                     f"{path}: holds more than the {n_bytes} bytes that its header claims"
                 )
-            progress(min(done, n_bytes), n_bytes)
+            advance(count)
     _require_size(path, done, n_bytes)
 
 

@@ -12,8 +12,8 @@ from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.channels import detect_phase_unit, from_parts, from_polar, magnitude
 from mrftool.formats.nifti.data import Combine, Frames, gather, map_frames
-from mrftool.formats.nifti.files import Progress
 from mrftool.formats.nifti.header import NiftiHeader, read_header
+from mrftool.formats.scan_request import ShowProgress
 from mrftool.formats.space import require_same_voxels, sizes
 from mrftool.series import Series
 
@@ -29,7 +29,7 @@ def open_series(
     imag: str | Path | None = None,
     phase: str | Path | None = None,
     form: GivenForm | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress | None = None,
 ) -> Series:
     """The fingerprint series in a NIfTI file, to be read in blocks.
 
@@ -40,7 +40,7 @@ def open_series(
     form: "magnitude" takes the modulus of complex numbers; "real" takes real numbers as complex
         without an imaginary part; by default complex numbers stay complex and real ones are
         magnitudes, of which none may be negative.
-    progress: called with (done, total) bytes while a compressed file is inflated.
+    progress: shows how far a compressed file has been inflated, as `Reporter.progress` does.
 
     Raises InputError if a file is malformed or no series, MismatchError if two files do not belong
     together, ArgumentError if the options contradict each other.
@@ -150,7 +150,7 @@ def _two_files(
     frames: Frames,
     second: str | Path,
     is_phase: bool,
-    progress: Progress | None,
+    progress: ShowProgress | None,
 ) -> _Source:
     other = read_header(second)
     for one in (header, other):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from dicom_factory import Scan, write_classic, write_enhanced
+from dicom_factory import Scan, phantom, write_classic, write_enhanced
+from dicom_readers import whole
 from pydicom.dataset import Dataset
-from test_dicom_read import phantom, whole
 
 from mrftool.errors import InputError, MismatchError, MissingExtraError, MrftoolError
 from mrftool.formats.dicom.headers.files import find_files

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from dicom_factory import Scan, write_classic
+from dicom_factory import Scan, phantom, write_classic
+from dicom_maps import PROVENANCE, by_place, some_maps
 from PIL import Image
-from test_dicom_read import phantom
-from test_dicom_write import PROVENANCE, by_place, some_maps
 
 from mrftool.formats.dicom.read.series import open_dicom_series
 from mrftool.formats.dicom.write.objects import write_dicom_maps

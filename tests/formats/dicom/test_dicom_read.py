@@ -1,71 +1,28 @@
-import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import dicom_factory as factory
-import nibabel
 import numpy as np
 import pydicom
 import pytest
-from dicom_factory import Scan, oblique, write_classic, write_enhanced
-from numpy.typing import NDArray
+from dicom_factory import (
+    PARTS,
+    WRITERS,
+    Scan,
+    forget_time,
+    oblique,
+    phantom,
+    write_classic,
+    write_enhanced,
+)
+from dicom_readers import dcm2niix, same_in_space, whole
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.dicom.read.series import open_dicom_series
-from mrftool.series import Series
-
-WRITERS = {"classic": write_classic, "enhanced": write_enhanced}
-PARTS = [("real", "imaginary"), ("magnitude", "phase"), ("magnitude",)]
-
-
-def phantom(shape: tuple[int, ...] = (7, 5, 3, 6)) -> NDArray[np.complex128]:
-    """A complex image in which every voxel and time is different."""
-    rng = np.random.default_rng(1)
-    return rng.uniform(0.2, 1, shape) * np.exp(1j * rng.uniform(-3.1, 3.1, shape))
-
-
-def whole(series: Series) -> NDArray[Any]:
-    image = np.full(
-        (series.n_voxels, series.n_time),
-        np.nan,
-        np.complex64 if series.form == "complex" else np.float32,
-    )
-    for voxels, signal in series.blocks(max_bytes=2000):
-        image[voxels] = signal
-    return image.reshape(*series.shape, series.n_time)
-
-
-def dcm2niix(source: Path, out: Path) -> list[Path]:
-    """The images that dcm2niix makes of a folder; the test skips where it is not installed."""
-    if shutil.which("dcm2niix") is None:
-        pytest.skip("dcm2niix is not installed")
-    out.mkdir()
-    subprocess.run(
-        ["dcm2niix", "-z", "n", "-b", "n", "-f", "%s", "-o", out, source],
-        check=True,
-        capture_output=True,
-    )
-    return sorted(out.glob("*.nii"))
-
-
-def same_in_space(image: NDArray[Any], affine: NDArray[np.float64], path: Path) -> NDArray[Any]:
-    """The values of a NIfTI file at the voxels of `image`, by way of both affines; their places
-    agree to 1e-3 mm.
-    """
-    nifti = nibabel.load(path)
-    values = nifti.get_fdata()
-    values = values.reshape(*values.shape[:3], -1)
-    voxels = np.stack(np.indices(image.shape[:3]), -1).reshape(-1, 3)
-    places = voxels @ affine[:3, :3].T + affine[:3, 3]
-    other = (places - nifti.affine[:3, 3]) @ np.linalg.inv(nifti.affine[:3, :3]).T
-    nearest = np.rint(other).astype(int)
-    assert abs((nearest - other) @ nifti.affine[:3, :3].T).max() < 1e-3
-    return values[tuple(nearest.T)].reshape(image.shape)
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -145,7 +102,7 @@ def test_each_key_alone_orders_the_images_in_time(tmp_path: Path, key: str) -> N
 
     def only(dataset: Dataset, z: int, t: int) -> None:
         count = 5 - t if key in ("InstanceNumber", "TriggerTime") else t
-        _forget_time(dataset)
+        forget_time(dataset)
         as_time = {"AcquisitionTime": f"0959{50 + t}.5", "ContentTime": f"0959{50 + t}"}
         as_time["AcquisitionDateTime"] = f"20240229{235955 + t}"
         setattr(
@@ -163,20 +120,8 @@ def test_each_key_alone_orders_the_images_in_time(tmp_path: Path, key: str) -> N
     assert any(key in note for note in series.assumptions)
 
 
-def _forget_time(dataset: Dataset) -> None:
-    for name in (
-        "TemporalPositionIdentifier",
-        "AcquisitionNumber",
-        "EchoNumbers",
-        "AcquisitionTime",
-        "ContentTime",
-    ):
-        del dataset[name]
-    dataset.InstanceNumber = 1
-
-
 def test_without_any_key_there_is_no_order(tmp_path: Path) -> None:
-    write_classic(tmp_path, Scan(phantom(), change=lambda dataset, z, t: _forget_time(dataset)))
+    write_classic(tmp_path, Scan(phantom(), change=lambda dataset, z, t: forget_time(dataset)))
     with pytest.raises(
         InputError,
         match=r"no order in time.*TemporalPositionIdentifier.*InstanceNumber.*ContentTime",

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_factory import Scan, write_classic, write_enhanced
+from dicom_factory import Scan, forget_time, phantom, write_classic, write_enhanced
+from dicom_readers import whole
 from pydicom.dataset import Dataset
-from test_dicom_read import _forget_time, phantom, whole
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
@@ -188,7 +188,7 @@ def test_phases_from_0_to_4095_of_others_are_refused(
     )
     with pytest.raises(InputError, match="unit of the phase is not known") as caught:
         open_dicom_series(tmp_path)
-    assert "--phase" in str(caught.value.hint)
+    assert "give its phase as a second file" in str(caught.value.hint)
 
 
 def test_ge_phases_beyond_half_a_turn_are_no_milliradians(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def timed(key: str, clock: Callable[[int], str]) -> Change:
     """Images with one number for their order and a time of acquisition."""
 
     def change(dataset: Dataset, z: int, t: int) -> None:
-        _forget_time(dataset)
+        forget_time(dataset)
         setattr(dataset, key, 10 * t + (z if key == "InstanceNumber" else 0))
         dataset.AcquisitionTime = clock(t)
 
@@ -292,7 +292,7 @@ def test_four_parts_in_four_series_are_listed_and_two_of_them_chosen(tmp_path: P
         )
     with pytest.raises(InputError, match="real images alone") as caught_alone:
         open_dicom_series(tmp_path, series="12")
-    assert "--series NUMBER,NUMBER" in str(caught_alone.value.hint)
+    assert "choose both by NUMBER,NUMBER" in str(caught_alone.value.hint)
 
 
 @pytest.mark.parametrize("bits", [12, 16])

@@ -136,5 +136,5 @@ def _one_turn(plane: Plane, rescale: Scale, layout: Layout, maker: str) -> Scale
     said = shown(plane.values.get("RescaleType"))
     raise InputError(
         f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad or deg",
-        hint="convert the series to NIfTI and give the phase with --phase",
+        hint="convert the series to NIfTI and give its phase as a second file",
     )

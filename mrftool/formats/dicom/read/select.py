@@ -73,7 +73,7 @@ def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str
         raise InputError(
             f"{planes[0].label}: its series has {have} images alone, expected real and imaginary, "
             "magnitude and phase, or magnitude",
-            hint="where the two parts are two series, choose both: --series NUMBER,NUMBER",
+            hint="where the two parts are two series, choose both by NUMBER,NUMBER",
         )
     unused = [name for name in by_component if name not in pair]
     if unused:
@@ -183,5 +183,5 @@ def _choice(groups: Mapping[str, list[Plane]]) -> str:
         for kinds in (_kinds(group),)
     ]
     more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
-    words = "choose with --series NUMBER, DESCRIPTION or UID, two of them with a comma for the two parts of a signal: "
+    words = "choose a series by NUMBER, DESCRIPTION or UID, two with a comma for the two parts of a signal: "
     return words + "; ".join([*lines, *more])

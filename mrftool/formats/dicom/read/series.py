@@ -2,8 +2,6 @@
 its order in time.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +15,13 @@ from mrftool.formats.dicom.read.mosaic import tiles_of
 from mrftool.formats.dicom.read.plane import Plane
 from mrftool.formats.dicom.read.select import chosen_planes, parts_of
 from mrftool.formats.dicom.read.signal import SignalReader, signal_reader
+from mrftool.formats.scan_request import ShowProgress
+from mrftool.reporter import SilentReporter
 from mrftool.series import Placement, Series
 
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
 
 _MOST_BYTES = 256 << 20  # of signal that a codec makes us read together
-
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ def open_dicom_series(
     *,
     series: str | None = None,
     jobs: int | None = None,
-    progress: Bar | None = None,
+    progress: ShowProgress | None = None,
     place_only: bool = False,
 ) -> DicomSeries:
     """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads
@@ -51,8 +49,8 @@ def open_dicom_series(
 
     series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a
     comma for a signal in two series.
-    jobs: processes that read headers; one per core by default. progress: gives a bar for (title,
-    total).
+    jobs: processes that read headers; one per core by default. progress: shows how far that
+    has come, as `Reporter.progress` does.
     place_only: True if only the study and the place of the volume count; of two parts of a signal,
         the second may then be in any unit.
 
@@ -68,7 +66,7 @@ def open_dicom_series(
     try:
         where = str(source) if isinstance(source, str | Path) else "the list"
         with lenient():
-            planes, others = _planes(files, jobs, progress or _no_bar)
+            planes, others = _planes(files, jobs, progress or SilentReporter().progress)
             return _opened(files, planes, others, where, series, place_only)
     except BaseException:
         files.close()
@@ -121,9 +119,9 @@ def _rows_at_once(reader: SignalReader, n_time: int) -> int:
     )
 
 
-def _planes(files: FileSet, jobs: int | None, bar: Bar) -> tuple[list[Plane], int]:
+def _planes(files: FileSet, jobs: int | None, show: ShowProgress) -> tuple[list[Plane], int]:
     """All image planes of the files, and how many files hold none."""
-    with bar("reading DICOM headers", len(files.files)) as advance:
+    with show("reading DICOM headers", len(files.files)) as advance:
         headers = read_headers(files.files, jobs, advance)
     planes: list[Plane] = []
     others = files.others
@@ -142,8 +140,3 @@ def _is_image(header: Values) -> bool:
     """False for reports, presentation states, directories; True for images that were cut short."""
     is_mr = header["file"]["SOPClassUID"] in _MR_IMAGES
     return is_mr or "Rows" in header["file"] or "element" in header["pixels"]
-
-
-@contextmanager
-def _no_bar(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
-    yield lambda _done: None
