@@ -1,14 +1,21 @@
 """From a sequence, and perhaps a trained encoder, to a verified model: what `mrftool export` calls."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from mrftool.arrays import Range
+from mrftool.arrays import Array, Range
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.export.verify import verify
 from mrftool.inference.manifest import Manifest, weights_sha256, write_manifest
 from mrftool.manifold.model_errors import probe_vectors
+from mrftool.manifold.parameters import (
+    parameter_named,
+    parameters_of,
+    range_key,
+    ranges_from_keywords,
+)
 from mrftool.manifold.table import Form, SignalTable
 from mrftool.manifold.tabulate import build_table
 from mrftool.sequence import PulseSequence
@@ -17,11 +24,8 @@ from mrftool.threads import one_blas_thread
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-DEFAULT_T1_RANGE: Range = (0.1, 4.5)
-DEFAULT_T2_RANGE: Range = (0.01, 2.0)
-# The table goes beyond the range that is promised, so that noise does not push estimates against
-# its edge.
-T1_MARGIN, T2_MARGIN = 1.35, 1.6
+# Of fitted parameters, where none are given.
+DEFAULT_RANGES: dict[str, Range | None] = {"t1_range": (0.1, 4.5), "t2_range": (0.01, 2.0)}
 _PACKAGES = ("mrftool", "numpy", "scipy", "onnx", "onnxruntime")
 
 
@@ -30,9 +34,6 @@ def make_model(
     *,
     encoder: "ModelProto | None" = None,
     polish: int = 2,
-    t1_range: Range = DEFAULT_T1_RANGE,
-    t2_range: Range = DEFAULT_T2_RANGE,
-    b1_range: Range | None = None,
     adc: float = 0.0,
     form: Form = "complex",
     tolerance: float | None = None,
@@ -40,65 +41,64 @@ def make_model(
     name: str | None = None,
     training: dict[str, Any] | None = None,
     check: bool = True,
+    **keywords: Range | None,
 ) -> "tuple[ModelProto, Manifest]":
     """The ONNX model of `sequence` with its manifest inside, verified against the exact engine.
 
     encoder: what starts the polish, see `mrftool.export.graph.encoder`; None: a coarse search. It
     needs the `table` that it was trained with; without one it is made. polish: number of
-    Gauss-Newton steps. t1_range, t2_range [s], b1_range [1], adc [m2/s]: what it is made for. form:
-    of the signals.
+    Gauss-Newton steps. t1_range, t2_range [s] (by default DEFAULT_RANGES), b1_range [1] and so on,
+    by name of the parameter, and adc [m2/s]: what it is made for. form: of the signals.
     tolerance: of the table, see `build_table`. training: facts to keep. check: measure the scores.
 
-    Raises ArgumentError for ranges or options that are none, CheckFailedError if the table cannot be
+    Raises ArgumentError for invalid ranges or options, CheckFailedError if the table cannot be
     made accurate enough, InputError if the encoder does not fit, MismatchError if the table does
     not.
     """
     if polish < 0 or (polish == 0 and encoder is None):
         raise ArgumentError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
-    ranges: dict[str, Any] = {"t1_range": t1_range, "t2_range": t2_range, "b1_range": b1_range}
+    keywords = DEFAULT_RANGES | keywords
+    ranges = ranges_from_keywords(keywords)
     with one_blas_thread():
-        table = table or model_table(sequence, **ranges, adc=adc, form=form, tolerance=tolerance)
-        if (table.sequence_id, table.form, table.takes_b1) != (
-            sequence.sequence_id,
-            form,
-            b1_range is not None,
-        ):
-            raise MismatchError(
-                f"the table is not one of sequence {sequence.name} for this form and B1"
-            )
-        model = _graph(sequence, table, ranges, encoder, polish)
-        facts = {
-            "encoder": "none" if encoder is None else encoder.graph.input[0].name,
-            "polish": polish,
-            "adc": adc,
-        }
-        manifest = _manifest(
-            sequence, table, weights_sha256(model), **ranges, **facts, training=training or {}
-        )
-        manifest = replace(
-            manifest, name=name or f"{sequence.name}{'' if encoder else ', no encoder'}"
-        )
+        if table is None:
+            table = model_table(sequence, adc=adc, form=form, tolerance=tolerance, **keywords)
+        _check_table(table, sequence, form, ranges)
+        probes = probe_vectors(sequence, table)
+        model = _assemble(table, probes, ranges, encoder, polish)
+        start, default_name = "none", f"{sequence.name}, no encoder"
+        if encoder is not None:
+            start, default_name = encoder.graph.input[0].name, sequence.name
+        facts = {"encoder": start, "polish": polish, "adc": adc, "training": training or {}}
+        manifest = _manifest(sequence, table, weights_sha256(model), ranges=ranges, **facts)
+        manifest = replace(manifest, name=name or default_name)
         if check:
-            manifest = replace(
-                manifest, scores=verify(model.SerializeToString(), manifest, sequence)
-            )
+            scores = verify(model.SerializeToString(), manifest, sequence)
+            manifest = replace(manifest, scores=scores)
     write_manifest(model, manifest)
     return model, manifest
 
 
-def _graph(
-    sequence: PulseSequence,
+def _check_table(
+    table: SignalTable, sequence: PulseSequence, form: Form, ranges: Mapping[str, Range]
+) -> None:
+    """Raises MismatchError where the table is not that of the model that is asked for."""
+    found = (table.sequence_id, table.form, table.parameters)
+    if found != (sequence.sequence_id, form, parameters_of(ranges)):
+        raise MismatchError(
+            f"the table is not one of sequence {sequence.name} for this form and these parameters"
+        )
+
+
+def _assemble(
     table: SignalTable,
-    ranges: dict[str, Any],
+    probes: Array,
+    ranges: Mapping[str, Range],
     encoder: "ModelProto | None",
     polish: int,
 ) -> "ModelProto":
     from mrftool.export.graph.assemble import assemble
 
-    promised = {key: ranges[key] for key in ("t1_range", "t2_range")}
-    return assemble(
-        table, probe_vectors(sequence, table), **promised, encoder=encoder, polish_steps=polish
-    )
+    return assemble(table, probes, ranges, encoder=encoder, polish_steps=polish)
 
 
 def _manifest(sequence: PulseSequence, table: SignalTable, digest: str, **facts: Any) -> Manifest:
@@ -124,23 +124,20 @@ def _manifest(sequence: PulseSequence, table: SignalTable, digest: str, **facts:
 def model_table(
     sequence: PulseSequence,
     *,
-    t1_range: Range,
-    t2_range: Range,
-    b1_range: Range | None = None,
-    **options: Any,
+    adc: float = 0.0,
+    form: Form = "complex",
+    tolerance: float | None = None,
+    **keywords: Range | None,
 ) -> SignalTable:
-    """The table of a model for these ranges: wider than they are. The other options are those of
-    `build_table`.
+    """The table of a model for the ranges t1_range, t2_range [s], b1_range [1] and so on: it goes
+    beyond them, so that noise does not push estimates against its edge. The other options are those
+    of `build_table`.
     """
-    if not (0 < t1_range[0] < t1_range[1] and 0 < t2_range[0] < t2_range[1]):
-        raise ArgumentError(f"T1 {t1_range} s, T2 {t2_range} s, expected ranges of positive times")
-    return build_table(
-        sequence,
-        t1_range=(t1_range[0] / T1_MARGIN, t1_range[1] * T1_MARGIN),
-        t2_range=(t2_range[0] / T2_MARGIN, t2_range[1] * T2_MARGIN),
-        b1_range=b1_range,
-        **options,
-    )
+    wider: dict[str, Any] = {}
+    for name, (low, high) in ranges_from_keywords(keywords).items():
+        parameter = parameter_named(name)
+        wider[range_key(parameter)] = (low / parameter.margin, high * parameter.margin)
+    return build_table(sequence, adc=adc, form=form, tolerance=tolerance, **wider)
 
 
 def _version(package: str) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.arrays import Array, ComplexArray, FloatArray
+from mrftool.arrays import Array, ComplexArray, FloatArray, Range
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model, run
+from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
 from mrftool.maps import Flag
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.physics.cramer_rao import bound_of_signals, level_of
@@ -81,12 +82,17 @@ def draw_sample(
 
 
 def random_tissue(manifest: Manifest, voxels: int, random: np.random.Generator) -> Tissue:
-    """Log-uniform T1 and T2 <= T1, uniform B1, in the ranges of the model."""
-    low, high = np.log(np.array([manifest.t1_range, manifest.t2_range])).T
-    places = random.uniform(low, high, (40 * voxels, 2))
-    t1, t2 = np.exp(places[places[:, 1] <= places[:, 0]][:voxels]).T
-    b1 = random.uniform(*manifest.b1_range, len(t1)) if manifest.b1_range else np.ones(len(t1))
-    return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), manifest.adc))
+    """Log-uniform T1 and T2 <= T1, uniform given parameters, in the ranges of the model."""
+    parameters = parameters_of(manifest.ranges)
+    limits: list[Range] = []
+    for parameter in parameters:
+        low, high = parameter.to_axis(manifest.ranges[parameter.name])
+        limits.append((float(low), float(high)))
+    n = len(FITTED)
+    fitted = draw_points(limits[:n], voxels, random)
+    given = [random.uniform(*ends, len(fitted)) for ends in limits[n:]]
+    points = np.concatenate([fitted, *(column[:, None] for column in given)], axis=1)
+    return tissue_at(parameters, points, manifest.adc)
 
 
 def trial(
@@ -115,13 +121,16 @@ def trial(
 def run_on(
     model: Model, signal: ComplexArray, tissue: Tissue, *, noise_sd: float | None = None
 ) -> dict[str, Array]:
-    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with the B1 of
-    `tissue` if it asks.
+    """Maps of complex signals `(voxel, time)`, in the form that the model takes, with those given
+    parameters of `tissue` that it takes.
 
     noise_sd: of the noise per channel [unit of the signals], if the model is to be told.
     """
-    rows = signal if model.form == "complex" else np.abs(signal)
-    return run(model, rows, b1=tissue.b1 if model.takes_b1 else None, noise_sd=noise_sd)
+    rows: Array = signal
+    if model.form == "magnitude":
+        rows = np.abs(signal)
+    given = {name: getattr(tissue, name) for name in model.given}
+    return run(model, rows, noise_sd=noise_sd, **given)
 
 
 def noisy_scores(outcome: Outcome) -> dict[str, Any]:

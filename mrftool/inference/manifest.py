@@ -7,23 +7,34 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Range
-from mrftool.errors import InputError
+from mrftool.errors import ArgumentError, InputError
+from mrftool.manifold.parameters import (
+    GIVEN,
+    PARAMETERS,
+    Parameter,
+    parameter_named,
+    parameters_of,
+)
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 KEY = "mrftool"
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
 
 Number = int | float
 
-# Keys in the file, in the units of the file, and what is in memory: (field, type, factor to SI).
-_RANGES = {
-    "t1_range_ms": ("t1_range", 1e-3),
-    "t2_range_ms": ("t2_range", 1e-3),
-    "b1_range": ("b1_range", 1.0),
-}
+_KNOWN = {parameter.name: parameter for parameter in PARAMETERS}
+
+# Keys in the file, in the units of the file, and what is in memory: (field, factor to SI).
 _SCALED = {"adc_mm2_per_s": ("adc", 1e-6)}
+# Ranges in files of schema 1: (parameter, factor to its unit).
+_RANGES_OF_SCHEMA_1 = {
+    "t1_range_ms": ("t1", 1e-3),
+    "t2_range_ms": ("t2", 1e-3),
+    "b1_range": ("b1", 1.0),
+}
 _PLAIN: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "sequence": dict,
@@ -49,8 +60,8 @@ class Manifest:
     """Facts of a model.
 
     sequence: as plain numbers under the keys of a sequence file. form: "complex" or "magnitude".
-    t1_range, t2_range [s], b1_range [1] (None: takes no B1): what it was made for; estimates
-    outside are flagged.
+    ranges: what it was made for, by name of the parameter [its unit]; estimates outside are
+    flagged. Given parameters that it does not take are absent.
     adc: diffusion coefficient that it assumes [m2/s].
     encoder: "none" (coarse search), "features" or "fingerprint". polish: number of Gauss-Newton
     steps.
@@ -65,9 +76,7 @@ class Manifest:
     sequence_name: str
     form: str
     n_time: int
-    t1_range: Range
-    t2_range: Range
-    b1_range: Range | None = None
+    ranges: dict[str, Range]
     adc: float = 0.0
     encoder: str = "none"
     polish: int = 2
@@ -81,9 +90,9 @@ class Manifest:
     scores: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def takes_b1(self) -> bool:
-        """Whether the model needs a B1 map."""
-        return self.b1_range is not None
+    def given(self) -> tuple[str, ...]:
+        """Names of the parameters whose maps the model takes."""
+        return tuple(parameter.name for parameter in GIVEN if parameter.name in self.ranges)
 
 
 def write_manifest(model: "ModelProto", manifest: Manifest) -> None:
@@ -126,8 +135,14 @@ def manifest_to_json(manifest: Manifest) -> str:
     """`manifest` as JSON, units in the keys."""
     facts = asdict(manifest)
     data: dict[str, Any] = {"schema": SCHEMA, **{key: facts[key] for key in _PLAIN}}
-    for key, (name, factor) in _RANGES.items():
-        data[key] = None if facts[name] is None else [_tidy(x / factor) for x in facts[name]]
+    data["parameters"] = {}
+    for parameter in parameters_of(manifest.ranges):
+        data["parameters"][parameter.name] = {
+            "unit": parameter.unit,
+            "transform": parameter.transform,
+            "fitted": parameter.fitted,
+            "range": [_tidy(x) for x in manifest.ranges[parameter.name]],
+        }
     for key, (name, factor) in _SCALED.items():
         data[key] = _tidy(facts[name] / factor)
     return json.dumps(data, allow_nan=False)
@@ -141,25 +156,43 @@ def manifest_from_json(text: str, origin: str) -> Manifest:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{origin}: the manifest is not JSON ({error})") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        found = data.get("schema") if isinstance(data, dict) else None
-        raise InputError(
-            f"{origin}: the manifest has schema {found!r}, expected {SCHEMA}",
-            hint="made by another version of mrftool? export it again",
-        )
-    faults = [*_plain_faults(data), *_number_faults(data)]
+    data = _in_current_schema(data, origin)
+    faults = [*_plain_faults(data), *_range_faults(data), *_number_faults(data)]
     if faults:
         raise InputError(f"{origin}: the manifest is not sound: " + "; ".join(faults))
     facts = {key: data[key] for key in _PLAIN} | {"grid": tuple(data["grid"])}
-    for key, (name, factor) in _RANGES.items():
-        facts[name] = None if data[key] is None else tuple(x * factor for x in data[key])
+    facts["ranges"] = {key: tuple(x["range"]) for key, x in data["parameters"].items()}
     for key, (name, factor) in _SCALED.items():
         facts[name] = data[key] * factor
     return Manifest(**facts)
 
 
+def _in_current_schema(data: Any, origin: str) -> dict[str, Any]:
+    """`data` in the keys of SCHEMA. Raises InputError for a schema that cannot be read."""
+    found = None
+    if isinstance(data, dict):
+        found = data.get("schema")
+    if found not in READABLE:
+        known = " or ".join(map(str, READABLE))
+        raise InputError(
+            f"{origin}: the manifest has schema {found!r}, expected {known}",
+            hint="made by another version of mrftool? export it again",
+        )
+    if found == 1:
+        ranges = {}
+        for key, (name, factor) in _RANGES_OF_SCHEMA_1.items():
+            limits = data.get(key)
+            if isinstance(limits, list) and all(map(_is_number, limits)):
+                limits = [x * factor for x in limits]
+            if limits is not None or parameter_named(name).fitted:
+                ranges[name] = {"range": limits}
+        data = data | {"parameters": ranges}
+    return dict(data)
+
+
 def _plain_faults(data: dict[str, Any]) -> list[str]:
-    faults = [f"{key} is missing" for key in (*_PLAIN, *_RANGES, *_SCALED) if key not in data]
+    needed = (*_PLAIN, *_SCALED, "parameters")
+    faults = [f"{key} is missing" for key in needed if key not in data]
     for key, kind in _PLAIN.items():
         if key in data and (not isinstance(data[key], kind) or isinstance(data[key], bool)):
             faults.append(f"{key} is {_shown(data[key])}")
@@ -172,16 +205,32 @@ def _plain_faults(data: dict[str, Any]) -> list[str]:
     return faults
 
 
+def _range_faults(data: dict[str, Any]) -> list[str]:
+    """Faults of the parameters: unknown or missing ones, other units, and ranges."""
+    entries = data.get("parameters", {})
+    if not isinstance(entries, dict):
+        return [f"parameters is {_shown(entries)}"]
+    faults = [f"unknown parameter {name}" for name in entries if name not in _KNOWN]
+    for name, parameter in _KNOWN.items():
+        entry = entries.get(name, {})
+        if not entry and not parameter.fitted:
+            continue
+        limits: Any = None
+        if isinstance(entry, dict):
+            limits = entry.get("range")
+            for key in ("unit", "transform", "fitted"):
+                if entry.get(key, getattr(parameter, key)) != getattr(parameter, key):
+                    faults.append(f"{key} of {name} is {_shown(entry[key])}")
+        if not _is_range(limits, parameter):
+            faults.append(f"range of {name} is {_shown(limits)}, expected two numbers in order")
+    return faults
+
+
 def _number_faults(data: dict[str, Any]) -> list[str]:
     faults = []
-    for key in _RANGES:
-        value: Any = data.get(key)
-        if (value is None and key == "b1_range") or _is_range(value):
-            continue
-        faults.append(f"{key} is {_shown(value)}, expected two positive numbers in order")
     for key, least in (("adc_mm2_per_s", 0.0), ("n_time", 1), ("polish", 0), ("rank", 1)):
         value = data.get(key)
-        if not _is_number(value) or value < least:
+        if value is None or not _is_number(value) or value < least:
             faults.append(f"{key} is {_shown(value)}, expected a number of at least {least:g}")
     return faults
 
@@ -190,13 +239,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_range(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(map(_is_number, value))
-        and 0 < value[0] < value[1]
-    )
+def _is_range(value: Any, parameter: Parameter) -> bool:
+    if not (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))):
+        return False
+    try:
+        parameter.check_range((value[0], value[1]))
+    except ArgumentError:
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:

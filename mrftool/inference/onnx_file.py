@@ -13,6 +13,7 @@ from mrftool.formats.regular_file import read_regular
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+OPSET = 20  # version of ONNX's operators that models are written in
 MAX_BYTES = 2_000_000_000  # what protobuf can hold
 _STANDARD = {"", "ai.onnx"}
 _EXTERNAL = 1  # TensorProto.EXTERNAL

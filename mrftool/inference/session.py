@@ -1,5 +1,6 @@
 """Running a model. Never torch."""
 
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,10 +13,12 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.inference.manifest import Manifest, read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.inference.runtime import InferenceSession, SessionOptions
+from mrftool.manifold.parameters import FITTED, parameter_named
 from mrftool.threads import chosen_threads
 
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
-_OUTPUTS = ("t1", "t2", "m0", "residual", "sd_t1", "sd_t2", "flags")
+_FITTED = tuple(parameter.name for parameter in FITTED)
+_OUTPUTS = (*_FITTED, "m0", "residual", *(f"sd_{name}" for name in _FITTED), "flags")
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Model:
     content: bytes
 
     @property
-    def takes_b1(self) -> bool:
-        """Whether it needs a B1 map."""
-        return self.manifest.takes_b1
+    def given(self) -> tuple[str, ...]:
+        """Names of the parameters whose maps it takes."""
+        return self.manifest.given
 
     @property
     def form(self) -> str:
@@ -71,14 +74,14 @@ def run(
     model: Model,
     signal: Array,
     *,
-    b1: Array | None = None,
     noise_sd: float | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    **given: Array | None,
 ) -> dict[str, Array]:
     """Maps of the voxels of `signal` `(voxel, time)`: complex64, or float32 for a magnitude model.
 
-    b1 `(voxel,)` [1] for models that take it. noise_sd: of the noise per channel, in the unit of
+    given: the parameters that the model takes, by name, as b1 `(voxel,)` [1]. noise_sd: of the noise per channel, in the unit of
     the signal; by default estimated for each voxel. batch: voxels at a time, by default as is
     fastest. threads: batches at a time, by default one per processor.
     Neither changes a result by more than rounding in single precision.
@@ -86,11 +89,11 @@ def run(
     mrftool.maps.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit of the
     signal.
 
-    Raises MismatchError if signal or B1 do not fit the model.
+    Raises MismatchError if the signal or the given parameters do not fit the model.
     """
     rows = _rows(model, signal)
     batch = batch or BATCH[model.form]
-    feeds = {"signal": rows} | _b1_feed(model, b1, len(rows))
+    feeds = {"signal": rows} | _given_feeds(model, given, len(rows))
     noise = np.array([noise_sd or 0.0], np.float32)
     session = _session(model.content, str(model.path))
 
@@ -109,10 +112,10 @@ def run(
 
 def _check_ends(model: Model, session: InferenceSession) -> None:
     """Raises InputError unless the graph takes and gives what the manifest says."""
-    parts = (2,) if model.form == "complex" else ()
-    expected = {"signal": (model.n_time, *parts), "noise_sd": ()} | (
-        {"b1": ()} if model.takes_b1 else {}
-    )
+    expected: dict[str, tuple[int, ...]] = {"signal": (model.n_time,), "noise_sd": ()}
+    if model.form == "complex":
+        expected["signal"] = (model.n_time, 2)
+    expected |= dict.fromkeys(model.given, ())
     found = {x.name: tuple(x.shape[1:]) for x in session.get_inputs()}
     if found != expected:
         raise InputError(f"{model.path}: takes {found}, expected {expected} as its manifest says")
@@ -137,16 +140,34 @@ def _rows(model: Model, signal: Array) -> Float32Array:
     return rows.view(np.float32).reshape(*rows.shape, 2)
 
 
-def _b1_feed(model: Model, b1: Array | None, count: int) -> dict[str, Float32Array]:
-    if model.takes_b1 != (b1 is not None):
-        raise MismatchError(
-            "a B1 map is needed" if model.takes_b1 else "the model takes no B1 map, expected none"
-        )
-    if b1 is None:
-        return {}
-    if b1.shape != (count,):
-        raise MismatchError(f"the B1 map has shape {b1.shape}, expected ({count},)")
-    return {"b1": np.ascontiguousarray(b1, np.float32)}
+def _given_feeds(
+    model: Model, given: Mapping[str, Array | None], count: int
+) -> dict[str, Float32Array]:
+    """Columns of the given parameters, as the graph takes them."""
+    check_given(model.given, [name for name, values in given.items() if values is not None])
+    feeds = {}
+    for name in model.given:
+        values = np.asarray(given[name])
+        if values.shape != (count,):
+            label = parameter_named(name).label
+            raise MismatchError(f"the {label} map has shape {values.shape}, expected ({count},)")
+        feeds[name] = np.ascontiguousarray(values, np.float32)
+    return feeds
+
+
+def check_given(taken: Collection[str], given: Collection[str]) -> None:
+    """Raises MismatchError unless exactly those parameters are given that the model takes."""
+    for name in taken:
+        if name not in given:
+            label = parameter_named(name).label
+            raise MismatchError(f"the model takes a {label} map, expected one")
+    for name in given:
+        if name not in taken:
+            label = parameter_named(name).label
+            raise MismatchError(
+                f"the model takes no {label} map, expected none",
+                hint=f"train and export with a {label} range",
+            )
 
 
 @lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ from typing import Any
 
 from mrftool.arrays import Range
 from mrftool.inference.manifest import Manifest
+from mrftool.manifold.parameters import parameter_named
 
 
 def summary(manifest: Manifest) -> dict[str, str]:
@@ -16,14 +17,8 @@ def summary(manifest: Manifest) -> dict[str, str]:
     return {
         "name": manifest.name,
         "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id {manifest.sequence_id}",
-        "input": f"{manifest.form} signals" + (" and a B1 map" if manifest.takes_b1 else ""),
-        "T1": _ms(manifest.t1_range),
-        "T2": _ms(manifest.t2_range),
-        **(
-            {"B1": f"{manifest.b1_range[0]:g} to {manifest.b1_range[1]:g}"}
-            if manifest.b1_range
-            else {}
-        ),
+        "input": _inputs(manifest),
+        **{_label(name): _range(name, limits) for name, limits in manifest.ranges.items()},
         **({"diffusion": f"{manifest.adc:g} m2/s"} if manifest.adc else {}),
         "encoder": encoder,
         "polish": f"{manifest.polish} Gauss-Newton steps",
@@ -34,8 +29,25 @@ def summary(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _ms(limits: Range) -> str:
-    return f"{limits[0] * 1e3:g} to {limits[1] * 1e3:g} ms"
+def _inputs(manifest: Manifest) -> str:
+    text = f"{manifest.form} signals"
+    for name in manifest.given:
+        text += f" and a {_label(name)} map"
+    return text
+
+
+def _label(name: str) -> str:
+    return parameter_named(name).label
+
+
+def _range(name: str, limits: Range) -> str:
+    unit, factor = parameter_named(name).unit, 1.0
+    if unit == "s":
+        unit, factor = "ms", 1e3
+    text = f"{limits[0] * factor:g} to {limits[1] * factor:g}"
+    if unit == "1":
+        return text
+    return f"{text} {unit}"
 
 
 def _scores(scores: dict[str, Any]) -> dict[str, str]:

@@ -173,13 +173,10 @@ def make_batch(
         Settings of the run: what its losses do not ask for is left out. None: nothing is.
     """
     table = source.table
-    b1 = None
-    if table.takes_b1:
-        b1 = tissue.b1
     noise = 1 / (snr * np.sqrt(len(source.sequence)))
     bound = np.full((len(tissue), 2), np.nan)
     if takes == "features" or config is None or config.loss == "bound":
-        tabulated = evaluate_derivatives(table, tissue.t1, tissue.t2, b1)
+        tabulated = evaluate_derivatives(table, table.points(tissue))
         bound = relative_bound(tabulated, noise)
     trains_decoder = config is not None and config.decoder in ("fc", "rnn")
     if takes == "fingerprint" or trains_decoder:
@@ -191,8 +188,9 @@ def make_batch(
     if trains_decoder:
         clean = exact
     rows = encoder_rows(seen, np.linalg.norm(seen, axis=1) * noise, source, takes, random)
-    if b1 is not None:
-        rows = np.concatenate([rows, b1[:, None].astype(np.float32)], axis=1)
+    given = [getattr(tissue, parameter.name) for parameter in table.given]
+    columns = [values[:, None].astype(np.float32) for values in given]
+    rows = np.concatenate([rows, *columns], axis=1)
     return Batch(
         rows=_tensor(rows),
         target=_tensor(np.log(np.stack([tissue.t1, tissue.t2], axis=1))),

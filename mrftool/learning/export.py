@@ -12,11 +12,11 @@ import torch
 
 from mrftool.errors import ArgumentError, CheckFailedError, MismatchError
 from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.inference.onnx_file import OPSET
 from mrftool.inference.runtime import InferenceSession
 from mrftool.learning.batches import Source, draw_batches
 from mrftool.learning.checkpoint import TrainingRun
 
-OPSET = 20
 _CHECK_BATCH = 2**32 - 7  # the batch that exports are checked on; no step draws it
 _TOLERANCE = 1e-4  # of log T1 and log(T2 / T1) [1]
 

@@ -10,10 +10,13 @@ from torch import Tensor
 from mrftool.arrays import Array
 from mrftool.manifold.bspline import Axis
 from mrftool.manifold.compression import Basis
+from mrftool.manifold.parameters import parameters_of
 from mrftool.manifold.table import SignalTable
 
 _BASIS_FACTS = ("is_real", "truncation", "reference_floor")
 _TABLE_FACTS = ("form", "error", "adc", "sequence_id")
+# Axes of tables that were stored without the names of their parameters.
+_UNNAMED_PARAMETERS = ("t1", "t2", "b1")
 
 
 def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
@@ -22,6 +25,7 @@ def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
     facts: dict[str, Any] = {key: getattr(table, key) for key in _TABLE_FACTS}
     facts |= {key: getattr(basis, key) for key in _BASIS_FACTS}
     facts["axes"] = [[axis.start, axis.step, axis.size] for axis in table.axes]
+    facts["parameters"] = [parameter.name for parameter in table.parameters]
     facts["turn"] = [phase_factor.real, phase_factor.imag]
     tensors = {
         "table.coefficients": _to_tensor(table.coefficients),
@@ -47,11 +51,13 @@ def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
     if "magnitude_basis" in facts:
         vectors = _to_array(tensors["table.magnitude_vectors"])
         magnitude = Basis(vectors, True, 1.0, *facts["magnitude_basis"])
+    names = facts.get("parameters", _UNNAMED_PARAMETERS[: len(facts["axes"])])
     return SignalTable(
         axes=tuple(Axis(start, step, int(size)) for start, step, size in facts["axes"]),
         coefficients=_to_array(tensors["table.coefficients"]),
         basis=basis,
         magnitude_basis=magnitude,
+        parameters=parameters_of(names),
         **{key: facts[key] for key in _TABLE_FACTS},
     )
 

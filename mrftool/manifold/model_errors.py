@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from mrftool.arrays import Array
+from mrftool.manifold.parameters import draw_points, tissue_at
 from mrftool.manifold.table import SignalTable
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
-from mrftool.tissue import Tissue
 
 N_PROBES = 6
 _WRONG_B1 = (0.7, 0.85, 1.15, 1.3)  # actual / assumed
@@ -50,13 +50,10 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
 
 def _signals(sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int) -> Array:
     """Fingerprints of random tissue in the table's ranges, in the table's form."""
-    random = np.random.default_rng(seed)
-    low, high = np.array([(axis.start, axis.stop) for axis in table.axes]).T
-    places = random.uniform(low, high, (40 * _VOXELS, len(low)))
-    places = places[places[:, 1] <= places[:, 0]][:_VOXELS]
-    t1, t2 = np.exp(places[:, :2]).T
-    b1 = b1_factor * (places[:, 2] if table.takes_b1 else np.ones(len(places)))
-    signal = simulate(
-        sequence, Tissue(t1, t2, b1=b1, adc=np.full(len(t1), table.adc))
-    ).signal.astype(np.complex128)
-    return np.abs(signal) if table.form == "magnitude" else signal
+    points = draw_points(table.limits, _VOXELS, np.random.default_rng(seed))
+    tissue = tissue_at(table.parameters, points, table.adc)
+    signal = simulate(sequence, replace(tissue, b1=b1_factor * tissue.b1)).signal
+    signal = signal.astype(np.complex128)
+    if table.form == "magnitude":
+        return np.abs(signal)
+    return signal

@@ -1,5 +1,5 @@
-"""The tabulated signal manifold: compressed fingerprints of unit m0 as cubic splines over log T1,
-log T2 [and B1].
+"""The tabulated signal manifold: compressed fingerprints of unit m0 as cubic splines over the
+parameters of a voxel, the fitted ones (log T1, log T2) first, then those given with the scan (B1).
 
 A table answers in place of the engine wherever a fingerprint or its derivatives are needed quickly.
 `mrftool.manifold.tabulate` makes it.
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from mrftool.arrays import Array
+from mrftool.arrays import Array, FloatArray, Range
 from mrftool.errors import ArgumentError
 from mrftool.manifold.bspline import Axis, slope_weights, value_weights
 from mrftool.manifold.compression import Basis, compress
+from mrftool.manifold.parameters import FITTED, Parameter, points_of
+from mrftool.tissue import Tissue
 
 Form = Literal["complex", "magnitude"]
 
@@ -23,7 +24,7 @@ Form = Literal["complex", "magnitude"]
 class SignalTable:
     """Fingerprints of one sequence for every tissue in a range.
 
-    axes: log T1 [log s], log T2 [log s] and, where it is a variable, B1 [1].
+    axes: one for each of `parameters`, in its transform.
     coefficients: B-spline coefficients `(nodes + 2 of each axis ..., basis.rank)` of the complex
     fingerprint of m0 = 1, compressed with `basis`.
     form: of the signals that it is to explain, "complex" or "magnitude".
@@ -31,6 +32,7 @@ class SignalTable:
     [1].
     adc: the diffusion coefficient that it was made with [m2/s].
     magnitude_basis: what magnitudes are compressed with, None for complex signals.
+    parameters: of the axes, the fitted ones first.
     """
 
     axes: tuple[Axis, ...]
@@ -41,6 +43,11 @@ class SignalTable:
     adc: float
     sequence_id: str
     magnitude_basis: Basis | None = None
+    parameters: tuple[Parameter, ...] = FITTED
+
+    def __post_init__(self) -> None:
+        if len(self.parameters) != len(self.axes):
+            raise ArgumentError(f"{len(self.axes)} axes for {len(self.parameters)} parameters")
 
     @property
     def is_real(self) -> bool:
@@ -53,9 +60,34 @@ class SignalTable:
         return self.magnitude_basis or self.basis
 
     @property
-    def takes_b1(self) -> bool:
-        """Whether B1 is an axis."""
-        return len(self.axes) == 3
+    def n_fitted(self) -> int:
+        """Number of fitted parameters: the first axes."""
+        return sum(parameter.fitted for parameter in self.parameters)
+
+    @property
+    def given(self) -> tuple[Parameter, ...]:
+        """Parameters of the other axes."""
+        return self.parameters[self.n_fitted :]
+
+    @property
+    def fitted_axes(self) -> tuple[Axis, ...]:
+        """Axes of the fitted parameters."""
+        return self.axes[: self.n_fitted]
+
+    @property
+    def given_axes(self) -> tuple[Axis, ...]:
+        """Axes of the given parameters."""
+        return self.axes[self.n_fitted :]
+
+    @property
+    def limits(self) -> list[Range]:
+        """Ends of each axis."""
+        return [(axis.start, axis.stop) for axis in self.axes]
+
+    def points(self, tissue: Tissue) -> FloatArray:
+        """Where `tissue` lies on the axes `(voxel, axis)`."""
+        columns = {parameter.name: getattr(tissue, parameter.name) for parameter in self.parameters}
+        return points_of(self.parameters, columns)
 
     @property
     def rank(self) -> int:
@@ -63,45 +95,44 @@ class SignalTable:
         return self.feature_basis.rank
 
 
-def evaluate(
-    table: SignalTable, t1: ArrayLike, t2: ArrayLike, b1: ArrayLike | None = None
-) -> Array:
-    """Compressed fingerprint of m0 = 1 `(voxel, rank)` at t1, t2 [s], b1 [1], each held inside the
-    table.
+def evaluate(table: SignalTable, points: Array) -> Array:
+    """Compressed fingerprint of m0 = 1 `(voxel, rank)` at `points` `(voxel, axis)` on the table's
+    axes, each held inside the table; see `SignalTable.points`.
     """
-    return evaluate_derivatives(table, t1, t2, b1)[:, 0]
+    return evaluate_derivatives(table, points)[:, 0]
 
 
-def evaluate_derivatives(
-    table: SignalTable,
-    t1: ArrayLike,
-    t2: ArrayLike,
-    b1: ArrayLike | None = None,
-    *,
-    by_b1: bool = False,
-) -> Array:
-    """Compressed fingerprint and its derivatives by log T1 and log T2 `(voxel, 3, rank)`; see
-    `evaluate`.
+def evaluate_derivatives(table: SignalTable, points: Array, *, by_given: bool = False) -> Array:
+    """Compressed fingerprint and its derivatives along the axes of the fitted parameters
+    `(voxel, 1 + fitted, rank)`; see `evaluate`.
 
-    by_b1: its derivative by B1 as well `(voxel, 4, rank)`.
+    by_given: along those of the given parameters as well `(voxel, 1 + axes, rank)`.
+
+    Raises ArgumentError where the points have another number of axes.
     """
-    if table.takes_b1 == (b1 is None):
-        raise ArgumentError("a B1 goes with exactly those tables that have a B1 axis")
-    points = [np.log(t1), np.log(t2)] + ([] if b1 is None else [np.asarray(b1)])
+    if np.ndim(points) != 2 or np.shape(points)[1] != len(table.axes):
+        names = ", ".join(parameter.label for parameter in table.parameters)
+        raise ArgumentError(
+            f"points of shape {np.shape(points)}, expected (voxel, axis) of {names}"
+        )
     cells, values, slopes = [], [], []
-    for axis, x in zip(table.axes, points, strict=True):
+    for axis, x in zip(table.axes, np.transpose(points), strict=True):
         cell, u = axis.locate(x)
         cells.append(cell[:, None] + np.arange(4))
         values.append(value_weights(u))
         slopes.append(slope_weights(u) / axis.step)
-    factors = [values, [slopes[0], *values[1:]], [values[0], slopes[1], *values[2:]]]
-    factors += [[*values[:2], slopes[2]]] if by_b1 else []
-    weights = np.stack([_outer(x) for x in factors], axis=1)
     n = len(cells)
-    corners = tuple(
-        cell.reshape(-1, *(4 if j == k else 1 for j in range(n))) for k, cell in enumerate(cells)
-    )
-    return np.asarray(weights @ table.coefficients[corners].reshape(len(weights), 4**n, -1))
+    factors = [values]
+    for k in range(n if by_given else table.n_fitted):
+        factors.append([*values[:k], slopes[k], *values[k + 1 :]])
+    weights = np.stack([_outer(x) for x in factors], axis=1)
+    corners = []
+    for k, cell in enumerate(cells):
+        shape = [1] * n
+        shape[k] = 4
+        corners.append(cell.reshape(-1, *shape))
+    rows = table.coefficients[tuple(corners)].reshape(len(weights), 4**n, -1)
+    return np.asarray(weights @ rows)
 
 
 def _outer(factors: list[Array]) -> Array:
@@ -112,27 +143,15 @@ def _outer(factors: list[Array]) -> Array:
     return product
 
 
-def evaluate_features(
-    table: SignalTable,
-    t1: ArrayLike,
-    t2: ArrayLike,
-    b1: ArrayLike | None = None,
-    *,
-    by_b1: bool = False,
-) -> Array:
+def evaluate_features(table: SignalTable, points: Array, *, by_given: bool = False) -> Array:
     """Like `evaluate_derivatives`, of what an encoder or a search sees: of the compressed
     magnitude, for that form.
     """
-    rows = evaluate_derivatives(table, t1, t2, b1, by_b1=by_b1)
+    rows = evaluate_derivatives(table, points, by_given=by_given)
     if table.magnitude_basis is None:
         return rows
     signal, *slopes = np.moveaxis(rows @ table.basis.vectors.T, 1, 0)
     size = abs(signal)
     direction = signal.conj() / np.maximum(size, np.finfo(np.float64).tiny)
-    return np.stack(
-        [
-            compress(row, table.magnitude_basis)
-            for row in (size, *((direction * slope).real for slope in slopes))
-        ],
-        axis=1,
-    )
+    changes = [size, *((direction * slope).real for slope in slopes)]
+    return np.stack([compress(row, table.magnitude_basis) for row in changes], axis=1)

@@ -7,14 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrftool.arrays import Array, BoolArray, Range
+from mrftool.arrays import Array, FloatArray, Range
 from mrftool.errors import ArgumentError, CheckFailedError, InputError
 from mrftool.manifold.bspline import MIN_NODES, Axis, prefilter, value_weights
 from mrftool.manifold.compression import Basis, compress, fit_basis
+from mrftool.manifold.parameters import (
+    Parameter,
+    draw_points,
+    is_tissue,
+    parameters_of,
+    ranges_from_keywords,
+    tissue_at,
+)
 from mrftool.manifold.table import Form, SignalTable, evaluate
 from mrftool.physics.simulate import simulate_blocks
 from mrftool.sequence import PulseSequence
-from mrftool.tissue import Tissue
 
 TOP_SNR = 100.0  # above this, errors of the table may be seen
 _BIAS_SHARE = 0.1  # what the grid may move an estimate, in standard deviations at TOP_SNR
@@ -22,14 +29,13 @@ TRUNCATION = (
     0.2 / TOP_SNR
 )  # relative error that the basis may leave: it adds a hundredth to the residual at TOP_SNR
 _MIN_REPETITIONS = 5
-_COARSE = (17, 17, 5)  # nodes of the grid that measures how fast the fingerprints bend
+_COARSE_FITTED, _COARSE_GIVEN = 17, 5  # nodes of the grid that measures how fingerprints bend
 _N_CHECKS = 400
 _MAX_NODES = 1_000_000
 _ROUNDS = 6
 _ORDER = 4  # a cubic spline errs as step^4
-_B1_ACCURACY = 1e-3  # of a B1 map, at the very best
-_B1_STEP = 1e-4
-_B1_INTERVALS = (4, 6, 8, 12, 16, 24, 32, 48, 96)
+_GIVEN_STEP = 0.1  # of the accuracy of a map, for the derivative by a given parameter
+_GIVEN_INTERVALS = (4, 6, 8, 12, 16, 24, 32, 48, 96)
 _N_LINES = 24
 _MAGNITUDE_TRUNCATION = (
     0.02  # of features of magnitudes: their kinks where samples pass through 0 need endless bases
@@ -49,75 +55,105 @@ def default_tolerance(sequence: PulseSequence) -> float:
 def build_table(
     sequence: PulseSequence,
     *,
-    t1_range: Range,
-    t2_range: Range,
-    b1_range: Range | None = None,
     adc: float = 0.0,
     form: Form = "complex",
     tolerance: float | None = None,
     seed: int = 0,
+    **keywords: Range | None,
 ) -> SignalTable:
     """Table of `sequence` whose error between the nodes is below `tolerance`, by default
     `default_tolerance`.
 
-    t1_range, t2_range [s], b1_range [1]: what the table covers. Without b1_range, B1 is 1. adc
-    [m2/s]. With b1_range, the error may also be as large as what 0.1 % more or less of B1 changes:
-    no map is better known, and fingerprints of long T2 swing faster with B1 than any table could
-    follow. The basis keeps every fingerprint up to TRUNCATION: what it leaves out is orthogonal to
-    it and moves no estimate. Magnitudes are made of all of it, so that the basis for them keeps all
-    but `tolerance`.
+    t1_range, t2_range [s], b1_range [1] and so on: what the table covers, by name of the parameter.
+    A given parameter without a range has its default. adc [m2/s].
 
-    Raises InputError for a sequence too short, ArgumentError for a range that is none,
+    Along the axis of a given parameter, the error may also be as large as what the smallest error
+    of its map changes: no map is better known, and fingerprints of long T2 swing faster with B1
+    than any table could follow. The basis keeps every fingerprint up to TRUNCATION: what it leaves
+    out is orthogonal to it and moves no estimate. Magnitudes are made of all of it, so that the
+    basis for them keeps all but `tolerance`.
+
+    Raises InputError for a sequence too short, ArgumentError for an invalid range,
     CheckFailedError if no grid of a million nodes is fine enough.
     """
     if len(sequence) < _MIN_REPETITIONS:
         raise InputError(
-            f"sequence {sequence.name}: {len(sequence)} repetitions, expected at least {_MIN_REPETITIONS}: "
-            "T1, T2, m0 and the noise are to be told apart"
+            f"sequence {sequence.name}: {len(sequence)} repetitions, expected at least "
+            f"{_MIN_REPETITIONS}: T1, T2, m0 and the noise are to be told apart"
         )
-    limits = _limits(t1_range, t2_range, b1_range)
+    ranges = ranges_from_keywords(keywords)
+    limits = _limits(ranges)
     tolerance = tolerance or default_tolerance(sequence)
-    engine = _Engine(sequence, adc)
-    axes = tuple(Axis.spanning(*limit, size) for limit, size in zip(limits, _COARSE, strict=False))
-    nodes, checks = (
-        _nodes(axes),
-        _random_points(limits, _N_CHECKS * (1 if b1_range is None else 3), seed),
-    )
+    engine = _Engine(sequence, parameters_of(ranges), adc)
+    nodes = _nodes(engine.coarse_axes(limits))
+    n_checks = _N_CHECKS
+    if engine.given:
+        n_checks *= 3
+    checks = draw_points(limits, n_checks, np.random.default_rng(seed))
     coarse, check_signals = engine.signals(nodes), engine.signals(checks)
-    known = np.concatenate([coarse[_is_tissue(nodes)], check_signals])
-    basis = fit_basis(known, TRUNCATION if form == "complex" else tolerance)
-    of_magnitudes = fit_basis(abs(known), _MAGNITUDE_TRUNCATION) if form == "magnitude" else None
-    table = _table(axes, compress(coarse, basis), basis, engine)
-    axes = _refined(table, engine, tolerance)
-    truth, allowed = _coefficients(check_signals, basis), engine.allowed(checks, basis, tolerance)
+    known = np.concatenate([coarse[is_tissue(nodes)], check_signals])
+    basis, of_magnitudes = _bases(known, form, tolerance)
+    table = _table(engine.coarse_axes(limits), compress(coarse, basis), basis, engine)
+    expected = _coefficients(check_signals, basis)
+    allowed = engine.allowed(checks, basis, tolerance)
+    table = _accurate_table(table, engine, tolerance, (checks, expected, allowed))
+    return replace(table, form=form, magnitude_basis=of_magnitudes)
+
+
+def _bases(known: Array, form: Form, tolerance: float) -> tuple[Basis, Basis | None]:
+    """Bases of complex signals and, where they are asked for, of magnitudes."""
+    if form == "complex":
+        return fit_basis(known, TRUNCATION), None
+    return fit_basis(known, tolerance), fit_basis(abs(known), _MAGNITUDE_TRUNCATION)
+
+
+def _accurate_table(
+    coarse: SignalTable, engine: "_Engine", tolerance: float, checks: tuple[Array, Array, Array]
+) -> SignalTable:
+    """Refine `coarse` until it errs less than allowed. checks: points, their coefficients and the
+    relative errors allowed there.
+    """
+    points, expected, allowed = checks
+    axes = _refined(coarse, engine, tolerance)
     for _ in range(_ROUNDS):
-        _check_size(axes, sequence, tolerance)
-        table = _table(axes, engine.compressed(_nodes(axes), basis), basis, engine)
-        errors = _relative_error(table, checks, truth)
+        _check_size(axes, engine.sequence, tolerance)
+        compressed = engine.compressed(_nodes(axes), coarse.basis)
+        table = _table(axes, compressed, coarse.basis, engine)
+        errors = _relative_error(table, points, expected)
         excess = float((errors / allowed).max())
         if excess <= 1:
-            return replace(
-                table, error=float(errors.max()), form=form, magnitude_basis=of_magnitudes
-            )
+            return replace(table, error=float(errors.max()))
         axes = _finer(axes, [1.05 * excess ** (1 / _ORDER)] * len(axes))
     raise CheckFailedError(
-        f"table of {sequence.name}: {excess:.2g} times the error allowed, after {_ROUNDS} refinements"
+        f"table of {engine.sequence.name}: {excess:.2g} times the error allowed, "
+        f"after {_ROUNDS} refinements"
     )
 
 
 @dataclass(frozen=True)
 class _Engine:
-    """The exact engine, asked at points `(voxel, 2 or 3)` of the table's axes."""
+    """The exact engine, asked at points `(voxel, axis)` of the table's axes."""
 
     sequence: PulseSequence
+    parameters: tuple[Parameter, ...]
     adc: float
 
+    @property
+    def given(self) -> tuple[Parameter, ...]:
+        return tuple(parameter for parameter in self.parameters if not parameter.fitted)
+
+    def coarse_axes(self, limits: list[Range]) -> tuple[Axis, ...]:
+        """A few nodes along each axis."""
+        axes = []
+        for parameter, limit in zip(self.parameters, limits, strict=True):
+            size = _COARSE_GIVEN
+            if parameter.fitted:
+                size = _COARSE_FITTED
+            axes.append(Axis.spanning(*limit, size))
+        return tuple(axes)
+
     def blocks(self, points: Array) -> Iterator[Array]:
-        b1 = points[:, 2] if points.shape[1] == 3 else np.ones(len(points))
-        tissue = Tissue(
-            np.exp(points[:, 0]), np.exp(points[:, 1]), b1=b1, adc=np.full(len(points), self.adc)
-        )
-        return simulate_blocks(self.sequence, tissue)
+        return simulate_blocks(self.sequence, tissue_at(self.parameters, points, self.adc))
 
     def signals(self, points: Array) -> Array:
         return np.concatenate(list(self.blocks(points)))
@@ -127,119 +163,125 @@ class _Engine:
 
     def allowed(self, points: Array, basis: Basis, tolerance: float) -> Array:
         """Relative error that a table may have at `points` `(voxel,)`."""
-        if points.shape[1] == 2:
-            return np.full(len(points), tolerance)
-        step = np.array([0.0, 0.0, _B1_STEP])
-        here, ahead = self.compressed(points, basis), self.compressed(points + step, basis)
-        slope = np.linalg.norm(ahead - here, axis=1) / np.linalg.norm(here, axis=1) / _B1_STEP
-        return np.asarray(np.maximum(tolerance, _B1_ACCURACY * slope))
+        allowed = np.full(len(points), tolerance)
+        for k, parameter in enumerate(self.parameters):
+            if not parameter.fitted:
+                change = self._change(points, basis, k, _GIVEN_STEP * parameter.map_accuracy)
+                allowed = np.maximum(allowed, change / _GIVEN_STEP)
+        return allowed
+
+    def _change(self, points: Array, basis: Basis, axis: int, step: float) -> Array:
+        """Relative change of the fingerprint along an axis `(voxel,)`."""
+        moved = points.copy()
+        moved[:, axis] += step
+        here, there = self.compressed(points, basis), self.compressed(moved, basis)
+        return np.asarray(np.linalg.norm(there - here, axis=1) / np.linalg.norm(here, axis=1))
 
 
-def _limits(t1_range: Range, t2_range: Range, b1_range: Range | None) -> list[Range]:
-    ranges = {"T1": t1_range, "T2": t2_range} | ({} if b1_range is None else {"B1": b1_range})
-    for key, (low, high) in ranges.items():
-        if not 0 < low < high < np.inf:
-            raise ArgumentError(
-                f"{key} from {low:g} to {high:g}, expected a range of positive numbers"
-            )
-    if t2_range[0] > t1_range[1]:
+def _limits(ranges: dict[str, Range]) -> list[Range]:
+    """Ends of the axes. Raises ArgumentError where all T2 are above all T1."""
+    if ranges["t2"][0] > ranges["t1"][1]:
         raise ArgumentError(
-            f"T2 from {t2_range[0]:g} s is above T1 up to {t1_range[1]:g} s, expected ranges with T2 <= T1"
+            f"T2 from {ranges['t2'][0]:g} s is above T1 up to {ranges['t1'][1]:g} s, "
+            "expected ranges with T2 <= T1"
         )
-    logs = [(float(np.log(low)), float(np.log(high))) for low, high in (t1_range, t2_range)]
-    return logs if b1_range is None else [*logs, b1_range]
+    limits = []
+    for parameter in parameters_of(ranges):
+        low, high = parameter.to_axis(ranges[parameter.name])
+        limits.append((float(low), float(high)))
+    return limits
 
 
 def _nodes(axes: tuple[Axis, ...]) -> Array:
     """All nodes `(voxel, axis)` in C order."""
-    return np.stack(
-        [x.ravel() for x in np.meshgrid(*(axis.nodes for axis in axes), indexing="ij")], axis=1
-    )
+    return _mesh([axis.nodes for axis in axes])
 
 
-def _random_points(limits: list[Range], count: int, seed: int) -> Array:
-    """Points with T2 <= T1, uniform on the axes."""
-    low, high = np.array(limits).T
-    points = np.random.default_rng(seed).uniform(low, high, (40 * count, len(limits)))
-    return points[_is_tissue(points)][:count]
-
-
-def _is_tissue(points: Array) -> BoolArray:
-    return np.asarray(points[:, 1] <= points[:, 0] + 1e-9)
+def _mesh(values: list[FloatArray]) -> Array:
+    """All combinations of values along each axis `(voxel, axis)` in C order."""
+    return np.stack([x.ravel() for x in np.meshgrid(*values, indexing="ij")], axis=1)
 
 
 def _coefficients(signals: Array, basis: Basis) -> Array:
-    coefficients = compress(signals, basis)
-    return coefficients.real if basis.is_real else coefficients
+    return _real_if(basis, compress(signals, basis))
+
+
+def _real_if(basis: Basis, coefficients: Array) -> Array:
+    if basis.is_real:
+        return coefficients.real
+    return coefficients
 
 
 def _table(axes: tuple[Axis, ...], compressed: Array, basis: Basis, engine: _Engine) -> SignalTable:
-    samples = (compressed.real if basis.is_real else compressed).reshape(
-        *(axis.size for axis in axes), -1
-    )
-    filtered = prefilter(samples, len(axes))
+    shape = [axis.size for axis in axes]
+    filtered = prefilter(_real_if(basis, compressed).reshape(*shape, -1), len(axes))
     return SignalTable(
-        axes, filtered, basis, "complex", np.inf, engine.adc, engine.sequence.sequence_id
+        axes=axes,
+        coefficients=filtered,
+        basis=basis,
+        form="complex",
+        error=np.inf,
+        adc=engine.adc,
+        sequence_id=engine.sequence.sequence_id,
+        parameters=engine.parameters,
     )
 
 
-def _relative_error(table: SignalTable, points: Array, truth: Array) -> Array:
-    t1, t2, *b1 = points.T
-    found = evaluate(table, np.exp(t1), np.exp(t2), *b1)
-    return np.asarray(np.linalg.norm(found - truth, axis=1) / np.linalg.norm(truth, axis=1))
+def _relative_error(table: SignalTable, points: Array, expected: Array) -> Array:
+    difference = evaluate(table, points) - expected
+    return np.asarray(np.linalg.norm(difference, axis=1) / np.linalg.norm(expected, axis=1))
 
 
 def _refined(table: SignalTable, engine: _Engine, tolerance: float) -> tuple[Axis, ...]:
-    """Axes that should reach `tolerance`: T1 and T2 from the error of a coarse table halfway
-    between its nodes.
+    """Axes that should reach `tolerance`: fitted ones from the error of a coarse table halfway
+    between its nodes, given ones from lines along them.
     """
     factors = []
-    for k, axis in enumerate(table.axes[:2]):
-        others = [
-            a.nodes if j != k else axis.nodes[:-1] + axis.step / 2 for j, a in enumerate(table.axes)
-        ]
-        points = np.stack([x.ravel() for x in np.meshgrid(*others, indexing="ij")], axis=1)
-        points = points[_is_tissue(points)]
+    for k, axis in enumerate(table.fitted_axes):
+        values = [other.nodes for other in table.axes]
+        values[k] = axis.nodes[:-1] + axis.step / 2
+        points = _mesh(values)
+        points = points[is_tissue(points)]
         points = points[np.random.default_rng(k).permutation(len(points))[:_N_CHECKS]]
-        truth = _coefficients(engine.signals(points), table.basis)
-        excess = _relative_error(table, points, truth) / engine.allowed(
-            points, table.basis, tolerance
-        )
+        expected = _coefficients(engine.signals(points), table.basis)
+        allowed = engine.allowed(points, table.basis, tolerance)
+        excess = _relative_error(table, points, expected) / allowed
         factors.append((len(table.axes) * excess.max()) ** (1 / _ORDER))
-    return _finer(table.axes[:2], factors) + tuple(
-        _b1_axis(axis, table, engine, tolerance) for axis in table.axes[2:]
-    )
+    given = range(table.n_fitted, len(table.axes))
+    lines = tuple(_given_axis(k, table, engine, tolerance) for k in given)
+    return _finer(table.fitted_axes, factors) + lines
 
 
-def _b1_axis(axis: Axis, table: SignalTable, engine: _Engine, tolerance: float) -> Axis:
-    """The coarsest of some B1 axes that is fine enough along a few lines of constant T1 and T2."""
-    finest = Axis.spanning(axis.start, axis.stop, max(_B1_INTERVALS) + 1)
-    places = _random_points([(a.start, a.stop) for a in table.axes[:2]], _N_LINES, seed=3)
-    points = np.concatenate(
-        [np.repeat(places, finest.size, axis=0), np.tile(finest.nodes, _N_LINES)[:, None]], axis=1
-    )
-    lines = engine.compressed(points, table.basis).reshape(_N_LINES, finest.size, -1).swapaxes(0, 1)
-    allowed = engine.allowed(points, table.basis, tolerance).reshape(_N_LINES, -1).T / len(
-        table.axes
-    )
-    for intervals in _B1_INTERVALS:
+def _given_axis(k: int, table: SignalTable, engine: _Engine, tolerance: float) -> Axis:
+    """The coarsest of some axes of a given parameter that is fine enough along a few lines, where
+    the other parameters are constant.
+    """
+    axis, finest_size = table.axes[k], max(_GIVEN_INTERVALS) + 1
+    finest = Axis.spanning(axis.start, axis.stop, finest_size)
+    places = draw_points(table.limits, _N_LINES, np.random.default_rng(3))
+    points = np.repeat(places, finest_size, axis=0)
+    points[:, k] = np.tile(finest.nodes, _N_LINES)
+    lines = engine.compressed(points, table.basis).reshape(_N_LINES, finest_size, -1)
+    lines = lines.swapaxes(0, 1)
+    allowed = engine.allowed(points, table.basis, tolerance).reshape(_N_LINES, -1).T
+    allowed = allowed / len(table.axes) * np.linalg.norm(lines, axis=2)
+    for intervals in _GIVEN_INTERVALS:
         candidate = Axis.spanning(axis.start, axis.stop, intervals + 1)
-        coefficients = prefilter(lines[:: max(_B1_INTERVALS) // intervals], 1)
+        coefficients = prefilter(lines[:: max(_GIVEN_INTERVALS) // intervals], 1)
         cell, u = candidate.locate(finest.nodes)
-        found = np.einsum(
-            "bilr,bi->blr", coefficients[cell[:, None] + np.arange(4)], value_weights(u)
-        )
-        if (np.linalg.norm(found - lines, axis=2) <= allowed * np.linalg.norm(lines, axis=2)).all():
+        around = coefficients[cell[:, None] + np.arange(4)]
+        found = np.einsum("bilr,bi->blr", around, value_weights(u))
+        if (np.linalg.norm(found - lines, axis=2) <= allowed).all():
             break
     return candidate
 
 
 def _finer(axes: tuple[Axis, ...], factors: list[float]) -> tuple[Axis, ...]:
-    sizes = [
-        max(MIN_NODES, int(np.ceil((a.size - 1) * f)) + 1)
-        for a, f in zip(axes, factors, strict=True)
-    ]
-    return tuple(Axis.spanning(a.start, a.stop, size) for a, size in zip(axes, sizes, strict=True))
+    finer = []
+    for axis, factor in zip(axes, factors, strict=True):
+        size = max(MIN_NODES, int(np.ceil((axis.size - 1) * factor)) + 1)
+        finer.append(Axis.spanning(axis.start, axis.stop, size))
+    return tuple(finer)
 
 
 def _check_size(axes: tuple[Axis, ...], sequence: PulseSequence, tolerance: float) -> None:

@@ -75,7 +75,7 @@ def test_fewer_gauss_newton_steps_get_more_search_entries(
     np.testing.assert_allclose(
         np.linalg.norm(choose_atoms(table, table.rank, 4).rows, axis=1), 1, atol=1e-9
     )
-    found = evaluate(table, *np.exp(long.places).T, long.b1 if b1_range else None)[:, :8]
+    found = evaluate(table, np.concatenate([long.places, long.given], axis=1))[:, :8]
     cosine = (
         (found * long.rows).sum(axis=1)
         / np.linalg.norm(found, axis=1)

@@ -38,7 +38,7 @@ def linear(name: str, weights: np.ndarray, opset: int = 20, domain: str = "") ->
 def columns(table: SignalTable, takes: str, signal: np.ndarray) -> np.ndarray:
     of_form = np.abs(signal) if table.form == "magnitude" else signal
     rows = (features if takes == "features" else real_fingerprints)(of_form, table.feature_basis)
-    return np.c_[rows, TISSUE.b1] if table.takes_b1 else rows
+    return np.c_[rows, TISSUE.b1] if table.given else rows
 
 
 @pytest.mark.parametrize("takes", ["features", "fingerprint"])

@@ -95,10 +95,10 @@ def test_estimates_are_those_of_least_squares_on_the_exact_engine(make: Make, ph
 )
 def test_without_noise_the_tissue_comes_back(make: Make, options: dict[str, Any]) -> None:
     model, sequence = make(**options)
-    tissue = brain(200, b1=0.93 if model.takes_b1 else 1.0)
+    tissue = brain(200, b1=0.93 if model.given else 1.0)
     signal = simulate(sequence, tissue).signal
     rows = np.abs(signal) if model.form == "magnitude" else signal
-    found = run(model, rows, b1=tissue.b1 if model.takes_b1 else None)
+    found = run(model, rows, b1=tissue.b1 if model.given else None)
     np.testing.assert_allclose(found["t1"], tissue.t1, rtol=5e-3)
     np.testing.assert_allclose(found["t2"], tissue.t2, rtol=5e-3)
     expected = abs(tissue.m0) if model.form == "magnitude" else tissue.m0
@@ -186,7 +186,7 @@ def test_results_do_not_depend_on_batch_or_threads(make: Make) -> None:
         model, sequence = make(**options)
         signal, _ = noisy(sequence, brain(70), 20)
         rows = np.abs(signal) if model.form == "magnitude" else signal
-        b1 = np.linspace(0.8, 1.2, 70) if model.takes_b1 else None
+        b1 = np.linspace(0.8, 1.2, 70) if model.given else None
         whole = run(model, rows, b1=b1)
         for batch, threads in ((1, 1), (3, 1), (64, 2), (70, 2)):
             parts = run(model, rows, b1=b1, batch=batch, threads=threads)

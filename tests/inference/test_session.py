@@ -24,7 +24,7 @@ def saved(path: Path, proto: onnx.ModelProto) -> Path:
 
 def test_a_model_says_what_it_is(model: Path, short_sequence: PulseSequence) -> None:
     loaded = load_model(model)
-    assert (loaded.form, loaded.n_time, loaded.takes_b1) == ("complex", 40, False)
+    assert (loaded.form, loaded.n_time, loaded.given) == ("complex", 40, ())
     assert loaded.sequence_id == short_sequence.sequence_id
     assert loaded.manifest.sequence_name == "short"
     assert loaded.manifest.rank > 3
@@ -33,7 +33,12 @@ def test_a_model_says_what_it_is(model: Path, short_sequence: PulseSequence) -> 
     np.testing.assert_allclose(found["m0"], 2j, rtol=0.02)
     other_reader = onnx.load(model)
     facts = json.loads(next(p.value for p in other_reader.metadata_props if p.key == KEY))
-    assert facts["t1_range_ms"] == [100, 4500]
+    assert facts["parameters"]["t1"] == {
+        "unit": "s",
+        "transform": "log",
+        "fitted": True,
+        "range": [0.1, 4.5],
+    }
     assert facts["sequence"]["tr_ms"] == 12
     onnx.checker.check_model(other_reader, full_check=True)
     assert {node.domain for node in other_reader.graph.node} == {""}
@@ -127,7 +132,7 @@ def test_models_of_others_and_changed_ones_are_refused(tmp_path: Path, model: Pa
 def test_a_manifest_keeps_everything(model: Path) -> None:
     manifest = replace(
         load_model(model).manifest,
-        b1_range=(0.7, 1.3),
+        ranges={"t1": (0.1, 4.5), "t2": (0.01, 2.0), "b1": (0.7, 1.3)},
         adc=2.35e-9,
         scores={"a": 1},
         training={"b": "c"},
@@ -136,12 +141,15 @@ def test_a_manifest_keeps_everything(model: Path) -> None:
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
-    ({"schema": 99}, "schema 99, expected 1"),
+    ({"schema": 99}, "schema 99, expected 1 or 2"),
     ({"form": "polar"}, "form is 'polar', expected complex or magnitude"),
     ({"encoder": "magic"}, "encoder is 'magic'"),
-    ({"t1_range_ms": [4500, 100]}, "t1_range_ms is"),
-    ({"t2_range_ms": None}, "t2_range_ms is None"),
-    ({"b1_range": [1]}, "b1_range is"),
+    ({"parameters": {"t1": {"range": [4.5, 0.1]}}}, "range of t1 is"),
+    ({"parameters": {"t1": {"range": [0.1, 4.5]}}}, "range of t2 is None"),
+    ({"parameters": {"b1": {"range": [1]}}}, "range of b1 is"),
+    ({"parameters": {"t1": {"range": [0.1, 4.5], "unit": "ms"}}}, "unit of t1 is 'ms'"),
+    ({"parameters": {"t3": {"range": [0.1, 4.5]}}}, "unknown parameter t3"),
+    ({"parameters": []}, r"parameters is \[\]"),
     ({"adc_mm2_per_s": -1}, "adc_mm2_per_s is -1"),
     ({"n_time": 0}, "n_time is 0"),
     ({"n_time": True}, "n_time is True"),
@@ -159,10 +167,26 @@ def test_a_manifest_that_is_not_sound_is_refused(
         manifest_from_json(json.dumps(facts), "x.onnx")
 
 
+def test_a_manifest_of_schema_1_is_read(model: Path) -> None:
+    manifest = replace(
+        load_model(model).manifest, ranges={"t1": (0.1, 4.5), "t2": (0.01, 2.0), "b1": (0.7, 1.3)}
+    )
+    facts = json.loads(manifest_to_json(manifest))
+    del facts["parameters"]
+    old = facts | {"schema": 1, "t1_range_ms": [100, 4500], "t2_range_ms": [10, 2000]}
+    found = manifest_from_json(json.dumps(old | {"b1_range": [0.7, 1.3]}), "x.onnx")
+    assert found.given == ("b1",)
+    for name, limits in manifest.ranges.items():
+        assert found.ranges[name] == pytest.approx(limits)
+    assert manifest_from_json(json.dumps(old | {"b1_range": None}), "x.onnx").given == ()
+    with pytest.raises(InputError, match="range of t2 is"):
+        manifest_from_json(json.dumps(old | {"t2_range_ms": [3]}), "x.onnx")
+
+
 def test_every_fault_of_a_manifest_is_named() -> None:
     with pytest.raises(InputError) as caught:
-        manifest_from_json('{"schema": 1, "form": "complex"}', "x.onnx")
-    for key in ("name", "sequence", "t1_range_ms", "adc_mm2_per_s", "weights_sha256"):
+        manifest_from_json('{"schema": 2, "form": "complex"}', "x.onnx")
+    for key in ("name", "sequence", "parameters", "adc_mm2_per_s", "weights_sha256"):
         assert f"{key} is missing" in str(caught.value)
     for text in ("", "[]", "nonsense", "[" * 100_000):
         with pytest.raises(InputError, match=r"x.onnx: the manifest"):
@@ -181,7 +205,7 @@ def test_signals_that_do_not_fit_are_refused(model: Path, make_onnx: Any) -> Non
         with pytest.raises(MismatchError, match=message):
             run(plain, given, **options)
     for options, message in (
-        ({}, "a B1 map is needed"),
+        ({}, "the model takes a B1 map, expected one"),
         ({"b1": np.ones(2)}, r"shape \(2,\), expected \(3,\)"),
     ):
         with pytest.raises(MismatchError, match=message):

@@ -37,7 +37,7 @@ def with_quadratic_phase(sequence: PulseSequence) -> PulseSequence:
 
 def relative_errors(table: SignalTable, sequence: PulseSequence, tissue: Tissue) -> np.ndarray:
     exact = compress(simulate(sequence, tissue).signal, table.basis)
-    found = evaluate(table, tissue.t1, tissue.t2, tissue.b1 if table.takes_b1 else None)
+    found = evaluate(table, table.points(tissue))
     return np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
 
 
@@ -74,7 +74,7 @@ def test_a_table_is_as_accurate_as_it_says(short_sequence: PulseSequence) -> Non
     assert relative_errors(table, short_sequence, tissue).max() <= default_tolerance(short_sequence)
     assert table.error <= default_tolerance(short_sequence)
     signal = simulate(short_sequence, tissue).signal
-    unfolded = evaluate(table, tissue.t1, tissue.t2) @ table.basis.vectors.T
+    unfolded = evaluate(table, table.points(tissue)) @ table.basis.vectors.T
     left_out = np.linalg.norm(unfolded - signal, axis=1) / np.linalg.norm(signal, axis=1)
     assert left_out.max() <= TRUNCATION + default_tolerance(short_sequence)
     assert table.is_real
@@ -94,7 +94,7 @@ def test_slopes_are_those_of_the_engine(short_sequence: PulseSequence) -> None:
     sequence = with_quadratic_phase(short_sequence)
     table, tissue = build_table(sequence, **RANGES), random_tissue(100)
     signal, by_time = signal_and_derivatives(sequence, tissue)
-    found = evaluate_derivatives(table, tissue.t1, tissue.t2)
+    found = evaluate_derivatives(table, table.points(tissue))
     for k, t in enumerate((tissue.t1, tissue.t2)):
         exact = compress(by_time[k], table.basis) * t[:, None]
         gap = np.linalg.norm(found[:, k + 1] - exact, axis=1) / np.linalg.norm(signal, axis=1)
@@ -125,13 +125,14 @@ def test_b1_is_a_third_axis(short_sequence: PulseSequence) -> None:
     signal, by_b1 = signal_and_derivatives(short_sequence, tissue, with_respect_to=("b1",))
     of_b1_error = 1e-3 * np.linalg.norm(by_b1[0], axis=1) / np.linalg.norm(signal, axis=1)
     assert (relative_errors(table, short_sequence, tissue) <= np.maximum(5e-4, of_b1_error)).all()
-    ahead, behind = (evaluate(table, [1.0], [0.1], [1.05 + d]) for d in (1e-4, -1e-4))
-    by_b1 = evaluate_derivatives(table, [1.0], [0.1], [1.05], by_b1=True)[:, 3]
+    near = [table.points(Tissue([1.0], [0.1], b1=1.05 + d)) for d in (1e-4, -1e-4, 0)]
+    ahead, behind = (evaluate(table, points) for points in near[:2])
+    by_b1 = evaluate_derivatives(table, near[2], by_given=True)[:, 3]
     np.testing.assert_allclose(by_b1, (ahead - behind) / 2e-4, atol=1e-5 * abs(by_b1).max())
     with pytest.raises(UsageError, match="B1"):
-        evaluate(table, [1.0], [0.1])
-    with pytest.raises(UsageError, match="B1"):
-        evaluate(build_table(short_sequence, **RANGES, tolerance=1e-2), [1.0], [0.1], [1.0])
+        evaluate(table, near[2][:, :2])
+    with pytest.raises(UsageError, match="T1, T2"):
+        evaluate(build_table(short_sequence, **RANGES, tolerance=1e-2), near[2])
 
 
 def test_diffusion_and_slice_profile_are_in_the_table(short_sequence: PulseSequence) -> None:
@@ -150,7 +151,7 @@ def test_features_of_magnitudes_follow_the_engine(short_sequence: PulseSequence)
     assert table.magnitude_basis is table.feature_basis
     signal, by_time = signal_and_derivatives(sequence, tissue)
     size = np.abs(signal).astype(np.float64)
-    found = evaluate_features(table, tissue.t1, tissue.t2)
+    found = evaluate_features(table, table.points(tissue))
     gap = np.linalg.norm(
         found[:, 0] - compress(size, table.feature_basis), axis=1
     ) / np.linalg.norm(size, axis=1)
@@ -187,9 +188,11 @@ def test_wrong_b1_shows_in_the_probes_more_than_elsewhere_outside(
         {"t1_range": (0.2, 3.0), "t2_range": (4.0, 5.0)},
         {**RANGES, "b1_range": (1.2, 0.8)},
         {**RANGES, "b1_range": (0.8, np.nan)},
+        {**RANGES, "b1_range": (-0.2, 1.2)},
+        {"t1_range": (0.2, 3.0)},
     ],
 )
-def test_ranges_that_are_none_are_refused(
+def test_invalid_ranges_are_refused(
     short_sequence: PulseSequence, ranges: dict[str, tuple[float, float]]
 ) -> None:
     with pytest.raises(UsageError, match="expected"):

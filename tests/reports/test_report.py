@@ -172,7 +172,14 @@ def test_a_hostile_manifest_is_reported(short_sequence):
         "d": deep,
     }
     manifest = Manifest(
-        "m", {"flip_angle_deg": "x"}, "id", "s", "complex", 40, (0.1, 4), (0.01, 2), scores=scores
+        "m",
+        {"flip_angle_deg": "x"},
+        "id",
+        "s",
+        "complex",
+        40,
+        {"t1": (0.1, 4), "t2": (0.01, 2)},
+        scores=scores,
     )
     method = method_of(Model(Path("m.onnx"), manifest, b""))
     report = make_report(a_run(good_maps(), method))
@@ -189,7 +196,7 @@ def test_every_key_is_documented(short_sequence):
             Path(__file__).parents[2].joinpath("docs/report.md").read_text("utf-8"),
         )
     )
-    manifest = Manifest("m", {}, "id", "short", "complex", 40, (0.1, 4), (0.01, 2))
+    manifest = Manifest("m", {}, "id", "short", "complex", 40, {"t1": (0.1, 4), "t2": (0.01, 2)})
     method = method_of(Model(Path("m.onnx"), manifest, b""))
     facts = json.loads(make_report(a_run(good_maps(residual=0.99), method)).json)
     from_model = {f"method.{key}" for key in facts["method"]}

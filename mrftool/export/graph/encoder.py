@@ -8,17 +8,17 @@ from onnx import ModelProto, compose, inliner, version_converter
 from mrftool.errors import InputError
 from mrftool.export.graph.ops import Tape, Value, concat, row_sum, sqrt, where
 from mrftool.export.graph.reading import Reading, direction
-from mrftool.inference.onnx_file import check_self_contained
+from mrftool.inference.onnx_file import OPSET, check_self_contained
 from mrftool.manifold.table import SignalTable
 
 _PREFIX = "encoder/"
 
 
-def prepared_encoder(encoder: ModelProto, table: SignalTable, opset: int) -> ModelProto:
-    """`encoder` without local functions, at `opset`, its names prefixed.
+def prepared_encoder(encoder: ModelProto, table: SignalTable) -> ModelProto:
+    """`encoder` without local functions, at OPSET, its names prefixed.
 
     Raises InputError where it is not what the graph can take: one input `features` `(voxel, 2 *
-    rank [+ 1 for b1])` or `fingerprint` `(voxel, time [+ 1])`, one output `(voxel, 2)`, standard
+    rank + given)` or `fingerprint` `(voxel, time + given)`, one output `(voxel, 2)`, standard
     operators, all numbers inside.
     """
     check_self_contained(encoder, "the encoder")
@@ -34,8 +34,8 @@ def prepared_encoder(encoder: ModelProto, table: SignalTable, opset: int) -> Mod
         raise InputError(
             f"the encoder's input has {width} columns, expected {expected} for this sequence and these ranges"
         )
-    if _opset(encoder) != opset:
-        encoder = version_converter.convert_version(encoder, opset)
+    if _opset(encoder) != OPSET:
+        encoder = version_converter.convert_version(encoder, OPSET)
     return compose.add_prefix(encoder, _PREFIX)
 
 
@@ -47,7 +47,7 @@ def attach_encoder(
     signal: Value,
     reading: Reading,
     aligned: Value,
-    b1: Value | None,
+    given: Value | None,
 ) -> Value:
     """(log T1, log T2) `(voxel, 2)` that the prepared `encoder` finds.
 
@@ -55,10 +55,11 @@ def attach_encoder(
     """
     entry = encoder.graph.input[0].name
     tape.constants.update({x.name: x for x in encoder.graph.initializer})
-    columns = (
-        aligned if entry == f"{_PREFIX}features" else real_fingerprint(tape, table, signal, reading)
-    )
-    columns = columns if b1 is None else concat([columns, b1], 1)
+    columns = aligned
+    if entry != f"{_PREFIX}features":
+        columns = real_fingerprint(tape, table, signal, reading)
+    if given is not None:
+        columns = concat([columns, given], 1)
     tape.op("Identity", columns, output=entry)
     tape.nodes.extend(encoder.graph.node)
     log_t1, log_ratio = tape.input(encoder.graph.output[0].name).split(1, [1, 1])
@@ -67,10 +68,13 @@ def attach_encoder(
 
 def input_length(table: SignalTable, name: str) -> int:
     """Columns of an encoder's input, "features" or "fingerprint"."""
-    parts = 1 if table.form == "magnitude" else 2
-    return (parts * table.rank if name == "features" else len(table.basis.vectors)) + int(
-        table.takes_b1
-    )
+    parts = 2
+    if table.form == "magnitude":
+        parts = 1
+    length = len(table.basis.vectors)
+    if name == "features":
+        length = parts * table.rank
+    return length + len(table.given)
 
 
 def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Reading) -> Value:

@@ -6,16 +6,16 @@ import numpy as np
 
 from mrftool.export.graph.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
 from mrftool.export.graph.outputs import Estimate
-from mrftool.export.graph.polish import TINY, Fit, spread_of
+from mrftool.export.graph.polish import TINY, Fit, standard_deviations
 from mrftool.export.graph.reading import Reading
 from mrftool.export.thresholds import Thresholds, thresholds
 from mrftool.manifold.table import SignalTable
 
-_N_FITTED = 4  # T1, T2 and the two parts of m0
+_PARTS_OF_M0 = 2
 _LEAST_ENERGY = 1e-7  # relative energies below this are rounding
 
 
-def judge(
+def assess_fit(
     table: SignalTable,
     n_probes: int,
     reading: Reading,
@@ -24,7 +24,7 @@ def judge(
     found: Fit,
     noise_sd: Value,
 ) -> Estimate:
-    """The estimate at `place` `(voxel, 2)`, where the polish ended with the fit `found`.
+    """The estimate at `place` `(voxel, fitted)`, where the polish ended with the fit `found`.
 
     n_probes: number of probe vectors. noise_sd `(1,)`: of each channel in the signal's unit; 0: the
     residual of each voxel tells.
@@ -33,14 +33,13 @@ def judge(
     misfit = maximum(1.0 - explained, _LEAST_ENERGY)
     noise = noise_sd.reshape(1, 1)
     known = noise > 0.0
-    n_values = 2 * len(table.basis.vectors)
-    variance = where(known, noise * noise / reading.energy, misfit / float(n_values - _N_FITTED))
-    limits = thresholds(n_values, 2 * (table.rank + n_probes), _N_FITTED)
+    n_values, n_unknowns = 2 * len(table.basis.vectors), table.n_fitted + _PARTS_OF_M0
+    variance = where(known, noise * noise / reading.energy, misfit / float(n_values - n_unknowns))
+    limits = thresholds(n_values, 2 * (table.rank + n_probes), n_unknowns)
     bad_fit = _bad_fit(table, limits, reading, explained=explained, variance=variance, known=known)
     re, im = found.m0
-    spread = spread_of(
-        table, found.information(), found.least(table), variance / maximum(re * re + im * im, TINY)
-    )
+    relative = variance / maximum(re * re + im * im, TINY)
+    spread = standard_deviations(table, found.information(), found.least(table), relative)
     return Estimate(place, spread, concat([re, im], 1), sqrt(misfit), bad_fit)
 
 

@@ -12,13 +12,22 @@ distribution). R. W. M. Wedderburn, Biometrika 61:439 (1974), doi 10.1093/biomet
 """
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 
 from mrftool.arrays import Array
 from mrftool.export.graph.ops import Value, maximum, row_sum, sqrt, where
 from mrftool.export.graph.outputs import Estimate
-from mrftool.export.graph.polish import TINY, held_step, hold_inside, least_information, spread_of
+from mrftool.export.graph.polish import (
+    TINY,
+    Symmetric,
+    bounded_step,
+    columns_of,
+    hold_inside,
+    least_information,
+    standard_deviations,
+)
 from mrftool.export.graph.reading import Reading
 from mrftool.export.graph.spline import Spline
 from mrftool.export.thresholds import LEAST_MISFIT, rayleigh_ratio, thresholds
@@ -29,55 +38,48 @@ from mrftool.manifold.table import SignalTable
 RICE_TOP = (np.pi / 2 - 1, 0.03937463, 0.01843151 / 2)
 RICE_BOTTOM = (0.45045679, 0.08620228, 0.01843151)
 LEAST_SD = 1e-5  # of the noise, relative to the signal's norm
-_N_FITTED = 3  # T1, T2 and m0
 _LEAST_GROWTH = -0.8  # of m0, in one step
 
 
 @dataclass(frozen=True)
 class Unfolded:
-    """Fingerprint s of m0 = 1 over time: |s|^2, and half of its slopes by x and y `(voxel, time)`."""
+    """Fingerprint s of m0 = 1 over time: |s|^2, and half of its slopes along the fitted axes, all
+    `(voxel, time)`.
+    """
 
     power: Value
-    by_x: Value
-    by_y: Value
+    slopes: list[Value]
 
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal equations of (log m0, x, y), for samples weighted to the noise variance; `(voxel, 1)`
-    unless said.
+    """Normal equations of log m0 and the place, for samples weighted to the noise variance;
+    `(voxel, 1)` unless said.
 
-    information: of (m, m), (m, x), (m, y), (x, x), (x, y), (y, y), for noise of variance 1.
-    gradient: by m, x, y.
+    information: of log m0 (row 0) and the place, for noise of variance 1. gradient: by the same.
     residual: signal less expectation, weighted `(voxel, time)`. misfit: sum of squares of it before
     weighting.
     variances: sum of the variances of all samples, for noise_sd = 1.
     """
 
-    information: tuple[Value, ...]
-    gradient: tuple[Value, ...]
+    information: Symmetric
+    gradient: list[Value]
     residual: Value
     misfit: Value
     variances: Value
 
-    def reduced(self) -> tuple[Value, Value, Value]:
-        """Information xx, xy, yy, with m0 eliminated."""
-        mm, mx, my, xx, xy, yy = self.information
-        share_x, share_y = mx / maximum(mm, TINY), my / maximum(mm, TINY)
-        return xx - mx * share_x, xy - mx * share_y, yy - my * share_y
-
-    def reduced_gradient(self) -> tuple[Value, Value]:
-        """Gradient by x and y, with m0 eliminated."""
-        mm, mx, my = self.information[:3]
-        by_m, by_x, by_y = self.gradient
-        share = by_m / maximum(mm, TINY)
-        return by_x - mx * share, by_y - my * share
+    def reduced(self) -> tuple[Symmetric, list[Value]]:
+        """Information and gradient of the place, with m0 eliminated."""
+        ratios = self.information.ratios(0, maximum(self.information[0, 0], TINY))
+        left = self.information.without(0, ratios)
+        place = {(j - 1, k - 1): value for (j, k), value in left.elements.items()}
+        gradient = [self.gradient[k] - self.gradient[0] * ratio for k, ratio in ratios.items()]
+        return Symmetric(place), gradient
 
     def least(self, table: SignalTable) -> Value:
         """See `least_information`."""
-        return least_information(
-            table, self.information[0], self.information[3], self.information[5]
-        )
+        size, *raw = self.information.diagonal
+        return least_information(table, size, raw)
 
 
 def estimate_magnitude(
@@ -90,7 +92,7 @@ def estimate_magnitude(
     noise_sd: Value,
     steps: int,
 ) -> Estimate:
-    """The estimate after `steps` steps from `start` `(voxel, 2)`.
+    """The estimate after `steps` steps from `start` `(voxel, fitted)`.
 
     probes `(time, probe)`; signal `(voxel, time)`; noise_sd `(1,)`: of the real and of the
     imaginary channel, 0: the residual tells.
@@ -103,7 +105,9 @@ def estimate_magnitude(
     size = sqrt(model.power)
     m0 = maximum(row_sum(size * y) / maximum(row_sum(model.power), TINY), TINY)
     misfit = y - size * m0
-    sd = where(known, given, sqrt(row_sum(misfit * misfit) / float(n_time - _N_FITTED)))
+    sd = where(
+        known, given, sqrt(row_sum(misfit * misfit) / float(n_time - _n_unknowns(spline.table)))
+    )
     here = _normal(y, model, n_time, m0=m0, sd=sd)
     for _ in range(steps):
         growth, move = _step(spline, here)
@@ -112,25 +116,27 @@ def estimate_magnitude(
         model, sd = unfold(spline, place), where(known, given, _noise_of(here, n_time))
         here = _normal(y, model, n_time, m0=m0, sd=sd)
     sd = where(known, given, _noise_of(here, n_time))
-    spread = spread_of(spline.table, here.reduced(), here.least(spline.table), sd * sd)
-    bad_fit = judge_magnitude(spline.table, probes, here, y=y, sd=sd, known=known)
+    information, _ = here.reduced()
+    spread = standard_deviations(spline.table, information, here.least(spline.table), sd * sd)
+    bad_fit = misfit_of_magnitudes(spline.table, probes, here, y=y, sd=sd, known=known)
     return Estimate(place, spread, m0, sqrt(here.misfit), bad_fit)
 
 
 def unfold(spline: Spline, place: Value) -> Unfolded:
-    """The table's fingerprints at `place` `(voxel, 2)`, over time."""
+    """The table's fingerprints at `place` `(voxel, fitted)`, over time."""
     vectors, rows, tape = spline.table.basis.vectors, spline.rows(place), place.tape
-    n_time = len(vectors)
+    n_time, each = len(vectors), [1] * (1 + spline.table.n_fitted)
     if spline.is_real:
         over_time = rows @ tape.constant((vectors * spline.table.basis.turn).real.T)
-        parts = [[x.reshape(0, n_time)] for x in over_time.split(1, [1, 1, 1])]
+        parts = [[x.reshape(0, n_time)] for x in over_time.split(1, each)]
     else:
         over_time = rows @ tape.constant(
             np.block([[vectors.real.T, vectors.imag.T], [-vectors.imag.T, vectors.real.T]])
         )
-        both = [x.reshape(0, 2 * n_time) for x in over_time.split(1, [1, 1, 1])]
+        both = [x.reshape(0, 2 * n_time) for x in over_time.split(1, each)]
         parts = [x.split(1, [n_time, n_time]) for x in both]
-    return Unfolded(*(_inner(parts[0], x) for x in parts))
+    power, *slopes = [_inner(parts[0], x) for x in parts]
+    return Unfolded(power, slopes)
 
 
 def _inner(a: list[Value], b: list[Value]) -> Value:
@@ -156,31 +162,42 @@ def _normal(y: Value, model: Unfolded, n_time: int, *, m0: Value, sd: Value) -> 
     mean, slope, variance = rice(model.power * ratio)
     plain, weight = y - mean * sd, 1.0 / sqrt(variance)
     residual, scale = plain * weight, slope * weight * (ratio * sd)
-    m, by_x, by_y = model.power * scale, model.by_x * scale, model.by_y * scale
-    pairs = ((m, m), (m, by_x), (m, by_y), (by_x, by_x), (by_x, by_y), (by_y, by_y))
+    changes = [x * scale for x in (model.power, *model.slopes)]
+    information = {}
+    for j, k in combinations_with_replacement(range(len(changes)), 2):
+        information[j, k] = row_sum(changes[j] * changes[k])
     return Normal(
-        information=tuple(row_sum(a * b) for a, b in pairs),
-        gradient=tuple(row_sum(a * residual) for a in (m, by_x, by_y)),
+        information=Symmetric(information),
+        gradient=[row_sum(x * residual) for x in changes],
         residual=residual,
         misfit=row_sum(plain * plain),
         variances=row_sum(variance),
     )
 
 
+def _n_unknowns(table: SignalTable) -> int:
+    """The fitted parameters and m0."""
+    return table.n_fitted + 1
+
+
 def _noise_of(here: Normal, n_time: int) -> Value:
     """Standard deviation of the noise that the misfit shows."""
-    return maximum(sqrt(here.misfit / here.variances * (n_time / (n_time - _N_FITTED))), LEAST_SD)
+    factor = n_time / (n_time - len(here.gradient))
+    return maximum(sqrt(here.misfit / here.variances * factor), LEAST_SD)
 
 
 def _step(spline: Spline, here: Normal) -> tuple[Value, Value]:
-    """Step of log m0 `(voxel, 1)`, and of (x, y) `(voxel, 2)`; see `held_step`."""
-    table, (mm, mx, my) = spline.table, here.information[:3]
-    move = held_step(table, here.reduced(), here.reduced_gradient(), here.least(table))
-    dx, dy = move.split(1, [1, 1])
-    return (here.gradient[0] - mx * dx - my * dy) / maximum(mm, TINY), move
+    """Step of log m0 `(voxel, 1)`, and of the place `(voxel, fitted)`; see `bounded_step`."""
+    table = spline.table
+    information, gradient = here.reduced()
+    move = bounded_step(table, information, gradient, here.least(table))
+    growth = here.gradient[0]
+    for k, part in enumerate(columns_of(move, information)):
+        growth = growth - here.information[0, 1 + k] * part
+    return growth / maximum(here.information[0, 0], TINY), move
 
 
-def judge_magnitude(
+def misfit_of_magnitudes(
     table: SignalTable, probes: Array, here: Normal, *, y: Value, sd: Value, known: Value
 ) -> Value:
     """More misfit where magnitudes of fingerprints live than noise leaves there, or nothing but
@@ -191,7 +208,8 @@ def judge_magnitude(
     """
     n_time = len(table.basis.vectors)
     telling = np.concatenate([table.feature_basis.vectors, probes], axis=1)
-    limits = thresholds(n_time, telling.shape[1], _N_FITTED)
+    n_unknowns = _n_unknowns(table)
+    limits = thresholds(n_time, telling.shape[1], n_unknowns)
     near = here.residual @ y.tape.constant(telling)
     inside = row_sum(near * near)
     total = row_sum(here.residual * here.residual)
@@ -201,6 +219,6 @@ def judge_magnitude(
     mean = row_sum(y) * (1 / n_time)
     spread = maximum(1 / n_time - mean * mean, TINY)  # the sum of squares of y is 1
     steady = mean > sqrt(spread) * rayleigh_ratio(n_time)
-    shaped = spread * float(n_time) > here.misfit * (1 + limits.detected / (n_time - _N_FITTED))
+    shaped = spread * float(n_time) > here.misfit * (1 + limits.detected / (n_time - n_unknowns))
     strong = sd * sd * limits.noise_energy < 1.0
     return too_large | (known & ~strong) | (~known & ~(steady | shaped))

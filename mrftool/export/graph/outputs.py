@@ -1,73 +1,87 @@
 """What the graph says of each voxel: maps, standard deviations and flags."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from mrftool.arrays import Range
 from mrftool.export.graph.ops import FLOAT, INT32, Value, concat, exp, row_sum, sqrt, where
 from mrftool.export.graph.reading import Reading
 from mrftool.export.thresholds import UNDETERMINED
+from mrftool.manifold.parameters import Parameter
 from mrftool.manifold.table import SignalTable
 from mrftool.maps import Flag
+
+_NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What was found in each voxel.
 
-    place: in the table's grid, and spread: its standard deviation there `(voxel, 2)`. m0: relative
+    place: in the table's grid, and spread: its standard deviation there `(voxel, fitted)`. m0: relative
     to the signal's norm `(voxel, 2)`, or `(voxel, 1)` for magnitudes. residual: relative norm of
     what is not explained `(voxel, 1)`.
-    bad_fit: `(voxel, 1)` bool.
+    misfit_found: more residual than noise explains `(voxel, 1)` bool.
     """
 
     place: Value
     spread: Value
     m0: Value
     residual: Value
-    bad_fit: Value
+    misfit_found: Value
 
 
 def write_outputs(
-    table: SignalTable, reading: Reading, found: Estimate, ranges: tuple[Range, Range]
+    table: SignalTable, reading: Reading, found: Estimate, ranges: Mapping[str, Range]
 ) -> None:
-    """The outputs, on the tape; NaN where the voxel is empty or not finite. ranges: of T1 and T2
-    [s].
+    """The outputs, on the tape; NaN where the voxel is empty or not finite. ranges: of each fitted
+    parameter, by name [unit].
     """
     tape = found.place.tape
-    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(
-        2, 0, 1
-    )
-    logs, relative = (
-        found.place * tape.constant(steps) + tape.constant(starts),
-        found.spread * tape.constant(steps),
-    )
-    times, nan = exp(logs), float("nan")
     no_answer = reading.empty | reading.bad
-    for name, both in {"t": times, "sd_t": times * relative}.items():
-        for k, value in enumerate(where(no_answer, nan, both).split(1, [1, 1])):
-            tape.op("Squeeze", value, tape.indices(1), output=f"{name}{k + 1}")
-    tape.op("Squeeze", where(no_answer, nan, found.residual), tape.indices(1), output="residual")
-    m0 = where(no_answer, nan, found.m0 * sqrt(reading.energy))
+    steps = tape.constant([[axis.step for axis in table.fitted_axes]])
+    starts = tape.constant([[axis.start for axis in table.fitted_axes]])
+    places, spreads = found.place * steps + starts, found.spread * steps
+    fitted = table.parameters[: table.n_fitted]
+    limits = [[float(x) for x in p.to_axis(ranges[p.name])] for p in fitted]
+    marks = {
+        Flag.OUT_OF_RANGE: _outside(reading, places, limits),
+        Flag.MISFIT: found.misfit_found,
+    }
+    each = zip(
+        fitted, places.split(1, [1] * len(fitted)), spreads.split(1, [1] * len(fitted)), strict=True
+    )
+    for parameter, place, spread in each:
+        value, sd, relative = _value(parameter, place, spread)
+        _write_column(where(no_answer, _NAN, value), parameter.name)
+        _write_column(where(no_answer, _NAN, sd), f"sd_{parameter.name}")
+        marks[Flag[f"{parameter.label}_UNDETERMINED"]] = relative > UNDETERMINED
+    _write_column(where(no_answer, _NAN, found.residual), "residual")
+    m0 = where(no_answer, _NAN, found.m0 * sqrt(reading.energy))
     if table.form == "complex":
         tape.op("Identity", m0, output="m0")
     else:
-        tape.op("Squeeze", m0, tape.indices(1), output="m0")
-    marks = {Flag.OUT_OF_RANGE: _outside(reading, logs, ranges), Flag.MISFIT: found.bad_fit}
-    wide = (relative > UNDETERMINED).to(FLOAT).split(1, [1, 1])
-    marks |= {
-        flag: x > 0.5
-        for flag, x in zip((Flag.T1_UNDETERMINED, Flag.T2_UNDETERMINED), wide, strict=True)
-    }
+        _write_column(m0, "m0")
     _write_flags(reading, marks, no_answer)
+
+
+def _value(parameter: Parameter, place: Value, spread: Value) -> tuple[Value, Value, Value]:
+    """Value and standard deviation [unit], and their ratio, of a place on the axis."""
+    if parameter.transform == "log":
+        value = exp(place)
+        return value, value * spread, spread
+    return place, spread, spread / place
+
+
+def _write_column(value: Value, name: str) -> None:
+    value.tape.op("Squeeze", value, value.tape.indices(1), output=name)
 
 
 def _write_flags(reading: Reading, marks: dict[Flag, Value], no_answer: Value) -> None:
     tape = no_answer.tape
-    judged = concat([mark.to(FLOAT) for mark in marks.values()], 1)
+    raised = concat([mark.to(FLOAT) for mark in marks.values()], 1)
     bits = tape.constant([[float(flag)] for flag in marks])
-    total = where(no_answer, 0.0, judged @ bits)
+    total = where(no_answer, 0.0, raised @ bits)
     total = (
         total
         + reading.empty.to(FLOAT) * float(Flag.MASKED)
@@ -76,9 +90,11 @@ def _write_flags(reading: Reading, marks: dict[Flag, Value], no_answer: Value) -
     tape.op("Squeeze", total.to(INT32), tape.indices(1), output="flags")
 
 
-def _outside(reading: Reading, logs: Value, ranges: tuple[Range, Range]) -> Value:
-    """Estimate outside the ranges, or B1 outside the table."""
-    low, high = np.log(np.array(ranges)).T[:, None]
-    wrong = (logs < logs.tape.constant(low)) | (logs > logs.tape.constant(high))
-    outside = row_sum(wrong.to(FLOAT)) > 0.5
-    return outside if reading.outside is None else outside | reading.outside
+def _outside(reading: Reading, places: Value, limits: list[list[float]]) -> Value:
+    """Estimate outside the ranges, or a given parameter outside the table."""
+    low, high = (places.tape.constant([ends]) for ends in zip(*limits, strict=True))
+    beyond = (places < low) | (places > high)
+    outside = row_sum(beyond.to(FLOAT)) > 0.5
+    if reading.outside is None:
+        return outside
+    return outside | reading.outside

@@ -1,16 +1,20 @@
 """Gauss-Newton on the tabulated signal manifold, as nodes of an ONNX graph.
 
-The model of one voxel is c = m0 a(x, y): c its compressed signal, a the table, (x, y) a place in
-the table's grid, in steps of log T1 and of log T2. For given (x, y) the best complex m0 is <a, c> /
-<a, a>; putting it in leaves a least-squares problem in x and y alone (variable projection), whose
-Gauss-Newton step needs only inner products of a, of its derivatives da (by x) and db (by y), and of
-c. Inner products conjugate the left factor; a complex row counts as real and imaginary parts side
-by side.
+The model of one voxel is c = m0 a(x): c its compressed signal, a the table, x a place in the
+table's grid, in steps along the axes of the fitted parameters (log T1 and log T2). For a given x
+the best complex m0 is <a, c> / <a, a>; putting it in leaves a least-squares problem in x alone
+(variable projection), whose Gauss-Newton step needs only inner products of a, of its derivatives
+a_j along the axes, and of c. Inner products conjugate the left factor; a complex row counts as real
+and imaginary parts side by side. Symmetric matrices are lists of their upper triangle, row by row;
+see `Symmetric`. The equations are solved by elimination, written out: for two parameters it is the
+closed solution.
 
 Source: G. H. Golub and V. Pereyra, Inverse Problems 19:R1 (2003), doi 10.1088/0266-5611/19/2/201.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -18,26 +22,68 @@ from mrftool.export.graph.ops import Value, clip, concat, maximum, minimum, row_
 from mrftool.export.graph.spline import Spline
 from mrftool.manifold.table import SignalTable
 
-LARGEST_STEP = 0.5  # of log T1 and of log T2, in one step
-ROUNDING = (
-    1e-6  # what single precision can tell from 0, relative to the numbers that were subtracted
-)
+# What single precision can tell from 0, relative to the numbers that were subtracted.
+ROUNDING = 1e-6
 TINY = 1e-20
+
+
+@dataclass(frozen=True)
+class Symmetric:
+    """A symmetric matrix of each voxel: its elements (j, k), j <= k, are `(voxel, 1)`."""
+
+    elements: dict[tuple[int, int], Value]
+
+    @staticmethod
+    def from_upper(values: list[Value], size: int) -> "Symmetric":
+        """From the upper triangle, row by row."""
+        return Symmetric(dict(zip(_upper(range(size)), values, strict=True)))
+
+    def __getitem__(self, index: tuple[int, int]) -> Value:
+        return self.elements[min(index), max(index)]
+
+    @property
+    def indices(self) -> list[int]:
+        """Rows that there are: all, but for those that were eliminated."""
+        return [j for j, k in self.elements if j == k]
+
+    @property
+    def diagonal(self) -> list[Value]:
+        """Elements (k, k)."""
+        return [self[k, k] for k in self.indices]
+
+    def with_diagonal(self, values: list[Value]) -> "Symmetric":
+        """The same with another diagonal."""
+        changed = {(k, k): value for k, value in zip(self.indices, values, strict=True)}
+        return Symmetric(self.elements | changed)
+
+    def ratios(self, pivot: int, divisor: Value) -> dict[int, Value]:
+        """Elements (pivot, k) / divisor of the other rows k."""
+        return {k: self[pivot, k] / divisor for k in self.indices if k != pivot}
+
+    def without(self, pivot: int, ratios: dict[int, Value]) -> "Symmetric":
+        """Row and column `pivot` eliminated; ratios: its elements over the diagonal one."""
+        left = {}
+        for j, k in _upper(ratios):
+            left[j, k] = self[j, k] - self[pivot, k] * ratios[j]
+        return Symmetric(left)
+
+
+def _upper(indices: Iterable[int]) -> list[tuple[int, int]]:
+    return list(combinations_with_replacement(indices, 2))
 
 
 @dataclass(frozen=True)
 class Fit:
     """Least squares at one place of each voxel; `(voxel, 1)` unless said.
 
-    size: <a, a>. slope: Re <da, a>, Re <db, a> `(voxel, 2)`. raw: <da, da>, Re <da, db>, <db, db>.
-    turn: the imaginary parts of slope, None where the table is real. match: <a, c>, real and
-    imaginary part. slope_match: Re <da, c>, Re <db, c> and Im <da, c>, Im <db, c> `(voxel, 2)`
-    each.
+    size: <a, a>. slope: Re <a_j, a> `(voxel, fitted)`. raw: Re <a_j, a_k>. turn: Im <a_j, a>, None
+    where the table is real. match: <a, c>, real and imaginary part. slope_match: Re <a_j, c> and
+    Im <a_j, c> `(voxel, fitted)` each.
     """
 
     size: Value
     slope: Value
-    raw: tuple[Value, Value, Value]
+    raw: Symmetric
     turn: Value | None
     match: tuple[Value, Value]
     slope_match: tuple[Value, Value]
@@ -54,40 +100,56 @@ class Fit:
         re, im = self.match
         return (re * re + im * im) / maximum(self.size, TINY)
 
-    def information(self) -> tuple[Value, Value, Value]:
-        """About (x, y), for m0 = 1 and noise of variance 1: <da, da> - |<da, a>|^2 / <a, a> and so
-        on; xx, xy, yy.
+    def information(self) -> Symmetric:
+        """About the place, for m0 = 1 and noise of variance 1:
+        Re <a_j, a_k> - Re <a_j, a> <a, a_k> / <a, a>.
         """
-        (slope_x, slope_y), inverse = self.slope.split(1, [1, 1]), 1.0 / maximum(self.size, TINY)
-        xx, xy, yy = slope_x * slope_x, slope_x * slope_y, slope_y * slope_y
+        inverse = 1.0 / maximum(self.size, TINY)
+        slopes, turns = columns_of(self.slope, self.raw), []
         if self.turn is not None:
-            turn_x, turn_y = self.turn.split(1, [1, 1])
-            xx, xy, yy = xx + turn_x * turn_x, xy + turn_x * turn_y, yy + turn_y * turn_y
-        raw_xx, raw_xy, raw_yy = self.raw
-        return raw_xx - xx * inverse, raw_xy - xy * inverse, raw_yy - yy * inverse
+            turns = columns_of(self.turn, self.raw)
+        left = {}
+        for (j, k), raw in self.raw.elements.items():
+            product = slopes[j] * slopes[k]
+            if turns:
+                product = product + turns[j] * turns[k]
+            left[j, k] = raw - product * inverse
+        return Symmetric(left)
 
     def least(self, table: SignalTable) -> Value:
         """See `least_information`."""
-        return least_information(table, self.size, self.raw[0], self.raw[2])
+        return least_information(table, self.size, self.raw.diagonal)
 
     def gradient(self) -> Value:
-        """Re <da, c - m0 a> / m0 and so on `(voxel, 2)`: with the information, where the best (x,
-        y) lies.
+        """Re <a_j, c - m0 a> / m0 `(voxel, fitted)`: with the information, where the best place
+        lies.
         """
         re, im = self.match
         power = maximum((re * re + im * im) / maximum(self.size, TINY), TINY)
         return (self.slope_match[0] * re + self.slope_match[1] * im) / power - self.slope
 
     def moved(self, move: Value) -> "Fit":
-        """The fit after `move` `(voxel, 2)`, a followed along its slopes."""
-        (x, y), (raw_xx, raw_xy, raw_yy) = move.split(1, [1, 1]), self.raw
-        bend = concat([raw_xx * x + raw_xy * y, raw_xy * x + raw_yy * y], 1)
+        """The fit after `move` `(voxel, fitted)`, a followed along its slopes."""
+        steps = columns_of(move, self.raw)
+        bend = concat([_row_product(self.raw, j, steps) for j in self.raw.indices], 1)
         size = self.size + row_sum(move * (self.slope * 2.0 + bend))
         match_re, match_im = (
             here + row_sum(move * slopes)
             for here, slopes in zip(self.match, self.slope_match, strict=True)
         )
         return replace(self, size=size, slope=self.slope + bend, match=(match_re, match_im))
+
+
+def columns_of(value: Value, matrix: Symmetric) -> list[Value]:
+    """Columns `(voxel, 1)` of `value` `(voxel, row)`, one for each row of the matrix."""
+    return value.split(1, [1] * len(matrix.indices))
+
+
+def _row_product(matrix: Symmetric, row: int, vector: list[Value]) -> Value:
+    product = matrix[row, 0] * vector[0]
+    for k in range(1, len(vector)):
+        product = product + matrix[row, k] * vector[k]
+    return product
 
 
 def data_rows(compressed: Value, rank: int, is_real: bool) -> Value:
@@ -102,80 +164,131 @@ def data_rows(compressed: Value, rank: int, is_real: bool) -> Value:
 
 
 def fit(spline: Spline, place: Value, data: Value) -> Fit:
-    """The least-squares problem at `place` `(voxel, 2)`; data: see `data_rows`."""
+    """The least-squares problem at `place` `(voxel, fitted)`; data: see `data_rows`."""
     rows = spline.rows(place)
+    n = spline.table.n_fitted
     others = [rows, data]
+    lengths = [1, n]
+    for j in range(1, 1 + n):
+        lengths += [j] + [1] * (n - j + 1)
+    lengths += [1, n, 1, n]
     if not spline.is_real:
         rank = spline.n_columns // 2
         a = rows.cut(1, 0, 1)
         others.append(concat([a.cut(2, rank, 2 * rank), -a.cut(2, 0, rank)], 2))
-    products = (concat(others, 1) @ rows.swap()).reshape(0, 15 if spline.is_real else 18)
-    parts = products.split(
-        1, [1, 2, 1, 1, 1, 2, 1, 1, 2, 1, 2] + ([] if spline.is_real else [1, 2])
-    )
-    size, slope, _, xx, xy, _, yy, re, slope_re, im, slope_im = parts[:11]
-    turn = None if spline.is_real else parts[12]
-    return Fit(size, slope, (xx, xy, yy), turn, match=(re, im), slope_match=(slope_re, slope_im))
+        lengths += [1, n]
+    products = (concat(others, 1) @ rows.swap()).reshape(0, sum(lengths))
+    parts = products.split(1, lengths)
+    size, slope = parts[:2]
+    upper, at = [], 2
+    for j in range(1, 1 + n):
+        upper += parts[at + 1 : at + 1 + n - j + 1]
+        at += 1 + n - j + 1
+    re, slope_re, im, slope_im = parts[at : at + 4]
+    turn = None
+    if not spline.is_real:
+        turn = parts[-1]
+    raw = Symmetric.from_upper(upper, n)
+    return Fit(size, slope, raw, turn, match=(re, im), slope_match=(slope_re, slope_im))
 
 
 def step(table: SignalTable, here: Fit) -> Value:
-    """Gauss-Newton step `(voxel, 2)`; see `held_step`."""
-    by_x, by_y = here.gradient().split(1, [1, 1])
-    return held_step(table, here.information(), (by_x, by_y), here.least(table))
+    """Gauss-Newton step `(voxel, fitted)`; see `bounded_step`."""
+    gradient = columns_of(here.gradient(), here.raw)
+    return bounded_step(table, here.information(), gradient, here.least(table))
 
 
-def held_step(
-    table: SignalTable,
-    information: tuple[Value, Value, Value],
-    gradient: tuple[Value, Value],
-    least: Value,
+def bounded_step(
+    table: SignalTable, information: Symmetric, gradient: list[Value], least: Value
 ) -> Value:
-    """Step `(voxel, 2)` to the least of a quadratic, no longer than the largest step in x or y.
+    """Step `(voxel, fitted)` to the minimum of a quadratic, at most the largest step of each
+    parameter.
 
-    information: xx, xy, yy. least: see `least_information`. A parameter that is not determined
-    would go anywhere: no farther than its axis is long, and the other to what is best beside it.
+    least: see `least_information`. A parameter that is not determined would go anywhere: no farther
+    than its axis is long, and the others to what is best beside it.
     """
-    (xx, xy, yy), (by_x, by_y), (least_x, least_y) = information, gradient, least.split(1, [1, 1])
-    far_x, far_y = (axis.size - 1.0 for axis in table.axes[:2])
-    xx, yy = maximum(xx, least_x), maximum(yy, least_y)
-    share = xy / xx
-    y = clip((by_y - share * by_x) / maximum(yy - xy * share, least_y), -far_y, far_y)
-    x = clip((by_x - xy * y) / xx, -far_x, far_x)
-    move = concat([x, (by_y - xy * x) / yy], 1)
-    reach = move.tape.constant([[LARGEST_STEP / axis.step for axis in table.axes[:2]]])
-    return minimum(maximum(move, -reach), reach)
+    n, floors = table.n_fitted, columns_of(least, information)
+    held = [maximum(x, floor) for x, floor in zip(information.diagonal, floors, strict=True)]
+    matrix = information.with_diagonal(held)
+    moves = _solve(table, matrix, gradient, floors)
+    for k in range(1, n):  # those that were held back leave the others to what is best beside them
+        others = [matrix[k, j] * moves[j] for j in range(n) if j != k]
+        moves[k] = (gradient[k] - _sum(others)) / matrix[k, k]
+    pairs = zip(table.parameters, table.fitted_axes, strict=False)
+    longest = [[parameter.largest_step / axis.step for parameter, axis in pairs]]
+    limit = least.tape.constant(longest)
+    return minimum(maximum(concat(moves, 1), -limit), limit)
 
 
-def spread_of(
-    table: SignalTable, information: tuple[Value, Value, Value], least: Value, variance: Value
+def _solve(
+    table: SignalTable, matrix: Symmetric, gradient: list[Value], floors: list[Value]
+) -> list[Value]:
+    """Gaussian elimination; what is left of a diagonal element is no smaller than its floor, and
+    no solution longer than its axis.
+    """
+    left, right, rows = matrix, dict(enumerate(gradient)), []
+    for k in range(table.n_fitted):
+        pivot = left[k, k]
+        if k:
+            pivot = maximum(pivot, floors[k])
+        rows.append((left, pivot, right[k]))
+        ratios = left.ratios(k, pivot)
+        right = {j: right[j] - ratio * right[k] for j, ratio in ratios.items()}
+        left = left.without(k, ratios)
+    moves: dict[int, Value] = {}
+    for k in reversed(range(table.n_fitted)):
+        row, pivot, value = rows[k]
+        length = table.axes[k].size - 1.0
+        for j, move in moves.items():
+            value = value - row[k, j] * move
+        moves[k] = clip(value / pivot, -length, length)
+    return [moves[k] for k in range(table.n_fitted)]
+
+
+def _sum(values: list[Value]) -> Value:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def standard_deviations(
+    table: SignalTable, information: Symmetric, least: Value, variance: Value
 ) -> Value:
-    """Standard deviations of (x, y) `(voxel, 2)`: the inverse of the information, for noise of
-    `variance`.
+    """Standard deviations of the place `(voxel, fitted)`: from the inverse of the information, for
+    noise of `variance`.
 
     least: see `least_information`. What the data leave open in one parameter is no wider than its
-    axis: one that is not determined leaves the other as if it were known.
+    axis: one that is not determined leaves the others as if they were known.
     """
-    tape, (least_x, least_y) = least.tape, least.split(1, [1, 1])
-    xx, xy, yy = maximum(information[0], least_x), information[1], maximum(information[2], least_y)
-    axes = variance * tape.constant([[(axis.size - 1) ** -2.0 for axis in table.axes[1::-1]]])
-    own, other = concat([xx, yy], 1), maximum(concat([yy, xx], 1), axes)
-    return sqrt(variance / maximum(own - xy * xy / other, least))
+    floors = columns_of(least, information)
+    held = [maximum(x, floor) for x, floor in zip(information.diagonal, floors, strict=True)]
+    known = []
+    for x, axis in zip(held, table.fitted_axes, strict=True):
+        known.append(maximum(x, variance * (axis.size - 1) ** -2.0))
+    variances = []
+    for k in information.indices:
+        left = information.with_diagonal([*known[:k], held[k], *known[k + 1 :]])
+        for j in information.indices:
+            if j != k:
+                left = left.without(j, left.ratios(j, left[j, j]))
+        variances.append(variance / maximum(left[k, k], floors[k]))
+    return sqrt(concat(variances, 1))
 
 
-def least_information(table: SignalTable, size: Value, raw_xx: Value, raw_yy: Value) -> Value:
-    """Information about x and about y `(voxel, 2)` that cannot be told from none.
+def least_information(table: SignalTable, size: Value, raw: list[Value]) -> Value:
+    """Information about each fitted parameter `(voxel, fitted)` that cannot be told from none.
 
     It is a difference of numbers like `raw`; and a parameter that changes a fingerprint of energy
     `size`, all along its axis, by no more than the table's error is not determined.
     """
-    changes = size * size.tape.constant(
-        [[(table.error / (axis.size - 1)) ** 2 for axis in table.axes[:2]]]
-    )
-    return maximum(maximum(concat([raw_xx, raw_yy], 1) * ROUNDING, changes), TINY)
+    shares = [[(table.error / (axis.size - 1)) ** 2 for axis in table.fitted_axes]]
+    changes = size * size.tape.constant(shares)
+    return maximum(maximum(concat(raw, 1) * ROUNDING, changes), TINY)
 
 
 def polish(spline: Spline, start: Value, data: Value, steps: int) -> tuple[Value, Fit]:
-    """`start` after `steps` Gauss-Newton steps `(voxel, 2)`, and the fit there.
+    """`start` after `steps` Gauss-Newton steps `(voxel, fitted)`, and the fit there.
 
     The last fit is that of the last linearisation: its step is short, and one evaluation of the
     table is saved.
@@ -189,6 +302,6 @@ def polish(spline: Spline, start: Value, data: Value, steps: int) -> tuple[Value
 
 
 def hold_inside(table: SignalTable, place: Value) -> Value:
-    """`place` `(voxel, 2)`, moved to the nearest place in the table."""
-    last = np.array([[axis.size - 1 for axis in table.axes[:2]]])
+    """`place` `(voxel, fitted)`, moved to the nearest place in the table."""
+    last = np.array([[axis.size - 1 for axis in table.fitted_axes]])
     return place.tape.op("Min", maximum(place, 0.0), place.tape.constant(last))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.export.graph.ops import Tape, Value, clip, concat, maximum, row_sum, sqrt, where
+from mrftool.export.graph.ops import Tape, Value, concat, maximum, row_sum, sqrt, where
 from mrftool.manifold.table import SignalTable
 
 _TINY = 1e-20
@@ -21,8 +21,9 @@ class Reading:
 
     energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: compressed,
     `(voxel, 2 * rank)`, real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where
-    it cannot. empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: B1
-    outside the table, or None. probed: share of the energy along the probe vectors `(voxel, 1)`.
+    it cannot. empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: a given
+    parameter lies outside the table `(voxel, 1)` bool, or None without any. probed: share of the
+    energy along the probe vectors `(voxel, 1)`.
     """
 
     energy: Value
@@ -34,10 +35,10 @@ class Reading:
 
 
 def read_signals(
-    tape: Tape, table: SignalTable, probes: Array, *, signal: Value, b1: Value | None
+    tape: Tape, table: SignalTable, probes: Array, *, signal: Value, given: Value | None
 ) -> Reading:
-    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; `b1` `(voxel, 1)` where the
-    table takes it.
+    """Compress `signal` `(voxel, time, 2)`, magnitudes `(voxel, time)`; given `(voxel, given)`:
+    values of the given parameters, None for tables without any.
 
     probes `(time, probe)`: see `mrftool.manifold.model_errors`.
     """
@@ -50,11 +51,13 @@ def read_signals(
         matrix = np.concatenate([vectors, probes], axis=1)
     both = flat @ tape.constant(matrix, name="basis")
     energy = row_sum(flat * flat)
-    bad, outside = _not_finite(energy), None
+    bad: Value = _not_finite(energy)
+    outside: Value | None = None
     empty = ~(energy > 0.0) & ~bad
-    if b1 is not None:
-        bad = bad | (_not_finite(b1) & ~empty)  # B1 maps end where the signal does
-        outside = (b1 < table.axes[2].start) | (b1 > table.axes[2].stop)
+    for column, axis in zip(_columns(table, given), table.given_axes, strict=True):
+        bad = bad | (_not_finite(column) & ~empty)  # B1 maps end where the signal does
+        beyond = (column < axis.start) | (column > axis.stop)
+        outside = _either(outside, beyond)
     usable = ~(empty | bad)
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
@@ -75,11 +78,6 @@ def aligned(table: SignalTable, coefficients: Value) -> Value:
     return concat([re * cos + im * sin, im * cos - re * sin], 1)
 
 
-def n_coefficients(table: SignalTable) -> int:
-    """Columns of `Reading.coefficients`."""
-    return table.rank if table.form == "magnitude" else 2 * table.rank
-
-
 def direction(coefficients: Value, rank: int) -> tuple[Value, Value]:
     """Cosine and sine of the phase of the first of complex coefficients; 0 where it is 0."""
     re, im = coefficients.cut(1, 0, 1), coefficients.cut(1, rank, rank + 1)
@@ -87,10 +85,26 @@ def direction(coefficients: Value, rank: int) -> tuple[Value, Value]:
     return re / size, im / size
 
 
-def held_b1(table: SignalTable, b1: Value) -> Value:
-    """`b1` `(voxel, 1)`, held inside the table; 1 where it is not a number."""
-    axis = table.axes[2]
-    return clip(where(b1.tape.op("IsNaN", b1), 1.0, b1), axis.start, axis.stop)
+def given_inside(table: SignalTable, given: Value) -> Value:
+    """`given` `(voxel, given)`, held inside the table; the defaults where it is not a number."""
+    tape = given.tape
+    defaults = tape.constant([[parameter.default for parameter in table.given]])
+    lowest = tape.constant([[axis.start for axis in table.given_axes]])
+    highest = tape.constant([[axis.stop for axis in table.given_axes]])
+    known = tape.op("Where", tape.op("IsNaN", given), defaults, given)
+    return tape.op("Min", tape.op("Max", known, lowest), highest)
+
+
+def _columns(table: SignalTable, given: Value | None) -> list[Value]:
+    if given is None:
+        return []
+    return given.split(1, [1] * len(table.given))
+
+
+def _either(one: Value | None, other: Value) -> Value:
+    if one is None:
+        return other
+    return one | other
 
 
 def _not_finite(x: Value) -> Value:

@@ -6,11 +6,13 @@ phases aligned. One Gauss-Newton step from each of these atoms is a matrix that 
 and comes with them.
 """
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 
 from mrftool.export.atoms import Atoms
 from mrftool.export.graph.ops import Tape, Value, concat, maximum, minimum, row_sum
-from mrftool.export.graph.polish import LARGEST_STEP, hold_inside
+from mrftool.export.graph.polish import hold_inside
 from mrftool.manifold.table import SignalTable
 
 _RANK = 12  # dimensions of the compressed space that are compared
@@ -23,44 +25,60 @@ def search_rank(table: SignalTable) -> int:
 
 
 def coarse_search(
-    tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, b1: Value | None
+    tape: Tape, table: SignalTable, atoms: Atoms, aligned: Value, given: Value | None
 ) -> Value:
-    """Place `(voxel, 2)` in the table's grid: one Gauss-Newton step from the fingerprint that is
-    most similar.
+    """Place `(voxel, fitted)` in the table's grid: one Gauss-Newton step from the fingerprint that
+    is most similar.
 
     aligned: `compression.align` of its coefficients, `(voxel, 2 * rank)`, real parts then imaginary
-    parts. b1 `(voxel, 1)`: compared are fingerprints of the nearest layer, moved to the voxel's B1
-    along their slopes.
+    parts. given `(voxel, given)`: compared are fingerprints of the nearest layer, moved to the
+    voxel's values along their slopes.
     """
-    rank = search_rank(table)
+    rank, n = search_rank(table), table.n_fitted
     columns = aligned.cut(1, 0, rank)
     if table.form == "complex" and not table.is_real:
         columns = concat([columns, aligned.cut(1, table.rank, table.rank + rank)], 1)
-    best = tape.op("ArgMax", _similarity(tape, atoms, columns, b1), axis=1, keepdims=0)
+    similarity = _similarity(tape, atoms, columns, given)
+    best = tape.op("ArgMax", similarity, axis=1, keepdims=0)
     inverses = tape.op("Gather", tape.constant(atoms.inverses), best, axis=0)
     n_columns = atoms.rows.shape[1]
-    distances = row_sum(inverses * columns.reshape(0, 1, n_columns)).reshape(0, 3)
-    size, move = distances.split(1, [1, 2])
+    distances = row_sum(inverses * columns.reshape(0, 1, n_columns)).reshape(0, 1 + n)
+    size, move = distances.split(1, [1, n])
     move = move / maximum(size, _LEAST_SIZE)
-    if b1 is not None:
-        drift = tape.op("Gather", tape.constant(np.c_[atoms.drifts, atoms.b1]), best, axis=0)
-        by_b1, b1_there = drift.split(1, [2, 1])
-        move = move - by_b1 * (b1 - b1_there)
-    move = minimum(maximum(move, -LARGEST_STEP), LARGEST_STEP)
-    starts, steps = np.array([[(axis.start, axis.step) for axis in table.axes[:2]]]).transpose(
-        2, 0, 1
-    )
+    if given is not None:
+        move = move - _drift(tape, atoms, best, given)
+    longest = tape.constant([[p.largest_step for p in table.parameters[:n]]])
+    move = minimum(maximum(move, -longest), longest)
+    starts = np.array([axis.start for axis in table.fitted_axes])
+    steps = np.array([axis.step for axis in table.fitted_axes])
     place = tape.op("Gather", tape.constant((atoms.places - starts) / steps), best, axis=0)
-    return hold_inside(table, place + move * tape.constant(1 / steps))
+    return hold_inside(table, place + move * tape.constant([1 / steps]))
 
 
-def _similarity(tape: Tape, atoms: Atoms, columns: Value, b1: Value | None) -> Value:
-    """Inner products `(voxel, atom)` with each atom, moved to the voxel's B1; those of other layers
-    are lost.
+def _similarity(tape: Tape, atoms: Atoms, columns: Value, given: Value | None) -> Value:
+    """Inner products `(voxel, atom)` with each atom, moved to the voxel's given values; those of
+    other layers are lost.
     """
-    if b1 is None:
+    if given is None:
         return columns @ tape.constant(atoms.rows.T)
-    one = b1 * 0.0 + 1.0
-    return concat([columns, columns * b1, b1 * b1, b1, one], 1) @ tape.constant(
-        atoms.similarity_matrix()
-    )
+    values = given.split(1, [1] * atoms.given.shape[1])
+    terms = [columns]
+    terms += [columns * value for value in values]
+    terms += [one * other for one, other in combinations_with_replacement(values, 2)]
+    terms += [*values, values[0] * 0.0 + 1.0]
+    return concat(terms, 1) @ tape.constant(atoms.similarity_matrix())
+
+
+def _drift(tape: Tape, atoms: Atoms, best: Value, given: Value) -> Value:
+    """What the distance of the given values from the best atom's does to the place
+    `(voxel, fitted)`.
+    """
+    n_atoms, n_given, n_fitted = atoms.drifts.shape
+    known = np.concatenate([atoms.drifts.reshape(n_atoms, -1), atoms.given], axis=1)
+    parts = tape.op("Gather", tape.constant(known), best, axis=0)
+    *by_given, there = parts.split(1, [n_fitted] * n_given + [n_given])
+    distance = (given - there).split(1, [1] * n_given)
+    drift = by_given[0] * distance[0]
+    for k in range(1, n_given):
+        drift = drift + by_given[k] * distance[k]
+    return drift
