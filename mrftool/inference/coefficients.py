@@ -6,7 +6,7 @@ Pereyra, Inverse Probl 19:R1, 2003), and Gauss-Newton steps in log T1 and log T2
 of a grid. Covariance of the estimate: S. M. Kay, Estimation Theory (1993), ch. 3 and 15.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray, IndexArray, Progress, Range
 from mrftool.coefficients import CoefficientImages
 from mrftool.errors import MismatchError
+from mrftool.inference.session import check_given
+from mrftool.manifold.parameters import parameter_named
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.maps import Flag, Maps
 
@@ -37,14 +39,14 @@ class _Model:
     table: SignalTable
     projection: Array
 
-    def rows(self, place: FloatArray, b1: Array | None) -> Array:
+    def rows(self, place: FloatArray, given: FloatArray) -> Array:
         """Coefficients of m0 = 1 and their derivatives by log T1 and log T2 `(voxel, 3, K)`."""
-        t1, t2 = np.exp(place.T)
-        return np.asarray(evaluate_derivatives(self.table, t1, t2, b1) @ self.projection)
+        points = np.concatenate([place, given], axis=1)
+        return np.asarray(evaluate_derivatives(self.table, points) @ self.projection)
 
     def inside(self, place: FloatArray) -> FloatArray:
         """Places `(voxel, 2)` held inside the table."""
-        low, high = np.array([(axis.start, axis.stop) for axis in self.table.axes[:2]]).T
+        low, high = np.array([(axis.start, axis.stop) for axis in self.table.fitted_axes]).T
         return np.clip(place, low, high)
 
 
@@ -69,8 +71,8 @@ def quantify_coefficients(
     t1_range: Range,
     t2_range: Range,
     mask: BoolArray | None = None,
-    b1: Float32Array | None = None,
     progress: Progress | None = None,
+    **given: Float32Array | None,
 ) -> Maps:
     """Maps of coefficient images.
 
@@ -85,19 +87,25 @@ def quantify_coefficients(
         Estimates outside are flagged [s].
     mask
         Voxels that count `(x, y, z)`; by default those of the images' own mask.
-    b1
-        Actual over nominal flip angle `(x, y, z)` [1], for tables that take it.
     progress
         Called with the number of voxels done since the last call.
+    given
+        Maps of the parameters that the table takes, by name `(x, y, z)`: b1, actual over nominal
+        flip angle [1].
 
     Raises
     ------
     MismatchError
-        If table, basis, B1 map or mask do not belong to the images.
+        If table, basis, given maps or mask do not belong to the images.
     """
-    model = _model(series, table, b1)
+    model = _model(series, table, given)
     voxels = _voxels(series, mask)
-    fits = list(_fits(series, model, voxels, b1, progress))
+    columns = np.zeros((len(voxels), len(table.given)))
+    for k, parameter in enumerate(table.given):
+        image = given[parameter.name]
+        if image is not None:
+            columns[:, k] = image.reshape(-1)[voxels]
+    fits = list(_fits(series, model, voxels, columns, progress))
     fit = _Fit(*(np.concatenate([getattr(part, key) for part in fits]) for key in _keys()))
     degrees = 2 * series.rank - _N_FITTED
     scale = np.ones(len(voxels))
@@ -132,11 +140,10 @@ def model_projection(table: SignalTable, basis: Array) -> Array:
 
 def _left_out(table: SignalTable, projection: Array) -> float:
     """Median over the grid of the relative norm that the projection leaves out [1]."""
-    t1, t2 = np.exp(_grid_places(table).T)
-    b1 = None
-    if table.takes_b1:
-        b1 = np.full(len(t1), (table.axes[2].start + table.axes[2].stop) / 2)
-    rows = evaluate_derivatives(table, t1, t2, b1)[:, 0]
+    places = _grid_places(table)
+    middle = [(axis.start + axis.stop) / 2 for axis in table.given_axes]
+    points = np.concatenate([places, np.tile(middle, (len(places), 1))], axis=1)
+    rows = evaluate_derivatives(table, points)[:, 0]
     kept = np.linalg.norm(rows @ projection, axis=1) / np.linalg.norm(rows, axis=1)
     return float(np.sqrt(np.maximum(1 - np.median(kept) ** 2, 0)))
 
@@ -145,7 +152,9 @@ def _keys() -> tuple[str, ...]:
     return tuple(_Fit.__dataclass_fields__)
 
 
-def _model(series: CoefficientImages, table: SignalTable, b1: Array | None) -> _Model:
+def _model(
+    series: CoefficientImages, table: SignalTable, given: Mapping[str, Array | None]
+) -> _Model:
     if table.form != "complex":
         raise MismatchError("a model of magnitudes, expected one of complex signals")
     known = series.sequence_id
@@ -153,14 +162,14 @@ def _model(series: CoefficientImages, table: SignalTable, b1: Array | None) -> _
         raise MismatchError(
             f"{series.name}: made with sequence {known}, expected {table.sequence_id} as the model"
         )
-    if table.takes_b1 and b1 is None:
-        raise MismatchError("the model takes a B1 map, expected one")
-    if b1 is not None and not table.takes_b1:
-        raise MismatchError("the model takes no B1 map, expected none")
-    if b1 is not None and b1.shape != series.shape:
-        raise MismatchError(
-            f"the B1 map has shape {b1.shape}, expected {series.shape} as {series.name}"
-        )
+    images = {name: image for name, image in given.items() if image is not None}
+    check_given([parameter.name for parameter in table.given], images)
+    for name, image in images.items():
+        if image.shape != series.shape:
+            label = parameter_named(name).label
+            raise MismatchError(
+                f"the {label} map has shape {image.shape}, expected {series.shape} as {series.name}"
+            )
     return _Model(table, model_projection(table, series.basis))
 
 
@@ -180,7 +189,7 @@ def _fits(
     series: CoefficientImages,
     model: _Model,
     voxels: IndexArray,
-    b1: Array | None,
+    given: FloatArray,
     progress: Progress | None,
 ) -> Iterator[_Fit]:
     """Fits of the voxels, block by block."""
@@ -190,7 +199,7 @@ def _fits(
     for start in range(0, max(len(voxels), 1), _BLOCK):
         chosen = voxels[start : start + _BLOCK]
         own = factors[start : start + _BLOCK] if factors.ndim == 3 else factors
-        field = None if b1 is None else b1.reshape(-1)[chosen].astype(np.float64)
+        field = given[start : start + _BLOCK]
         values = np.nan_to_num(rows[chosen].astype(np.complex128))
         place = _start(model, values @ mean.T, mean, field)
         yield _refined(model, values, own, place, field)
@@ -218,18 +227,18 @@ def _grid_places(table: SignalTable) -> FloatArray:
     """Places `(atom, 2)` with T2 <= T1 on a regular grid over the table."""
     axes = [
         np.linspace(axis.start, axis.stop, size)
-        for axis, size in zip(table.axes[:2], _GRID, strict=True)
+        for axis, size in zip(table.fitted_axes, _GRID, strict=True)
     ]
     places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
     return np.asarray(places[places[:, 1] <= places[:, 0]])
 
 
-def _start(model: _Model, whitened: Array, factor: Array, b1: Array | None) -> FloatArray:
-    """The place on the grid whose fingerprint is most like each voxel, at its mean B1."""
+def _start(model: _Model, whitened: Array, factor: Array, given: FloatArray) -> FloatArray:
+    """The place on the grid whose fingerprint is most like each voxel, at the mean of the given
+    parameters.
+    """
     places = _grid_places(model.table)
-    field = None
-    if b1 is not None:
-        field = np.full(len(places), b1.mean())
+    field = np.tile(np.nan_to_num(given).mean(axis=0), (len(places), 1))
     atoms = model.rows(places, field)[:, 0] @ factor.T
     atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
     likeness = abs(whitened.astype(np.complex64) @ atoms.conj().T.astype(np.complex64))
@@ -237,14 +246,16 @@ def _start(model: _Model, whitened: Array, factor: Array, b1: Array | None) -> F
 
 
 def _refined(
-    model: _Model, values: Array, factors: Array, place: FloatArray, b1: Array | None
+    model: _Model, values: Array, factors: Array, place: FloatArray, given: FloatArray
 ) -> _Fit:
     """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`."""
     whitened = _applied(factors, values[:, None])[:, 0]
     for _ in range(_STEPS):
-        step, *_ = _normal_equations(_applied(factors, model.rows(place, b1)), whitened)
+        step, *_ = _normal_equations(_applied(factors, model.rows(place, given)), whitened)
         place = model.inside(place + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
-    _, spread, m0, residual = _normal_equations(_applied(factors, model.rows(place, b1)), whitened)
+    _, spread, m0, residual = _normal_equations(
+        _applied(factors, model.rows(place, given)), whitened
+    )
     return _Fit(place, spread, m0, _energy(residual), _energy(whitened))
 
 

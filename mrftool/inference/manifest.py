@@ -215,12 +215,13 @@ def _range_faults(data: dict[str, Any]) -> list[str]:
         entry = entries.get(name, {})
         if not entry and not parameter.fitted:
             continue
-        limits: Any = None
-        if isinstance(entry, dict):
-            limits = entry.get("range")
-            for key in ("unit", "transform", "fitted"):
-                if entry.get(key, getattr(parameter, key)) != getattr(parameter, key):
-                    faults.append(f"{key} of {name} is {_shown(entry[key])}")
+        if not isinstance(entry, dict):
+            entry = {}
+        for key in ("unit", "transform", "fitted"):
+            expected = getattr(parameter, key)
+            if entry.get(key, expected) != expected:
+                faults += [f"{key} of {name} is {_shown(entry[key])}, expected {expected}"]
+        limits = entry.get("range")
         if not _is_range(limits, parameter):
             faults.append(f"range of {name} is {_shown(limits)}, expected two numbers in order")
     return faults

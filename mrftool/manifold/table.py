@@ -122,9 +122,11 @@ def evaluate_derivatives(table: SignalTable, points: Array, *, by_given: bool = 
         values.append(value_weights(u))
         slopes.append(slope_weights(u) / axis.step)
     n = len(cells)
+    n_slopes = table.n_fitted
+    if by_given:
+        n_slopes = n
     factors = [values]
-    for k in range(n if by_given else table.n_fitted):
-        factors.append([*values[:k], slopes[k], *values[k + 1 :]])
+    factors += [[*values[:k], slopes[k], *values[k + 1 :]] for k in range(n_slopes)]
     weights = np.stack([_outer(x) for x in factors], axis=1)
     corners = []
     for k, cell in enumerate(cells):
