@@ -66,30 +66,41 @@ def training_figure(rows: Sequence[Row], path: str | Path) -> None:
     path
         Of the PNG file.
     """
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "step"]
-    scores = [name for name in names if name.startswith(("score", "rmse"))]
-    losses = [name for name in names if name not in scores]
-    groups = [(text, g) for text, g in (("loss", losses), ("validation", scores)) if g]
+    groups = _loss_and_validation(rows)
     count = max(len(groups), 1)
     with picture(path, 9, 3.2 * count) as figure:
         panels = np.ravel(figure.subplots(count, 1, sharex=True, squeeze=False))
-        for axes, (text, group) in zip(panels, groups, strict=False):
-            _draw_history(axes, rows, group)
+        for axes, (text, names) in zip(panels, groups.items(), strict=False):
+            _draw_history(axes, rows, names)
             if count > 1:
                 axes.set_ylabel(text)
         panels[-1].set_xlabel("step")
+
+
+def _loss_and_validation(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The names of the numbers in `rows` by the panel that shows them; no empty panels."""
+    groups: dict[str, list[str]] = {"loss": [], "validation": []}
+    for name in dict.fromkeys(key for row in rows for key in row):
+        if name.startswith(("score", "rmse")):
+            groups["validation"].append(name)
+        elif name != "step":
+            groups["loss"].append(name)
+    return {text: names for text, names in groups.items() if names}
 
 
 def _draw_history(axes: Axes, rows: Sequence[Row], names: Sequence[str]) -> None:
     """One curve for each name; a logarithmic axis where they span more than a decade."""
     values: list[float] = []
     for name in names:
-        measured = [row for row in rows if np.isfinite(row.get(name, np.nan))]
-        steps = [row["step"] for row in measured]
-        column = [row[name] for row in measured]
+        points = [(row["step"], row[name]) for row in rows if np.isfinite(row.get(name, np.nan))]
+        steps, column = np.array(points).reshape(-1, 2).T
         axes.plot(steps, column, ".-", lw=1, ms=4, label=name.replace("_", " "))
-        values += column
-    if values and min(values) > 0 and max(values) > 10 * min(values):
+        values += column.tolist()
+    if _spans_a_decade(values):
         axes.set_yscale("log")
     axes.grid(alpha=0.3)
     legend_on_the_right(axes)
+
+
+def _spans_a_decade(values: Sequence[float]) -> bool:
+    return bool(values) and min(values) > 0 and max(values) > 10 * min(values)

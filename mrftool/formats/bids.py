@@ -26,7 +26,10 @@ def sidecar_path(image: Path) -> Path:
 def read_sidecar(image: Path) -> dict[str, Any] | None:
     """What the JSON file beside an image says, or None if there is none.
 
-    Raises InputError if it is there and no JSON object.
+    Raises
+    ------
+    InputError
+        If it is there and is not a JSON object.
     """
     path = sidecar_path(image)
     try:
@@ -36,7 +39,7 @@ def read_sidecar(image: Path) -> dict[str, Any] | None:
             raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
         content = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON: {error}") from error
+        raise InputError(f"{path}: is not JSON: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict):
@@ -55,10 +58,18 @@ def to_json(content: Mapping[str, Any]) -> str:
 class Provenance:
     """Where maps come from, for their sidecars.
 
-    sources: the files they were computed from. algorithm, reference: how, and where that is
-    described.
-    pulse_sequence: its kind, in words. details: hashes, versions and settings; goes under the key
-    "mrftool".
+    Parameters
+    ----------
+    sources
+        The files that they were computed from.
+    algorithm, reference
+        How, and where that is described.
+    pulse_sequence
+        Its kind, in words.
+    skull_stripped
+        Whether only the brain was kept.
+    details
+        Digests, versions and settings; they go under the key "mrftool".
     """
 
     sources: tuple[str, ...]
@@ -146,10 +157,10 @@ relative to the signal. Flags are sums of: {flag_legend()}.
 
 
 def dataset_texts(folder: str | Path) -> dict[Path, str]:
-    """The files that make a folder of maps a BIDS derivative data set, and what is in them; those
-    there are stay.
+    """The files that make a folder of maps a BIDS derivative data set, and their texts.
 
-    Maps that BIDS has no name for are listed in `.bidsignore`.
+    Files that exist are left as they are. Maps that BIDS has no name for are listed in
+    `.bidsignore`.
     """
     description = {
         "Name": "MR fingerprinting maps",

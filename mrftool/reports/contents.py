@@ -240,12 +240,12 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
     Numbers that are not finite, and what is nested deeper than any sound file nests, become null.
     """
-    if isinstance(value, (Mapping, list, tuple)) and depth == _MOST_DEPTH:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if not isinstance(value, (Mapping, list, tuple)):
+        return value
+    if depth == _MOST_DEPTH:
         return None
     if isinstance(value, Mapping):
         return {str(key): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return [_plain(item, depth + 1) for item in value]

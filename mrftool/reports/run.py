@@ -143,7 +143,7 @@ def method_of(model: "Model") -> Method:
 
 def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
     """The method that matching against a dictionary is."""
-    source, rank = dictionary.source, dictionary.basis.rank
+    source = dictionary.source
     columns = dictionary.columns()
     ranges = {name: (float(each.min()), float(each.max())) for name, each in columns.items()}
     b1_range = None
@@ -161,16 +161,21 @@ def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
         t1_range=ranges["t1"],
         t2_range=ranges["t2"],
         b1_range=b1_range,
-        words={
-            "input": f"{dictionary.form} signals",
-            "entries": f"{len(source)}",
-            "compression": f"{rank} coefficients, error at most {dictionary.truncation:.1e}",
-        },
+        words=_words_of(dictionary),
         numbers={
             "form": dictionary.form,
             "n_time": source.n_time,
             "entries": len(source),
-            "rank": rank,
+            "rank": dictionary.basis.rank,
             "truncation": dictionary.truncation,
         },
     )
+
+
+def _words_of(dictionary: "MatchDictionary") -> dict[str, str]:
+    rank, error = dictionary.basis.rank, dictionary.truncation
+    return {
+        "input": f"{dictionary.form} signals",
+        "entries": f"{len(dictionary.source)}",
+        "compression": f"{rank} coefficients, error at most {error:.1e}",
+    }

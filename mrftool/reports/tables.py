@@ -57,10 +57,10 @@ def input_table(contents: Mapping[str, Any]) -> Pairs:
     about = contents["input"]
     pairs = {
         "scan": about["path"],
-        "series": "",
+        "series": _series_text(about),
         "description": about["description"] or "",
         "scanner": _scanner_text(about),
-        "format": about["format"],
+        "format": _format_text(about),
         "voxels": _product(about["shape"][:3]),
         "time points": str(about["shape"][3]),
         "signal": about["form"],
@@ -68,16 +68,29 @@ def input_table(contents: Mapping[str, Any]) -> Pairs:
         "axes run to": _axes_text(about),
         "sequence": about["sequence_id"] or "not named by the file",
         **{f"option {key}": value for key, value in contents["options"].items()},
-        "SNR": "",
+        "SNR": _snr_text(contents["implied_snr"]),
         "run started": contents["started"],
     }
-    if about["name"] != about["path"]:
-        pairs["series"] = about["name"]
-    if about["bytes"] is not None:
-        pairs["format"] += f", {_bytes_text(about['bytes'])}"
-    if contents["implied_snr"]:
-        pairs["SNR"] = f"{contents['implied_snr']:.3g}, if the median residual is all noise"
     return {label: text for label, text in pairs.items() if text}
+
+
+def _series_text(about: Mapping[str, Any]) -> str:
+    """The name that messages use, where it is not the path."""
+    if about["name"] == about["path"]:
+        return ""
+    return str(about["name"])
+
+
+def _format_text(about: Mapping[str, Any]) -> str:
+    if about["bytes"] is None:
+        return str(about["format"])
+    return f"{about['format']}, {_bytes_text(about['bytes'])}"
+
+
+def _snr_text(snr: float | None) -> str:
+    if not snr:
+        return ""
+    return f"{snr:.3g}, if the median residual is all noise"
 
 
 def _scanner_text(about: Mapping[str, Any]) -> str:
