@@ -39,7 +39,7 @@ def read_sidecar(image: Path) -> dict[str, Any] | None:
             raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
         content = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON: {error}") from error
+        raise InputError(f"{path}: is no JSON: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict):
