@@ -17,7 +17,8 @@ from mrftool.studies.jobs import children, runner
 from mrftool.studies.jobs.machine import COMMIT_VARIABLE, commit, machine
 from mrftool.studies.jobs.records import JOB, RECORD, job_folder, write_job
 from mrftool.studies.jobs.runner import State, run_jobs
-from mrftool.studies.paper.plan import LAMBDAS, METHODS, ONCE, ROWS, choose, make_plan
+from mrftool.studies.paper.methods import METHODS, ROWS
+from mrftool.studies.paper.plan import LAMBDAS, ONCE, choose, make_plan
 from mrftool.studies.paper.sets import load_sets
 
 

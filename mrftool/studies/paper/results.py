@@ -1,4 +1,4 @@
-"""What jobs found, against the reference: scores of every test, and their mean and spread over seeds."""
+"""What jobs predicted, against the reference: scores, and their mean and spread over seeds."""
 
 import json
 import statistics
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.arrays import BoolArray, FloatArray
+from mrftool.arrays import BoolArray, FloatArray, Range
 from mrftool.errors import InputError
 from mrftool.evaluation.metrics import SHORTEST, log10_mse
 from mrftool.physics.calibration import is_determined, rmse_over_bound
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """A job that is done: what was asked, how it went, and the scores of each test, by its key."""
+    """A job that is done: its request, its record, and the scores of each test, by its key."""
 
     job: Job
     record: Record
@@ -51,8 +51,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """All that is known. plan: the facts of plan.json, among them the digest of
-    every job; missing: names of jobs that are not done, or not as the plan asks for them.
+    """All that is known about a study.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    plan
+        Content of plan.json, among it the digest of every job.
+    sets
+        Sets of test tissue by name.
+    results
+        Of the jobs that are done.
+    missing
+        Names of jobs that are not done, or not as the plan asks for them.
     """
 
     folder: Path
@@ -68,31 +80,27 @@ class Study:
         ]
 
     def cell(self, group: str, row: str, key: str, score: str) -> Cell | None:
-        """A score of a test over the seeds, or None where there is none."""
-        found = (each.scores.get(key, {}).get(score) for each in self.of(group, row))
-        return cell_of(value for value in found if value is not None)
+        """A score of a test over the seeds, or None if there is none."""
+        return cell_of(each.scores.get(key, {}).get(score) for each in self.of(group, row))
 
     def recorded(self, group: str, row: str, *path: str) -> Cell | None:
         """A number of the records over the seeds, such as "seconds", "train"."""
-        return cell_of(
-            value
-            for each in self.of(group, row)
-            if (value := _inside(each.record, path)) is not None
-        )
+        return cell_of(_number_at(each.record, path) for each in self.of(group, row))
 
 
-def cell_of(values: Iterable[float]) -> Cell | None:
-    """Mean and spread of some numbers, None of none."""
-    found = list(values)
-    if not found:
+def cell_of(values: Iterable[float | None]) -> Cell | None:
+    """Mean and spread of the numbers among `values`; None if there is no number."""
+    numbers = [value for value in values if value is not None]
+    if not numbers:
         return None
-    return Cell(
-        statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, len(found)
-    )
+    sd = None
+    if len(numbers) > 1:
+        sd = statistics.stdev(numbers)
+    return Cell(statistics.fmean(numbers), sd, len(numbers))
 
 
 def write_plan(output: Path, plan: Mapping[str, Any]) -> None:
-    """Note what the study is made of, for the report."""
+    """Write what the study is made of, for its report."""
     (output / PLAN).write_text(json.dumps(plan, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
@@ -107,112 +115,138 @@ def read_plan(output: Path) -> dict[str, Any]:
 
 
 def load_study(output: Path) -> Study:
-    """All that the folder of a study holds. Raises InputError if it is none, or damaged."""
+    """All that the folder of a study holds. Raises InputError if it holds none, or is damaged."""
     plan = read_plan(output)
-    wanted = {job_folder(output, name): text for name, text in plan["jobs"].items()}
     sets = load_sets(output)
-    done = [
-        folder
-        for folder, text in wanted.items()
-        if is_done(folder) and digest(read_job(folder)) == text
-    ]
-    jobs = [read_job(folder) for folder in done]
-    results = [
-        Result(
-            job,
-            read_record(folder),
-            _scores(job, read_predictions(folder, job), sets, common_range(jobs, job)),
-        )
-        for folder, job in zip(done, jobs, strict=True)
-    ]
-    return Study(
-        output, plan, sets, results, [folder.name for folder in wanted if folder not in done]
-    )
+    done: dict[Path, Job] = {}
+    missing = []
+    for name, wanted in plan["jobs"].items():
+        folder = job_folder(output, name)
+        if is_done(folder) and digest(read_job(folder)) == wanted:
+            done[folder] = read_job(folder)
+        else:
+            missing.append(name)
+    jobs = list(done.values())
+    results = []
+    for folder, job in done.items():
+        predictions = read_predictions(folder, job)
+        scores = _scores_of_tests(job, predictions, sets, common_range(jobs, job))
+        results.append(Result(job, read_record(folder), scores))
+    return Study(output, plan, sets, results, missing)
 
 
-def common_range(jobs: Sequence[Job], job: Job) -> tuple[tuple[float, float], tuple[float, float]]:
-    """T1 and T2 [s] that all methods of the job's group are trained for: they are compared with the
-    bound there.
+def common_range(jobs: Sequence[Job], job: Job) -> tuple[Range, Range]:
+    """T1 and T2 [s] that all methods of the job's group are trained for.
+
+    Methods are compared with the Cramer-Rao bound over this tissue.
     """
     trains = [each["train"] for each in jobs if each["group"] == job["group"]]
-    ends = [
-        (max(train[key][0] for train in trains), min(train[key][1] for train in trains))
-        for key in ("t1_range", "t2_range")
-    ]
-    return ends[0], ends[1]
+
+    def common(key: str) -> Range:
+        return max(train[key][0] for train in trains), min(train[key][1] for train in trains)
+
+    return common("t1_range"), common("t2_range")
 
 
 def scores_of(
-    found: FloatArray,
+    prediction: FloatArray,
     reference: FloatArray,
     bound: FloatArray | None = None,
     inside: BoolArray | None = None,
 ) -> Scores:
-    """Scores of predictions `(voxel, 2)` [s].
+    """Scores of predictions.
 
-    log10_mse: plain mean over T1 and T2; log10_mse_tissue: without voxels whose true T1 or T2 is
-    below 1 ms. The
-    others are over the latter: median of the magnitude and root mean square of the error, relative
-    [%] and [ms]. With the smallest standard deviations `bound` `(voxel, 2)` [s], rmse / bound over
-    the voxels of `inside` `(voxel,)` whose bound is below a fifth of the reference, for T1 and T2 both.
+    log10_mse is the mean over T1 and T2; log10_mse_tissue leaves out the voxels whose reference T1
+    or T2 is below 1 ms, as do the medians of the magnitude and the root mean squares of the errors,
+    relative [%] and [ms].
+
+    Parameters
+    ----------
+    prediction, reference
+        T1 and T2 `(voxel, 2)` [s].
+    bound
+        Their Cramer-Rao bounds `(voxel, 2)` [s]: RMSE / bound is over the voxels whose bound is
+        below a fifth of the reference, for T1 and T2 both.
+    inside
+        Voxels that RMSE / bound is restricted to `(voxel,)`; None: all.
     """
-    tissue, estimate = Tissue(*reference.T), {"t1": found[:, 0], "t2": found[:, 1]}
-    valid = (np.isfinite(found) & (found > 0)).all(axis=1)
-    kept = valid & (reference >= SHORTEST).all(axis=1)
+    tissue = Tissue(*reference.T)
+    estimate = {"t1": prediction[:, 0], "t2": prediction[:, 1]}
+    valid = (np.isfinite(prediction) & (prediction > 0)).all(axis=1)
+    is_tissue = (reference >= SHORTEST).all(axis=1)
     scores: Scores = {
-        "n": len(found),
+        "n": len(prediction),
         "n_invalid": int((~valid).sum()),
-        "n_tissue": int((reference >= SHORTEST).all(axis=1).sum()),
+        "n_tissue": int(is_tissue.sum()),
         "log10_mse": _finite(log10_mse(tissue, estimate)),
         "log10_mse_tissue": _finite(log10_mse(tissue, estimate, shortest=SHORTEST)),
     }
+    used = valid & is_tissue
     for column, name in enumerate(("t1", "t2")):
-        true, error = reference[kept, column], found[kept, column] - reference[kept, column]
-        scores |= _readable(name, error, true)
+        true, predicted = reference[used, column], prediction[used, column]
+        scores |= _readable(name, predicted - true, true)
     if bound is not None:
         used = valid & is_determined(reference, bound).all(axis=1)
-        used &= True if inside is None else inside
-        scores["n_bound"] = int(used.sum())
-        for column, name in enumerate(("t1", "t2")):
-            error = found[used, column] - reference[used, column]
-            scores[f"{name}_over_bound"] = (
-                rmse_over_bound(error, bound[used, column]) if used.any() else None
-            )
+        if inside is not None:
+            used &= inside
+        scores |= _over_bound(prediction[used] - reference[used], bound[used])
     return scores
+
+
+def _over_bound(error: FloatArray, bound: FloatArray) -> Scores:
+    """RMSE / bound of T1 and T2, of errors and bounds `(voxel, 2)` [s]."""
+    if not len(error):
+        return {"n_bound": 0, "t1_over_bound": None, "t2_over_bound": None}
+    return {
+        "n_bound": len(error),
+        "t1_over_bound": rmse_over_bound(error[:, 0], bound[:, 0]),
+        "t2_over_bound": rmse_over_bound(error[:, 1], bound[:, 1]),
+    }
 
 
 def _readable(name: str, error: FloatArray, true: FloatArray) -> Scores:
-    """As a physicist reads errors."""
+    """Median and root mean square of errors, in percent and in ms."""
     scores: Scores = {}
     for unit, values in (("percent", 100 * error / true), ("ms", 1e3 * error)):
-        size = np.abs(values)
-        scores[f"{name}_median_{unit}"] = float(np.median(size)) if size.size else None
-        scores[f"{name}_rmse_{unit}"] = float(np.sqrt(np.mean(size**2))) if size.size else None
+        median = rms = None
+        if values.size:
+            median = float(np.median(np.abs(values)))
+            rms = float(np.sqrt(np.mean(values**2)))
+        scores |= {f"{name}_median_{unit}": median, f"{name}_rmse_{unit}": rms}
     return scores
 
 
-def _scores(
+def _scores_of_tests(
     job: Job,
     predictions: Mapping[str, FloatArray],
     sets: Mapping[str, TestSet],
-    trained: tuple[tuple[float, float], tuple[float, float]],
+    trained: tuple[Range, Range],
 ) -> dict[str, Scores]:
-    """Of every test of the job."""
-    found = {}
+    """Scores of every test of the job; the bound holds for noise and the nominal B1 only."""
+    low, high = np.transpose(trained)
+    scores = {}
     for test in job["tests"]:
         tested = sets[test["set"]]
-        bound = None if test["snr"] is None or test["b1"] != 1 else tested.bound / test["snr"]
-        low, high = np.transpose(trained)
+        bound = None
+        if test["snr"] is not None and test["b1"] == 1:
+            bound = tested.bound / test["snr"]
         inside = ((tested.reference >= low) & (tested.reference <= high)).all(axis=1)
-        found[test["key"]] = scores_of(predictions[test["key"]], tested.reference, bound, inside)
-    return found
+        scores[test["key"]] = scores_of(predictions[test["key"]], tested.reference, bound, inside)
+    return scores
 
 
 def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    if np.isfinite(value):
+        return value
+    return None
 
 
-def _inside(record: Any, path: Sequence[str]) -> float | None:
+def _number_at(record: Any, path: Sequence[str]) -> float | None:
+    """The number at a path of keys in nested mappings; None if there is none."""
     for key in path:
-        record = record.get(key) if isinstance(record, Mapping) else None
-    return float(record) if isinstance(record, int | float) else None
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(key)
+    if isinstance(record, int | float):
+        return float(record)
+    return None

@@ -1,12 +1,11 @@
-"""The tissue that methods are tested on: our digital head, the paper's anatomical maps, and what
-lies out of range.
+"""Tissue that methods are tested on: our digital head, the paper's anatomical maps, and tissue
+above the range of training.
 """
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,9 +29,16 @@ _ABOVE_VOXELS, _QUICK_ABOVE_VOXELS = 2000, 300
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Tissue with its place in an image, and the Cramer-Rao bound of T1 and T2 at SNR 1 `(voxel,
-    2)` [s] on the test
-    sequence. digest: eight hexadecimal digits that change with the tissue.
+    """Tissue with its place in an image.
+
+    Parameters
+    ----------
+    name
+        "phantom", "anatomical" or "above".
+    tissue, grid
+        The tissue of each voxel, and where it lies.
+    bound
+        Cramer-Rao bound of T1 and T2 at SNR 1 under the test sequence `(voxel, 2)` [s].
     """
 
     name: str
@@ -42,12 +48,12 @@ class TestSet:
 
     @property
     def reference(self) -> FloatArray:
-        """True T1 and T2 `(voxel, 2)` [s]."""
+        """T1 and T2 `(voxel, 2)` [s]."""
         return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
 
     @property
     def digest(self) -> str:
-        """Of the numbers that tests depend on."""
+        """Eight hexadecimal digits that change with the tissue."""
         return f"{zlib.crc32(self.reference.tobytes()):08x}"
 
 
@@ -57,20 +63,29 @@ def tissue_folder(output: Path) -> Path:
 
 
 def make_sets(output: Path, data: Path | None, *, quick: bool) -> dict[str, TestSet]:
-    """All sets that can be made here, in files that jobs read. data: folder of measured data, or
-    None: then the
-    anatomical maps are those that an earlier run left, if any.
+    """Make all sets, in files that jobs read.
 
-    Raises InputError if a file cannot be read or written.
+    Parameters
+    ----------
+    output
+        Folder of the study.
+    data
+        Folder of measured data. None: the anatomical maps are those that an earlier run made.
+    quick
+        Fewer voxels.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or written.
     """
     folder = tissue_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
-    made = {name: _saved(folder, name, tissue, grid) for name, tissue, grid in _all(data, quick)}
-    return made | {
-        path.stem: load_set(folder, path.stem)
-        for path in folder.glob("*.npz")
-        if path.stem not in made
-    }
+    sets = {name: _saved(folder, name, tissue, grid) for name, tissue, grid in _all(data, quick)}
+    for path in folder.glob("*.npz"):
+        if path.stem not in sets:
+            sets[path.stem] = load_set(folder, path.stem)
+    return sets
 
 
 def load_set(folder: Path, name: str) -> TestSet:
@@ -89,37 +104,38 @@ def load_sets(output: Path) -> dict[str, TestSet]:
 
 
 def _all(data: Path | None, quick: bool) -> Iterator[tuple[str, Tissue, Grid]]:
-    head, grid, _ = to_tissue(brain_phantom(QUICK_MATRIX if quick else MATRIX))
+    """Name, tissue and grid of every set that can be made."""
+    matrix, count = MATRIX, _ABOVE_VOXELS
+    if quick:
+        matrix, count = QUICK_MATRIX, _QUICK_ABOVE_VOXELS
+    head, grid, _ = to_tissue(brain_phantom(matrix))
     yield "phantom", head, grid
     if data is not None and (data / ANATOMICAL).exists():
         image = load_tissue_npz(data / ANATOMICAL)
         yield "anatomical", image.tissue, image.grid
-    count, random = _QUICK_ABOVE_VOXELS if quick else _ABOVE_VOXELS, np.random.default_rng(0)
-    t1, t2 = (
-        np.exp(random.uniform(np.log(ends[0]), np.log(ends[1]), count))
-        for ends in (ABOVE_T1, ABOVE_T2)
-    )
+    random = np.random.default_rng(0)
+    t1 = np.exp(random.uniform(np.log(ABOVE_T1[0]), np.log(ABOVE_T1[1]), count))
+    t2 = np.exp(random.uniform(np.log(ABOVE_T2[0]), np.log(ABOVE_T2[1]), count))
     yield "above", Tissue(t1, t2), Grid(np.ones((count, 1, 1), bool), np.eye(4))
 
 
 def _saved(folder: Path, name: str, tissue: Tissue, grid: Grid) -> TestSet:
-    """The set as its file gives it back; a file of the same tissue is left as it is."""
-    path, tissue = (
-        folder / f"{name}.npz",
-        Tissue(tissue.t1, tissue.t2),
-    )  # M0 is scaled away, B1 is the test's
+    """The set as its file gives it back; a file of the same tissue is kept."""
+    path = folder / f"{name}.npz"
+    tissue = Tissue(tissue.t1, tissue.t2)  # signals are scaled, and B1 belongs to the test
     if path.exists():
-        found = load_set(folder, name)
-        if found.digest == TestSet(name, tissue, grid, found.bound).digest:
-            return found
+        earlier = load_set(folder, name)
+        if earlier.digest == TestSet(name, tissue, grid, earlier.bound).digest:
+            return earlier
     with np.errstate(invalid="ignore"):  # tissue without any signal has no bound
         bound = cramer_rao(read_sequence(TEST_SEQUENCE), tissue, 1.0)
-    columns: dict[str, Any] = {
-        "t1": tissue.t1,
-        "t2": tissue.t2,
-        "mask": grid.mask,
-        "affine": grid.affine,
-    }
     with writing(path) as part:
-        np.savez_compressed(part, bound=np.stack([bound.sd_t1, bound.sd_t2], axis=1), **columns)
+        np.savez_compressed(
+            part,
+            bound=np.stack([bound.sd_t1, bound.sd_t2], axis=1),
+            t1=tissue.t1,
+            t2=tissue.t2,
+            mask=grid.mask,
+            affine=grid.affine,
+        )
     return load_set(folder, name)

@@ -4,7 +4,7 @@ win.
 
 from collections.abc import Iterator, Sequence
 
-from mrftool.studies.paper.plan import PAPERS, REMEDIES, ROWS
+from mrftool.studies.paper.methods import PAPERS, REMEDIES, ROWS
 from mrftool.studies.paper.published import PUBLISHED
 from mrftool.studies.paper.results import Cell, Study
 from mrftool.studies.report.cells import compared, duration, number, shown, times

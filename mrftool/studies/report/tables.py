@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from mrftool.evaluation.metrics import SHORTEST
 from mrftool.evaluation.text_tables import TextTable
-from mrftool.studies.paper.plan import ABLATION_SNR, B1S, METHODS, ROWS
+from mrftool.studies.paper.methods import METHODS, ROWS
+from mrftool.studies.paper.plan import ABLATION_SNR, B1S
 from mrftool.studies.paper.published import PUBLISHED
 from mrftool.studies.paper.results import Study
 from mrftool.studies.report.cells import MISSING, number, shown

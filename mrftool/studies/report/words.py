@@ -1,6 +1,7 @@
 """What the report says whatever the numbers are: how things were done, and how to read them."""
 
-from mrftool.studies.paper.plan import ABLATION_STEPS, EFFORT, SLOW_DECODER_VOXELS
+from mrftool.studies.paper.methods import SLOW_DECODER_VOXELS
+from mrftool.studies.paper.plan import ABLATION_STEPS, EFFORT
 
 TABLES = {
     "table1": (
