@@ -6,6 +6,7 @@ get them from the table, encoders of whole fingerprints from the engine itself.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from mrftool.errors import ArgumentError
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.encoders import Takes
 from mrftool.manifold.compression import Basis, align, compress, features, real_fingerprints
+from mrftool.manifold.parameters import GIVEN
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.physics.simulate import simulate
 from mrftool.physics.tissue_grids import paper_tissue
@@ -40,15 +42,15 @@ class Batch:
     Parameters
     ----------
     rows
-        Input of the encoder `(voxel, n)`, with B1 as last column if the encoder takes it.
+        Input of the encoder `(voxel, n)`, the given parameters that it takes as last columns.
     target
         Log T1 and log T2 `(voxel, 2)` [log s].
     bound
         Their Cramer-Rao bound `(voxel, 2)` [1].
     noise
         Standard deviation per channel of the signal of norm 1 `(voxel,)` [1].
-    b1
-        Actual over nominal flip angle `(voxel,)` [1].
+    given
+        Those given parameters `(voxel, given)` [unit].
     clean
         Fingerprint of norm 1 without noise: compressed `(voxel, rank)`, or whole `(voxel, time)`
         if a decoder is trained on it.
@@ -58,7 +60,7 @@ class Batch:
     target: Tensor
     bound: Tensor
     noise: Tensor
-    b1: Tensor
+    given: Tensor
     clean: Tensor
 
     def to(self, device: torch.device) -> "Batch":
@@ -96,7 +98,7 @@ def draw_tissue(config: TrainConfig, random: np.random.Generator) -> Tissue:
         (max(config.t1_range[0], config.t2_range[0]), config.t1_range[1]), random.random(n)
     )
     t2 = _log_uniform((config.t2_range[0], np.minimum(config.t2_range[1], t1)), random.random(n))
-    return _with_b1(config, t1, t2, random)
+    return _with_given(config, t1, t2, random)
 
 
 def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tissue:
@@ -112,7 +114,7 @@ def grid_tissue(config: TrainConfig, random: np.random.Generator, k: int) -> Tis
         is_in_epoch = epochs == epoch
         order = _order(len(t1), config.seed, int(epoch))
         index[is_in_epoch] = order[places[is_in_epoch]]
-    return _with_b1(config, t1[index], t2[index], random)
+    return _with_given(config, t1[index], t2[index], random)
 
 
 @lru_cache(maxsize=4)
@@ -135,16 +137,17 @@ def _order(n: int, seed: int, epoch: int) -> IndexArray:
     return np.random.default_rng((seed, _GRID_STREAM, epoch)).permutation(n)
 
 
-def _with_b1(
+def _with_given(
     config: TrainConfig,
     t1: FloatArray,
     t2: FloatArray,
     random: np.random.Generator,
 ) -> Tissue:
-    b1 = np.ones(len(t1))
-    if config.b1_range:
-        b1 = random.uniform(*config.b1_range, len(t1))
-    return Tissue(t1, t2, b1=b1, adc=np.full(len(t1), config.adc))
+    given: dict[str, Any] = {}
+    for parameter in GIVEN:
+        if parameter.name in config.ranges:
+            given[parameter.name] = random.uniform(*config.ranges[parameter.name], len(t1))
+    return Tissue(t1, t2, **given, adc=np.full(len(t1), config.adc))
 
 
 def make_batch(
@@ -188,15 +191,16 @@ def make_batch(
     if trains_decoder:
         clean = exact
     rows = encoder_rows(seen, np.linalg.norm(seen, axis=1) * noise, source, takes, random)
-    given = [getattr(tissue, parameter.name) for parameter in table.given]
-    columns = [values[:, None].astype(np.float32) for values in given]
-    rows = np.concatenate([rows, *columns], axis=1)
+    given = np.zeros((len(tissue), len(table.given)), np.float32)
+    for k, parameter in enumerate(table.given):
+        given[:, k] = getattr(tissue, parameter.name)
+    rows = np.concatenate([rows, given], axis=1)
     return Batch(
         rows=_tensor(rows),
         target=_tensor(np.log(np.stack([tissue.t1, tissue.t2], axis=1))),
         bound=_tensor(bound),
         noise=_tensor(noise),
-        b1=_tensor(tissue.b1),
+        given=_tensor(given),
         clean=_unit(clean),
     )
 

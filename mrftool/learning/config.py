@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mrftool.arrays import Range
 from mrftool.errors import ArgumentError, InputError
+from mrftool.manifold.parameters import PARAMETERS, range_key
 
 Form = Literal["complex", "magnitude"]
 Loss = Literal["bound", "log"]
@@ -98,7 +99,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         self._require_choices()
-        for key in ("t1_range", "t2_range", "b1_range", "snr_range"):
+        for key in (*map(range_key, PARAMETERS), "snr_range"):
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, _require_range(key, getattr(self, key)))
         if self.t2_range[0] > self.t1_range[1]:
@@ -111,6 +112,23 @@ class TrainConfig:
                 "without labels only the Bloch decoder can train the encoder, expected decoder"
                 " bloch with a weight above 0"
             )
+
+    @property
+    def range_keywords(self) -> dict[str, Range | None]:
+        """Ranges of all parameters, as t1_range and so on; None where one is no input."""
+        return {
+            range_key(parameter): getattr(self, range_key(parameter)) for parameter in PARAMETERS
+        }
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Ranges by name of the parameter, of those that are fitted or an input."""
+        ranges = {}
+        for parameter in PARAMETERS:
+            limits = getattr(self, range_key(parameter))
+            if limits is not None:
+                ranges[parameter.name] = limits
+        return ranges
 
     def _require_choices(self) -> None:
         for key, choices in _CHOICES.items():

@@ -61,9 +61,7 @@ def model_settings(run: TrainingRun, source: Source, scores: dict[str, Any]) -> 
     return {
         "encoder": encoder_to_onnx(run),
         "table": source.table,
-        "t1_range": config.t1_range,
-        "t2_range": config.t2_range,
-        "b1_range": config.b1_range,
+        **config.range_keywords,
         "adc": config.adc,
         "form": config.form,
         "training": {"config": config.to_dict(), "steps_done": run.step, "scores": scores},
@@ -82,7 +80,7 @@ def encoder_to_onnx(run: TrainingRun) -> Any:
         If it does not compute what torch computes, on fingerprints drawn for the check.
     """
     encoder = copy.deepcopy(run.encoder).cpu().eval()
-    rows = torch.zeros(2, run.spec.n_inputs + run.spec.takes_b1)
+    rows = torch.zeros(2, run.spec.n_inputs + run.spec.n_given)
     with _quiet_exporter():
         program = torch.onnx.export(
             encoder,

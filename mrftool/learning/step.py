@@ -88,7 +88,7 @@ def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batc
     """
     n_decoded = run.config.decode_voxels * len(batch.rows) // run.config.batch or len(batch.rows)
     predicted, batch = predicted[:n_decoded], batch[:n_decoded]
-    signal = _decoded(run, source, predicted, batch.b1)
+    signal = _decoded(run, source, predicted, batch.given)
     norm = torch.linalg.vector_norm(signal, dim=1, keepdim=True).clamp_min(1e-20)
     noise = None
     if run.config.loss == "bound":
@@ -96,16 +96,16 @@ def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batc
     return reconstruction_loss(signal / norm, batch.clean, noise)
 
 
-def _decoded(run: TrainingRun, source: Source, predicted: Tensor, b1: Tensor) -> Tensor:
+def _decoded(run: TrainingRun, source: Source, predicted: Tensor, given: Tensor) -> Tensor:
     """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, as `Batch.clean`."""
     if run.decoder is None:
         t1, t2 = predicted.exp().unbind(dim=1)
-        return decode(source.sequence, t1, t2, b1=b1, adc=run.config.adc, basis=source.table.basis)
-    columns = train_columns(source.sequence).to(predicted.device)
-    b1_input = None
-    if run.spec.takes_b1:
-        b1_input = b1
-    signal: Tensor = run.decoder(predicted, b1_input, columns, source.table.basis.turn)
+        names = [parameter.name for parameter in source.table.given]
+        columns = dict(zip(names, given.unbind(dim=1), strict=True))
+        basis, adc = source.table.basis, run.config.adc
+        return decode(source.sequence, t1, t2, adc=adc, basis=basis, **columns)
+    train = train_columns(source.sequence).to(predicted.device)
+    signal: Tensor = run.decoder(predicted, given, train, source.table.basis.turn)
     return signal
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from mrftool.learning.optimisers import new_optimisers
 from mrftool.learning.parallel import is_first, replicated, share
 from mrftool.learning.step import Losses, take_step
 from mrftool.learning.table_tensors import table_from_tensors, table_to_tensors
+from mrftool.manifold.parameters import FITTED
 from mrftool.manifold.table import SignalTable
 from mrftool.sequence import PulseSequence
 
@@ -63,14 +65,8 @@ def prepare_run(
 
 def table_for(sequence: PulseSequence, config: TrainConfig) -> SignalTable:
     """The table of a sequence over what a run is trained for."""
-    return model_table(
-        sequence,
-        t1_range=config.t1_range,
-        t2_range=config.t2_range,
-        b1_range=config.b1_range,
-        adc=config.adc,
-        form=config.form,
-    )
+    ranges: dict[str, Any] = config.range_keywords
+    return model_table(sequence, adc=config.adc, form=config.form, **ranges)
 
 
 def start_run(sources: list[Source], config: TrainConfig, device: torch.device) -> TrainingRun:
@@ -185,7 +181,7 @@ def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
         **vars(kind),
         n_inputs=n_inputs,
         n_used=n_used,
-        takes_b1=config.b1_range is not None,
+        n_given=len(config.ranges) - len(FITTED),
         center=(t1[0], -ratio[0] / 2),
         scale=(t1[1], ratio[1]),
     )

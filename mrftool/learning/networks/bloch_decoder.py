@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mrftool.arrays import FloatArray, IndexArray
 from mrftool.manifold.compression import Basis
+from mrftool.manifold.parameters import FITTED
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import (
     Parameter,
@@ -38,11 +39,11 @@ def decode(
     t1: Tensor,
     t2: Tensor,
     *,
-    b1: Tensor | None = None,
     adc: float = 0.0,
     basis: Basis | None = None,
+    **given: Tensor,
 ) -> Tensor:
-    """Fingerprints of tissue with M0 = 1, differentiable in T1, T2 and B1.
+    """Fingerprints of tissue with M0 = 1, differentiable in T1, T2 and the given parameters.
 
     States above order MAX_ORDERS are left out, which is felt at T2 above 1 s.
 
@@ -52,39 +53,40 @@ def decode(
         The pulse sequence.
     t1, t2
         Relaxation times `(voxel,)` [s].
-    b1
-        Actual over nominal flip angle `(voxel,)` [1]; None: 1 everywhere.
     adc
         Diffusion coefficient of all voxels [m2/s].
     basis
         Compress signal and derivatives with it.
+    given
+        Given parameters by name `(voxel,)`: b1, actual over nominal flip angle [1]. Those left out
+        have their default.
 
     Returns
     -------
     Tensor
         `(voxel, time)` complex64; with a basis `(voxel, rank)`, float32 if the basis is real.
     """
-    if b1 is None:
-        b1 = torch.ones_like(t1)
+    columns = {"t1": t1, "t2": t2} | given
     if t1.device.type == "cpu":
-        wanted = _wanted_derivatives(t1, t2, b1)
-        signal: Tensor = _NativeDecoder.apply(sequence, adc, wanted, basis, t1, t2, b1)  # type: ignore[no-untyped-call]
+        wanted = _wanted_derivatives(columns)
+        names, values = tuple(columns), columns.values()
+        signal: Tensor = _NativeDecoder.apply(sequence, adc, wanted, basis, names, *values)  # type: ignore[no-untyped-call]
         return signal
     t1_values, t2_values = (x.detach().double().cpu().numpy() for x in (t1, t2))
     orders = int(_orders(sequence, t1_values, t2_values).max())
-    whole: Tensor = epg_signal(sequence, t1, t2, b1=b1, adc=adc, n_states=orders)
+    whole: Tensor = epg_signal(sequence, **columns, adc=adc, n_states=orders)
     if basis is None:
         return whole
     return _compressed(basis, whole, is_turned=False)
 
 
-def _wanted_derivatives(t1: Tensor, t2: Tensor, b1: Tensor) -> tuple[Parameter, ...]:
+def _wanted_derivatives(columns: dict[str, Tensor]) -> tuple[Parameter, ...]:
     """The parameters by which backward will need derivatives."""
-    if not torch.is_grad_enabled() or not any(x.requires_grad for x in (t1, t2, b1)):
+    differentiated = [name for name, values in columns.items() if values.requires_grad]
+    if not torch.is_grad_enabled() or not differentiated:
         return ()
-    if b1.requires_grad:
-        return ("t1", "t2", "b1")
-    return ("t1", "t2")
+    fitted = {parameter.name for parameter in FITTED}
+    return tuple(name for name in columns if name in fitted.union(differentiated))  # type: ignore[misc]
 
 
 class _NativeDecoder(torch.autograd.Function):
@@ -97,10 +99,14 @@ class _NativeDecoder(torch.autograd.Function):
         adc: float,
         wanted: tuple[Parameter, ...],
         basis: Basis | None,
-        *tissue_columns: Tensor,
+        names: tuple[str, ...],
+        *values: Tensor,
     ) -> Tensor:
-        t1, t2, b1 = (x.detach().double().numpy() for x in tissue_columns)
-        tissue = Tissue(t1, t2, b1=b1, adc=np.full(len(t1), adc))
+        columns: dict[str, Any] = {}
+        for name, column in zip(names, values, strict=True):
+            columns[name] = column.detach().double().numpy()
+        tissue = Tissue(**columns, adc=np.full(len(values[0]), adc))
+        ctx.names, ctx.wanted = names, wanted
         # A signal with one phase, -i, is simulated as the real number x of -i x.
         is_turned = has_real_signal(sequence, tissue)
         simulate = _simulate_complex
@@ -127,11 +133,8 @@ class _NativeDecoder(torch.autograd.Function):
             products = -torch.einsum("vt,pvt->pv", gradient.imag, derivatives)
         else:
             products = torch.einsum("vt,pvt->pv", gradient.conj(), derivatives).real
-        by_t1, by_t2, *others = products
-        by_b1 = None
-        if others:
-            by_b1 = others[0]
-        return (None, None, None, None, by_t1, by_t2, by_b1)
+        by_name = dict(zip(ctx.wanted, products, strict=True))
+        return (None,) * 5 + tuple(by_name.get(name) for name in ctx.names)
 
 
 def _compressed(basis: Basis, signal: Tensor, *, is_turned: bool) -> Tensor:

@@ -66,12 +66,12 @@ class EncoderSpec:
     body, hidden, activation, stride
         See `Preset`.
     n_inputs
-        Length of the input row without B1.
+        Length of the input row without given parameters.
     n_used
         How many of its columns are used. If all signals have one phase the imaginary parts hold
         nothing but noise, and are left out.
-    takes_b1
-        Whether B1 is appended to the row.
+    n_given
+        How many given parameters (B1) are appended to the row.
     center, scale
         Of log T1 and log(T2 / T1): see `Encoder`.
     """
@@ -84,7 +84,7 @@ class EncoderSpec:
     activation: str
     stride: int
     n_used: int
-    takes_b1: bool
+    n_given: int
     center: tuple[float, float]
     scale: tuple[float, float]
 
@@ -96,6 +96,8 @@ class EncoderSpec:
     def from_dict(data: dict[str, Any]) -> "EncoderSpec":
         """What to_dict gave."""
         facts: dict[str, Any] = dict(data)
+        if "takes_b1" in facts:  # of version 0.1.0
+            facts["n_given"] = int(facts.pop("takes_b1"))
         for key in ("hidden", "center", "scale"):
             facts[key] = tuple(facts[key])
         return EncoderSpec(**facts)
@@ -126,7 +128,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.layers = _body(spec)
         self.n_inputs, self.n_used = spec.n_inputs, spec.n_used
-        columns = spec.n_used + spec.takes_b1
+        columns = spec.n_used + spec.n_given
         self.register_buffer("offset", torch.zeros(columns))
         self.register_buffer("gain", torch.ones(columns))
         self.register_buffer("center", torch.tensor(spec.center))
@@ -158,6 +160,6 @@ def times_of(out: Tensor) -> Tensor:
 
 def _body(spec: EncoderSpec) -> nn.Module:
     if spec.body == "fully_connected":
-        return fully_connected((spec.n_used + spec.takes_b1, *spec.hidden, 2), spec.activation)
+        return fully_connected((spec.n_used + spec.n_given, *spec.hidden, 2), spec.activation)
     build = {"gru": gru, "hydra": hydra}[spec.body]
-    return build(spec.n_used, int(spec.takes_b1), spec.hidden, spec.stride)
+    return build(spec.n_used, spec.n_given, spec.hidden, spec.stride)

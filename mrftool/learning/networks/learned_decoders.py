@@ -55,7 +55,7 @@ class LearnedDecoder(nn.Module):
         self.scale: Tensor
 
     def forward(
-        self, logs: Tensor, b1: Tensor | None, columns: Tensor, phase_factor: complex
+        self, logs: Tensor, given: Tensor, columns: Tensor, phase_factor: complex
     ) -> Tensor:
         """Fingerprints `(voxel, time)` complex64, of arbitrary norm.
 
@@ -63,16 +63,14 @@ class LearnedDecoder(nn.Module):
         ----------
         logs
             Log T1 and log T2 `(voxel, 2)` [log s].
-        b1
-            B1 `(voxel,)` [1] if it is an input.
+        given
+            Given parameters that are inputs `(voxel, given)`.
         columns
             See `train_columns`.
         phase_factor
             The factor of magnitude 1 that makes such a fingerprint real.
         """
-        inputs = (logs - self.center) / self.scale
-        if b1 is not None:
-            inputs = torch.cat([inputs, b1[:, None]], dim=1)
+        inputs = torch.cat([(logs - self.center) / self.scale, given], dim=1)
         out = self.body(inputs, columns)
         if self.parts == 1:
             out = torch.cat([out, torch.zeros_like(out)], dim=2)
@@ -86,7 +84,7 @@ class _FullyConnectedDecoder(nn.Module):
     def __init__(self, config: TrainConfig, n_time: int, parts: int) -> None:
         super().__init__()
         self.shape = (-1, n_time, parts)
-        sizes = (2 + (config.b1_range is not None), 300, 300, 1000, n_time * parts)
+        sizes = (len(config.ranges), 300, 300, 1000, n_time * parts)
         self.layers = fully_connected(sizes, "relu")
 
     def forward(self, inputs: Tensor, columns: Tensor) -> Tensor:
@@ -102,7 +100,7 @@ class _RecurrentDecoder(nn.Module):
 
     def __init__(self, config: TrainConfig, parts: int) -> None:
         super().__init__()
-        self.units = nn.GRU(2 + (config.b1_range is not None) + 3, 32, 3, batch_first=True)
+        self.units = nn.GRU(len(config.ranges) + 3, 32, 3, batch_first=True)
         self.out = nn.Linear(32, parts)
 
     def forward(self, inputs: Tensor, columns: Tensor) -> Tensor:
