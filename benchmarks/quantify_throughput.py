@@ -29,11 +29,12 @@ from mrftool.export.make import make_model
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_series
 from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.grid import Placement
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import BATCH, Model, load_model, run
 from mrftool.matching.leaves import build_matcher
 from mrftool.matching.nearest import match
-from mrftool.series import Placement, c_order
+from mrftool.series import c_order
 from mrftool.shipped import shipped_file
 from mrftool.threads import one_blas_thread, usable_processors
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, ComplexArray
 from mrftool.errors import InputError, MismatchError
-from mrftool.series import Placement
+from mrftool.grid import Placement
 
 _ORTHONORMAL = 1e-3  # largest difference from it [1]
 

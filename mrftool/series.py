@@ -12,37 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError, MismatchError
+from mrftool.grid import Placement
 
 Form = Literal["complex", "magnitude"]
 Voxels = NDArray[np.intp]
 Signal = NDArray[np.inexact[Any]]  # complex64 or float32
-
-
-@dataclass(frozen=True, eq=False)
-class Placement:
-    """Where an image lies in the scanner, in the words of NIfTI.
-
-    affine: voxel index to millimetres in RAS+, `(4, 4)` [mm]; it holds for the whole program.
-    codes: what a file says its (qform, sform) mean: 0 nothing, 1 scanner, 2 aligned, 3 Talairach, 4
-    MNI, 5 template.
-    qform: the qform where it is another matrix than the affine, to be written back as it was `(4,
-    4)` [mm].
-
-    Raises InputError if the affine is no invertible 4 x 4 matrix.
-    """
-
-    affine: FloatArray
-    codes: tuple[int, int] = (1, 1)
-    qform: FloatArray | None = None
-
-    def __post_init__(self) -> None:
-        affine = np.array(self.affine, np.float64)
-        if affine.shape != (4, 4) or not np.isfinite(affine).all():
-            raise InputError("the affine is no 4 x 4 matrix of finite numbers")
-        if np.linalg.matrix_rank(affine[:3, :3]) < 3:
-            raise InputError("the affine is singular: the voxels have no volume")
-        affine.setflags(write=False)
-        object.__setattr__(self, "affine", affine)
 
 
 @dataclass(frozen=True, eq=False)

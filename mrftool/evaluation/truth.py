@@ -19,9 +19,8 @@ from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.formats.space import require_same_voxels
-from mrftool.grid import Grid
+from mrftool.grid import Grid, Placement
 from mrftool.maps import Flag
-from mrftool.series import Placement
 from mrftool.tissue import Tissue
 
 

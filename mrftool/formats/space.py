@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from mrftool.errors import MismatchError
-from mrftool.series import Placement
+from mrftool.grid import Placement
 
 _TOLERANCE = 0.02  # of the shortest edge of a voxel: more than the rounding of float32 headers, less than any shift
 

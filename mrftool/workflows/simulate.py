@@ -18,6 +18,7 @@ from mrftool.formats.nifti.write import write_series
 from mrftool.formats.npz.dictionary import writing_dictionary
 from mrftool.formats.npz.tissue import TissueImage, load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
+from mrftool.grid import Placement
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.brainweb import SHAPE as BRAINWEB_SHAPE
 from mrftool.phantoms.brainweb import find_brainweb, read_brainweb
@@ -28,7 +29,6 @@ from mrftool.physics.simulate import simulate, simulate_blocks
 from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
 from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
-from mrftool.series import Placement
 from mrftool.tissue import Tissue
 from mrftool.workflows.simulate_sources import Fields, Sources
 

@@ -23,9 +23,9 @@ from mrftool.figures import canvas
 from mrftool.figures.errors import bin_figure
 from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.nifti.write import write_maps
+from mrftool.grid import Placement
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.sequence import PulseSequence
-from mrftool.series import Placement
 from mrftool.tissue import Tissue
 from mrftool.workflows.simulate import Engine, image, scene
 from mrftool.workflows.simulate_sources import Fields, Sources

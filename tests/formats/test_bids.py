@@ -19,7 +19,7 @@ from mrftool.formats.bids import (
     sidecar_path,
 )
 from mrftool.formats.nifti.write import write_maps
-from mrftool.series import Placement
+from mrftool.grid import Placement
 
 PROVENANCE = Provenance(
     ("bids:raw:sub-01/anat/sub-01_MRF.nii.gz",),

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.series import Placement, Series, c_order, file_order, series_from_array
+from mrftool.grid import Placement
+from mrftool.series import Series, c_order, file_order, series_from_array
 
 IMAGE = (np.arange(3 * 4 * 5 * 7) + 1j).reshape(3, 4, 5, 7).astype(np.complex64)
 

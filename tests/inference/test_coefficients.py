@@ -4,12 +4,12 @@ from kspace_factory import random_basis, short_sequence
 
 from mrftool.coefficients import CoefficientImages
 from mrftool.errors import MismatchError
+from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.manifold.tabulate import build_table
 from mrftool.maps import Flag
 from mrftool.physics.simulate import simulate
 from mrftool.reconstruction.temporal_basis import temporal_basis
-from mrftool.series import Placement
 from mrftool.tissue import Tissue
 
 RANK = 6

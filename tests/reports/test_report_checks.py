@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from report_page import a_method, a_run, good_maps
 
+from mrftool.grid import Placement
 from mrftool.maps import Flag
 from mrftool.reports.checks import implied_snr, with_signal
 from mrftool.reports.page import make_report
-from mrftool.series import Placement
 
 SCORES = {"snr_20": {"t1": {"coverage_95": 0.95, "rmse_over_bound": 1.02}}}
 

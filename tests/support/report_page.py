@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
+from mrftool.grid import Placement
 from mrftool.maps import Flag, Maps
 from mrftool.reports.run import Method, Run
 from mrftool.sequence import PulseSequence
-from mrftool.series import Placement, Series
+from mrftool.series import Series
 
 VOID = {"meta", "img", "br", "path", "link", "input"}
 SHAPE = (12, 10, 3)

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.nifti.files import find_files, read_start
-from mrftool.series import Placement
+from mrftool.grid import Placement
 
 _DTYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 32: "c8", 64: "f8",

@@ -12,8 +12,7 @@ from mrftool.formats.bids import read_sidecar
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.space import Placed, require_same_voxels, sizes
-from mrftool.grid import Grid
-from mrftool.series import Placement
+from mrftool.grid import Grid, Placement
 from mrftool.tissue import Tissue
 
 _PER_UNIT = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}

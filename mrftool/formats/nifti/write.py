@@ -16,7 +16,8 @@ from mrftool.formats.bids import part_path, sidecar_path, to_json
 from mrftool.formats.nifti.data import TILE_TIMES, TILE_VOXELS, as_slice
 from mrftool.formats.nifti.files import deflating, is_gzip, require_space, temporary
 from mrftool.formats.nifti.header import header_bytes
-from mrftool.series import Form, Placement, Signal, Voxels, file_order
+from mrftool.grid import Placement
+from mrftool.series import Form, Signal, Voxels, file_order
 
 Map = tuple[Path, Array, str, Mapping[str, Any] | None]
 

@@ -19,11 +19,11 @@ from mrftool.export.make import make_model
 from mrftool.formats.dicom.headers.header import lenient
 from mrftool.formats.dicom.read.series import DicomSeries, open_dicom_series
 from mrftool.formats.dicom.write.objects import with_units, write_dicom_maps
+from mrftool.grid import Placement
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, load_model
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
-from mrftool.series import Placement
 from mrftool.tissue import Tissue
 
 

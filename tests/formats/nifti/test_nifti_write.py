@@ -11,7 +11,8 @@ from nifti_bytes import AFFINE, unpack
 from mrftool.errors import InputError, MismatchError, UsageError
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_map, write_maps, write_series
-from mrftool.series import Placement, series_from_array
+from mrftool.grid import Placement
+from mrftool.series import series_from_array
 
 RNG = np.random.default_rng(8)
 SHAPE = (5, 4, 3)

@@ -16,8 +16,9 @@ from mrftool.formats.dicom.read.plane import Plane
 from mrftool.formats.dicom.read.select import chosen_planes, parts_of
 from mrftool.formats.dicom.read.signal import SignalReader, signal_reader
 from mrftool.formats.scan_request import ShowProgress
+from mrftool.grid import Placement
 from mrftool.reporter import SilentReporter
-from mrftool.series import Placement, Series
+from mrftool.series import Series
 
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
 

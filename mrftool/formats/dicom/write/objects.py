@@ -21,9 +21,9 @@ from mrftool.formats.dicom.write.parametric import parametric_map
 from mrftool.formats.dicom.write.quantity import Quantified, quantified
 from mrftool.formats.dicom.write.space import Slices, require_same_volume, slices_of, turned
 from mrftool.formats.dicom.write.template import Origin, start_of
+from mrftool.grid import Placement
 from mrftool.maps import Maps
 from mrftool.quantities import quantity
-from mrftool.series import Placement
 
 Format = Literal["mr", "parametric-map"]
 Objects = tuple[list[Dataset], dict[str, int]]
