@@ -47,7 +47,7 @@ _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no publi
 
 
 def main() -> NoReturn:
-    """Run the command of this process; exit with 0, or with the code of the error that stopped it."""
+    """Run the command of this process; exit with 0 or the code of its error."""
     if "_MRFTOOL_COMPLETE" in os.environ:  # the shell asks what may come next
         app(prog_name="mrftool")
     signal.signal(signal.SIGTERM, _terminate)

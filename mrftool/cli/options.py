@@ -1,94 +1,107 @@
-"""What options may be: callbacks for Typer that name the option and its value, and options that
-exclude each other.
+"""Options that several commands share, each declared once.
+
+A command reads `mask: Mask = None`; what the option is called, and what `--help` says of it, stands
+here.
 """
 
-import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import typer
 
-from mrftool.errors import InputError, UsageError
+from mrftool.cli.checks import ascending, between, named
 
-Check = Callable[[typer.CallbackParam, Any], Any]
+SignalForm = Annotated[
+    Literal["complex", "magnitude"], typer.Option("--form", help="Of the signals.")
+]
+
+# Files
+SequenceName = Annotated[
+    str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")
+]
+SequenceArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")
+]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model file (.onnx), or the name of a shipped one.")
+]
+ModelOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="The model; by default NAME.onnx.", callback=named(".onnx")
+    ),
+]
+
+# A scan, and maps of it
+Scan = Annotated[Path, typer.Argument(help="4-D NIfTI, or a folder or zip of DICOM files.")]
+MapFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder of the maps.")]
+Mask = Annotated[Path | None, typer.Option(help="Mask (NIfTI) of the voxels that count.")]
+Imag = Annotated[Path | None, typer.Option(help="Imaginary part, if the scan is the real part.")]
+Phase = Annotated[Path | None, typer.Option(help="Phase, if the scan is the magnitude.")]
+ScanForm = Annotated[
+    Literal["magnitude", "real"] | None,
+    typer.Option("--form", help="magnitude: take the modulus; real: no imaginary part."),
+]
+DicomSeries = Annotated[
+    str | None, typer.Option("--series", help="DICOM series, by UID, number or description.")
+]
+Dicom = Annotated[
+    bool | None,
+    typer.Option("--dicom/--no-dicom", help="DICOM maps too; by default if DICOM came in."),
+]
+DicomReference = Annotated[
+    Path | None, typer.Option(help="DICOM series in whose study the maps go.")
+]
+DicomFormat = Annotated[
+    Literal["mr", "parametric-map"] | None,
+    typer.Option(help="mr: whole ms, the default; parametric-map: float32."),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
+]
+
+# Dictionaries
+DictionaryT1 = Annotated[
+    str | None, typer.Option("--t1-ms", help="Its T1: start:step:stop, low:high:logN or a,b,c.")
+]
+DictionaryT2 = Annotated[
+    str | None,
+    typer.Option("--t2-ms", help="Its T2, likewise; pairs with T2 > T1 are left out."),
+]
+
+# Models
+RangeT1 = Annotated[
+    tuple[float, float],
+    typer.Option("--t1-ms", help="T1 range [ms].", callback=ascending(0.01, 1e6)),
+]
+RangeT2 = Annotated[
+    tuple[float, float],
+    typer.Option("--t2-ms", help="T2 range [ms].", callback=ascending(0.01, 1e6)),
+]
+RangeB1 = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--b1", help="B1 range: the model then takes a B1 map.", callback=ascending(0.01, 10)
+    ),
+]
+Adc = Annotated[
+    float, typer.Option("--adc", help="Diffusion coefficient [m2/s].", callback=between(0, 1e-6))
+]
+Polish = Annotated[
+    int, typer.Option(help="Gauss-Newton steps on the tabulated signals.", callback=between(0, 16))
+]
+
+# Training
+Steps = Annotated[int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))]
+Rate = Annotated[float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
 
 
-def between(low: float, high: float) -> Check:
-    """A number from `low` to `high`, or several."""
-
-    def check(param: typer.CallbackParam, value: Any) -> Any:
-        for number in value if isinstance(value, tuple) else () if value is None else (value,):
-            if not low <= number <= high:
-                raise UsageError(f"{_name(param)} {number}, expected {low:g} to {high:g}")
-        return value
-
-    return check
+def in_seconds(range_ms: tuple[float, float]) -> tuple[float, float]:
+    """A range given in ms [s]."""
+    return range_ms[0] / 1e3, range_ms[1] / 1e3
 
 
-def ascending(low: float, high: float, *, or_equal: bool = False) -> Check:
-    """A range: two numbers, the first below the second (or equal to it), from `low` to `high`."""
-
-    def check(param: typer.CallbackParam, value: Any) -> Any:
-        if value is None or (
-            low <= value[0] <= value[1] <= high and (or_equal or value[0] < value[1])
-        ):
-            return value
-        given = f"{_name(param)} {value[0]:g} {value[1]:g}"
-        raise UsageError(f"{given}, expected the lower end first, from {low:g} to {high:g}")
-
-    return check
-
-
-def named(*suffixes: str) -> Check:
-    """A file whose name ends in one of `suffixes`: a slip of the keyboard must not overwrite
-    another kind of file.
-    """
-
-    def check(param: typer.CallbackParam, value: Path | None) -> Path | None:
-        if value is not None and not value.name.endswith(suffixes):
-            raise UsageError(
-                f"{_name(param)} {value}, expected a file name that ends in {' or '.join(suffixes)}"
-            )
-        return value
-
-    return check
-
-
-def given(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line, whatever its value."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def refuse(context: typer.Context, names: Iterable[str], reason: str) -> None:
-    """Raises UsageError if one of the options stands on the command line, where it would do
-    nothing.
-    """
-    for param in context.command.params:
-        if param.name in set(names) and given(context, param.name):
-            raise UsageError(f"{_name(param)} {reason}")
-
-
-def keep_inputs(inputs: Iterable[Path | None], outputs: Iterable[Path]) -> None:
-    """Raises UsageError if an output would overwrite an input."""
-    read = {os.path.realpath(path) for path in inputs if path is not None}
-    for path in outputs:
-        if os.path.realpath(path) in read:
-            raise UsageError(f"{path} is an input, expected another place for the output")
-
-
-def require_folder(path: Path) -> None:
-    """Raises InputError if `path` is no folder to write into, nor can be made one: before the work,
-    not after it.
-    """
-    place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not place.is_dir():
-        raise InputError(f"{place}: is no folder, expected one to write into")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise InputError(f"{place}: cannot be written, expected a folder that may be")
-
-
-def _name(param: Any) -> str:
-    """The option as it is written on the command line, the long form."""
-    return str(max(param.opts, key=len))
+def in_ms(range_s: tuple[float, float]) -> tuple[float, float]:
+    """A range given in s [ms]."""
+    return range_s[0] * 1e3, range_s[1] * 1e3

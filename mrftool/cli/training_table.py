@@ -1,38 +1,26 @@
-"""What a person watches while an encoder trains: a live table on stderr, and the curve as CSV and
-PNG.
-"""
+"""What a person watches while an encoder trains: a live table on stderr."""
 
-import csv
-import math
-from pathlib import Path
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-_SMOOTHING = 0.98
-
 
 class TrainingTable:
-    """Open while a run trains. Rows of earlier steps that the folder's curve holds are kept."""
+    """Open while a run trains; it appears with the first step."""
 
-    def __init__(self, steps: int, folder: Path, *, from_step: int) -> None:
-        self._steps, self._path = steps, folder / "curve.csv"
-        self._rows = _read_rows(self._path, from_step)
-        self._losses: dict[str, float] = {}
+    def __init__(self) -> None:
         console = Console(stderr=True)
         columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console)
-        self._task = self._bar.add_task("train", total=steps, completed=from_step)
-        self._live = Live(
-            self._view(), console=console, refresh_per_second=4, transient=not console.is_terminal
-        )
+        self._task = self._bar.add_task("train", total=None)
+        self._live = Live(console=console, refresh_per_second=4, transient=not console.is_terminal)
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(
@@ -42,50 +30,19 @@ class TrainingTable:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
-        self._save()
 
-    def report(self, step: int, losses: dict[str, float]) -> None:
-        """Take in the losses of one step, and the scores where it was validated."""
-        for key, value in losses.items():
-            old = self._losses.get(key, value)
-            smooth = key in ("loss", "embedding", "reconstruction") and math.isfinite(old)
-            self._losses[key] = _SMOOTHING * old + (1 - _SMOOTHING) * value if smooth else value
-        self._bar.update(self._task, completed=step)
-        if "score" in losses or step == self._steps:
-            self._rows.append({"step": step, **self._losses})
-            self._save()
-        self._live.update(self._view())
+    def show(self, step: int, steps: int, losses: Mapping[str, float]) -> None:
+        """Take in a step: its number, the number of all, and its losses."""
+        self._bar.update(self._task, completed=step, total=steps)
+        self._live.update(self._view(losses))
+        if not self._live.is_started:
+            self._live.start()
 
-    def _view(self) -> Table:
-        view = Table.grid(padding=(0, 2))
+    def _view(self, losses: Mapping[str, float]) -> Table:
         numbers = Table("", "value", box=None)
-        for key, value in self._losses.items():
-            numbers.add_row(key.replace("_", " "), f"{value:.4g}")
+        for name, value in losses.items():
+            numbers.add_row(name.replace("_", " "), f"{value:.4g}")
+        view = Table.grid(padding=(0, 2))
         view.add_row(self._bar)
         view.add_row(numbers)
         return view
-
-    def _save(self) -> None:
-        from mrftool.figures.curves import training_figure
-        from mrftool.formats.atomic import writing
-
-        if not self._rows:
-            return
-        names = list(dict.fromkeys(key for row in self._rows for key in row))
-        with writing(self._path) as path, path.open("w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(self._rows)
-        training_figure(self._rows, self._path.with_suffix(".png"))
-
-
-def _read_rows(path: Path, until: int) -> list[dict[str, Any]]:
-    """Rows of an earlier part of the run."""
-    if until == 0 or not path.exists():
-        return []
-    with path.open(newline="") as file:
-        rows = [
-            {key: float(value) for key, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
-    return [{**row, "step": int(row["step"])} for row in rows if row["step"] <= until]

@@ -3,11 +3,13 @@
 from dataclasses import asdict, dataclass
 from math import inf, log
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mrftool.arrays import Range
 from mrftool.errors import ArgumentError, InputError
 from mrftool.manifold.parameters import PARAMETERS, range_key
+
+if TYPE_CHECKING:  # the command line reads the defaults before numpy is loaded
+    from mrftool.arrays import Range
 
 Form = Literal["complex", "magnitude"]
 Loss = Literal["bound", "log"]
@@ -85,11 +87,11 @@ class TrainConfig:
     form: Form = "complex"
     tissue: Literal["random", "grid"] = "random"
     share: float = 1.0
-    t1_range: Range = (0.03, 5.0)
-    t2_range: Range = (0.006, 2.5)
-    b1_range: Range | None = None
+    t1_range: "Range" = (0.03, 5.0)
+    t2_range: "Range" = (0.006, 2.5)
+    b1_range: "Range | None" = None
     adc: float = 0.0
-    snr_range: Range | None = (1.0, 100.0)
+    snr_range: "Range | None" = (1.0, 100.0)
     optimiser: Literal["muon", "adam"] = "muon"
     steps: int = 16_000
     batch: int = 512
@@ -181,7 +183,7 @@ def checkpoint_file(path: Path) -> Path:
     return file
 
 
-def log_range(bounds: Range) -> tuple[float, float]:
+def log_range(bounds: "Range") -> tuple[float, float]:
     """Middle and half width of a range on the logarithmic scale."""
     low, high = log(bounds[0]), log(bounds[1])
     return (low + high) / 2, (high - low) / 2

@@ -64,6 +64,8 @@ def parse_values(text: str) -> FloatArray:
             values = start + step * np.arange(_counted((stop - start) / step + 1e-9 + 1, text))
         else:
             values = np.array([float(part) for part in text.split(",")])
+    except ArgumentError:
+        raise
     except (ValueError, ZeroDivisionError, OverflowError):
         pass
     if not values.size or not (np.isfinite(values) & (values > 0)).all():

@@ -1,49 +1,81 @@
-"""The work behind `mrftool adapt`: from a trained encoder and a new sequence to a verified model."""
+"""Adapt a trained encoder to another sequence, and write the verified model."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from mrftool.cli.console import file_stem, progress_bar, show_table, working, wrote
-from mrftool.export.make import make_model
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.inference.onnx_file import write_model
-from mrftool.inference.summary import summary
+from mrftool.reporter import Reporter
+from mrftool.sequence import PulseSequence
 from mrftool.shipped import find_file
+from mrftool.workflows.export import WrittenModel, model_path, write_verified
 
 
-def run_adaptation(
-    name: str, seq: str, output: Path | None, settings: dict[str, Any], *, polish: int, device: str
-) -> None:
-    """Adapt, export and verify; write the model."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see `mrftool train`
-    sequence = read_sequence(seq)
-    source = Path(name) if Path(name).exists() else find_file("models", name, ".onnx")
-    path = output or Path(f"{file_stem(sequence.name)}.onnx")
-    with writing(path) as part:
-        found = _adapted(source, sequence, settings, device)
-        with working("building and verifying the model"):
-            model, manifest = make_model(sequence, polish=polish, **found)
-            write_model(model, part)
-    show_table(f"model {path}", summary(manifest))
-    wrote(path)
+def adapt_model(
+    model: str | Path,
+    sequence: str | Path,
+    output: Path | None,
+    reporter: Reporter,
+    *,
+    labels: bool = True,
+    steps: int = 1500,
+    rate: float = 3e-3,
+    seed: int = 0,
+    polish: int = 2,
+    device: str = "auto",
+) -> WrittenModel:
+    """Fine-tune the encoder of `model` on a sequence that it has not seen; write the model.
+
+    Parameters
+    ----------
+    model : str or Path
+        A trained model (.onnx), the name of a shipped one, or the folder of a run.
+    sequence : str or Path
+        The new sequence: a file, or the name of a shipped one.
+    output : Path, optional
+        The .onnx file; by default named after the sequence.
+    labels : bool
+        Whether labels teach too, or the Bloch decoder alone.
+    steps, rate, seed : int, float, int
+        Optimiser steps, peak learning rate, and seed of tissue and noise.
+    polish : int
+        Number of Gauss-Newton steps on the tabulated signals.
+    device : str
+        "cpu", "cuda", or "auto".
+
+    """
+    read = read_sequence(sequence)
+    source = Path(model)
+    if not source.exists():
+        source = find_file("models", str(model), ".onnx")
+    training = {"labels": labels, "steps": steps, "rate": rate, "seed": seed}
+    path = model_path(read, output)
+    with writing(path) as part:  # a place that cannot be written shows before the training
+        settings = _adapted(source, read, training, device, reporter)
+        manifest = write_verified(read, part, reporter, polish=polish, **settings)
+    return WrittenModel(path, manifest)
 
 
-def _adapted(source: Path, sequence: Any, settings: dict[str, Any], device: str) -> dict[str, Any]:
-    """What make_model takes of the adapted encoder."""
+def _adapted(
+    source: Path,
+    sequence: PulseSequence,
+    training: dict[str, Any],
+    device: str,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """What `make_model` takes of the adapted encoder."""
     from mrftool.learning.adapt import adapt_settings, adapted_run, load_weights
     from mrftool.learning.export import model_settings
     from mrftool.learning.training import pick_device, train
 
     chosen = pick_device(device)
     config, weights = load_weights(source)
-    with working("tabulating the signals"):
-        run = adapted_run(adapt_settings(config, **settings), weights, sequence, chosen)
+    with reporter.working("tabulating the signals"):
+        run = adapted_run(adapt_settings(config, **training), weights, sequence, chosen)
     with (
         tempfile.TemporaryDirectory() as folder,
-        progress_bar("adapting", run.config.steps) as advance,
+        reporter.progress("adapting", run.config.steps) as progress,
     ):
-        scores = train(run, Path(folder), lambda step, losses: advance(1))
+        scores = train(run, Path(folder), lambda step, losses: progress(1))
     return model_settings(run, run.sources[0], scores)

@@ -1,33 +1,83 @@
-"""The work behind `mrftool evaluate model`: the model, its sequence, and the other sequences that
-it should refuse.
-"""
+"""Try a model on random tissue of its range, at its own sequence and at signals it should flag."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mrftool.cli.console import note, progress_bar
 from mrftool.errors import MismatchError
-from mrftool.evaluation.model_trials import ModelTrials, count_runs, run_trials
+from mrftool.evaluation.model_trials import SNRS, ModelTrials, count_runs, run_trials
 from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
 from mrftool.inference.session import Model
+from mrftool.reporter import Reporter
 from mrftool.sequence import PulseSequence
 from mrftool.shipped import shipped_files
 
 FILES = ("model.json", "model.md", "model.png")
 
 
-def sequence_for(model: Model, seq: str | None) -> PulseSequence:
-    """The model's own sequence, or the one asked for, which must be as long."""
+@dataclass(frozen=True, eq=False)
+class TrialResult:
+    """What was found, and the files written."""
+
+    sequence: PulseSequence
+    trials: ModelTrials
+    paths: tuple[Path, ...]
+
+
+def evaluate_model(
+    model: Model,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    sequence: str | None = None,
+    snrs: tuple[float, ...] = SNRS,
+    voxels: int = 5000,
+    seed: int = 0,
+    knows_noise: bool = False,
+) -> TrialResult:
+    """Try a model; write numbers, tables and a picture into `folder`.
+
+    Parameters
+    ----------
+    sequence : str, optional
+        Sequence file; by default the model's own.
+    snrs : tuple of float
+        Root mean square of each fingerprint over the noise of each channel [1].
+    voxels : int
+        Number of random tissues.
+    seed : int
+        Seed of tissue and noise.
+    knows_noise : bool
+        Whether the model is told the noise level.
+
+    """
+    played = sequence_for(model, sequence, reporter)
+    others = other_sequences(played)
+    with reporter.progress("trying the model", count_runs(others, snrs)) as progress:
+        trials = run_trials(
+            model,
+            played,
+            others,
+            snrs=snrs,
+            voxels=voxels,
+            seed=seed,
+            knows_noise=knows_noise,
+            progress=progress,
+        )
+    return TrialResult(played, trials, tuple(_write_trials(trials, model, played, folder)))
+
+
+def sequence_for(model: Model, name: str | None, reporter: Reporter) -> PulseSequence:
+    """The model's own sequence, or the one asked for, which must have as many repetitions."""
     own = sequence_from_dict(model.manifest.sequence, str(model.path))
-    if seq is None:
+    if name is None:
         return own
-    sequence = read_sequence(seq)
+    sequence = read_sequence(name)
     if len(sequence) != model.n_time:
         raise MismatchError(
-            f"{seq}: {len(sequence)} repetitions, expected {model.n_time} as the model"
+            f"{name}: {len(sequence)} repetitions, expected {model.n_time} as the model"
         )
     if sequence != own:
-        note(f"{seq} is another sequence than the model's ({own.name})")
+        reporter.note(f"{name} is another sequence than the model's ({own.name})")
     return sequence
 
 
@@ -40,30 +90,7 @@ def other_sequences(sequence: PulseSequence) -> dict[str, PulseSequence]:
     return {f"sequence {each.name}": each for each in chosen if each != sequence}
 
 
-def try_model(
-    model: Model,
-    sequence: PulseSequence,
-    snrs: tuple[float, ...],
-    voxels: int,
-    seed: int,
-    knows_noise: bool,
-) -> ModelTrials:
-    """Trials with a progress bar."""
-    others = other_sequences(sequence)
-    with progress_bar("trying the model", count_runs(others, snrs)) as progress:
-        return run_trials(
-            model,
-            sequence,
-            others,
-            snrs=snrs,
-            voxels=voxels,
-            seed=seed,
-            knows_noise=knows_noise,
-            progress=progress,
-        )
-
-
-def write_trials(
+def _write_trials(
     found: ModelTrials, model: Model, sequence: PulseSequence, folder: Path
 ) -> list[Path]:
     """Numbers, tables and picture in `folder`; the files written."""

@@ -1,211 +1,241 @@
-"""The work behind `mrftool simulate`: what to simulate, and where it goes."""
+"""Simulate the fingerprints of a sequence: a dictionary, or a scan with its ground truth beside it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.arrays import Array, ComplexArray, FloatArray
-from mrftool.cli.console import file_stem, note, progress_bar, wrote
-from mrftool.cli.options import keep_inputs
+from mrftool.arrays import Array, ComplexArray, FloatArray, Progress
 from mrftool.errors import ArgumentError
 from mrftool.formats.bids import sidecar_path
-from mrftool.formats.nifti.maps import open_maps
 from mrftool.formats.nifti.write import write_series
 from mrftool.formats.npz.dictionary import writing_dictionary
-from mrftool.formats.npz.tissue import TissueImage, load_tissue_npz
+from mrftool.formats.npz.tissue import TissueImage
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.grid import Placement
-from mrftool.phantoms.brain import brain_phantom
-from mrftool.phantoms.brainweb import SHAPE as BRAINWEB_SHAPE
-from mrftool.phantoms.brainweb import find_brainweb, read_brainweb
-from mrftool.phantoms.phantom import Phantom, to_tissue
-from mrftool.phantoms.vials import vials_phantom
 from mrftool.physics.noise import add_noise, noise_sd
 from mrftool.physics.simulate import simulate, simulate_blocks
 from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
 from mrftool.quantities import quantity
+from mrftool.reporter import Reporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.simulate_sources import Fields, Sources
+from mrftool.workflows.steps.places import file_stem, keep_inputs
+from mrftool.workflows.steps.scene import with_diffusion
 
-_MOST_VOXELS = 1 << 25
 _SAMPLE = 20_000  # voxels whose mean power stands for that of all, where there are more
 
 Form = Literal["complex", "magnitude"]
 
 
 @dataclass(frozen=True)
-class Engine:
-    """How to simulate: the sequence, the accuracy (or a number of orders instead), the noise."""
+class Simulation:
+    """How to simulate.
+
+    Parameters
+    ----------
+    sequence : PulseSequence
+        The sequence.
+    tolerance : float
+        Largest error of each fingerprint that is allowed, relative to its norm [1].
+    n_states : int, optional
+        Number of EPG orders to keep instead.
+    snr : float
+        Root mean square of the fingerprints over the noise of each channel [1]; inf for no noise.
+    seed : int
+        Seed of the noise.
+
+    """
 
     sequence: PulseSequence
-    tolerance: float
-    n_states: int | None
-    snr: float
-    seed: int
+    tolerance: float = 1e-5
+    n_states: int | None = None
+    snr: float = float("inf")
+    seed: int = 0
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise is added."""
+        return bool(np.isfinite(self.snr))
 
     def blocks(
-        self, tissue: Tissue, sd: FloatArray | None, progress: Any
+        self, tissue: Tissue, sd: FloatArray | None, progress: Progress
     ) -> Iterator[ComplexArray]:
         """Fingerprints block by block, with noise of sd `(voxel,)` per channel."""
         random, start = np.random.default_rng((self.seed, 1)), 0
-        settings = {"tolerance": self.tolerance, "n_states": self.n_states, "progress": progress}
-        for block in simulate_blocks(self.sequence, tissue, **settings):
-            yield block if sd is None else add_noise(block, sd[start : start + len(block)], random)
+        settings: dict[str, Any] = {"tolerance": self.tolerance, "n_states": self.n_states}
+        for block in simulate_blocks(self.sequence, tissue, **settings, progress=progress):
+            if sd is None:
+                yield block
+            else:
+                yield add_noise(block, sd[start : start + len(block)], random)
             start += len(block)
 
     def facts(self) -> dict[str, Any]:
-        """For a sidecar."""
-        return {
+        """What the sidecar of a scan says."""
+        facts: dict[str, Any] = {
             "sequence": sequence_to_dict(self.sequence),
             "sequence_id": self.sequence.sequence_id,
-            "snr": None if np.isinf(self.snr) else self.snr,
+            "snr": None,
             "seed": self.seed,
         }
+        if self.has_noise:
+            facts["snr"] = self.snr
+        return facts
 
 
-def dictionary_tissue(t1_ms: str | None, t2_ms: str | None, b1: str | None, adc: float) -> Tissue:
-    """Tissue of a dictionary: the paper's grid, or all pairs of the values given."""
+def dictionary_tissue(
+    t1_ms: str | None = None, t2_ms: str | None = None, b1: str | None = None, adc: float = 0.0
+) -> Tissue:
+    """Tissue of a dictionary: the paper's 160,200 pairs, or all combinations of the values given.
+
+    Parameters
+    ----------
+    t1_ms, t2_ms, b1 : str, optional
+        Values of T1 [ms], T2 [ms] and B1 [1], as `parse_values` reads them.
+    adc : float
+        Diffusion coefficient of all entries [m2/s].
+
+    Raises
+    ------
+    ArgumentError
+        If only one of T1 and T2 is given, or B1 without them.
+
+    """
     if t1_ms is None or t2_ms is None:
-        if not t1_ms == t2_ms == b1:
+        if (t1_ms, t2_ms, b1) != (None, None, None):
             raise ArgumentError(
-                "expected --t1-ms and --t2-ms together, and --b1-grid only with them"
+                "expected values of both T1 and T2, and those of B1 only with them",
+                arguments=("t1", "t2", "b1_grid"),
             )
-        return _diffusing(paper_tissue(), adc)
-    values = None if b1 is None else parse_values(b1)
-    return grid_tissue(parse_values(t1_ms) / 1e3, parse_values(t2_ms) / 1e3, values, adc=adc)
+        return with_diffusion(paper_tissue(), adc)
+    b1_values = None
+    if b1 is not None:
+        b1_values = parse_values(b1)
+    return grid_tissue(parse_values(t1_ms) / 1e3, parse_values(t2_ms) / 1e3, b1_values, adc=adc)
 
 
-def _diffusing(tissue: Tissue, adc: float) -> Tissue:
-    """`tissue` with this diffusion coefficient [m2/s] everywhere."""
-    return replace(tissue, adc=np.full(len(tissue), adc))
+def simulate_dictionary(
+    simulation: Simulation, tissue: Tissue, output: Path | None, reporter: Reporter
+) -> Path:
+    """Write a dictionary, block by block; every fingerprint has the SNR of the simulation.
 
+    Returns
+    -------
+    Path
+        The file, by default named after the sequence.
 
-def dictionary(engine: Engine, tissue: Tissue, output: Path | None) -> None:
-    """Write a dictionary, streamed: every fingerprint has the SNR of the engine."""
-    sequence = engine.sequence
+    """
+    sequence = simulation.sequence
     path = output or Path(f"{file_stem(sequence.name)}.npz")
     if path.suffix != ".npz":
         raise ArgumentError(f"{path}: a dictionary is a .npz file, expected that suffix")
     facts, name = sequence_to_dict(sequence), sequence.sequence_id
     with (
-        progress_bar("simulating", len(tissue)) as progress,
+        reporter.progress("simulating", len(tissue)) as progress,
         writing_dictionary(path, tissue, len(sequence), facts, sequence_id=name) as append,
     ):
-        random = np.random.default_rng((engine.seed, 1))
-        for block in engine.blocks(tissue, None, progress):
-            noisy = add_noise(block, noise_sd(block, engine.snr, common=False), random)
-            append(block if np.isinf(engine.snr) else noisy)
-    wrote(path)
+        random = np.random.default_rng((simulation.seed, 1))
+        for block in simulation.blocks(tissue, None, progress):
+            if simulation.has_noise:
+                sd = noise_sd(block, simulation.snr, common=False)
+                append(add_noise(block, sd, random))
+            else:
+                append(block)
+    return path
 
 
-def scene(sources: Sources, fields: Fields) -> TissueImage:
-    """What lies in the scanner."""
-    if sources.kind == "a phantom file":
-        image = load_tissue_npz(str(sources.phantom))
-    elif sources.t1 is not None and sources.t2 is not None:
-        maps = open_maps(sources.t1, sources.t2, m0=sources.m0, b1=sources.b1, mask=sources.mask)
-        image = TissueImage(maps.tissue, maps.grid, assumptions=maps.assumptions)
-    else:
-        made = _phantom(sources, fields)
-        phase = float(np.deg2rad(fields.m0_phase))
-        tissue, grid, labels = to_tissue(
-            made, b1_spread=fields.b1_spread, m0_phase=phase, seed=fields.seed
-        )
-        image = TissueImage(tissue, grid, labels, made.classes)
-    return (
-        image if fields.adc is None else replace(image, tissue=_diffusing(image.tissue, fields.adc))
-    )
+def simulate_scan(
+    simulation: Simulation,
+    scene: TissueImage,
+    output: Path | None,
+    reporter: Reporter,
+    *,
+    form: Form = "complex",
+    inputs: Iterable[Path] = (),
+) -> list[Path]:
+    """Write a scan of `scene` (4-D NIfTI), its sidecar, and its ground truth beside it.
 
+    The ground truth is maps of T1, T2, M0 and B1, and labels where the scene has them.
 
-def image(
-    engine: Engine, view: TissueImage, sources: Sources, output: Path | None, form: Form
-) -> None:
-    """Write a 4-D image, its sidecar, and the truth: T1, T2, M0, B1 and labels beside it."""
-    sequence = engine.sequence
+    Parameters
+    ----------
+    inputs : iterable of Path
+        Files that the scene was read from: none of them is overwritten.
+
+    Returns
+    -------
+    list of Path
+        The files that were written, the scan first.
+
+    """
+    sequence = simulation.sequence
     path = output or Path(f"{file_stem(sequence.name)}.nii.gz")
     if not path.name.endswith((".nii", ".nii.gz")):
         raise ArgumentError(
             f"{path}: an image of a phantom is a NIfTI file, expected .nii or .nii.gz"
         )
-    truth = _truth(view, path)
+    truth = _truth_maps(scene, path)
     outputs = [path, sidecar_path(path), *(file for file, _ in truth.values())]
-    keep_inputs(sources.files(), outputs)
-    for sentence in view.assumptions:
-        note(sentence)
-    sd = _common_noise(engine, view.tissue)
+    keep_inputs(inputs, outputs)
+    for sentence in scene.assumptions:
+        reporter.note(sentence)
+    sd = _common_noise(simulation, scene.tissue)
     sidecar = {
-        **engine.facts(),
+        **simulation.facts(),
         "form": form,
-        "noise_sd": 0.0 if sd is None else float(sd[0]),
+        "noise_sd": 0.0,
         "truth": {name: file.name for name, (file, _) in truth.items()},
-        "classes": list(view.classes),
+        "classes": list(scene.classes),
     }
+    if sd is not None:
+        sidecar["noise_sd"] = float(sd[0])
     maps = [(file, values, name, None) for name, (file, values) in truth.items()]
-    shape, placement = view.grid.shape, Placement(view.grid.affine)
-    with progress_bar("simulating", len(view.tissue)) as progress:
-        blocks = _placed(engine.blocks(view.tissue, sd, progress), view)
+    shape, placement = scene.grid.shape, Placement(scene.grid.affine)
+    with reporter.progress("simulating", len(scene.tissue)) as progress:
+        blocks = _with_voxels(simulation.blocks(scene.tissue, sd, progress), scene)
         write_series(
             path, shape, placement, len(sequence), blocks, form=form, sidecar=sidecar, maps=maps
         )
-    for file in outputs:
-        wrote(file)
+    return outputs
 
 
-def _phantom(sources: Sources, fields: Fields) -> Phantom:
-    if sources.brainweb is not None:
-        count = fields.size[2]
-        if count > BRAINWEB_SHAPE[2]:
-            raise ArgumentError(
-                f"--slices {count}, expected at most the {BRAINWEB_SHAPE[2]} of BrainWeb"
-            )
-        first = (BRAINWEB_SHAPE[2] - count) // 2
-        return read_brainweb(find_brainweb(sources.brainweb), slices=slice(first, first + count))
-    if np.prod(fields.size, dtype=float) > _MOST_VOXELS:
-        raise ArgumentError(
-            f"a phantom of {' x '.join(map(str, fields.size))} voxels, expected at most {_MOST_VOXELS}"
-        )
-    return (
-        vials_phantom(fields.size)
-        if sources.phantom == "vials"
-        else brain_phantom(fields.size, seed=fields.seed)
-    )
-
-
-def _common_noise(engine: Engine, tissue: Tissue) -> FloatArray | None:
+def _common_noise(simulation: Simulation, tissue: Tissue) -> FloatArray | None:
     """One noise level for the whole image, as a scanner has it; None without noise."""
-    if np.isinf(engine.snr):
+    if not simulation.has_noise:
         return None
-    chosen = np.random.default_rng((engine.seed, 2)).permutation(len(tissue))[:_SAMPLE]
-    sample = simulate(engine.sequence, tissue[np.sort(chosen)], tolerance=1e-3)
-    return np.full(len(tissue), noise_sd(sample.signal, engine.snr, common=True)[0])
+    random = np.random.default_rng((simulation.seed, 2))
+    chosen = random.permutation(len(tissue))[:_SAMPLE]
+    sample = simulate(simulation.sequence, tissue[np.sort(chosen)], tolerance=1e-3)
+    sd = noise_sd(sample.signal, simulation.snr, common=True)
+    return np.full(len(tissue), sd[0])
 
 
-def _placed(
-    blocks: Iterator[ComplexArray], view: TissueImage
+def _with_voxels(
+    blocks: Iterator[ComplexArray], scene: TissueImage
 ) -> Iterator[tuple[NDArray[np.intp], ComplexArray]]:
-    voxels, start = np.flatnonzero(view.grid.mask), 0
+    """Blocks of fingerprints with the voxels that they belong to."""
+    voxels, start = np.flatnonzero(scene.grid.mask), 0
     for block in blocks:
         yield voxels[start : start + len(block)], block
         start += len(block)
 
 
-def _truth(view: TissueImage, path: Path) -> dict[str, tuple[Path, Array]]:
-    """Truth maps by name: where they go, and the image."""
-    stem, tissue = path.name.removesuffix(".gz").removesuffix(".nii"), view.tissue
+def _truth_maps(scene: TissueImage, path: Path) -> dict[str, tuple[Path, Array]]:
+    """Maps of the ground truth by name: where they go, and the image."""
+    stem, tissue = path.name.removesuffix(".gz").removesuffix(".nii"), scene.tissue
     columns = {"t1": tissue.t1, "t2": tissue.t2, "m0": abs(tissue.m0), "b1": tissue.b1}
     for name in ("adc", "off_resonance"):
         if getattr(tissue, name).any():
             columns[name] = getattr(tissue, name)
     images: dict[str, tuple[Path, Array]] = {}
     for name, column in columns.items():
-        place = path.with_name(f"{stem}_truth_{quantity(name).suffix}.nii.gz")
-        images[name] = (place, view.grid.to_image(column))
-    if view.labels is not None:
-        labels = view.grid.to_image((view.labels + 1).astype(np.uint8))
+        file = path.with_name(f"{stem}_truth_{quantity(name).suffix}.nii.gz")
+        images[name] = (file, scene.grid.to_image(column))
+    if scene.labels is not None:
+        labels = scene.grid.to_image((scene.labels + 1).astype(np.uint8))
         images["labels"] = (path.with_name(f"{stem}_truth_dseg.nii.gz"), labels)
     return images

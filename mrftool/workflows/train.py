@@ -1,103 +1,156 @@
-"""The work behind `mrftool train`: a run that can be stopped between two steps, and gone on with."""
+"""Train an encoder; a run can be stopped between two steps, and resumed."""
 
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from mrftool.cli.console import note, show_table, working, wrote
-from mrftool.cli.options import require_folder
-from mrftool.cli.training_table import TrainingTable
 from mrftool.errors import ArgumentError, CheckFailedError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.checkpoint import TrainingRun, save_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
+from mrftool.reporter import Reporter
+from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.training_curve import TrainingCurve
 
-_FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
+FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
+
+# Called after each step with its number, the number of all steps, and smoothed losses and scores.
+Watch = Callable[[int, int, Mapping[str, float]], None]
+ShouldStop = Callable[[], bool]
 
 
-def run_training(
-    seqs: list[str], settings: dict[str, Any], folder: Path, device: str, *, resume: bool
-) -> None:
-    """Begin or resume a run, train it with a live table, and print its scores."""
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a call of `train_encoder` or `resume_training` reached.
+
+    step, steps: the last step done, and the last of the run. is_first: whether this process is the
+    first of those that train together, which writes the files. scores: of the last validation.
+    paths: the files of a complete run; none in the other processes.
+    """
+
+    folder: Path
+    step: int
+    steps: int
+    is_first: bool
+    scores: dict[str, float] = field(default_factory=dict)
+    paths: tuple[Path, ...] = ()
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether `should_stop` ended the run early."""
+        return self.step < self.steps
+
+
+def train_encoder(
+    sequences: Sequence[str | Path],
+    config: TrainConfig,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    device: str = "auto",
+    watch: Watch | None = None,
+    should_stop: ShouldStop | None = None,
+) -> TrainingResult:
+    """Train an encoder for these sequence files; checkpoints, curve and scores go to `folder`.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", "cuda", or "auto".
+    watch : callable, optional
+        Called after each step.
+    should_stop : callable, optional
+        Asked after each step: if it says so, the last step is saved and the call returns.
+
+    Raises
+    ------
+    ArgumentError
+        If the folder holds a run already.
+    CheckFailedError
+        If the training diverged before its first validation.
+
+    """
     require_folder(folder)
-    with _no_empty_folder(folder), joined(pick_device(device)) as chosen:
-        if resume:
-            run = resume_run(folder, chosen)
-        else:
-            with working("tabulating the signals"):
-                run = prepare_run(
-                    [read_sequence(seq) for seq in seqs], TrainConfig(**settings), folder, chosen
-                )
+    with _without_empty_folder(folder), joined(pick_device(device)) as chosen:
+        with reporter.working("tabulating the signals"):
+            read = [read_sequence(sequence) for sequence in sequences]
+            run = prepare_run(read, config, folder, chosen)
+        return _train(run, folder, watch, should_stop)
+
+
+def resume_training(
+    folder: Path,
+    *,
+    device: str = "auto",
+    watch: Watch | None = None,
+    should_stop: ShouldStop | None = None,
+) -> TrainingResult:
+    """Resume the run in `folder` at its last checkpoint: the weights become those of a run without
+    a pause.
+
+    The parameters are those of `train_encoder`. Raises ArgumentError if the run is complete.
+    """
+    require_folder(folder)
+    with _without_empty_folder(folder), joined(pick_device(device)) as chosen:
+        run = resume_run(folder, chosen)
         if run.step >= run.config.steps:
             raise ArgumentError(
-                f"{folder}: the run is at its end, step {run.step}, expected one that is not"
+                f"{folder}: the run is at its end, step {run.step}, expected an unfinished one"
             )
-        scores = _train(run, folder)
-        if not is_first():
-            return
+        return _train(run, folder, watch, should_stop)
+
+
+class _StoppedError(Exception):
+    """Training was asked to stop."""
+
+
+def _train(
+    run: TrainingRun, folder: Path, watch: Watch | None, should_stop: ShouldStop | None
+) -> TrainingResult:
+    """Train to the end, or until asked to stop: then the last step is saved."""
+    steps = run.config.steps
+    curve = TrainingCurve(folder / "curve.csv", from_step=run.step)
+
+    def after_step(step: int, losses: dict[str, float]) -> None:
+        if is_first():
+            curve.add(step, losses, is_last=step == steps)
+            if watch:
+                watch(step, steps, curve.losses)
+        asked = should_stop is not None and should_stop()
+        if any_of(asked) and step < steps:
+            raise _StoppedError
+
+    try:
+        scores = train(run, folder, after_step)
+    except _StoppedError:
+        if is_first():
+            save_run(run, folder, "last", {})
+        return TrainingResult(folder, run.step, steps, is_first())
+    finally:
+        if is_first():
+            curve.save()
+    if not is_first():
+        return TrainingResult(folder, run.step, steps, is_first=False)
+    _require_best(folder)
+    paths = tuple(folder / name for name in FILES)
+    return TrainingResult(folder, run.step, steps, True, scores, paths)
+
+
+def _require_best(folder: Path) -> None:
     if not (folder / "best.safetensors").exists():
         raise CheckFailedError(
-            f"{folder}: no score of this run is a number, expected one that learns",
-            hint="try a smaller --rate",
+            f"{folder}: training diverged, no score of this run is a number",
+            hint="try a lower learning rate",
+            arguments=("rate",),
         )
-    show_table(f"run {folder}", {key: f"{value:.3f}" for key, value in scores.items()})
-    for name in _FILES:
-        wrote(folder / name)
-
-
-def _train(run: TrainingRun, folder: Path) -> dict[str, float]:
-    """Train to the end, or until a signal asks to stop: then the last step is kept."""
-    watched = TrainingTable(run.config.steps, folder, from_step=run.step) if is_first() else None
-    with _asked_to_stop() as asked, watched or nullcontext():
-
-        def report(step: int, losses: dict[str, float]) -> None:
-            if watched:
-                watched.report(step, losses)
-            if any_of(bool(asked)) and step < run.config.steps:
-                if is_first():
-                    save_run(run, folder, "last", {})
-                    note(f"stopped after step {step} of {run.config.steps}; --resume goes on")
-                _stop(asked[0] if asked else signal.SIGINT)
-
-        return train(run, folder, report)
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """Signals that came meanwhile: the first of each waits for the end of a step, the second stops
-    at once.
-    """
-    asked: list[int] = []
-
-    def remember(number: int, _: object) -> None:
-        if number in asked:
-            _stop(number)
-        asked.append(number)
-
-    before: dict[int, Callable[..., Any] | int | None] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, remember)
-        yield asked
-    finally:
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
-
-
-def _stop(number: int) -> None:
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(128 + number)
-
-
-@contextmanager
-def _no_empty_folder(folder: Path) -> Iterator[None]:
-    """Folders that are made for nothing are taken away again."""
+def _without_empty_folder(folder: Path) -> Iterator[None]:
+    """If the block fails, folders that were made and are still empty are removed."""
     made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     try:
         yield

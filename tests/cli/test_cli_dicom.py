@@ -161,7 +161,7 @@ def test_a_reference_may_have_phases_of_any_unit_but_must_be_one_series(
     } == {turned.study}
     write_classic(tmp_path / "in" / "more", Scan(image, study=turned.study, number=9))
     outcome = refuses(4, *nifti, "-o", tmp_path / "again", says=("has 2 series",))
-    assert "give a folder with one series alone" in outcome.err
+    assert "give a folder that holds the reference series alone" in outcome.err
     assert not (tmp_path / "again").exists()
 
 

@@ -239,7 +239,7 @@ def test_a_wrong_dictionary_is_refused_and_leaves_nothing(
         ),
         (("--dictionary", "d.npz", "--t1-ms", "1,2"), "--t1-ms goes with a simulated dictionary"),
         (("--dictionary", "d.npz", "--adc", "1e-9"), "--adc goes with a simulated dictionary"),
-        (("--t1-ms", "100,200"), "expected --t1-ms and --t2-ms together"),
+        (("--t1-ms", "100,200"), "expected values of both T1 and T2"),
         (("--tolerance", 0), "--tolerance 0"),
         (("--tolerance", 1), "--tolerance 1"),
         (("--rank", 0), "rank 0"),

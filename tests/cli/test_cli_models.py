@@ -23,7 +23,7 @@ SMALL = ("--t1-ms", 500, 1500, "--t2-ms", 40, 150)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of its own; made without the measured scores, unless a test asks for them."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mrftool.export.make.make_model", quick)
+    monkeypatch.setattr("mrftool.workflows.export.make_model", quick)
 
 
 def quick(*arguments: Any, **options: Any) -> Any:
@@ -41,7 +41,7 @@ def test_a_model_from_a_sequence_shows_its_manifest_and_quantifies(
     def checked(*arguments: Any, **options: Any) -> Any:
         return make_model(*arguments, tolerance=1e-3, **options)
 
-    monkeypatch.setattr("mrftool.export.make.make_model", checked)
+    monkeypatch.setattr("mrftool.workflows.export.make_model", checked)
     outcome = works("export", "--seq", seq, "--encoder", "none", *SMALL)
     assert outcome.out.endswith("short.onnx\n") and outcome.err == ""
     shown = works("model", "show", "short.onnx")
@@ -198,7 +198,7 @@ def test_a_model_that_fails_its_check_is_not_written(
     def failing(*_: Any, **__: Any) -> None:
         raise CheckFailedError("the model errs by 3, expected at most 1")
 
-    monkeypatch.setattr("mrftool.export.make.make_model", failing)
+    monkeypatch.setattr("mrftool.workflows.export.make_model", failing)
     (tmp_path / "short.onnx").write_text("an earlier model")
     with untouched(tmp_path):
         refuses(5, "export", "--seq", seq, says=("the model errs by 3, expected at most 1",))
@@ -210,7 +210,7 @@ def test_an_interruption_leaves_an_earlier_model(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mrftool.export.make.make_model", interrupted)
+    monkeypatch.setattr("mrftool.workflows.export.make_model", interrupted)
     (tmp_path / "short.onnx").write_text("an earlier model")
     with untouched(tmp_path):
         assert command("export", "--seq", seq) == Outcome(130, "", "mrftool: interrupted\n")

@@ -228,7 +228,7 @@ def test_maps_that_are_ten_percent_too_long_score_so(
         (
             3,
             "bare.nii",
-            "bare.nii: its sidecar names no truth, expected a scan that mrftool simulate wrote",
+            "bare.nii: its sidecar names no ground truth, expected a scan that mrftool simulate wrote",
         ),
         (3, "lost.nii", "gone.nii"),
         (3, "odd.nii", "odd.nii"),
@@ -304,7 +304,7 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mrftool.workflows.show_sequence.precision_figure", full)
+    monkeypatch.setattr("mrftool.workflows.sequences.precision_figure", full)
     (tmp_path / "short.png").write_text("an earlier picture")
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)

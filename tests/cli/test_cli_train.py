@@ -257,8 +257,8 @@ def test_no_option_was_forgotten() -> None:
         (2, ("--tissue", "grid", "--t1-ms", 6000, 7000), "no pair of the paper's grid"),
         (2, ("--no-labels", "--decoder", "fc"), "only the Bloch decoder can teach"),
         (2, ("--no-noise", "--snr", 4, 5), "--snr does nothing with --no-noise"),
-        (3, ("-o", "file"), "file: is no folder"),
-        (3, ("-o", "file/run"), "file: is no folder"),
+        (3, ("-o", "file"), "file: is not a folder"),
+        (3, ("-o", "file/run"), "file: is not a folder"),
         (3, ("--seq", "none.yaml"), "none.yaml: no such file"),
         (
             3,

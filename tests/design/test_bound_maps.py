@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from mrftool.workflows.simulate_sources import Fields, Sources
 from PIL import Image
 from readable_figure import require_readable
 from rich.console import Console
@@ -17,8 +18,8 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.evaluation.bins import MIN_VOXELS, bins_of
 from mrftool.evaluation.bounds import Scan, distinct_tissues, voxel_bounds
 from mrftool.evaluation.metrics import Score, scores
+from mrftool.evaluation.reference import read_reference
 from mrftool.evaluation.score_tables import score_markdown, score_table
-from mrftool.evaluation.truth import read_truth
 from mrftool.figures import canvas
 from mrftool.figures.errors import bin_figure
 from mrftool.formats.nifti.maps import read_volume
@@ -28,7 +29,6 @@ from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.simulate import Engine, image, scene
-from mrftool.workflows.simulate_sources import Fields, Sources
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def quantified(folder: Path, scan: Path, **about: object) -> dict[str, np.ndarra
     """Maps in a folder: the truth plus normal errors as large as the bound, with that bound as
     error bars.
     """
-    truth = read_truth(scan)
+    truth = read_reference(scan)
     assert truth.scan is not None
     bound = voxel_bounds(truth.scan, distinct_tissues(truth.tissue, truth.scan.form))
     random, images = np.random.default_rng(0), {}
@@ -318,4 +318,4 @@ def test_what_else_moves_the_signal_is_part_of_the_truth(
     )
     path = tmp_path / "scan.nii"
     image(Engine(short_sequence, 1e-5, None, 30, 0), odd, phantom("vials"), path, "complex")
-    assert (read_truth(path).tissue.off_resonance == -7).all()
+    assert (read_reference(path).tissue.off_resonance == -7).all()

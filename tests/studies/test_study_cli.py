@@ -57,7 +57,7 @@ def test_a_report_alone_runs_nothing_and_needs_a_study(
     )
     refuses(2, "evaluate", "paper", "--report-only", "--quick", says=("--quick runs jobs",))
     refuses(2, "evaluate", "paper", "--jobs", 0, says=("--jobs 0",))
-    refuses(3, "evaluate", "paper", "-o", __file__, says=("is no folder",))
+    refuses(3, "evaluate", "paper", "-o", __file__, says=("is not a folder",))
 
 
 def test_data_that_is_named_must_be_there(

@@ -67,7 +67,7 @@ def refuses(code: int, *arguments: object, says: tuple[str, ...] = ()) -> Outcom
 
 
 def assert_refused(outcome: Outcome, code: int, says: tuple[str, ...] = ()) -> None:
-    """Exit code; one line (and perhaps notes and a hint) that says what it should; no traceback, no
+    """Exit code; one line (and perhaps notes and hints) that says what it should; no traceback, no
     result.
     """
     assert outcome.code == code, outcome
@@ -75,8 +75,9 @@ def assert_refused(outcome: Outcome, code: int, says: tuple[str, ...] = ()) -> N
     lines = outcome.err.splitlines()
     hints = [line for line in lines if line.startswith("hint: ")]
     assert lines and all(line.startswith(("mrftool: ", "hint: ")) for line in lines), outcome
-    assert len(hints) <= 1 and lines[-1:] == (hints or lines[-1:]), outcome
-    message = lines[-1 - len(hints)]
+    first_hint = len(lines) - len(hints)
+    assert lines[first_hint:] == hints, outcome
+    message = "\n".join(lines[first_hint - 1 :])
     for words in says:
         assert words in message, (words, message)
 

@@ -1,11 +1,14 @@
 """`mrftool adapt`: teach a trained encoder another sequence."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mrftool.cli.options import between, named
+from mrftool.cli.checks import between
+from mrftool.cli.commands.export import show_model
+from mrftool.cli.console import Terminal
+from mrftool.cli.options import Device, ModelOutput, Polish, Rate, Steps
+from mrftool.cli.torch_threads import let_torch_threads_sleep
 
 
 def adapt(
@@ -15,32 +18,20 @@ def adapt(
     seq: Annotated[
         str, typer.Option("--seq", help="The new sequence: a file, or the name of a shipped one.")
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="The new model; by default NAME.onnx.", callback=named(".onnx")
-        ),
-    ] = None,
+    output: ModelOutput = None,
     labels: Annotated[
         bool,
         typer.Option(
             "--labels/--no-labels", help="Whether labels teach too, or the Bloch decoder alone."
         ),
     ] = True,
-    steps: Annotated[
-        int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))
-    ] = 1500,
-    rate: Annotated[
-        float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))
-    ] = 3e-3,
+    steps: Steps = 1500,
+    rate: Rate = 3e-3,
     seed: Annotated[
         int, typer.Option(help="Seed of tissue and noise.", callback=between(0, 2**63))
     ] = 0,
-    polish: Annotated[
-        int,
-        typer.Option(help="Gauss-Newton steps on the tabulated signals.", callback=between(0, 16)),
-    ] = 2,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    polish: Polish = 2,
+    device: Device = "auto",
 ) -> None:
     """Fine-tune the encoder of MODEL on a sequence that it has not seen, and write a verified model
     of that sequence.
@@ -49,13 +40,19 @@ def adapt(
     training begins; the fingerprints come from the exact engine, so no scan is needed. Ranges,
     noise and form stay those of MODEL.
     """
-    from mrftool.workflows.adapt import run_adaptation
+    let_torch_threads_sleep()
+    from mrftool.workflows.adapt import adapt_model
 
-    run_adaptation(
+    written = adapt_model(
         model,
         seq,
         output,
-        {"labels": labels, "steps": steps, "rate": rate, "seed": seed},
+        Terminal(),
+        labels=labels,
+        steps=steps,
+        rate=rate,
+        seed=seed,
         polish=polish,
         device=device,
     )
+    show_model(written)

@@ -1,31 +1,36 @@
-"""`mrftool evaluate`: maps against the truth, models against the exact engine, the paper's methods."""
+"""`mrftool evaluate`: maps against a reference, models against the exact engine, the paper's
+methods.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mrftool.cli.checks import between
 from mrftool.cli.commands.paper import paper
-from mrftool.cli.options import between
+from mrftool.cli.console import Terminal, show_text_table, wrote
+from mrftool.cli.options import ModelArgument
 
 app = typer.Typer(
-    help="Compare maps with the truth, models with the exact engine, and the paper's methods.",
+    help="Compare maps with a reference, models with the exact engine, and the paper's methods.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def _group() -> None:
-    """Compare maps with the truth, models with the exact engine, and the paper's methods."""
+    """Compare maps with a reference, models with the exact engine, and the paper's methods."""
 
 
 @app.command()
 def maps(
     folder: Annotated[Path, typer.Argument(help="Folder that mrftool quantify wrote.")],
-    truth: Annotated[
+    reference: Annotated[
         Path,
         typer.Argument(
-            help="Scan that mrftool simulate wrote, tissue maps in a .npz, or another such folder."
+            metavar="REFERENCE",
+            help="Scan that mrftool simulate wrote, tissue maps in a .npz, or another such folder.",
         ),
     ],
     output: Annotated[
@@ -41,22 +46,17 @@ def maps(
     """
     from rich.console import Console
 
-    from mrftool.cli.console import wrote
     from mrftool.evaluation.score_tables import score_table
-    from mrftool.workflows.evaluate_maps import compare
+    from mrftool.workflows.evaluate_maps import compare_maps
 
-    scores, paths = compare(folder, truth, output or folder / "errors")
-    Console().print(score_table(scores, f"{folder} against {truth}"))
-    for path in paths:
-        wrote(path)
+    found = compare_maps(folder, reference, output or folder / "errors", Terminal())
+    Console().print(score_table(found.scores, f"{folder} against {reference}"))
+    wrote(found.paths)
 
 
 @app.command()
 def model(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="Model file (.onnx), or the name of a shipped one."),
-    ],
+    name: ModelArgument,
     seq: Annotated[
         str | None, typer.Option("--seq", help="Sequence file; by default the model's own.")
     ] = None,
@@ -84,26 +84,28 @@ def model(
     sequences, of a B1 20 % below the one that the model is told, and of RF phases that it does not
     know. A wrong signal without a flag is missed.
     """
-    from rich.console import Console
-
-    from mrftool.cli.console import wrote
     from mrftool.evaluation.model_tables import accuracy_table, flag_table
     from mrftool.inference.session import load_model
     from mrftool.physics.tissue_grids import parse_values
     from mrftool.shipped import find_file
-    from mrftool.workflows.evaluate_model import sequence_for, try_model, write_trials
+    from mrftool.workflows.evaluate_model import evaluate_model
 
     snrs = tuple(map(float, parse_values(",".join(snr.replace(",", " ").split()))))
     loaded = load_model(find_file("models", name, ".onnx"))
-    sequence = sequence_for(loaded, seq)
-    found = try_model(loaded, sequence, snrs, voxels, seed, known_noise)
-    console = Console()
-    console.print(
-        accuracy_table(found, f"{loaded.manifest.name} on {sequence.name}").for_terminal()
+    found = evaluate_model(
+        loaded,
+        output or Path(f"{loaded.path.stem}_trials"),
+        Terminal(),
+        sequence=seq,
+        snrs=snrs,
+        voxels=voxels,
+        seed=seed,
+        knows_noise=known_noise,
     )
-    console.print(flag_table(found).for_terminal())
-    for path in write_trials(found, loaded, sequence, output or Path(f"{loaded.path.stem}_trials")):
-        wrote(path)
+    title = f"{loaded.manifest.name} on {found.sequence.name}"
+    show_text_table(accuracy_table(found.trials, title))
+    show_text_table(flag_table(found.trials))
+    wrote(found.paths)
 
 
 app.command()(paper)

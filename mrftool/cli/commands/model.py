@@ -4,21 +4,20 @@ from typing import Annotated
 
 import typer
 
+from mrftool.cli.console import show_table
+from mrftool.cli.options import ModelArgument
+
 app = typer.Typer(help="Look at model files.", no_args_is_help=True)
 
 
 @app.command()
 def show(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="FILE", help="Model file (.onnx), or the name of a shipped one."),
-    ],
+    name: ModelArgument,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole manifest as JSON.")
     ] = False,
 ) -> None:
     """Print the manifest of a model: sequence, ranges, accuracy, training, versions, hashes."""
-    from mrftool.cli.console import show_table
     from mrftool.inference.manifest import manifest_to_json
     from mrftool.inference.session import load_model
     from mrftool.inference.summary import summary

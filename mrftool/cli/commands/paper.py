@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mrftool.cli.options import between, refuse
+from mrftool.cli.checks import between, refuse
+from mrftool.cli.console import Terminal, note, wrote
+from mrftool.errors import CheckFailedError
 
 
 def paper(
@@ -42,8 +44,7 @@ def paper(
     like: the same command goes on where it was. The full form takes a night on two cores. report.md
     finds its pictures in paper/ beside it.
     """
-    from mrftool.cli.console import note, wrote
-    from mrftool.errors import CheckFailedError
+    from mrftool.cli.study_table import watching
     from mrftool.studies.paper.study import report_study, run_study
 
     failed: dict[str, str] = {}
@@ -52,10 +53,19 @@ def paper(
             context, ["quick", "jobs", "seeds", "only"], "runs jobs, which --report-only does not"
         )
     else:
-        n_seeds = seeds or (1 if quick else 3)
-        failed = run_study(output, quick=quick, at_once=jobs, seeds=n_seeds, only=only)
-    for path in report_study(output):
-        wrote(path)
+        n_seeds = seeds or _default_seeds(quick)
+        with watching() as watch:
+            failed = run_study(
+                output,
+                Terminal(),
+                quick=quick,
+                at_once=jobs,
+                seeds=n_seeds,
+                only=only,
+                command=_command_line(output, quick, jobs, n_seeds, only),
+                watch=watch,
+            )
+    wrote(report_study(output, Terminal()))
     for name, why in failed.items():
         note(f"{name} failed: {why} ({output / 'jobs' / name / 'log.txt'})")
     if failed:
@@ -63,3 +73,22 @@ def paper(
             f"{len(failed)} of the jobs failed; the report says where they are missing",
             hint="the same command tries them again",
         )
+
+
+def _default_seeds(quick: bool) -> int:
+    if quick:
+        return 1
+    return 3
+
+
+def _command_line(output: Path, quick: bool, jobs: int, seeds: int, only: str | None) -> str:
+    """The command that makes the study again."""
+    words = ["mrftool evaluate paper", f"-o {output}"]
+    if quick:
+        words.append("--quick")
+    if jobs != 1:
+        words.append(f"--jobs {jobs}")
+    words.append(f"--seeds {seeds}")
+    if only:
+        words.append(f"--only '{only}'")
+    return " ".join(words)

@@ -3,12 +3,15 @@ of other tools.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from mrftool.cli.checks import between, named
 from mrftool.cli.commands.sequence_files import export_command, import_command
-from mrftool.cli.options import between, named
+from mrftool.cli.console import Terminal, show_table, show_text_table, wrote
+from mrftool.cli.options import SequenceArgument, SignalForm
+from mrftool.errors import InputError
 
 app = typer.Typer(
     help="Look at RF-sequence files and check them; bring in those of other tools.",
@@ -17,15 +20,10 @@ app = typer.Typer(
 app.command("import")(import_command)
 app.command("export")(export_command)
 
-Form = Literal["complex", "magnitude"]
-Name = Annotated[
-    str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")
-]
-
 
 @app.command()
 def show(
-    name: Name,
+    name: SequenceArgument,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +37,7 @@ def show(
             help="Rms of each tissue's fingerprint / noise sd per channel.",
         ),
     ] = 20.0,
-    form: Annotated[Form, typer.Option(help="Of the signals.")] = "complex",
+    form: SignalForm = "complex",
     compare: Annotated[
         str | None, typer.Option(help="Another sequence, to compare the precision with.")
     ] = None,
@@ -50,19 +48,13 @@ def show(
     over T1 and T2: the smallest standard deviation that any unbiased estimate can have. With
     --compare, NAME_against_OTHER.png shows the ratio of the two bounds.
     """
-    from rich.console import Console
+    from mrftool.formats.sequence.yaml_file import sequence_summary
+    from mrftool.workflows.sequences import show_sequence
 
-    from mrftool.cli.console import file_stem, show_table, wrote
-    from mrftool.formats.sequence.yaml_file import read_sequence, sequence_summary
-    from mrftool.workflows.show_sequence import show_reach
-
-    sequence, other = read_sequence(name), None if compare is None else read_sequence(compare)
-    show_table(f"sequence {sequence.name}", sequence_summary(sequence))
-    picture = output or Path(f"{file_stem(sequence.name)}.png")
-    table, pictures = show_reach(sequence, other, snr, form, picture)
-    Console().print(table.for_terminal())
-    for path in pictures:
-        wrote(path)
+    view = show_sequence(name, output, Terminal(), compare=compare, snr=snr, form=form)
+    show_table(f"sequence {view.sequence.name}", sequence_summary(view.sequence))
+    show_text_table(view.table)
+    wrote(view.paths)
 
 
 @app.command()
@@ -70,16 +62,11 @@ def check(
     names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Sequence files.")],
 ) -> None:
     """Check sequence files; name every fault with its line, and exit with 3 if there is one."""
-    from mrftool.errors import InputError
-    from mrftool.formats.sequence.yaml_file import read_sequence
+    from mrftool.workflows.sequences import check_sequences
 
-    faults = []
-    for name in names:
-        try:
-            sequence = read_sequence(name)
-            typer.echo(f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}")
-        except InputError as error:
-            faults.append(str(error))
+    sound, faults = check_sequences(names)
+    for name, sequence in sound.items():
+        typer.echo(f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}")
     if faults:
         raise InputError("\nmrftool: ".join(faults))
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mrftool.cli.options import Check, between, keep_inputs, named
+from mrftool.cli.checks import Check, between, named
+from mrftool.cli.console import Terminal, show_table, wrote
+from mrftool.cli.options import SequenceArgument
 
 if TYPE_CHECKING:
     from mrftool.arrays import FloatArray
@@ -98,25 +100,17 @@ def import_command(
     """Make a sequence file of another tool's file. What that does not say must be given; nothing is
     guessed.
     """
-    from mrftool.cli.console import note, show_table, working, wrote
-    from mrftool.formats.sequence.importing import import_sequence, imported_text
-    from mrftool.formats.sequence.write import write_text
     from mrftool.formats.sequence.yaml_file import sequence_summary
+    from mrftool.workflows.sequences import import_sequence_file
 
-    keep_inputs([file], [output])
-    with working(f"reading {file}"):
-        imported = import_sequence(file, _user_says(context.params), _layout(context.params))
-    write_text(imported_text(imported, file), output)
-    for sentence in imported.notes:
-        note(sentence)
+    given, layout = _user_says(context.params), _layout(context.params)
+    imported = import_sequence_file(file, output, Terminal(), given=given, layout=layout)
     show_table(f"sequence {imported.sequence.name}", sequence_summary(imported.sequence))
-    wrote(output)
+    wrote([output])
 
 
 def export_command(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Sequence file, or the name of a shipped one.")
-    ],
+    file: SequenceArgument,
     output: Annotated[
         Path,
         typer.Option(
@@ -128,13 +122,11 @@ def export_command(
     ],
 ) -> None:
     """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id."""
-    from mrftool.cli.console import wrote
-    from mrftool.formats.sequence.write import export_sequence
+    from mrftool.workflows.sequences import export_sequence_file
 
-    keep_inputs([Path(file)], [output])
-    sequence = export_sequence(file, output)
+    sequence = export_sequence_file(file, output)
     typer.echo(f"{len(sequence)} repetitions, id {sequence.sequence_id}")
-    wrote(output)
+    wrote([output])
 
 
 def _user_says(options: dict[str, Any]) -> "Given":
@@ -166,18 +158,14 @@ def _layout(options: dict[str, Any]) -> "Layout":
 
     from mrftool.formats.sequence.tables.columns import Layout
 
-    keys = {
-        "flip_angle": "flip_column",
-        "rf_phase": "phase_column",
-        "tr": "tr_column",
-        "te": "te_column",
+    columns = {
+        "flip_angle": options["flip_column"],
+        "rf_phase": options["phase_column"],
+        "tr": options["tr_column"],
+        "te": options["te_column"],
     }
     return Layout(
-        columns=tuple(
-            (key, str(options[option]))
-            for key, option in keys.items()
-            if options[option] is not None
-        ),
+        columns=tuple((key, str(name)) for key, name in columns.items() if name is not None),
         flip_unit=options["flip_unit"],
         phase_unit=options["phase_unit"],
         time_unit=options["time_unit"],
@@ -190,11 +178,15 @@ def _layout(options: dict[str, Any]) -> "Layout":
 
 
 def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
+    if value is None:
+        return None
+    return value * factor
 
 
 def _list(text: str | None, factor: float) -> "FloatArray | None":
     """A number, or the numbers in a text file, one a line."""
     from mrftool.formats.sequence.tables.read import number_or_list
 
-    return None if text is None else number_or_list(text) * factor
+    if text is None:
+        return None
+    return number_or_list(text) * factor

@@ -1,20 +1,32 @@
-"""`mrftool simulate`: fingerprints of a sequence, as a dictionary or as a 4-D image with its truth
-beside it.
+"""`mrftool simulate`: fingerprints of a sequence, as a dictionary or as a scan with its ground
+truth beside it.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrftool.cli.options import between
+from mrftool.cli.checks import between, given, refuse
+from mrftool.cli.console import Terminal, wrote
+from mrftool.cli.options import DictionaryT1, DictionaryT2, SequenceName, SignalForm
 
-Form = Literal["complex", "magnitude"]
+if TYPE_CHECKING:
+    from mrftool.workflows.steps.scene import SceneSource
+
+# Options that make a difference to each kind of source; all others do to every one.
+_OPTIONS = {
+    "a dictionary": {"t1_ms", "t2_ms", "b1_grid", "adc"},
+    "a phantom": {"phantom", "matrix", "slices", "b1_spread", "m0_phase", "adc", "form"},
+    "a phantom file": {"phantom", "adc", "form"},
+    "BrainWeb": {"brainweb", "slices", "b1_spread", "m0_phase", "adc", "form"},
+    "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "form"},
+}
 
 
 def simulate(
     context: typer.Context,
-    seq: Annotated[str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")],
+    seq: SequenceName,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Dictionary (.npz) or 4-D image (.nii, .nii.gz)."),
@@ -33,12 +45,8 @@ def simulate(
     m0: Annotated[Path | None, typer.Option(help="M0 map, by default 1.")] = None,
     b1: Annotated[Path | None, typer.Option(help="B1 map, by default 1.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Mask of the maps.")] = None,
-    t1_ms: Annotated[
-        str | None, typer.Option(help="Dictionary T1: start:step:stop, low:high:logN or a,b,c.")
-    ] = None,
-    t2_ms: Annotated[
-        str | None, typer.Option(help="Dictionary T2, likewise; pairs with T2 > T1 are left out.")
-    ] = None,
+    t1_ms: DictionaryT1 = None,
+    t2_ms: DictionaryT2 = None,
     b1_grid: Annotated[str | None, typer.Option(help="Dictionary B1, likewise.")] = None,
     matrix: Annotated[
         int, typer.Option(help="Phantom voxels along x and y.", callback=between(1, 4096))
@@ -69,23 +77,56 @@ def simulate(
     seed: Annotated[
         int, typer.Option(help="Seed of the phantom and of the noise.", callback=between(0, 2**63))
     ] = 0,
-    form: Annotated[Form, typer.Option(help="Of the image.")] = "complex",
+    form: SignalForm = "complex",
     tolerance: Annotated[
         float, typer.Option(help="Error of each fingerprint that is allowed.")
     ] = 1e-5,
     n_states: Annotated[int | None, typer.Option(help="Keep this many EPG orders instead.")] = None,
 ) -> None:
     """Simulate fingerprints: by default the paper's dictionary of 160,200 tissues."""
-    from mrftool.formats.sequence.yaml_file import read_sequence
-    from mrftool.workflows.simulate import Engine, dictionary, dictionary_tissue, image, scene
-    from mrftool.workflows.simulate_sources import Fields, Sources
+    import numpy as np
 
-    sources = Sources(seq, phantom, brainweb, t1, t2, m0, b1, mask)
-    sources.check(context)
-    engine = Engine(read_sequence(seq), tolerance, n_states, snr, seed)
-    if sources.kind == "a dictionary":
+    from mrftool.formats.sequence.yaml_file import read_sequence
+    from mrftool.workflows.simulate import (
+        Simulation,
+        dictionary_tissue,
+        simulate_dictionary,
+        simulate_scan,
+    )
+    from mrftool.workflows.steps.scene import PhantomSettings, SceneSource, open_scene
+
+    source = SceneSource(phantom, brainweb, t1, t2, m0, b1, mask)
+    _refuse_idle_options(context, _kind(source))
+    simulation = Simulation(read_sequence(seq), tolerance, n_states, snr, seed)
+    if source.is_empty:
         tissue = dictionary_tissue(t1_ms, t2_ms, b1_grid, adc or 0.0)
-        dictionary(engine, tissue, output)
-    else:
-        view = scene(sources, Fields((matrix, matrix, slices), b1_spread, m0_phase, adc, seed))
-        image(engine, view, sources, output, form)
+        wrote([simulate_dictionary(simulation, tissue, output, Terminal())])
+        return
+    phase = float(np.deg2rad(m0_phase))
+    settings = PhantomSettings((matrix, matrix, slices), b1_spread, phase, adc, seed)
+    scene = open_scene(source, settings)
+    inputs = [Path(seq), *source.files()]
+    wrote(simulate_scan(simulation, scene, output, Terminal(), form=form, inputs=inputs))
+
+
+def _kind(source: "SceneSource") -> str:
+    """Of what is simulated, as the keys of `_OPTIONS` name it."""
+    if source.is_empty:
+        return "a dictionary"
+    if source.is_file:
+        return "a phantom file"
+    if source.phantom is not None:
+        return "a phantom"
+    if source.brainweb is not None:
+        return "BrainWeb"
+    return "tissue maps"
+
+
+def _refuse_idle_options(context: typer.Context, kind: str) -> None:
+    """Raise UsageError for options that would do nothing."""
+    every = set().union(*_OPTIONS.values())
+    for name in sorted(every - _OPTIONS[kind]):
+        places = " or ".join(kind for kind, options in _OPTIONS.items() if name in options)
+        refuse(context, [name], f"does nothing for {kind}, expected it with {places}")
+    if given(context, "tolerance"):
+        refuse(context, ["n_states"], "replaces --tolerance, expected one of the two")

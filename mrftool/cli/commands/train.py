@@ -1,12 +1,37 @@
 """`mrftool train`: an encoder for a sequence, taught by labels and by the Bloch decoder."""
 
-import os
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mrftool.cli.options import ascending, between, refuse
+from mrftool.cli.checks import ascending, between, refuse
+from mrftool.cli.console import Terminal, note, show_table, wrote
+from mrftool.cli.options import (
+    Adc,
+    Device,
+    RangeB1,
+    RangeT1,
+    RangeT2,
+    Rate,
+    SignalForm,
+    Steps,
+    in_ms,
+    in_seconds,
+)
+from mrftool.cli.stop_signals import StopSignals
+from mrftool.cli.torch_threads import let_torch_threads_sleep
+from mrftool.learning.config import TrainConfig
+
+if TYPE_CHECKING:
+    from mrftool.workflows.train import TrainingResult
+
+_DEFAULT = TrainConfig()
+_T1_MS, _T2_MS = in_ms(_DEFAULT.t1_range), in_ms(_DEFAULT.t2_range)
+_NOT_OF_THE_RUN = {"seq", "output", "device", "resume"}
+_OWN_CONVERSION = {"t1_range", "t2_range", "b1_range", "snr_range", "validate_every"}
+_SAME_NAMES = tuple(each.name for each in fields(TrainConfig) if each.name not in _OWN_CONVERSION)
 
 
 def train(
@@ -21,15 +46,17 @@ def train(
     decoder: Annotated[
         Literal["bloch", "fc", "rnn", "none"],
         typer.Option(
-            help="bloch: reconstruct through the EPG engine; fc, rnn: through a network; none: labels only."
+            help="bloch: reconstruct through the EPG engine; fc, rnn: through a network; "
+            "none: labels only."
         ),
-    ] = "bloch",
+    ] = _DEFAULT.decoder,
     encoder: Annotated[
         Literal["compact", "fc", "rnn", "rnn-whole", "hydra", "hydra-fast"],
         typer.Option(
-            help="compact; the paper's fc, rnn-whole, hydra; rnn: over time; hydra-fast: a quarter of time."
+            help="compact; the paper's fc, rnn-whole, hydra; rnn: over time; "
+            "hydra-fast: a quarter of time."
         ),
-    ] = "compact",
+    ] = _DEFAULT.encoder,  # type: ignore[assignment]
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder; by default runs/SEQUENCE.")
     ] = None,
@@ -38,70 +65,49 @@ def train(
         typer.Option(
             "--lambda", help="Weight of the reconstruction loss.", callback=between(0, 1e9)
         ),
-    ] = 1.0,
+    ] = _DEFAULT.weight,
     labels: Annotated[
         bool, typer.Option("--labels/--no-labels", help="Whether labels teach, or only Bloch.")
-    ] = True,
+    ] = _DEFAULT.labels,
     decode_voxels: Annotated[
         int,
         typer.Option(
             help="Voxels of each batch that are decoded; 0: all.", callback=between(0, 1_000_000)
         ),
-    ] = 0,
+    ] = _DEFAULT.decode_voxels,
     loss: Annotated[
         Literal["bound", "log"],
         typer.Option(help="bound: errors in units of noise; log: the paper's."),
-    ] = "bound",
-    form: Annotated[
-        Literal["complex", "magnitude"], typer.Option(help="What the scans hold.")
-    ] = "complex",
+    ] = _DEFAULT.loss,
+    form: SignalForm = _DEFAULT.form,
     tissue: Annotated[
         Literal["random", "grid"],
         typer.Option(help="random: fresh, log-uniform; grid: the paper's pairs in epochs."),
-    ] = "random",
+    ] = _DEFAULT.tissue,
     share: Annotated[
         float, typer.Option(help="Share of the grid to learn from.", callback=between(1e-6, 1))
-    ] = 1.0,
-    t1_ms: Annotated[
-        tuple[float, float], typer.Option(help="T1 range [ms].", callback=ascending(0.01, 1e6))
-    ] = (
-        30.0,
-        5000.0,
-    ),
-    t2_ms: Annotated[
-        tuple[float, float], typer.Option(help="T2 range [ms].", callback=ascending(0.01, 1e6))
-    ] = (
-        6.0,
-        2500.0,
-    ),
-    b1: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="B1 range: the model then takes a B1 map.", callback=ascending(0.01, 10)),
-    ] = None,
-    adc: Annotated[
-        float, typer.Option(help="Diffusion coefficient [m2/s].", callback=between(0, 1e-6))
-    ] = 0.0,
+    ] = _DEFAULT.share,
+    t1_ms: RangeT1 = _T1_MS,
+    t2_ms: RangeT2 = _T2_MS,
+    b1: RangeB1 = _DEFAULT.b1_range,
+    adc: Adc = _DEFAULT.adc,
     snr: Annotated[
         tuple[float, float],
         typer.Option(help="SNR range of the noise.", callback=ascending(0.01, 1e6, or_equal=True)),
-    ] = (1.0, 100.0),
+    ] = _DEFAULT.snr_range,  # type: ignore[assignment]
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Train with noise.")] = True,
     optimiser: Annotated[
         Literal["muon", "adam"], typer.Option(help="muon, or adam (the paper's).")
-    ] = "muon",
-    steps: Annotated[
-        int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))
-    ] = 16_000,
+    ] = _DEFAULT.optimiser,
+    steps: Steps = _DEFAULT.steps,
     batch: Annotated[
         int, typer.Option(help="Voxels per step.", callback=between(2, 1_000_000))
-    ] = 512,
-    rate: Annotated[
-        float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))
-    ] = 3e-3,
+    ] = _DEFAULT.batch,
+    rate: Rate = _DEFAULT.rate,
     seed: Annotated[
         int, typer.Option(help="Seed of weights, tissue and noise.", callback=between(0, 2**63))
-    ] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    ] = _DEFAULT.seed,
+    device: Device = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the output folder.")
     ] = False,
@@ -110,51 +116,69 @@ def train(
 
     Ctrl-C keeps the last step; --resume goes on from it, to the same weights as without a pause.
     """
-    if resume:
-        own = {param.name for param in context.command.params} - {
-            "seq",
-            "output",
-            "device",
-            "resume",
-        }
-        refuse(context, own, "is a setting of the run that --resume goes on with, expected none")
-        refuse(
-            context,
-            ["seq"] if output else [],
-            "is a setting of the run that --resume goes on with, expected none",
-        )
-    if decoder == "none":
-        refuse(context, ["weight", "decode_voxels"], "does nothing with --decoder none")
-    if tissue == "random":
-        refuse(context, ["share"], "goes with --tissue grid")
-    if not noise:
-        refuse(context, ["snr"], "does nothing with --no-noise")
-    # Threads of torch that wait by spinning hold up the one that draws the next batch: five times
-    # as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from mrftool.workflows.train import run_training
+    sequences = seq or ["fisp"]
+    folder = output or Path("runs") / "+".join(Path(name).stem for name in sequences)
+    _refuse_idle_options(context)
+    let_torch_threads_sleep()
+    from mrftool.cli.training_table import TrainingTable
+    from mrftool.workflows.train import resume_training, train_encoder
 
-    settings: dict[str, Any] = {
-        "encoder": encoder,
-        "decoder": decoder,
-        "weight": weight,
-        "labels": labels,
-        "decode_voxels": decode_voxels,
-        "loss": loss,
-        "form": form,
-        "tissue": tissue,
-        "share": share,
-        "t1_range": (t1_ms[0] / 1e3, t1_ms[1] / 1e3),
-        "t2_range": (t2_ms[0] / 1e3, t2_ms[1] / 1e3),
-        "b1_range": b1,
-        "adc": adc,
-        "snr_range": snr if noise else None,
-        "optimiser": optimiser,
-        "steps": steps,
-        "batch": batch,
-        "rate": rate,
-        "seed": seed,
-    }
-    seqs = seq or ["fisp"]
-    name = "+".join(Path(each).stem for each in seqs)
-    run_training(seqs, settings, output or Path("runs") / name, device, resume=resume)
+    with StopSignals() as signals, TrainingTable() as table:
+        if resume:
+            result = resume_training(
+                folder, device=device, watch=table.show, should_stop=signals.any_came
+            )
+        else:
+            result = train_encoder(
+                sequences,
+                _config(context.params),
+                folder,
+                Terminal(),
+                device=device,
+                watch=table.show,
+                should_stop=signals.any_came,
+            )
+    _show(result)
+    if result.was_stopped:
+        signals.stop()
+
+
+def _refuse_idle_options(context: typer.Context) -> None:
+    """Raise UsageError for options that would do nothing."""
+    options = context.params
+    if options["resume"]:
+        settings = {param.name for param in context.command.params} - _NOT_OF_THE_RUN
+        if options["output"]:
+            settings.add("seq")
+        reason = "is a setting of the run that --resume goes on with, expected none"
+        refuse(context, settings, reason)
+    if options["decoder"] == "none":
+        refuse(context, ["weight", "decode_voxels"], "does nothing with --decoder none")
+    if options["tissue"] == "random":
+        refuse(context, ["share"], "goes with --tissue grid")
+    if not options["noise"]:
+        refuse(context, ["snr"], "does nothing with --no-noise")
+
+
+def _config(options: dict[str, Any]) -> TrainConfig:
+    """The settings of the run, in SI units."""
+    settings = {name: options[name] for name in _SAME_NAMES}
+    settings["t1_range"] = in_seconds(options["t1_ms"])
+    settings["t2_range"] = in_seconds(options["t2_ms"])
+    settings["b1_range"] = options["b1"]
+    settings["snr_range"] = None
+    if options["noise"]:
+        settings["snr_range"] = options["snr"]
+    return TrainConfig(**settings)
+
+
+def _show(result: "TrainingResult") -> None:
+    """Scores and files of a complete run, or where it stopped; the first process speaks."""
+    if not result.is_first:
+        return
+    if result.was_stopped:
+        note(f"stopped after step {result.step} of {result.steps}; --resume goes on")
+        return
+    scores = {name: f"{value:.3f}" for name, value in result.scores.items()}
+    show_table(f"run {result.folder}", scores)
+    wrote(result.paths)

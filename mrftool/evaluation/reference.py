@@ -1,5 +1,5 @@
-"""What `mrftool evaluate maps` compares with: a simulated scan's truth, tissue maps, or another
-folder of maps.
+"""What maps are compared with: a simulated scan's ground truth, tissue maps, or another folder of
+maps.
 """
 
 import json
@@ -25,9 +25,9 @@ from mrftool.tissue import Tissue
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """True tissue of the voxels of a grid, the class of each, and how the scan was made, where that
-    is known.
+class Reference:
+    """Reference tissue of the voxels of a grid, the class of each, and how the scan was made, where
+    that is known.
     """
 
     tissue: Tissue
@@ -47,23 +47,25 @@ class Truth:
         return Placement(self.grid.affine)
 
 
-def read_truth(path: Path) -> Truth:
-    """The truth of a scan that mrftool simulated (its sidecar names the maps), tissue maps in a
-    .npz, or the T1 and T2
-    maps in a folder (what is masked or no time in them does not count).
+def read_reference(path: Path) -> Reference:
+    """Reference values of one of three kinds.
+
+    These are the ground truth of a scan that mrftool simulated (its sidecar names the maps), tissue
+    maps in a .npz, or the T1 and T2 maps in a folder (voxels that are masked or have no T1 or T2 do
+    not count).
     """
     if path.is_dir():
         return _from_folder(path)
     if path.suffix == ".npz":
         image = load_tissue_npz(path)
-        return Truth(image.tissue, image.grid, image.labels, image.classes)
+        return Reference(image.tissue, image.grid, image.labels, image.classes)
     if not path.exists():
         raise InputError(f"{path}: no such file, expected a scan that mrftool simulate wrote")
     sidecar = read_sidecar(path) or {}
     names = sidecar.get("truth")
     if not isinstance(names, dict) or not {"t1", "t2"} <= names.keys():
         raise InputError(
-            f"{path}: its sidecar names no truth, expected a scan that mrftool simulate wrote"
+            f"{path}: its sidecar names no ground truth, expected a scan that mrftool simulate wrote"
         )
     headers, images = _volumes(
         {name: path.parent / Path(str(file)).name for name, file in names.items()}
@@ -72,17 +74,17 @@ def read_truth(path: Path) -> Truth:
     columns = {key: grid.to_columns(images[key]) for key in Tissue.columns() if key in images}
     tissue, scan = Tissue(**columns), _scan(sidecar, path)
     if "labels" not in images:
-        return Truth(tissue, grid, scan=scan)
+        return Reference(tissue, grid, scan=scan)
     labels = grid.to_columns(images["labels"]).astype(np.int16) - 1
-    return Truth(tissue, grid, labels, tuple(map(str, sidecar.get("classes", ()))), scan)
+    return Reference(tissue, grid, labels, tuple(map(str, sidecar.get("classes", ()))), scan)
 
 
-def read_maps(folder: Path, truth: Truth) -> dict[str, Float32Array]:
-    """The maps that a folder's report names, by name, which lie where the truth does."""
+def read_maps(folder: Path, reference: Reference) -> dict[str, Float32Array]:
+    """The maps that a folder's report names, by name, on the voxels of the reference."""
     images: dict[str, Float32Array] = {}
     for name, file in read_report(folder)["maps"].items():
         header, image = read_volume(folder / str(file))
-        require_same_voxels(folder / str(file), header, "the truth", truth)
+        require_same_voxels(folder / str(file), header, "the reference", reference)
         images[str(name)] = image
     _require_times(folder, images)
     return images
@@ -103,15 +105,19 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def form_of(report: dict[str, Any]) -> str | None:
-    """In which form the maker of the maps took the signals: "complex" or "magnitude"; None if the
-    report is silent.
+    """How the signals were taken to make the maps, "complex" or "magnitude"; None if the report
+    does not say.
     """
     about = report.get("input")
-    form = about.get("form") if isinstance(about, dict) else None
-    return form if isinstance(form, str) else None
+    if not isinstance(about, dict):
+        return None
+    form = about.get("form")
+    if not isinstance(form, str):
+        return None
+    return form
 
 
-def _from_folder(folder: Path) -> Truth:
+def _from_folder(folder: Path) -> Reference:
     names = read_report(folder)["maps"]
     wanted = {key: str(file) for key, file in names.items() if key in ("t1", "t2", "flags")}
     _require_times(folder, wanted)
@@ -121,7 +127,7 @@ def _from_folder(folder: Path) -> Truth:
     if "flags" in images:
         inside &= (images["flags"].astype(np.int64) & int(Flag.MASKED | Flag.NON_FINITE)) == 0
     grid = Grid(inside, headers["t1"].placement.affine)
-    return Truth(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
+    return Reference(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
 
 
 def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, Float32Array]]:

@@ -1,0 +1,135 @@
+"""Match a scan against a dictionary: maps of the most similar entries, a picture and a report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrftool.formats.open_scan import open_volumes
+from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.matching.dictionary import (
+    Source,
+    compress_dictionary,
+    dictionary_from_file,
+    dictionary_from_sequence,
+)
+from mrftool.matching.match import check_source, match_series
+from mrftool.reporter import Reporter
+from mrftool.reports.run import method_of_dictionary
+from mrftool.workflows.simulate import dictionary_tissue
+from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
+from mrftool.workflows.steps.scan import ScanFiles
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class DictionaryChoice:
+    """Which dictionary: one in a file, or one to simulate.
+
+    Parameters
+    ----------
+    file : Path, optional
+        A dictionary (.npz). With it, all other fields do nothing.
+    sequence : str
+        Sequence file, or the name of a shipped one.
+    t1_ms, t2_ms, b1 : str, optional
+        Values of T1 [ms], T2 [ms] and B1 [1], as `parse_values` reads them; by default the paper's
+        160,200 pairs of T1 and T2.
+    adc : float
+        Diffusion coefficient [m2/s].
+
+    """
+
+    file: Path | None = None
+    sequence: str = "fisp"
+    t1_ms: str | None = None
+    t2_ms: str | None = None
+    b1: str | None = None
+    adc: float = 0.0
+
+    def load(self, threads: int | None) -> Source:
+        """The dictionary, read or ready to be simulated."""
+        if self.file is not None:
+            return dictionary_from_file(self.file)
+        tissue = dictionary_tissue(self.t1_ms, self.t2_ms, self.b1, self.adc)
+        return dictionary_from_sequence(read_sequence(self.sequence), tissue, threads=threads)
+
+    def chosen(self) -> dict[str, object]:
+        """What was chosen, for the report."""
+        if self.file is not None:
+            return {"dictionary": self.file}
+        return {
+            "seq": self.sequence,
+            "t1-ms": self.t1_ms,
+            "t2-ms": self.t2_ms,
+            "b1-grid": self.b1,
+            "adc": self.adc or None,
+        }
+
+
+def match_scan(
+    scan: ScanFiles,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    dictionary: DictionaryChoice | None = None,
+    tolerance: float = 2e-3,
+    rank: int | None = None,
+    mask: Path | None = None,
+    dicom: DicomChoice | None = None,
+    threads: int | None = None,
+) -> MapsResult:
+    """Write maps of the dictionary entries that are most similar to each voxel of a scan.
+
+    Parameters
+    ----------
+    dictionary : DictionaryChoice, optional
+        By default the paper's tissues under the shipped FISP sequence.
+    tolerance : float
+        Largest error of each compressed entry that is allowed [1].
+    rank : int, optional
+        Number of coefficients to compress to instead.
+    mask, dicom, threads
+        See `quantify_scan`.
+
+    """
+    require_folder(folder)
+    choice, watch = dicom or DicomChoice(), Stopwatch()
+    entries = dictionary or DictionaryChoice()
+    with watch.stage("open the scan"):
+        series = scan.open(reporter)
+        study = dicom_output(series, choice, reporter)
+        inside, _, _ = open_volumes(series, mask, None)
+    source = entries.load(threads)
+    for sentence in (*series.assumptions, *check_source(series, source, series.form)):
+        reporter.note(sentence)
+    with (
+        watch.stage("compress the dictionary"),
+        reporter.progress("compressing", len(source)) as progress,
+    ):
+        compressed = compress_dictionary(
+            source, series.form, tolerance=tolerance, rank=rank, progress=progress
+        )
+    count = series.n_voxels
+    if inside is not None:
+        count = int(inside.sum())
+    with watch.stage("read and match"), reporter.progress("matching", count) as progress:
+        maps = match_series(series, compressed, mask=inside, threads=threads, progress=progress)
+    run = MapsRun(
+        command="match",
+        source=scan.path,
+        series=series,
+        maps=maps,
+        method=method_of_dictionary(compressed),
+        options={
+            **entries.chosen(),
+            "rank": rank,
+            "mask": mask,
+            **scan.chosen(),
+            "tolerance": tolerance,
+            **choice.chosen(),
+            "threads": threads,
+        },
+        watch=watch,
+    )
+    return write_results(run, folder, reporter, dicom=study)

@@ -1,0 +1,96 @@
+"""Quantify a scan with a model: T1, T2 and M0 maps with error bars, flags, a picture and a report."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mrftool.formats.open_scan import open_volumes
+from mrftool.inference.quantify import quantify
+from mrftool.inference.session import load_model
+from mrftool.reporter import Reporter
+from mrftool.reports.run import method_of
+from mrftool.shipped import find_file
+from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
+from mrftool.workflows.steps.scan import ScanFiles
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+
+def quantify_scan(
+    scan: ScanFiles,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    model: str | Path = "fisp",
+    mask: Path | None = None,
+    b1: Path | None = None,
+    noise_sd: float | None = None,
+    dicom: DicomChoice | None = None,
+    threads: int | None = None,
+) -> MapsResult:
+    """Write the maps of a scan into `folder`.
+
+    Parameters
+    ----------
+    model : str or Path
+        Model file (.onnx), or the name of a shipped one.
+    mask : Path, optional
+        Mask (NIfTI) of the voxels that count; by default all.
+    b1 : Path, optional
+        B1 map (NIfTI): fraction or percent, for models that take one.
+    noise_sd : float, optional
+        Standard deviation of the noise per channel [the scan's unit]; by default estimated from
+        each voxel's residual.
+    dicom : DicomChoice, optional
+        Whether and how DICOM maps are written.
+    threads : int, optional
+        Threads of the arithmetic; by default one per processor.
+
+    Raises
+    ------
+    MismatchError
+        If scan, model, mask and B1 map do not belong together.
+
+    """
+    require_folder(folder)
+    choice, watch = dicom or DicomChoice(), Stopwatch()
+    with watch.stage("read the model"):
+        loaded = load_model(find_file("models", str(model), ".onnx"))
+    with watch.stage("open the scan"):
+        series = scan.open(reporter)
+        study = dicom_output(series, choice, reporter)
+        inside, b1_map, assumed = open_volumes(series, mask, b1)
+    for sentence in (*series.assumptions, *assumed):
+        reporter.note(sentence)
+    count = series.n_voxels
+    if inside is not None:
+        count = int(inside.sum())
+    with watch.stage("read and quantify"), reporter.progress("quantifying", count) as progress:
+        maps = quantify(
+            series,
+            loaded,
+            mask=inside,
+            b1=b1_map,
+            noise_sd=noise_sd,
+            threads=threads,
+            progress=progress,
+        )
+    for sentence in maps.assumptions[len(series.assumptions) :]:
+        reporter.note(sentence)
+    run = MapsRun(
+        command="quantify",
+        source=scan.path,
+        series=series,
+        maps=replace(maps, assumptions=(*maps.assumptions, *assumed)),
+        method=method_of(loaded),
+        options={
+            "mask": mask,
+            "b1": b1,
+            **scan.chosen(),
+            "noise-sd": noise_sd,
+            **choice.chosen(),
+            "threads": threads,
+        },
+        watch=watch,
+    )
+    return write_results(run, folder, reporter, dicom=study)

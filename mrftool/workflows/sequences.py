@@ -1,0 +1,164 @@
+"""Look at sequences, check their files, and exchange them with other tools."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrftool.design.precision import Precision, plane, precision
+from mrftool.errors import InputError
+from mrftool.evaluation.text_tables import TextTable
+from mrftool.figures.curves import sequence_figure
+from mrftool.figures.precision import comparison_figure, precision_figure
+from mrftool.formats.atomic import all_or_none
+from mrftool.formats.sequence.columns import Layout
+from mrftool.formats.sequence.completion import Given, Imported
+from mrftool.formats.sequence.importing import import_sequence, imported_text
+from mrftool.formats.sequence.write import export_sequence, write_text
+from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.physics.cramer_rao import Form
+from mrftool.reporter import Reporter
+from mrftool.reports.precision_table import common_tissue, precision_table
+from mrftool.sequence import PulseSequence
+from mrftool.tissue import Tissue
+from mrftool.workflows.steps.places import file_stem, keep_inputs
+
+_T1, _T2, _SIZE = (0.1, 5.0), (0.005, 3.0), 33  # [s], points along each axis
+
+
+@dataclass(frozen=True)
+class SequenceView:
+    """A sequence with its precision: a table for common tissues, and the pictures written."""
+
+    sequence: PulseSequence
+    table: TextTable
+    paths: tuple[Path, ...]
+
+
+def show_sequence(
+    name: str | Path,
+    picture: Path | None,
+    reporter: Reporter,
+    *,
+    compare: str | Path | None = None,
+    snr: float = 20.0,
+    form: Form = "complex",
+) -> SequenceView:
+    """Find the precision that a sequence allows, and draw it beside the sequence itself.
+
+    Parameters
+    ----------
+    name : str or Path
+        Sequence file, or the name of a shipped one.
+    picture : Path, optional
+        Picture of flip angles, RF phases, TR and TE (PNG); pictures of the Cramer-Rao bound go
+        beside it. By default named after the sequence.
+    compare : str or Path, optional
+        Another sequence to compare the bounds with.
+    snr : float
+        Root mean square of each tissue's fingerprint over the noise of each channel [1].
+    form : {"complex", "magnitude"}
+        Of the signals.
+
+    """
+    sequence, other = read_sequence(name), None
+    if compare is not None:
+        other = read_sequence(compare)
+    names, tissue = common_tissue()
+    marks = {word: (t1, t2) for word, t1, t2 in zip(names, tissue.t1, tissue.t2, strict=True)}
+    found = _bounds(sequence, other, snr, form, reporter)
+    n_common = len(names)
+    common = [bound[:n_common] for bound in found]
+    planes = [bound[n_common:] for bound in found]
+    paths = _pictures(sequence, other, picture)
+    with all_or_none(paths) as (train, bound, *comparison):
+        sequence_figure(sequence, train)
+        precision_figure(planes[0], sequence, snr, bound, tissues=marks)
+        if other is not None:
+            per_scan = float(np.sqrt(sequence.duration / other.duration))
+            of_both = (sequence.name, other.name)
+            comparison_figure(planes[0], planes[1], of_both, per_scan, comparison[0], tissues=marks)
+    if other is None:
+        table = precision_table(sequence.name, common[0], snr)
+    else:
+        table = precision_table(sequence.name, common[0], snr, common[1], other.name)
+    return SequenceView(sequence, table, tuple(paths))
+
+
+def check_sequences(names: Iterable[str | Path]) -> tuple[dict[str, PulseSequence], list[str]]:
+    """Read sequence files: those that are sound, by name, and the faults of the others."""
+    sound: dict[str, PulseSequence] = {}
+    faults: list[str] = []
+    for name in names:
+        try:
+            sound[str(name)] = read_sequence(name)
+        except InputError as error:
+            faults.append(str(error))
+    return sound, faults
+
+
+def import_sequence_file(
+    file: Path,
+    output: Path,
+    reporter: Reporter,
+    *,
+    given: Given | None = None,
+    layout: Layout | None = None,
+) -> Imported:
+    """Make a sequence file of another tool's file.
+
+    Parameters
+    ----------
+    file : Path
+        Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.
+    output : Path
+        The sequence file to write (YAML).
+    given : Given, optional
+        What the file does not say: nothing is guessed.
+    layout : Layout, optional
+        Of a table.
+
+    """
+    keep_inputs([file], [output])
+    with reporter.working(f"reading {file}"):
+        imported = import_sequence(file, given, layout)
+    write_text(imported_text(imported, file), output)
+    for sentence in imported.notes:
+        reporter.note(sentence)
+    return imported
+
+
+def export_sequence_file(name: str | Path, output: Path) -> PulseSequence:
+    """Write a sequence as a table (.csv), or as YAML with every rule resolved; both keep its id."""
+    keep_inputs([Path(name)], [output])
+    return export_sequence(str(name), output)
+
+
+def _bounds(
+    sequence: PulseSequence,
+    other: PulseSequence | None,
+    snr: float,
+    form: Form,
+    reporter: Reporter,
+) -> list[Precision]:
+    """Precision of one or both sequences: of the common tissues, then of points over T1 and T2."""
+    _, tissue = common_tissue()
+    points = plane(_T1, _T2, _SIZE)
+    both = Tissue(np.concatenate([tissue.t1, points.t1]), np.concatenate([tissue.t2, points.t2]))
+    sequences = [sequence]
+    if other is not None:
+        sequences.append(other)
+    with reporter.progress("finding the bound", len(both) * len(sequences)) as progress:
+        return [precision(each, both, snr, form=form, progress=progress) for each in sequences]
+
+
+def _pictures(
+    sequence: PulseSequence, other: PulseSequence | None, picture: Path | None
+) -> list[Path]:
+    """The picture of the sequence, that of its bound, and that of the comparison."""
+    first = picture or Path(f"{file_stem(sequence.name)}.png")
+    beside = ["precision"]
+    if other is not None:
+        beside.append(f"against_{file_stem(other.name)}")
+    return [first, *(first.with_name(f"{first.stem}_{name}.png") for name in beside)]

@@ -1,0 +1,142 @@
+"""Maps as DICOM: whether they are wanted, in whose study, and in which form."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mrftool.errors import ArgumentError, MismatchError
+from mrftool.formats.bids import Provenance
+from mrftool.maps import Maps
+from mrftool.reporter import Reporter
+from mrftool.series import Series
+
+if TYPE_CHECKING:
+    from mrftool.formats.dicom.read.series import DicomSeries
+
+DicomFormat = Literal["mr", "parametric-map"]
+FOLDER = "dicom"  # of the DICOM maps, in the folder of the maps
+
+
+@dataclass(frozen=True)
+class DicomChoice:
+    """What the caller asks for.
+
+    Parameters
+    ----------
+    wanted : bool, optional
+        By default, DICOM maps are written for a scan that came as DICOM.
+    reference : Path, optional
+        DICOM series in whose study the maps go.
+    format : {"mr", "parametric-map"}, optional
+        "mr", the default, stores whole ms; "parametric-map" stores float32.
+
+    """
+
+    wanted: bool | None = None
+    reference: Path | None = None
+    format: DicomFormat | None = None
+
+    def __post_init__(self) -> None:
+        if self.wanted is False and (self.reference or self.format):
+            raise ArgumentError(
+                "a DICOM reference and format do nothing where no DICOM maps are written",
+                arguments=("dicom_reference", "dicom_format"),
+            )
+
+    def chosen(self) -> dict[str, object]:
+        """What was chosen, for the report."""
+        return {"dicom-reference": self.reference, "dicom-format": self.format}
+
+
+@dataclass(frozen=True)
+class DicomOutput:
+    """The series in whose study the maps go, and their form."""
+
+    reference: "DicomSeries"
+    format: DicomFormat
+
+
+def dicom_output(scan: Series, choice: DicomChoice, reporter: Reporter) -> DicomOutput | None:
+    """Where DICOM maps go; None if there are none to write.
+
+    Raises
+    ------
+    ArgumentError
+        If maps are wanted as DICOM and no study is known.
+
+    """
+    from mrftool.formats.dicom.read.series import DicomSeries
+
+    if choice.wanted is False:
+        return None
+    form = choice.format or "mr"
+    if choice.reference is not None:
+        return DicomOutput(_reference(choice.reference, reporter), form)
+    if isinstance(scan, DicomSeries):
+        return DicomOutput(scan, form)
+    if choice.wanted or choice.format:
+        raise ArgumentError(
+            "DICOM maps need a study to go to, expected a DICOM scan or a reference series",
+            arguments=("dicom_reference",),
+        )
+    return None
+
+
+def _reference(path: Path, reporter: Reporter) -> "DicomSeries":
+    """The series in whose study maps go. Raises MismatchError if the folder holds several."""
+    from mrftool.formats.dicom.read.series import open_dicom_series
+
+    try:
+        return open_dicom_series(path, progress=reporter.progress, place_only=True)
+    except MismatchError as error:
+        hint = "give a folder that holds the reference series alone"
+        raise MismatchError(str(error), hint=hint) from error
+
+
+@contextmanager
+def dicom_maps(
+    maps: Maps,
+    folder: Path,
+    series: Series,
+    output: DicomOutput | None,
+    provenance: Provenance,
+    reporter: Reporter,
+) -> Iterator[list[Path]]:
+    """Write the maps as DICOM; yield the folders or files of each map.
+
+    If the block fails, they are removed again.
+    """
+    if output is None:
+        yield []
+        return
+    from mrftool.formats.dicom.write.objects import with_units, write_dicom_maps
+
+    place = folder / FOLDER
+    was_there = place.exists()
+    written = write_dicom_maps(
+        place,
+        with_units(maps),
+        series.placement,
+        output.reference,
+        provenance,
+        format=output.format,
+    )
+    first_files = [entry.paths[0] for entry in written]
+    try:
+        if output.format == "parametric-map":
+            yield first_files
+        else:
+            yield [file.parent for file in first_files]
+    except BaseException:
+        for entry in written:
+            for path in entry.paths:
+                path.unlink(missing_ok=True)
+        if not was_there:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+    for entry in written:
+        for text, count in entry.counts.items():
+            reporter.note(f"DICOM map {entry.name}: {count} voxels {text}")

@@ -1,0 +1,32 @@
+"""Where outputs go: checked before the work begins, not after it."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from mrftool.errors import ArgumentError, InputError
+
+
+def file_stem(name: str) -> str:
+    """A name found in a file, made safe as part of a file name: it cannot lead to another folder."""
+    return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
+
+
+def keep_inputs(inputs: Iterable[Path | None], outputs: Iterable[Path]) -> None:
+    """Raise ArgumentError if an output would overwrite an input."""
+    read = {os.path.realpath(path) for path in inputs if path is not None}
+    for path in outputs:
+        if os.path.realpath(path) in read:
+            raise ArgumentError(
+                f"{path} is an input, expected another place for the output", arguments=("output",)
+            )
+
+
+def require_folder(path: Path) -> None:
+    """Raise InputError if `path` is not a writable folder and cannot be made one."""
+    place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not place.is_dir():
+        raise InputError(f"{place}: is not a folder, expected one to write into")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{place}: cannot be written, expected a writable folder")

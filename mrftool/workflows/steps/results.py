@@ -1,0 +1,169 @@
+"""What quantification and matching write: maps with sidecars, a picture, and a report."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrftool.formats.bids import (
+    Provenance,
+    dataset_texts,
+    is_bids,
+    map_description,
+    map_path,
+    map_sidecar,
+    versions,
+)
+from mrftool.formats.nifti.write import write_maps
+from mrftool.formats.open_scan import file_kind
+from mrftool.maps import Maps
+from mrftool.reporter import Reporter
+from mrftool.series import Series
+from mrftool.workflows.steps.dicom_output import DicomOutput, dicom_maps
+from mrftool.workflows.steps.places import keep_inputs
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from mrftool.reports.page import Report
+    from mrftool.reports.run import Method
+
+
+@dataclass(frozen=True, eq=False)
+class MapsRun:
+    """One run: from a scan, by a method, to maps.
+
+    Parameters
+    ----------
+    command : str
+        Its name in the report.
+    source : Path
+        The scan as it was named.
+    series : Series
+        The scan.
+    maps : Maps
+        What came out.
+    method : Method
+        The model or dictionary that made the maps.
+    options : dict
+        What the caller chose, by name; None where the default was taken.
+    watch : Stopwatch
+        Of the stages until now.
+
+    """
+
+    command: str
+    source: Path
+    series: Series
+    maps: Maps
+    method: "Method"
+    options: dict[str, object] = field(default_factory=dict)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def provenance(self) -> Provenance:
+        """What each map says of its origin."""
+        method = self.method
+        return Provenance(
+            sources=(self.source.name,),
+            algorithm=f"MR fingerprinting, {method.kind} {method.name}: {method.algorithm}",
+            pulse_sequence=f"{method.sequence_name}, {self.series.n_time} repetitions",
+            details=_details(method),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MapsResult:
+    """What was made and written.
+
+    maps: the maps. paths: files, and folders of DICOM maps. warnings: sentences of the report; empty
+    if the run looks good.
+    """
+
+    maps: Maps
+    paths: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def write_results(
+    run: MapsRun, folder: Path, reporter: Reporter, *, dicom: DicomOutput | None = None
+) -> MapsResult:
+    """Write maps, overview.png, report.html and report.json into `folder`, and DICOM maps if asked.
+
+    Either all files are written, or none and earlier ones stay as they were.
+    """
+    from mrftool.figures.maps import overview_figure
+
+    maps, series, source = run.maps, run.series, run.source
+    provenance = run.provenance()
+    picture = folder / "overview.png"
+    others: dict[Path, str | bytes] = {}
+    if is_bids(source):
+        others |= dataset_texts(folder)
+    with run.watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
+        drawn = Path(scratch) / picture.name
+        overview_figure(maps, series.affine, drawn, title=source.name)
+        others[picture] = drawn.read_bytes()
+    report = _report(run)
+    for text in report.warnings:
+        reporter.note(text)
+    pages = {folder / "report.html": report.html, folder / "report.json": report.json}
+    images = [
+        (
+            map_path(folder, source, name),
+            image,
+            map_description(name),
+            map_sidecar(name, provenance),
+        )
+        for name, image in maps.images()
+    ]
+    paths = [*(path for path, *_ in images), picture, *pages]
+    inputs = [value for value in run.options.values() if isinstance(value, Path)]
+    keep_inputs([source, *inputs], paths)
+    with dicom_maps(maps, folder, series, dicom, provenance, reporter) as dicom_paths:
+        write_maps(images, series.placement, others={**others, **pages})
+    return MapsResult(maps, (*paths, *dicom_paths), report.warnings)
+
+
+def _report(run: MapsRun) -> "Report":
+    """The report of the run, as a page and as numbers."""
+    from mrftool.reports.page import make_report
+    from mrftool.reports.run import Run
+
+    source, maps = run.source, run.maps
+    n_bytes = None
+    if source.is_file():
+        n_bytes = source.stat().st_size
+    facts = Run(
+        command=run.command,
+        source=str(source),
+        kind=file_kind(source),
+        series=run.series,
+        maps=maps,
+        method=run.method,
+        files={name: str(map_path("", source, name)) for name, _ in maps.images()},
+        n_bytes=n_bytes,
+        options={name: str(value) for name, value in run.options.items() if value is not None},
+        assumptions=maps.assumptions,
+        started=run.watch.started,
+        seconds=run.watch.seconds,
+        versions=versions(),
+    )
+    return make_report(facts)
+
+
+def _details(method: "Method") -> dict[str, Any]:
+    """Facts of the method for a sidecar."""
+    details = {
+        method.kind: method.name,
+        f"{method.kind}_sha256": method.sha256,
+        "sequence": method.sequence_name,
+        "sequence_id": method.sequence_id,
+        "t1_range_ms": _in_ms(method.t1_range),
+        "t2_range_ms": _in_ms(method.t2_range),
+    }
+    if "adc_m2_per_s" in method.numbers:
+        details["adc_m2_per_s"] = method.numbers["adc_m2_per_s"]
+    return details
+
+
+def _in_ms(seconds: tuple[float, float]) -> list[float]:
+    return [round(value * 1e3, 6) for value in seconds]

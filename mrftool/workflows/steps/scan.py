@@ -1,0 +1,62 @@
+"""The files of a scan as the caller names them, and the volumes that lie on its voxels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mrftool.formats.open_scan import open_scan
+from mrftool.reporter import Reporter
+from mrftool.series import Series
+
+
+@dataclass(frozen=True)
+class ScanFiles:
+    """Where a scan lies, and how to read it.
+
+    Parameters
+    ----------
+    path : Path
+        A 4-D NIfTI file, or a folder, zip or file of DICOM.
+    imag, phase : Path, optional
+        The second part of a complex NIfTI scan, where `path` is its real part or its magnitude.
+    form : {"magnitude", "real"}, optional
+        "magnitude" takes the modulus of a complex scan; "real" reads one without imaginary part.
+    series : str, optional
+        DICOM series, by UID, number or description.
+
+    """
+
+    path: Path
+    imag: Path | None = None
+    phase: Path | None = None
+    form: Literal["magnitude", "real"] | None = None
+    series: str | None = None
+
+    def open(self, reporter: Reporter) -> Series:
+        """Open the scan; its samples are read later."""
+        return open_scan(
+            self.path,
+            imag=self.imag,
+            phase=self.phase,
+            form=self.form,
+            series=self.series,
+            progress=reporter.progress,
+        )
+
+    def chosen(self) -> dict[str, object]:
+        """What was chosen beside the path, for the report."""
+        return {
+            "imag": self.imag,
+            "phase": self.phase,
+            "form": self.form,
+            "series": self.series,
+        }
+
+    def files(self) -> Iterator[Path]:
+        """Files that are read."""
+        yield self.path
+        if self.imag is not None:
+            yield self.imag
+        if self.phase is not None:
+            yield self.phase
