@@ -7,7 +7,7 @@ An error says `arguments=("te",)`, and the command that met it has a parameter `
 from collections.abc import Iterable
 from typing import Any
 
-_UNITS = ("", "_ms", "_deg", "_t", "_hz", "_mm")
+_UNITS = ("_ms", "_deg", "_t", "_hz", "_mm")
 _SEVERAL = {
     "inversion": ("no_inversion", "ti", "inversion_efficiency"),
     "inversion_time": ("ti",),
@@ -35,6 +35,10 @@ def invoked_command(root: Any, words: Iterable[str]) -> Any:
 
 
 def _options_of(command: Any, name: str) -> list[str]:
-    names = {name + unit for unit in _UNITS}
-    found = [parameter.opts for parameter in command.params if parameter.name in names]
+    """Options of the very name, or else of the name with a unit."""
+    found = _named(command, {name}) or _named(command, {name + unit for unit in _UNITS})
     return [max(options, key=len) for options in found if options[0].startswith("-")]
+
+
+def _named(command: Any, names: set[str]) -> list[list[str]]:
+    return [parameter.opts for parameter in command.params if parameter.name in names]

@@ -35,6 +35,8 @@ def adapt_model(
         The new sequence: a file, or the name of a shipped one.
     output : Path, optional
         The .onnx file; by default named after the sequence.
+    reporter : Reporter
+        Hears of progress and notes.
     labels : bool
         Whether labels teach too, or the Bloch decoder alone.
     steps, rate, seed : int, float, int

@@ -50,6 +50,10 @@ def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter
     reference : Path
         A simulated scan with its ground truth beside it, tissue maps (.npz), or another folder of
         maps.
+    output : Path
+        Folder of the scores and pictures.
+    reporter : Reporter
+        Hears of progress and notes.
 
     """
     expected = read_reference(reference)

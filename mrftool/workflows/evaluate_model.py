@@ -38,6 +38,12 @@ def evaluate_model(
 
     Parameters
     ----------
+    model : Model
+        The model to try.
+    folder : Path
+        Folder of the results.
+    reporter : Reporter
+        Hears of progress and notes.
     sequence : str, optional
         Sequence file; by default the model's own.
     snrs : tuple of float

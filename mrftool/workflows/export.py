@@ -40,6 +40,8 @@ def export_run(
         Folder of the run, or one of its checkpoints.
     output : Path, optional
         The .onnx file; by default named after the sequence.
+    reporter : Reporter
+        Hears of progress and notes.
     sequence : str, optional
         Which sequence, if the run learned several.
     polish : int
@@ -87,6 +89,8 @@ def export_sequence(
         The sequence, its file, or the name of a shipped one.
     output : Path, optional
         The .onnx file; by default named after the sequence.
+    reporter : Reporter
+        Hears of progress and notes.
     polish : int
         Number of Gauss-Newton steps.
     t1_range, t2_range : (float, float)

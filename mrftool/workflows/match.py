@@ -83,6 +83,12 @@ def match_scan(
 
     Parameters
     ----------
+    scan : ScanFiles
+        The scan.
+    folder : Path
+        Folder of the maps; it is made where it does not exist.
+    reporter : Reporter
+        Hears of progress and notes.
     dictionary : DictionaryChoice, optional
         By default the paper's tissues under the shipped FISP sequence.
     tolerance : float

@@ -32,6 +32,12 @@ def quantify_scan(
 
     Parameters
     ----------
+    scan : ScanFiles
+        The scan.
+    folder : Path
+        Folder of the maps; it is made where it does not exist.
+    reporter : Reporter
+        Hears of progress and notes.
     model : str or Path
         Model file (.onnx), or the name of a shipped one.
     mask : Path, optional

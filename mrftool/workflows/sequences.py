@@ -12,9 +12,10 @@ from mrftool.evaluation.text_tables import TextTable
 from mrftool.figures.curves import sequence_figure
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.formats.atomic import all_or_none
-from mrftool.formats.sequence.columns import Layout
-from mrftool.formats.sequence.completion import Given, Imported
+from mrftool.formats.sequence.completion import Imported
 from mrftool.formats.sequence.importing import import_sequence, imported_text
+from mrftool.formats.sequence.sources import Given
+from mrftool.formats.sequence.tables.columns import Layout
 from mrftool.formats.sequence.write import export_sequence, write_text
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.cramer_rao import Form
@@ -54,6 +55,8 @@ def show_sequence(
     picture : Path, optional
         Picture of flip angles, RF phases, TR and TE (PNG); pictures of the Cramer-Rao bound go
         beside it. By default named after the sequence.
+    reporter : Reporter
+        Hears of progress and notes.
     compare : str or Path, optional
         Another sequence to compare the bounds with.
     snr : float
@@ -114,6 +117,8 @@ def import_sequence_file(
         Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.
     output : Path
         The sequence file to write (YAML).
+    reporter : Reporter
+        Hears of progress and notes.
     given : Given, optional
         What the file does not say: nothing is guessed.
     layout : Layout, optional

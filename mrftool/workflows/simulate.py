@@ -109,7 +109,7 @@ def dictionary_tissue(
         if (t1_ms, t2_ms, b1) != (None, None, None):
             raise ArgumentError(
                 "expected values of both T1 and T2, and those of B1 only with them",
-                arguments=("t1", "t2", "b1_grid"),
+                arguments=("t1_ms", "t2_ms", "b1_grid"),
             )
         return with_diffusion(paper_tissue(), adc)
     b1_values = None
@@ -163,6 +163,16 @@ def simulate_scan(
 
     Parameters
     ----------
+    simulation : Simulation
+        How to simulate.
+    scene : TissueImage
+        Tissue on a grid of voxels: see `open_scene`.
+    output : Path, optional
+        The NIfTI file; by default named after the sequence.
+    reporter : Reporter
+        Hears of progress and notes.
+    form : {"complex", "magnitude"}
+        Of the samples.
     inputs : iterable of Path
         Files that the scene was read from: none of them is overwritten.
 

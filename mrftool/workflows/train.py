@@ -58,6 +58,14 @@ def train_encoder(
 
     Parameters
     ----------
+    sequences : sequence of str or Path
+        Sequence files, or names of shipped ones.
+    config : TrainConfig
+        Settings of the run.
+    folder : Path
+        Folder of the run; it must not hold one yet.
+    reporter : Reporter
+        Hears of progress and notes.
     device : str
         "cpu", "cuda", or "auto".
     watch : callable, optional

@@ -281,7 +281,10 @@ def test_an_option_that_would_do_nothing_is_refused(
         (("--t1-ms", "100", "--t2-ms", "200"), "T2 <= T1"),
         (("--t1-ms", "100"), "expected values of both T1 and T2"),
         (("--b1-grid", "1"), "those of B1 only with them\nhint: see --t1-ms, --t2-ms, --b1-grid"),
-        (("--t1", "a.nii"), "a T1 map with a T2 map\nhint: see --phantom, --brainweb, --t1, --t1-ms, --t2, --t2-ms"),
+        (
+            ("--t1", "a.nii"),
+            "a T1 map with a T2 map\nhint: see --phantom, --brainweb, --t1, --t2",
+        ),
         (("--phantom", "brain", "--brainweb", "x"), "expected one of"),
         ((*DICTIONARY, "-o", "d.nii"), "d.nii: a dictionary is a .npz file"),
         ((*PHANTOM, "-o", "d.npz"), "d.npz: an image of a phantom is a NIfTI file"),
@@ -511,4 +514,10 @@ def test_brainweb_gives_its_middle_slices(
     assert [classes[int(n) - 1] for n in labels[0, 0]] == ["white_matter", "white_matter", "csf"]
     works(*base, "-o", "one.nii")
     np.testing.assert_array_equal(load(Path("one.nii"))[:, :, 0], load(Path("b.nii"))[:, :, 1])
-    refuses(2, *base, "--slices", 8, says=("8 slices, expected at most the 7 of BrainWeb\nhint: see --slices",))
+    refuses(
+        2,
+        *base,
+        "--slices",
+        8,
+        says=("8 slices, expected at most the 7 of BrainWeb\nhint: see --slices",),
+    )

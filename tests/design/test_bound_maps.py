@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from mrftool.workflows.simulate_sources import Fields, Sources
 from PIL import Image
 from readable_figure import require_readable
 from rich.console import Console
@@ -26,9 +25,11 @@ from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.nifti.write import write_maps
 from mrftool.grid import Placement
 from mrftool.physics.cramer_rao import cramer_rao
+from mrftool.reporter import SilentReporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.simulate import Engine, image, scene
+from mrftool.workflows.simulate import Simulation, simulate_scan
+from mrftool.workflows.steps.scene import PhantomSettings, SceneSource, open_scene
 
 
 @pytest.fixture
@@ -151,14 +152,11 @@ def test_the_picture_of_bins_says_where_the_errors_are(monkeypatch: pytest.Monke
 
 def scanned(folder: Path, sequence: PulseSequence, form: str = "complex", snr: float = 30) -> Path:
     """A noisy scan of a small digital head, with its truth."""
-    view = scene(phantom("brain"), Fields((16, 16, 2), 0.1, 90.0, None, 0))
+    settings = PhantomSettings((16, 16, 2), b1_spread=0.1, m0_phase=np.pi / 2)
+    scene = open_scene(SceneSource("brain"), settings)
     path = folder / "scan.nii.gz"
-    image(Engine(sequence, 1e-5, None, snr, 0), view, phantom("brain"), path, form)
+    simulate_scan(Simulation(sequence, snr=snr), scene, path, SilentReporter(), form=form)
     return path
-
-
-def phantom(name: str) -> Sources:
-    return Sources("", name, *[None] * 6)
 
 
 def quantified(folder: Path, scan: Path, **about: object) -> dict[str, np.ndarray]:
@@ -311,11 +309,11 @@ def test_wrong_input_is_refused_and_leaves_nothing(
 def test_what_else_moves_the_signal_is_part_of_the_truth(
     tmp_path: Path, short_sequence: PulseSequence
 ) -> None:
-    view = scene(phantom("vials"), Fields((16, 16, 1), 0.0, 0.0, None, 0))
+    view = open_scene(SceneSource("vials"), PhantomSettings((16, 16, 1)))
     columns = {key: getattr(view.tissue, key) for key in Tissue.columns()}
     odd = type(view)(
         Tissue(**{**columns, "off_resonance": -7.0}), view.grid, view.labels, view.classes
     )
     path = tmp_path / "scan.nii"
-    image(Engine(short_sequence, 1e-5, None, 30, 0), odd, phantom("vials"), path, "complex")
+    simulate_scan(Simulation(short_sequence, snr=30), odd, path, SilentReporter())
     assert (read_reference(path).tissue.off_resonance == -7).all()

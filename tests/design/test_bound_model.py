@@ -33,6 +33,7 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.onnx_file import write_model
 from mrftool.inference.session import Model, load_model
 from mrftool.physics.simulate import simulate
+from mrftool.reporter import SilentReporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.evaluate_model import other_sequences, sequence_for
@@ -165,9 +166,9 @@ def test_other_sequences_are_shipped_ones_of_the_same_length(short_sequence: Pul
 def test_a_sequence_of_another_length_does_not_fit(
     model: Model, short_sequence: PulseSequence
 ) -> None:
-    assert sequence_for(model, None) == short_sequence
+    assert sequence_for(model, None, SilentReporter()) == short_sequence
     with pytest.raises(MismatchError, match="500 repetitions, expected 40"):
-        sequence_for(model, "cao")
+        sequence_for(model, "cao", SilentReporter())
 
 
 def test_tables_fit_a_terminal(found: ModelTrials) -> None:

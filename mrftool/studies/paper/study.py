@@ -32,6 +32,10 @@ def run_study(
 
     Parameters
     ----------
+    output : Path
+        Folder of the study.
+    reporter : Reporter
+        Hears of progress and notes.
     quick : bool
         A tenth of the training.
     at_once : int
