@@ -155,7 +155,7 @@ class TrainConfig:
         return asdict(self)
 
 
-def _require_range(key: str, value: Range) -> Range:
+def _require_range(key: str, value: "Range") -> "Range":
     low, high = float(value[0]), float(value[1])
     if not 0 < low <= high < inf:
         raise ArgumentError(f"{key} {low:g} to {high:g}, expected 0 < low <= high")

@@ -254,8 +254,8 @@ commands = [
 ]
 for command in commands:
     assert run(command) == 0, command
-settings_alone = {"mrftool.learning", "mrftool.learning.config"}
-assert {name for name in sys.modules if name.startswith("mrftool.learning")} <= settings_alone
+settings_alone = ["mrftool.learning", "mrftool.learning.config"]
+assert [name for name in sys.modules if name.startswith("mrftool.learning")] == settings_alone
 """
     outcome = python(BAR + script)
     assert outcome.code == 0, outcome
