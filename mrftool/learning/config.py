@@ -3,17 +3,14 @@
 from dataclasses import asdict, dataclass
 from math import inf, log
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+from mrftool.arrays import Range
 from mrftool.errors import ArgumentError, InputError
+from mrftool.learning.settings import Decoder, Form, Loss, TrainSettings
 from mrftool.manifold.parameters import PARAMETERS, range_key
 
-if TYPE_CHECKING:  # the command line reads the defaults before numpy is loaded
-    from mrftool.arrays import Range
-
-Form = Literal["complex", "magnitude"]
-Loss = Literal["bound", "log"]
-Decoder = Literal["bloch", "fc", "rnn", "none"]
+__all__ = ["Decoder", "Form", "Loss", "TrainConfig", "checkpoint_file", "log_range"]
 
 _CHOICES = {
     "decoder": ("bloch", "fc", "rnn", "none"),
@@ -25,79 +22,15 @@ _CHOICES = {
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Settings of a training run: the one home of their defaults.
-
-    Parameters
-    ----------
-    encoder
-        One of `mrftool.learning.networks.encoders.PRESETS`, such as "compact" or "fc".
-    decoder
-        "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network
-        that is trained with the encoder; "none" leaves it out.
-    weight
-        Lambda, the weight of the reconstruction loss [1].
-    decode_voxels
-        How many voxels of each batch are decoded, 0 for all: a slow decoder sees fewer.
-    labels
-        Whether the embedding loss takes part. Without it the reconstruction alone trains the
-        encoder.
-    loss
-        "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly, as
-        the paper does.
-    form
-        Whether the encoder sees complex signals or magnitudes.
-    tissue
-        "random" draws T1 and T2 anew for each batch, log-uniform over their ranges; "grid" takes
-        the pairs of the paper's grid in these ranges, each once an epoch.
-    share
-        How much of that grid there is to learn from [1].
-    t1_range, t2_range
-        Lowest and highest T1 and T2 [s].
-    b1_range
-        Lowest and highest B1 [1]; None for nominal flip angles and no B1 input.
-    adc
-        Diffusion coefficient [m2/s].
-    snr_range
-        Lowest and highest SNR, drawn log-uniformly [1]; None trains without noise.
-    optimiser
-        "muon" for the matrices between layers with Adam for the rest, or "adam" for all, as the
-        paper.
-    steps, batch
-        Optimiser steps, and voxels in each.
-    rate
-        Peak learning rate.
-    seed
-        Of everything random.
-    validate_every
-        Steps between validations.
+class TrainConfig(TrainSettings):
+    """Settings of a training run, valid once built.
 
     Raises
     ------
     ArgumentError
         If a setting is out of range or contradicts another one.
-    """
 
-    encoder: str = "compact"
-    decoder: Decoder = "bloch"
-    weight: float = 1.0
-    decode_voxels: int = 0
-    labels: bool = True
-    loss: Loss = "bound"
-    form: Form = "complex"
-    tissue: Literal["random", "grid"] = "random"
-    share: float = 1.0
-    t1_range: "Range" = (0.03, 5.0)
-    t2_range: "Range" = (0.006, 2.5)
-    b1_range: "Range | None" = None
-    adc: float = 0.0
-    snr_range: "Range | None" = (1.0, 100.0)
-    optimiser: Literal["muon", "adam"] = "muon"
-    steps: int = 16_000
-    batch: int = 512
-    rate: float = 3e-3
-    seed: int = 0
-    validate_every: int = 250
+    """
 
     def __post_init__(self) -> None:
         self._require_choices()
@@ -155,7 +88,7 @@ class TrainConfig:
         return asdict(self)
 
 
-def _require_range(key: str, value: "Range") -> "Range":
+def _require_range(key: str, value: Range) -> Range:
     low, high = float(value[0]), float(value[1])
     if not 0 < low <= high < inf:
         raise ArgumentError(f"{key} {low:g} to {high:g}, expected 0 < low <= high")
@@ -183,7 +116,7 @@ def checkpoint_file(path: Path) -> Path:
     return file
 
 
-def log_range(bounds: "Range") -> tuple[float, float]:
+def log_range(bounds: Range) -> tuple[float, float]:
     """Middle and half width of a range on the logarithmic scale."""
     low, high = log(bounds[0]), log(bounds[1])
     return (low + high) / 2, (high - low) / 2

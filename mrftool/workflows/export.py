@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.arrays import Range
-from mrftool.export.make import DEFAULT_T1_RANGE, DEFAULT_T2_RANGE, make_model
+from mrftool.export.make import make_model
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.manifest import Manifest
@@ -75,11 +75,9 @@ def export_sequence(
     reporter: Reporter,
     *,
     polish: int = 2,
-    t1_range: Range = DEFAULT_T1_RANGE,
-    t2_range: Range = DEFAULT_T2_RANGE,
-    b1_range: Range | None = None,
     adc: float = 0.0,
     form: Form = "complex",
+    **ranges: Range | None,
 ) -> WrittenModel:
     """Write a model without a network: a coarse search starts the Gauss-Newton steps.
 
@@ -93,14 +91,12 @@ def export_sequence(
         Hears of progress and notes.
     polish : int
         Number of Gauss-Newton steps.
-    t1_range, t2_range : (float, float)
-        What the model is made for [s].
-    b1_range : (float, float), optional
-        With it, the model takes a B1 map [1].
     adc : float
         Diffusion coefficient [m2/s].
     form : {"complex", "magnitude"}
         Of the signals.
+    ranges : (float, float)
+        What the model is made for: t1_range, t2_range [s]; with b1_range [1] it takes a B1 map.
 
     """
     if not isinstance(sequence, PulseSequence):
@@ -111,11 +107,9 @@ def export_sequence(
         path,
         reporter,
         polish=polish,
-        t1_range=t1_range,
-        t2_range=t2_range,
-        b1_range=b1_range,
         adc=adc,
         form=form,
+        **ranges,
     )
     return WrittenModel(path, manifest)
 
