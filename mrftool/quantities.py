@@ -241,7 +241,6 @@ _ALL = (
         description="Standard deviation of T1",
         unit=SECOND,
         suffix="T1sd",
-        window=(0.0, 150.0),
         dicom=_STANDARD_DEVIATION,
     ),
     Quantity(
@@ -251,7 +250,6 @@ _ALL = (
         description="Standard deviation of T2",
         unit=SECOND,
         suffix="T2sd",
-        window=(0.0, 15.0),
         dicom=_STANDARD_DEVIATION,
     ),
     Quantity(

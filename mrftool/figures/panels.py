@@ -1,7 +1,8 @@
 """One map on a figure: its slices, colour bar, and marks of orientation.
 
-Windows and colours are the same in every picture, so that pictures can be laid beside each other;
-quantities without a window of their own, such as M0, are fitted, and their colour bar tells.
+Windows and colours are the same in every picture, so that pictures can be laid beside each other.
+Only M0 and standard deviations, whose size depends on the scan, have windows that fit what they
+hold, as their colour bars tell.
 """
 
 from dataclasses import dataclass
@@ -52,8 +53,8 @@ ERROR_STYLE = Style("error [%]", colour_table("coolwarm"), (-20, 20))
 def style_of(name: str, image: Array | None = None) -> Style:
     """How to show the map `name`.
 
-    The window of a quantity that has none of its own ends at the 99th percentile of the magnitude
-    of `image`.
+    The window of a quantity that has none of its own ends at a round number, not below the 99th
+    percentile of the magnitude of `image`.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def style_of(name: str, image: Array | None = None) -> Style:
     shown = quantity(name)
     window = shown.window
     if window is None:
-        window = (0.0, _largest(image) * shown.unit.factor)
+        window = (0.0, _round_up(_largest(image) * shown.unit.factor))
     return Style(shown.title, colour_table(shown.colours), window, shown.unit.factor)
 
 
@@ -76,6 +77,13 @@ def _largest(image: Array | None) -> float:
     if not size.size:
         return 1.0
     return float(np.percentile(size, 99))
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 1.5, 2, 3, 5, 7 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = [step * power for step in (1, 1.5, 2, 3, 5, 7, 10)]
+    return float(min(step for step in steps if step >= value * (1 - 1e-9)))
 
 
 def draw_map(

@@ -11,6 +11,7 @@ from mrftool.figures import canvas
 from mrftool.figures.colours import GREY, coloured, lipari, log_processed, navia
 from mrftool.figures.curves import sequence_figure, training_figure
 from mrftool.figures.maps import error_figure, overview_figure, scatter_figure
+from mrftool.figures.panels import style_of
 from mrftool.figures.views import chosen_slices, montage, montage_columns, view_of
 from mrftool.maps import Flag, Maps
 from mrftool.phantoms.brain import brain_phantom
@@ -91,7 +92,17 @@ def test_windows_do_not_depend_on_the_scan(drawn: list[Figure]) -> None:
     assert first["T1 [ms]"] == (0, 3000)
     assert first["T2 [ms]"] == (0, 300)
     changed = {title for title in first if first[title] != second[title]}
-    assert changed == {"|M0| [scanner's unit]"}
+    fitted = {f"standard deviation of {name} [ms]" for name in ("T1", "T2")}
+    assert changed == {"|M0| [scanner's unit]"} | fitted
+
+
+@pytest.mark.parametrize(
+    ("largest", "end"), [(0.0149, 15), (0.0151, 20), (0.5, 500), (3e-6, 3e-3), (0.0, 1000)]
+)
+def test_scales_of_standard_deviations_end_at_a_round_number(largest: float, end: float) -> None:
+    """The colours are spent on what the map holds: noise of 3 us is seen as well as 0.5 s."""
+    image = np.full((10, 10, 1), largest)
+    assert style_of("sd_t1", image).window == pytest.approx((0, end))
 
 
 def test_what_is_not_a_number_is_grey_and_what_is_masked_is_black(drawn: list[Figure]) -> None:
