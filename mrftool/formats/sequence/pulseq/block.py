@@ -1,16 +1,25 @@
 """One block of a Pulseq file: RF, gradients and readout, in the units of the file: Hz, Hz/m, s."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
+from mrftool.formats.sequence.pulseq.events import (
+    AdcEvent,
+    Events,
+    GradientEvent,
+    RfEvent,
+    TrapEvent,
+    find,
+)
+from mrftool.formats.sequence.pulseq.extensions import Extension
 from mrftool.physics.epg import GAMMA
 from mrftool.physics.pulse import Pulse
 
+MAX_READOUT = 10_000_000  # samples
 LONGEST_STEP = 5e-6  # of a waveform that is given by few points [s]
 
 
@@ -78,19 +87,33 @@ class Adc:
         Of each sample, from the start of the block `(sample,)` [s].
     phase : array
         Of the receiver `(sample,)` [rad].
+    end : float
+        From the start of the block [s].
     """
 
     time: FloatArray
     phase: FloatArray
+    end: float
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What a block of the file plays; gradients: of x, y and z."""
+    """What a block of the file plays.
+
+    Attributes
+    ----------
+    rf : Rf or None
+    adc : Adc or None
+    gradients : tuple of Ramp
+        Of x, y and z, before the rotation.
+    rotation : array or None
+        Matrix that turns the gradients `(3, 3)`.
+    """
 
     rf: Rf | None
     adc: Adc | None
     gradients: tuple[Ramp | None, Ramp | None, Ramp | None]
+    rotation: FloatArray | None = None
 
     def moment_at(self, time: FloatArray) -> FloatArray:
         """Gradient moments from the start of the block to `time` `(n,)`: `(n, 3)` [1/m]."""
@@ -98,16 +121,30 @@ class Block:
         for axis, ramp in enumerate(self.gradients):
             if ramp is not None:
                 moments[:, axis] = ramp.moment_at(time)
-        return moments
+        if self.rotation is None:
+            return moments
+        return np.asarray(moments @ self.rotation.T)
 
 
-def decode_block(raw: SimpleNamespace, field: float | None) -> Block:
+def decode_block(
+    events: Events,
+    numbers: tuple[int, ...],
+    extension: Extension,
+    before: tuple[float, ...],
+    field: float | None,
+) -> Block:
     """Decode a block.
 
     Parameters
     ----------
-    raw : SimpleNamespace
-        As pypulseq gives it.
+    events : Events
+        All tables of the file.
+    numbers : tuple of int
+        Of the block's RF event, gradients of x, y and z, and readout; 0 for none.
+    extension : Extension
+        What the block's extensions say.
+    before : tuple of float
+        Gradients of x, y and z at the end of the block before [Hz/m].
     field : float or None
         Of the magnet, for offsets in ppm [T].
 
@@ -117,41 +154,98 @@ def decode_block(raw: SimpleNamespace, field: float | None) -> Block:
         If the block cannot be played.
     """
     rf = adc = None
-    if raw.rf is not None:
-        rf = _rf(raw.rf, field)
-    if raw.adc is not None:
-        adc = _adc(raw.adc, field)
-    return Block(rf, adc, (_ramp(raw.gx), _ramp(raw.gy), _ramp(raw.gz)))
+    if numbers[0]:
+        rf = _rf(events, find(events.rf, numbers[0]), field)
+    if numbers[4]:
+        adc = _adc(events, find(events.adc, numbers[4]), field)
+    x, y, z = (
+        _ramp(events, number, value) for number, value in zip(numbers[1:4], before, strict=True)
+    )
+    return Block(rf, adc, (x, y, z), extension.rotation)
 
 
-def _ramp(raw: SimpleNamespace | None) -> Ramp | None:
-    if raw is None:
+def _ramp(events: Events, number: int, before: float) -> Ramp | None:
+    """The gradient of one axis; `before` [Hz/m] is where one of an old version starts."""
+    if not number:
         return None
-    if raw.type == "trap":
-        time = raw.delay + np.cumsum([0.0, raw.rise_time, raw.flat_time, raw.fall_time])
-        value = np.array([0.0, raw.amplitude, raw.amplitude, 0.0])
+    event = find(events.gradients, number)
+    if isinstance(event, TrapEvent):
+        time = np.cumsum([0.0, event.rise, event.flat, event.fall])
+        value = np.array([0.0, event.amplitude, event.amplitude, 0.0])
     else:
-        time, value = np.asarray(raw.tt, float), np.asarray(raw.waveform, float)
-        if raw.time_id <= 0:  # samples at the centres of steps: the file gives the edges, too
-            half = time[0]
-            time = np.concatenate([[0.0], time, [time[-1] + half]])
-            value = np.concatenate([[raw.first or 0.0], value, [raw.last or 0.0]])
-        time = time + raw.delay
+        time, value = _waveform(events, event, before)
+    time = time + event.delay
     if not (np.diff(time) >= 0).all():
         raise InputError("times of a gradient run backwards")
     steps = np.diff(time) * (value[1:] + value[:-1]) / 2
     return Ramp(time, value, np.concatenate([[0.0], np.cumsum(steps)]))
 
 
-def _rf(raw: SimpleNamespace, field: float | None) -> Rf:
-    frequency, phase = _offsets(raw, field)
-    pulse = _pulse(np.asarray(raw.signal, complex), np.asarray(raw.t, float))
-    numbers = np.array([frequency, phase, raw.center, raw.delay], float)
+def _waveform(events: Events, event: GradientEvent, before: float) -> tuple[FloatArray, FloatArray]:
+    """Times [s] and values [Hz/m] of an arbitrary gradient, edges included.
+
+    Versions before 1.5 do not give the values at the edges: the first continues the block before,
+    the last is extrapolated, as the format's reference implementation does it.
+    """
+    raster = events.rasters["GradientRasterTime"]
+    value = event.amplitude * events.shape(event.shape)
+    if event.time_shape > 0:
+        time = events.shape(event.time_shape) * raster
+        if len(time) != len(value) or len(time) < 2:
+            raise InputError(f"{len(time)} times for {len(value)} values of a gradient")
+        return time, value
+    steps = np.arange(1, len(value) + 1)
+    time, end = np.asarray((steps - 0.5) * raster), len(value) * raster
+    if event.time_shape < 0:
+        time, end = np.asarray(steps * raster / 2), (len(value) + 1) * raster / 2
+    first, last = event.first, event.last
+    if first is None:
+        first = before * (event.delay == 0)
+    if last is None:
+        last = 1.5 * value[-1] - 0.5 * value[-2:][0]
+    return np.concatenate([[0.0], time, [end]]), np.concatenate([[first], value, [last]])
+
+
+def _rf(events: Events, event: RfEvent, field: float | None) -> Rf:
+    frequency, phase = _offsets(event, field)
+    signal = event.amplitude * events.shape(event.magnitude_shape).astype(np.complex128)
+    if event.phase_shape:
+        turns = events.shape(event.phase_shape)
+        if len(turns) != len(signal):
+            raise InputError(f"{len(turns)} phases for {len(signal)} samples of an RF pulse")
+        signal = signal * np.exp(2j * np.pi * turns)
+    time = _rf_times(events, event, len(signal))
+    pulse = _pulse(signal, time)
+    centre = event.centre
+    if centre is None:
+        centre = _peak(signal, time)
+    numbers = np.array([frequency, phase, centre, event.delay])
     if not (np.isfinite(pulse.waveform).all() and np.isfinite(numbers).all()):
         raise InputError("an RF pulse is not finite")
-    shape = (hash(pulse.waveform.tobytes()), hash(pulse.duration.tobytes()), frequency, raw.center)
-    start = float(raw.delay)
-    return Rf(pulse, start, start + float(raw.center), frequency, phase, str(raw.use), shape)
+    shape = (hash(pulse.waveform.tobytes()), hash(pulse.duration.tobytes()), frequency, centre)
+    return Rf(pulse, event.delay, event.delay + centre, frequency, phase, event.use, shape)
+
+
+def _rf_times(events: Events, event: RfEvent, n: int) -> FloatArray:
+    """Times of the `n` samples of an RF pulse from its start `(n,)` [s]."""
+    raster = events.rasters["RadiofrequencyRasterTime"]
+    if event.time_shape == 0:
+        return np.asarray((np.arange(n) + 0.5) * raster)
+    if event.time_shape < 0:
+        return np.asarray(np.arange(1, n + 1) * raster / 2)
+    times = events.shape(event.time_shape) * raster
+    if len(times) != n:
+        raise InputError(f"{len(times)} times for {n} samples of an RF pulse")
+    return times
+
+
+def _peak(signal: NDArray[np.complex128], time: FloatArray) -> float:
+    """The centre of a pulse before version 1.5: of its highest samples, from its start [s]."""
+    size = abs(signal)
+    highest = time[size >= 0.99999 * size.max()]
+    if not len(highest):  # a sample is not a number
+        raise InputError("an RF pulse is not finite")
+    return float((highest[0] + highest[-1]) / 2)
 
 
 def _pulse(signal: NDArray[np.complex128], time: FloatArray) -> Pulse:
@@ -173,28 +267,30 @@ def _pulse(signal: NDArray[np.complex128], time: FloatArray) -> Pulse:
     return Pulse(real + 1j * imag, duration)
 
 
-def _adc(raw: SimpleNamespace, field: float | None) -> Adc:
-    frequency, phase = _offsets(raw, field)
-    if not 1 <= raw.num_samples <= 10_000_000 or not raw.dwell > 0:
-        raise InputError(f"a readout of {raw.num_samples} samples every {raw.dwell} s")
-    since = (np.arange(raw.num_samples) + 0.5) * raw.dwell
+def _adc(events: Events, event: AdcEvent, field: float | None) -> Adc:
+    frequency, phase = _offsets(event, field)
+    if not 1 <= event.n_samples <= MAX_READOUT or not event.dwell > 0:
+        raise InputError(f"a readout of {event.n_samples} samples every {event.dwell} s")
+    since = np.asarray((np.arange(event.n_samples) + 0.5) * event.dwell)
     turned = phase + 2 * np.pi * frequency * since
-    if len(raw.phase_modulation):
-        turned = turned + np.asarray(raw.phase_modulation, float)
-    return Adc(raw.delay + since, turned)
+    if event.phase_shape:
+        modulation = events.shape(event.phase_shape)
+        if len(modulation) != event.n_samples:
+            raise InputError(f"{len(modulation)} phases for {event.n_samples} samples of a readout")
+        turned = turned + modulation
+    return Adc(event.delay + since, np.asarray(turned), event.delay + event.n_samples * event.dwell)
 
 
-def _offsets(raw: SimpleNamespace, field: float | None) -> tuple[float, float]:
+def _offsets(event: RfEvent | AdcEvent, field: float | None) -> tuple[float, float]:
     """Frequency [Hz] and phase [rad]; offsets in ppm count from the proton's frequency in `field`
     [T].
     """
-    if not (raw.freq_ppm or raw.phase_ppm):
-        return float(raw.freq_offset), float(raw.phase_offset)
+    if not (event.frequency_ppm or event.phase_ppm):
+        return event.frequency, event.phase
     if field is None:
         raise InputError(
             "an offset is given in ppm, expected the field of the magnet [T]", arguments=["field"]
         )
     megahertz = 1e-6 * GAMMA / (2 * np.pi) * field
-    frequency = raw.freq_offset + raw.freq_ppm * megahertz
-    phase = raw.phase_offset + raw.phase_ppm * megahertz
-    return float(frequency), float(phase)
+    frequency = event.frequency + event.frequency_ppm * megahertz
+    return frequency, event.phase + event.phase_ppm * megahertz

@@ -1,6 +1,7 @@
 """RF pulses of a Pulseq file, what they do, and the readouts that follow them, in trains."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from mrftool.physics.pulse import Pulse, flip_and_phase, z_after
 _INVERTED_BELOW = -0.5  # an inversion, if the file does not flag it
 _UNTOUCHED_ABOVE = 0.99  # a fat saturation does nothing to water ...
 _UNTOUCHED_DURING = 0.8  # ... and little on its way
+_LONGEST_FAT_SATURATION = 0.05  # [s]; what lasts longer prepares magnetisation, as for CEST
 
 _EXPECTED = {
     "pulse with several readouts": "expected one readout for each pulse",
@@ -78,10 +80,11 @@ class _Sorting:
     trains: list[_OpenTrain] = field(default_factory=list)
     odd: dict[str, list[int]] = field(default_factory=dict)
     untouched: list[float] = field(default_factory=list)
+    kinds: dict[tuple[float, ...], tuple[str, float]] = field(default_factory=dict)
 
     def add(self, shot: Shot) -> None:
         """Put the next pulse of the file where it belongs."""
-        kind, z = _kind(shot)
+        kind, z = self._kind(shot)
         if kind == "untouched":
             self.untouched.append(z)
         elif kind == "repetition":
@@ -95,6 +98,17 @@ class _Sorting:
         else:
             self._add_odd(kind, shot)
 
+    def _kind(self, shot: Shot) -> tuple[str, float]:
+        """What a pulse is for, and Mz after it where that matters [m0]."""
+        if len(shot.readouts) == 1:
+            return "repetition", 1.0
+        if shot.readouts:
+            return "pulse with several readouts", 1.0
+        key = (*shot.rf.shape, float(shot.position != 0), float(shot.rf.use == "inversion"))
+        if key not in self.kinds:
+            self.kinds[key] = _kind_without_readout(shot)
+        return self.kinds[key]
+
     def _add_odd(self, kind: str, shot: Shot) -> None:
         self.odd.setdefault(kind, []).append(shot.block + 1)
 
@@ -105,12 +119,10 @@ def list_shots(file: PulseqFile) -> tuple[list[Shot], list[str]]:
     readouts = [i for i, block in enumerate(file.blocks) if block.adc]
     effects: dict[tuple[float, ...], tuple[float, float, float]] = {}
     shots = []
-    for i, after in zip(pulses, [*pulses[1:], len(file.blocks)], strict=True):
+    for i, after in pairwise([*pulses, len(file.blocks)]):
         first, end = np.searchsorted(readouts, [i, after])
         shots.append(_shot(file, i, tuple(readouts[first:end]), effects))
-    early = len(readouts)
-    if pulses:
-        early = int(np.searchsorted(readouts, pulses[0]))
+    early = int(np.searchsorted(readouts, [*pulses, 0][0]))
     if not early:
         return shots, []
     return shots, [f"{early} readouts before the first RF pulse are left out, as noise scans"]
@@ -200,12 +212,8 @@ def _effect(rf: Rf, strength: float) -> tuple[float, float, float]:
     return flip, phase + until_centre, rf.frequency / strength
 
 
-def _kind(shot: Shot) -> tuple[str, float]:
-    """What a pulse is for, and Mz after it where that matters [m0]."""
-    if len(shot.readouts) == 1:
-        return "repetition", 1.0
-    if shot.readouts:
-        return "pulse with several readouts", 1.0
+def _kind_without_readout(shot: Shot) -> tuple[str, float]:
+    """What a pulse that no readout follows is for, and Mz after it [m0]."""
     pulse = shot.rf.pulse
     if not shot.position:
         pulse = on_water(shot.rf)
@@ -214,7 +222,8 @@ def _kind(shot: Shot) -> tuple[str, float]:
         return "inversion", z
     if shot.rf.use == "inversion":
         return _flagged_inversion(z), z
-    if z > _UNTOUCHED_ABOVE and lowest > _UNTOUCHED_DURING:
+    is_short = pulse.duration.sum() <= _LONGEST_FAT_SATURATION
+    if is_short and z > _UNTOUCHED_ABOVE and lowest > _UNTOUCHED_DURING:
         return "untouched", z
     return "pulse without a readout", z
 

@@ -35,6 +35,7 @@ from mrftool.formats.sequence.pulseq.spoiling import (
 from mrftool.formats.sequence.sources import Findings, Given, refuse
 from mrftool.sequence import SliceProfile
 
+_ROUNDING = 1e-9  # of times [s]
 _ALONG_SLICE = 0.9  # fraction of the spoiling moment from which it counts as along the slice
 
 
@@ -53,7 +54,7 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
     refuse(path, [*faults, *slice_faults(inside)])
     numbers = [train_numbers(file, train, given) for train in trains]
     refuse(path, repeat_faults(trains, numbers))
-    last_tr, waits = _last_tr(file, trains, numbers[0])
+    last_tr, waits, on_last_tr = _last_tr(file, trains, numbers[0])
     refuse(path, wait_faults(waits))
     spoiling, on_spoiling = _spoiling(file, trains, numbers[0])
     profile, on_profile = _profile(file, trains[0], given)
@@ -61,7 +62,8 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
     te_fault = echo_fault(numbers[0].echoes)
     if te_fault is not None and given.te is None:
         unknown["te"] = te_fault
-    notes = (*file.notes, *early, *idle, *_notes(file, trains, given), *on_spoiling, *on_profile)
+    on_trains = [*early, *idle, on_last_tr]
+    notes = (*file.notes, *on_trains, *_notes(file, trains, given), *on_spoiling, *on_profile)
     return Findings(
         f"Pulseq {file.version} file",
         **_columns(numbers[0], last_tr, is_te_known="te" not in unknown),
@@ -101,8 +103,8 @@ def _inversion(train: Train, numbers: TrainNumbers) -> dict[str, Any]:
 
 def _last_tr(
     file: PulseqFile, trains: list[Train], first: TrainNumbers
-) -> tuple[float, FloatArray]:
-    """TR of the last repetition [s], which no pulse ends, and the waiting times between trains [s].
+) -> tuple[float, FloatArray, str]:
+    """TR of the last repetition [s], which no pulse ends, waiting times between trains [s], a note.
 
     It is the TR before it where that fits, else what is left of the file. One train has no waiting
     time, which counts as 0.
@@ -115,12 +117,12 @@ def _last_tr(
         room = float(file.start[-1]) - end.centre + lead
     else:
         room = float(gaps.min())
-    last = room
-    if end is not begin and first.te[-1] <= first.tr[-1] <= room:
-        last = float(first.tr[-1])
+    last, note = room, "the last TR is what is left of the file"
+    if end is not begin and first.te[-1] <= first.tr[-1] <= room + _ROUNDING:
+        last, note = float(first.tr[-1]), "the last TR is taken from the repetition before it"
     if not len(gaps):
-        return last, np.zeros(1)
-    return last, gaps - last
+        return last, np.zeros(1), note
+    return last, gaps - last, note
 
 
 def _spoiling(
@@ -139,12 +141,19 @@ def _spoiling(
     spoiler, note = spoiler_waveform(file, trains[0].shots, first.te, moment)
     assumed = "which is assumed to be a full cycle over the voxel"
     notes = [f"each repetition spoils by {size / 1e3:.4g} cycles/mm, {assumed}", note]
-    extent = np.atleast_1d(file.definitions.get("FOV", []))
-    if len(extent) == 3 and abs(moment[2]) > _ALONG_SLICE * size:
-        thickness = float(extent[2])
-        if abs(moment[2]) * thickness < 1:
-            notes.append(f"over the slice of {thickness * 1e3:g} mm that is less than one cycle")
+    thickness = _slice_thickness(file)
+    if abs(moment[2]) > _ALONG_SLICE * size and abs(moment[2]) * thickness < 1:
+        notes.append(f"over the slice of {thickness * 1e3:g} mm that is less than one cycle")
     return {"spoiling": "gradient", "spoiler": spoiler}, notes
+
+
+def _slice_thickness(file: PulseqFile) -> float:
+    """Third size of the field of view [m], infinite where the file does not say it."""
+    words = file.definitions.get("FOV", [])
+    try:
+        return float(words[2])
+    except (ValueError, IndexError):
+        return np.inf
 
 
 def _profile(file: PulseqFile, train: Train, given: Given) -> tuple[SliceProfile | None, list[str]]:
@@ -158,7 +167,7 @@ def _profile(file: PulseqFile, train: Train, given: Given) -> tuple[SliceProfile
 
 
 def _notes(file: PulseqFile, trains: list[Train], given: Given) -> list[str]:
-    notes = ["the last TR is taken from the repetition before it"]
+    notes = []
     if given.te is None:
         notes.append("the echo is at the sample that is nearest to k = 0")
     if len(trains) > 1:
