@@ -19,11 +19,13 @@ from mrftool.learning.networks.encoders import Takes
 from mrftool.manifold.compression import Basis, align, compress, features, real_fingerprints
 from mrftool.manifold.parameters import GIVEN
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
+from mrftool.physics.cramer_rao import bound_of_signals
 from mrftool.physics.simulate import simulate
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
+_LARGEST_BOUND = 10.0  # of log T1 and log T2: a parameter that is not determined [1]
 _GRID_STREAM = 2**32 - 5  # of random numbers; no batch draws from it
 
 
@@ -228,20 +230,10 @@ def relative_bound(rows: Array, noise: FloatArray) -> FloatArray:
     standard deviation per channel, relative to the norm of the fingerprint `(voxel,)` [1]. The
     Fisher information of white noise with m0 projected out; see mrftool.physics.cramer_rao.
     """
-    fingerprint, by_t1, by_t2 = np.moveaxis(rows, 1, 0)
+    fingerprint, *slopes = np.moveaxis(rows, 1, 0)
     sigma = np.linalg.norm(fingerprint, axis=1) * noise
-    unit = fingerprint / np.linalg.norm(fingerprint, axis=1, keepdims=True)
-    a, b = (
-        step - unit * (unit.conj() * step).sum(axis=1, keepdims=True) for step in (by_t1, by_t2)
-    )
-    aa, bb, ab = (
-        (abs(a) ** 2).sum(axis=1),
-        (abs(b) ** 2).sum(axis=1),
-        (a.conj() * b).real.sum(axis=1),
-    )
-    determinant = np.maximum(aa * bb - ab**2, 1e-12 * aa * bb + 1e-300)
-    variance = np.stack([bb, aa], axis=1) / determinant[:, None]
-    return np.asarray(np.minimum(sigma[:, None] * np.sqrt(variance), 10.0), np.float64)
+    bound = bound_of_signals(fingerprint, np.array(slopes), sigma)
+    return np.minimum(bound, _LARGEST_BOUND)
 
 
 def encoder_rows(

@@ -3,7 +3,7 @@ have.
 
 Unknowns: T1, T2 and m0 (complex; real for magnitudes). B1, diffusion and off-resonance are known.
 
-Sources: S. M. Kay, Fundamentals of Statistical ComplexArray Processing: Estimation Theory (1993), ch. 3
+Sources: S. M. Kay, Fundamentals of Statistical Signal Processing: Estimation Theory (1993), ch. 3
 and 15 (Gaussian noise).
 H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), doi 10.1002/mrm.1910340618 (Rice
 distribution of magnitudes).
@@ -92,16 +92,30 @@ def level_of(signal: Array) -> FloatArray:
 def bound_of_signals(
     signal: Any, slopes: Any, noise_sd: ArrayLike, *, form: Form = "complex"
 ) -> FloatArray:
-    """Bound `(voxel, 2)` of T1 and T2 [s] from complex signals `(voxel, time)`, their derivatives
-    by T1 and T2
-    `(2, voxel, time)` [1/s] and the noise `(voxel,)` of each channel, all in one unit.
+    """Bound of any parameters, m0 unknown beside them.
+
+    Parameters
+    ----------
+    signal
+        Complex signals `(voxel, time)`.
+    slopes
+        Their derivatives by each parameter `(parameter, voxel, time)` [1/unit].
+    noise_sd
+        Of each channel `(voxel,)`, in the unit of the signal.
+    form
+        "complex", or "magnitude" for magnitudes of noisy signals.
+
+    Returns
+    -------
+    FloatArray
+        Smallest standard deviations `(voxel, parameter)` [unit]; inf where not determined.
     """
     noise = np.asarray(noise_sd, np.float64)
-    blocks = [
-        slice(start, start + _BLOCK) for start in range(0, len(signal), _BLOCK)
-    ]  # bounds the memory
-    parts = [_bound(signal[block], slopes[:, block], noise[block, None], form) for block in blocks]
-    return np.concatenate(parts) if parts else np.zeros((0, 2))
+    parts = [np.zeros((0, len(slopes)))]
+    for start in range(0, len(signal), _BLOCK):  # bounds the memory
+        block = slice(start, start + _BLOCK)
+        parts.append(_bound(signal[block], slopes[:, block], noise[block, None], form))
+    return np.concatenate(parts)
 
 
 def _bound(signal: Any, slopes: Any, noise: FloatArray, form: Form) -> FloatArray:
@@ -111,30 +125,44 @@ def _bound(signal: Any, slopes: Any, noise: FloatArray, form: Form) -> FloatArra
         slopes = (np.conj(signal) * slopes).real / np.maximum(size, 1e-300)
         weight = np.sqrt(rician_information(size / noise))
         signal, slopes = size * weight, slopes * weight
-    # m0 scales the signal (and turns it, where it is complex): what is left of the slopes beside it
-    # tells T1 and T2
-    unit = signal / np.maximum(np.linalg.norm(signal, axis=1, keepdims=True), 1e-300)
-    a, b = (slope - unit * (np.conj(unit) * slope).sum(axis=1, keepdims=True) for slope in slopes)
-    pairs = zip((a, b), slopes, strict=True)
-    aa, bb = (
-        np.where(_energy(x) > _SMALLEST * _energy(slope), _energy(x), 0.0) for x, slope in pairs
-    )
-    ab = (np.conj(a) * b).real.sum(axis=1)
-    variance = np.stack([_inverse(aa, bb, ab), _inverse(bb, aa, ab)], axis=1)
-    return np.asarray(noise * np.sqrt(variance))
+    return noise * np.sqrt(_variances(information(signal, slopes)))
 
 
-def _energy(rows: Array) -> FloatArray:
-    return np.asarray((abs(rows) ** 2).sum(axis=1))
+def information(signal: Array, slopes: Array) -> FloatArray:
+    """Fisher information about parameters `(voxel, parameter, parameter)` for noise of variance 1,
+    from signals `(voxel, time)` and their derivatives `(parameter, voxel, time)`.
 
-
-def _inverse(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatArray:
-    """Diagonal element of the inverse of ((own, both), (both, other)); inf where the other one
-    explains it all.
+    m0 scales the signal (and turns it, where it is complex): only what is left of the derivatives
+    beside the signal counts. What is rounding counts as 0.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        left = own - np.where(other > 0, both**2 / other, 0.0)
-        return np.where(left > _SMALLEST * own, 1 / left, np.inf)
+    unit = signal / np.maximum(np.linalg.norm(signal, axis=1, keepdims=True), 1e-300)
+    left = [slope - unit * (np.conj(unit) * slope).sum(axis=1, keepdims=True) for slope in slopes]
+    matrix = np.empty((len(signal), len(slopes), len(slopes)))
+    for j, one in enumerate(left):
+        for k, other in enumerate(left):
+            matrix[:, j, k] = (np.conj(one) * other).real.sum(axis=1)
+        is_rounding = matrix[:, j, j] <= _SMALLEST * (abs(slopes[j]) ** 2).sum(axis=1)
+        matrix[:, j, j] = np.where(is_rounding, 0.0, matrix[:, j, j])
+    return matrix
+
+
+def _variances(matrix: FloatArray) -> FloatArray:
+    """Diagonal of the inverse `(voxel, parameter)` of information; inf where the other parameters
+    explain all of one.
+    """
+    n = matrix.shape[1]
+    variances = np.full(matrix.shape[:2], np.inf)
+    for k in range(n):
+        left = matrix.copy()
+        for j in range(n):
+            if j != k:
+                pivot = left[:, j, j, None, None]
+                product = left[:, :, j, None] * left[:, None, j]
+                left -= np.divide(product, pivot, out=np.zeros_like(left), where=pivot > 0)
+        own = left[:, k, k]
+        determined = own > _SMALLEST * matrix[:, k, k]
+        variances[:, k] = np.divide(1, own, out=variances[:, k], where=determined)
+    return variances
 
 
 def rician_information(ratio: FloatArray) -> FloatArray:
