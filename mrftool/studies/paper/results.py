@@ -83,6 +83,19 @@ class Study:
         """A score of a test over the seeds, or None if there is none."""
         return cell_of(each.scores.get(key, {}).get(score) for each in self.of(group, row))
 
+    def log_mean(self, group: str, row: str, keys: Sequence[str], score: str) -> Cell | None:
+        """Mean of log10 of a score over tests, over the seeds: each network counts once.
+
+        None if a score is missing or 0.
+        """
+        values = [
+            _mean_log10([each.scores.get(key, {}).get(score) for key in keys])
+            for each in self.of(group, row)
+        ]
+        if None in values:
+            return None
+        return cell_of(values)
+
     def recorded(self, group: str, row: str, *path: str) -> Cell | None:
         """A number of the records over the seeds, such as "seconds", "train"."""
         return cell_of(_number_at(each.record, path) for each in self.of(group, row))
@@ -239,6 +252,14 @@ def _finite(value: float) -> float | None:
     if np.isfinite(value):
         return value
     return None
+
+
+def _mean_log10(values: Sequence[float | None]) -> float | None:
+    """None if a value is missing or not positive."""
+    positive = [value for value in values if value is not None and value > 0]
+    if not positive or len(positive) < len(values):
+        return None
+    return float(np.mean(np.log10(positive)))
 
 
 def _number_at(record: Any, path: Sequence[str]) -> float | None:

@@ -1,27 +1,31 @@
-"""Cells as texts, and whether two of them differ by more than chance."""
+"""Cells as text, and whether two of them differ by more than chance."""
 
 import math
 
 from mrftool.studies.paper.results import Cell
 
 MISSING = "missing"
-_STANDARD_ERRORS = 2.0
+CONFIDENCE = 0.95
+_WITHIN_SPREAD = "within the spread over seeds"
 
 
 def shown(cell: Cell | None) -> str:
-    """Mean with three digits, and the spread over seeds, where there are several."""
+    """Mean with three digits, and the standard deviation over seeds if there are several."""
     if cell is None:
         return MISSING
-    return number(cell.mean) if cell.sd is None else f"{number(cell.mean)} ± {number(cell.sd, 2)}"
+    if cell.sd is None:
+        return number(cell.mean)
+    return f"{number(cell.mean)} ± {number(cell.sd, 2)}"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """So many digits that count, as a person writes them."""
+    """The value with so many significant digits."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    order = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    scientific = f"{value:.{digits - 1}e}"
+    order = math.floor(math.log10(abs(float(scientific))))
     if order < -4:
-        return f"{value:.{digits - 1}e}"
+        return scientific
     return f"{value:.{max(digits - 1 - order, 0)}f}"
 
 
@@ -30,40 +34,63 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def differs(one: Cell, other: Cell) -> bool | None:
-    """Whether the means differ by more than two standard errors; None where no spread is known.
+    """Whether the means differ at the 5 % level by Welch's t test; None if no spread is known.
 
-    A method without chance has one run and no spread: then the other's spread decides.
+    A method without chance has one run and no spread: then that of the other decides. Degrees of
+    freedom: B. L. Welch, Biometrika 34:28 (1947), eq. 28 with the approximation of F. E.
+    Satterthwaite, Biometrics Bulletin 2:110 (1946).
     """
-    if one.sd is None and other.sd is None:
+    from scipy.special import stdtrit
+
+    variances = [(cell.sd**2 / cell.n, cell.n - 1) for cell in (one, other) if cell.sd is not None]
+    if not variances:
         return None
-    error = math.sqrt(sum(cell.sd**2 / cell.n for cell in (one, other) if cell.sd is not None))
-    return abs(one.mean - other.mean) > _STANDARD_ERRORS * error
+    total = sum(variance for variance, _ in variances)
+    if total == 0:
+        return one.mean != other.mean
+    freedom = total**2 / sum(variance**2 / each for variance, each in variances)
+    limit = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(total)
+    return abs(one.mean - other.mean) > limit
 
 
 def compared(one: Cell, other: Cell, name: str = "") -> str:
-    """How `one` lies to `other`, that of `name`, in words, and whether chance could have made it."""
-    than = f" than that of {name}" if name else ""
+    """How `one` compares with `other`, that of `name`, and whether chance could explain it."""
+    than = ""
+    if name:
+        than = f" than that of {name}"
     if one.mean == other.mean:
-        return f"the same as that of {name}" if name else "the same"
-    text = f"{times(one.mean, other.mean)}{than}"
-    verdict = differs(one, other)
+        return f"the same{than.replace(' than', ' as', 1)}"
+    return _with_verdict(f"{times(one.mean, other.mean)}{than}", differs(one, other))
+
+
+def compared_logs(one: Cell, other: Cell) -> str:
+    """The same for cells of log10: the ratio is that of geometric means."""
+    if one.mean == other.mean:
+        return "the same"
+    return _with_verdict(times(10**one.mean, 10**other.mean), differs(one, other))
+
+
+def _with_verdict(text: str, verdict: bool | None) -> str:
     if verdict is None:
-        return f"{text} (one seed: no spread to judge it by)"
-    return text if verdict else f"{text}, within the spread over seeds"
+        return f"{text} (one seed, so the spread is unknown)"
+    if verdict:
+        return text
+    return f"{text}, {_WITHIN_SPREAD}"
 
 
 def times(one: float, other: float) -> str:
-    """How much lower or higher `one` is than `other`: in percent where it is little."""
-    word, low, high = ("lower", one, other) if one < other else ("higher", other, one)
+    """How much lower or higher `one` is than `other`; in percent if the ratio is below 1.5."""
+    low, high, word = other, one, "higher"
+    if one < other:
+        low, high, word = one, other, "lower"
     if low <= 0:
         return f"infinitely many times {word}"
-    little = high / low < 1.5
-    return (
-        f"{number(100 * abs(one / other - 1), 2)} % {word}"
-        if little
-        else f"{number(high / low, 2)} times {word}"
-    )
+    if high / low < 1.5:
+        return f"{number(100 * abs(one / other - 1), 2)} % {word}"
+    return f"{number(high / low, 2)} times {word}"

@@ -1,35 +1,32 @@
-"""What the decoder brings and what it does not, in sentences made from the numbers by rule."""
+"""What the decoder changes, in sentences that rules make from the numbers."""
 
 from collections.abc import Iterator, Sequence
 
 from mrftool.studies.paper.plan import ABLATION_SNR, LAMBDAS, SHARES
-from mrftool.studies.paper.results import Study
-from mrftool.studies.report.cells import compared, differs, shown
+from mrftool.studies.paper.results import Cell, Study
+from mrftool.studies.report.cells import compared, compared_logs, differs, shown
 from mrftool.studies.report.findings import PAIRS, SCORE, TABLES, pair_of
 from mrftool.studies.report.tables import sets_of, snrs_of, title_of
 
+Test = tuple[str, str, str]  # key, name of the set, noise in words
+
 
 def decoder_findings(study: Study) -> list[str]:
-    """For each decoder: where it helps, where it does not, over all tests of both tables."""
-    found = []
+    """For each decoder and table: the error over all tests, and the single tests that differ.
+
+    All tests of a table are of the same networks, so that they count as one comparison.
+    """
+    findings = []
     for with_decoder, without in PAIRS:
-        verdicts = list(_verdicts(study, with_decoder, without))
-        if verdicts:
-            counts = [
-                sum(verdict == kind for _, verdict in verdicts)
-                for kind in ("helps", "hurts", "open")
-            ]
-            text = f"{title_of(with_decoder)} against {title_of(without)}, {len(verdicts)} tests: the decoder lowers the"
-            text += f" error in {counts[0]}, raises it in {counts[1]}, and makes no difference beyond the spread over"
-            text += f" seeds in {counts[2]}."
-            for kind, words in (
-                ("hurts", "It raises the error"),
-                ("open", "It makes no difference"),
-            ):
-                places = _places([text for text, verdict in verdicts if verdict == kind])
-                text += f" {words} for {places}." if places else ""
-            found.append(text)
-    return found
+        parts = []
+        for group, table in TABLES.items():
+            text = _comparison(study, group, with_decoder, without)
+            if text:
+                parts.append(f"{table}: {text}")
+        if parts:
+            title = f"{title_of(with_decoder)} against {title_of(without)}"
+            findings.append(f"{title}. {' '.join(parts)}")
+    return findings
 
 
 def ablation_findings(study: Study) -> list[str]:
@@ -37,74 +34,109 @@ def ablation_findings(study: Study) -> list[str]:
     return [*_lambda(study), *_samples(study), *_range(study)]
 
 
-def _places(tests: Sequence[tuple[str, str]]) -> str:
+def _comparison(study: Study, group: str, with_decoder: str, without: str) -> str:
+    """How the error of one row compares with that of the other; "" if one is missing."""
+    tests = [
+        test
+        for test in _tests(study, group)
+        if pair_of(study, group, with_decoder, without, test[0])
+    ]
+    keys = [key for key, _, _ in tests]
+    ours = study.log_mean(group, with_decoder, keys, SCORE)
+    plain = study.log_mean(group, without, keys, SCORE)
+    if ours is None or plain is None:
+        return ""
+    text = (
+        f"over {len(tests)} tests of the same networks, the error is {compared_logs(ours, plain)}."
+    )
+    for word in ("lower", "higher"):
+        places = []
+        for key, name, noise in tests:
+            pair = pair_of(study, group, with_decoder, without, key)
+            if pair and _direction(*pair) == word:
+                places.append((name, noise))
+        if places:
+            text += f" Single tests with a {word} error: {_listed(places)}."
+    return text
+
+
+def _tests(study: Study, group: str) -> list[Test]:
+    """Every test of a table, without and with noise."""
+    tests = []
+    for name in sets_of(study):
+        tests.append((name, name, "no noise"))
+        tests += [(f"{name}_snr{snr:g}", name, f"SNR {snr:g}") for snr in snrs_of(study, group)]
+    return tests
+
+
+def _direction(one: Cell, other: Cell) -> str | None:
+    """Lower or higher; None if chance could explain the difference."""
+    if not differs(one, other):
+        return None
+    if one.mean < other.mean:
+        return "lower"
+    return "higher"
+
+
+def _listed(places: Sequence[tuple[str, str]]) -> str:
     """Tests (set, noise) as a list, those of one set together."""
-    by_set = {name: [noise for other, noise in tests if other == name] for name, _ in tests}
+    by_set: dict[str, list[str]] = {}
+    for name, noise in places:
+        by_set.setdefault(name, []).append(noise)
     return "; ".join(f"{name} ({', '.join(noises)})" for name, noises in by_set.items())
 
 
-def _verdicts(
-    study: Study, with_decoder: str, without: str
-) -> Iterator[tuple[tuple[str, str], str]]:
-    """Each test (set, noise), and "helps", "hurts" or "open"."""
-    for group, table in TABLES.items():
-        for name in sets_of(study):
-            for snr in (None, *snrs_of(study, group)):
-                key, text = (
-                    (name, "no noise") if snr is None else (f"{name}_snr{snr:g}", f"SNR {snr:g}")
-                )
-                pair = pair_of(study, group, with_decoder, without, key)
-                if pair is not None:
-                    clear = differs(*pair)
-                    verdict = (
-                        "open" if not clear else "helps" if pair[0].mean < pair[1].mean else "hurts"
-                    )
-                    yield (f"{table}, {name}", text), verdict
-
-
 def _lambda(study: Study) -> Iterator[str]:
-    rows = {weight: f"blochnet-{weight:g}" for weight in LAMBDAS}
     for name in sets_of(study):
-        cells = {
-            w: cell
-            for w, row in rows.items()
-            if (cell := study.cell("ablation-lambda", row, name, SCORE))
-        }
-        if 0 not in cells or len(cells) < 2:
+        cells = {}
+        for weight in LAMBDAS:
+            cell = study.cell("ablation-lambda", f"blochnet-{weight:g}", name, SCORE)
+            if cell is not None:
+                cells[weight] = cell
+        without = cells.pop(0, None)
+        if without is None or not cells:
             continue
-        best = min((w for w in cells if w), key=lambda weight: cells[weight].mean)
-        text = f"Weight lambda, {name}: of the weights above 0, {best:g} has the lowest error, {shown(cells[best])}"
-        yield f"{text}: {compared(cells[best], cells[0], 'lambda 0, which leaves the decoder out')}."
+        best = min(cells, key=lambda weight: cells[weight].mean)
+        verdict = compared(cells[best], without, "lambda 0, without the decoder")
+        yield (
+            f"Weight lambda, {name}: of the weights above 0, {best:g} has the lowest error,"
+            f" {shown(cells[best])}: {verdict}."
+        )
 
 
 def row_of_share(method: str, share: float) -> tuple[str, str]:
-    """Group and row of a share of the grid. All of it is there in the ablation of lambda, as long
-    trained as the
-    others: lambda 0 leaves the decoder out, which is FC.
+    """Group and row of a share of the grid.
+
+    All of the grid is part of the ablation of lambda, which is trained for as many steps; lambda 0
+    is FC.
     """
     if share < 1:
         return "ablation-samples", f"{method}-{share:g}"
-    return "ablation-lambda", "blochnet-1" if method == "blochnet" else "blochnet-0"
+    weights = {"blochnet": 1, "fc": 0}
+    return "ablation-lambda", f"blochnet-{weights[method]}"
 
 
 def _samples(study: Study) -> Iterator[str]:
     for name in sets_of(study):
         parts = []
         for share in (*SHARES, 1.0):
-            (group, ours), (_, plain) = (
-                row_of_share(method, share) for method in ("blochnet", "fc")
-            )
+            group, ours = row_of_share("blochnet", share)
+            _, plain = row_of_share("fc", share)
             pair = pair_of(study, group, ours, plain, name)
             if pair is not None:
                 parts.append(f"{compared(*pair)} at {100 * share:g} %")
         if parts:
-            yield f"Share of the grid, {name}: the error of BlochNet is, beside that of FC, {'; '.join(parts)}."
+            yield (
+                f"Share of the grid, {name}: compared with FC, the error of BlochNet is"
+                f" {'; '.join(parts)}."
+            )
 
 
 def _range(study: Study) -> Iterator[str]:
-    for key, text in (("above", "no noise"), (f"above_snr{ABLATION_SNR}", f"SNR {ABLATION_SNR}")):
+    for key, noise in (("above", "no noise"), (f"above_snr{ABLATION_SNR}", f"SNR {ABLATION_SNR}")):
         pair = pair_of(study, "ablation-range", "blochnet", "fc", key)
         if pair is not None:
-            numbers = f"{shown(pair[0])} and {shown(pair[1])}"
-            title = f"Tissue above the range of training, {text}"
-            yield f"{title}: the error of BlochNet is {compared(*pair, 'FC')} ({numbers})."
+            yield (
+                f"Tissue above the range of training, {noise}: the error of BlochNet is"
+                f" {compared(*pair, 'FC')} ({shown(pair[0])} and {shown(pair[1])})."
+            )

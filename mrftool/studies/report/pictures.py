@@ -1,6 +1,6 @@
 """The figures of the report, drawn from the data of the study."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,14 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.simulate import simulate
 from mrftool.studies.jobs.records import job_folder, read_predictions
 from mrftool.studies.paper.plan import LAMBDAS, OTHER_SEQUENCES
-from mrftool.studies.paper.results import Result, Study
+from mrftool.studies.paper.results import Cell, Study
 from mrftool.studies.paper.sets import TEST_SEQUENCE
 from mrftool.studies.report.tables import rows_of, sets_of, snrs_of, title_of
 from mrftool.tissue import Tissue
 
 PICTURED = ("fc", "hydra", "fc-fc", "blochnet")  # the methods that the paper draws
 _LINES = 120  # fingerprints of Figure 3
+Point = tuple[float, float, float]  # x, mean, spread
 
 
 def draw_all(study: Study, folder: Path) -> dict[str, str]:
@@ -45,13 +46,12 @@ def _sequences(study: Study, path: Path) -> str:
     tissue = Tissue(tissue.t1[chosen], tissue.t2[chosen])
     sequences = [read_sequence(name) for name in (TEST_SEQUENCE, *OTHER_SEQUENCES)]
     flips = {each.name: each.flip_angle for each in sequences}
-    real = {
-        each.name: (1j * simulate(each, tissue).signal).real for each in sequences
-    }  # without M0's phase: -i
+    # The signal of a positive M0 is -i times a real number.
+    real = {each.name: (1j * simulate(each, tissue).signal).real for each in sequences}
     sequences_figure(flips, real, tissue.t1, path)
     return (
         f"Figure 3. Flip angles of the three sequences, and the fingerprints of {len(tissue)} voxels of the phantom. "
-        "The splines are substitutes, made by the published rule: the lists themselves cannot be had."
+        "The splines are substitutes, made by the published rule: the lists themselves are not available."
     )
 
 
@@ -86,17 +86,14 @@ def _noise(study: Study, path: Path) -> str | None:
     from mrftool.figures.study import curves_figure
 
     snrs, name = snrs_of(study, "table1"), sets_of(study)[0]
-    panels = {}
+    keys = {snr: f"{name}_snr{snr:g}" for snr in snrs}
+    panels: dict[str, dict[str, list[Point]]] = {}
     for parameter in ("t1", "t2"):
-        points = {
-            title_of(row): list(
-                _points(study, "table1", row, f"{parameter}_over_bound", _keys(name, snrs))
-            )
-            for row in rows_of(study, "table1")
-        }
-        panels[f"{parameter.upper()}, {name}"] = {
-            row: curve for row, curve in points.items() if curve
-        }
+        panel = panels.setdefault(f"{parameter.upper()}, {name}", {})
+        for row in rows_of(study, "table1"):
+            curve = _curve(study, row, f"{parameter}_over_bound", keys)
+            if curve:
+                panel[title_of(row)] = curve
     if not any(panels.values()):
         return None
     curves_figure(panels, path, x="SNR", y="RMSE / Cramer-Rao bound", reference=1.0)
@@ -108,19 +105,14 @@ def _lambda(study: Study, path: Path) -> str | None:
 
     panels = {}
     for name in sets_of(study):
-        curve = [
-            (weight, cell.mean, cell.sd or 0.0)
-            for weight in LAMBDAS
-            if weight
-            and (
-                cell := study.cell(
-                    "ablation-lambda", f"blochnet-{weight:g}", name, "log10_mse_tissue"
-                )
-            )
-        ]
-        without = study.cell("ablation-lambda", "blochnet-0", name, "log10_mse_tissue")
+        without = _lambda_cell(study, 0, name)
+        curve = []
+        for weight in LAMBDAS[1:]:
+            cell = _lambda_cell(study, weight, name)
+            if cell is not None:
+                curve.append(_point(weight, cell))
         if curve and without:
-            level = [(point[0], without.mean, without.sd or 0.0) for point in curve]
+            level = [_point(point[0], without) for point in curve]
             panels[name] = {"BlochNet": curve, "lambda 0": level}
     if not panels:
         return None
@@ -128,30 +120,33 @@ def _lambda(study: Study, path: Path) -> str | None:
     return "The weight of the reconstruction loss, no noise; bands: standard deviation over seeds."
 
 
-def _keys(name: str, snrs: Iterable[float]) -> list[tuple[float, str]]:
-    return [(snr, f"{name}_snr{snr:g}") for snr in snrs]
+def _lambda_cell(study: Study, weight: float, name: str) -> Cell | None:
+    return study.cell("ablation-lambda", f"blochnet-{weight:g}", name, "log10_mse_tissue")
 
 
-def _points(
-    study: Study, group: str, row: str, score: str, keys: Iterable[tuple[float, str]]
-) -> Iterator[tuple[float, float, float]]:
-    for at, key in keys:
-        cell = study.cell(group, row, key, score)
+def _curve(study: Study, row: str, score: str, keys: Mapping[float, str]) -> list[Point]:
+    """A score of a row of Table 1. keys: of the tests, by the SNR they are drawn at."""
+    points = []
+    for snr, key in keys.items():
+        cell = study.cell("table1", row, key, score)
         if cell is not None:
-            yield at, cell.mean, cell.sd or 0.0
+            points.append(_point(snr, cell))
+    return points
+
+
+def _point(x: float, cell: Cell) -> Point:
+    return x, cell.mean, cell.sd or 0.0
 
 
 def _first_predictions(
     study: Study, group: str, rows: Iterable[str], key: str
 ) -> dict[str, FloatArray]:
-    """Of the first seed of each row that is there, by its title."""
-    found = {}
+    """Of the first seed of each row that is known, by its title."""
+    predictions = {}
     for row in rows:
         results = study.of(group, row)
         if results:
-            found[title_of(row)] = _predictions_of(study, results[0], key)
-    return found
-
-
-def _predictions_of(study: Study, result: Result, key: str) -> FloatArray:
-    return read_predictions(job_folder(study.folder, result.job["name"]), result.job)[key]
+            job = results[0].job
+            folder = job_folder(study.folder, job["name"])
+            predictions[title_of(row)] = read_predictions(folder, job)[key]
+    return predictions

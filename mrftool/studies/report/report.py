@@ -33,13 +33,10 @@ from mrftool.studies.report.tables import (
     sets_of,
     title_of,
 )
-from mrftool.studies.report.words import FAIR, READING, TABLES
+from mrftool.studies.report.words import CONDITIONS, READING, TABLES
 
-REPORT, NUMBERS, PICTURES = (
-    "report.md",
-    "report.json",
-    "paper",
-)  # docs/paper.md finds its pictures in docs/paper/ too
+REPORT, NUMBERS = "report.md", "report.json"
+PICTURES = "paper"  # the folder that docs/paper.md finds its pictures in, too
 
 
 def write_report(study: Study) -> list[Path]:
@@ -56,22 +53,21 @@ def write_report(study: Study) -> list[Path]:
 
 
 def report_facts(study: Study) -> dict[str, Any]:
-    """All numbers: of every job its record and scores, and of every row mean and spread over seeds."""
+    """All numbers: records and scores of every job, mean and spread over seeds of every row."""
+    sets = {}
+    for name, each in study.sets.items():
+        sets[name] = {"voxels": len(each.tissue), "digest": each.digest}
+    groups = dict.fromkeys(each.job["group"] for each in study.results)
+    rows = [_row_facts(study, group, row) for group in groups for row in rows_of(study, group)]
+    jobs = [
+        {"job": dict(each.job), "record": dict(each.record), "scores": dict(each.scores)}
+        for each in study.results
+    ]
     return {
         "plan": dict(study.plan),
-        "sets": {
-            name: {"voxels": len(each.tissue), "digest": each.digest}
-            for name, each in study.sets.items()
-        },
-        "rows": [
-            _row_facts(study, group, row)
-            for group in _groups(study)
-            for row in rows_of(study, group)
-        ],
-        "jobs": [
-            {"job": dict(each.job), "record": dict(each.record), "scores": dict(each.scores)}
-            for each in study.results
-        ],
+        "sets": sets,
+        "rows": rows,
+        "jobs": jobs,
         "missing": list(study.missing),
     }
 
@@ -84,168 +80,145 @@ def report_text(study: Study, captions: dict[str, str]) -> str:
         _missing(study),
         "## In short",
         _list(in_short(study)),
+        "## Methods",
+        READING,
+        _methods(study),
+        _list(CONDITIONS),
     ]
-    parts += ["## Methods", READING, _methods(study), _list(FAIR)]
     for group, (heading, text) in TABLES.items():
         parts += [f"## {heading}", text, main_table(study, group).markdown()]
         for name in sets_of(study):
-            parts += [
-                table(study, group, name).markdown()
-                for table in (error_table, noise_table, bound_table)
-            ]
-    parts += [
-        _picture(name, captions)
-        for name in ("noise.png", "figure3.png", "figure4.png", "figure5.png")
-    ]
+            for table in (error_table, noise_table, bound_table):
+                parts.append(table(study, group, name).markdown())
+    for name in ("noise.png", "figure3.png", "figure4.png", "figure5.png"):
+        parts.append(_picture(name, captions))
     parts += ["## Time and memory", cost_table(study).markdown()]
-    parts += [
-        "## What the decoder brings",
-        _list(decoder_findings(study)),
-        *_ablations(study, captions),
-    ]
+    parts += ["## What the decoder changes", _list(decoder_findings(study))]
+    parts += _ablations(study, captions)
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
-def _ablations(study: Study, captions: dict[str, str]) -> Iterable[str]:
-    rows: dict[str, list[tuple[str, str, str]]] = {
-        "Weight lambda of the reconstruction loss (0 leaves the decoder out)": [
-            (f"lambda {weight:g}", "ablation-lambda", f"blochnet-{weight:g}") for weight in LAMBDAS
-        ],
-        "Share of the grid that training sees": [
-            (f"{title_of(method)}, {100 * share:g} %", *row_of_share(method, share))
-            for share in (*SHARES, 1.0)
-            for method in ("fc", "blochnet")
-        ],
-        "Trained below T1 2.5 s and T2 1 s; above: tissue with T1 from 2.5 to 5 s and T2 from 1 to 2 s": [
-            (title_of(method), "ablation-range", method) for method in ("fc", "blochnet")
-        ],
+def _ablations(study: Study, captions: dict[str, str]) -> list[str]:
+    weights = [(f"lambda {w:g}", "ablation-lambda", f"blochnet-{w:g}") for w in LAMBDAS]
+    shares = [
+        (f"{title_of(method)}, {100 * share:g} %", *row_of_share(method, share))
+        for share in (*SHARES, 1.0)
+        for method in ("fc", "blochnet")
+    ]
+    ranges = [(title_of(method), "ablation-range", method) for method in ("fc", "blochnet")]
+    rows = {
+        "Weight lambda of the reconstruction loss (0: without the decoder)": weights,
+        "Share of the grid that training sees": shares,
+        "Trained below T1 2.5 s and T2 1 s; above: tissue with T1 from 2.5 to 5 s and T2 from 1 to"
+        " 2 s": ranges,
     }
-    yield _list(ablation_findings(study))
-    for title, lines in rows.items():
-        yield ablation_table(study, title, lines).markdown()
-    yield _picture("lambda.png", captions)
-    yield b1_table(study).markdown()
+    tables = [ablation_table(study, title, lines).markdown() for title, lines in rows.items()]
+    return [
+        _list(ablation_findings(study)),
+        *tables,
+        _picture("lambda.png", captions),
+        b1_table(study).markdown(),
+    ]
 
 
 def _origin(study: Study) -> str:
-    """Command, code, machine and time, as records and plan say."""
+    """Command, code, machine and time, as records and plan state them."""
     records = [each.record for each in study.results]
     commits = _distinct(str(record.get("commit")) for record in records) or commit()
     machines = _distinct(_machine_text(record.get("machine") or {}) for record in records)
     spent = sum(sum((record.get("seconds") or {}).values()) for record in records)
     started = sorted(str(record["started"]) for record in records if record.get("started"))
-    when = f"the first begun {started[0]}, the last {started[-1]}, " if started else ""
+    period = ""
+    if started:
+        period = f"the first begun {started[0]}, the last {started[-1]}, "
     lines = [
         f"Written by `{study.plan['command']}` on {datetime.now(UTC):%Y-%m-%d}: {len(records)} of "
-        f"{len(study.plan['jobs'])} jobs done, {when}{duration(spent)} of computing in all.",
+        f"{len(study.plan['jobs'])} jobs done, {period}{duration(spent)} of computing in all.",
         f"Code: {commits}. Machine of the jobs: {machines or _machine_text(machine())}.",
-        "Every number below, and every sentence with a number, comes from the records and predictions of these jobs.",
+        "Every number below, and every sentence with a number, comes from the records and "
+        "predictions of these jobs.",
     ]
     if study.plan.get("quick"):
-        lines.insert(
-            0, "**Quick form**: a tenth of the training. It shows that all works, not who wins."
-        )
+        lines.insert(0, "**Quick form**: a tenth of the training, too little to rank methods.")
     return "\n".join(lines)
 
 
 def _machine_text(facts: dict[str, Any]) -> str:
-    cores = (
-        f"{facts['cores']} core{'' if facts['cores'] == 1 else 's'} for each"
-        if "cores" in facts
-        else ""
-    )
-    torch = f"torch {facts['torch']}" if facts.get("torch") else ""
-    return ", ".join(
-        text
-        for text in (str(facts.get("cpu", "")), cores, str(facts.get("platform", "")), torch)
-        if text
-    )
+    texts = [str(facts.get("cpu", ""))]
+    cores = facts.get("cores")
+    if cores == 1:
+        texts.append("1 core for each")
+    elif cores:
+        texts.append(f"{cores} cores for each")
+    texts.append(str(facts.get("platform", "")))
+    if facts.get("torch"):
+        texts.append(f"torch {facts['torch']}")
+    return ", ".join(text for text in texts if text)
 
 
 def _missing(study: Study) -> str:
     if not study.missing:
         return ""
     names = ", ".join(dict.fromkeys(name.rpartition("-")[0] for name in study.missing))
-    what = (
-        "1 job is not done"
-        if len(study.missing) == 1
-        else f"{len(study.missing)} jobs are not done"
-    )
-    return f"**{what}: cells say missing, or rest on fewer seeds**: {names}."
+    count = f"{len(study.missing)} jobs are not done"
+    if len(study.missing) == 1:
+        count = "1 job is not done"
+    return f"**{count}: cells say missing, or rest on fewer seeds**: {names}."
 
 
 def _methods(study: Study) -> str:
-    """What each row is, from what its jobs were asked to do."""
-    headings = [
-        "",
-        "encoder",
-        "decoder",
-        "lambda",
-        "loss",
-        "SNR of training",
-        "T1 [ms]",
-        "T2 [ms]",
-        "optimiser",
-        "seeds",
-    ]
+    """The settings of each row, from the requests of its jobs."""
+    headings = ["", "encoder", "decoder", "lambda", "loss", "SNR of training"]
+    headings += ["T1 [ms]", "T2 [ms]", "optimiser", "seeds"]
     rows = []
     for row in dict.fromkeys(row for rows in ROWS.values() for row in rows):
-        results = next((found for group in ROWS if (found := study.of(group, row))), [])
+        results = study.of("table1", row) or study.of("table2", row)
         if results:
-            rows.append(
-                [METHODS[row].title, *_method_cells(results[0].job["train"]), str(len(results))]
-            )
+            settings = _settings_cells(results[0].job["train"])
+            rows.append([METHODS[row].title, *settings, str(len(results))])
     return TextTable("**Settings**", headings, rows, n_words=5).markdown()
 
 
-def _method_cells(train: dict[str, Any]) -> list[str]:
-    ranges = [
-        " to ".join(f"{1e3 * end:g}" for end in train[key]) for key in ("t1_range", "t2_range")
-    ]
+def _settings_cells(train: dict[str, Any]) -> list[str]:
+    t1, t2 = (_range_text(train[key], 1e3) for key in ("t1_range", "t2_range"))
     if "encoder" not in train:
-        return ["-", "-", "-", "-", "-", *ranges, "-"]
-    noise = (
-        "none"
-        if train["snr_range"] is None
-        else " to ".join(f"{end:g}" for end in train["snr_range"])
-    )
-    weight = f"{train['weight']:g}" if train["decoder"] != "none" and "weight" in train else "-"
+        return ["-", "-", "-", "-", "-", t1, t2, "-"]
+    noise, weight = "none", "-"
+    if train["snr_range"] is not None:
+        noise = _range_text(train["snr_range"])
+    if train["decoder"] != "none" and "weight" in train:
+        weight = f"{train['weight']:g}"
     optimiser = f"{train['optimiser']}, {train['rate']:g}"
-    return [train["encoder"], train["decoder"], weight, train["loss"], noise, *ranges, optimiser]
+    return [train["encoder"], train["decoder"], weight, train["loss"], noise, t1, t2, optimiser]
+
+
+def _range_text(ends: Sequence[float], factor: float = 1) -> str:
+    return f"{factor * ends[0]:g} to {factor * ends[1]:g}"
 
 
 def _row_facts(study: Study, group: str, row: str) -> dict[str, Any]:
     """Mean and spread of every score of a row."""
     results = study.of(group, row)
-    keys = {
-        key: sorted({score for each in results for score in each.scores[key]})
-        for key in _keys(results)
-    }
-    cells = {
-        key: {
-            score: asdict(cell) for score in scores if (cell := study.cell(group, row, key, score))
-        }
-        for key, scores in keys.items()
-    }
+    tests: dict[str, dict[str, Any]] = {}
+    for each in results:
+        for key, scores in each.scores.items():
+            for score in sorted(scores):
+                cell = study.cell(group, row, key, score)
+                if cell is not None:
+                    tests.setdefault(key, {})[score] = asdict(cell)
     return {
         "group": group,
         "row": row,
         "title": title_of(row),
         "seeds": len(results),
-        "tests": cells,
+        "tests": tests,
     }
 
 
-def _keys(results: Sequence[Any]) -> list[str]:
-    return list(dict.fromkeys(key for each in results for key in each.scores))
-
-
-def _groups(study: Study) -> list[str]:
-    return list(dict.fromkeys(each.job["group"] for each in study.results))
-
-
 def _picture(name: str, captions: dict[str, str]) -> str:
-    return f"![{captions[name]}]({PICTURES}/{name})\n\n{captions[name]}" if name in captions else ""
+    if name not in captions:
+        return ""
+    return f"![{captions[name]}]({PICTURES}/{name})\n\n{captions[name]}"
 
 
 def _list(lines: Iterable[str]) -> str:
