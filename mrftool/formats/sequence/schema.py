@@ -68,10 +68,11 @@ RULES = {"lobes": Lobes, "spline": Spline, "quadratic": Quadratic, "cycle": Cycl
 
 
 def _kind(value: Any) -> str | None:
+    if isinstance(value, dict) and "csv" in value:
+        return "csv"
     if isinstance(value, dict):
-        return (
-            "csv" if "csv" in value else value.get("rule") if value.get("rule") in RULES else None
-        )
+        rule = value.get("rule")
+        return next((name for name in RULES if name == rule), None)
     if isinstance(value, BaseModel):
         return getattr(value, "rule", "csv")
     return "list" if isinstance(value, list) else "number"

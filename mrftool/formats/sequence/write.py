@@ -4,12 +4,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.tables.text import Table
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence, sequence_to_dict
+from mrftool.formats.sequence.yaml_text import dump_yaml, load_mapping
 from mrftool.sequence import PulseSequence
 from mrftool.shipped import find_file
 
@@ -53,17 +52,13 @@ def from_csv(table: Table, origin: str) -> PulseSequence:
             f"{origin}: has no column {', '.join(missing)}, expected all of: {', '.join(COLUMNS)}"
         )
     try:
-        head = yaml.safe_load("\n".join(table.comments))
-    except (yaml.YAMLError, ValueError) as error:
+        head, _, _ = load_mapping("\n".join(table.comments), origin)
+    except InputError as error:
         raise InputError(
             f"{origin}: its first lines are damaged, expected them as mrftool writes them"
         ) from error
-    if not isinstance(head, dict):
-        raise InputError(
-            f"{origin}: its first lines are damaged, expected them as mrftool writes them"
-        )
     columns = {name: table.values[:, table.names.index(name)].tolist() for name in COLUMNS}
-    return parse_sequence(yaml.safe_dump({**head, **columns}), origin=origin)
+    return parse_sequence(dump_yaml({**head, **columns}), origin=origin)
 
 
 def export_sequence(name: str, path: Path) -> PulseSequence:
@@ -87,7 +82,8 @@ def write_text(text: str, path: Path) -> None:
 
 def _said_in(name: str) -> tuple[str, str]:
     """Description and source of a sequence file that was read without fault."""
-    raw = yaml.safe_load(find_file("sequences", name, ".yaml").read_text(encoding="utf-8"))
+    text = find_file("sequences", name, ".yaml").read_text(encoding="utf-8-sig")
+    raw, _, _ = load_mapping(text, name)
     return str(raw.get("description", "")).strip(), str(raw.get("source", "")).strip()
 
 
@@ -110,5 +106,5 @@ def _folded(text: str) -> str:
 
 def _flow(value: Any) -> str:
     """A value in YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=1e9, allow_unicode=True)
+    text = dump_yaml(value, default_flow_style=True, width=1e9, allow_unicode=True)
     return text.removesuffix("...\n").strip()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -15,7 +14,8 @@ from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.rules import own_length, resolve
 from mrftool.formats.sequence.schema import SequenceFile
-from mrftool.formats.sequence.yaml_text import Fault, Lines, load_mapping
+from mrftool.formats.sequence.words import in_words
+from mrftool.formats.sequence.yaml_text import Fault, Lines, dump_yaml, load_mapping
 from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler, sequence_faults
 from mrftool.shipped import find_file
 
@@ -98,7 +98,7 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
 
 def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseSequence:
     """The sequence from what sequence_to_dict gave. Raises InputError as read_sequence does."""
-    return parse_sequence(yaml.safe_dump(data), origin=origin)
+    return parse_sequence(dump_yaml(data), origin=origin)
 
 
 def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
@@ -137,7 +137,7 @@ def json_schema() -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     try:
-        return read_regular(path, MAX_BYTES, "a sequence file").decode("utf-8")
+        return read_regular(path, MAX_BYTES, "a sequence file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file, expected YAML") from error
 
@@ -184,12 +184,10 @@ _TAGS = {"number", "list", "axes", "csv", "lobes", "spline", "quadratic", "cycle
 def _fault(key: str, detail: Any, lines: Lines) -> Fault:
     path = (key, *(part for part in detail["loc"] if part not in _TAGS))
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
-    value = detail["input"]
-    shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
     name = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in path).replace(
         ".[", "["
     )
-    return Fault(line, name, detail["msg"] + shown)
+    return Fault(line, name, in_words(detail))
 
 
 def _columns(

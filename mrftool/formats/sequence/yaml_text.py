@@ -1,7 +1,10 @@
-"""YAML text as untrusted input: the mapping in it, and the line of every key, so that faults can be
-found again.
+"""YAML text as untrusted input: the mapping in it, and the line of every key.
+
+Plain scalars are those of the core schema of YAML 1.2, https://yaml.org/spec/1.2.2/#103-core-schema:
+`012` is twelve, `1e3` is a number, and `12:30`, dates and `yes` are text.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +14,7 @@ from mrftool.errors import InputError
 
 Lines = dict[tuple[str | int, ...], int]
 
-_DEEPEST = 10  # levels of a YAML file
+DEEPEST = 10  # levels of a YAML file
 _OPENING = (
     yaml.BlockMappingStartToken,
     yaml.BlockSequenceStartToken,
@@ -19,74 +22,138 @@ _OPENING = (
     yaml.FlowSequenceStartToken,
 )
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_LONGEST_INTEGER = 300  # digits; more have no value as a double either
+
+_SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the scalars of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  a registry of PyYAML's
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number in base 10, or with 0o or 0x in another one."""
+        text = self.construct_scalar(node)
+        if len(text) > _LONGEST_INTEGER:
+            mark = node.start_mark
+            raise yaml.constructor.ConstructorError(None, None, "a number of too many digits", mark)
+        if text.startswith(("0o", "0x")):
+            return int(text, 0)
+        return int(text, 10)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which also quotes text that YAML 1.2 would read as a number."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  a registry of PyYAML's
+        first: list(patterns) for first, patterns in yaml.SafeDumper.yaml_implicit_resolvers.items()
+    }
+
+
+for _tag, (_pattern, _first) in _SCALARS.items():
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+        )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong in a file: at which line (0: none) and key, and what."""
+    """One fault of a file: its line (0 for none), its key, and what is wrong."""
 
     line: int
     key: str
     text: str
 
     def __str__(self) -> str:
-        return (
-            f"line {self.line}: {self.key}: {self.text}"
-            if self.line
-            else f"{self.key}: {self.text}"
-        )
+        if not self.line:
+            return f"{self.key}: {self.text}"
+        return f"line {self.line}: {self.key}: {self.text}"
 
 
 def load_mapping(text: str, origin: str) -> tuple[dict[str, Any], Lines, list[Fault]]:
-    """The YAML mapping in `text`, the line of each key path, and keys that are there twice.
+    """The YAML mapping in `text`, the line of each key path, and a fault for each repeated key.
 
-    Raises InputError, naming `origin`, if it is no mapping, or could blow up.
+    Raises
+    ------
+    InputError
+        Naming `origin`, if it is no mapping, has references, or is nested too deeply.
     """
     try:
         _refuse_bombs(text, origin)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{origin}:{where} {problem}, expected YAML") from error
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        raw = None
+        if root is not None:
+            raw = loader.construct_document(root)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        raise InputError(f"{origin}:{_problem(error)}, expected YAML") from error
     if not isinstance(raw, dict) or not isinstance(root, yaml.MappingNode):
         raise InputError(f"{origin}: expected a YAML mapping with the key mrftool_sequence")
     lines: Lines = {}
-    twice: list[Fault] = []
-    _note_lines(root, (), lines, twice)
-    return raw, lines, twice
+    repeated: list[Fault] = []
+    _note_lines(root, (), lines, repeated)
+    return raw, lines, repeated
+
+
+def dump_yaml(data: Any, **options: Any) -> str:
+    """Plain data as YAML that `load_mapping` reads back.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be written: nested too deeply, or of a type that YAML does not have.
+    """
+    try:
+        return str(yaml.dump(data, Dumper=_Dumper, **options))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"not plain data:{_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    if mark is None:
+        return f" {problem}"
+    return f" line {mark.line + 1}: {problem}"
 
 
 def _refuse_bombs(text: str, origin: str) -> None:
-    """What could blow up: references, and brackets in brackets in brackets."""
+    """Refuse what could grow out of proportion: references, and brackets in brackets in brackets."""
     depth = 0
     for token in yaml.scan(text):
         if isinstance(token, yaml.AliasToken):
             raise InputError(f"{origin}: YAML aliases are not allowed, expected plain values")
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             line = token.start_mark.line + 1
             raise InputError(
-                f"{origin}: line {line}: {depth} levels deep, expected at most {_DEEPEST}"
+                f"{origin}: line {line}: {depth} levels deep, expected at most {DEEPEST}"
             )
 
 
 def _note_lines(
-    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, twice: list[Fault]
+    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, repeated: list[Fault]
 ) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            place, line = (*path, key.value), key.start_mark.line + 1
+            name, line = str(key.value), key.start_mark.line + 1
+            place = (*path, name)
             if place in lines:
-                twice.append(
-                    Fault(
-                        line, str(key.value), f"is in line {lines[place]} already, expected it once"
-                    )
-                )
+                text = f"is in line {lines[place]} already, expected it once"
+                repeated.append(Fault(line, name, text))
             lines[place] = line
-            _note_lines(value, place, lines, twice)
+            _note_lines(value, place, lines, repeated)
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             lines[(*path, i)] = value.start_mark.line + 1

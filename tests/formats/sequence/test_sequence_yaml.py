@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -175,7 +176,7 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
         ({"spoiler": {"gradient_mt_per_m": [1, 2], "duration_ms": [1]}}, "spoiler"),
         (
             {"spoiler": {"gradient_mt_per_m": 1, "duration_ms": [1]}},
-            "spoiler.gradient_mt_per_m: Input should be a valid list",
+            "spoiler.gradient_mt_per_m: expected a list",
         ),
         (
             {"spoiler": {"gradient_mt_per_m": [[1, 2], [3]], "duration_ms": [1, 1]}},
@@ -257,3 +258,68 @@ def test_a_device_without_an_end_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="is no regular file, expected a CSV file"):
         read_sequence(tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("012", 12),
+        ("1.2e1", 12),
+        ("12e0", 12),
+        ("+12", 12),
+        ("0o14", 12),
+        ("0xC", 12),
+        (".5e2", 50),
+    ],
+)
+def test_numbers_are_those_of_yaml_1_2(text: str, milliseconds: float) -> None:
+    body = f"repetitions: 2\nflip_angle_deg: 10\nte_ms: 2\ntr_ms: {text}\n"
+    assert parse_sequence(HEAD + body).tr[0] == pytest.approx(milliseconds * 1e-3)
+
+
+@pytest.mark.parametrize("text", ["12:30", "12,0", "0x", "1_000", "2026-11-26", "yes", "0b1"])
+def test_what_is_no_number_is_a_fault_with_its_line(text: str) -> None:
+    body = f"repetitions: 2\nflip_angle_deg: 10\nte_ms: 2\ntr_ms: {text}\n"
+    with pytest.raises(InputError, match="line 6: tr_ms: expected a number") as caught:
+        parse_sequence(HEAD + body)
+    assert ("decimal sign" in str(caught.value)) == ("," in text)
+
+
+@pytest.mark.parametrize("name", ["1e3", "012", "true", "~", "2026-11-26", "a: b", "12:30"])
+def test_names_that_look_like_values_stay_text(name: str) -> None:
+    sequence = parse_sequence(build(**GOOD))
+    named = dataclasses.replace(sequence, name=name)
+    assert sequence_from_dict(sequence_to_dict(named)).name == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + "[1, 2]: 3\n",
+        HEAD + "? {a: b}\n: 3\n",
+        HEAD + "tr_ms: 2026-13-45\n",
+        HEAD + "flip_angle_deg: {rule: [1]}\n",
+        HEAD + "flip_angle_deg: {csv: [1], column: {}}\n",
+        HEAD + "tr_ms: " + "9" * 5000 + "\n",
+        HEAD + "tr_ms: !!python/object:os.system x\n",
+        "\x00",
+        "a: &x [1]\nb: *x\n",
+    ],
+)
+def test_odd_yaml_is_refused_in_words(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_sequence(text)
+
+
+def test_data_nested_too_deeply_are_refused() -> None:
+    data: list[object] = []
+    for _ in range(100_000):
+        data = [data]
+    with pytest.raises(InputError):
+        sequence_from_dict({"name": data})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(build(**GOOD), encoding="utf-8-sig")
+    assert len(read_sequence(path)) == 4
