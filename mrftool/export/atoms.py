@@ -18,7 +18,7 @@ from mrftool.manifold.tabulate import TOP_SNR
 # until the search is good enough.
 _PLANS = ((400, 0), (600, 0), (900, 0), (600, 1), (900, 2), (900, 4))
 _PLANS_WITH_LAYERS = ((300, 0), (300, 1), (300, 2), (300, 3), (400, 4), (600, 6))
-_CANDIDATES = 70  # of each axis
+_CANDIDATES = 4900  # places that atoms are chosen from
 # How much a step of 1 in log T1 or log T2 counts, beside the change of a fingerprint of norm 1.
 _STEP_WEIGHT = 0.1
 _AXIS_LENGTH = 5.0  # of log T1 and log T2, about
@@ -120,7 +120,8 @@ def _layer_values(table: SignalTable) -> tuple[FloatArray, FloatArray]:
 def _layer(table: SignalTable, rank: int, given: FloatArray, count: int) -> dict[str, FloatArray]:
     """Columns of `count` atoms, each farthest from those before it."""
     n = table.n_fitted
-    axes = [np.linspace(axis.start, axis.stop, _CANDIDATES) for axis in table.fitted_axes]
+    size = round(_CANDIDATES ** (1 / n))
+    axes = [np.linspace(axis.start, axis.stop, size) for axis in table.fitted_axes]
     places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
     places = places[places[:, 1] <= places[:, 0] + axes[1][1] - axes[1][0]]
     rows = _flat(_aligned_rows(table, places, given)[:, :, :rank])

@@ -55,7 +55,9 @@ def write_outputs(
         value, sd, relative = _value(parameter, place, spread)
         _write_column(where(no_answer, _NAN, value), parameter.name)
         _write_column(where(no_answer, _NAN, sd), f"sd_{parameter.name}")
-        marks[Flag[f"{parameter.label}_UNDETERMINED"]] = relative > UNDETERMINED
+        flag = Flag.__members__.get(f"{parameter.label}_UNDETERMINED")
+        if flag is not None:
+            marks[flag] = relative > UNDETERMINED
     _write_column(where(no_answer, _NAN, found.residual), "residual")
     m0 = where(no_answer, _NAN, found.m0 * sqrt(reading.energy))
     if table.form == "complex":
