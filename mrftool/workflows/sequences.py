@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.design.precision import Precision, plane, precision
+from mrftool.design.sensitivity import sensitivity
 from mrftool.errors import InputError
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.figures.curves import sequence_figure
 from mrftool.figures.precision import comparison_figure, precision_figure
+from mrftool.figures.sensitivity import sensitivity_figure
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.sequence.completion import Imported
 from mrftool.formats.sequence.importing import import_sequence, imported_text
@@ -21,6 +23,7 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.cramer_rao import Form
 from mrftool.reporter import Reporter
 from mrftool.reports.precision_table import common_tissue, precision_table
+from mrftool.reports.sensitivity_table import sensitivity_table
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.places import file_stem, keep_inputs
@@ -30,10 +33,11 @@ _T1, _T2, _SIZE = (0.1, 5.0), (0.005, 3.0), 33  # [s], points along each axis
 
 @dataclass(frozen=True)
 class SequenceView:
-    """A sequence with its precision: a table for common tissues, and the pictures written."""
+    """A sequence, its precision and sensitivity in common tissues, and the pictures written."""
 
     sequence: PulseSequence
-    table: TextTable
+    precision: TextTable
+    sensitivity: TextTable
     paths: tuple[Path, ...]
 
 
@@ -46,15 +50,15 @@ def show_sequence(
     snr: float = 20.0,
     form: Form = "complex",
 ) -> SequenceView:
-    """Find the precision that a sequence allows, and draw it beside the sequence itself.
+    """Find the precision and the sensitivity of a sequence, and draw them beside it.
 
     Parameters
     ----------
     name : str or Path
         Sequence file, or the name of a shipped one.
     picture : Path, optional
-        Picture of flip angles, RF phases, TR and TE (PNG); pictures of the Cramer-Rao bound go
-        beside it. By default named after the sequence.
+        Picture of flip angles, RF phases, TR and TE (PNG); pictures of the Cramer-Rao bound and
+        of the sensitivity to given values go beside it. By default named after the sequence.
     reporter : Reporter
         Hears of progress and notes.
     compare : str or Path, optional
@@ -74,10 +78,12 @@ def show_sequence(
     n_common = len(names)
     common = [bound[:n_common] for bound in found]
     planes = [bound[n_common:] for bound in found]
+    sensitive = sensitivity(sequence, tissue, form=form)
     paths = _pictures(sequence, other, picture)
-    with all_or_none(paths) as (train, bound, *comparison):
+    with all_or_none(paths) as (train, bound, shifts, *comparison):
         sequence_figure(sequence, train)
         precision_figure(planes[0], sequence, snr, bound, tissues=marks)
+        sensitivity_figure(sensitive, common[0], sequence, snr, shifts, tissues=names)
         if other is not None:
             per_scan = float(np.sqrt(sequence.duration / other.duration))
             of_both = (sequence.name, other.name)
@@ -86,7 +92,8 @@ def show_sequence(
         table = precision_table(sequence.name, common[0], snr)
     else:
         table = precision_table(sequence.name, common[0], snr, common[1], other.name)
-    return SequenceView(sequence, table, tuple(paths))
+    shift_table = sensitivity_table(sequence.name, names, sensitive, common[0], snr)
+    return SequenceView(sequence, table, shift_table, tuple(paths))
 
 
 def check_sequences(names: Iterable[str | Path]) -> tuple[dict[str, PulseSequence], list[str]]:
@@ -161,9 +168,9 @@ def _bounds(
 def _pictures(
     sequence: PulseSequence, other: PulseSequence | None, picture: Path | None
 ) -> list[Path]:
-    """The picture of the sequence, that of its bound, and that of the comparison."""
+    """Pictures of the sequence, its bound, its sensitivity, and the comparison."""
     first = picture or Path(f"{file_stem(sequence.name)}.png")
-    beside = ["precision"]
+    beside = ["precision", "sensitivity"]
     if other is not None:
         beside.append(f"against_{file_stem(other.name)}")
     return [first, *(first.with_name(f"{first.stem}_{name}.png") for name in beside)]

@@ -145,7 +145,7 @@ def test_show_writes_the_train_the_bound_and_the_comparison(
         app, ["show", name, "-o", str(picture), "--snr", "10", "--compare", other]
     )
     assert result.exit_code == 0, result.output
-    names = ["look.png", "look_against_faster.png", "look_precision.png"]
+    names = [f"look{text}.png" for text in ("", "_against_faster", "_precision", "_sensitivity")]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == names
     for path in tmp_path.glob("*.png"):
         with Image.open(path) as opened:

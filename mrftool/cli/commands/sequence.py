@@ -45,15 +45,17 @@ def show(
     """Print a summary of a sequence and the precision of T1 and T2 that it can reach; draw both.
 
     NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound
-    over T1 and T2: the smallest standard deviation that any unbiased estimate can have. With
-    --compare, NAME_against_OTHER.png shows the ratio of the two bounds.
+    over T1 and T2: the smallest standard deviation that any unbiased estimate can have.
+    NAME_sensitivity.png shows how far T1 and T2 of common tissues move where B1, the inversion
+    efficiency and other given values are off by their typical uncertainty. With --compare, NAME_against_OTHER.png shows the ratio of the two bounds.
     """
     from mrftool.formats.sequence.yaml_file import sequence_summary
     from mrftool.workflows.sequences import show_sequence
 
     view = show_sequence(name, output, Terminal(), compare=compare, snr=snr, form=form)
     show_table(f"sequence {view.sequence.name}", sequence_summary(view.sequence))
-    show_text_table(view.table)
+    show_text_table(view.precision)
+    show_text_table(view.sensitivity)
     wrote(view.paths)
 
 

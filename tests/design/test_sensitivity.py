@@ -1,0 +1,184 @@
+"""Sensitivities to what is given and not fitted, held against fits that take wrong values."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from readable_figure import require_readable
+from scipy.optimize import least_squares
+
+from mrftool.design import sensitivity as module
+from mrftool.design.precision import precision
+from mrftool.design.sensitivity import (
+    ADC,
+    B1,
+    EFFICIENCY,
+    FLIP_EXPONENT,
+    INFLUENCES,
+    OFF_RESONANCE,
+    SLICE_PROFILE,
+    TE,
+    TI,
+    Influence,
+    Sensitivity,
+    combined,
+    influences_on,
+    sensitivity,
+)
+from mrftool.figures import canvas
+from mrftool.figures.sensitivity import sensitivity_figure
+from mrftool.physics.cramer_rao import Form
+from mrftool.physics.simulate import signal_and_derivatives, simulate
+from mrftool.reports.precision_table import common_tissue
+from mrftool.reports.sensitivity_table import sensitivity_table
+from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler
+from mrftool.tissue import Tissue
+
+TRUE = Tissue(t1=[0.8], t2=[0.08], adc=[0.8e-9], off_resonance=[3.0])
+SMALL = {  # changes over which estimates are linear
+    **{B1: 0.002, EFFICIENCY: 0.005, TI: 0.5e-3, TE: 0.05e-3, ADC: 0.05e-9},
+    **{OFF_RESONANCE: 0.5, FLIP_EXPONENT: 0.005, SLICE_PROFILE: 0.02},
+}
+
+
+@pytest.fixture(scope="module")
+def rich(short_sequence: PulseSequence) -> PulseSequence:
+    """A sequence that takes everything for granted."""
+    return replace(
+        short_sequence,
+        rf_phase=np.deg2rad(117.0 * np.arange(40) ** 2 / 2) % (2 * np.pi),
+        inversion=Inversion(0.9, 0.02),
+        spoiler=Spoiler([20e-3], [3e-3]),
+        slice_profile=SliceProfile([1.0, 0.6], [0.7, 0.3]),
+    )
+
+
+def wrong(
+    influence: Influence, sequence: PulseSequence, tissue: Tissue, change: float
+) -> tuple[PulseSequence, Tissue]:
+    """Sequence and tissue with another value of what is given."""
+    if influence == B1:
+        return sequence, replace(tissue, b1=tissue.b1 + change)
+    return module._SHIFTS[influence](sequence, tissue, change)
+
+
+def fitted(signal: np.ndarray, sequence: PulseSequence, given: Tissue, form: Form) -> np.ndarray:
+    """log T1 and log T2 of one voxel by nonlinear least squares, with the best M0."""
+
+    def residual(logs: np.ndarray) -> np.ndarray:
+        tissue = replace(given, t1=np.exp(logs[:1]), t2=np.exp(logs[1:]))
+        model = simulate(sequence, tissue, tolerance=1e-6).signal[0].astype(complex)
+        data = signal
+        if form == "magnitude":
+            model, data = np.abs(model), np.abs(signal)
+        left = data - model * np.vdot(model, data) / np.vdot(model, model)
+        return np.concatenate([left.real, left.imag])
+
+    start = np.log([given.t1[0], given.t2[0]])
+    return least_squares(residual, start, x_scale=0.01, diff_step=1e-3, xtol=1e-10).x
+
+
+@pytest.mark.parametrize("form", ["complex", "magnitude"])
+def test_fits_that_take_a_wrong_value_move_as_predicted(rich: PulseSequence, form: Form) -> None:
+    found = sensitivity(rich, TRUE, form=form)
+    assert found.influences == INFLUENCES
+    signal = simulate(rich, TRUE, tolerance=1e-6).signal[0].astype(complex)
+    for influence, slopes in zip(found.influences, found.slopes[:, 0], strict=True):
+        small = SMALL[influence]
+        up, down = (
+            fitted(signal, *wrong(influence, rich, TRUE, sign * small), form) for sign in (1, -1)
+        )
+        moved = (up - down) / (2 * small)
+        size = np.abs(found.slopes[:, 0] * [[SMALL[each]] for each in INFLUENCES]).max() / small
+        np.testing.assert_allclose(
+            slopes, moved, rtol=0.03, atol=2e-3 * size, err_msg=influence.name
+        )
+
+
+def test_differences_agree_with_the_exact_derivative(rich: PulseSequence) -> None:
+    """The derivative by B1 comes from the engine; differences of the same kind must agree."""
+    _, exact = signal_and_derivatives(rich, TRUE, with_respect_to=("b1",), tolerance=1e-6)
+    ends = [
+        simulate(rich, replace(TRUE, b1=TRUE.b1 + h), tolerance=1e-6).signal for h in (0.01, -0.01)
+    ]
+    found = (ends[0].astype(complex) - ends[1]) / 0.02
+    np.testing.assert_allclose(found, exact[0], atol=2e-3 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize(
+    ("influence", "inner", "end"),
+    [
+        (EFFICIENCY, {"efficiency": 0.95}, {"efficiency": 1.0}),
+        (TI, {"time": 3e-3}, {"time": 0.0}),
+        (ADC, {"adc": 0.2e-9}, {"adc": 0.0}),
+    ],
+)
+def test_values_at_the_end_of_their_range_have_a_derivative(
+    rich: PulseSequence, influence: Influence, inner: dict, end: dict
+) -> None:
+    slopes = []
+    for changes in (inner, end):
+        sequence, tissue = rich, TRUE
+        if influence == ADC:
+            tissue = replace(TRUE, adc=np.array([changes["adc"]]))
+        else:
+            sequence = replace(rich, inversion=replace(rich.inversion, **changes))
+        found = sensitivity(sequence, tissue)
+        slopes.append(found.slopes[found.influences.index(influence), 0])
+    largest = np.abs(slopes).max()
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=0.1, atol=0.05 * largest)
+
+
+def test_only_what_a_sequence_has_is_taken_for_granted(short_sequence: PulseSequence) -> None:
+    plain = replace(short_sequence, inversion=None)
+    assert influences_on(plain) == (B1, TE, OFF_RESONANCE, FLIP_EXPONENT)
+
+
+def test_times_that_are_not_determined_have_no_sensitivity(short_sequence: PulseSequence) -> None:
+    """With one pulse, all of T1, T2 and TE is in M0."""
+    one = PulseSequence([0.5], [0.0], [0.01], [0.003])
+    found = sensitivity(one, Tissue([0.8], [0.08]))
+    assert np.isnan(found.slopes).all() and not found.matters().any()
+    assert np.isfinite(sensitivity(short_sequence, Tissue([0.8], [0.08])).slopes).all()
+
+
+def test_independent_contributions_add_as_squares() -> None:
+    np.testing.assert_allclose(combined([np.array([3.0]), np.array([-4.0])]), [5.0])
+
+
+@pytest.fixture(scope="module")
+def common(short_sequence: PulseSequence) -> Sensitivity:
+    return sensitivity(short_sequence, common_tissue()[1])
+
+
+def test_the_table_shows_changes_beside_the_noise(
+    short_sequence: PulseSequence, common: Sensitivity
+) -> None:
+    names, tissue = common_tissue()
+    bound = precision(short_sequence, tissue, 20)
+    table = sensitivity_table("short", names, common, bound, 20)
+    assert [row[0] for row in table.rows][:3] == ["T1 of WM", "T2 of WM", "T1 of GM"]
+    assert table.headings[-2:] == ["all of these", "noise, SNR 20"]
+    column = table.headings.index("B1 2 %")
+    expected = 100 * 0.02 * common.slopes[0, 0, 1]
+    assert float(table.rows[1][column]) == pytest.approx(expected, abs=0.6)
+    assert "no change by" in table.title and "off-resonance" in table.title
+    assert float(table.rows[1][-1]) == pytest.approx(100 * bound.relative[0, 1], rel=0.1)
+
+
+def test_the_picture_is_readable(
+    short_sequence: PulseSequence, common: Sensitivity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(canvas, "save_figure", lambda figure, path: drawn.append(figure))
+    names, tissue = common_tissue()
+    bound = precision(short_sequence, tissue, 20)
+    sensitivity_figure(common, bound, short_sequence, 20, "x.png", tissues=names)
+    require_readable(drawn[0])
+    left, right = drawn[0].axes
+    assert left.get_title() == "change of T1 [%]"
+    bars = right.containers[1]  # B1; the first are the noise
+    tops = [bar.get_y() + bar.get_height() for bar in bars]
+    expected = 100 * np.abs(common.shifts()[0, :, 1])
+    np.testing.assert_allclose(tops, np.clip(expected, 0.02, 50))
