@@ -162,7 +162,7 @@ def test_faults_come_at_once_one_line_each_and_leave_nothing(tmp_path: Path) -> 
         (3, ("fa.txt", "-o", "absent/a.yaml", *COMPLETE), "absent/a.yaml: cannot be written"),
         (3, ("fa.txt", "-o", "a.yaml", "--tr-ms", "none.txt"), "none.txt: No such file"),
         (3, ("broken.seq", "-o", "a.yaml"), "broken.seq: is no Pulseq file"),
-        (3, ("broken.h5", "-o", "a.yaml"), "broken.h5: cannot be read as HDF5"),
+        (3, ("broken.h5", "-o", "a.yaml"), "expected an ISMRMRD file in HDF5"),
         (2, ("fa.txt", "-o", "a.txt", *COMPLETE), "expected a file name that ends in .yaml"),
         (2, ("own.yaml", "-o", "own.yaml", *COMPLETE), "own.yaml is an input"),
         (2, ("fa.txt", "-o", "a.yaml", "--ti-ms", -1), "--ti-ms -1.0, expected 0 to 60000"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mrftool.errors import InputError, MissingExtraError
+from mrftool.formats.apart import read_apart
 from mrftool.formats.sequence.importing import import_sequence
 from mrftool.formats.sequence.sources import Given
 
@@ -103,8 +104,11 @@ def test_damaged_files_stop_with_one_line(tmp_path: Path) -> None:
     with h5py.File(good) as file:
         xml = bytes(file["dataset/xml"][0])
     cases = {
-        "truncated": (good.read_bytes()[: good.stat().st_size // 2], "cannot be read as HDF5"),
-        "stream": (b"yardl" + bytes(500), "cannot be read as HDF5"),
+        "truncated": (
+            good.read_bytes()[: good.stat().st_size // 2],
+            "expected an ISMRMRD file in HDF5",
+        ),
+        "stream": (b"yardl" + bytes(500), "expected an ISMRMRD file in HDF5"),
         "broken": (xml[:200], "header cannot be read"),
         "wrong": (
             xml.replace(b">10.0<", b">ten<").replace(b">10<", b">ten<"),
@@ -131,12 +135,52 @@ def test_damaged_files_stop_with_one_line(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"{path}:") and expected in str(caught.value), name
 
 
-def test_without_ismrmrd_the_extra_is_named(
+def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.h5", flipAngle_deg=[10.0, 20.0], TR=[12.0], TE=[2.0])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError) as caught:
+        import_sequence(path)
+    assert caught.value.hint == "pip install 'mrftool[import]'"
+
+
+def header_file(path: Path, header: str) -> Path:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        text = np.array([header], h5py.string_dtype())
+        file.create_group("dataset").create_dataset("xml", data=text)
+    return path
+
+
+PLAIN = (
+    '<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"><measurementInformation>'
+    "</measurementInformation><sequenceParameters><TR>12</TR><TE>2</TE><TI>20</TI>"
+    "<flipAngle_deg>10</flipAngle_deg><flipAngle_deg>20</flipAngle_deg></sequenceParameters>"
+    "</ismrmrdHeader>"
+)
+
+
+def test_a_header_that_breaks_the_schema_elsewhere_is_read(tmp_path: Path) -> None:
+    """measurementInformation has no patientPosition, which the schema requires."""
+    sequence = import_sequence(header_file(tmp_path / "a.h5", PLAIN), GIVEN).sequence
+    np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), [10, 20])
+
+
+@pytest.mark.parametrize("number", ["nan", "1e999", "", "1,5", "0x10"])
+def test_what_is_no_finite_number_is_refused(tmp_path: Path, number: str) -> None:
+    path = header_file(tmp_path / "a.h5", PLAIN.replace("<TR>12", f"<TR>{number}"))
+    with pytest.raises(InputError, match="TR"):
+        import_sequence(path, GIVEN)
+
+
+def test_a_reader_that_does_not_end_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path / "a.h5", flipAngle_deg=[10.0, 20.0], TR=[12.0], TE=[2.0])
-    for module in ("ismrmrd.xsd", "h5py"):
-        monkeypatch.setitem(__import__("sys").modules, module, None)
-        with pytest.raises(MissingExtraError) as caught:
-            import_sequence(path)
-        assert caught.value.hint == "pip install 'mrftool[import]'"
+    (tmp_path / "endless_reader.py").write_text("import time\ntime.sleep(60)\n")
+    (tmp_path / "crashing_reader.py").write_text("import os\nos.abort()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "a.h5"
+    with pytest.raises(InputError, match=r"a\.h5: its reader did not end within 1 s"):
+        read_apart("endless_reader", path, "an MRD file", seconds=1)
+    with pytest.raises(InputError, match=r"a\.h5: its reader failed, expected an MRD file"):
+        read_apart("crashing_reader", path, "an MRD file")

@@ -355,3 +355,29 @@ def test_real_lists_make_the_shipped_sequences(
         np.rad2deg(sequence.flip_angle), np.rad2deg(expected.flip_angle), atol=1e-5
     )
     np.testing.assert_allclose(sequence.tr, expected.tr, atol=1e-8)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_on_unix_windows_or_old_macintosh(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(end.join(["# comment", "flip_deg,tr_ms", "10,12", "20,13", ""]).encode())
+    table = read_table(path)
+    np.testing.assert_array_equal(table.values, [[10, 12], [20, 13]])
+    assert (table.names, table.comments) == (("flip_deg", "tr_ms"), ("comment",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'"' + b"1" * 300_000 + b'",2\n3,4\n',
+        b'"1\n',
+        b"1,2\n\x00,3\n",
+        b"\xff\xfe1\x00",
+        b'""\n,\n',
+    ],
+    ids=["long cell", "open quote", "null byte", "UTF-16", "empty cells"],
+)
+def test_odd_cells_are_refused_in_words(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"list\.csv: "):
+        read_table(tmp_path / "list.csv")

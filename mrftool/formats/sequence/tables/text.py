@@ -29,6 +29,7 @@ _NUMBER = {
     "point": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
     "comma": re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?"),
 }
+_LINE_END = re.compile(r"\r\n|\n|\r")  # of Unix, Windows, and old Macintosh files
 _COMMENT_MARKS = ("#", "%", "//")
 
 
@@ -113,7 +114,7 @@ def _lines(path: Path) -> tuple[list[_Line], tuple[str, ...]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file, expected numbers in UTF-8") from error
     lines, comments = [], []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_LINE_END.split(text), 1):
         stripped = line.strip(" \r")
         if stripped.startswith(_COMMENT_MARKS):
             comments.append(stripped.lstrip("#%/").strip())
@@ -147,7 +148,11 @@ def _split(lines: list[_Line], separator: str, decimal: Decimal) -> _Reading:
 def _cells(line: str, separator: str) -> list[str]:
     if not separator:
         return line.split()
-    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+    try:
+        row = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a cell longer than 128 KiB: no number
+        return [line]
+    cells = [cell.strip() for cell in row] or [""]
     if len(cells) > 1 and cells[-1] == "":
         return cells[:-1]
     return cells
