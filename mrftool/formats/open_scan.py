@@ -3,6 +3,7 @@
 A format is a module with `recognises` and `open_scan`, and a line in `FORMATS`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -75,15 +76,20 @@ def file_kind(path: Path) -> str:
 
 
 def open_volumes(
-    scan: Series, mask: Path | None, b1: Path | None
-) -> tuple[BoolArray | None, Float32Array | None, tuple[str, ...]]:
-    """Mask and B1 map on the voxels of the scan, and what was assumed to read them."""
-    from mrftool.formats.nifti.maps import open_b1, open_mask
+    scan: Series, mask: Path | None, given: Mapping[str, Path | None]
+) -> tuple[BoolArray | None, dict[str, Float32Array], tuple[str, ...]]:
+    """Mask and maps of given parameters on the voxels of the scan, and what was assumed to read
+    them.
+    """
+    from mrftool.formats.nifti.maps import open_given, open_mask
 
     inside = None
     if mask is not None:
         inside = open_mask(mask, scan, scan.name)
-    if b1 is None:
-        return inside, None, ()
-    b1_map, assumed = open_b1(b1, scan, inside, scan.name)
-    return inside, b1_map, assumed
+    images: dict[str, Float32Array] = {}
+    assumed: tuple[str, ...] = ()
+    for name, path in given.items():
+        if path is not None:
+            images[name], sentences = open_given(name, path, scan, inside, scan.name)
+            assumed += sentences
+    return inside, images, assumed

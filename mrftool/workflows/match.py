@@ -105,7 +105,7 @@ def match_scan(
     with watch.stage("open the scan"):
         series = scan.open(reporter)
         study = dicom_output(series, choice, reporter)
-        inside, _, _ = open_volumes(series, mask, None)
+        inside, _, _ = open_volumes(series, mask, {})
     source = entries.load(threads)
     for sentence in (*series.assumptions, *check_source(series, source, series.form)):
         reporter.note(sentence)

@@ -23,10 +23,10 @@ def quantify_scan(
     *,
     model: str | Path = "fisp",
     mask: Path | None = None,
-    b1: Path | None = None,
     noise_sd: float | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
+    **given: Path | None,
 ) -> MapsResult:
     """Write the maps of a scan into `folder`.
 
@@ -42,8 +42,6 @@ def quantify_scan(
         Model file (.onnx), or the name of a shipped one.
     mask : Path, optional
         Mask (NIfTI) of the voxels that count; by default all.
-    b1 : Path, optional
-        B1 map (NIfTI): fraction or percent, for models that take one.
     noise_sd : float, optional
         Standard deviation of the noise per channel [the scan's unit]; by default estimated from
         each voxel's residual.
@@ -51,11 +49,13 @@ def quantify_scan(
         Whether and how DICOM maps are written.
     threads : int, optional
         Threads of the arithmetic; by default one per processor.
+    given : Path, optional
+        Maps (NIfTI) of the parameters that the model takes, by name: b1, in fractions or percent.
 
     Raises
     ------
     MismatchError
-        If scan, model, mask and B1 map do not belong together.
+        If scan, model, mask and given maps do not belong together.
 
     """
     require_folder(folder)
@@ -65,7 +65,7 @@ def quantify_scan(
     with watch.stage("open the scan"):
         series = scan.open(reporter)
         study = dicom_output(series, choice, reporter)
-        inside, b1_map, assumed = open_volumes(series, mask, b1)
+        inside, images, assumed = open_volumes(series, mask, given)
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)
     count = series.n_voxels
@@ -76,10 +76,10 @@ def quantify_scan(
             series,
             loaded,
             mask=inside,
-            b1=b1_map,
             noise_sd=noise_sd,
             threads=threads,
             progress=progress,
+            **images,
         )
     for sentence in maps.assumptions[len(series.assumptions) :]:
         reporter.note(sentence)
@@ -91,7 +91,7 @@ def quantify_scan(
         method=method_of(loaded),
         options={
             "mask": mask,
-            "b1": b1,
+            **given,
             **scan.chosen(),
             "noise-sd": noise_sd,
             **choice.chosen(),

@@ -13,6 +13,7 @@ from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.grid import Grid, Placement
+from mrftool.manifold.parameters import B1, parameter_named
 from mrftool.tissue import Tissue
 
 _PER_UNIT = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
@@ -83,6 +84,22 @@ def open_b1(
     require_same_voxels(header.path, header, like_name, like)
     inside = np.ones(header.shape, bool) if mask is None else mask
     return _in_unit(header, image, inside, _PER_FRACTION, _B1_MEDIANS)
+
+
+def open_given(
+    name: str, path: str | Path, like: Placed, mask: BoolArray | None, like_name: str
+) -> tuple[Float32Array, tuple[str, ...]]:
+    """The map `(x, y, z)` of a given parameter on the voxels of `like`, in its unit, and sentences
+    of what was assumed; see `open_b1` for B1.
+
+    Raises ArgumentError for an unknown parameter, MismatchError if it lies on other voxels.
+    """
+    parameter = parameter_named(name)
+    if parameter is B1:
+        return open_b1(path, like, mask, like_name)
+    header, image = read_volume(path)
+    require_same_voxels(header.path, header, like_name, like)
+    return image, (f"{header.path}: taken as {parameter.label} in {parameter.unit}",)
 
 
 def open_maps(
