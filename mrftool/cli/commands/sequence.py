@@ -9,7 +9,7 @@ import typer
 
 from mrftool.cli.checks import between, named
 from mrftool.cli.commands.sequence_files import export_command, import_command
-from mrftool.cli.console import Terminal, show_table, show_text_table, wrote
+from mrftool.cli.console import Terminal, note, show_table, show_text_table, wrote
 from mrftool.cli.options import SequenceArgument, SignalForm
 from mrftool.errors import InputError
 
@@ -64,11 +64,14 @@ def check(
     names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Sequence files.")],
 ) -> None:
     """Check sequence files; name every fault with its line, and exit with 3 if there is one."""
+    from mrftool.formats.sequence.doubts import sequence_doubts
     from mrftool.workflows.sequences import check_sequences
 
     sound, faults = check_sequences(names)
     for name, sequence in sound.items():
         typer.echo(f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}")
+        for doubt in sequence_doubts(sequence):
+            note(f"{name}: {doubt}")
     if faults:
         raise InputError("\nmrftool: ".join(faults))
 

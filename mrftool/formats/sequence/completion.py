@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import FloatArray
+from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.formats.sequence.sources import Fault, Findings, Given, refuse
 from mrftool.sequence import Inversion, PulseSequence, sequence_faults
 
@@ -59,7 +60,8 @@ def combine(found: Findings, given: Given, name: str, path: str) -> Imported:
     sequence = _unchecked(found, given.name or found.name or name)
     refuse(path, [Fault(text) for _, text in sequence_faults(sequence)])
     sequence.__post_init__()
-    return Imported(sequence, found.origin, (*found.notes, *overridden))
+    notes = (*found.notes, *overridden, *sequence_doubts(sequence))
+    return Imported(sequence, found.origin, notes)
 
 
 def _length_faults(found: Findings, given: Given) -> list[Fault]:

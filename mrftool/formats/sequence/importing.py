@@ -6,7 +6,7 @@ from pathlib import Path
 from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.regular_file import require_regular
 from mrftool.formats.sequence.completion import Imported, combine
-from mrftool.formats.sequence.mrd_header import mrd_findings
+from mrftool.formats.sequence.mrd.header import mrd_findings
 from mrftool.formats.sequence.pulseq.train import pulseq_findings
 from mrftool.formats.sequence.sources import Findings, Given
 from mrftool.formats.sequence.tables.columns import Layout

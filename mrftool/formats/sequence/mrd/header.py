@@ -19,7 +19,7 @@ from mrftool.formats.apart import one_line, read_apart
 from mrftool.formats.sequence.sources import Fault, Findings
 
 MAX_VALUES = 1_000_000  # of one list
-_READER = "mrftool.formats.sequence.mrd_text"
+_READER = "mrftool.formats.sequence.mrd.text"
 _LISTS = ("flipAngle_deg", "TR", "TE", "TI")
 
 

@@ -1,0 +1,27 @@
+"""Numbers of a sequence that are possible but improbable: most likely in another unit."""
+
+import numpy as np
+
+from mrftool.sequence import PulseSequence
+
+SHORTEST_TR = 0.5e-3  # [s]; ultrashort echo times need about 1 ms
+LONGEST_TR = 5.0  # [s]
+SHORTEST_TE = 0.02e-3  # [s]
+SMALLEST_FLIP = np.deg2rad(2.5)  # of the largest pulse; smaller trains hardly encode T1 and T2
+
+
+def sequence_doubts(sequence: PulseSequence) -> list[str]:
+    """A sentence for each quantity that is most likely in another unit than its file says."""
+    doubts = []
+    longest_tr, longest_te = float(sequence.tr.max()), float(sequence.te.max())
+    if longest_tr < SHORTEST_TR:
+        doubts.append(f"the longest TR is {longest_tr * 1e3:g} ms, are the times in seconds?")
+    if sequence.tr.min() > LONGEST_TR:
+        doubts.append(f"every TR is above {LONGEST_TR:g} s, are the times in microseconds?")
+    if 0 < longest_te < SHORTEST_TE:
+        doubts.append(f"the longest TE is {longest_te * 1e3:g} ms, are the times in seconds?")
+    largest = float(abs(sequence.flip_angle).max())
+    if 0 < largest < SMALLEST_FLIP:
+        shown = f"{np.rad2deg(largest):.3g} deg"
+        doubts.append(f"the largest flip angle is {shown}, are the angles in radians?")
+    return doubts

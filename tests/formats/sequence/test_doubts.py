@@ -1,0 +1,47 @@
+"""Times in seconds under a key in milliseconds, and angles in radians under one in degrees."""
+
+from pathlib import Path
+
+import pytest
+from front_door import works
+
+from mrftool.formats.sequence.doubts import sequence_doubts
+from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
+from mrftool.shipped import shipped_files
+
+SOUND = {"flip_angle_deg": "[10, 60]", "tr_ms": "12", "te_ms": "2.5"}
+
+
+def text(**changes: str) -> str:
+    keys = {**SOUND, **changes}
+    lines = [f"{key}: {value}\n" for key, value in keys.items()]
+    return "mrftool_sequence: 1\nname: x\n" + "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tr_ms": "0.012", "te_ms": "0.0025"}, "the longest TR is 0.012 ms, are the times"),
+        ({"tr_ms": "12000", "te_ms": "2.5"}, "are the times in microseconds?"),
+        ({"te_ms": "0.0025"}, "the longest TE is 0.0025 ms"),
+        ({"flip_angle_deg": "[0.17, 1.05]"}, "the largest flip angle is 1.05 deg, are the angles"),
+    ],
+)
+def test_numbers_in_another_unit_raise_a_doubt(changes: dict[str, str], words: str) -> None:
+    assert any(words in doubt for doubt in sequence_doubts(parse_sequence(text(**changes))))
+
+
+def test_usual_sequences_raise_none() -> None:
+    assert sequence_doubts(parse_sequence(text())) == []
+    for path in shipped_files("sequences"):
+        if path.suffix == ".yaml":
+            assert sequence_doubts(read_sequence(path)) == []
+
+
+def test_check_and_import_tell_the_doubt(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(text(tr_ms="0.012", te_ms="0.0025"))
+    assert "are the times in seconds?" in works("sequence", "check", tmp_path / "s.yaml").err
+    (tmp_path / "t.csv").write_text("flip_deg,tr_ms,te_ms\n10,0.012,0.0025\n20,0.012,0.0025\n")
+    given = ("--rf-phase-deg", 0, "--spoiling", "gradient", "--no-inversion")
+    outcome = works("sequence", "import", tmp_path / "t.csv", "-o", tmp_path / "t.yaml", *given)
+    assert "are the times in seconds?" in outcome.err
