@@ -32,7 +32,7 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import BATCH, Model, load_model, run
-from mrftool.matching.leaves import build_matcher
+from mrftool.matching.clusters import build_matcher
 from mrftool.matching.nearest import match
 from mrftool.series import c_order
 from mrftool.shipped import shipped_file

@@ -39,7 +39,7 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def prefetched(items: Iterator[Item]) -> Iterator[Item]:
     """`items`, the next of them made in another thread while the caller works on the last."""
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(next, items, None)

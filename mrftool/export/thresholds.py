@@ -2,7 +2,7 @@
 the bits mean.
 
 A voxel fits when the misfit inside the compressed space, where the sequence's fingerprints live,
-and along a few directions that wrong physics takes, is no larger than noise as strong as that
+and along a few directions in which model errors show, is no larger than noise as strong as that
 elsewhere would leave: a ratio of two variances, F-distributed.
 """
 

@@ -32,18 +32,18 @@ class Sample:
     slopes: ComplexArray
 
     @property
-    def truth(self) -> FloatArray:
+    def reference(self) -> FloatArray:
         """T1 and T2 `(voxel, 2)` [s]."""
         return np.stack([self.tissue.t1, self.tissue.t2], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a model made of a noisy sample: truth and Cramer-Rao bound of T1 and T2 `(voxel, 2)`
+    """What a model made of a noisy sample: reference and Cramer-Rao bound of T1 and T2 `(voxel, 2)`
     [s], and its maps.
     """
 
-    truth: FloatArray
+    reference: FloatArray
     bound: FloatArray
     found: dict[str, Array]
 
@@ -67,7 +67,7 @@ def verify(
     model = Model(Path("model in memory"), manifest, content)
     sample = draw_sample(manifest, sequence, voxels, random)
     exact = run_on(model, sample.signal, sample.tissue)
-    scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(exact, sample.truth)}
+    scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(exact, sample.reference)}
     for snr in snrs:
         scores[f"snr_{snr:g}"] = noisy_scores(trial(model, sample, snr, random))
     return scores
@@ -115,7 +115,7 @@ def trial(
     else:
         found = run_on(model, noisy, sample.tissue)
     bound = bound_of_signals(sample.signal, sample.slopes, noise, form=model.manifest.form)  # type: ignore[arg-type]
-    return Outcome(sample.truth, bound, found)
+    return Outcome(sample.reference, bound, found)
 
 
 def run_on(
@@ -134,7 +134,7 @@ def run_on(
 
 
 def noisy_scores(outcome: Outcome) -> dict[str, Any]:
-    """Shares of voxels: `misfit_flagged`, all of them in vain; `t2_above_t1`, as noise brings it
+    """Shares of voxels: `misfit_flagged`, all of them false alarms; `t2_above_t1`, as noise brings it
     about, but no tissue.
     For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`,
     `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined`
@@ -143,12 +143,14 @@ def noisy_scores(outcome: Outcome) -> dict[str, Any]:
     found = outcome.found
     scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}
     scores["t2_above_t1"] = float(np.mean(found["t2"] > found["t1"]))
-    for name, truth, bound in zip(("t1", "t2"), outcome.truth.T, outcome.bound.T, strict=True):
-        good = is_determined(truth, bound)
+    for name, reference, bound in zip(
+        ("t1", "t2"), outcome.reference.T, outcome.bound.T, strict=True
+    ):
+        good = is_determined(reference, bound)
         if not good.any():
             scores[name] = {"determined": 0.0}
             continue
-        error = (found[name] - truth)[good]
+        error = (found[name] - reference)[good]
         honest = calibration(error, found[f"sd_{name}"][good])
         kept = {key: honest.get(key) for key in ("z_mean", "z_sd", "coverage_95")}
         ratio = rmse_over_bound(error, bound[good])
@@ -156,8 +158,8 @@ def noisy_scores(outcome: Outcome) -> dict[str, Any]:
     return scores
 
 
-def _noise_free(found: dict[str, Array], truth: FloatArray) -> dict[str, float]:
-    relative = np.stack([found["t1"], found["t2"]], axis=1) / truth - 1
+def _noise_free(found: dict[str, Array], reference: FloatArray) -> dict[str, float]:
+    relative = np.stack([found["t1"], found["t2"]], axis=1) / reference - 1
     worst, mean = abs(relative).max(axis=0), np.sqrt((relative**2).mean(axis=0))
     return _numbers({"max_t1": worst[0], "max_t2": worst[1], "rms_t1": mean[0], "rms_t2": mean[1]})
 

@@ -12,7 +12,7 @@ from mrftool.inference.session import Model, check_given, run
 from mrftool.manifold.parameters import parameter_named
 from mrftool.maps import Maps
 from mrftool.series import Series, Voxels
-from mrftool.threads import ahead
+from mrftool.threads import prefetched
 
 
 def quantify(
@@ -40,7 +40,7 @@ def quantify(
     assumed = _check_match(series, model, images)
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
-        for voxels, signal in ahead(series.blocks(mask, max_bytes=block_bytes(series))):
+        for voxels, signal in prefetched(series.blocks(mask, max_bytes=block_bytes(series))):
             columns: dict[str, Any] = {
                 name: image.reshape(-1)[voxels] for name, image in images.items()
             }

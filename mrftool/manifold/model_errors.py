@@ -1,5 +1,5 @@
-"""Where wrong physics shows: directions over time that no fingerprint of a table takes, but those
-of a wrong B1 do.
+"""Directions over time in which model errors show: no fingerprint of a table has them, those of
+another B1 or inversion efficiency do.
 
 A misfit along them is as telling as one inside the compressed space. Nothing is estimated from
 them.
@@ -16,10 +16,10 @@ from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 
 N_PROBES = 6
-_WRONG_B1 = (0.7, 0.85, 1.15, 1.3)  # actual / assumed
-_WRONG_INVERSION = 0.8  # actual / assumed efficiency
+_B1_ERRORS = (0.7, 0.85, 1.15, 1.3)  # actual / assumed
+_EFFICIENCY_ERROR = 0.8  # actual / assumed efficiency
 _LEAST_SIZE = 1e-6  # of what is new along a direction, relative to the fingerprints
-_VOXELS = 60  # of each wrong physics
+_VOXELS = 60  # of each model error
 
 
 def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0) -> Array:
@@ -30,20 +30,20 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
     directions, or none.
     """
     vectors = table.feature_basis.vectors
-    wrong = np.concatenate([_signals(sequence, table, b1, seed) for b1 in _WRONG_B1])
+    deviating = np.concatenate([_signals(sequence, table, b1, seed) for b1 in _B1_ERRORS])
     inversion = sequence.inversion
     if inversion is not None:
         worse = replace(
             sequence,
-            inversion=replace(inversion, efficiency=_WRONG_INVERSION * inversion.efficiency),
+            inversion=replace(inversion, efficiency=_EFFICIENCY_ERROR * inversion.efficiency),
         )
-        wrong = np.concatenate([wrong, _signals(worse, table, 1.0, seed)])
-    wrong = wrong / np.linalg.norm(wrong, axis=1, keepdims=True)
+        deviating = np.concatenate([deviating, _signals(worse, table, 1.0, seed)])
+    deviating = deviating / np.linalg.norm(deviating, axis=1, keepdims=True)
     for _ in range(2):
-        wrong = wrong - (wrong @ vectors.conj()) @ vectors.T
-    _, sizes, directions = np.linalg.svd(wrong, full_matrices=False)
+        deviating = deviating - (deviating @ vectors.conj()) @ vectors.T
+    _, sizes, directions = np.linalg.svd(deviating, full_matrices=False)
     told = int(
-        (sizes > _LEAST_SIZE * np.sqrt(len(wrong))).sum()
+        (sizes > _LEAST_SIZE * np.sqrt(len(deviating))).sum()
     )  # the others are rounding, along any direction
     return np.asarray(directions[: max(min(N_PROBES, told, len(vectors) - table.rank - 1), 0)].T)
 

@@ -13,19 +13,19 @@ from mrftool.errors import ArgumentError, CheckFailedError, InputError
 from mrftool.formats.npz.dictionary import load_dictionary
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.manifold.compression import Basis, compress, fit_basis
-from mrftool.matching.leaves import Matcher, build_matcher
+from mrftool.matching.clusters import Matcher, build_matcher
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.series import Form
-from mrftool.threads import ahead, one_blas_thread
+from mrftool.threads import one_blas_thread, prefetched
 from mrftool.tissue import Tissue
 
 TOLERANCE = (
     2e-3  # relative error of a compressed entry: adds a hundredth to the residual at SNR 100
 )
 _SAMPLE = 1024  # entries that the basis is fitted to
-_WORST = 64  # entries that are added to them where the basis does not hold
-_SHARE = 0.7  # of the tolerance, for the sample: so that the other entries keep it too
+_N_ADDED = 64  # entries that are added to them where the basis does not hold
+_SAMPLE_TOLERANCE = 0.7  # of the tolerance, so that the other entries keep it too
 _ROUNDS = 5
 _BLOCK_BYTES = 8 << 20
 
@@ -166,7 +166,7 @@ def compress_dictionary(
                 return MatchDictionary(
                     source, form, basis, build_matcher(coefficients), norms, float(errors.max())
                 )
-            members, progress = np.union1d(members, np.argsort(errors)[-_WORST:]), None
+            members, progress = np.union1d(members, np.argsort(errors)[-_N_ADDED:]), None
     raise CheckFailedError(
         f"{source.name}: compressed to {basis.rank} coefficients, the worst entry has an error of {errors.max():.1e}, "
         f"expected {tolerance:.1e}",
@@ -193,7 +193,9 @@ def _fit(
 ) -> Basis:
     signals, _ = _signals(source, source.rows(members), form)
     return (
-        fit_basis(signals, 0.0, max_rank=rank) if rank else fit_basis(signals, _SHARE * tolerance)
+        fit_basis(signals, 0.0, max_rank=rank)
+        if rank
+        else fit_basis(signals, _SAMPLE_TOLERANCE * tolerance)
     )
 
 
@@ -207,7 +209,7 @@ def _compressed(
         (len(source), basis.rank), np.float64 if basis.is_real else np.complex128
     )
     errors = np.empty(len(source))
-    for part, block in ahead(source.blocks()):
+    for part, block in prefetched(source.blocks()):
         signals, energy = _signals(source, block, form)
         found = compress(signals, basis)
         coefficients[part] = found.real if basis.is_real else found

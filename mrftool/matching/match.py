@@ -13,7 +13,7 @@ from mrftool.maps import Flag, Maps
 from mrftool.matching.dictionary import MatchDictionary, Source
 from mrftool.matching.nearest import match
 from mrftool.series import Form, Series, Voxels
-from mrftool.threads import ahead, chosen_threads, one_blas_thread
+from mrftool.threads import chosen_threads, one_blas_thread, prefetched
 
 BATCH = 1 << 17  # voxels that are matched at a time: 20 MB of coefficients
 
@@ -44,7 +44,7 @@ def match_series(
     count = chosen_threads(threads)
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
-        for voxels, coefficients, energy in ahead(_batches(series, mask, dictionary.basis)):
+        for voxels, coefficients, energy in prefetched(_batches(series, mask, dictionary.basis)):
             yield voxels, _columns(dictionary, coefficients, energy, count)
 
     with one_blas_thread():

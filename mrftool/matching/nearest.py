@@ -3,8 +3,8 @@ every entry.
 
 Fingerprints and entries are compressed to a few coefficients (D. F. McGivney et al., IEEE Trans Med
 Imaging 33:2311, 2014). What is compared is the angle between complex lines, arccos |<entry,
-fingerprint>|, which is a metric: entries are gathered in leaves of a known radius, and the triangle
-inequality rules out whole leaves. What remains is compared in float32, and what float32 cannot tell
+fingerprint>|, which is a metric: entries are gathered in clusters of a known radius, and the triangle
+inequality rules out whole clusters. What remains is compared in float32, and what float32 cannot tell
 apart, in float64: the index is that of a float64 search over all entries.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mrftool.arrays import Array, IndexArray
-from mrftool.matching.leaves import Matcher
+from mrftool.matching.clusters import Matcher
 from mrftool.threads import one_blas_thread
 
 TILE = 4096  # voxels that are compared at a time
@@ -42,9 +42,9 @@ def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[I
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         near = np.concatenate(
-            [np.zeros(0, np.int64), *pool.map(search.nearest_leaf, _tiles(units))]
+            [np.zeros(0, np.int64), *pool.map(search.nearest_cluster, _tiles(units))]
         )
-        # voxels of one leaf together: few leaves for each tile, and many voxels for each leaf
+        # voxels of one cluster together: few clusters for each tile, and many voxels for each cluster
         list(pool.map(settle, _tiles(np.argsort(near, kind="stable"))))
     index = np.full(len(coefficients), -1, np.int64)
     index[good] = found
@@ -70,8 +70,8 @@ class _Search:
         self.slack = 3 * (len(self.table) + 4) * _UNIT
         self.turns = np.stack([np.cos(matcher.radius), -np.sin(matcher.radius)]).astype(np.float32)
 
-    def nearest_leaf(self, fingerprints: Array) -> IndexArray:
-        """The leaf whose centre is nearest to each unit-norm fingerprint of a tile, up to rounding."""
+    def nearest_cluster(self, fingerprints: Array) -> IndexArray:
+        """The cluster whose centre is nearest to each unit-norm fingerprint of a tile, up to rounding."""
         pair, step = self._pair(fingerprints), max(_CACHED // len(self.matcher.radius), 8)
         parts = (pair[:, start : start + step] for start in range(0, pair.shape[1], step))
         return np.concatenate([_squares(part, self.centres).argmax(axis=1) for part in parts])
@@ -81,29 +81,29 @@ class _Search:
         pair, found = self._pair(fingerprints), _Found.none(len(fingerprints))
         near = _squares(pair, self.centres)
         nearest = near.argmax(axis=1)
-        for leaf in np.unique(nearest):
-            self._look(int(leaf), np.flatnonzero(nearest == leaf), pair, found)
+        for cluster in np.unique(nearest):
+            self._look(int(cluster), np.flatnonzero(nearest == cluster), pair, found)
         keep = np.sqrt(near) + 2 * self.slack >= self._limit(found.score)
         keep[np.arange(len(keep)), nearest] = False
-        for leaf in np.flatnonzero(keep.any(axis=0)):
-            self._look(int(leaf), np.flatnonzero(keep[:, leaf]), pair, found)
+        for cluster in np.flatnonzero(keep.any(axis=0)):
+            self._look(int(cluster), np.flatnonzero(keep[:, cluster]), pair, found)
         self._settle(fingerprints, found)
         return self.matcher.order[found.slot]
 
     def _limit(self, score: Array) -> Array:
-        """Smallest cosine `(voxel, leaf)` of the angle to a leaf's centre at which the leaf may
+        """Smallest cosine `(voxel, cluster)` of the angle to a cluster's centre at which the cluster may
         hold the best entry.
 
         The best entry is at an angle of at most a, that of the best so far, and so at most at a +
-        radius from its leaf's centre. `slack` makes a larger than it can be; one more covers the
+        radius from its cluster's centre. `slack` makes a larger than it can be; one more covers the
         rounding of this cosine, and another that of the cosine it is compared with.
         """
         least = np.maximum(score - self.slack, 0)
         return np.asarray(np.stack([np.sqrt(least), np.sqrt(1 - least)], axis=1) @ self.turns)
 
-    def _look(self, leaf: int, voxels: IndexArray, pair: Array, found: "_Found") -> None:
-        """Compare voxels with the entries of one leaf."""
-        start, stop = self.matcher.starts[leaf], self.matcher.starts[leaf + 1]
+    def _look(self, cluster: int, voxels: IndexArray, pair: Array, found: "_Found") -> None:
+        """Compare voxels with the entries of one cluster."""
+        start, stop = self.matcher.starts[cluster], self.matcher.starts[cluster + 1]
         step = max(_CACHED // int(stop - start), 8)
         for first in range(0, len(voxels), step):
             part = voxels[first : first + step]

@@ -16,7 +16,7 @@ from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.series import Form, series_from_array
-from mrftool.threads import ahead
+from mrftool.threads import prefetched
 from mrftool.tissue import Tissue
 from tests.support.rounding import assert_equal_to_rounding
 
@@ -146,7 +146,7 @@ def test_items_are_made_ahead_and_come_in_order() -> None:
         started.set()
         yield from (1, 2)
 
-    for number in ahead(numbers()):
+    for number in prefetched(numbers()):
         events.append(number)
         assert started.wait(10)  # the second is being made while we hold the first
     assert events == [0, 1, 2]
@@ -158,4 +158,4 @@ def test_a_fault_of_the_reader_arrives() -> None:
         raise MismatchError("broken")
 
     with pytest.raises(MismatchError, match="broken"):
-        list(ahead(numbers()))
+        list(prefetched(numbers()))

@@ -293,7 +293,7 @@ def test_a_dictionary_with_an_entry_that_is_none_is_refused(value: float) -> Non
 
 def test_a_dictionary_that_cannot_be_compressed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dictionaries, "_SAMPLE", 10)
-    monkeypatch.setattr(dictionaries, "_WORST", 1)
+    monkeypatch.setattr(dictionaries, "_N_ADDED", 1)
     rows = np.random.default_rng(0).standard_normal((300, 200)).astype(np.complex64)
     with pytest.raises(
         CheckFailedError, match=r"the worst entry has an error of .*, expected 2.0e-03"

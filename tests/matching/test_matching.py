@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from mrftool.errors import InputError
-from mrftool.matching import leaves
+from mrftool.matching import clusters
 from mrftool.matching import nearest as matching
-from mrftool.matching.leaves import build_matcher
+from mrftool.matching.clusters import build_matcher
 from mrftool.matching.nearest import match
 
 
@@ -56,10 +56,10 @@ def test_entries_that_float32_cannot_tell_apart_are_settled_in_float64() -> None
     np.testing.assert_array_equal(index, scores.argmax(axis=1))
 
 
-def test_the_first_of_equal_entries_counts_in_whatever_leaf_it_lies(
+def test_the_first_of_equal_entries_counts_in_whatever_cluster_it_lies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(leaves, "LEAF", 7)
+    monkeypatch.setattr(clusters, "CLUSTER_SIZE", 7)
     entries = np.tile(manifold(40, 1, is_complex=False), (30, 1))
     entries = entries * np.random.default_rng(0).choice([-1, 1], (len(entries), 1))
     index, _ = match(build_matcher(entries), noisy(entries[:40], 0.01))

@@ -1,4 +1,4 @@
-"""A compressed dictionary sorted into leaves: entries close to each other, around a centre, within
+"""A compressed dictionary sorted into clusters: entries close to each other, around a centre, within
 a known angle.
 """
 
@@ -10,18 +10,18 @@ import numpy as np
 from mrftool.arrays import Array, IndexArray
 from mrftool.errors import InputError
 
-LEAF = 256  # entries in a leaf, at most
+CLUSTER_SIZE = 256  # entries in a cluster, at most
 
 
 @dataclass(frozen=True, eq=False)
 class Matcher:
-    """A dictionary, compressed and sorted into leaves.
+    """A dictionary, compressed and sorted into clusters.
 
     entries: unit-norm coefficients `(entry, rank)` complex128 or float64, in the order of the
     dictionary.
-    order: entries leaf by leaf `(entry,)`. starts: where each leaf starts in `order` `(leaf + 1,)`.
-    centres: unit-norm middle of each leaf `(leaf, rank)`. radius: largest angle of its entries to
-    it `(leaf,)` [rad].
+    order: entries cluster by cluster `(entry,)`. starts: where each cluster starts in `order` `(cluster + 1,)`.
+    centres: unit-norm middle of each cluster `(cluster, rank)`. radius: largest angle of its entries to
+    it `(cluster,)` [rad].
     """
 
     entries: Array
@@ -37,7 +37,7 @@ class Matcher:
 
 
 def build_matcher(coefficients: Array) -> Matcher:
-    """Sort compressed fingerprints `(entry, rank)` into leaves. Raises InputError if one is zero or
+    """Sort compressed fingerprints `(entry, rank)` into clusters. Raises InputError if one is zero or
     not finite.
     """
     norms = np.linalg.norm(coefficients, axis=1, keepdims=True)
@@ -46,18 +46,19 @@ def build_matcher(coefficients: Array) -> Matcher:
     entries = np.asarray(
         coefficients / norms, np.complex128 if np.iscomplexobj(coefficients) else np.float64
     )
-    leaves = list(_split(entries, np.arange(len(entries))))
-    centres = np.stack([_centre(entries[leaf]) for leaf in leaves])
+    clusters = list(_split(entries, np.arange(len(entries))))
+    centres = np.stack([_centre(entries[cluster]) for cluster in clusters])
     radius = [
-        _widest_angle(entries[leaf], centre) for leaf, centre in zip(leaves, centres, strict=True)
+        _widest_angle(entries[cluster], centre)
+        for cluster, centre in zip(clusters, centres, strict=True)
     ]
-    starts = np.cumsum([0, *(len(leaf) for leaf in leaves)])
-    return Matcher(entries, np.concatenate(leaves), starts, centres, np.array(radius))
+    starts = np.cumsum([0, *(len(cluster) for cluster in clusters)])
+    return Matcher(entries, np.concatenate(clusters), starts, centres, np.array(radius))
 
 
 def _split(entries: Array, members: IndexArray) -> Iterator[IndexArray]:
-    """Halve along the direction of largest spread until a leaf is small."""
-    if len(members) <= LEAF:
+    """Halve along the direction of largest spread until a cluster is small."""
+    if len(members) <= CLUSTER_SIZE:
         yield members
         return
     aligned = _aligned(entries[members])
@@ -69,8 +70,8 @@ def _split(entries: Array, members: IndexArray) -> Iterator[IndexArray]:
     yield from _split(entries, members[ranking[half:]])
 
 
-def _centre(leaf: Array) -> Array:
-    middle = _aligned(leaf).mean(axis=0)
+def _centre(cluster: Array) -> Array:
+    middle = _aligned(cluster).mean(axis=0)
     return np.asarray(middle / np.linalg.norm(middle))
 
 
@@ -83,8 +84,8 @@ def _aligned(entries: Array) -> Array:
     )
 
 
-def _widest_angle(leaf: Array, centre: Array) -> float:
+def _widest_angle(cluster: Array, centre: Array) -> float:
     """Largest angle of an entry to the centre [rad]; not too small, since cosines near 1 hide 1e-8
     of an angle.
     """
-    return float(np.arccos(min(abs(leaf @ centre.conj()).min(), 1.0))) + 1e-7
+    return float(np.arccos(min(abs(cluster @ centre.conj()).min(), 1.0))) + 1e-7
