@@ -26,7 +26,7 @@ from mrftool.physics import kernel as native
 from mrftool.physics import truncation
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives, simulate
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.shipped import shipped_files
 from mrftool.tissue import Tissue
 
@@ -46,9 +46,15 @@ def trains():
     phase = np.deg2rad(np.cumsum(np.arange(LENGTH) * 117.0) % 360)
     constant = np.full(LENGTH, TR)
     return {
-        "constant": PulseSequence(flips, zero, constant, zero, Inversion(), name="constant TR"),
-        "variable": PulseSequence(flips, zero, tr, zero, Inversion(), name="variable TR"),
-        "spoiled": PulseSequence(flips, phase, constant, zero, Inversion(), name="RF-spoiled"),
+        "constant": PulseSequence(
+            flips, zero, constant, zero, Train(Inversion()).events, name="constant TR"
+        ),
+        "variable": PulseSequence(
+            flips, zero, tr, zero, Train(Inversion()).events, name="variable TR"
+        ),
+        "spoiled": PulseSequence(
+            flips, phase, constant, zero, Train(Inversion()).events, name="RF-spoiled"
+        ),
     }
 
 
@@ -151,7 +157,8 @@ def accuracy(figures):
         worst = max(worst, error)
     sequence = read_sequence("fisp")
     short = PulseSequence(
-        *(getattr(sequence, k)[:300] for k in ("flip_angle", "rf_phase", "tr", "te")), Inversion()
+        *(getattr(sequence, k)[:300] for k in ("flip_angle", "rf_phase", "tr", "te")),
+        Train(Inversion()).events,
     )
     tissue = tissues(10_000, seed=2, b1=True)
     exact = np.concatenate([epg_signal(short, t.t1, t.t2, b1=t.b1) for t in tissue.chunks(100)])

@@ -19,8 +19,9 @@ PYTHON_TESTS = (
     "test_epg_closed_forms.py",
     "test_epg_gradients.py",
     "test_simulate.py",
+    "test_events.py",
 )
-KERNEL_TESTS = ("test_native.py", "test_simulate.py")
+KERNEL_TESTS = ("test_native.py", "test_simulate.py", "test_events.py")
 
 # name of the fault, what stands there (once in the file), what stands there instead
 EPG = [
@@ -59,8 +60,8 @@ EPG = [
     ("lost conjugate of the shift", "xp.conj(f_minus[:, :1])", "f_minus[:, :1]"),
     (
         "no spoiler",
-        'if sequence.spoiling == "gradient":\n                states = shift',
-        'if sequence.spoiling == "never":\n                states = shift',
+        'if sequence.spoiling == "gradient":\n            states = shift',
+        'if sequence.spoiling == "never":\n            states = shift',
     ),
     ("TE counted twice", "float(sequence.tr[n] - sequence.te[n])", "float(sequence.tr[n])"),
     (
@@ -80,21 +81,21 @@ EPG = [
         "return 0 * f_plus, 0 * f_minus, -efficiency",
         "return f_plus, f_minus, -efficiency",
     ),
-    ("no inversion time", "orders, sequence.inversion.time, rest", "orders, 0.0, rest"),
-    ("no waiting", "orders, sequence.wait, rest", "orders, 0.0, rest"),
-    ("waiting before the first train", "if train:", "if not train:"),
-    ("first train observed", "if train == sequence.repeats - 1", "if train == 0"),
+    ("no waiting", "orders, event.time, rest", "orders, 0.0, rest"),
+    ("dummy pulses observed", "if block.acquire:", "if True:"),
+    ("efficiency ignored", "invert(states, event.efficiency)", "invert(states, 1.0)"),
+    ("all pulses played", "range(len(phases))[block.slice]", "range(len(phases))[:]"),
     (
         "B1 ignored",
         "flip_angle[:, None] * b1 * float(factor)",
         "flip_angle[:, None] * b1**0 * float(factor)",
     ),
     ("slice profile ignored", "b1 * float(factor), orders", "b1, orders"),
-    ("weights of the slice ignored", "float(weight) * train", "1.0 * train"),
+    ("weights of the slice ignored", "float(weight) * play", "1.0 * play"),
     (
         "states cut too early",
-        "(sequence.repeats * len(sequence) - 1) // 2 + 1",
-        "(sequence.repeats * len(sequence) - 1) // 2",
+        "(len(sequence.played) - 1) // 2 + 1",
+        "(len(sequence.played) - 1) // 2",
     ),
     (
         "diffusion: lost factor 2",
@@ -217,8 +218,8 @@ KERNEL = [
     ("off-resonance stops while waiting", "    g->elapsed += time;\n}", "}"),
     (
         "inversion does not invert",
-        "splat((float)-g->j->inversion_efficiency)",
-        "splat((float)g->j->inversion_efficiency)",
+        "splat((float)-efficiency)",
+        "splat((float)efficiency)",
     ),
     ("recovery while waiting", "VALUE, 2, 0) += narrow(1.0 - e1);", "VALUE, 2, 0) += narrow(e1);"),
     (
@@ -245,7 +246,7 @@ KERNEL = [
         "exponential(-smaller(0 * g->adc * still, 700))",
     ),
     ("T1 derivative without -1/T1^2", "s == 1 ? -g->r1 * g->r1", "s == 1 ? g->r1 * g->r1"),
-    ("rest of a long TR forgotten", "if (p.tr < j->tr[n]) rest(g, j->tr[n] - p.tr);", ";"),
+    ("rest of a long TR forgotten", "if (p->tr < j->tr[n]) rest(g, j->tr[n] - p->tr);", ";"),
     ("m0 conjugated", "vec re = n * x[l], im = -m * x[l];", "vec re = -n * x[l], im = -m * x[l];"),
     (
         "last tissue of a group left out",
@@ -267,7 +268,7 @@ CUTS = [
     ),
     (
         "every look spends all",
-        "const double share = j->tolerance / looks;",
+        "const double share = j->tolerance / (double)g->n_looks;",
         "const double share = j->tolerance;",
     ),
     (
@@ -278,8 +279,8 @@ CUTS = [
     ("echoes so far ignored", "ivec is_more = so_far > power;", "ivec is_more = so_far < power;"),
     (
         "echoes to come ignored",
-        "(double)j->n_pulses / (double)left : 1.0",
-        "(double)j->n_pulses / (double)j->n_pulses : 1.0",
+        "(double)j->n_echoes / (double)left : 1.0",
+        "(double)j->n_echoes / (double)j->n_echoes : 1.0",
     ),
     ("level not squared", "(float)(j->level[i] * j->level[i])", "(float)j->level[i]"),
 ]
@@ -292,8 +293,8 @@ TRUNCATION = [
     ("bound: no derivative", "with_derivative * _log_slope(late, t2)", "0 * _log_slope(late, t2)"),
     (
         "bound: level ignored",
-        "np.log(tolerance * np.asarray(level, np.float64))",
-        "np.log(tolerance * np.ones(np.shape(level)))",
+        "allowed = tolerance * np.asarray(level, np.float64)",
+        "allowed = tolerance * np.ones(np.shape(level))",
     ),
     (
         "weak fingerprints left",

@@ -63,13 +63,21 @@ static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13
 enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders to cut off; orders cut at a time */
 static const double PI = 3.14159265358979323846;
 
+/* What happens in a sequence, see mrftool/sequence/events.py; mirrored in mrftool/physics/kernel.py. */
+enum { PULSES, INVERT, WAIT }; /* `code` of each class */
+typedef struct {
+    int32_t code, acquire;
+    int64_t first, stop; /* pulses first .. stop-1 */
+    double number[4];    /* of any other event */
+} event;
+
 /* All that one call needs; mirrored in mrftool/physics/kernel.py. Times in s, angles in rad. */
 typedef struct {
-    /* the sequence: one entry per repetition */
-    int64_t n_pulses, repeats;
+    /* the sequence: one entry per pulse; what is played, in order */
+    int64_t n_pulses, n_echoes, n_events;
     const double *flip, *phase, *sign, *tr, *te; /* sign: real path only, -1 where the pulse's phase is 180 degrees */
-    double wait, inversion_efficiency, inversion_time;
-    int32_t is_inverted, is_spoiled, is_real;
+    const event *events;
+    int32_t is_spoiled, is_real;
     /* diffusion: see Dephasing in epg.py; the tail is TR - TE */
     int32_t is_diffusing;
     double step;
@@ -87,7 +95,7 @@ typedef struct {
     double tolerance;
     const double *level, *shortest;
     int32_t is_same_b1;
-    /* results, one row of n_pulses per tissue: complex, or real numbers that wait for a factor -i */
+    /* results, one row of n_echoes per tissue: complex, or real numbers that wait for a factor -i */
     int32_t is_complex_out, n_derivatives; /* derivatives: 0, 2 (t1, t2) or 3 (t1, t2, b1) */
     float *signal, *derivative[3]; /* derivatives that nobody wants: NULL */
     double *norm; /* per tissue: sum over time of |signal|^2 for m0 = 1, or NULL */
@@ -364,6 +372,7 @@ typedef struct {
     vec *rows, *decay;           /* states; decay of F(k), F(-k), Z(k) by diffusion */
     int64_t n_used;              /* rows that can hold anything but 0 */
     int64_t n_live;              /* orders that are not 0 before the next pulse */
+    int64_t n_left, n_looks;     /* pulses still to be played; looks for orders to cut off, in all */
     vec *descent;                /* how much at most is left of order k when it comes back to an echo, squared */
     vec level_squared;           /* mean square of the signal at least */
     vec grown, shrunk;           /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
@@ -377,11 +386,23 @@ typedef struct {
     dvec norm;                   /* and in all tiles */
 } group;
 
+/* Pulses that are to be played, and looks for orders to cut off. */
+static void count_pulses(group *g)
+{
+    g->n_left = g->n_looks = 0;
+    for (const event *e = g->j->events; e < g->j->events + g->j->n_events; e++)
+        if (e->code == PULSES) {
+            g->n_left += e->stop - e->first;
+            g->n_looks += (e->stop - e->first + CUT_EVERY - 1) / CUT_EVERY;
+        }
+}
+
 static void set_equilibrium(group *g)
 {
     memset(g->rows, 0, sizeof(vec) * (size_t)((g->n_states + 2) * g->sets * 3 * g->parts));
     *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) = splat(1.0f);
     g->n_used = g->n_live = 1;
+    count_pulses(g);
     g->grown = g->shrunk = splat(1.0f);
     g->since = g->elapsed = 0.0;
 }
@@ -459,15 +480,14 @@ static void set_descent(group *g)
 INLINE vec allowed(const group *g, int64_t left)
 {
     const job *j = g->j;
-    const double looks = (double)(j->repeats * ((j->n_pulses + CUT_EVERY - 1) / CUT_EVERY));
-    const double share = j->tolerance / looks;
+    const double share = j->tolerance / (double)g->n_looks;
     vec power = g->level_squared;
     if (j->n_positions == 1) {
-        vec so_far = narrow(g->norm) * (float)(1.0 / (double)j->n_pulses);
+        vec so_far = narrow(g->norm) * (float)(1.0 / (double)j->n_echoes);
         ivec is_more = so_far > power;
         power = (vec)((is_more & (ivec)so_far) | (~is_more & (ivec)power));
     }
-    return power * (float)(share * share * (left < j->n_pulses ? (double)j->n_pulses / (double)left : 1.0));
+    return power * (float)(share * share * (left < j->n_echoes ? (double)j->n_echoes / (double)left : 1.0));
 }
 
 /* Cut off the highest orders, CUT_BY at a time, as many as change none of the `left` echoes by more than allowed. */
@@ -505,10 +525,10 @@ static void rest(group *g, double time)
 }
 
 /* The inversion pulse, and the crusher that leaves no F. */
-static void invert(group *g)
+static void invert(group *g, double efficiency)
 {
     rescale(g);
-    multiply(g, splat(0), splat((float)-g->j->inversion_efficiency), splat(0), splat(0), 0);
+    multiply(g, splat(0), splat((float)-efficiency), splat(0), splat(0), 0);
 }
 
 /* Factors of the interval between two pulses. */
@@ -713,7 +733,7 @@ INLINE void prefetch(const group *g, int64_t t0)
         const float *out = s == 0 ? j->signal : j->derivative[s - 1];
         if (!out) continue;
         for (int64_t l = 0; l < g->n_lanes; l++) {
-            const float *row = out + size * (g->index[l] * j->n_pulses + t0);
+            const float *row = out + size * (g->index[l] * j->n_echoes + t0);
             __builtin_prefetch(row, 1), __builtin_prefetch(row + size * LANES - 1, 1);
         }
     }
@@ -735,13 +755,13 @@ static void flush(group *g, int64_t t0, int64_t count, double weight, int adding
         for (int64_t l = 0; l < g->n_lanes; l++) {
             int64_t i = g->index[l];
             if (!j->is_complex_out) {
-                put(out + i * j->n_pulses + t0, (float)scale[l] * x[l], count, adding);
+                put(out + i * j->n_echoes + t0, (float)scale[l] * x[l], count, adding);
                 continue;
             }
             float m = (float)(scale[l] * j->m0[2 * i]), n = (float)(scale[l] * j->m0[2 * i + 1]);
             vec re = n * x[l], im = -m * x[l]; /* real path: the signal is -i times x */
             if (g->parts == 2) re = m * x[l] - n * x[l + LANES], im = n * x[l] + m * x[l + LANES];
-            float *row = out + 2 * (i * j->n_pulses + t0);
+            float *row = out + 2 * (i * j->n_echoes + t0);
             ivec half = LANE / 2 + (LANE & 1) * LANES;
             vec first = pick(re, im, half), second = pick(re, im, half + LANES / 2);
             if (count == LANES) put(row, first, LANES, adding), put(row + LANES, second, LANES, adding);
@@ -756,9 +776,10 @@ static void flush(group *g, int64_t t0, int64_t count, double weight, int adding
 
 /* ---- the train ------------------------------------------------------------------------------------------------ */
 
-/* What one pass plays: from pulse n on, orders 0 .. n_orders-1. tr: how much of the first TR. */
+/* What one pass plays: from pulse n on, orders 0 .. n_orders-1, for echoes from `echo` on. tr: how much of the first
+   TR. */
 typedef struct {
-    int64_t n, n_orders;
+    int64_t n, echo, n_orders;
     double tr, flip_factor, weight;
     int is_observed, is_adding;
 } stretch;
@@ -777,29 +798,29 @@ INLINE void advance(const int parts, const int sets, const int levels, const int
     else pass(parts, sets, levels, diffusing, g->rows, p->n_orders, r, g->decay, &e);
     if (!p->is_observed) return;
     EACH(m, levels) {
-        int64_t n = p->n + m, t = n % LANES;
+        int64_t echo = p->echo + m, t = echo % LANES;
         collect(parts, sets, g, t, e.of[m], r + m);
-        if (t == LANES - 1 || n + 1 == j->n_pulses) flush(g, n - t, t + 1, p->weight, p->is_adding);
+        if (t == LANES - 1 || echo + 1 == j->n_echoes) flush(g, echo - t, t + 1, p->weight, p->is_adding);
     }
 }
 
-/* How many pulses the next pass plays: two, unless the train ends, or what follows a pulse needs a look of its own. */
-INLINE int next_levels(const group *g, int64_t n, int diffusing)
+/* How many pulses the next pass plays: two, unless the block ends, or what follows a pulse needs a look of its own. */
+INLINE int next_levels(const group *g, int64_t n, int64_t stop, int diffusing)
 {
     const job *j = g->j;
-    if (diffusing || !j->is_spoiled || g->n_states == 1 || n + 1 == j->n_pulses) return 1;
+    if (diffusing || !j->is_spoiled || g->n_states == 1 || n + 1 == stop) return 1;
     return played_tr(g, j->tr[n]) == j->tr[n] && played_tr(g, j->tr[n + 1]) == j->tr[n + 1] ? 2 : 1;
 }
 
 /* Keep the scale in range and precise before an interval of `ahead`. */
-INLINE void keep_scale(group *g, double ahead, int64_t n, int sets, int diffusing)
+INLINE void keep_scale(group *g, double ahead, int64_t played, int sets, int diffusing)
 {
     const double limit = sets > 1 || diffusing ? DERIVATIVE_SCALE : LARGEST_SCALE;
     if (g->since > 0 && g->fastest * (g->since + ahead) > limit) rescale(g);
-    if (n % LANES <= 1 && (!diffusing || g->fastest * g->since < LARGEST_STEP)) measure_scale(g);
+    if (played % LANES <= 1 && (!diffusing || g->fastest * g->since < LARGEST_STEP)) measure_scale(g);
 }
 
-/* Orders of the next pass: each pulse adds one, and of the `left` pulses of all trains that follow, the first finds
+/* Orders of the next pass: each pulse adds one, and of the `left` pulses that follow in all, the first finds
    those that can still come back to an echo below `left`. */
 INLINE int64_t window(group *g, int64_t left, int levels)
 {
@@ -811,30 +832,40 @@ INLINE int64_t window(group *g, int64_t left, int levels)
     return n_orders;
 }
 
-/* All trains at one position of the slice. */
+/* The pulses of one block. */
+INLINE void play_pulses(const int parts, const int sets, const int diffusing, passes *one, passes *two, group *g,
+                        stretch *p, const event *block)
+{
+    const job *j = g->j;
+    p->is_observed = block->acquire;
+    for (int64_t n = block->first, levels; n < block->stop; n += levels) {
+        const int64_t played = n - block->first;
+        levels = next_levels(g, n, block->stop, diffusing);
+        p->n = n, p->tr = played_tr(g, j->tr[n]);
+        keep_scale(g, levels == 2 ? p->tr + j->tr[n + 1] : p->tr, played, sets, diffusing);
+        if (p->is_observed && p->echo % LANES <= 1) prefetch(g, p->echo);
+        p->n_orders = window(g, g->n_left, (int)levels);
+        (levels == 2 ? two : one)(g, p);
+        if (p->tr < j->tr[n]) rest(g, j->tr[n] - p->tr);
+        g->n_left -= levels;
+        if (p->is_observed) p->echo += levels;
+        const int is_due = played / CUT_EVERY != (played + levels) / CUT_EVERY;
+        if (sets == 1 && j->tolerance > 0 && is_due) cut(parts, g, g->n_left);
+    }
+}
+
+/* All events at one position of the slice. */
 INLINE void play(const int parts, const int sets, const int diffusing, passes *one, passes *two, group *g,
                  double flip_factor, double weight, int adding)
 {
     const job *j = g->j;
     stretch p = {.flip_factor = flip_factor, .weight = weight, .is_adding = adding};
     set_equilibrium(g);
-    for (int64_t train = 0; train < j->repeats; train++) {
-        p.is_observed = train + 1 == j->repeats;
-        if (train > 0) rest(g, j->wait);
-        if (j->is_inverted) invert(g), rest(g, j->inversion_time);
-        for (int64_t n = 0, levels; n < j->n_pulses; n += levels) {
-            const int64_t left = (j->repeats - train) * j->n_pulses - n;
-            levels = next_levels(g, n, diffusing);
-            p.n = n, p.tr = played_tr(g, j->tr[n]);
-            keep_scale(g, levels == 2 ? p.tr + j->tr[n + 1] : p.tr, n, sets, diffusing);
-            if (p.is_observed && n % LANES <= 1) prefetch(g, n);
-            p.n_orders = window(g, left, (int)levels);
-            (levels == 2 ? two : one)(g, &p);
-            if (p.tr < j->tr[n]) rest(g, j->tr[n] - p.tr);
-            const int is_due = n / CUT_EVERY != (n + levels) / CUT_EVERY;
-            if (sets == 1 && j->tolerance > 0 && is_due) cut(parts, g, left - levels);
+    for (const event *e = j->events; e < j->events + j->n_events; e++) switch (e->code) {
+        case PULSES: play_pulses(parts, sets, diffusing, one, two, g, &p, e); break;
+        case INVERT: invert(g, e->number[0]); break;
+        case WAIT: rest(g, e->number[0]); break;
         }
-    }
 }
 
 /* One instance per kind of train, so that the compiler knows the sizes. */

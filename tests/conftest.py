@@ -13,7 +13,7 @@ from front_door import works
 from mrftool.export.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.inference.onnx_file import write_model
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 
 os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
@@ -43,7 +43,7 @@ def short_sequence() -> PulseSequence:
     """Forty pulses that tell T1 from T2: inversion, one lobe of flips, constant TR."""
     flips = np.deg2rad(5 + 55 * np.sin(np.pi * np.arange(40) / 40))
     zeros, tr, te = np.zeros(40), np.full(40, 0.012), np.full(40, 0.003)
-    return PulseSequence(flips, zeros, tr, te, Inversion(1.0, 0.02), name="short")
+    return PulseSequence(flips, zeros, tr, te, Train(Inversion(1.0, 0.02)).events, name="short")
 
 
 @pytest.fixture(scope="session")

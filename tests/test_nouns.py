@@ -3,6 +3,7 @@ nothing else.
 """
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,16 @@ from mrftool.errors import InputError
 from mrftool.fingerprints import Fingerprints
 from mrftool.grid import Grid
 from mrftool.physics.epg import epg_signal
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler
+from mrftool.sequence import (
+    Inversion,
+    Invert,
+    Pulses,
+    PulseSequence,
+    SliceProfile,
+    Spoiler,
+    Train,
+    Wait,
+)
 from mrftool.tissue import Tissue
 
 NAN = float("nan")
@@ -25,9 +35,7 @@ def good_sequence(**changes):
         "rf_phase": np.deg2rad([0.0, 117.0, 351.0, 702.0]),
         "tr": np.array([0.012, 0.013, 0.014, 0.015]),
         "te": np.array([0.002, 0.003, 0.004, 0.005]),
-        "inversion": Inversion(0.95, 0.02),
-        "repeats": 2,
-        "wait": 0.1,
+        "events": Train(Inversion(0.95, 0.02), 2, 0.1).events,
         "spoiler": Spoiler([20e-3, -5e-3], [2e-3, 1e-3]),
         "slice_profile": SliceProfile([1.0, 0.5], [0.6, 0.4]),
         "name": "good",
@@ -73,26 +81,33 @@ SEQUENCE_FAULTS = {
         "repetition 1: TE 20 ms is outside TR 13 ms (and 1 more), expected TE <= TR",
     ),
     "efficiency": (
-        {"inversion": Inversion(1.1, 0.02)},
-        "inversion efficiency 1.1, expected 0 to 1",
+        {"events": [Invert(1.1), Pulses()]},
+        "event 0: inversion efficiency 1.1, expected 0 to 1",
     ),
     "efficiency nan": (
-        {"inversion": Inversion(NAN, 0.02)},
-        "inversion efficiency nan, expected 0 to 1",
+        {"events": [Invert(NAN), Pulses()]},
+        "event 0: inversion efficiency nan, expected 0 to 1",
     ),
-    "inversion time": (
-        {"inversion": Inversion(1, -0.02)},
-        "inversion time -20 ms, expected 0 ms to 60 s",
+    "negative wait": (
+        {"events": [Invert(), Wait(-0.02), Pulses()]},
+        "event 1: waiting time -20 ms, expected 0 ms to 60 s",
     ),
-    "no repeats": (
-        {"repeats": 0},
-        "0 repeats of the train, expected a whole number from 1 to 1000",
+    "wait nan": (
+        {"events": [Wait(NAN), Pulses()]},
+        "event 0: waiting time nan ms, expected 0 ms to 60 s",
     ),
-    "half a repeat": (
-        {"repeats": 1.5},
-        "1.5 repeats of the train, expected a whole number from 1 to 1000",
+    "pulses beyond the last": (
+        {"events": [Pulses(2, 5)]},
+        "event 0: pulses 2 to 4, expected at least one of 0 to 3",
     ),
-    "wait": ({"wait": NAN}, "waiting time nan ms, expected 0 ms to 60 s"),
+    "no pulses": (
+        {"events": [Pulses(2, 2)]},
+        "event 0: pulses 2 to 1, expected at least one of 0 to 3",
+    ),
+    "no echoes": (
+        {"events": [Pulses(acquire=False), Wait(1.0)]},
+        "no event acquires echoes, expected pulses that do",
+    ),
     "spoiling": ({"spoiling": "rf"}, "spoiling 'rf', expected 'gradient' or 'none'"),
     "spoiler of nothing": ({"spoiling": "none"}, "a spoiler waveform needs spoiling 'gradient'"),
     "spoiler lengths": (
@@ -155,10 +170,78 @@ def test_a_faulty_sequence_says_what_is_wrong(fault):
 def test_all_faults_are_named_at_once():
     with pytest.raises(InputError) as raised:
         good_sequence(
-            flip_angle=[99, 0, 0, 0], te=4 * [0.1], repeats=0, slice_profile=SliceProfile([1], [2])
+            flip_angle=[99, 0, 0, 0],
+            te=4 * [0.1],
+            events=[Invert(2.0), Wait(99.0), Pulses()],
+            slice_profile=SliceProfile([1], [2]),
         )
-    for part in ("flip_angle", "TE 100 ms", "0 repeats", "weights sum to 2"):
+    for part in ("flip_angle", "TE 100 ms", "event 0", "event 1", "weights sum to 2"):
         assert part in str(raised.value)
+
+
+TRAIN_FAULTS = {
+    "efficiency": (
+        {"inversion": Inversion(1.1, 0.02)},
+        "inversion efficiency 1.1, expected 0 to 1",
+    ),
+    "inversion time": (
+        {"inversion": Inversion(1, -0.02)},
+        "inversion time -20 ms, expected 0 ms to 60 s",
+    ),
+    "no repeats": (
+        {"repeats": 0},
+        "0 repeats of the train, expected a whole number from 1 to 1000",
+    ),
+    "half a repeat": (
+        {"repeats": 1.5},
+        "1.5 repeats of the train, expected a whole number from 1 to 1000",
+    ),
+    "wait": ({"wait": NAN}, "waiting time nan ms, expected 0 ms to 60 s"),
+}
+
+
+@pytest.mark.parametrize("fault", TRAIN_FAULTS)
+def test_an_impossible_train_cannot_be_built(fault):
+    changes, message = TRAIN_FAULTS[fault]
+    with pytest.raises(InputError, match=re.escape(message)):
+        Train(**changes)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [Train(), Train(Inversion(0.9, 0.02)), Train(None, 2, 0.0), Train(Inversion(0.9, 0.0), 3, 0.1)],
+)
+def test_a_train_is_known_again_by_its_events(train):
+    assert good_sequence(events=train.events).train == train
+
+
+def test_other_events_are_no_train():
+    for events in ([Wait(0.1), Pulses()], [Pulses(1, 3)], [Pulses(), Wait(0.1), Pulses()]):
+        assert good_sequence(events=events).train is None
+
+
+def test_events_that_play_the_same_have_one_id():
+    parts = [Pulses(0, 1), Pulses(1, 4)]
+    train = good_sequence(events=Train().events)
+    assert good_sequence(events=parts) == train
+    assert good_sequence(events=[*parts, Wait(0.1), Pulses(acquire=False)]) == train
+    split = [Pulses(0, 2), Wait(0.1), Wait(0.2), Pulses(2)]
+    assert good_sequence(events=split) == good_sequence(events=[Pulses(0, 2), Wait(0.3), Pulses(2)])
+    assert good_sequence(events=split) != good_sequence(
+        events=[Pulses(0, 2), Wait(0.31), Pulses(2)]
+    )
+    assert good_sequence(events=split) != good_sequence(
+        events=[Pulses(0, 2, acquire=False), Wait(0.3), Pulses(2)]
+    )
+
+
+def test_the_signal_has_the_echoes_that_are_acquired():
+    sequence = good_sequence(
+        events=[Pulses(0, 2, acquire=False), Invert(), Pulses(1, 4), Wait(1.0)]
+    )
+    assert len(sequence) == 3
+    assert sequence.played.tolist() == [0, 1, 1, 2, 3]
+    assert sequence.observed.tolist() == [1, 2, 3]
 
 
 def test_limits_are_within():
@@ -168,7 +251,7 @@ def test_limits_are_within():
         "tr": [60.0, 1e-6],
         "te": [60.0, 0.0],
     }
-    PulseSequence(**columns, inversion=Inversion(0.0, 60.0), repeats=np.int64(1000), wait=60.0)
+    PulseSequence(**columns, events=Train(Inversion(0.0, 60.0), np.int64(1000), 60.0).events)
 
 
 def test_a_sequence_cannot_be_changed():
@@ -180,12 +263,12 @@ def test_a_sequence_cannot_be_changed():
         with pytest.raises(ValueError, match="read-only"):
             column[0] = 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        sequence.repeats = 5
+        sequence.events = ()
 
 
 def test_duration_counts_every_interval():
     assert good_sequence().duration == pytest.approx(2 * (0.02 + 0.054) + 0.1)
-    assert good_sequence(inversion=None, repeats=1).duration == pytest.approx(0.054)
+    assert good_sequence(events=Train().events).duration == pytest.approx(0.054)
 
 
 def _text_round_trip(sequence):
@@ -197,15 +280,18 @@ def _text_round_trip(sequence):
     def angle(values):
         return np.deg2rad([float(f"{value:.9f}") for value in np.rad2deg(values)])
 
-    inversion, spoiler, profile = sequence.inversion, sequence.spoiler, sequence.slice_profile
+    train, spoiler, profile = sequence.train, sequence.spoiler, sequence.slice_profile
+    inversion = train.inversion
     return PulseSequence(
         angle(sequence.flip_angle),
         angle(sequence.rf_phase),
         text(sequence.tr, 1e3),
         text(sequence.te, 1e3),
-        inversion and Inversion(text(inversion.efficiency, 1)[0], text(inversion.time, 1e3)[0]),
-        sequence.repeats,
-        text(sequence.wait, 1e3)[0],
+        Train(
+            inversion and Inversion(text(inversion.efficiency, 1)[0], text(inversion.time, 1e3)[0]),
+            train.repeats,
+            text(train.wait, 1e3)[0],
+        ).events,
         sequence.spoiling,
         spoiler and Spoiler(text(spoiler.gradient, 1e3), text(spoiler.duration, 1e3)),
         profile and SliceProfile(text(profile.flip_factor, 1), text(profile.weight, 1)),
@@ -238,11 +324,11 @@ CHANGES = {
     "tr": {"tr": np.array([0.012, 0.013000002, 0.014, 0.015])},
     "last tr of the train": {"tr": np.array([0.012, 0.013, 0.014, 0.015000002])},
     "te": {"te": np.array([0.002, 0.003, 0.004, 0.005000002])},
-    "no inversion": {"inversion": None},
-    "inversion efficiency": {"inversion": Inversion(0.950002, 0.02)},
-    "inversion time": {"inversion": Inversion(0.95, 0.020000002)},
-    "repeats": {"repeats": 3},
-    "wait": {"wait": 0.100000002},
+    "no inversion": {"events": Train(None, 2, 0.1).events},
+    "inversion efficiency": {"events": Train(Inversion(0.950002, 0.02), 2, 0.1).events},
+    "inversion time": {"events": Train(Inversion(0.95, 0.020000002), 2, 0.1).events},
+    "repeats": {"events": Train(Inversion(0.95, 0.02), 3, 0.1).events},
+    "wait": {"events": Train(Inversion(0.95, 0.02), 2, 0.100000002).events},
     "spoiler amplitude": {"spoiler": Spoiler([20.000002e-3, -5e-3], [2e-3, 1e-3])},
     "spoiler axis": {
         "spoiler": Spoiler([[20e-3, -5e-3], [0, 20e-6]], [2e-3, 1e-3])
@@ -278,7 +364,7 @@ def test_every_change_has_its_own_id():
 
 
 def test_te_and_tr_do_not_stand_in_for_each_other():
-    columns = {"flip_angle": [1.0, 1.0], "rf_phase": [0, 0], "repeats": 2}
+    columns = {"flip_angle": [1.0, 1.0], "rf_phase": [0, 0], "events": Train(None, 2).events}
     one, other = (
         {"tr": [0.01, 0.02], "te": [0.01, 0.02]},
         {"tr": [0.01, 0.02], "te": [0.01, 0.01]},
@@ -292,10 +378,13 @@ UNSEEN = {
     "name": ({}, {"name": "another"}),
     "constant phase": ({}, {"rf_phase": np.deg2rad([40.0, 157.0, 391.0, 742.0])}),
     "whole turns": ({}, {"rf_phase": np.deg2rad([0.0, 117.0 - 720.0, -9.0, 702.0 - 360.0])}),
-    "wait of one train": ({"repeats": 1}, {"repeats": 1, "wait": 0.7}),
+    "wait of one train": (
+        {"events": Train().events},
+        {"events": Train(wait=0.7).events},
+    ),
     "rest of the last TR": (
-        {"repeats": 1},
-        {"repeats": 1, "tr": np.array([0.012, 0.013, 0.014, 0.9])},
+        {"events": Train().events},
+        {"events": Train().events, "tr": np.array([0.012, 0.013, 0.014, 0.9])},
     ),
 }
 
@@ -313,9 +402,18 @@ def test_the_id_ignores_what_no_signal_sees(change):
 
 def test_sequences_are_equal_by_what_they_do():
     assert good_sequence() == good_sequence(name="another")
-    assert good_sequence() != good_sequence(wait=0.2)
+    assert good_sequence() != good_sequence(events=[*Train().events, Wait(0.2), Pulses()])
     assert good_sequence() != "good"
-    assert len({good_sequence(), good_sequence(name="another"), good_sequence(wait=0.2)}) == 2
+    assert (
+        len(
+            {
+                good_sequence(),
+                good_sequence(name="another"),
+                good_sequence(events=[*Train().events, Wait(0.2), Pulses()]),
+            }
+        )
+        == 2
+    )
 
 
 TISSUE_FAULTS = {

@@ -17,7 +17,7 @@ _FEW = 60  # repetitions up to which each of them is marked
 
 def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
     """Draw flip angle [deg], RF phase [deg], TR and TE [ms] of every repetition."""
-    n = np.arange(1, len(sequence) + 1)
+    n = np.arange(1, len(sequence.flip_angle) + 1)
     line = "-"
     if len(sequence) <= _FEW:
         line = ".-"
@@ -41,18 +41,21 @@ def _draw_phases(axes: Axes, sequence: PulseSequence) -> None:
     line = "-"
     if np.ptp(sequence.rf_phase) > 0:
         line = "."
-    n = np.arange(1, len(sequence) + 1)
+    n = np.arange(1, len(sequence.flip_angle) + 1)
     axes.plot(n, np.rad2deg(sequence.rf_phase) % 360, line, ms=2.5)
     axes.set(ylabel="RF phase [deg]", ylim=(-10, 370), yticks=(0, 90, 180, 270, 360))
 
 
 def _sequence_text(sequence: PulseSequence) -> str:
     text = f"{sequence.name}: {len(sequence)} repetitions, {sequence.duration:.2f} s"
-    inversion = sequence.inversion
-    if inversion:
-        text += f", inversion efficiency {inversion.efficiency:g}, TI {1e3 * inversion.time:g} ms"
-    if sequence.repeats > 1:
-        text += f", {sequence.repeats} trains {sequence.wait:g} s apart"
+    train = sequence.train
+    if train is None:
+        return f"{text}, {len(sequence.events)} events, spoiling: {sequence.spoiling}"
+    if train.inversion:
+        efficiency, time = train.inversion.efficiency, 1e3 * train.inversion.time
+        text += f", inversion efficiency {efficiency:g}, TI {time:g} ms"
+    if train.repeats > 1:
+        text += f", {train.repeats} trains {train.wait:g} s apart"
     return f"{text}, spoiling: {sequence.spoiling}"
 
 

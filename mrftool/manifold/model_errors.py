@@ -13,7 +13,7 @@ from mrftool.arrays import Array
 from mrftool.manifold.parameters import draw_points, tissue_at
 from mrftool.manifold.table import SignalTable
 from mrftool.physics.simulate import simulate
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Invert, PulseSequence
 
 N_PROBES = 6
 _B1_ERRORS = (0.7, 0.85, 1.15, 1.3)  # actual / assumed
@@ -31,12 +31,8 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
     """
     vectors = table.feature_basis.vectors
     deviating = np.concatenate([_signals(sequence, table, b1, seed) for b1 in _B1_ERRORS])
-    inversion = sequence.inversion
-    if inversion is not None:
-        worse = replace(
-            sequence,
-            inversion=replace(inversion, efficiency=_EFFICIENCY_ERROR * inversion.efficiency),
-        )
+    worse = _with_worse_inversions(sequence)
+    if worse is not None:
         deviating = np.concatenate([deviating, _signals(worse, table, 1.0, seed)])
     deviating = deviating / np.linalg.norm(deviating, axis=1, keepdims=True)
     for _ in range(2):
@@ -46,6 +42,17 @@ def probe_vectors(sequence: PulseSequence, table: SignalTable, *, seed: int = 0)
         (sizes > _LEAST_SIZE * np.sqrt(len(deviating))).sum()
     )  # the others are rounding, along any direction
     return np.asarray(directions[: max(min(N_PROBES, told, len(vectors) - table.rank - 1), 0)].T)
+
+
+def _with_worse_inversions(sequence: PulseSequence) -> PulseSequence | None:
+    """The sequence with less efficient inversions; None if it has none."""
+    events = list(sequence.events)
+    for place, event in enumerate(events):
+        if isinstance(event, Invert):
+            events[place] = Invert(_EFFICIENCY_ERROR * event.efficiency)
+    if not any(isinstance(event, Invert) for event in events):
+        return None
+    return replace(sequence, events=events)
 
 
 def _signals(sequence: PulseSequence, table: SignalTable, b1_factor: float, seed: int) -> Array:

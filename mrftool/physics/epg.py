@@ -1,7 +1,7 @@
 """The readable extended-phase-graph (EPG) engine: the oracle of the native kernel, and the engine
 of CUDA and autograd.
 
-The loop is the protocol: read `train_of_pulses` beside a sequence diagram. It takes its array
+The loop is the protocol: read `play` and `play_pulses` beside a sequence diagram. It takes its array
 namespace from its inputs (array API): numpy for simulation, torch for gradients and CUDA.
 
 Convention
@@ -24,7 +24,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
 
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
 
 Array = Any
 GAMMA = 2.675_221_870_8e8  # proton gyromagnetic ratio [rad/s/T], CODATA 2022
@@ -47,7 +47,7 @@ def epg_signal(
     t1, t2: `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and
     device. b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number; m0 may be
     complex.
-    flip_angle: `(time,)` [rad], in place of the sequence's own: to differentiate with respect to
+    flip_angle: `(pulse,)` [rad], in place of the sequence's own: to differentiate with respect to
     it.
     n_states: orders 0 .. n_states-1 are kept; by default all that can reach an echo, so nothing is
     cut off.
@@ -59,39 +59,46 @@ def epg_signal(
     xp = array_namespace(t1, t2)
     if n_states is not None and n_states < 1:
         raise ArgumentError(f"{n_states} states, expected at least 1")
-    flip_angle = _like(sequence.flip_angle if flip_angle is None else flip_angle, t1)
+    if flip_angle is None:
+        flip_angle = sequence.flip_angle
+    flip_angle = _like(flip_angle, t1)
     if flip_angle.shape != sequence.flip_angle.shape:
         raise MismatchError(
-            f"{flip_angle.shape[0]} flip angles, expected {len(sequence)} as in {sequence.name}"
+            f"{flip_angle.shape[0]} flip angles, expected {len(sequence.flip_angle)}"
+            f" as in {sequence.name}"
         )
     voxels = _Voxels(xp, t1, t2, _column(adc, t1), 2 * np.pi * _column(off_resonance, t1))
     if bool(xp.any(voxels.adc != 0)) and sequence.spoiler is None:
         raise MismatchError(
-            f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate diffusion (adc > 0)"
+            f"sequence {sequence.name} gives no spoiler waveform, "
+            "expected one to simulate diffusion (adc > 0)"
         )
     orders = xp.arange(n_states or exact_n_states(sequence), dtype=t1.dtype, device=device(t1))
     b1 = _column(b1, t1)
-    profile = sequence.slice_profile
-    positions = (
-        [(1.0, 1.0)] if profile is None else zip(profile.flip_factor, profile.weight, strict=True)
-    )
     signal = sum(
-        float(weight)
-        * train_of_pulses(sequence, voxels, flip_angle[:, None] * b1 * float(factor), orders)
-        for factor, weight in positions
+        float(weight) * play(sequence, voxels, flip_angle[:, None] * b1 * float(factor), orders)
+        for factor, weight in slice_positions(sequence)
     )
     return _column(m0, signal[:, 0])[:, None] * signal
+
+
+def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
+    """Flip factor [1] and weight [1] of each position in the slice; one if no profile is given."""
+    profile = sequence.slice_profile
+    if profile is None:
+        return [(1.0, 1.0)]
+    return list(zip(profile.flip_factor, profile.weight, strict=True))
 
 
 def exact_n_states(sequence: PulseSequence) -> int:
     """Number of orders that can reach an echo.
 
-    Of N pulses (all trains), pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse n is
+    Of the N pulses that are played, pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse n is
     back at 0 by the last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
     """
     if sequence.spoiling == "none":
         return 1
-    return (sequence.repeats * len(sequence) - 1) // 2 + 1
+    return (len(sequence.played) - 1) // 2 + 1
 
 
 @dataclass(frozen=True)
@@ -105,34 +112,52 @@ class _Voxels:
     omega: Array
 
 
-def train_of_pulses(sequence: PulseSequence, voxels: _Voxels, flips: Array, orders: Array) -> Array:
-    """Signal `(voxel, time)` [1] of the last train, per unit of m0. flips: actual flip angles
-    `(time, voxel)` [rad].
+def play(sequence: PulseSequence, voxels: _Voxels, flips: Array, orders: Array) -> Array:
+    """Signal `(voxel, time)` [1] of all events, per unit of m0, from equilibrium.
 
-    1. Start in equilibrium.               4. Pulse.
-    2. Wait between trains.                5. Relax for TE and observe order 0.
-    3. Invert, crush, relax for TI.        6. Relax for TR - TE, and shift by one order under the
-    spoiler.
+    flips: actual flip angles `(pulse, voxel)` [rad].
+    """
+    rest = at_rest(sequence)
+    states = equilibrium(voxels, orders)
+    echoes: list[Array] = []
+    for event in sequence.program:
+        match event:
+            case Pulses():
+                states, seen = play_pulses(sequence, event, states, voxels, flips, orders)
+                echoes += seen
+            case Invert():
+                states = invert(states, event.efficiency)
+            case Wait():
+                states = relax(states, voxels, orders, event.time, rest)
+    return voxels.xp.stack(echoes, axis=-1)
+
+
+def play_pulses(
+    sequence: PulseSequence,
+    block: Pulses,
+    states: "States",
+    voxels: _Voxels,
+    flips: Array,
+    orders: Array,
+) -> tuple["States", list[Array]]:
+    """Play the pulses of `block`; the states after them, and the echoes that are acquired.
+
+    1. Pulse.
+    2. Relax for TE and observe order 0; the receiver follows the RF phase.
+    3. Relax for TR - TE, and shift by one order under the spoiler.
     """
     xp, phases, rest = voxels.xp, sequence.rf_phase, at_rest(sequence)
-    states = equilibrium(voxels, orders)
     echoes = []
-    for train in range(sequence.repeats):
-        if train:
-            states = relax(states, voxels, orders, sequence.wait, rest)
-        if sequence.inversion:
-            states = invert(states, sequence.inversion.efficiency)
-            states = relax(states, voxels, orders, sequence.inversion.time, rest)
-        for n in range(len(sequence)):
-            te, tail = float(sequence.te[n]), float(sequence.tr[n] - sequence.te[n])
-            states = rotate(xp, states, flips[n], phases[n])
-            states = relax(states, voxels, orders, te, rest)
-            if train == sequence.repeats - 1:
-                echoes.append(states[0][:, 0] * complex(np.exp(-1j * phases[n])))
-            states = relax(states, voxels, orders, tail, spoiled(sequence, tail))
-            if sequence.spoiling == "gradient":
-                states = shift(xp, states)
-    return xp.stack(echoes, axis=-1)
+    for n in range(len(phases))[block.slice]:
+        te, tail = float(sequence.te[n]), float(sequence.tr[n] - sequence.te[n])
+        states = rotate(xp, states, flips[n], phases[n])
+        states = relax(states, voxels, orders, te, rest)
+        if block.acquire:
+            echoes.append(states[0][:, 0] * complex(np.exp(-1j * phases[n])))
+        states = relax(states, voxels, orders, tail, spoiled(sequence, tail))
+        if sequence.spoiling == "gradient":
+            states = shift(xp, states)
+    return states, echoes
 
 
 States = tuple[Array, Array, Array]
@@ -222,10 +247,9 @@ class Dephasing:
 
 def at_rest(sequence: PulseSequence) -> Dephasing | None:
     """An interval without gradients; None where the sequence gives no spoiler waveform."""
-    spoiler = sequence.spoiler
-    return (
-        None if spoiler is None else Dephasing(step=float(GAMMA * np.linalg.norm(spoiler.moment)))
-    )
+    if sequence.spoiler is None:
+        return None
+    return Dephasing(step=float(GAMMA * np.linalg.norm(sequence.spoiler.moment)))
 
 
 def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:

@@ -19,9 +19,9 @@ import numpy as np
 
 import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
-from mrftool.physics.epg import at_rest, spoiled
+from mrftool.physics.epg import at_rest, slice_positions, spoiled
 from mrftool.physics.truncation import shortest_tr
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Pulses, PulseSequence
 from mrftool.threads import usable_processors
 from mrftool.tissue import Tissue
 
@@ -35,13 +35,9 @@ class _Job(ctypes.Structure):
     """`job` of native/epg.c, field by field."""
 
     _fields_ = (
-        *((key, ctypes.c_int64) for key in ("n_pulses", "repeats")),
-        *((key, _ARRAY) for key in ("flip", "phase", "sign", "tr", "te")),
-        *((key, ctypes.c_double) for key in ("wait", "inversion_efficiency", "inversion_time")),
-        *(
-            (key, ctypes.c_int32)
-            for key in ("is_inverted", "is_spoiled", "is_real", "is_diffusing")
-        ),
+        *((key, ctypes.c_int64) for key in ("n_pulses", "n_echoes", "n_events")),
+        *((key, _ARRAY) for key in ("flip", "phase", "sign", "tr", "te", "events")),
+        *((key, ctypes.c_int32) for key in ("is_spoiled", "is_real", "is_diffusing")),
         ("step", ctypes.c_double),
         *((key, _ARRAY) for key in ("tail_first", "tail_second")),
         ("n_positions", ctypes.c_int64),
@@ -94,6 +90,18 @@ def _library() -> ctypes.CDLL | None:
 def _places() -> Iterator[Path]:
     """Where the library may lie: beside the package, also where an editable install keeps it."""
     return (Path(folder) / "_epg.so" for folder in mrftool.__path__)
+
+
+_MOST_NUMBERS = 4  # of one event
+_EVENT = np.dtype(  # `event` of native/epg.c, field by field
+    [
+        ("code", np.int32),
+        ("acquire", np.int32),
+        ("first", np.int64),
+        ("stop", np.int64),
+        ("number", np.float64, _MOST_NUMBERS),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -208,22 +216,21 @@ def _job(
 ) -> tuple[_Job, list[Any]]:
     """The kernel's job, and the arrays that it points into."""
     sequence, tissue = task.sequence, task.tissue
-    real, inversion, profile = is_real(sequence, tissue), sequence.inversion, sequence.slice_profile
-    sign = (
-        np.where(np.rint((sequence.rf_phase - sequence.rf_phase[0]) / np.pi) % 2, -1.0, 1.0)
-        if real
-        else 1.0
-    )
+    real = is_real(sequence, tissue)
+    sign = np.ones(len(sequence.rf_phase))
+    if real:
+        turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
+        sign[np.rint(turns) % 2 == 1] = -1.0
+    factors, weights = np.array(slice_positions(sequence)).T
     columns = {
         "flip": sequence.flip_angle * sign,
         "phase": sequence.rf_phase,
-        "sign": np.ones(len(sequence)) * sign,
+        "sign": sign,
         "tr": sequence.tr,
         "te": sequence.te,
-        "flip_factor": [1.0] if profile is None else profile.flip_factor,
-        "weight": [1.0] if profile is None else profile.weight,
+        "flip_factor": factors,
+        "weight": weights,
         "m0": tissue.m0.view(np.float64),
-        "norm": norm,
         **{key: getattr(tissue, key) for key in ("t1", "t2", "b1", "adc", "off_resonance")},
         **_dephasing(sequence),
     }
@@ -234,13 +241,11 @@ def _job(
     arrays["n_states"] = np.ascontiguousarray(task.n_states, np.int64)
     arrays["index"] = np.lexsort((tissue.t2, arrays["n_states"])).astype(np.int64)
     arrays["signal"] = signal
+    arrays["events"] = _event_table(sequence)
     job = _Job(
-        n_pulses=len(sequence),
-        repeats=sequence.repeats,
-        wait=sequence.wait,
-        inversion_efficiency=inversion.efficiency if inversion else 0.0,
-        inversion_time=inversion.time if inversion else 0.0,
-        is_inverted=inversion is not None,
+        n_pulses=len(sequence.flip_angle),
+        n_echoes=len(sequence),
+        n_events=len(sequence.program),
         is_spoiled=sequence.spoiling == "gradient",
         is_real=real,
         is_diffusing=bool(tissue.adc.any()),
@@ -264,12 +269,25 @@ def _job(
     return job, [*arrays.values(), *derivatives.values()]
 
 
+def _event_table(sequence: PulseSequence) -> Array:
+    """The events as the kernel reads them."""
+    table = np.zeros(len(sequence.program), _EVENT)
+    for row, event in zip(table, sequence.program, strict=True):
+        row["code"] = event.code
+        if isinstance(event, Pulses):
+            row["acquire"], row["first"], row["stop"] = event.acquire, event.first, event.stop or 0
+        else:
+            row["number"][: len(event.numbers)] = event.numbers
+    return table
+
+
 def _dephasing(sequence: PulseSequence) -> dict[str, Any]:
     """Integrals of the wave vector over each interval from echo to pulse `(time,)`; see
     `epg.Dephasing`.
     """
     if sequence.spoiler is None:
-        return {"tail_first": np.zeros(len(sequence)), "tail_second": np.zeros(len(sequence))}
+        nothing = np.zeros(len(sequence.tr))
+        return {"tail_first": nothing, "tail_second": nothing}
     tails = [spoiled(sequence, float(tail)) for tail in sequence.tr - sequence.te]
     return {
         f"tail_{key}": np.array([getattr(tail, key) for tail in tails])

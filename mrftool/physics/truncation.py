@@ -5,7 +5,7 @@ Keep orders 0 .. K-1, and call the change of an echo that this makes f.
 
 1.  A path through the graph that the cut touches climbs from order 0 to K and comes back to an
     echo. Only transverse magnetisation moves, one order per repetition, so it was transverse during
-    2 K repetitions, all different. With T the sum of the 2 K shortest TR of all trains, f is a sum
+    2 K repetitions, all different. With T the sum of the 2 K shortest TR of all pulses, f is a sum
     of terms that decay at least as fast as exp(-R2 T).
 2.  Let R2 be complex. f and f exp(R2 T) are bounded analytic functions of R2 where Re R2 > 1/tau,
     for any tau; by the maximum principle (Phragmen-Lindelof), |f| at R2 = 1/T2, tau >= T2, is at
@@ -49,12 +49,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mrftool.arrays import FloatArray, IndexArray
-from mrftool.physics.epg import exact_n_states
+from mrftool.physics.epg import exact_n_states, slice_positions
 from mrftool.sequence import PulseSequence
 
-TYPICAL_LEVEL = (
-    0.03  # root mean square of a fingerprint [m0], to begin with; `simulate` then checks it
-)
+TYPICAL_LEVEL = 0.03  # root mean square of a fingerprint [m0] to begin with; `simulate` checks it
 
 
 def n_states(
@@ -73,23 +71,18 @@ def n_states(
     """
     t1, t2 = np.asarray(t1, np.float64), np.asarray(t2, np.float64)
     most = exact_n_states(sequence)
-    weight = (
-        1.0
-        if sequence.slice_profile is None
-        else float(np.abs(sequence.slice_profile.weight).sum())
-    )
+    weight = sum(abs(weight) for _, weight in slice_positions(sequence))
+    allowed = tolerance * np.asarray(level, np.float64)
     with np.errstate(divide="ignore"):
-        log_ratio = np.log(2 * np.sqrt(2) * weight) - np.log(
-            tolerance * np.asarray(level, np.float64)
-        )
+        log_ratio = np.log(2 * np.sqrt(2) * weight) - np.log(allowed)
     needed = transverse_time(t1, t2, log_ratio, with_derivative=with_derivative)
     of_k = np.cumsum(shortest_tr(sequence, 2 * most))[1::2]  # T of K = 1, 2, ...
     return np.minimum(np.searchsorted(of_k, needed) + 1, most).astype(np.int64)
 
 
 def shortest_tr(sequence: PulseSequence, n: int) -> FloatArray:
-    """The `n` shortest TR of all trains [s], the shortest first."""
-    return np.sort(np.tile(sequence.tr, min(sequence.repeats, 1 + n // len(sequence))))[:n]
+    """The `n` shortest TR of all pulses that are played [s], the shortest first."""
+    return np.sort(sequence.tr[sequence.played])[:n]
 
 
 def transverse_time(

@@ -4,6 +4,7 @@ docs/report.md.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -146,25 +147,29 @@ def _sequence(method: Method, sequence: PulseSequence | None) -> dict[str, Any]:
     names: dict[str, Any] = {"name": method.sequence_name, "id": method.sequence_id}
     if sequence is None:
         return names
-    inversion: dict[str, float] | None = None
-    if sequence.inversion is not None:
-        inversion = {
-            "efficiency": sequence.inversion.efficiency,
-            "time_ms": sequence.inversion.time * 1e3,
-        }
     return {
         **names,
         "repetitions": len(sequence),
         "duration_s": sequence.duration,
-        "inversion": inversion,
-        "repeats": sequence.repeats,
-        "wait_ms": sequence.wait * 1e3,
+        **_events(sequence),
         "spoiling": sequence.spoiling,
         "flip_angle_deg": _rounded(np.rad2deg(sequence.flip_angle)),
         "rf_phase_deg": _rounded(np.rad2deg(sequence.rf_phase)),
         "tr_ms": _rounded(sequence.tr * 1e3),
         "te_ms": _rounded(sequence.te * 1e3),
     }
+
+
+def _events(sequence: PulseSequence) -> dict[str, Any]:
+    train = sequence.train
+    if train is None:
+        events = [{"event": type(event).__name__, **asdict(event)} for event in sequence.events]
+        return {"events": events}
+    inversion: dict[str, float] | None = None
+    if train.inversion is not None:
+        time_ms = train.inversion.time * 1e3
+        inversion = {"efficiency": train.inversion.efficiency, "time_ms": time_ms}
+    return {"inversion": inversion, "repeats": train.repeats, "wait_ms": train.wait * 1e3}
 
 
 def _voxels(maps: Maps, signal: BoolArray) -> dict[str, Any]:

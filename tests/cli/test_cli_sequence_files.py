@@ -124,9 +124,9 @@ def test_options_for_trains_and_tables_reach_the_sequence(tmp_path: Path) -> Non
         "gradient",
         text=table,
     )
-    assert sequence.inversion is not None
-    assert (sequence.inversion.time, sequence.inversion.efficiency) == (0.02, 0.9)
-    assert (sequence.repeats, sequence.wait, sequence.name) == (3, 0.5, "own")
+    assert sequence.train.inversion is not None
+    assert (sequence.train.inversion.time, sequence.train.inversion.efficiency) == (0.02, 0.9)
+    assert (sequence.train.repeats, sequence.train.wait, sequence.name) == (3, 0.5, "own")
     np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), [30, 15])
     np.testing.assert_allclose(np.rad2deg(sequence.rf_phase), [90, 0])
     np.testing.assert_allclose(sequence.tr * 1e3, [12.1, 12.2])
@@ -228,6 +228,6 @@ def test_a_pulseq_file_becomes_a_sequence_file(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome
     sequence = read_sequence(tmp_path / "fisp.yaml")
     assert sequence.slice_profile is not None and len(sequence.slice_profile.weight) == 8
-    assert sequence.inversion is not None and sequence.inversion.efficiency == 0.97
+    assert sequence.train.inversion is not None and sequence.train.inversion.efficiency == 0.97
     assert sequence.name == "fisp"
     assert "Pulseq 1.5.0 file" in (tmp_path / "fisp.yaml").read_text()

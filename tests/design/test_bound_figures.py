@@ -43,7 +43,7 @@ def found(short_sequence: PulseSequence) -> Precision:
 @pytest.fixture(scope="module")
 def faster(short_sequence: PulseSequence) -> PulseSequence:
     s = short_sequence
-    return PulseSequence(s.flip_angle, s.rf_phase, 0.75 * s.tr, s.te, s.inversion, name="faster")
+    return PulseSequence(s.flip_angle, s.rf_phase, 0.75 * s.tr, s.te, s.events, name="faster")
 
 
 def meshes(figure: Figure) -> list[np.ndarray]:

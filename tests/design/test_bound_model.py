@@ -55,7 +55,7 @@ def model(short_sequence: PulseSequence, tmp_path_factory: pytest.TempPathFactor
 def other(short_sequence: PulseSequence) -> PulseSequence:
     s = short_sequence
     return PulseSequence(
-        np.full(40, np.deg2rad(30)), s.rf_phase, s.tr, s.te, s.inversion, name="constant"
+        np.full(40, np.deg2rad(30)), s.rf_phase, s.tr, s.te, s.events, name="constant"
     )
 
 

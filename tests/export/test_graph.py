@@ -19,7 +19,7 @@ from mrftool.maps import Flag
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Pulses, PulseSequence
 from mrftool.tissue import Tissue
 from tests.support.rounding import assert_equal_to_rounding
 
@@ -233,7 +233,7 @@ def test_misfit_is_flagged_as_rarely_as_promised_and_where_it_should(
     )
     assert share(run(model, of(noise)), Flag.MISFIT) > 0.98
     assert share(run(model, of(noise), noise_sd=1.0), Flag.MISFIT) > 0.99
-    reversed_train = replace(sequence, flip_angle=sequence.flip_angle[::-1] / 3, inversion=None)
+    reversed_train = replace(sequence, flip_angle=sequence.flip_angle[::-1] / 3, events=[Pulses()])
     other, sd = noisy(reversed_train, brain(300), 40)
     assert share(run(model, of(other)), Flag.MISFIT) > 0.98
     assert share(run(model, of(other), noise_sd=float(sd.min())), Flag.MISFIT) > 0.98

@@ -16,7 +16,7 @@ from mrftool.figures.views import chosen_slices, montage, montage_columns, view_
 from mrftool.maps import Flag, Maps
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
 SHAPES = [(16, 16, 1), (256, 256, 1), (24, 40, 3), (16, 16, 30)]
@@ -180,9 +180,7 @@ def test_sequence_figure_is_in_degrees_and_milliseconds(
         phases,
         short_sequence.tr,
         short_sequence.te,
-        Inversion(0.9, 0.02),
-        3,
-        1.5,
+        Train(Inversion(0.9, 0.02), 3, 1.5).events,
         name="odd",
     )
     sequence_figure(train, "x.png")

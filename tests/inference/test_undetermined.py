@@ -16,7 +16,7 @@ from mrftool.maps import Flag
 from mrftool.physics.cramer_rao import level_of
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import signal_and_derivatives, simulate
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
 N, COUNT = 40, 1000
@@ -32,7 +32,7 @@ def recovery() -> PulseSequence:
         np.zeros(N),
         np.full(N, 3.0),
         np.full(N, 5e-4),
-        Inversion(1, 0.02),
+        Train(Inversion(1, 0.02)).events,
     )
 
 

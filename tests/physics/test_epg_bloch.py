@@ -10,7 +10,7 @@ from torrey_oracle import torrey_signal
 
 from mrftool.errors import MismatchError, UsageError
 from mrftool.physics.epg import epg_signal, exact_n_states
-from mrftool.sequence import PulseSequence, Spoiler
+from mrftool.sequence import PulseSequence, Spoiler, Train
 
 TOLERANCE = 1e-10  # [m0], in float64
 
@@ -50,8 +50,10 @@ def test_a_spoiler_on_two_axes_agrees_with_the_bloch_torrey_equation(seed):
     )
     duration = np.array([0.2, 0.5, 0.3]) * 0.9 * float((sequence.tr - sequence.te).min())
     axes = 2 * np.pi / GAMMA / 3e-4 * np.array([[-0.5, 1.0, 0.5], [0.0, 0.0, 0.5]]) / duration
-    columns = {"flip_angle": [1.2, 2.0, 0.9], "repeats": 1}
-    sequence = dataclasses.replace(sequence, **columns, spoiler=Spoiler(axes, duration))
+    events = Train(sequence.train.inversion).events
+    sequence = dataclasses.replace(
+        sequence, flip_angle=[1.2, 2.0, 0.9], events=events, spoiler=Spoiler(axes, duration)
+    )
     voxel = _of_voxel(tissue, 0)
     m0 = voxel.pop("m0")
     expected = m0 * torrey_signal(sequence, adc=2e-9, **voxel)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mrftool.physics.epg import epg_signal, rotate, shift, spoiled
-from mrftool.sequence import Inversion, PulseSequence, Spoiler
+from mrftool.sequence import Inversion, PulseSequence, Spoiler, Train
 
 GAMMA = 2.675_221_870_8e8  # [rad/s/T]
 TOLERANCE = 1e-12  # [m0]
@@ -46,7 +46,7 @@ def test_free_induction_decay(flip, phase):
 @pytest.mark.parametrize("efficiency", [1.0, 0.9, 0.0])
 def test_inversion_recovery(efficiency):
     ti, te, t1, t2, flip = 0.3, 0.004, 0.7, 0.06, np.deg2rad(70)
-    sequence = train([70], te=te, inversion=Inversion(efficiency, ti))
+    sequence = train([70], te=te, events=Train(Inversion(efficiency, ti)).events)
     mz = 1 - (1 + efficiency) * np.exp(-ti / t1)
     assert signal_of(sequence, t1, t2) == close_to([-1j * mz * np.sin(flip) * np.exp(-te / t2)])
 
@@ -56,7 +56,7 @@ def test_waiting_returns_magnetisation_by_t1():
     time.
     """
     tr, wait, t1 = 0.02, 0.5, 0.6
-    sequence = train([90], tr=tr, repeats=2, wait=wait)
+    sequence = train([90], tr=tr, events=Train(repeats=2, wait=wait).events)
     # T2 is so short that no transverse magnetisation is left.
     assert signal_of(sequence, t1, 1e-4) == close_to([-1j * (1 - np.exp(-(tr + wait) / t1))])
 
@@ -222,7 +222,7 @@ def test_ideally_spoiled_train_in_its_driven_equilibrium():
     slope = longitudinal(1.0)[1] - offset
     before, _ = longitudinal(offset / (1 - slope))
     sequence = train(
-        np.rad2deg(flips), tr, inversion=Inversion(efficiency, ti), repeats=16, wait=wait
+        np.rad2deg(flips), tr, events=Train(Inversion(efficiency, ti), 16, wait).events
     )
     assert signal_of(sequence, t1, 2e-4) == close_to(-1j * before * np.sin(flips))
 

@@ -7,7 +7,7 @@ import pytest
 from random_sequences import random_sequence, random_tissue
 
 from mrftool.physics.epg import GAMMA, epg_signal
-from mrftool.sequence import Inversion, PulseSequence, Spoiler
+from mrftool.sequence import Inversion, PulseSequence, Spoiler, Train
 
 sycomore = pytest.importorskip("sycomore", exc_type=ImportError)
 pytestmark = pytest.mark.peers
@@ -39,9 +39,9 @@ def sycomore_signal(sequence, t1, t2, b1=1.0, off_resonance=0.0, adc=0.0):
         if duration > 0:
             model.apply_time_interval(duration * s, (gradient or 1e-12 * moment / duration) * T / m)
 
-    if sequence.inversion is not None:
+    if sequence.train.inversion is not None:
         model.apply_pulse(180 * deg)
-        interval(sequence.inversion.time)
+        interval(sequence.train.inversion.time)
     echoes = []
     for flip, phase, tr, te in zip(
         sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te, strict=True
@@ -61,9 +61,9 @@ def sycomore_signal(sequence, t1, t2, b1=1.0, off_resonance=0.0, adc=0.0):
 def _comparable(seed, **options):
     """A random sequence of the kind that both engines can play: one train, no slice profile."""
     sequence = random_sequence(seed, pulses=20, **options)
-    inversion = sequence.inversion and Inversion(1.0, sequence.inversion.time)
+    inversion = sequence.train.inversion and Inversion(1.0, sequence.train.inversion.time)
     tr = np.maximum(sequence.tr, sequence.te + 1e-6)  # room for a spoiler that has no waveform
-    return dataclasses.replace(sequence, tr=tr, repeats=1, slice_profile=None, inversion=inversion)
+    return dataclasses.replace(sequence, tr=tr, slice_profile=None, events=Train(inversion).events)
 
 
 @pytest.mark.parametrize("seed", range(16))

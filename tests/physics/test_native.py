@@ -12,7 +12,7 @@ from random_sequences import random_sequence, random_tissue
 from mrftool.physics import kernel as native
 from mrftool.physics import readable_engine as readable
 from mrftool.physics.epg import exact_n_states
-from mrftool.sequence import Inversion, PulseSequence, Spoiler
+from mrftool.sequence import Inversion, PulseSequence, Spoiler, Train
 from mrftool.tissue import Tissue
 
 pytestmark = pytest.mark.skipif(
@@ -149,7 +149,9 @@ def test_relaxation_that_leaves_nothing():
     """TR/T2 of 1000 and more: the kernel's scale may not overflow."""
     flips = np.array([0.4, 1.0, 2.0, 0.7, 1.1])
     tr = np.array([0.01, 50.0, 0.02, 30.0, 0.01])
-    sequence = PulseSequence(flips, np.zeros(5), tr, np.full(5, 0.002), repeats=2, wait=60.0)
+    sequence = PulseSequence(
+        flips, np.zeros(5), tr, np.full(5, 0.002), events=Train(repeats=2, wait=60.0).events
+    )
     tissue = Tissue(np.array([1.0, 0.3, 4.0]), np.array([1e-3, 0.02, 3.0]))
     assert_same(sequence, tissue)
     assert_same(dataclasses.replace(sequence, rf_phase=np.arange(5.0) ** 2), tissue)
@@ -159,7 +161,7 @@ def test_long_trains_keep_their_precision():
     """A thousand equal pulses: rounding of the same sign would add up."""
     n = 1000
     sequence = PulseSequence(
-        np.full(n, 0.1), np.zeros(n), np.full(n, 0.008), np.zeros(n), Inversion()
+        np.full(n, 0.1), np.zeros(n), np.full(n, 0.008), np.zeros(n), Train(Inversion()).events
     )
     tissue = Tissue(np.array([0.3, 1.0, 4.0, 10.0]), np.array([0.02, 0.1, 0.3, 0.05]))
     assert_same(sequence, tissue, n_states=30)

@@ -8,7 +8,7 @@ from random_sequences import random_sequence, random_tissue
 from mrftool.physics import kernel as native
 from mrftool.physics.epg import epg_signal, exact_n_states
 from mrftool.physics.simulate import simulate
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
 pytestmark = pytest.mark.skipif(
@@ -22,7 +22,9 @@ def long_train(kind):
     rng = np.random.default_rng(3)
     phase = np.deg2rad(np.cumsum(np.arange(N) * 117.0) % 360) if kind == "complex" else np.zeros(N)
     tr = rng.uniform(0.008, 0.016, N)
-    return PulseSequence(rng.uniform(0.1, 1.2, N), phase, tr, 0.3 * tr, Inversion(0.9, 0.02))
+    return PulseSequence(
+        rng.uniform(0.1, 1.2, N), phase, tr, 0.3 * tr, Train(Inversion(0.9, 0.02)).events
+    )
 
 
 def run(sequence, tissue, cut):

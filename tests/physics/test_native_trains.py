@@ -8,7 +8,7 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics import kernel as native
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import simulate
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.shipped import shipped_files
 from mrftool.tissue import Tissue
 
@@ -41,7 +41,10 @@ def test_shipped_trains_are_exact_by_default(name):
 def test_ten_thousand_random_tissues_are_exact_by_default():
     train = read_sequence("fisp")
     columns = (getattr(train, key)[:60] for key in ("flip_angle", "rf_phase", "tr", "te"))
-    sequence, tissue = PulseSequence(*columns, Inversion()), random_tissue(10_000, seed=2)
+    sequence, tissue = (
+        PulseSequence(*columns, Train(Inversion()).events),
+        random_tissue(10_000, seed=2),
+    )
     found = simulate(sequence, tissue).signal
     exact = np.concatenate([epg_signal(sequence, t.t1, t.t2, b1=t.b1) for t in tissue.chunks(500)])
     assert (np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)).max() < 1e-5
@@ -54,7 +57,12 @@ def test_a_balanced_train_of_the_kind_of_ma_2013_agrees_with_bloch(data_dir):
     )
     flips, phases = np.deg2rad(table[:, 1:3].T)
     sequence = PulseSequence(
-        flips, phases, table[:, 3] / 1e3, table[:, 4] / 1e3, Inversion(), spoiling="none"
+        flips,
+        phases,
+        table[:, 3] / 1e3,
+        table[:, 4] / 1e3,
+        Train(Inversion()).events,
+        spoiling="none",
     )
     voxels = [
         (1.0, 0.08, 0.0, 1.0),

@@ -21,7 +21,7 @@ from mrftool.physics.simulate import (
     simulate_blocks,
 )
 from mrftool.physics.truncation import n_states, transverse_time
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile
+from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Train
 from mrftool.tissue import Tissue
 
 needs_kernel = pytest.mark.skipif(
@@ -94,7 +94,7 @@ def test_derivatives_come_in_the_order_asked(engine, short_sequence, tissue):
 def test_n_states_and_tolerance_matter(engine):
     n = 60
     sequence = PulseSequence(
-        np.full(n, 0.9), np.zeros(n), np.full(n, 0.01), np.zeros(n), Inversion()
+        np.full(n, 0.9), np.zeros(n), np.full(n, 0.01), np.zeros(n), Train(Inversion()).events
     )
     tissue = Tissue(1.0, 0.1)
     exact = epg_signal(sequence, tissue.t1, tissue.t2)
@@ -135,7 +135,7 @@ def test_the_bound_is_felt_and_is_not_far_off():
     """
     n = 200
     sequence = PulseSequence(
-        np.full(n, 1.2), np.zeros(n), np.full(n, 0.01), np.zeros(n), Inversion()
+        np.full(n, 1.2), np.zeros(n), np.full(n, 0.01), np.zeros(n), Train(Inversion()).events
     )
     t1, t2 = np.array([2.0]), np.array([0.15])
     exact = epg_signal(sequence, t1, t2)
@@ -210,7 +210,9 @@ def test_the_orders_are_those_of_the_shortest_repetitions():
     """
     rng = np.random.default_rng(0)
     tr = rng.uniform(0.005, 0.02, 80)
-    sequence = PulseSequence(np.full(80, 0.5), np.zeros(80), tr, np.zeros(80), repeats=2)
+    sequence = PulseSequence(
+        np.full(80, 0.5), np.zeros(80), tr, np.zeros(80), events=Train(repeats=2).events
+    )
     t1, t2 = np.array([1.0, 2.0]), np.array([0.03, 0.05])
     orders = n_states(sequence, t1, t2, tolerance=1e-4, level=0.1)
     needed = transverse_time(t1, t2, np.log(2 * np.sqrt(2) / (1e-4 * 0.1)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
 
 Vectors = NDArray[np.float64]
 Interval = Callable[[Vectors, float], Vectors]
@@ -34,9 +34,7 @@ def bloch_signal(
     pulses, so that dephased magnetisation sums to 0 exactly. One is enough where nothing spoils.
     """
     if isochromats is None:
-        isochromats = (
-            2 * sequence.repeats * len(sequence) + 1 if sequence.spoiling == "gradient" else 1
-        )
+        isochromats = 2 * len(sequence.played) + 1 if sequence.spoiling == "gradient" else 1
     cycle = 2 * np.pi * np.arange(isochromats) / isochromats
 
     def free(m: Vectors, time: float) -> Vectors:
@@ -49,33 +47,36 @@ def bloch_signal(
     signal = np.zeros(len(sequence), complex)
     for flip_factor, weight in slice_positions(sequence):
         echoes = play(sequence, b1 * flip_factor, isochromats, free, tail)
-        signal += weight * np.array(list(echoes))[-len(sequence) :]
+        signal += weight * np.array(list(echoes))
     return m0 * signal
 
 
 def play(
     sequence: PulseSequence, flip_factor: float, n: int, free: Interval, tail: Interval
 ) -> Iterator[complex]:
-    """Play all trains on `n` isochromats from equilibrium and yield each echo, as the receiver sees
-    it.
+    """Play all events on `n` isochromats from equilibrium and yield each acquired echo, as the
+    receiver sees it.
 
     free: what an interval without gradients does. tail: what the rest of TR does, spoiler included.
     """
     m = np.zeros((3, n))
     m[2] = 1.0
-    for train in range(sequence.repeats):
-        if train > 0:
-            m = free(m, sequence.wait)
-        if sequence.inversion is not None:
-            m = np.array([0 * m[0], 0 * m[1], -sequence.inversion.efficiency * m[2]])
-            m = free(m, sequence.inversion.time)
-        for flip, phase, tr, te in zip(
-            sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te, strict=True
-        ):
-            m = free(nutate(m, flip_factor * flip, phase), te)
-            x, y, _ = m.mean(axis=1)
-            yield complex(x, y) * np.exp(-1j * phase)
-            m = tail(m, tr - te)
+    pulses = list(
+        zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te, strict=True)
+    )
+    for event in sequence.events:
+        match event:
+            case Invert(efficiency=efficiency):
+                m = np.array([0 * m[0], 0 * m[1], -efficiency * m[2]])
+            case Wait(time=time):
+                m = free(m, time)
+            case Pulses(first=first, stop=stop, acquire=acquire):
+                for flip, phase, tr, te in pulses[first:stop]:
+                    m = free(nutate(m, flip_factor * flip, phase), te)
+                    x, y, _ = m.mean(axis=1)
+                    if acquire:
+                        yield complex(x, y) * np.exp(-1j * phase)
+                    m = tail(m, tr - te)
 
 
 def nutate(m: Vectors, flip: float, phase: float) -> Vectors:

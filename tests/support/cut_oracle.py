@@ -23,9 +23,9 @@ def cut_signal(
     descent = np.exp(-np.cumsum([0, *np.sort(sequence.tr)])[: highest + 1] / t2)
     share = tolerance / np.ceil(n / EVERY)
     states = epg.equilibrium(voxel, orders)
-    if sequence.inversion:
-        states = epg.invert(states, sequence.inversion.efficiency)
-        states = epg.relax(states, voxel, orders, sequence.inversion.time, None)
+    if sequence.train.inversion:
+        states = epg.invert(states, sequence.train.inversion.efficiency)
+        states = epg.relax(states, voxel, orders, sequence.train.inversion.time, None)
     signal, live, seen = np.zeros(n, complex), 1, []
     for pulse in range(n):
         flip = sequence.flip_angle[pulse : pulse + 1]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mrftool.kspace import KSpace, Trajectory
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 
 
 def short_sequence(length=60, seed=0):
@@ -17,7 +17,7 @@ def short_sequence(length=60, seed=0):
         tr=np.full(length, 0.015),
         te=np.full(length, 0.002),
         spoiling="gradient",
-        inversion=Inversion(time=0.02),
+        events=Train(Inversion(time=0.02)).events,
     )
 
 

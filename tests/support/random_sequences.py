@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler
+from mrftool.sequence import (
+    Event,
+    Inversion,
+    Invert,
+    Pulses,
+    PulseSequence,
+    SliceProfile,
+    Spoiler,
+    Train,
+    Wait,
+)
 
 GAMMA = 2.675_221_870_8e8  # [rad/s/T]
 
@@ -25,19 +35,43 @@ def random_sequence(seed: int, pulses: int = 12, *, with_spoiler: bool = False) 
     if with_spoiler:
         te *= 0.5
         spoiler = _random_spoiler(rng, float((tr - te).min()))
-    return PulseSequence(
-        flip_angle=rng.uniform(-np.pi, np.pi, pulses) * rng.choice([1.0, 1.0, 0.0], pulses),
-        rf_phase=rng.uniform(-20.0, 20.0, pulses),
-        tr=tr,
-        te=te,
+    draws = {  # drawn in this order: a seed stays one sequence
+        "flip_angle": rng.uniform(-np.pi, np.pi, pulses) * rng.choice([1.0, 1.0, 0.0], pulses),
+        "rf_phase": rng.uniform(-20.0, 20.0, pulses),
+    }
+    train = Train(
         inversion=Inversion(rng.uniform(), rng.uniform(0.0, 0.1)) if seed & 1 else None,
-        spoiling="none" if seed & 2 and not with_spoiler else "gradient",
         repeats=3 if seed & 4 else 1,
         wait=rng.uniform(0.0, 0.05),
+    )
+    return PulseSequence(
+        **draws,
+        tr=tr,
+        te=te,
+        events=train.events,
+        spoiling="none" if seed & 2 and not with_spoiler else "gradient",
         spoiler=spoiler,
         slice_profile=_random_profile(rng) if rng.uniform() < 0.3 else None,
         name=f"random {seed}",
     )
+
+
+def random_events(seed: int, pulses: int) -> list[Event]:
+    """Events in any order, at least one of which acquires echoes."""
+    rng = np.random.default_rng([seed, 2])
+    events: list[Event] = [_random_event(rng, pulses) for _ in range(rng.integers(1, 9))]
+    return [*events, Pulses(int(rng.integers(0, pulses)))]
+
+
+def _random_event(rng: np.random.Generator, pulses: int) -> Event:
+    first = int(rng.integers(0, pulses))
+    stop = int(rng.integers(first + 1, pulses + 1))
+    choices = (
+        Pulses(first, stop, acquire=bool(rng.integers(2))),
+        Invert(rng.uniform()),
+        Wait(rng.uniform(0.0, 0.2)),
+    )
+    return choices[rng.integers(len(choices))]
 
 
 def random_tissue(seed: int, voxels: int) -> dict[str, NDArray[Any]]:

@@ -52,7 +52,7 @@ def _with_kicks(
     waveform = _kicked_waveform(sequence, kicks)
     # The grid spans `kicks` spoiler cycles on each axis: one kick turns it by one full circle from
     # end to end.
-    points = kicks * (2 * sequence.repeats * len(sequence) + 2)
+    points = kicks * (2 * len(sequence.played) + 2)
     moments = GAMMA * np.atleast_2d(sequence.spoiler.gradient) @ sequence.spoiler.duration
     shape, axes = (points,) * len(moments), tuple(range(1, len(moments) + 1))
     ramps = np.array([ramp.ravel() for ramp in np.indices(shape)]) * 2 * np.pi / points

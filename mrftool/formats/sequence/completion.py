@@ -11,7 +11,7 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.formats.sequence.sources import Fault, Findings, Given, refuse
-from mrftool.sequence import Inversion, PulseSequence, sequence_faults
+from mrftool.sequence import Inversion, PulseSequence, Train, sequence_faults, train_faults
 
 _COLUMNS = ("rf_phase", "tr", "te")
 _SHOWN_UNITS = {"tr": ("ms", 1e3), "te": ("ms", 1e3), "rf_phase": ("deg", 180 / np.pi)}
@@ -57,9 +57,11 @@ def combine(found: Findings, given: Given, name: str, path: str) -> Imported:
     faults = [*found.faults, *_length_faults(found, given)]
     found, overridden = _override(found, given)
     refuse(path, [*faults, *_missing_faults(found)])
-    sequence = _unchecked(found, given.name or found.name or name)
-    refuse(path, [Fault(text) for _, text in sequence_faults(sequence)])
-    sequence.__post_init__()
+    fields, train = _fields(found), _train_fields(found)
+    wrong = [*sequence_faults(**fields), *train_faults(**train)]
+    refuse(path, [Fault(text) for _, text in wrong])
+    name = given.name or found.name or name
+    sequence = PulseSequence(**fields, events=Train(**train).events, name=name)
     notes = (*found.notes, *overridden, *sequence_doubts(sequence))
     return Imported(sequence, found.origin, notes)
 
@@ -181,26 +183,16 @@ def _named(key: str, fault: Fault) -> Fault:
     return replace(fault, text=f"{key}: {fault.text}")
 
 
-def _unchecked(found: Findings, name: str) -> PulseSequence:
-    """The sequence before its numbers are checked, so that all faults are reported at once."""
+def _fields(found: Findings) -> dict[str, Any]:
+    """Fields of the `PulseSequence` but for its events and its name."""
+    names = ("flip_angle", "rf_phase", "tr", "te", "spoiling", "spoiler", "slice_profile")
+    return {name: getattr(found, name) for name in names}
+
+
+def _train_fields(found: Findings) -> dict[str, Any]:
+    """Fields of the `Train`."""
     inversion = None
     if found.has_inversion:
         efficiency, time = found.inversion_efficiency or 0.0, found.inversion_time or 0.0
         inversion = Inversion(float(efficiency), float(time))
-    values = {
-        "flip_angle": found.flip_angle,
-        "rf_phase": found.rf_phase,
-        "tr": found.tr,
-        "te": found.te,
-        "inversion": inversion,
-        "repeats": found.repeats,
-        "wait": found.wait,
-        "spoiling": found.spoiling,
-        "spoiler": found.spoiler,
-        "slice_profile": found.slice_profile,
-        "name": name,
-    }
-    sequence = object.__new__(PulseSequence)
-    for key, value in values.items():
-        object.__setattr__(sequence, key, value)
-    return sequence
+    return {"inversion": inversion, "repeats": found.repeats, "wait": found.wait}

@@ -107,9 +107,12 @@ def _table(path: Path, given: Given, layout: Layout) -> Findings:
 
 
 def _as_findings(sequence: PulseSequence) -> Findings:
+    train = sequence.train
+    if train is None:
+        raise InputError(f"sequence {sequence.name}: other events, expected one train of pulses")
     time = efficiency = None
-    if sequence.inversion is not None:
-        time, efficiency = sequence.inversion.time, sequence.inversion.efficiency
+    if train.inversion is not None:
+        time, efficiency = train.inversion.time, train.inversion.efficiency
     return Findings(
         "list of mrftool",
         name=sequence.name,
@@ -117,14 +120,14 @@ def _as_findings(sequence: PulseSequence) -> Findings:
         rf_phase=sequence.rf_phase,
         tr=sequence.tr,
         te=sequence.te,
-        has_inversion=sequence.inversion is not None,
+        has_inversion=train.inversion is not None,
         inversion_time=time,
         inversion_efficiency=efficiency,
         spoiling=sequence.spoiling,
         spoiler=sequence.spoiler,
         slice_profile=sequence.slice_profile,
-        repeats=sequence.repeats,
-        wait=sequence.wait,
+        repeats=train.repeats,
+        wait=train.wait,
     )
 
 

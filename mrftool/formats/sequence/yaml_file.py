@@ -10,13 +10,21 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from mrftool.errors import InputError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.rules import own_length, resolve
 from mrftool.formats.sequence.schema import SequenceFile
 from mrftool.formats.sequence.words import in_words
 from mrftool.formats.sequence.yaml_text import Fault, Lines, dump_yaml, load_mapping
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler, sequence_faults
+from mrftool.sequence import (
+    Inversion,
+    PulseSequence,
+    SliceProfile,
+    Spoiler,
+    Train,
+    sequence_faults,
+    train_faults,
+)
 from mrftool.shipped import find_file
 
 MAX_BYTES = 20_000_000
@@ -66,20 +74,25 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
     """The sequence as plain numbers under the keys of a sequence file: for manifests, sidecars and
     new files.
     """
+    train = sequence.train
+    if train is None:
+        raise ArgumentError(
+            "a sequence file of version 1 holds one train, expected no other events"
+        )
     data: dict[str, Any] = {
         "mrftool_sequence": 1,
         "name": sequence.name,
-        "repetitions": len(sequence),
+        "repetitions": len(sequence.flip_angle),
         "flip_angle_deg": _plain(np.rad2deg(sequence.flip_angle), 1e-9),
         "rf_phase_deg": _plain(np.rad2deg(sequence.rf_phase), 1e-9),
         "tr_ms": _plain(sequence.tr * 1e3, 1e-9),
         "te_ms": _plain(sequence.te * 1e3, 1e-9),
-        "train": {"repeats": sequence.repeats, "wait_ms": _plain(sequence.wait * 1e3, 1e-9)},
+        "train": {"repeats": train.repeats, "wait_ms": _plain(train.wait * 1e3, 1e-9)},
         "spoiling": sequence.spoiling,
     }
-    if sequence.inversion:
-        time = _plain(sequence.inversion.time * 1e3, 1e-9)
-        data["inversion"] = {"efficiency": sequence.inversion.efficiency, "time_ms": time}
+    if train.inversion:
+        time = _plain(train.inversion.time * 1e3, 1e-9)
+        data["inversion"] = {"efficiency": train.inversion.efficiency, "time_ms": time}
     if sequence.spoiler:
         axes = [_list(pieces, 1e-9) for pieces in sequence.spoiler.axes * 1e3]
         duration = _list(sequence.spoiler.duration * 1e3, 1e-9)
@@ -103,30 +116,40 @@ def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseS
 
 def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
     """What a person wants to know of a sequence, as label and text."""
-    inversion, profile = sequence.inversion, sequence.slice_profile
-    prepared = (
-        f"efficiency {inversion.efficiency:g}, TI {inversion.time * 1e3:g} ms"
-        if inversion
-        else "none"
-    )
-    waveform = ", waveform given" if sequence.spoiler else ""
+    phase = "constant"
+    if np.ptp(sequence.rf_phase) > 0:
+        phase = _range(np.rad2deg(sequence.rf_phase), "deg")
+    spoiling: str = sequence.spoiling
+    if sequence.spoiler:
+        spoiling += ", waveform given"
+    profile = "none"
+    if sequence.slice_profile:
+        profile = f"{len(sequence.slice_profile.weight)} positions"
     return {
         "repetitions": f"{len(sequence)}",
         "duration": f"{sequence.duration:.3f} s",
         "flip angle": _range(np.rad2deg(sequence.flip_angle), "deg"),
-        "RF phase": "constant"
-        if np.ptp(sequence.rf_phase) == 0
-        else _range(np.rad2deg(sequence.rf_phase), "deg"),
+        "RF phase": phase,
         "TR": _range(sequence.tr * 1e3, "ms"),
         "TE": _range(sequence.te * 1e3, "ms"),
-        "inversion": prepared,
-        "train": f"played {sequence.repeats} x, {sequence.wait * 1e3:g} ms between"
-        if sequence.repeats > 1
-        else "once",
-        "spoiling": sequence.spoiling + waveform,
-        "slice profile": f"{len(profile.weight)} positions" if profile else "none",
+        **_preparations(sequence),
+        "spoiling": spoiling,
+        "slice profile": profile,
         "sequence id": sequence.sequence_id,
     }
+
+
+def _preparations(sequence: PulseSequence) -> dict[str, str]:
+    train = sequence.train
+    if train is None:
+        return {"events": f"{len(sequence.events)}"}
+    inversion, played = "none", "once"
+    if train.inversion:
+        efficiency, time = train.inversion.efficiency, train.inversion.time * 1e3
+        inversion = f"efficiency {efficiency:g}, TI {time:g} ms"
+    if train.repeats > 1:
+        played = f"played {train.repeats} x, {train.wait * 1e3:g} ms between"
+    return {"inversion": inversion, "train": played}
 
 
 def json_schema() -> dict[str, Any]:
@@ -238,37 +261,44 @@ def _build(
     n = len(next(iter(columns.values())))
     harmless = {"flip_angle_deg": 0.0, "rf_phase_deg": 0.0, "tr_ms": 60e3, "te_ms": 0.0}
     filled = {key: columns.get(key, np.full(n, value)) for key, value in harmless.items()}
-    inversion, train = values.get("inversion"), values.get("train")
-    spoiler, profile = values.get("spoiler"), values.get("slice_profile")
-    sequence = _unchecked(
-        flip_angle=np.deg2rad(filled["flip_angle_deg"]),
-        rf_phase=np.deg2rad(filled["rf_phase_deg"]),
-        tr=filled["tr_ms"] * 1e-3,
-        te=filled["te_ms"] * 1e-3,
-        inversion=inversion and Inversion(inversion.efficiency, inversion.time_ms * 1e-3),
-        repeats=train.repeats if train else 1,
-        wait=train.wait_ms * 1e-3 if train else 0.0,
-        spoiling=values.get("spoiling", "gradient"),
-        spoiler=spoiler
-        and Spoiler(
-            np.array(spoiler.gradient_mt_per_m) * 1e-3, np.array(spoiler.duration_ms) * 1e-3
-        ),
-        slice_profile=profile
-        and SliceProfile(np.array(profile.flip_factor), np.array(profile.weight)),
-        name=values.get("name", "unnamed"),
-    )
-    faults = sequence_faults(sequence)
+    fields: dict[str, Any] = {
+        "flip_angle": np.deg2rad(filled["flip_angle_deg"]),
+        "rf_phase": np.deg2rad(filled["rf_phase_deg"]),
+        "tr": filled["tr_ms"] * 1e-3,
+        "te": filled["te_ms"] * 1e-3,
+        "spoiling": values.get("spoiling", "gradient"),
+        "spoiler": _spoiler(values.get("spoiler")),
+        "slice_profile": _slice_profile(values.get("slice_profile")),
+    }
+    played = _train_fields(values)
+    faults = [*sequence_faults(**fields), *train_faults(**played)]
     if faults or len(columns) < len(_COLUMNS):
         return None, faults
-    sequence.__post_init__()
-    return sequence, []
+    name = values.get("name", "unnamed")
+    return PulseSequence(**fields, events=Train(**played).events, name=name), []
 
 
-def _unchecked(**fields: Any) -> PulseSequence:
-    sequence = object.__new__(PulseSequence)
-    for key, value in fields.items():
-        object.__setattr__(sequence, key, value)
-    return sequence
+def _train_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the `Train`."""
+    fields: dict[str, Any] = {"inversion": None, "repeats": 1, "wait": 0.0}
+    inversion, train = values.get("inversion"), values.get("train")
+    if inversion:
+        fields["inversion"] = Inversion(inversion.efficiency, inversion.time_ms * 1e-3)
+    if train:
+        fields |= {"repeats": train.repeats, "wait": train.wait_ms * 1e-3}
+    return fields
+
+
+def _spoiler(block: Any) -> Spoiler | None:
+    if block is None:
+        return None
+    return Spoiler(np.array(block.gradient_mt_per_m) * 1e-3, np.array(block.duration_ms) * 1e-3)
+
+
+def _slice_profile(block: Any) -> SliceProfile | None:
+    if block is None:
+        return None
+    return SliceProfile(np.array(block.flip_factor), np.array(block.weight))
 
 
 def _list(values: Any, resolution: float) -> list[float]:

@@ -58,8 +58,11 @@ def test_lists_of_the_header_become_columns(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.rad2deg(sequence.flip_angle), flips)
     np.testing.assert_allclose(sequence.tr, np.array(tr) * 1e-3)
     np.testing.assert_allclose(sequence.te, 2e-3)
-    assert sequence.inversion is not None
-    assert (sequence.inversion.time, sequence.inversion.efficiency) == (pytest.approx(0.0206), 0.95)
+    assert sequence.train.inversion is not None
+    assert (sequence.train.inversion.time, sequence.train.inversion.efficiency) == (
+        pytest.approx(0.0206),
+        0.95,
+    )
     notes = " ".join(result.notes)
     assert "not used: spoil_mT_m" in notes
     assert "counts 4 in repetition, and has 3 flip angles" in notes

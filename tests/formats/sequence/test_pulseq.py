@@ -50,11 +50,11 @@ def test_a_file_gives_back_what_was_put_in(
     np.testing.assert_allclose(sequence.tr, train.tr, atol=1e-9)
     first_sample = 15e-6 if readout == "spiral" else 0.0  # dead time and half a dwell time
     np.testing.assert_allclose(sequence.te, 4e-3 + first_sample, atol=1e-9)
-    assert sequence.inversion is not None
-    assert sequence.inversion.time == pytest.approx(
+    assert sequence.train.inversion is not None
+    assert sequence.train.inversion.time == pytest.approx(
         21e-3, abs=5e-6
     )  # the factory rounds a delay to 10 us
-    assert (sequence.spoiling, sequence.repeats) == ("gradient", 1)
+    assert (sequence.spoiling, sequence.train.repeats) == ("gradient", 1)
     assert any("2 readouts before the first RF pulse" in note for note in result.notes)
     assert not any("altered" in note for note in result.notes)
 
@@ -160,7 +160,7 @@ def test_inversion_pulses_have_the_efficiency_of_bloch(tmp_path: Path, kind: str
         Fisp(flips=(90,), phases=(0,), tr=(20e-3,), rf="block", inversion=kind),
         spoiling="none",
     )
-    assert sequence.inversion is not None
+    assert sequence.train.inversion is not None
     at = echo_times(tmp_path / "train.seq", sequence.te)
     z = (
         np.arange(64) / 64 * 0.5e-3
@@ -168,8 +168,8 @@ def test_inversion_pulses_have_the_efficiency_of_bloch(tmp_path: Path, kind: str
     left = play_file(tmp_path / "train.seq", at, z, 1e6, 1e6)[
         0
     ]  # a 90 deg pulse about x: Mz becomes -My
-    assert sequence.inversion.efficiency == pytest.approx(left.imag, abs=1e-4)
-    assert sequence.inversion.efficiency > 0.99
+    assert sequence.train.inversion.efficiency == pytest.approx(left.imag, abs=1e-4)
+    assert sequence.train.inversion.efficiency > 0.99
 
 
 def test_the_spoilers_waveform_dephases_like_the_files_gradient(tmp_path: Path) -> None:
@@ -194,12 +194,12 @@ def test_the_spoilers_waveform_dephases_like_the_files_gradient(tmp_path: Path) 
 
 def test_repeated_trains_become_repeats_with_their_waiting_time(tmp_path: Path) -> None:
     sequence = imported(tmp_path, Fisp(trains=3, wait=0.5, phases=QUADRATIC))
-    assert (len(sequence), sequence.repeats) == (6, 3)
+    assert (len(sequence), sequence.train.repeats) == (6, 3)
     train = Fisp(trains=3, wait=0.5, phases=QUADRATIC)
     train.write(tmp_path / "again.seq")
     shots, _ = list_shots(read_pulseq(tmp_path / "again.seq"))
     gap = shots[7].centre - shots[6].centre  # last pulse of a train to the next inversion
-    assert sequence.wait + sequence.tr[-1] == pytest.approx(gap, abs=1e-8)
+    assert sequence.train.wait + sequence.tr[-1] == pytest.approx(gap, abs=1e-8)
 
 
 def test_balanced_and_single_repetitions(tmp_path: Path) -> None:
@@ -224,9 +224,9 @@ def test_what_the_user_says_comes_first_and_is_told(tmp_path: Path) -> None:
     result = import_sequence(tmp_path / "t.seq", given)
     sequence = result.sequence
     assert (sequence.te == 4.5e-3).all()
-    assert sequence.inversion is not None
-    assert (sequence.inversion.efficiency, sequence.inversion.time) == (0.9, 0.03)
-    assert (sequence.repeats, sequence.wait, sequence.name) == (2, 1.0, "mine")
+    assert sequence.train.inversion is not None
+    assert (sequence.train.inversion.efficiency, sequence.train.inversion.time) == (0.9, 0.03)
+    assert (sequence.train.repeats, sequence.train.wait, sequence.name) == (2, 1.0, "mine")
     for words in (
         "te is 4.5 ms",
         "inversion efficiency 0.9",

@@ -281,7 +281,7 @@ def test_a_damaged_export_is_refused_and_a_changed_one_believed(tmp_path: Path) 
             import_sequence(file(tmp_path, text.replace(*change), "bad.csv"))
     given = Given(no_inversion=True, name="other")
     changed = import_sequence(file(tmp_path, text, "good.csv"), given).sequence
-    assert (changed.inversion, changed.name) == (None, "other")
+    assert (changed.train.inversion, changed.name) == (None, "other")
 
 
 @pytest.mark.parametrize(
@@ -341,13 +341,13 @@ def test_real_lists_make_the_shipped_sequences(
     data_dir: Path, name: str, shipped: str, layout: Layout
 ) -> None:
     expected = read_sequence(shipped)
-    assert expected.inversion is not None
+    assert expected.train.inversion is not None
     given = Given(
         rf_phase=np.zeros(1),
         tr=np.array([0.012]) if shipped == "delics" else None,
         te=expected.te[:1],
-        inversion_time=expected.inversion.time,
-        inversion_efficiency=expected.inversion.efficiency,
+        inversion_time=expected.train.inversion.time,
+        inversion_efficiency=expected.train.inversion.efficiency,
         spoiling="gradient",
     )
     sequence = import_sequence(data_dir / "sequences" / name, given, layout).sequence

@@ -40,8 +40,8 @@ def test_the_papers_train_has_its_published_numbers() -> None:
     assert np.rad2deg(fisp.flip_angle.max()) == pytest.approx(70, abs=1)
     assert fisp.tr[[0, 1]] * 1e3 == pytest.approx([13.17382, 13.14382])
     assert (fisp.te == 0.010).all()
-    assert fisp.inversion is not None
-    assert (fisp.inversion.efficiency, fisp.inversion.time) == (1.0, 0.0)
+    assert fisp.train.inversion is not None
+    assert (fisp.train.inversion.efficiency, fisp.train.inversion.time) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_everything_that_a_file_can_say_reaches_the_sequence() -> None:
     np.testing.assert_allclose(sequence.rf_phase, [0, np.pi / 2, np.pi])
     np.testing.assert_allclose(sequence.te, [0.001, 0.002, 0.003])
     assert (
-        sequence.inversion is not None
+        sequence.train.inversion is not None
         and sequence.spoiler is not None
         and sequence.slice_profile is not None
     )
-    assert (sequence.inversion.efficiency, sequence.inversion.time) == (0.9, 0.02)
-    assert (sequence.repeats, sequence.wait) == (2, 0.5)
+    assert (sequence.train.inversion.efficiency, sequence.train.inversion.time) == (0.9, 0.02)
+    assert (sequence.train.repeats, sequence.train.wait) == (2, 0.5)
     assert (sequence.spoiler.gradient[0], sequence.spoiler.duration[0]) == (0.010, 0.002)
     assert sequence.slice_profile.flip_factor.tolist() == [0.5, 1]
 

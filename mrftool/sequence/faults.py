@@ -1,0 +1,154 @@
+"""What can be wrong with the numbers of a sequence: every fault is found before one is built."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mrftool.arrays import BoolArray, FloatArray, IndexArray
+from mrftool.sequence.events import MAX_TIME, Event, Pulses
+from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
+
+COLUMNS = ("flip_angle", "rf_phase", "tr", "te")
+
+Faults = list[tuple[str, str]]  # field, what is wrong and what was expected
+
+_MAX_FLIP = 4 * np.pi
+
+
+def sequence_faults(
+    *,
+    flip_angle: FloatArray,
+    rf_phase: FloatArray,
+    tr: FloatArray,
+    te: FloatArray,
+    events: Sequence[Event] = (Pulses(),),
+    spoiling: Spoiling = "gradient",
+    spoiler: Spoiler | None = None,
+    slice_profile: SliceProfile | None = None,
+) -> Faults:
+    """All that is wrong with the numbers that a `PulseSequence` would be built from.
+
+    Parameters
+    ----------
+    flip_angle, rf_phase : array (pulse,)
+        [rad]
+    tr, te : array (pulse,)
+        [s]
+    events, spoiling, spoiler, slice_profile
+        As in `PulseSequence`.
+
+    Returns
+    -------
+    list of (str, str)
+        Field, and what is wrong and what was expected.
+    """
+    columns = dict(zip(COLUMNS, map(np.asarray, (flip_angle, rf_phase, tr, te)), strict=True))
+    faults = _shape_faults(columns)
+    if faults:
+        return faults
+    faults = [
+        *_number_faults(columns),
+        *_te_faults(columns["tr"] * 1e3, columns["te"] * 1e3),
+        *_event_faults(events, len(columns["tr"])),
+    ]
+    if spoiling not in ("gradient", "none"):
+        text = f"spoiling {spoiling!r}, expected 'gradient' or 'none'"
+        faults.append(("spoiling", text))
+    if spoiler is not None:
+        room = float((columns["tr"] - columns["te"]).min())
+        faults += _spoiler_faults(spoiler, spoiling, room)
+    if slice_profile is not None:
+        faults += _profile_faults(slice_profile)
+    return faults
+
+
+def _shape_faults(columns: Mapping[str, FloatArray]) -> Faults:
+    n = columns["flip_angle"].shape
+    if len(n) != 1 or n[0] == 0:
+        return [("flip_angle", f"flip_angle has shape {n}, expected one value per repetition")]
+    return [
+        (key, f"{key} has shape {column.shape}, expected {n}")
+        for key, column in columns.items()
+        if column.shape != n
+    ]
+
+
+def _number_faults(columns: Mapping[str, FloatArray]) -> Faults:
+    flip, phase = np.rad2deg(columns["flip_angle"]), np.rad2deg(columns["rf_phase"])
+    is_flip = abs(columns["flip_angle"]) <= _MAX_FLIP
+    tr, te = columns["tr"] * 1e3, columns["te"] * 1e3
+    longest = MAX_TIME * 1e3
+    is_tr, is_te = (tr > 0) & (tr <= longest), (te >= 0) & (te <= longest)
+    return [
+        *_range_faults("flip_angle", flip, "deg", is_flip, "-720 to 720 deg"),
+        *_range_faults("rf_phase", phase, "deg", np.isfinite(phase), "a finite angle"),
+        *_range_faults("tr", tr, "ms", is_tr, "more than 0 ms, at most 60 s"),
+        *_range_faults("te", te, "ms", is_te, "0 ms or more, at most 60 s"),
+    ]
+
+
+def _range_faults(
+    key: str, shown: FloatArray, unit: str, is_good: BoolArray, expected: str
+) -> Faults:
+    bad = np.flatnonzero(~is_good)
+    if not bad.size:
+        return []
+    n = bad[0]
+    return [
+        (key, f"repetition {n}: {key} {shown[n]:g} {unit}{_more(bad)}, expected {expected}"),
+    ]
+
+
+def _te_faults(tr: FloatArray, te: FloatArray) -> Faults:
+    bad = np.flatnonzero(te > tr)
+    if not bad.size:
+        return []
+    n = bad[0]
+    where = f"repetition {n}: TE {te[n]:g} ms is outside TR {tr[n]:g} ms"
+    return [("te", f"{where}{_more(bad)}, expected TE <= TR")]
+
+
+def _more(bad: IndexArray) -> str:
+    if bad.size == 1:
+        return ""
+    return f" (and {bad.size - 1} more)"
+
+
+def _event_faults(events: Sequence[Event], n_pulses: int) -> Faults:
+    faults = []
+    for place, event in enumerate(events):
+        texts = event.faults(n_pulses)
+        faults += [("events", f"event {place}: {text}") for text in texts]
+    if not any(isinstance(event, Pulses) and event.acquire for event in events):
+        faults.append(("events", "no event acquires echoes, expected pulses that do"))
+    return faults
+
+
+def _spoiler_faults(spoiler: Spoiler, spoiling: str, room: float) -> Faults:
+    gradient, duration = spoiler.gradient, spoiler.duration
+    is_finite = np.isfinite(gradient).all() and np.isfinite(duration).all()
+    lasts, least = f"{duration.sum() * 1e3:g} ms", f"{room * 1e3:g} ms"
+    fault = ""
+    if spoiling == "none":
+        fault = "a spoiler waveform needs spoiling 'gradient'"
+    elif gradient.shape[-1:] != duration.shape or gradient.ndim not in (1, 2) or not gradient.size:
+        fault = "the spoiler needs one amplitude and one duration per piece"
+    elif not (is_finite and (duration > 0).all()):
+        fault = "spoiler amplitudes and durations must be finite, durations more than 0 ms"
+    elif np.linalg.norm(spoiler.moment) < 1e-12:
+        fault = "the spoiler's pieces cancel: it would not spoil; expected a net moment"
+    elif duration.sum() > room + 1e-12:
+        fault = f"the spoiler lasts {lasts}, expected at most TR - TE = {least}"
+    return [("spoiler", fault)] if fault else []
+
+
+def _profile_faults(profile: SliceProfile) -> Faults:
+    factor, weight = profile.flip_factor, profile.weight
+    fault = ""
+    if factor.shape != weight.shape or factor.ndim != 1 or not factor.size:
+        fault = "the slice profile needs one flip factor and one weight per position"
+    elif not (np.isfinite(factor).all() and np.isfinite(weight).all() and (factor >= 0).all()):
+        fault = "slice-profile numbers must be finite, flip factors 0 or more"
+    elif abs(weight.sum() - 1) > 1e-6:
+        fault = f"slice-profile weights sum to {weight.sum():g}, expected 1"
+    return [("slice_profile", fault)] if fault else []

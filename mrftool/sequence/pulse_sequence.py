@@ -1,0 +1,124 @@
+"""The RF sequence: what the scanner played, event by event. SI units and radians."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mrftool.arrays import BoolArray, FloatArray, IndexArray
+from mrftool.errors import InputError
+from mrftool.sequence.events import Event, Pulses, Train, joined, train_of
+from mrftool.sequence.faults import COLUMNS, sequence_faults
+from mrftool.sequence.identity import digest
+from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling, freeze_columns
+
+_CHECKED = (*COLUMNS, "events", "spoiling", "spoiler", "slice_profile")
+
+
+@dataclass(frozen=True, eq=False)
+class PulseSequence:
+    """RF pulses, and the events that play them, each followed by an echo at TE. Valid once built.
+
+    Two sequences are equal if no signal can tell them apart: if they have one `sequence_id`.
+
+    Parameters
+    ----------
+    flip_angle, rf_phase : array (pulse,)
+        Flip angle and phase of the RF axis of each pulse [rad].
+    tr, te : array (pulse,)
+        From the centre of a pulse to the next one, and to its echo [s].
+    events
+        What is played, in order, from equilibrium: `Pulses` play some of the pulses above, the
+        others prepare the magnetisation. By default all pulses, once.
+    spoiling
+        "gradient": one full cycle over the voxel per repetition, after the echo; "none": balanced.
+
+    Raises
+    ------
+    InputError
+        Naming every fault, if the numbers are no possible sequence.
+    """
+
+    flip_angle: FloatArray
+    rf_phase: FloatArray
+    tr: FloatArray
+    te: FloatArray
+    events: Sequence[Event] = (Pulses(),)
+    spoiling: Spoiling = "gradient"
+    spoiler: Spoiler | None = None
+    slice_profile: SliceProfile | None = None
+    name: str = "unnamed"
+
+    def __post_init__(self) -> None:
+        freeze_columns(self, *COLUMNS)
+        object.__setattr__(self, "events", tuple(self.events))
+        faults = sequence_faults(**{key: getattr(self, key) for key in _CHECKED})
+        if faults:
+            raise InputError(f"sequence {self.name}: " + "; ".join(text for _, text in faults))
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PulseSequence) and self.sequence_id == other.sequence_id
+
+    def __hash__(self) -> int:
+        return hash(self.sequence_id)
+
+    @cached_property
+    def program(self) -> tuple[Event, ...]:
+        """The events up to the last echo, neighbours that can be played as one joined."""
+        return joined(self.events, len(self.flip_angle))
+
+    @cached_property
+    def observed(self) -> IndexArray:
+        """Which pulse each echo of the signal follows `(time,)`."""
+        return self._pulses_of([event for event in self.blocks if event.acquire])
+
+    @cached_property
+    def played(self) -> IndexArray:
+        """Which pulses are played, one after the other, up to the last echo."""
+        return self._pulses_of(self.blocks)
+
+    @cached_property
+    def is_acquired(self) -> BoolArray:
+        """Whether the echo after each played pulse belongs to the signal."""
+        flags = [np.full((b.stop or 0) - b.first, b.acquire) for b in self.blocks]
+        return np.concatenate(flags)
+
+    @cached_property
+    def blocks(self) -> list[Pulses]:
+        """The events of the programme that play pulses."""
+        return [event for event in self.program if isinstance(event, Pulses)]
+
+    def _pulses_of(self, blocks: list[Pulses]) -> IndexArray:
+        all_pulses = np.arange(len(self.flip_angle))
+        return np.concatenate([all_pulses[block.slice] for block in blocks])
+
+    @cached_property
+    def train(self) -> Train | None:
+        """The events as one train of all pulses, or None if they are anything else."""
+        return train_of(self.program, len(self.flip_angle))
+
+    @property
+    def duration(self) -> float:
+        """Time from the first event to the end of the last one [s]."""
+        total = 0.0
+        for event in self.events:
+            if isinstance(event, Pulses):
+                total += float(self.tr[event.slice].sum())
+            else:
+                total += event.duration
+        return total
+
+    @cached_property
+    def sequence_id(self) -> str:
+        """Digest of exactly the numbers that the signal depends on, 16 hexadecimal digits.
+
+        Numbers count as files give them (deg, ms, mT/m), to 6 decimals; a file that gives 9 keeps
+        the digest. Phases count modulo 360 degrees and relative to the first one: a receiver that
+        follows the RF phase sees no constant phase. A waiting time, or a rest of the last TR, that
+        no echo follows does not count.
+        """
+        return digest(self)
