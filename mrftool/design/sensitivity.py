@@ -9,15 +9,16 @@ Re J^H J, the estimates of least squares move by d = -H^-1 Re J^H dm/dp when the
 taken for granted rises: the first-order term of the implicit function theorem, at a small residual.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile
+from mrftool.sequence import Event, Invert, PulseSequence, SliceProfile, Wait
 from mrftool.tissue import Tissue
 
 Scene = tuple[PulseSequence, Tissue]
@@ -128,8 +129,8 @@ def sensitivity(sequence: PulseSequence, tissue: Tissue, *, form: Form = "comple
 def influences_on(sequence: PulseSequence) -> tuple[Influence, ...]:
     """What a fit of this sequence takes for granted."""
     there = {
-        EFFICIENCY: sequence.inversion is not None,
-        TI: sequence.inversion is not None,
+        EFFICIENCY: bool(_inversions(sequence)),
+        TI: bool(_inversion_times(sequence)),
         ADC: sequence.spoiler is not None,
         SLICE_PROFILE: sequence.slice_profile is not None,
     }
@@ -209,28 +210,49 @@ def _derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -
 
 def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:
     """Where the value can go: -1 down, 1 up, 0 both ways."""
-    step, inversion = _STEPS[influence], sequence.inversion
+    step = _STEPS[influence]
     if influence == ADC and tissue.adc.min() < step:
         return 1
     if influence == TE and sequence.te.min() < step:
         return 1
-    if influence == TI and inversion is not None and inversion.time < step:
+    if influence == TI and min(_inversion_times(sequence).values()) < step:
         return 1
-    if influence == EFFICIENCY and inversion is not None and inversion.efficiency > 1 - step:
+    if influence == EFFICIENCY and max(_inversions(sequence).values()) > 1 - step:
         return -1
     return 0
 
 
+def _inversions(sequence: PulseSequence) -> dict[int, float]:
+    """Efficiency of each inversion, by its place among the events."""
+    events = enumerate(sequence.events)
+    return {place: event.efficiency for place, event in events if isinstance(event, Invert)}
+
+
+def _inversion_times(sequence: PulseSequence) -> dict[int, float]:
+    """Each waiting time after an inversion [s], by its place among the events."""
+    pairs = enumerate(pairwise(sequence.events), start=1)
+    return {
+        place: wait.time
+        for place, (before, wait) in pairs
+        if isinstance(before, Invert) and isinstance(wait, Wait)
+    }
+
+
+def _with_events(sequence: PulseSequence, changed: Mapping[int, Event]) -> PulseSequence:
+    events = [changed.get(place, event) for place, event in enumerate(sequence.events)]
+    return replace(sequence, events=events)
+
+
 def _with_efficiency(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
-    inversion = sequence.inversion or Inversion()
-    changed = replace(inversion, efficiency=inversion.efficiency + change)
-    return replace(sequence, inversion=changed), tissue
+    inversions = _inversions(sequence).items()
+    changed = {place: Invert(efficiency + change) for place, efficiency in inversions}
+    return _with_events(sequence, changed), tissue
 
 
 def _with_ti(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
-    inversion = sequence.inversion or Inversion()
-    changed = replace(inversion, time=inversion.time + change)
-    return replace(sequence, inversion=changed), tissue
+    times = _inversion_times(sequence).items()
+    changed = {place: Wait(time + change) for place, time in times}
+    return _with_events(sequence, changed), tissue
 
 
 def _with_te(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:

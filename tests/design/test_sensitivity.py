@@ -32,7 +32,7 @@ from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.reports.precision_table import common_tissue
 from mrftool.reports.sensitivity_table import sensitivity_table
-from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Spoiler
+from mrftool.sequence import Inversion, Pulses, PulseSequence, SliceProfile, Spoiler, Train
 from mrftool.tissue import Tissue
 
 TRUE = Tissue(t1=[0.8], t2=[0.08], adc=[0.8e-9], off_resonance=[3.0])
@@ -48,7 +48,7 @@ def rich(short_sequence: PulseSequence) -> PulseSequence:
     return replace(
         short_sequence,
         rf_phase=np.deg2rad(117.0 * np.arange(40) ** 2 / 2) % (2 * np.pi),
-        inversion=Inversion(0.9, 0.02),
+        events=Train(Inversion(0.9, 0.02)).events,
         spoiler=Spoiler([20e-3], [3e-3]),
         slice_profile=SliceProfile([1.0, 0.6], [0.7, 0.3]),
     )
@@ -123,7 +123,8 @@ def test_values_at_the_end_of_their_range_have_a_derivative(
         if influence == ADC:
             tissue = replace(TRUE, adc=np.array([changes["adc"]]))
         else:
-            sequence = replace(rich, inversion=replace(rich.inversion, **changes))
+            events = Train(replace(rich.train.inversion, **changes)).events
+            sequence = replace(rich, events=events)
         found = sensitivity(sequence, tissue)
         slopes.append(found.slopes[found.influences.index(influence), 0])
     largest = np.abs(slopes).max()
@@ -131,7 +132,7 @@ def test_values_at_the_end_of_their_range_have_a_derivative(
 
 
 def test_only_what_a_sequence_has_is_taken_for_granted(short_sequence: PulseSequence) -> None:
-    plain = replace(short_sequence, inversion=None)
+    plain = replace(short_sequence, events=[Pulses()])
     assert influences_on(plain) == (B1, TE, OFF_RESONANCE, FLIP_EXPONENT)
 
 
