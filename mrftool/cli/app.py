@@ -15,6 +15,7 @@ from mrftool.cli.commands import evaluate as evaluate_commands
 from mrftool.cli.commands import model as model_commands
 from mrftool.cli.commands import sequence as sequence_commands
 from mrftool.cli.commands.adapt import adapt
+from mrftool.cli.commands.bids import bids
 from mrftool.cli.commands.export import export
 from mrftool.cli.commands.match import match
 from mrftool.cli.commands.quantify import quantify
@@ -38,6 +39,7 @@ app.command()(export)
 app.command()(adapt)
 app.command()(quantify)
 app.command()(match)
+app.command()(bids)
 app.add_typer(sequence_commands.app, name="sequence")
 app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")

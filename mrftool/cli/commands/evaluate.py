@@ -109,3 +109,22 @@ def model(
 
 
 app.command()(paper)
+
+
+@app.command()
+def rois(
+    folder: Annotated[Path, typer.Argument(help="Folder that mrftool quantify wrote.")],
+    labels: Annotated[Path, typer.Argument(help="Label image (NIfTI) on the voxels of the maps.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns region, t1_ms and t2_ms.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="JSON; by default FOLDER/regions.json.")
+    ] = None,
+) -> None:
+    """Print T1 and T2 of regions, with the uncertainty of each mean."""
+    from mrftool.workflows.evaluate_rois import evaluate_rois
+
+    result = evaluate_rois(folder, labels, reference=reference, output=output)
+    show_text_table(result.table())
+    wrote([result.path])
