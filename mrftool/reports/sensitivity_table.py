@@ -3,8 +3,8 @@
 import numpy as np
 
 from mrftool.design.precision import Precision
-from mrftool.design.sensitivity import NEGLIGIBLE, Sensitivity, combined
 from mrftool.evaluation.text_tables import TextTable
+from mrftool.manifold.sensitivity import NEGLIGIBLE, Sensitivity, combined
 from mrftool.reports.precision_table import FIELD
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.design.precision import Precision, plane, precision
-from mrftool.design.sensitivity import sensitivity
 from mrftool.errors import InputError
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.figures.curves import sequence_figure
@@ -20,6 +19,7 @@ from mrftool.formats.sequence.sources import Given
 from mrftool.formats.sequence.tables.columns import Layout
 from mrftool.formats.sequence.write import export_sequence, write_text
 from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.manifold.sensitivity import sensitivity
 from mrftool.physics.cramer_rao import Form
 from mrftool.reporter import Reporter
 from mrftool.reports.precision_table import common_tissue, precision_table

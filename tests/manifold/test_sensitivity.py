@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 from readable_figure import require_readable
 from scipy.optimize import least_squares
 
-from mrftool.design import sensitivity as module
 from mrftool.design.precision import precision
-from mrftool.design.sensitivity import (
+from mrftool.figures import canvas
+from mrftool.figures.sensitivity import sensitivity_figure
+from mrftool.manifold import sensitivity as module
+from mrftool.manifold.sensitivity import (
     ADC,
     B1,
     EFFICIENCY,
@@ -26,8 +28,6 @@ from mrftool.design.sensitivity import (
     influences_on,
     sensitivity,
 )
-from mrftool.figures import canvas
-from mrftool.figures.sensitivity import sensitivity_figure
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.reports.precision_table import common_tissue
