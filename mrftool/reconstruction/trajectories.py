@@ -89,10 +89,10 @@ def _order(kind: Kind, repetitions: int) -> tuple[IndexArray, FloatArray]:
     angle = np.asarray(2 * np.pi * np.arange(N_ARMS) / N_ARMS, np.float64)
     if kind == "spiral48-in-order":
         return index % N_ARMS, angle
-    return index * _coprime_step(N_ARMS) % N_ARMS, angle
+    return index * coprime_step(N_ARMS) % N_ARMS, angle
 
 
-def _coprime_step(count: int) -> int:
+def coprime_step(count: int) -> int:
     """The step next to the golden section that visits all of `count` arms."""
     step = round(count * _GOLDEN_STEP)
     while math.gcd(step, count) > 1:

@@ -1,0 +1,139 @@
+"""The train of pulses that is designed, and the tissues that it is designed for."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mrftool.arrays import FloatArray
+from mrftool.errors import ArgumentError
+from mrftool.sequence import Inversion, PulseSequence
+
+_SAME_PHASE = 1e-9  # largest deviation of RF phases from 0 or 180 degrees [rad]
+
+
+@dataclass(frozen=True, eq=False)
+class PulseTrain:
+    """One train of pulses from equilibrium, spoiled by one cycle in each repetition.
+
+    Parameters
+    ----------
+    flip_angle
+        Flip angle of each pulse `(pulse,)` [rad], negative for an RF phase of 180 degrees.
+    tr, te
+        Repetition and echo time `(pulse,)` [s].
+    inversion_time
+        From an inversion to the first pulse [s]; None without inversion.
+    """
+
+    flip_angle: FloatArray
+    tr: FloatArray
+    te: FloatArray
+    inversion_time: float | None
+
+    def __len__(self) -> int:
+        return len(self.flip_angle)
+
+    @property
+    def duration(self) -> float:
+        """From the inversion to the end of the last repetition [s]."""
+        return (self.inversion_time or 0.0) + float(self.tr.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class DesignTissue:
+    """Tissues that a train is designed for, under several conditions.
+
+    Parameters
+    ----------
+    t1, t2
+        Relaxation times `(tissue,)` [s].
+    b1
+        Actual over nominal flip angle `(tissue,)` [1].
+    efficiency
+        Efficiency of the inversion `(tissue,)` [1].
+    """
+
+    t1: FloatArray
+    t2: FloatArray
+    b1: FloatArray
+    efficiency: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.t1)
+
+
+def design_tissue(
+    pairs: list[tuple[float, float]], b1: list[float], efficiency: list[float]
+) -> DesignTissue:
+    """Every pair of T1 and T2 [s] at every B1 [1] and every efficiency of the inversion [1].
+
+    Raises
+    ------
+    ArgumentError
+        If there is none, or a value is out of range.
+    """
+    if not (pairs and b1 and efficiency):
+        raise ArgumentError("expected at least one tissue, one B1 and one inversion efficiency")
+    for t1, t2 in pairs:
+        if not 0 < t2 <= t1 < np.inf:
+            raise ArgumentError(f"tissue with T1 {t1:g} s and T2 {t2:g} s, expected 0 < T2 <= T1")
+    if not all(0.1 <= value <= 3 for value in b1):
+        raise ArgumentError(f"B1 {min(b1):g} to {max(b1):g}, expected 0.1 to 3")
+    if not all(0 <= value <= 1 for value in efficiency):
+        raise ArgumentError(
+            f"inversion efficiency {min(efficiency):g} to {max(efficiency):g}, expected 0 to 1"
+        )
+    columns = [
+        (t1, t2, factor, inverted) for t1, t2 in pairs for factor in b1 for inverted in efficiency
+    ]
+    return DesignTissue(*np.array(columns, np.float64).T)
+
+
+def train_of(sequence: PulseSequence) -> PulseTrain:
+    """The pulses of a sequence as a train that can be designed.
+
+    Raises
+    ------
+    ArgumentError
+        If the sequence is not spoiled by gradients, plays its train several times, or has RF
+        phases other than 0 and 180 degrees.
+    """
+    if sequence.spoiling != "gradient":
+        raise ArgumentError(f"sequence {sequence.name} is balanced, expected gradient spoiling")
+    if sequence.repeats > 1:
+        raise ArgumentError(
+            f"sequence {sequence.name} plays its train {sequence.repeats} times, expected once"
+        )
+    phase = sequence.rf_phase - sequence.rf_phase[0]
+    if np.abs(np.sin(phase)).max() > _SAME_PHASE:
+        raise ArgumentError(
+            f"sequence {sequence.name} has RF phases other than 0 and 180 degrees, which a design"
+            " by flip angles keeps no track of"
+        )
+    inversion_time = None
+    if sequence.inversion is not None:
+        inversion_time = sequence.inversion.time
+    sign = np.where(np.cos(phase) > 0, 1.0, -1.0)
+    return PulseTrain(sign * sequence.flip_angle, sequence.tr, sequence.te, inversion_time)
+
+
+def sequence_of(train: PulseTrain, start: PulseSequence, name: str) -> PulseSequence:
+    """The sequence that plays a train; efficiency of the inversion and spoiler are those of `start`.
+
+    Its RF phase is 0: a negative flip angle stands for a phase of 180 degrees.
+    """
+    inversion = None
+    if train.inversion_time is not None:
+        efficiency = 1.0
+        if start.inversion is not None:
+            efficiency = start.inversion.efficiency
+        inversion = Inversion(efficiency, train.inversion_time)
+    return replace(
+        start,
+        flip_angle=train.flip_angle,
+        rf_phase=np.zeros(len(train)),
+        tr=train.tr,
+        te=train.te,
+        inversion=inversion,
+        name=name,
+    )
