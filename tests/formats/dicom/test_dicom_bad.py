@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 
 from mrftool.errors import InputError, MismatchError, MissingExtraError, MrftoolError
 from mrftool.formats.dicom.headers.files import find_files
-from mrftool.formats.dicom.headers.header import lenient, pydicom_header
+from mrftool.formats.dicom.headers.header import pydicom_header
+from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.quick import quick_header
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
 from mrftool.formats.dicom.read.series import open_dicom_series
@@ -277,12 +278,12 @@ def test_an_archive_with_a_link(tmp_path: Path) -> None:
 
 
 def test_archives_that_would_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrftool.formats.dicom.headers.files._RATIO_COUNTS_FROM", 1 << 20)
+    monkeypatch.setattr("mrftool.formats.dicom.headers.archive._RATIO_COUNTS_FROM", 1 << 20)
     bomb = archive_of([], tmp_path / "bomb.zip", *((f"{n}.dcm", bytes(5 << 20)) for n in range(3)))
     refused(bomb, "would grow more than 200-fold to 15728640 bytes; nothing was unpacked")
     paths = write_classic(tmp_path / "in", Scan(phantom()))
     good = archive_of(paths, tmp_path / "good.zip")
-    monkeypatch.setattr("mrftool.formats.dicom.headers.files._MAX_TOTAL", 1000)
+    monkeypatch.setattr("mrftool.formats.dicom.headers.archive._MAX_TOTAL", 1000)
     refused(good, "would grow to .* bytes, expected at most 1000; nothing was unpacked")
 
 

@@ -9,10 +9,8 @@ import io
 import os
 import struct
 import sys
-import warnings
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import pydicom
@@ -21,14 +19,15 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.keywords import BLOCKS, KEYWORDS, PRIVATE, SEQUENCES, Values
+from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.quick import quick_header
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
 from mrftool.formats.dicom.headers.values import (
     flat,
     frames_of,
+    mosaic_of,
     private_of,
     real_world_of,
-    slice_normal,
 )
 
 _TAGS = [
@@ -106,8 +105,7 @@ def pydicom_header(file: BinaryIO, size: int) -> Values:
         | private_of(dataset)
         | real_world_of(dataset)
     )
-    if values.get("MosaicTiles", 0) > 1:
-        values["SliceNormal"] = slice_normal(dataset)
+    values |= mosaic_of(dataset, values)
     return {"file": values, "frames": list(frames_of(dataset)), "pixels": pixels}
 
 
@@ -208,20 +206,6 @@ def _is_deflated(file: BinaryIO) -> bool:
         raise InputError(f"would inflate to more than {_MAX_INFLATED} bytes")
     file.seek(0)
     return True
-
-
-@contextmanager
-def lenient() -> Iterator[None]:
-    """Values that break a rule of their type are for us to judge: no warnings from the parser."""
-    settings: Any = pydicom.config.settings
-    before = settings.reading_validation_mode
-    settings.reading_validation_mode = pydicom.config.IGNORE
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        settings.reading_validation_mode = before
 
 
 def _one_line(error: Exception) -> str:

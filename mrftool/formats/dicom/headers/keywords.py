@@ -62,15 +62,18 @@ KEYWORDS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
 )
 LISTS = {  # may have several values; all others count as absent if they do
     *("ImageType", "FrameType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     "DimensionIndexValues",
 }
+EITHER_SIGN = ("PixelPaddingValue", "PixelPaddingRangeLimit")  # kept as 16 bits without a sign
 BLOCKS = range(
     0x10, 0x20
 )  # where the private elements of a creator may lie; nearly always in the first
-PRIVATE = {  # our name: (group, element without its block, creator, format of the bytes where the VR is unknown)
+# Our name: (group, element without its block, creator, format of the bytes where VR is unknown)
+PRIVATE = {
     "GeImageKind": (0x0043, 0x2F, "GEMS_PARM_01", "<h"),
     "MosaicTiles": (0x0019, 0x0A, "SIEMENS MR HEADER", "<H"),
     "PhilipsScaleIntercept": (0x2005, 0x0D, "Philips MR Imaging DD 001", "<f"),

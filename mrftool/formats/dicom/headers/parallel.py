@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from mrftool.arrays import Progress
@@ -25,22 +26,37 @@ _BATCH = 64
 _WORTH_A_PROCESS = 3000  # files; a worker takes half a second to start
 
 
-def read_headers(files: Sequence[File], jobs: int | None, advance: Progress) -> list[Values]:
-    """The header of each file, in order. jobs: processes, or None for one per core and 3000 files.
+def read_headers(files: Sequence[File], jobs: int | None, advance: Progress) -> list[Values | None]:
+    """The header of each file, in order; None for files that only looked like DICOM.
+
+    jobs: processes, or None for one per core and 3000 files.
 
     Raises InputError naming the first damaged file, and how many more there are.
     """
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
     wanted = _cores() if jobs is None else jobs
     workers = min(wanted, len(files) // _WORTH_A_PROCESS)
-    answers = (
-        _from_workers(batches, workers, advance) if workers > 1 else _from_here(batches, advance)
-    )
-    errors = [answer["error"] for answer in answers if "error" in answer]
+    read = _from_here if workers <= 1 else partial(_from_workers, workers=workers)
+    answers = read(batches, advance=advance)
+    pairs = list(zip(files, answers, strict=True))
+    errors = [answer["error"] for file, answer in pairs if "error" in answer and file.is_certain]
+    if not errors and all("error" in answer for answer in answers):
+        errors = [answer["error"] for answer in answers]
     if errors:
-        more = f" (and {len(errors) - 1} more damaged files)" if len(errors) > 1 else ""
-        raise InputError(errors[0] + more)
-    return answers
+        raise InputError(_first_of(errors))
+    return [_unless_error(answer) for answer in answers]
+
+
+def _first_of(errors: Sequence[str]) -> str:
+    if len(errors) == 1:
+        return errors[0]
+    return f"{errors[0]} (and {len(errors) - 1} more damaged files)"
+
+
+def _unless_error(answer: Values) -> Values | None:
+    if "error" in answer:
+        return None
+    return answer
 
 
 def _from_here(batches: Sequence[Sequence[File]], advance: Progress) -> list[Values]:
@@ -52,7 +68,7 @@ def _from_here(batches: Sequence[Sequence[File]], advance: Progress) -> list[Val
 
 
 def _from_workers(
-    batches: Sequence[Sequence[File]], workers: int, advance: Progress
+    batches: Sequence[Sequence[File]], advance: Progress, workers: int
 ) -> list[Values]:
     shares = [batches[number::workers] for number in range(workers)]
     with ThreadPoolExecutor(workers) as threads:

@@ -9,6 +9,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from mrftool.formats.dicom.headers.keywords import (
     BLOCKS,
+    EITHER_SIGN,
     KEYWORDS,
     LISTS,
     PRIVATE,
@@ -46,7 +47,7 @@ def quick_header(file: BinaryIO, size: int) -> Values:
     }
     values |= _private(elements)
     values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))
-    if not values["SOPClassUID"] or values.get("MosaicTiles", 0) > 1:
+    if not values["SOPClassUID"] or _is_mosaic(values):
         raise OutOfOrdinaryError
     return {
         "file": {name: value for name, value in values.items() if value is not None},
@@ -55,8 +56,15 @@ def quick_header(file: BinaryIO, size: int) -> Values:
     }
 
 
+def _is_mosaic(values: Values) -> bool:
+    """True for images whose tiles only Siemens' own header describes."""
+    return values.get("MosaicTiles", 0) > 1 or "MOSAIC" in (values.get("ImageType") or ())
+
+
 def _value(tag: int, vr: bytes, raw: bytes) -> Any:
     name, expected = _NAMES[tag]
+    if name in EITHER_SIGN:
+        return struct.unpack("<H", raw)[0]
     if vr and vr.decode("latin-1") != expected:
         raise OutOfOrdinaryError
     if expected == "US":

@@ -10,7 +10,14 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from mrftool.formats.dicom.headers.csa import csa_numbers
-from mrftool.formats.dicom.headers.keywords import BLOCKS, GROUPS, LISTS, PRIVATE, Values
+from mrftool.formats.dicom.headers.keywords import (
+    BLOCKS,
+    EITHER_SIGN,
+    GROUPS,
+    LISTS,
+    PRIVATE,
+    Values,
+)
 
 _CSA = (0x0029, 0x10, "SIEMENS CSA HEADER")  # Siemens' own header
 _PHILIPS_FRAME = (0x2005, 0x140F)  # Philips writes the classic private elements of a frame in here
@@ -68,9 +75,18 @@ def _plain(dataset: Dataset, key: Any) -> Any:
         return None
     if value is None or value == "":
         return None
+    if key in EITHER_SIGN:
+        return _without_sign(value)
     if isinstance(value, pydicom.multival.MultiValue | list):
         return [_scalar(one) for one in value] or None
     return _scalar(value)
+
+
+def _without_sign(value: Any) -> int | None:
+    """16 bits as a number from 0; None for anything else."""
+    if isinstance(value, bytes) and len(value) == 2:
+        return int.from_bytes(value, "little")
+    return value & 0xFFFF if isinstance(value, int) else None
 
 
 def _scalar(value: Any) -> Any:
@@ -100,10 +116,17 @@ def _private(dataset: Dataset, group: int, low: int, creator: str) -> Any:
     return None
 
 
-def slice_normal(dataset: Dataset) -> list[float]:
-    """Across the tiles of a Siemens mosaic, or nothing."""
+def mosaic_of(dataset: Dataset, values: Values) -> Values:
+    """How many tiles a Siemens mosaic has, and the direction across them; nothing for others."""
     data = _private(dataset, *_CSA)
-    return csa_numbers(data, "SliceNormalVector") if isinstance(data, bytes) else []
+    is_mosaic = values.get("MosaicTiles", 0) > 1 or "MOSAIC" in values.get("ImageType", ())
+    if not is_mosaic or not isinstance(data, bytes):
+        return {}
+    found: Values = {"SliceNormal": csa_numbers(data, "SliceNormalVector")}
+    count = csa_numbers(data, "NumberOfImagesInMosaic")
+    if "MosaicTiles" not in values and count:
+        found["MosaicTiles"] = int(count[0])
+    return found
 
 
 def real_world_of(dataset: Dataset) -> Values:

@@ -1,9 +1,19 @@
 """Checks of the planes that were chosen, and what is worth a note about them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from mrftool.errors import InputError
 from mrftool.formats.dicom.read.plane import Plane
+
+_PHYSICAL_UNITS = {"HZ", "PPM", "RAD", "MRAD", "DEG", "MS", "S", "1/S"}
+_COUNTERS = (
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "TriggerTime",
+)
+_LONGEST_LIST = 120  # letters of a list of kinds in a message
 
 
 def check_planes(planes: Sequence[Plane]) -> None:
@@ -33,6 +43,70 @@ def check_planes(planes: Sequence[Plane]) -> None:
     _one_space(planes)
 
 
+def require_one_kind(planes: Sequence[Plane]) -> None:
+    """Raises InputError if the planes of one slice, in one component of the signal, are images of
+    two kinds at each time: two echoes, or a magnitude and a map.
+    """
+    for what, kind_of in _KINDS.items():
+        kinds = [kind_of(plane) for plane in planes]
+        names = sorted({str(kind) for kind in kinds})
+        if len(names) < 2:
+            continue
+        is_unit = what == "unit"
+        if is_unit or any(_is_product(points, kinds) for points in _points_in_time(planes, kinds)):
+            raise InputError(
+                f"{planes[0].name}: its series holds images that differ in {what} "
+                f"({', '.join(names)[:_LONGEST_LIST]}), expected one kind of image over time",
+                hint="export the images of one kind as a series of their own",
+            )
+
+
+def _echo(plane: Plane) -> object:
+    for key in ("EffectiveEchoTime", "EchoTime"):
+        value = plane.values.get(key)
+        if isinstance(value, int | float):
+            return round(value, 3)
+    return plane.values.get("EchoNumbers")
+
+
+def _unit(plane: Plane) -> str:
+    """Of a scaled pixel, where it is a physical one."""
+    items = plane.values.get("RealWorld") or [[None, None, ""]]
+    units = {str(plane.values.get("RescaleType", "")).upper(), str(items[0][2]).upper()}
+    return " ".join(sorted(units & _PHYSICAL_UNITS)) or "none"
+
+
+def _image_type(plane: Plane) -> tuple[object, ...]:
+    words = plane.values.get("FrameType") or plane.values.get("ImageType")
+    if not isinstance(words, list):
+        return ()
+    return tuple(words[2:])
+
+
+_KINDS: dict[str, Callable[[Plane], object]] = {
+    "unit": _unit,
+    "echo time": _echo,
+    "image type": _image_type,
+}
+
+
+def _points_in_time(planes: Sequence[Plane], kinds: Sequence[object]) -> Iterator[list[object]]:
+    """What may number the time points of the planes, each by another attribute."""
+    for key in _COUNTERS:
+        yield [plane.values.get(key) for plane in planes]
+    indices = [plane.values.get("DimensionIndexValues") or [] for plane in planes]
+    for axis in range(min(len(index) for index in indices)):
+        if len(set(zip(kinds, (index[axis] for index in indices), strict=True))) == len(set(kinds)):
+            yield [(*index[:axis], *index[axis + 1 :]) for index in indices]
+
+
+def _is_product(points: Sequence[object], kinds: Sequence[object]) -> bool:
+    """True if each of several points in time has an image of each kind."""
+    n_points, n_kinds = len(set(points)), len(set(kinds))
+    pairs = set(zip(points, kinds, strict=True))
+    return None not in points and n_points > 1 and len(pairs) == len(points) == n_points * n_kinds
+
+
 def notes_of(planes: Sequence[Plane]) -> tuple[str, ...]:
     """What a reader of the report should know about these images."""
     notes = []
@@ -47,21 +121,24 @@ def notes_of(planes: Sequence[Plane]) -> tuple[str, ...]:
         notes.append(
             "Images are meant to be shown inverted (MONOCHROME1): the stored numbers are taken as they are."
         )
-    numbers = {
-        (plane.series, plane.values.get("InstanceNumber"))
-        for plane in planes
-        if plane.n_frames == 1
-    }
-    for uid in sorted({series for series, _ in numbers}):
-        whole = sorted(
-            number for series, number in numbers if series == uid and isinstance(number, int)
-        )
-        gaps = whole[-1] - whole[0] + 1 - len(whole) if whole else 0
-        if gaps:
-            notes.append(
-                f"The instance numbers of the series have {gaps} gaps: images may be missing."
-            )
+    notes += _gaps(planes)
     return tuple(notes)
+
+
+def _gaps(planes: Sequence[Plane]) -> list[str]:
+    """Instance numbers that no image of a series has, series told apart by their numbers."""
+    numbers: dict[object, set[int]] = {}
+    for plane in planes:
+        number = plane.values.get("InstanceNumber")
+        if plane.n_frames == 1 and isinstance(number, int):
+            series = plane.values.get("SeriesNumber", plane.series)
+            numbers.setdefault(series, set()).add(number)
+    gaps = [max(seen) - min(seen) + 1 - len(seen) for seen in numbers.values()]
+    return [
+        f"The instance numbers of the series have {count} gaps: images may be missing."
+        for count in gaps
+        if count
+    ]
 
 
 def facts_of(plane: Plane) -> dict[str, object]:

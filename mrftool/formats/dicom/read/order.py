@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mrftool.errors import InputError
@@ -36,8 +37,26 @@ _CLOCK = re.compile(r"(\d+)(?:\.(\d*))?(?:[+-]\d{4})?")
 Slices = list[list[Plane]]
 
 
-def in_time_order(slices: Slices) -> tuple[Slices, str, tuple[str, ...]]:
-    """Each slice's planes in order of time, the attribute that told, and what is worth a note.
+@dataclass(frozen=True)
+class TimeOrder:
+    """slices: each slice's planes in order of time. key: the attribute that told. notes: what is
+    worth one.
+    """
+
+    slices: Slices
+    key: str
+    notes: tuple[str, ...] = ()
+
+
+def times_of(planes: Sequence[Plane], key: str) -> list[Any]:
+    """What an attribute says of the time of each plane, as something sortable; None where it says
+    nothing.
+    """
+    return [_key(plane, key) for plane in planes]
+
+
+def in_time_order(slices: Slices) -> TimeOrder:
+    """Each slice's planes in order of time.
 
     Numbers of time points must be the same in all slices; instance numbers, clock times and the
     order of frames in their files only order the planes within each slice.
@@ -46,14 +65,14 @@ def in_time_order(slices: Slices) -> tuple[Slices, str, tuple[str, ...]]:
     time of acquisition; numbers that the standard has for points in time are believed.
     """
     if len(slices[0]) == 1:
-        return slices, "a single time point", ()
+        return TimeOrder(slices, "a single time point")
     for key in _KEYS:
         keyed = [[(_key(plane, key), plane) for plane in planes] for planes in slices]
         if _tells_apart(keyed) and (key not in _NUMBERS or _same_everywhere(keyed, key)):
             ordered = [
                 [plane for _, plane in sorted(pairs, key=lambda pair: pair[0])] for pairs in keyed
             ]
-            return ordered, key, _notes(ordered, key)
+            return TimeOrder(ordered, key, _notes(ordered, key))
     tried = ", ".join(_KEYS[:-1])
     raise InputError(
         f"{slices[0][0].name}: no order in time: expected one of these to differ between the images of a slice: {tried}"
@@ -65,7 +84,8 @@ def _key(plane: Plane, key: str) -> Any:
     value = plane.values.get(key)
     if key == _FRAMES:
         number = plane.values.get("InstanceNumber")
-        return (number, plane.index) if isinstance(number, int) and plane.n_frames > 1 else None
+        is_frame = isinstance(number, int) and plane.n_frames > 1
+        return (number, plane.index) if is_frame else None
     if key == "AcquisitionTime":
         return _clock(f"{plane.values.get('AcquisitionDate', '')}{value}", value)
     if key in _TIMES and isinstance(value, str):

@@ -3,9 +3,12 @@ the unit of phases.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mrftool.arrays import BoolArray
 from mrftool.errors import InputError
 from mrftool.formats.dicom.read.plane import Component, Layout, Plane, shown
 
@@ -32,9 +35,10 @@ class Scale:
 def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
     """From stored integers to the signal, or to radians for phase.
 
-    The first that the header has counts: Real World Value Mapping (PS3.3 C.7.6.16.2.11); Philips'
-    private scaling, (stored x RS + RI) / (RS x SS) (Chenevert et al., Transl Oncol 2014;7:65-71);
-    rescale slope and intercept, which are 1 and 0 where missing.
+    The first that the header has counts: Philips' private scaling, (stored x RS + RI) / (RS x SS)
+    (Chenevert et al., Transl Oncol 2014;7:65-71), whoever is named as manufacturer, since their
+    Real World Values are those on display; Real World Value Mapping (PS3.3 C.7.6.16.2.11); rescale
+    slope and intercept, which are 1 and 0 where missing.
 
     Raises InputError if the mapping is no straight line, or if the unit of a phase is not known.
     """
@@ -46,18 +50,49 @@ def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
     return replace(scale, low=0.0) if component == "magnitude" else scale
 
 
+@dataclass(frozen=True)
+class Padding:
+    """Stored numbers from `low` to `high` that fill the image where nothing was measured."""
+
+    low: int
+    high: int
+
+    def covers(self, stored: NDArray[np.integer[Any]]) -> BoolArray:
+        """True where a stored number is padding."""
+        return np.asarray((stored >= self.low) & (stored <= self.high))
+
+
+def padding_of(plane: Plane, layout: Layout) -> Padding | None:
+    """Padding of the pixels, if the image states it (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
+    ends = [
+        _with_sign(plane.values[key], layout)
+        for key in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+        if isinstance(plane.values.get(key), int)
+    ]
+    if "PixelPaddingValue" not in plane.values or not ends:
+        return None
+    return Padding(min(ends), max(ends))
+
+
+def _with_sign(bits: int, layout: Layout) -> int:
+    """16 bits as the number that they mean in the pixels of the image."""
+    if layout.signed and bits >= 1 << 15:
+        return bits - (1 << 16)
+    return bits
+
+
 def _signal_scale(plane: Plane) -> Scale:
     rescale = _rescale(plane)
-    if "RealWorld" in plane.values:
-        slope, intercept, _ = _real_world(plane)
-        return Scale(slope, intercept, "Real World Value Mapping")
     precise = plane.values.get("PhilipsScaleSlope")
-    if precise and str(plane.values.get("Manufacturer", "")).upper().startswith("PHILIPS"):
+    if precise:
         return Scale(
             1 / precise,
             rescale.intercept / (rescale.slope * precise),
             "Philips' private scale slope",
         )
+    if "RealWorld" in plane.values:
+        slope, intercept, _ = _real_world(plane)
+        return Scale(slope, intercept, "Real World Value Mapping")
     return rescale
 
 

@@ -1,31 +1,25 @@
-"""Which images belong to the fingerprint: one series of many, and the parts of its complex signal."""
+"""Which images of a study belong to the fingerprint: one series, or the series that make it up."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
-from mrftool.arrays import FloatArray
 from mrftool.errors import InputError, MismatchError
-from mrftool.formats.dicom.read.geometry import stack_of
-from mrftool.formats.dicom.read.order import in_time_order
-from mrftool.formats.dicom.read.plane import Component, Plane
+from mrftool.formats.dicom.read.plane import Plane
 
-_PAIRS: tuple[tuple[Component, ...], ...] = (
-    ("real", "imaginary"),
-    ("magnitude", "phase"),
-    ("magnitude",),
-)
 _LISTED = 12
-
-
-@dataclass(frozen=True)
-class Part:
-    """planes: `[slice][time]`, of one component of the signal."""
-
-    component: Component
-    planes: list[list[Plane]]
+_SAME_SCAN = (
+    "StudyInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "FrameOfReferenceUID",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+)
+_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
+Groups = dict[str, list[Plane]]  # planes by SeriesInstanceUID
 
 
 def chosen_planes(
@@ -33,123 +27,178 @@ def chosen_planes(
 ) -> tuple[list[Plane], tuple[str, ...]]:
     """The planes of the wanted series, and what was taken for granted.
 
-    wanted: a SeriesInstanceUID, SeriesNumber or SeriesDescription, or two of them with a comma
-    between; None if there is one series, or two that are the two parts of a complex signal.
+    wanted: a SeriesInstanceUID, SeriesNumber, range of numbers (`7001-7020`) or SeriesDescription,
+    or several of them with commas between; None if there is one series, or if the series make up
+    one signal: its two parts, its volumes, or its slices.
 
     Raises InputError if there is no such series, MismatchError with the candidates if the choice is
     not clear.
     """
-    groups: dict[str, list[Plane]] = {}
+    groups = _by_uid(planes)
+    if wanted is not None:
+        return _wanted_planes(wanted, groups, where)
+    foreign, notes = _without_own_maps(groups)
+    found, more = _assembled(foreign)
+    notes += more
+    if len(found) == 1:
+        return _planes_of(found.values()), notes
+    if _are_two_parts(list(found.values())):
+        return _planes_of(found.values()), (*notes, _said_of_parts(found))
+    raise MismatchError(f"{where}: has {len(found)} series, expected one", hint=_choice(found))
+
+
+def _by_uid(planes: Sequence[Plane]) -> Groups:
+    groups: Groups = {}
     for plane in planes:
         groups.setdefault(plane.series, []).append(plane)
     if "" in groups and len(groups) > 1:
         raise InputError(f"{groups[''][0].label}: SeriesInstanceUID is missing: cut short?")
-    if wanted is not None:
-        words = [wanted] if _matches(wanted, groups) else wanted.split(",")
-        uids = [_found(word.strip(), groups, where) for word in words]
-        return [plane for uid in dict.fromkeys(uids) for plane in groups[uid]], ()
-    if len(groups) == 1:
-        return list(planes), ()
-    if len(groups) == 2 and _are_two_parts(*groups.values()):
-        names = " and ".join(
-            f"{_number(group)} ({_kinds(group)})" for group in sorted(groups.values(), key=_place)
-        )
-        return list(planes), (f"Series {names} are taken as the parts of one complex signal.",)
-    raise MismatchError(f"{where}: has {len(groups)} series, expected one", hint=_choice(groups))
+    return groups
 
 
-def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str, ...]]:
-    """Sorts the planes into the parts of the signal, each by slice and time; with their affine and
-    notes.
-
-    Real and imaginary are preferred to magnitude and phase, and these to magnitude alone.
-
-    Raises InputError if parts are missing or do not match.
-    """
-    by_component, notes = _by_component(planes)
-    pair = next((pair for pair in _PAIRS if all(name in by_component for name in pair)), None)
-    if pair is None:
-        have = " and ".join(by_component)
-        raise InputError(
-            f"{planes[0].label}: its series has {have} images alone, expected real and imaginary, "
-            "magnitude and phase, or magnitude",
-            hint="where the two parts are two series, choose both by NUMBER,NUMBER",
-        )
-    unused = [name for name in by_component if name not in pair]
-    if unused:
-        notes += (f"Of the series, {' and '.join(pair)} are used; {' and '.join(unused)} not.",)
-    stacks = [stack_of(by_component[name]) for name in pair]
-    parts, keys = [], []
-    for name, stack in zip(pair, stacks, strict=True):
-        slices, key, more = in_time_order(stack.slices)
-        parts.append(Part(name, slices))
-        keys.append(key)
-        notes += tuple(note for note in (*stack.notes, *more) if note not in notes)
-    _check_match(parts, [stack.affine for stack in stacks], keys)
-    return parts, stacks[0].affine, notes
+def _planes_of(groups: Iterable[list[Plane]]) -> list[Plane]:
+    return [plane for group in groups for plane in group]
 
 
-def _by_component(planes: Sequence[Plane]) -> tuple[dict[Component, list[Plane]], tuple[str, ...]]:
-    groups: dict[Component | None, list[Plane]] = {}
-    for plane in planes:
-        groups.setdefault(plane.component, []).append(plane)
-    silent = groups.pop(None, [])
-    if silent and groups:
-        said = " and ".join(str(name) for name in groups)
-        raise InputError(
-            f"{silent[0].name}: does not say which part of the signal it is, others of its series are {said}: "
-            "expected all images to say"
-        )
+def _without_own_maps(groups: Groups) -> tuple[Groups, tuple[str, ...]]:
+    """The series without the maps that mrftool made of them, which may lie beside them."""
+    foreign = {
+        uid: group
+        for uid, group in groups.items()
+        if group[0].values.get("Manufacturer") != "mrftool"
+    }
+    count = len(groups) - len(foreign)
+    if not count or not foreign:
+        return groups, ()
+    return foreign, (f"{count} series of maps that mrftool made were left aside.",)
+
+
+def _assembled(groups: Groups) -> tuple[Groups, tuple[str, ...]]:
+    """The series, those that are pieces of one scan put together; and what that took for granted."""
+    scans: dict[tuple[object, ...], Groups] = {}
+    for uid, group in groups.items():
+        scans.setdefault(_scan_of(group[0]), {})[uid] = group
+    found: Groups = {}
     notes: tuple[str, ...] = ()
-    if silent:
-        groups["magnitude"] = silent
-        notes = ("No image says which part of the signal it is: taken as magnitude.",)
-    return {name: group for name, group in groups.items() if name is not None}, notes
+    for pieces in scans.values():
+        if _are_pieces(list(pieces.values())):
+            found[next(iter(pieces))] = _planes_of(pieces.values())
+            notes += (_said_of_pieces(pieces),)
+        else:
+            found |= pieces
+    return found, notes
 
 
-def _check_match(parts: list[Part], affines: Sequence[FloatArray], keys: list[str]) -> None:
-    """Raises InputError unless the parts have the same voxels and the same times."""
-    first = parts[0]
-    for part, affine, key in zip(parts, affines, keys, strict=True):
-        for what, mine, theirs in (
-            ("slices", len(part.planes), len(first.planes)),
-            ("time points", len(part.planes[0]), len(first.planes[0])),
-            ("order in time by", key, keys[0]),
-        ):
-            if mine != theirs:
-                names = (
-                    f"{part.component} images: {what} {mine}; {first.component} images: {theirs}"
-                )
-                raise InputError(f"{part.planes[0][0].label}: {names}; expected the same")
-        if not np.allclose(affine, affines[0], rtol=0, atol=0.05):
-            raise InputError(
-                f"{part.planes[0][0].label}: the {part.component} images lie elsewhere than the {first.component} ones"
-            )
+def _wanted_planes(wanted: str, groups: Groups, where: str) -> tuple[list[Plane], tuple[str, ...]]:
+    words = [wanted]
+    if not _matches(wanted, groups):
+        words = [word.strip() for word in wanted.split(",")]
+    uids = [uid for word in words for uid in _found(word, groups, where)]
+    chosen = {uid: groups[uid] for uid in uids}
+    return _planes_of(chosen.values()), ()
 
 
-def _are_two_parts(first: list[Plane], second: list[Plane]) -> bool:
-    kinds = [{plane.component for plane in group} for group in (first, second)]
-    pairs = [{"real", "imaginary"}, {"magnitude", "phase"}]
-    same_study = first[0].values.get("StudyInstanceUID") == second[0].values.get("StudyInstanceUID")
-    return all(len(kind) == 1 for kind in kinds) and kinds[0] | kinds[1] in pairs and same_study
-
-
-def _found(word: str, groups: Mapping[str, list[Plane]], where: str) -> str:
+def _found(word: str, groups: Groups, where: str) -> list[str]:
+    """The series that a word means: one, those of a range of numbers, or the pieces of one."""
     matches = _matches(word, groups)
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
+    if len(matches) > 1 and not _are_pieces([groups[uid] for uid in matches]):
         raise MismatchError(
             f"{where}: {len(matches)} series are called {word!r}", hint=_choice(groups)
         )
-    raise InputError(f"{where}: has no series {word!r}", hint=_choice(groups))
+    if not matches:
+        matches = _in_range(word, groups)
+    if not matches:
+        raise InputError(f"{where}: has no series {word!r}", hint=_choice(groups))
+    return matches
 
 
-def _matches(word: str, groups: Mapping[str, list[Plane]]) -> list[str]:
+def _matches(word: str, groups: Groups) -> list[str]:
     """The series that a UID, a number or a description means."""
     if word in groups:
         return [word]
     return [uid for uid, group in groups.items() if word in (_number(group), _description(group))]
+
+
+def _in_range(word: str, groups: Groups) -> list[str]:
+    """The series whose numbers lie in a range such as `7001-7020`."""
+    ends = _RANGE.fullmatch(word)
+    if ends is None:
+        return []
+    first, last = int(ends[1]), int(ends[2])
+    numbers = {uid: group[0].values.get("SeriesNumber") for uid, group in groups.items()}
+    return [uid for uid, n in numbers.items() if isinstance(n, int) and first <= n <= last]
+
+
+def _are_pieces(groups: Sequence[list[Plane]]) -> bool:
+    """True if series of one number are the volumes or the slices of one scan.
+
+    Some scanners give each volume (Siemens XA, classic export) or each slice (Canon) a
+    SeriesInstanceUID of its own. Two scans that share a number are not taken as one.
+    """
+    if len(groups) < 2:
+        return False
+    scans = {_scan_of(plane) for group in groups for plane in group}
+    if len(scans) != 1 or None in next(iter(scans))[:2]:
+        return False
+    are_volumes = all(_is_one_volume(group) for group in groups)
+    positions = [_positions(group) for group in groups]
+    are_slices = all(len(one) == 1 for one in positions) and len(set(positions)) == len(groups)
+    return are_volumes or are_slices
+
+
+def _scan_of(plane: Plane) -> tuple[object, ...]:
+    values = [plane.values.get(key) for key in _SAME_SCAN]
+    return tuple(_rounded(value) for value in values)
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(round(n, 3) for n in value if isinstance(n, int | float))
+    return value
+
+
+def _positions(group: Sequence[Plane]) -> frozenset[object]:
+    return frozenset(_rounded(plane.values.get("ImagePositionPatient")) for plane in group)
+
+
+def _is_one_volume(group: Sequence[Plane]) -> bool:
+    """True if no place is there twice in one component of the signal."""
+    places = [
+        (_rounded(plane.values.get("ImagePositionPatient")), _component(plane)) for plane in group
+    ]
+    return len(set(places)) == len(places)
+
+
+def _are_two_parts(groups: Sequence[list[Plane]]) -> bool:
+    if len(groups) != 2:
+        return False
+    kinds = [{_component(plane) for plane in group} for group in groups]
+    studies = {group[0].values.get("StudyInstanceUID") for group in groups}
+    pairs = ({"real", "imaginary"}, {"magnitude", "phase"})
+    return (
+        all(len(kind) == 1 for kind in kinds) and kinds[0] | kinds[1] in pairs and len(studies) == 1
+    )
+
+
+def _component(plane: Plane) -> str:
+    """Which part of the signal it is, or nothing if it does not say, or contradicts itself."""
+    with contextlib.suppress(InputError):
+        return plane.component or ""
+    return ""
+
+
+def _said_of_pieces(groups: Groups) -> str:
+    group = next(iter(groups.values()))
+    return (
+        f"{len(groups)} series with the number {_number(group)} are taken as one: "
+        "they have one study, description and place."
+    )
+
+
+def _said_of_parts(groups: Groups) -> str:
+    ordered = sorted(groups.values(), key=_place)
+    names = " and ".join(f"{_number(group)} ({_kinds(group)})" for group in ordered)
+    return f"Series {names} are taken as the parts of one complex signal."
 
 
 def _number(group: list[Plane]) -> str:
@@ -163,25 +212,30 @@ def _description(group: list[Plane]) -> str:
 def _place(group: list[Plane]) -> tuple[int, str]:
     """To sort series by their numbers."""
     number = group[0].values.get("SeriesNumber")
-    return (number if isinstance(number, int) else 0, group[0].series)
+    if not isinstance(number, int):
+        number = 0
+    return number, group[0].series
 
 
 def _kinds(group: list[Plane]) -> str:
     """Which parts of a signal the images of a series are, as far as they say."""
-    found = set()
-    for plane in group:
-        with contextlib.suppress(InputError):
-            found.add(plane.component)
-    return " and ".join(sorted(str(kind) for kind in found if kind))
+    kinds = {_component(plane) for plane in group}
+    return " and ".join(sorted(kind for kind in kinds if kind))
 
 
 def _choice(groups: Mapping[str, list[Plane]]) -> str:
     """The candidates, as a hint."""
-    lines = [
-        f"{_number(group)} {_description(group)!r}, {len(group)} {kinds}{' ' if kinds else ''}images, {group[0].series}"
-        for group in sorted(groups.values(), key=_place)[:_LISTED]
-        for kinds in (_kinds(group),)
-    ]
-    more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
-    words = "choose a series by NUMBER, DESCRIPTION or UID, two with a comma for the two parts of a signal: "
-    return words + "; ".join([*lines, *more])
+    ordered = sorted(groups.values(), key=_place)
+    lines = [_candidate(group) for group in ordered[:_LISTED]]
+    if len(ordered) > _LISTED:
+        lines.append(f"and {len(ordered) - _LISTED} more")
+    words = "choose a series by NUMBER, DESCRIPTION or UID, "
+    return (
+        f"{words}two with a comma for the two parts of a signal, many by 7001-7020: "
+        + "; ".join(lines)
+    )
+
+
+def _candidate(group: list[Plane]) -> str:
+    kinds = " ".join(word for word in (_kinds(group), "images") if word)
+    return f"{_number(group)} {_description(group)!r}, {len(group)} {kinds}, {group[0].series}"

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import FileSet, Source, find_files
-from mrftool.formats.dicom.headers.header import as_planes, lenient
+from mrftool.formats.dicom.headers.header import as_planes
 from mrftool.formats.dicom.headers.keywords import Values
+from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.parallel import read_headers
 from mrftool.formats.dicom.read.check import check_planes, facts_of, notes_of
 from mrftool.formats.dicom.read.mosaic import tiles_of
+from mrftool.formats.dicom.read.parts import parts_of
 from mrftool.formats.dicom.read.plane import Plane
-from mrftool.formats.dicom.read.select import chosen_planes, parts_of
+from mrftool.formats.dicom.read.select import chosen_planes
 from mrftool.formats.dicom.read.signal import SignalReader, signal_reader
 from mrftool.formats.scan_request import ShowProgress
 from mrftool.grid import Placement
@@ -92,7 +94,9 @@ def _opened(
     parts = parts[:1] if place_only else parts
     reader = signal_reader(parts)
     n_time = len(parts[0].planes[0])
-    left = (f"{others} files without images were left aside.",) if others else ()
+    left = files.notes
+    if others:
+        left += (f"{others} files without images were left aside.",)
     return DicomSeries(
         (reader.columns, reader.rows, len(parts[0].planes)),
         Placement(affine),
@@ -127,7 +131,7 @@ def _planes(files: FileSet, jobs: int | None, show: ShowProgress) -> tuple[list[
     planes: list[Plane] = []
     others = files.others
     for file, header in zip(files.files, headers, strict=True):
-        if not _is_image(header):
+        if header is None or not _is_image(header):
             others += 1
             continue
         planes += [

@@ -10,11 +10,11 @@ import numpy as np
 
 from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
-from mrftool.formats.dicom.headers.header import lenient
+from mrftool.formats.dicom.headers.lenient import lenient
+from mrftool.formats.dicom.read.parts import Part
 from mrftool.formats.dicom.read.pixels import is_compressed, is_plain, stored_rows
 from mrftool.formats.dicom.read.plane import Component, Layout, Plane, check_pixels, layout_of
-from mrftool.formats.dicom.read.scale import Scale, scale_of
-from mrftool.formats.dicom.read.select import Part
+from mrftool.formats.dicom.read.scale import Padding, Scale, padding_of, scale_of
 from mrftool.series import Signal, Voxels
 
 _THREADS = 4  # codecs work outside Python's lock
@@ -28,6 +28,7 @@ class Image:
     plane: Plane
     layout: Layout
     scale: Scale
+    padding: Padding | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class SignalReader:
             stored = stored_rows(image.plane, image.layout, first, last).reshape(-1)[within]
             np.multiply(stored, np.float32(image.scale.slope), out=out[time], casting="unsafe")
             out[time] += np.float32(image.scale.intercept)
+            if image.padding is not None:
+                out[time][image.padding.covers(stored)] = 0
             _require_legal(out[time], image)
 
         run = map if self.is_plain else threads.map
@@ -161,4 +164,7 @@ def signal_reader(parts: Sequence[Part]) -> SignalReader:
 def _image(plane: Plane, part: Part) -> Image:
     layout = layout_of(plane)
     check_pixels(plane, layout, is_compressed(layout, plane))
-    return Image(plane, layout, scale_of(plane, part.component, layout))
+    padding = None
+    if part.component != "phase":  # its magnitude says where it counts
+        padding = padding_of(plane, layout)
+    return Image(plane, layout, scale_of(plane, part.component, layout), padding)

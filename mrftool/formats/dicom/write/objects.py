@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import Provenance
-from mrftool.formats.dicom.headers.header import lenient, read_dataset
+from mrftool.formats.dicom.headers.header import read_dataset
+from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.plane import Plane
 from mrftool.formats.dicom.read.series import DicomSeries
 from mrftool.formats.dicom.write.mr import mr_images
