@@ -47,10 +47,11 @@ def show(
     NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound
     over T1 and T2: the smallest standard deviation that any unbiased estimate can have.
     NAME_sensitivity.png shows how far T1 and T2 of common tissues move where B1, the inversion
-    efficiency and other given values are off by their typical uncertainty. With --compare, NAME_against_OTHER.png shows the ratio of the two bounds.
+    efficiency and other given values are off by their typical uncertainty. With --compare,
+    NAME_against_OTHER.png shows the ratio of the two bounds.
     """
     from mrftool.formats.sequence.yaml_file import sequence_summary
-    from mrftool.workflows.sequences import show_sequence
+    from mrftool.workflows.show_sequence import show_sequence
 
     view = show_sequence(name, output, Terminal(), compare=compare, snr=snr, form=form)
     show_table(f"sequence {view.sequence.name}", sequence_summary(view.sequence))
@@ -65,7 +66,7 @@ def check(
 ) -> None:
     """Check sequence files; name every fault with its line, and exit with 3 if there is one."""
     from mrftool.formats.sequence.doubts import sequence_doubts
-    from mrftool.workflows.sequences import check_sequences
+    from mrftool.workflows.sequence_files import check_sequences
 
     sound, faults = check_sequences(names)
     for name, sequence in sound.items():

@@ -101,7 +101,7 @@ def import_command(
     guessed.
     """
     from mrftool.formats.sequence.yaml_file import sequence_summary
-    from mrftool.workflows.sequences import import_sequence_file
+    from mrftool.workflows.sequence_files import import_sequence_file
 
     given, layout = _user_says(context.params), _layout(context.params)
     imported = import_sequence_file(file, output, Terminal(), given=given, layout=layout)
@@ -122,7 +122,7 @@ def export_command(
     ],
 ) -> None:
     """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id."""
-    from mrftool.workflows.sequences import export_sequence_file
+    from mrftool.workflows.sequence_files import export_sequence_file
 
     sequence = export_sequence_file(file, output)
     typer.echo(f"{len(sequence)} repetitions, id {sequence.sequence_id}")

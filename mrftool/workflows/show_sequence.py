@@ -1,23 +1,16 @@
-"""Look at sequences, check their files, and exchange them with other tools."""
+"""Show a sequence and the precision that it allows."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mrftool.design.precision import Precision, plane, precision
-from mrftool.errors import InputError
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.figures.curves import sequence_figure
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.figures.sensitivity import sensitivity_figure
 from mrftool.formats.atomic import all_or_none
-from mrftool.formats.sequence.completion import Imported
-from mrftool.formats.sequence.importing import import_sequence, imported_text
-from mrftool.formats.sequence.sources import Given
-from mrftool.formats.sequence.tables.columns import Layout
-from mrftool.formats.sequence.write import export_sequence, write_text
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.manifold.sensitivity import sensitivity
 from mrftool.physics.cramer_rao import Form
@@ -26,7 +19,7 @@ from mrftool.reports.precision_table import common_tissue, precision_table
 from mrftool.reports.sensitivity_table import sensitivity_table
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.steps.places import file_stem, keep_inputs
+from mrftool.workflows.steps.places import file_stem
 
 _T1, _T2, _SIZE = (0.1, 5.0), (0.005, 3.0), 33  # [s], points along each axis
 
@@ -94,57 +87,6 @@ def show_sequence(
         table = precision_table(sequence.name, common[0], snr, common[1], other.name)
     shift_table = sensitivity_table(sequence.name, names, sensitive, common[0], snr)
     return SequenceView(sequence, table, shift_table, tuple(paths))
-
-
-def check_sequences(names: Iterable[str | Path]) -> tuple[dict[str, PulseSequence], list[str]]:
-    """Read sequence files: those that are sound, by name, and the faults of the others."""
-    sound: dict[str, PulseSequence] = {}
-    faults: list[str] = []
-    for name in names:
-        try:
-            sound[str(name)] = read_sequence(name)
-        except InputError as error:
-            faults.append(str(error))
-    return sound, faults
-
-
-def import_sequence_file(
-    file: Path,
-    output: Path,
-    reporter: Reporter,
-    *,
-    given: Given | None = None,
-    layout: Layout | None = None,
-) -> Imported:
-    """Make a sequence file of another tool's file.
-
-    Parameters
-    ----------
-    file : Path
-        Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.
-    output : Path
-        The sequence file to write (YAML).
-    reporter : Reporter
-        Hears of progress and notes.
-    given : Given, optional
-        What the file does not say: nothing is guessed.
-    layout : Layout, optional
-        Of a table.
-
-    """
-    keep_inputs([file], [output])
-    with reporter.working(f"reading {file}"):
-        imported = import_sequence(file, given, layout)
-    write_text(imported_text(imported, file), output)
-    for sentence in imported.notes:
-        reporter.note(sentence)
-    return imported
-
-
-def export_sequence_file(name: str | Path, output: Path) -> PulseSequence:
-    """Write a sequence as a table (.csv), or as YAML with every rule resolved; both keep its id."""
-    keep_inputs([Path(name)], [output])
-    return export_sequence(str(name), output)
 
 
 def _bounds(
