@@ -152,9 +152,9 @@ def quantify(
     model: Model | str | Path = "fisp",
     *,
     mask: ArrayLike | None = None,
-    b1: ArrayLike | None = None,
     noise_sd: float | None = None,
     threads: int | None = None,
+    **given: ArrayLike,
 ) -> Maps:
     """Compute maps of T1, T2 and M0 with their standard deviations and flags from a scan.
 
@@ -166,32 +166,31 @@ def quantify(
         A model, its file, or the name of a shipped one.
     mask : array_like, optional
         Voxels that count `(x, y, z)`; by default all.
-    b1 : array_like, optional
-        Actual over nominal flip angle `(x, y, z)` [1], for models that take it.
     noise_sd : float, optional
         Standard deviation of the noise per channel [the scan's unit]; by default estimated from
         each voxel's residual.
     threads : int, optional
         By default one per processor.
+    given : array_like
+        Maps of the parameters that the model takes, by name `(x, y, z)`: b1, actual over nominal
+        flip angle [1].
 
     Raises
     ------
     MismatchError
-        If scan, model and B1 map do not belong together.
+        If scan, model and given maps do not belong together.
 
     """
     if not isinstance(model, Model):
         model = load_model(model)
-    given = {}
-    if b1 is not None:
-        given["b1"] = np.asarray(b1, np.float32)
+    maps: dict[str, Any] = {name: np.asarray(image, np.float32) for name, image in given.items()}
     return model_quantify.quantify(
         _series(scan),
         model,
         mask=_mask(mask),
         noise_sd=noise_sd,
         threads=threads,
-        **given,
+        **maps,
     )
 
 
@@ -291,7 +290,7 @@ def train(
     reporter : Reporter, optional
         Hears of progress.
     settings
-        Fields of `mrftool.learning.settings.TrainSettings`, such as steps=1000 or seed=1.
+        Fields of `mrftool.learning.config.TrainConfig`, such as steps=1000 or seed=1.
 
     Returns
     -------

@@ -9,7 +9,7 @@ class MrftoolError(Exception):
     """A fault that the user can understand and mend: one line, and perhaps a hint.
 
     `arguments` names the quantities that the caller can give, or leave out, to mend it ("te",
-    "rank"). The command line adds its options for them (`--te-ms`): see `mrftool.cli.hints`.
+    "rank"). The command line adds its options for them: see `mrftool.cli.hints`.
     """
 
     exit_code = 1

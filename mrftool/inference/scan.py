@@ -38,14 +38,11 @@ def check_belongs(
             f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
         )
     if series.form != form:
-        hint = (
-            "pass --form magnitude to use magnitudes of a complex series"
-            if form == "magnitude"
-            else None
-        )
-        raise MismatchError(
-            f"{series.name}: a {series.form} series, expected {form} as the {what}", hint=hint
-        )
+        message = f"{series.name}: a {series.form} series, expected {form} as the {what}"
+        if form == "complex":
+            raise MismatchError(message)
+        hint = "the form 'magnitude' takes the magnitudes of a complex series"
+        raise MismatchError(message, hint=hint, arguments=("form",))
     if None not in (series.sequence_id, sequence_id) and series.sequence_id != sequence_id:
         raise MismatchError(
             f"{series.name}: made with sequence {series.sequence_id}, expected {sequence_id} as the {what}"

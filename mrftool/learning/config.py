@@ -1,16 +1,21 @@
-"""What a training run is, as plain numbers: written beside its checkpoints, enough to repeat it."""
+"""What a training run is, as plain numbers: written beside its checkpoints, enough to repeat it.
+
+The command line reads the defaults before numpy is loaded: nothing heavy is imported at once.
+"""
 
 from dataclasses import asdict, dataclass
 from math import inf, log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from mrftool.arrays import Range
 from mrftool.errors import ArgumentError, InputError
-from mrftool.learning.settings import Decoder, Form, Loss, TrainSettings
-from mrftool.manifold.parameters import PARAMETERS, range_key
 
-__all__ = ["Decoder", "Form", "Loss", "TrainConfig", "checkpoint_file", "log_range"]
+if TYPE_CHECKING:
+    from mrftool.arrays import Range
+
+Form = Literal["complex", "magnitude"]
+Loss = Literal["bound", "log"]
+Decoder = Literal["bloch", "fc", "rnn", "none"]
 
 _CHOICES = {
     "decoder": ("bloch", "fc", "rnn", "none"),
@@ -22,8 +27,52 @@ _CHOICES = {
 
 
 @dataclass(frozen=True)
-class TrainConfig(TrainSettings):
-    """Settings of a training run, valid once built.
+class TrainConfig:
+    """Settings of a training run: the one home of their defaults. Valid once built.
+
+    Parameters
+    ----------
+    encoder
+        One of `mrftool.learning.networks.encoders.PRESETS`, such as "compact" or "fc".
+    decoder
+        "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network
+        that is trained with the encoder; "none" leaves it out.
+    weight
+        Lambda, the weight of the reconstruction loss [1].
+    decode_voxels
+        How many voxels of each batch are decoded, 0 for all: a slow decoder sees fewer.
+    labels
+        Whether the embedding loss takes part. Without it the reconstruction alone trains the
+        encoder.
+    loss
+        "bound" measures errors in units of the Cramer-Rao bound and the noise, "log" plainly, as
+        the paper does.
+    form
+        Whether the encoder sees complex signals or magnitudes.
+    tissue
+        "random" draws T1 and T2 anew for each batch, log-uniform over their ranges; "grid" takes
+        the pairs of the paper's grid in these ranges, each once an epoch.
+    share
+        How much of that grid there is to learn from [1].
+    t1_range, t2_range
+        Lowest and highest T1 and T2 [s].
+    b1_range
+        Lowest and highest B1 [1]; None for nominal flip angles and no B1 input.
+    adc
+        Diffusion coefficient [m2/s].
+    snr_range
+        Lowest and highest SNR, drawn log-uniformly [1]; None trains without noise.
+    optimiser
+        "muon" for the matrices between layers with Adam for the rest, or "adam" for all, as the
+        paper.
+    steps, batch
+        Optimiser steps, and voxels in each.
+    rate
+        Peak learning rate.
+    seed
+        Of everything random.
+    validate_every
+        Steps between validations.
 
     Raises
     ------
@@ -32,7 +81,30 @@ class TrainConfig(TrainSettings):
 
     """
 
+    encoder: str = "compact"
+    decoder: Decoder = "bloch"
+    weight: float = 1.0
+    decode_voxels: int = 0
+    labels: bool = True
+    loss: Loss = "bound"
+    form: Form = "complex"
+    tissue: Literal["random", "grid"] = "random"
+    share: float = 1.0
+    t1_range: "Range" = (0.03, 5.0)
+    t2_range: "Range" = (0.006, 2.5)
+    b1_range: "Range | None" = None
+    adc: float = 0.0
+    snr_range: "Range | None" = (1.0, 100.0)
+    optimiser: Literal["muon", "adam"] = "muon"
+    steps: int = 16_000
+    batch: int = 512
+    rate: float = 3e-3
+    seed: int = 0
+    validate_every: int = 250
+
     def __post_init__(self) -> None:
+        from mrftool.manifold.parameters import PARAMETERS, range_key
+
         self._require_choices()
         for key in (*map(range_key, PARAMETERS), "snr_range"):
             if getattr(self, key) is not None:
@@ -49,15 +121,19 @@ class TrainConfig(TrainSettings):
             )
 
     @property
-    def range_keywords(self) -> dict[str, Range | None]:
+    def range_keywords(self) -> "dict[str, Range | None]":
         """Ranges of all parameters, as t1_range and so on; None where one is no input."""
+        from mrftool.manifold.parameters import PARAMETERS, range_key
+
         return {
             range_key(parameter): getattr(self, range_key(parameter)) for parameter in PARAMETERS
         }
 
     @property
-    def ranges(self) -> dict[str, Range]:
+    def ranges(self) -> "dict[str, Range]":
         """Ranges by name of the parameter, of those that are fitted or an input."""
+        from mrftool.manifold.parameters import PARAMETERS, range_key
+
         ranges = {}
         for parameter in PARAMETERS:
             limits = getattr(self, range_key(parameter))
@@ -88,7 +164,7 @@ class TrainConfig(TrainSettings):
         return asdict(self)
 
 
-def _require_range(key: str, value: Range) -> Range:
+def _require_range(key: str, value: "Range") -> "Range":
     low, high = float(value[0]), float(value[1])
     if not 0 < low <= high < inf:
         raise ArgumentError(f"{key} {low:g} to {high:g}, expected 0 < low <= high")
@@ -116,7 +192,7 @@ def checkpoint_file(path: Path) -> Path:
     return file
 
 
-def log_range(bounds: Range) -> tuple[float, float]:
+def log_range(bounds: "Range") -> tuple[float, float]:
     """Middle and half width of a range on the logarithmic scale."""
     low, high = log(bounds[0]), log(bounds[1])
     return (low + high) / 2, (high - low) / 2

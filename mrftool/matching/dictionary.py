@@ -170,7 +170,8 @@ def compress_dictionary(
     raise CheckFailedError(
         f"{source.name}: compressed to {basis.rank} coefficients, the worst entry has an error of {errors.max():.1e}, "
         f"expected {tolerance:.1e}",
-        hint="pass --rank, or a larger --tolerance",
+        hint="choose a rank, or a larger tolerance",
+        arguments=("rank", "tolerance"),
     )
 
 

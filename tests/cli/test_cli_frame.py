@@ -254,7 +254,7 @@ commands = [
 ]
 for command in commands:
     assert run(command) == 0, command
-settings_alone = ["mrftool.learning", "mrftool.learning.settings"]
+settings_alone = ["mrftool.learning", "mrftool.learning.config"]
 assert [name for name in sys.modules if name.startswith("mrftool.learning")] == settings_alone
 """
     outcome = python(BAR + script)

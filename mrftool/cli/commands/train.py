@@ -22,17 +22,16 @@ from mrftool.cli.options import (
 )
 from mrftool.cli.stop_signals import StopSignals
 from mrftool.cli.torch_threads import let_torch_threads_sleep
-from mrftool.learning.settings import TrainSettings
+from mrftool.learning.config import TrainConfig
 
 if TYPE_CHECKING:
-    from mrftool.learning.config import TrainConfig
     from mrftool.workflows.train import TrainingResult
 
-_DEFAULT = TrainSettings()
+_DEFAULT = TrainConfig()
 _T1_MS, _T2_MS = in_ms(_DEFAULT.t1_range), in_ms(_DEFAULT.t2_range)
 _NOT_OF_THE_RUN = {"seq", "output", "device", "resume"}
 _OWN_CONVERSION = {"t1_range", "t2_range", "b1_range", "snr_range", "validate_every"}
-_SAME_NAMES = tuple(each.name for each in fields(TrainSettings) if each.name not in _OWN_CONVERSION)
+_SAME_NAMES = tuple(each.name for each in fields(TrainConfig) if each.name not in _OWN_CONVERSION)
 
 
 def train(
@@ -161,10 +160,8 @@ def _refuse_idle_options(context: typer.Context) -> None:
         refuse(context, ["snr"], "does nothing with --no-noise")
 
 
-def _config(options: dict[str, Any]) -> "TrainConfig":
+def _config(options: dict[str, Any]) -> TrainConfig:
     """The settings of the run, in SI units."""
-    from mrftool.learning.config import TrainConfig
-
     settings = {name: options[name] for name in _SAME_NAMES}
     settings["t1_range"] = in_seconds(options["t1_ms"])
     settings["t2_range"] = in_seconds(options["t2_ms"])
