@@ -27,7 +27,7 @@ from mrftool.learning.config import TrainConfig
 if TYPE_CHECKING:
     from mrftool.workflows.train import TrainingResult
 
-_DEFAULT = TrainConfig()
+_DEFAULT = TrainConfig  # its class holds the defaults
 _T1_MS, _T2_MS = in_ms(_DEFAULT.t1_range), in_ms(_DEFAULT.t2_range)
 _NOT_OF_THE_RUN = {"seq", "output", "device", "resume"}
 _OWN_CONVERSION = {"t1_range", "t2_range", "b1_range", "snr_range", "validate_every"}
