@@ -19,6 +19,7 @@ from mrftool.cli.commands.bids import bids
 from mrftool.cli.commands.export import export
 from mrftool.cli.commands.match import match
 from mrftool.cli.commands.quantify import quantify
+from mrftool.cli.commands.reconstruct import reconstruct
 from mrftool.cli.commands.simulate import simulate
 from mrftool.cli.commands.train import train
 from mrftool.cli.console import note
@@ -37,6 +38,7 @@ app.command()(simulate)
 app.command()(train)
 app.command()(export)
 app.command()(adapt)
+app.command()(reconstruct)
 app.command()(quantify)
 app.command()(match)
 app.command()(bids)
@@ -44,7 +46,14 @@ app.add_typer(sequence_commands.app, name="sequence")
 app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")
 
-_EXTRA_OF = {"torch": "train", "onnxscript": "train", "safetensors": "train", "h5py": "brainweb"}
+_EXTRA_OF = {
+    "torch": "train",
+    "onnxscript": "train",
+    "safetensors": "train",
+    "h5py": "brainweb",
+    "finufft": "recon",
+    "ducc0": "recon",
+}
 _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no public name
 
 

@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 
 from mrftool.arrays import BoolArray, Float32Array
 from mrftool.errors import InputError
+from mrftool.formats.coefficients import scan as coefficients
 from mrftool.formats.dicom import scan as dicom
+from mrftool.formats.mrd import scan as mrd
 from mrftool.formats.nifti import scan as nifti
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
 from mrftool.series import Series
@@ -26,6 +28,8 @@ class ScanFormat(Protocol):
 
 
 FORMATS: dict[str, ScanFormat] = {  # the first that recognises a path opens it
+    "coefficient images": coefficients,
+    "MRD raw data": mrd,
     "DICOM": dicom,
     "NIfTI": nifti,
 }

@@ -60,7 +60,7 @@ class Reconstruction:
     images: coefficients `(K, x, y)` complex64. coils: `(coil, x, y)`. covariance: per channel
     `(x, y, K, K)`, None without replicas. amplification: of noise, over that of perfect encoding
     `(x, y)` [1], None without replicas. mask: pixels that hold an object `(x, y)`. noise_sd: per
-    channel of the raw data. residuals: of the normal equations, relative, after each iteration.
+    channel of the raw data, as their residual tells. residuals: of the normal equations, relative, after each iteration.
     condition: of the normal operator, as the iterations saw it [1].
     """
 
@@ -144,10 +144,20 @@ def reconstruct(
     basis: TemporalBasis,
     settings: Settings | None = None,
     *,
+    noise_sd: float | None = None,
     reporter: Reporter | None = None,
     **given: Any,
 ) -> Reconstruction:
-    """Coefficient images of one slice, with their covariance; `given` are options of `set_up`."""
+    """Coefficient images of one slice, with their covariance.
+
+    Parameters
+    ----------
+    noise_sd
+        Of each channel of the raw data, where it is known, as after prewhitening; by default what
+        the reconstruction leaves tells.
+    given
+        Options of `set_up`.
+    """
     settings = settings or Settings()
     reporter = reporter or SilentReporter()
     rounds = settings.iterations * (1 + settings.replicas)
@@ -157,18 +167,19 @@ def reconstruct(
             problem.operator, problem.right_side, settings.iterations, progress=progress
         )
         images = solution.x
-        noise_sd = noise_level(kspace, problem.right_side, images, problem.operator(images))
+        found = noise_level(kspace, problem.right_side, images, problem.operator(images))
+        used = noise_sd or found
         covariance = None
         if settings.replicas:
-            differences = _replicas(problem, solution, noise_sd, settings, progress)
+            differences = _replicas(problem, solution, used, settings, progress)
             covariance = replica_covariance(differences, not np.iscomplexobj(basis.vectors))
     return Reconstruction(
         images,
         problem.coils,
         covariance,
-        _amplification(covariance, kspace, noise_sd),
+        _amplification(covariance, kspace, used),
         object_mask(images, covariance),
-        noise_sd,
+        found,
         solution.residuals,
         solution.condition,
     )

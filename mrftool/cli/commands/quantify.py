@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrftool.cli.checks import between
+from mrftool.cli.checks import between, given, refuse
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
     Dicom,
@@ -16,7 +16,6 @@ from mrftool.cli.options import (
     MapFolder,
     Mask,
     Phase,
-    Scan,
     ScanForm,
     Threads,
 )
@@ -25,8 +24,26 @@ if TYPE_CHECKING:
     from mrftool.workflows.steps.results import MapsResult
 
 
+_OF_FRAMES = (
+    "imag",
+    "phase",
+    "form",
+    "noise_sd",
+    "series",
+    "dicom",
+    "dicom_reference",
+    "dicom_format",
+)
+
+
 def quantify(
-    scan: Scan,
+    context: typer.Context,
+    scan: Annotated[
+        Path,
+        typer.Argument(
+            help="4-D NIfTI, a folder or zip of DICOM files, MRD raw data, or coefficient images."
+        ),
+    ],
     output: MapFolder = Path("maps"),
     model: Annotated[
         str, typer.Option(help="Model file (.onnx), or the name of a shipped one.")
@@ -46,13 +63,37 @@ def quantify(
     dicom: Dicom = None,
     dicom_reference: DicomReference = None,
     dicom_format: DicomFormat = None,
+    basis: Annotated[
+        Path | None, typer.Option(help="Of coefficient images: temporal basis (.npy, .cfl).")
+    ] = None,
+    covariance: Annotated[
+        Path | None, typer.Option(help="Of coefficient images: covariance (.npy, NIfTI).")
+    ] = None,
+    seq: Annotated[
+        str | None,
+        typer.Option("--seq", help="Of coefficient images or raw data: the sequence."),
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
     from mrftool.workflows.quantify import quantify_scan
+    from mrftool.workflows.quantify_coefficients import (
+        CoefficientScan,
+        holds_coefficients,
+        quantify_coefficient_scan,
+    )
     from mrftool.workflows.steps.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
+    if holds_coefficients(scan, basis):
+        refuse(context, _OF_FRAMES, "goes with a series of frames")
+        named = None
+        if given(context, "model"):
+            named = model
+        coefficients = CoefficientScan(scan, basis, covariance, seq, named, mask, b1, threads)
+        show_maps(scan, quantify_coefficient_scan(coefficients, output, Terminal()))
+        return
+    refuse(context, ["covariance", "seq"], "goes with coefficient images or raw data")
     result = quantify_scan(
         ScanFiles(scan, imag, phase, form, series),
         output,

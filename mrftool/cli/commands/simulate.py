@@ -3,11 +3,11 @@ truth beside it.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mrftool.cli.checks import between, given, refuse
+from mrftool.cli.checks import between, given, named, refuse
 from mrftool.cli.console import Terminal, wrote
 from mrftool.cli.options import DictionaryT1, DictionaryT2, SequenceName, SignalForm
 
@@ -22,6 +22,8 @@ _OPTIONS = {
     "BrainWeb": {"brainweb", "slices", "b1_spread", "m0_phase", "adc", "form"},
     "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "form"},
 }
+
+_OF_RAW_DATA = ("coils", "trajectory", "fine", "b0_hz", "stack")
 
 
 def simulate(
@@ -78,6 +80,33 @@ def simulate(
         int, typer.Option(help="Seed of the phantom and of the noise.", callback=between(0, 2**63))
     ] = 0,
     form: SignalForm = "complex",
+    kspace: Annotated[
+        Path | None,
+        typer.Option(help="Raw data instead, into this file.", callback=named(".mrd", ".h5")),
+    ] = None,
+    coils: Annotated[
+        int, typer.Option(help="Receive coils (with --kspace).", callback=between(1, 128))
+    ] = 8,
+    trajectory: Annotated[
+        Literal["spiral48", "spiral48-in-order", "golden", "radial"],
+        typer.Option(help="Arms and their order (with --kspace)."),
+    ] = "spiral48",
+    fine: Annotated[
+        int,
+        typer.Option(
+            help="Object points along a pixel's edge (with --kspace).", callback=between(1, 8)
+        ),
+    ] = 2,
+    b0_hz: Annotated[
+        float,
+        typer.Option(
+            help="Peak of an off-resonance field [Hz] (with --kspace).",
+            callback=between(-1e3, 1e3),
+        ),
+    ] = 0.0,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Slices as partitions of a slab (with --kspace).")
+    ] = False,
     tolerance: Annotated[
         float, typer.Option(help="Error of each fingerprint that is allowed.")
     ] = 1e-5,
@@ -86,6 +115,7 @@ def simulate(
     """Simulate fingerprints: by default the paper's dictionary of 160,200 tissues."""
     import numpy as np
 
+    from mrftool.cli.commands.simulate_kspace import RawOptions, simulate_raw
     from mrftool.formats.sequence.yaml_file import read_sequence
     from mrftool.workflows.simulate import (
         Simulation,
@@ -95,6 +125,14 @@ def simulate(
     )
     from mrftool.workflows.steps.scene import PhantomSettings, SceneSource, open_scene
 
+    if kspace is not None:
+        raw = RawOptions(
+            phantom, (matrix, slices), stack, coils, trajectory, fine, snr, b0_hz,
+            b1_spread, m0_phase, seed,
+        )  # fmt: skip
+        simulate_raw(context, read_sequence(seq), raw, kspace)
+        return
+    refuse(context, _OF_RAW_DATA, "goes with --kspace")
     source = SceneSource(phantom, brainweb, t1, t2, m0, b1, mask)
     _refuse_idle_options(context, _kind(source))
     simulation = Simulation(read_sequence(seq), tolerance, n_states, snr, seed)

@@ -33,7 +33,7 @@ def mrd_findings(path: Path) -> Findings:
     MissingExtraError
         Without the package h5py.
     """
-    header = _parse_header(_header_text(path), path)
+    header = parse_header(read_header_text(path), path)
     protocol = header.find("sequenceParameters")
     if protocol is None:
         raise InputError(
@@ -64,14 +64,14 @@ def _seconds(milliseconds: list[float], n: int) -> FloatArray:
     return np.broadcast_to(np.array(milliseconds, float) * 1e-3, (n,))
 
 
-def _header_text(path: Path) -> bytes:
+def read_header_text(path: Path) -> bytes:
     """The XML text of the header."""
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtraError("MRD files need h5py", hint="pip install 'mrftool[import]'")
     return read_apart(_READER, path, "an ISMRMRD file in HDF5 with one header")
 
 
-def _parse_header(text: bytes, path: Path) -> ElementTree.Element:
+def parse_header(text: bytes, path: Path) -> ElementTree.Element:
     """The header's elements, without namespaces. Document types could name other files."""
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise InputError(f"{path}: its header declares a document type, expected plain XML")

@@ -1,0 +1,185 @@
+"""Coefficient images as users name them: a folder of ours, NIfTI, BART's .cfl, or .npy."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray
+from mrftool.coefficients import CoefficientImages
+from mrftool.errors import InputError, MismatchError
+from mrftool.formats.bids import read_sidecar
+from mrftool.formats.coefficients.bart import COEFFICIENTS, TIME, read_cfl
+from mrftool.formats.nifti.data import map_frames
+from mrftool.formats.nifti.header import read_header
+from mrftool.placement import Placement
+
+IMAGES, BASIS, COVARIANCE, MASK = (
+    "coefficients.nii",
+    "basis.npy",
+    "covariance.nii",
+    "mask.nii.gz",
+)
+_NO_COVARIANCE = (
+    "The noise of the coefficients is not known: there are no standard deviations, and no voxel is "
+    "flagged as a misfit."
+)
+
+
+def is_coefficient_folder(path: Path) -> bool:
+    """Whether `path` is what `mrftool reconstruct` left."""
+    return (path / IMAGES).is_file()
+
+
+def open_coefficients(
+    path: Path, basis: Path | None = None, covariance: Path | None = None
+) -> CoefficientImages:
+    """Coefficient images with their basis and, where it is known, covariance.
+
+    Parameters
+    ----------
+    path
+        A folder of ours, or a file of `(x, y, z, K)` complex numbers: .nii, .nii.gz, .cfl or .npy.
+    basis
+        `(time, K)` in .npy or .cfl; a folder of ours has its own.
+    covariance
+        `(K, K)` or `(x, y, z, K, K)` in .npy or NIfTI.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or malformed.
+    MismatchError
+        If they do not belong together.
+    """
+    if is_coefficient_folder(path):
+        folder = path
+        path, basis = folder / IMAGES, basis or folder / BASIS
+        if covariance is None and (folder / COVARIANCE).is_file():
+            covariance = folder / COVARIANCE
+        mask = _mask(folder / MASK)
+    else:
+        mask = None
+    images, placement, said = _images(path)
+    if basis is None:
+        raise InputError(f"{path}: coefficient images without their basis, expected its file")
+    rank = images.shape[3]
+    vectors = read_basis(basis, rank)
+    matrices = None
+    if covariance is None:
+        said = (*said, _NO_COVARIANCE)
+    else:
+        matrices = _covariance(covariance)
+    sidecar = _facts(path)
+    return CoefficientImages(
+        np.ascontiguousarray(images, np.complex64),
+        vectors,
+        placement,
+        matrices,
+        mask,
+        sidecar.get("sequence_id"),
+        str(path),
+        said,
+    )
+
+
+def read_basis(path: Path, rank: int) -> Array:
+    """A basis `(time, rank)`, real where all its numbers are.
+
+    Raises
+    ------
+    InputError
+        If the file holds no matrix of numbers.
+    MismatchError
+        If it has another number of vectors.
+    """
+    values = read_array(path)
+    if path.suffix == ".cfl":
+        values = values.reshape(values.shape[TIME], values.shape[COEFFICIENTS])
+    if values.ndim != 2:
+        raise InputError(f"{path}: has {values.ndim} dimensions, expected 2 (time, coefficient)")
+    if values.shape[1] != rank and values.shape[0] == rank:
+        values = values.T
+    if values.shape[1] != rank:
+        raise MismatchError(
+            f"{path}: {values.shape[1]} temporal vectors, expected {rank} as the coefficients"
+        )
+    if np.iscomplexobj(values) and not values.imag.any():
+        values = values.real
+    exact = np.complex128 if np.iscomplexobj(values) else np.float64
+    return np.ascontiguousarray(values, exact)
+
+
+def read_array(path: Path) -> Array:
+    """The numbers of a .npy or .cfl file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds no numbers.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected .npy or .cfl")
+    if path.suffix == ".cfl":
+        return read_cfl(path)
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read: {error}, expected a .npy file") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fciu":
+        raise InputError(f"{path}: holds no array of numbers, expected one")
+    return values
+
+
+def _images(path: Path) -> tuple[Array, Placement, tuple[str, ...]]:
+    """Images `(x, y, z, K)`, where they lie, and what was assumed."""
+    if path.suffix not in (".cfl", ".npy"):
+        header = read_header(path)
+        return _of_nifti(path), header.placement, header.assumptions
+    values = read_array(path)
+    if path.suffix == ".cfl":
+        others = [n for axis, n in enumerate(values.shape) if axis > 2 and axis != COEFFICIENTS]
+        if max(others) > 1:
+            raise InputError(f"{path}: has sizes {values.shape}, expected coefficients on the 7th")
+        values = values.reshape(*values.shape[:3], values.shape[COEFFICIENTS])
+    if values.ndim != 4:
+        raise InputError(f"{path}: has {values.ndim} dimensions, expected 4 (x, y, z, coefficient)")
+    said = f"{path.name} does not say where the image lies: voxels of 1 mm are assumed."
+    return values, Placement(np.eye(4), (0, 0)), (said,)
+
+
+def _of_nifti(path: Path) -> Array:
+    header = read_header(path)
+    if len(header.dims) < 4:
+        raise InputError(f"{path}: has {len(header.dims)} dimensions, expected 4 or more")
+    values = map_frames(header).values(slice(None), slice(None))
+    return np.asarray(values.ravel().reshape(header.dims, order="F"))
+
+
+def _covariance(path: Path) -> Array:
+    if path.suffix in (".npy", ".cfl"):
+        return read_array(path)
+    return _of_nifti(path)
+
+
+def _mask(path: Path) -> BoolArray | None:
+    if not path.is_file():
+        return None
+    header = read_header(path)
+    values = map_frames(header).values(slice(None), slice(None))
+    return np.asarray(values.reshape(header.shape, order="F") != 0)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What the sidecar says, if there is one."""
+    if path.suffix in (".cfl", ".npy"):
+        return {}
+    return read_sidecar(path) or {}
+
+
+def sequence_facts(folder: Path) -> dict[str, Any] | None:
+    """The sequence that a folder of ours was made with, as `sequence_from_dict` takes it."""
+    found = _facts(folder / IMAGES).get("sequence")
+    if isinstance(found, dict):
+        return found
+    return None

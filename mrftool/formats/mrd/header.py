@@ -1,0 +1,197 @@
+"""What the header of an MRD file says of a raw-data scan, and headers for files of our own.
+
+Source: S. J. Inati et al., Magn Reson Med 77:411 (2017), doi 10.1002/mrm.26089. Home of ismrmrd.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from mrftool.arrays import FloatArray
+from mrftool.errors import InputError, MissingExtraError
+from mrftool.formats.sequence.mrd.header import parse_header, read_header_text
+
+Unit = Literal["1/FOV", "cycles/pixel", "rad/pixel"]
+
+_MOST_PIXELS = 4096
+_LARGEST_FIELD = 1e5  # [mm]
+_PREFIX = "mrftool_"  # of the user parameters that are ours
+
+
+@dataclass(frozen=True, eq=False)
+class RawHeader:
+    """Facts of a scan.
+
+    matrix: of the image `(x, y, z)`; z > 1 for three-dimensional encoding. field_of_view: its edges
+    [mm]. n_slices: separate slices.
+    sequence: what `sequence_to_dict` made of it, where mrftool wrote the file; sequence_id: its
+    digest. flip_angle: of each repetition [rad], where the header lists them. unit: of the
+    trajectory, where mrftool wrote the file. details: further user parameters of ours.
+    """
+
+    matrix: tuple[int, int, int]
+    field_of_view: tuple[float, float, float]
+    n_slices: int = 1
+    sequence: Mapping[str, Any] | None = None
+    sequence_id: str | None = None
+    flip_angle: FloatArray | None = None
+    unit: Unit | None = None
+
+
+def read_raw_header(path: Path) -> RawHeader:
+    """The header of the MRD file `path`.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it names no image.
+    MissingExtraError
+        Without ismrmrd or h5py.
+    """
+    header = parse_header(read_header_text(path), path)
+    space = header.find("encoding/reconSpace")
+    if space is None:
+        raise InputError(f"{path}: its header has no encoding, expected one with an image size")
+    x, y, z = (_number(space, f"matrixSize/{axis}", path) for axis in "xyz")
+    matrix = (int(x), int(y), int(z))
+    if not all(1 <= n <= _MOST_PIXELS for n in matrix):
+        raise InputError(f"{path}: an image of {matrix} pixels, expected 1 to {_MOST_PIXELS}")
+    extent = tuple(_number(space, f"fieldOfView_mm/{axis}", path) for axis in "xyz")
+    if not all(0 < edge < _LARGEST_FIELD for edge in extent):
+        raise InputError(f"{path}: a field of view of {extent} mm, expected positive lengths")
+    n_slices = 1
+    if header.find("encoding/encodingLimits/slice") is not None:
+        n_slices = int(_number(header, "encoding/encodingLimits/slice/maximum", path)) + 1
+    if not 1 <= n_slices <= _MOST_PIXELS:
+        raise InputError(f"{path}: {n_slices} slices, expected 1 to {_MOST_PIXELS}")
+    ours = _user_parameters(header)
+    return RawHeader(
+        matrix,
+        (extent[0], extent[1], extent[2]),
+        n_slices,
+        _sequence(ours.get("sequence"), path),
+        ours.get("sequence_id"),
+        _flip_angles(header),
+        _unit(ours.get("trajectory_unit"), path),
+    )
+
+
+def header_xml(header: RawHeader, larmor_hz: int = 123_200_000) -> str:
+    """The XML of a header."""
+    xsd = _schema()
+    space = xsd.encodingSpaceType(
+        matrixSize=xsd.matrixSizeType(**_along_axes(header.matrix)),
+        fieldOfView_mm=xsd.fieldOfViewMm(**_along_axes(header.field_of_view)),
+    )
+    limits = xsd.encodingLimitsType(
+        slice=xsd.limitType(minimum=0, maximum=header.n_slices - 1, center=header.n_slices // 2)
+    )
+    encoding = xsd.encodingType(
+        encodedSpace=space,
+        reconSpace=space,
+        encodingLimits=limits,
+        trajectory=xsd.trajectoryType.SPIRAL,
+    )
+    texts = {
+        "sequence": None if header.sequence is None else json.dumps(header.sequence),
+        "sequence_id": header.sequence_id,
+        "trajectory_unit": header.unit,
+    }
+    strings = [
+        xsd.userParameterStringType(name=f"{_PREFIX}{name}", value=value)
+        for name, value in texts.items()
+        if value is not None
+    ]
+    protocol = None
+    if header.flip_angle is not None:
+        degrees = np.rad2deg(header.flip_angle).tolist()
+        protocol = xsd.sequenceParametersType(flipAngle_deg=degrees)
+    return str(
+        xsd.ToXML(
+            xsd.ismrmrdHeader(
+                experimentalConditions=xsd.experimentalConditionsType(
+                    H1resonanceFrequency_Hz=larmor_hz
+                ),
+                encoding=[encoding],
+                sequenceParameters=protocol,
+                userParameters=xsd.userParametersType(userParameterString=strings),
+            )
+        )
+    )
+
+
+def _along_axes(values: tuple[float, ...]) -> dict[str, float]:
+    return dict(zip("xyz", values, strict=True))
+
+
+def _schema() -> Any:
+    try:
+        from ismrmrd import xsd
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "MRD raw data need ismrmrd", hint="pip install 'mrftool[recon]'"
+        ) from error
+    return xsd
+
+
+def _number(element: Element, path: str, name: Path) -> float:
+    """A finite number that the header must have."""
+    text = element.findtext(path, "")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{name}: {path} is {text!r} in its header, expected a number")
+    return value
+
+
+def _user_parameters(header: Element) -> dict[str, str]:
+    """Texts that mrftool left in a header, by name without prefix."""
+    texts = header.findall("userParameters/userParameterString")
+    named = {text.findtext("name", ""): text.findtext("value", "") for text in texts}
+    return {
+        name.removeprefix(_PREFIX): value
+        for name, value in named.items()
+        if name.startswith(_PREFIX)
+    }
+
+
+def _sequence(text: str | None, path: Path) -> Mapping[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the sequence in its header is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: the sequence in its header is no JSON object")
+    return content
+
+
+def _unit(text: str | None, path: Path) -> Unit | None:
+    if text is None:
+        return None
+    for unit in get_args(Unit):
+        if text == unit:
+            return unit  # type: ignore[no-any-return]
+    raise InputError(
+        f"{path}: a trajectory in {text!r}, expected one of {', '.join(get_args(Unit))}"
+    )
+
+
+def _flip_angles(header: Element) -> FloatArray | None:
+    listed = [item.text or "" for item in header.findall("sequenceParameters/flipAngle_deg")]
+    try:
+        degrees = np.array([float(text) for text in listed])
+    except ValueError:
+        return None
+    if len(degrees) < 2:
+        return None
+    return np.deg2rad(degrees)

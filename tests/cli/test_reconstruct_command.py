@@ -1,0 +1,177 @@
+"""From simulated raw data to maps, through the front door."""
+
+import json
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+from front_door import command, works
+
+from mrftool.formats.coefficients.bart import read_cfl
+from mrftool.phantoms.head import CLASSES
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("raw")
+    works(
+        "simulate", "--seq", "delics", "--kspace", place / "scan.mrd", "--matrix", SIZE,
+        "--coils", 4, "--snr", 10, "--m0-phase", 40,
+    )  # fmt: skip
+    works("reconstruct", place / "scan.mrd", "-o", place / "recon", "--bart", "--replicas", 3)
+    return place
+
+
+def _image(path):
+    return np.asanyarray(nibabel.load(path).dataobj)
+
+
+def test_maps_of_a_reconstruction_are_those_of_the_phantom(folder):
+    works("quantify", folder / "recon", "-o", folder / "maps")
+    share = _image(folder / "scan_truth_share.nii.gz")
+    classes = _image(folder / "scan_truth_dseg.nii.gz")
+    pure = (share > 0.95) & (classes == 1 + CLASSES.index("white_matter"))
+    assert pure.sum() > 20
+    for name in ("T1map", "T2map"):
+        found = _image(folder / "maps" / f"{name}.nii.gz")[pure]
+        true = _image(folder / f"scan_truth_{name}.nii.gz")[pure]
+        assert abs(np.median(found / true) - 1) < 0.1
+    assert (_image(folder / "maps" / "T1sd.nii.gz")[pure] > 0).all()
+
+
+@pytest.mark.slow
+def test_raw_data_quantify_to_the_same_maps_in_one_command(folder):
+    works("quantify", folder / "scan.mrd", "-o", folder / "direct")
+    works("reconstruct", folder / "scan.mrd", "-o", folder / "default")
+    works("quantify", folder / "default", "-o", folder / "two_steps")
+    direct, two_steps = (_image(folder / name / "T1map.nii.gz") for name in ("direct", "two_steps"))
+    np.testing.assert_allclose(direct, two_steps, rtol=1e-3)
+
+
+def test_bart_files_give_the_same_maps_without_error_bars(folder):
+    outcome = works(
+        "quantify", folder / "recon" / "coefficients.cfl",
+        "--basis", folder / "recon" / "basis.cfl", "--seq", "delics", "-o", folder / "bart_maps",
+    )  # fmt: skip
+    assert "no standard deviations" in outcome.err
+    assert not (folder / "bart_maps" / "T1sd.nii.gz").exists()
+    mask = _image(folder / "recon" / "mask.nii.gz") > 0
+    first = _image(folder / "maps" / "T1map.nii.gz")[mask]
+    second = _image(folder / "bart_maps" / "T1map.nii.gz")[mask]
+    assert np.median(abs(second / first - 1)) < 0.03
+
+
+def test_files_are_read_by_other_libraries(folder):
+    images = nibabel.load(folder / "recon" / "coefficients.nii")
+    basis = np.load(folder / "recon" / "basis.npy")
+    covariance = nibabel.load(folder / "recon" / "covariance.nii")
+    rank = basis.shape[1]
+    assert images.shape == (SIZE, SIZE, 1, rank)
+    assert images.get_data_dtype() == np.complex64
+    assert covariance.shape == (SIZE, SIZE, 1, rank, rank)
+    cfl = read_cfl(folder / "recon" / "coefficients.cfl")
+    np.testing.assert_array_equal(cfl.reshape(images.shape), np.asanyarray(images.dataobj))
+
+
+def test_sidecar_tells_everything_that_was_used(folder):
+    facts = json.loads((folder / "recon" / "coefficients.json").read_text())
+    assert facts["iterations"] == 15
+    assert facts["replicas"] == 3
+    assert facts["trajectory_unit"] == "1/FOV"
+    assert facts["is_prewhitened"] is True
+    assert facts["slices"][0]["noise_sd"] == pytest.approx(1, rel=0.1)
+    assert len(facts["slices"][0]["residuals"]) == 15
+
+
+def _damaged(folder, name, change):
+    path = folder / name
+    path.write_bytes((folder / "scan.mrd").read_bytes())
+    with h5py.File(path, "r+") as file:
+        change(file["dataset"])
+    return path
+
+
+def _put(data, key, rows, value):
+    for row in rows:
+        record = data[row]
+        record[key] = value(record[key])
+        data[row] = record
+
+
+def _nan(values):
+    values = values.copy()
+    values[5] = np.nan
+    return values
+
+
+def _missing(group):
+    data = group["data"]
+    kept = np.delete(data[:], 40)
+    data.resize(len(kept), axis=0)
+    data[:] = kept
+
+
+def _other_coils(group):
+    head = group["data"][12]
+    head["head"]["active_channels"] = 3
+    group["data"][12] = head
+
+
+DAMAGES = {
+    "readouts of 3 and 4 coils": _other_coils,
+    "no readout in 1 of 500 repetitions": _missing,
+    "1 of 500 readouts have samples that are not finite": lambda group: _put(
+        group["data"], "data", [30], _nan
+    ),
+    "numbers, expected": lambda group: _put(group["data"], "traj", [20], lambda v: v[:-2]),
+    "may be in none of the known units": lambda group: (
+        _put(group["data"], "traj", range(len(group["data"])), lambda v: v * 0.01),
+        group["xml"].__setitem__(0, group["xml"][0].replace(b"trajectory_unit", b"other")),
+    ),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_bad_raw_data_are_refused_in_one_line(folder, message):
+    path = _damaged(folder, "bad.mrd", DAMAGES[message])
+    outcome = command("reconstruct", path, "-o", folder / "nothing", "--replicas", 0)
+    assert outcome.code in (3, 4)
+    lines = [line for line in outcome.err.splitlines() if "bad.mrd" in line]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (folder / "nothing").exists()
+
+
+def test_a_truncated_file_is_refused(folder):
+    path = folder / "short.mrd"
+    path.write_bytes((folder / "scan.mrd").read_bytes()[:200_000])
+    outcome = command("reconstruct", path, "-o", folder / "nothing")
+    assert outcome.code == 3
+    assert "cannot be read as HDF5" in outcome.err
+    assert not (folder / "nothing").exists()
+
+
+def test_raw_data_of_another_sequence_are_refused(folder):
+    outcome = command("reconstruct", folder / "scan.mrd", "--seq", "fisp", "-o", folder / "nothing")
+    assert outcome.code == 4
+    assert "made with sequence" in outcome.err
+    assert not (folder / "nothing").exists()
+
+
+def test_a_trajectory_of_another_length_is_refused(folder):
+    np.save(folder / "other.npy", np.random.default_rng(0).uniform(-3, 3, (48, 100, 2)))
+    outcome = command(
+        "reconstruct", folder / "scan.mrd", "--trajectory", folder / "other.npy",
+        "--trajectory-unit", "rad/pixel", "-o", folder / "nothing",
+    )  # fmt: skip
+    assert outcome.code == 4
+    assert "a trajectory of 100 samples, expected 800" in outcome.err
+    assert not (folder / "nothing").exists()
+
+
+def test_frames_and_coefficients_have_their_own_options(folder):
+    assert command("quantify", folder / "recon", "--noise-sd", 1).code == 2
+    assert command("simulate", "--seq", "delics", "--coils", 4).code == 2
