@@ -20,12 +20,12 @@ from mrftool.formats.mrd.header import RawHeader
 from mrftool.formats.mrd.write import RawSlice, write_raw_part
 from mrftool.formats.nifti.files import deflating
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
+from mrftool.grid import Placement
 from mrftool.kspace import KSpace
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import Phantom
 from mrftool.phantoms.vials import vials_phantom
 from mrftool.physics.simulate import simulate
-from mrftool.placement import Placement
 from mrftool.reconstruction.scenes import Reference, phantom_scene
 from mrftool.reconstruction.simulation import complex_noise, sample_scene
 from mrftool.reconstruction.stack import partitions

@@ -12,7 +12,7 @@ from mrftool.formats.bids import read_sidecar
 from mrftool.formats.coefficients.bart import COEFFICIENTS, TIME, read_cfl
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
-from mrftool.placement import Placement
+from mrftool.grid import Placement
 
 IMAGES, BASIS, COVARIANCE, MASK = (
     "coefficients.nii",

@@ -10,7 +10,7 @@ from mrftool.arrays import Array
 from mrftool.formats.bids import to_json
 from mrftool.formats.coefficients.bart import COEFFICIENTS, basis_array, cfl_contents
 from mrftool.formats.nifti.header import header_bytes
-from mrftool.placement import Placement
+from mrftool.grid import Placement
 
 _FORMATS = {"c": "<c8", "f": "<f4", "b": "u1", "u": "u1"}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray
 from mrftool.formats.mrd.header import RawHeader
-from mrftool.placement import Placement
+from mrftool.grid import Placement
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 _SQUARE = 1e-2  # largest deviation of the directions from orthonormal [1]

@@ -13,8 +13,8 @@ from mrftool.errors import MissingExtraError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.mrd.geometry import LPS_TO_RAS
 from mrftool.formats.mrd.header import RawHeader, header_xml
+from mrftool.grid import Placement
 from mrftool.kspace import KSpace
-from mrftool.placement import Placement
 
 _NOISE_FLAG = 1 << 18
 _VERSION = 1
