@@ -175,3 +175,95 @@ def test_a_trajectory_of_another_length_is_refused(folder):
 def test_frames_and_coefficients_have_their_own_options(folder):
     assert command("quantify", folder / "recon", "--noise-sd", 1).code == 2
     assert command("simulate", "--seq", "delics", "--coils", 4).code == 2
+
+
+RAW_OPTIONS = [
+    ("--coils", 3),
+    ("--trajectory", "radial"),
+    ("--fine", 1),
+    ("--b0-hz", 30),
+    ("--stack",),
+    ("--snr", 5),
+    ("--phantom", "vials"),
+]
+
+
+def _raw(path, *options):
+    works(
+        "simulate", "--seq", "delics", "--kspace", path, "--matrix", 16, "--slices", 2,
+        "--coils", 2, *options,
+    )  # fmt: skip
+    with h5py.File(path) as file:
+        return np.concatenate(list(file["dataset/data"].fields("data")[:40]))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return _raw(tmp_path_factory.mktemp("plain") / "scan.mrd")
+
+
+@pytest.mark.parametrize("options", RAW_OPTIONS, ids=lambda options: options[0])
+def test_every_option_changes_the_raw_data(tmp_path, plain, options):
+    changed = _raw(tmp_path / "scan.mrd", *options)
+    assert changed.shape != plain.shape or not np.allclose(changed, plain, rtol=1e-3)
+
+
+CHANGES = [
+    ("--rank", 4),
+    ("--iterations", 3),
+    ("--replicas", 1),
+    ("--seed", 5),
+]
+
+
+@pytest.mark.parametrize("options", CHANGES, ids=lambda options: options[0])
+def test_every_option_changes_the_reconstruction(folder, tmp_path, options):
+    chosen = {"--replicas": 3} | dict([options])
+    arguments = [text for pair in chosen.items() for text in pair]
+    works("reconstruct", folder / "scan.mrd", "-o", tmp_path / "recon", *arguments)
+    before, after = (_image(place / "recon" / "covariance.nii") for place in (folder, tmp_path))
+    assert before.shape != after.shape or not np.allclose(before, after, rtol=1e-3)
+
+
+def test_coil_maps_may_be_given(folder, tmp_path):
+    doubled = nibabel.load(folder / "recon" / "coils.nii")
+    path = tmp_path / "coils.nii"
+    nibabel.save(nibabel.Nifti1Image(2 * np.asanyarray(doubled.dataobj), doubled.affine), path)
+    works(
+        "reconstruct", folder / "scan.mrd", "--coils", path, "--replicas", 0,
+        "-o", tmp_path / "recon",
+    )  # fmt: skip
+    before, after = (
+        abs(_image(place / "recon" / "coefficients.nii")).sum() for place in (folder, tmp_path)
+    )
+    assert after < 0.9 * before
+
+
+def test_a_field_map_and_time_segments_act(folder, tmp_path):
+    images = nibabel.load(folder / "recon" / "mask.nii.gz")
+    field = np.full(images.shape, 40, np.float32) * np.linspace(0, 1, SIZE)[:, None, None]
+    path = tmp_path / "field.nii"
+    nibabel.save(nibabel.Nifti1Image(field.astype(np.float32), images.affine), path)
+    found = []
+    for count in (1, 3):
+        works(
+            "reconstruct", folder / "scan.mrd", "--b0", path, "--segments", count,
+            "--replicas", 0, "-o", tmp_path / f"recon{count}",
+        )  # fmt: skip
+        found.append(_image(tmp_path / f"recon{count}" / "coefficients.nii"))
+    assert not np.allclose(found[0], found[1], rtol=1e-2)
+
+
+def test_covariance_of_a_file_gives_error_bars(folder, tmp_path):
+    rank = np.load(folder / "recon" / "basis.npy").shape[1]
+    widths = []
+    for factor in (1, 4):
+        path = tmp_path / f"covariance{factor}.npy"
+        np.save(path, factor * 1e-4 * np.eye(rank))
+        works(
+            "quantify", folder / "recon" / "coefficients.nii",
+            "--basis", folder / "recon" / "basis.npy", "--covariance", path, "--seq", "delics",
+            "--mask", folder / "recon" / "mask.nii.gz", "-o", tmp_path / f"maps{factor}",
+        )  # fmt: skip
+        widths.append(_image(tmp_path / f"maps{factor}" / "T1sd.nii.gz"))
+    assert np.median(widths[1][widths[0] > 0]) > 0
