@@ -15,7 +15,8 @@ import numpy as np
 
 from mrftool.arrays import FloatArray, Progress
 from mrftool.errors import ArgumentError
-from mrftool.physics.cramer_rao import Form, bound_of_signals, level_of, signal_blocks
+from mrftool.physics.cramer_rao import Form, bound_of_signals, signal_blocks
+from mrftool.physics.noise import level_of
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 

@@ -17,8 +17,7 @@ from mrftool.evaluation.bins import Bins, bins_of
 from mrftool.export.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.inference.session import Model
 from mrftool.maps import Flag
-from mrftool.physics.cramer_rao import level_of
-from mrftool.physics.noise import add_noise
+from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue

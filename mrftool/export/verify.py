@@ -12,8 +12,8 @@ from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
 from mrftool.maps import Flag
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
-from mrftool.physics.cramer_rao import bound_of_signals, level_of
-from mrftool.physics.noise import add_noise
+from mrftool.physics.cramer_rao import bound_of_signals
+from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue

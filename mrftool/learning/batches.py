@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Range
+from mrftool.arrays import Array, Float32Array, FloatArray, IndexArray, Range
 from mrftool.errors import ArgumentError
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.encoders import Takes
@@ -20,6 +20,7 @@ from mrftool.manifold.compression import Basis, align, compress, features, real_
 from mrftool.manifold.parameters import GIVEN
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.physics.cramer_rao import bound_of_signals
+from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.sequence import PulseSequence
@@ -259,23 +260,15 @@ def encoder_rows(
     """
     table = source.table
     if takes == "features" and table.form == "complex":
-        aligned = align(_noisy(fingerprint, sigma, random))
+        aligned = align(add_noise(fingerprint, sigma, random))
         return np.concatenate([aligned.real, aligned.imag], axis=1)
     whole, to_rows = fingerprint, real_fingerprints
     if takes == "features":
         whole, to_rows = fingerprint @ table.basis.vectors.T, features
-    signal: Array = _noisy(whole, sigma, random)
+    signal: Array = add_noise(whole, sigma, random)
     if table.form == "magnitude":
         signal = np.abs(signal)
     return to_rows(signal, table.feature_basis)
-
-
-def _noisy(signal: Array, sigma: FloatArray, random: np.random.Generator) -> ComplexArray:
-    """Complex white noise of standard deviation sigma in each of the real and imaginary channels."""
-    if not sigma.any():
-        return np.asarray(signal, np.complex64)
-    noise = random.standard_normal((*signal.shape, 2), np.float32).view(np.complex64)[..., 0]
-    return np.asarray(signal + noise * sigma[:, None].astype(np.float32), np.complex64)
 
 
 def _log_uniform(bounds: tuple[float, float | FloatArray], fraction: FloatArray) -> FloatArray:

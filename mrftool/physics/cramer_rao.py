@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, Progress
 from mrftool.errors import ArgumentError
+from mrftool.physics.noise import level_of
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -82,11 +83,6 @@ def signal_blocks(
         block = slice(start, min(start + _BLOCK, len(tissue)))
         signal, slopes = signal_and_derivatives(sequence, tissue[block], progress=progress)
         yield block, signal, slopes
-
-
-def level_of(signal: Array) -> FloatArray:
-    """Root mean square over time of each fingerprint `(voxel,)`, in the unit of the signal."""
-    return np.asarray(np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)))
 
 
 def bound_of_signals(

@@ -6,28 +6,64 @@ deviation of the noise in each of the real and imaginary channels.
 
 import numpy as np
 
-from mrftool.arrays import ComplexArray, FloatArray
+from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.errors import ArgumentError
 
 
-def noise_sd(signal: ComplexArray, snr: float, *, common: bool) -> FloatArray:
-    """Standard deviation of the noise per channel `(voxel,)` [m0] that gives `signal` `(voxel,
-    time)` this SNR.
+def level_of(signal: Array) -> FloatArray:
+    """Root mean square over time of each fingerprint `(voxel,)`, in the unit of the signal."""
+    return np.asarray(np.sqrt(np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)))
 
-    common: one level for all voxels, as a scanner has it: the root mean square voxel then has the
-    SNR. Otherwise every voxel has it. Raises ArgumentError unless snr > 0.
+
+def noise_sd(signal: ComplexArray, snr: float, *, common: bool) -> FloatArray:
+    """Standard deviation of the noise that gives fingerprints an SNR.
+
+    Parameters
+    ----------
+    signal : array (voxel, time)
+        Fingerprints [m0].
+    snr
+        More than 0 [1].
+    common
+        One level for all voxels, as a scanner has it: the root mean square voxel then has the SNR.
+        Otherwise every voxel has it.
+
+    Returns
+    -------
+    array (voxel,)
+        Standard deviation in each channel [m0].
+
+    Raises
+    ------
+    ArgumentError
+        Unless the SNR is more than 0.
     """
     if not snr > 0:
         raise ArgumentError(f"SNR {snr:g}, expected more than 0")
-    power = np.mean(np.abs(signal).astype(np.float64) ** 2, axis=1)
-    if common:
-        power = np.full_like(power, power.mean() if power.size else 0.0)
-    return np.asarray(np.sqrt(power) / snr, np.float64)
+    level = level_of(signal)
+    if common and level.size:
+        level = np.full_like(level, np.sqrt(np.mean(level**2)))
+    return np.asarray(level / snr, np.float64)
 
 
-def add_noise(signal: ComplexArray, sd: FloatArray, random: np.random.Generator) -> ComplexArray:
-    """`signal` `(voxel, time)` plus complex white noise of standard deviation sd `(voxel,)` per
-    channel [m0].
+def add_noise(signal: Array, sd: FloatArray, random: np.random.Generator) -> ComplexArray:
+    """Fingerprints with complex white noise; nothing is drawn where all of `sd` is 0.
+
+    Parameters
+    ----------
+    signal : array (voxel, time)
+        Fingerprints, real or complex [m0].
+    sd : array (voxel,)
+        Standard deviation in each channel [m0].
+    random
+        Generator of the noise.
+
+    Returns
+    -------
+    array (voxel, time)
+        In single precision [m0].
     """
+    if not sd.any():
+        return np.asarray(signal, np.complex64)
     noise = random.standard_normal((*signal.shape, 2), np.float32).view(np.complex64)[..., 0]
     return np.asarray(signal + noise * sd[:, None].astype(np.float32), np.complex64)

@@ -9,6 +9,7 @@ from mrftool.errors import ArgumentError, CheckFailedError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.checkpoint import TrainingRun, save_run
 from mrftool.learning.config import TrainConfig
+from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
 from mrftool.reporter import Reporter
@@ -86,6 +87,11 @@ def train_encoder(
         with reporter.working("tabulating the signals"):
             read = [read_sequence(sequence) for sequence in sequences]
             run = prepare_run(read, config, folder, chosen)
+        if config.decoder == "bloch":
+            for sequence in read:
+                note = truncation_note(sequence, config.t1_range[1], config.t2_range[1])
+                if note:
+                    reporter.note(note)
         return _train(run, folder, watch, should_stop)
 
 

@@ -13,8 +13,7 @@ from mrftool.manifold.model_errors import probe_vectors
 from mrftool.manifold.table import Form
 from mrftool.manifold.tabulate import build_table
 from mrftool.maps import Flag
-from mrftool.physics.cramer_rao import level_of
-from mrftool.physics.noise import add_noise
+from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue

@@ -11,10 +11,11 @@ from random_sequences import random_sequence, random_tissue
 torch = pytest.importorskip("torch")
 
 from mrftool.formats.sequence.yaml_file import read_sequence  # noqa: E402
-from mrftool.learning.networks.bloch_decoder import decode  # noqa: E402
+from mrftool.learning.networks.bloch_decoder import decode, truncation_note  # noqa: E402
 from mrftool.manifold.compression import fit_basis  # noqa: E402
 from mrftool.physics.epg import epg_signal  # noqa: E402
 from mrftool.physics.simulate import signal_and_derivatives  # noqa: E402
+from mrftool.sequence import PulseSequence  # noqa: E402
 from mrftool.tissue import Tissue  # noqa: E402
 
 
@@ -114,3 +115,15 @@ def test_orders_found_by_trial_leave_what_is_said_of_them():
     (by_t2,) = torch.autograd.grad(signal.imag.sum(), times[1])
     true = slopes[1].imag.sum(axis=1)
     assert (abs(by_t2.numpy() / true - 1) < 0.02).all()
+
+
+def test_a_cap_of_the_orders_is_told() -> None:
+    n = 1000
+    flips = np.full(n, np.deg2rad(30.0))
+    sequence = PulseSequence(flips, np.zeros(n), np.full(n, 0.01), np.full(n, 0.002), name="long")
+    note = truncation_note(sequence, longest_t1=4.0, longest_t2=2.0)
+    assert note is not None
+    assert "long keeps 160 orders of the phase graph, where T2 = 2 s may need 500" in note
+    assert truncation_note(sequence, longest_t1=2.0, longest_t2=0.1) is None
+    balanced = dataclasses.replace(sequence, spoiling="none")
+    assert truncation_note(balanced, longest_t1=4.0, longest_t2=2.0) is None

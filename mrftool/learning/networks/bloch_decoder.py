@@ -45,7 +45,8 @@ def decode(
 ) -> Tensor:
     """Fingerprints of tissue with M0 = 1, differentiable in T1, T2 and the given parameters.
 
-    States above order MAX_ORDERS are left out, which is felt at T2 above 1 s.
+    States above order MAX_ORDERS are left out, which is felt at T2 above 1 s: `truncation_note`
+    says where.
 
     Parameters
     ----------
@@ -159,6 +160,28 @@ def _orders(sequence: PulseSequence, t1: FloatArray, t2: FloatArray) -> IndexArr
         return np.ones(len(t1), np.int64)
     needed = n_states(sequence, t1, t2, tolerance=TOLERANCE, with_derivative=True)
     return np.minimum(needed, MAX_ORDERS)
+
+
+def truncation_note(sequence: PulseSequence, longest_t1: float, longest_t2: float) -> str | None:
+    """What is lost where MAX_ORDERS is less than the proven bound asks for; None if it is enough.
+
+    longest_t1, longest_t2: of the range that is trained for [s].
+    """
+    if sequence.spoiling == "none":
+        return None
+    needed = n_states(
+        sequence,
+        np.array([longest_t1]),
+        np.array([longest_t2]),
+        tolerance=TOLERANCE,
+        with_derivative=True,
+    )
+    if needed[0] <= MAX_ORDERS:
+        return None
+    return (
+        f"the Bloch decoder of {sequence.name} keeps {MAX_ORDERS} orders of the phase graph, where "
+        f"T2 = {longest_t2:g} s may need {needed[0]}: its signals and derivatives are approximate there"
+    )
 
 
 def _simulate_real(

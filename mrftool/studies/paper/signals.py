@@ -10,8 +10,7 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, ComplexArray, FloatArray, Range
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.physics.cramer_rao import level_of
-from mrftool.physics.noise import add_noise, noise_sd
+from mrftool.physics.noise import add_noise, level_of, noise_sd
 from mrftool.physics.simulate import simulate
 from mrftool.studies.jobs.records import Job
 from mrftool.studies.paper.sets import load_set, tissue_folder
