@@ -142,7 +142,7 @@ def _shortened(tr: FloatArray, total: float, tr_range: Range | None) -> FloatArr
     if tr_range is not None:
         shortest = tr_range[0]
     spare = tr - shortest
-    return shortest + spare * ((total - len(tr) * shortest) / spare.sum())
+    return np.asarray(shortest + spare * ((total - len(tr) * shortest) / spare.sum()))
 
 
 def limit_steps(flip: FloatArray, largest: float) -> FloatArray:

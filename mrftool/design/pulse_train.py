@@ -6,7 +6,7 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import ArgumentError
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 
 _SAME_PHASE = 1e-9  # largest deviation of RF phases from 0 or 180 degrees [rad]
 
@@ -95,14 +95,15 @@ def train_of(sequence: PulseSequence) -> PulseTrain:
     Raises
     ------
     ArgumentError
-        If the sequence is not spoiled by gradients, plays its train several times, or has RF
-        phases other than 0 and 180 degrees.
+        If the sequence is not spoiled by gradients, is not one train, or has RF phases other than 0
+        and 180 degrees.
     """
     if sequence.spoiling != "gradient":
         raise ArgumentError(f"sequence {sequence.name} is balanced, expected gradient spoiling")
-    if sequence.repeats > 1:
+    if sequence.train is None or sequence.train.repeats > 1:
         raise ArgumentError(
-            f"sequence {sequence.name} plays its train {sequence.repeats} times, expected once"
+            f"sequence {sequence.name} is not one train of pulses, played once from equilibrium,"
+            " with an inversion before it or without"
         )
     phase = sequence.rf_phase - sequence.rf_phase[0]
     if np.abs(np.sin(phase)).max() > _SAME_PHASE:
@@ -111,8 +112,8 @@ def train_of(sequence: PulseSequence) -> PulseTrain:
             " by flip angles keeps no track of"
         )
     inversion_time = None
-    if sequence.inversion is not None:
-        inversion_time = sequence.inversion.time
+    if sequence.train.inversion is not None:
+        inversion_time = sequence.train.inversion.time
     sign = np.where(np.cos(phase) > 0, 1.0, -1.0)
     return PulseTrain(sign * sequence.flip_angle, sequence.tr, sequence.te, inversion_time)
 
@@ -125,8 +126,8 @@ def sequence_of(train: PulseTrain, start: PulseSequence, name: str) -> PulseSequ
     inversion = None
     if train.inversion_time is not None:
         efficiency = 1.0
-        if start.inversion is not None:
-            efficiency = start.inversion.efficiency
+        if start.train is not None and start.train.inversion is not None:
+            efficiency = start.train.inversion.efficiency
         inversion = Inversion(efficiency, train.inversion_time)
     return replace(
         start,
@@ -134,6 +135,6 @@ def sequence_of(train: PulseTrain, start: PulseSequence, name: str) -> PulseSequ
         rf_phase=np.zeros(len(train)),
         tr=train.tr,
         te=train.te,
-        inversion=inversion,
+        events=Train(inversion).events,
         name=name,
     )

@@ -19,7 +19,7 @@ from mrftool.errors import ArgumentError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
 TISSUE = design_tissue([(1.0, 0.08), (0.4, 0.2)], [0.85, 1.1], [0.9, 1.0])
@@ -52,7 +52,7 @@ def test_signals_are_those_of_the_readable_engine(engine: str, inverted: bool) -
     for k in range(len(TISSUE)):
         inversion = Inversion(float(TISSUE.efficiency[k]), 0.02) if inverted else None
         sequence = PulseSequence(
-            train.flip_angle, np.zeros(25), train.tr, train.te, inversion=inversion
+            train.flip_angle, np.zeros(25), train.tr, train.te, events=Train(inversion).events
         )
         one = TISSUE.t1[k : k + 1], TISSUE.t2[k : k + 1]
         expected = epg_signal(sequence, *one, b1=TISSUE.b1[k : k + 1])[0]
@@ -62,7 +62,11 @@ def test_signals_are_those_of_the_readable_engine(engine: str, inverted: bool) -
 def test_derivatives_are_those_of_the_simulation(engine: str) -> None:
     train = random_train(40)
     sequence = PulseSequence(
-        train.flip_angle, np.zeros(40), train.tr, train.te, inversion=Inversion(0.9, 0.02)
+        train.flip_angle,
+        np.zeros(40),
+        train.tr,
+        train.te,
+        events=Train(Inversion(0.9, 0.02)).events,
     )
     found = signals(train, TISSUE)[1:]
     use = TISSUE.efficiency == 0.9
@@ -108,7 +112,11 @@ def test_the_gradient_by_flip_angles_is_that_of_autograd_through_the_engine(engi
     tissue = design_tissue([(1.0, 0.08), (0.4, 0.2)], [0.9], [0.95])
     weight = random_weight(train, tissue)
     sequence = PulseSequence(
-        train.flip_angle, np.zeros(16), train.tr, train.te, inversion=Inversion(0.95, 0.02)
+        train.flip_angle,
+        np.zeros(16),
+        train.tr,
+        train.te,
+        events=Train(Inversion(0.95, 0.02)).events,
     )
     flip = torch.tensor(train.flip_angle, requires_grad=True)
     logs = torch.tensor(np.log([tissue.t1, tissue.t2]))
@@ -199,7 +207,7 @@ def test_a_sequence_is_a_train_and_back() -> None:
     [
         ({"rf_phase": np.deg2rad([0, 90, 0])}, "RF phases other than 0 and 180"),
         ({"spoiling": "none"}, "is balanced"),
-        ({"repeats": 2}, "plays its train 2 times"),
+        ({"events": Train(repeats=2).events}, "is not one train of pulses"),
     ],
 )
 def test_a_sequence_that_cannot_be_designed_is_refused(

@@ -16,7 +16,7 @@ from mrftool.errors import ArgumentError
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.reconstruction.trajectories import make_trajectory
 from mrftool.reporter import SilentReporter
-from mrftool.sequence import Inversion, PulseSequence
+from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
 N = 60
@@ -24,7 +24,11 @@ START = PulseTrain(
     np.deg2rad(15 + 10 * np.sin(np.arange(N) / 5)), np.full(N, 0.012), np.full(N, 0.002), 0.02
 )
 BLANK = PulseSequence(
-    np.ones(N), np.zeros(N), np.full(N, 0.012), np.full(N, 0.002), inversion=Inversion(1.0, 0.02)
+    np.ones(N),
+    np.zeros(N),
+    np.full(N, 0.012),
+    np.full(N, 0.002),
+    events=Train(Inversion(1.0, 0.02)).events,
 )
 LIMITS = Limits(max_flip=np.deg2rad(75), max_step=np.deg2rad(4))
 
