@@ -2,7 +2,7 @@
 
 import os
 import sys
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -12,7 +12,7 @@ from generated import write_references
 project = "mrftool"
 copyright = "2026, the mrftool developers"
 author = "The mrftool developers"
-release = version("mrftool")
+release = metadata.version("mrftool")
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build", "paper/*", "jupyter_execute", "**.ipynb_checkpoints"]
 
