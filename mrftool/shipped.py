@@ -31,18 +31,15 @@ def find_file(kind: str, name: str, suffix: str) -> Path:
         If there is neither.
     """
     path = Path(name)
-    if path.exists() and not path.is_dir():
+    is_folder = path.is_dir()
+    if path.exists() and not is_folder:
         return path
-    file_name = name
-    if not path.suffix:
-        file_name += suffix
-    shipped = shipped_file(kind, file_name)
+    shipped = shipped_file(kind, name) or shipped_file(kind, name + suffix)
     if shipped is not None:
         return shipped
-    what = "no such file"
-    if path.is_dir():
-        what = "is a folder"
-    known = ", ".join(file.stem for file in shipped_files(kind) if file.suffix == suffix)
+    what = "is a folder" if is_folder else "no such file"
+    known = [file.stem for file in shipped_files(kind) if file.suffix == suffix] or ["none"]
     raise InputError(
-        f"{name}: {what}, expected a {suffix} file or one of the shipped {kind}: {known or 'none'}"
+        f"{name}: {what}, expected a {suffix} file or one of the shipped {kind}: "
+        + ", ".join(known)
     )

@@ -45,20 +45,14 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     InputError
         If one of the files cannot be written, or is named twice.
     """
-    targets = [Path(os.path.realpath(path)) for path in paths]
-    if len(set(targets)) < len(targets):
-        named = ", ".join(str(path) for path in paths)
-        raise InputError(
-            f"{named}: the same file is named twice, expected one place for each output"
-        )
+    targets = _distinct_targets(paths)
     token = uuid.uuid4().hex[:12]
     parts = [target.with_name(f".{token}.part.{target.name}") for target in targets]
     made: list[Path] = []
     done = False
     try:
         if make_folders:
-            for target in targets:
-                _make_folders(target.parent, made)
+            _make_parents(targets, made)
         _prepare(paths, targets, parts)
         yield parts
         _publish(parts, targets)
@@ -71,6 +65,23 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     finally:
         if not done:
             _discard(parts, made)
+
+
+def _distinct_targets(paths: Sequence[str | Path]) -> list[Path]:
+    """Where the files really lie; no two in one place."""
+    targets = [Path(os.path.realpath(path)) for path in paths]
+    if len(set(targets)) < len(targets):
+        named = ", ".join(str(path) for path in paths)
+        raise InputError(
+            f"{named}: the same file is named twice, expected one place for each output"
+        )
+    return targets
+
+
+def _make_parents(targets: Sequence[Path], made: list[Path]) -> None:
+    """Create the folders of all targets, and list those that were missing in `made`."""
+    for target in targets:
+        _make_folders(target.parent, made)
 
 
 def _prepare(paths: Sequence[str | Path], targets: list[Path], parts: list[Path]) -> None:
@@ -100,14 +111,20 @@ def _publish(parts: list[Path], targets: list[Path]) -> None:
                 target.replace(old)
             part.replace(target)
     except BaseException:
-        for part, target, old in begun:
-            if old.exists():
-                old.replace(target)
-            elif len(parts) > 1 and not part.exists():
-                target.unlink(missing_ok=True)
+        if len(parts) > 1:
+            _restore(begun)
         raise
     for _, _, old in begun:
         old.unlink(missing_ok=True)
+
+
+def _restore(begun: Sequence[tuple[Path, Path, Path]]) -> None:
+    """Bring back what each target was before: an older file, or nothing."""
+    for part, target, old in begun:
+        if old.exists():
+            old.replace(target)
+        elif not part.exists():
+            target.unlink(missing_ok=True)
 
 
 def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) -> bool:

@@ -60,19 +60,39 @@ def detect_phase_unit(sample: Array, units: str | None, name: object) -> PhaseUn
     if units in ("rad", "radian", "radians"):
         return RADIANS
     values = sample[np.isfinite(sample)]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if not np.array_equal(values, np.rint(values)):
-        if 0.95 * np.pi <= high - low <= _TURN and max(-low, high) <= _TURN:
-            return _WRAPPED
-    elif -4096 <= low <= -3500 and 3500 <= high <= 4096:
-        return _SIGNED
-    elif low >= 0 and 3500 <= high <= 4096:
-        return _UNSIGNED
+    low, high = 0.0, 0.0
+    if values.size:
+        low, high = float(values.min()), float(values.max())
+    if np.array_equal(values, np.rint(values)):
+        unit = _integer_unit(low, high)
+    else:
+        unit = _fractional_unit(low, high)
+    if unit is not None:
+        return unit
     raise InputError(
         f"{name}: its phase spans {low:g} to {high:g}, "
         "expected -pi..pi or 0..2 pi, or integers of 0..4095 or -4096..4095",
         hint='convert it to radians, or state "Units": "rad" in the sidecar if that is what it is',
     )
+
+
+def _integer_unit(low: float, high: float) -> PhaseUnit | None:
+    """The unit of whole numbers that fill this range, or None if it is ambiguous."""
+    if not 3500 <= high <= 4096:
+        return None
+    if low >= 0:
+        return _UNSIGNED
+    if -4096 <= low <= -3500:
+        return _SIGNED
+    return None
+
+
+def _fractional_unit(low: float, high: float) -> PhaseUnit | None:
+    """The unit of other numbers that fill this range, or None if it is ambiguous."""
+    is_within = max(-low, high) <= _TURN
+    if is_within and 0.95 * np.pi <= high - low <= _TURN:
+        return _WRAPPED
+    return None
 
 
 def from_parts(real: Array, imag: Array) -> Array:

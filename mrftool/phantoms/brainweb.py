@@ -51,24 +51,30 @@ def find_brainweb(folder: str | Path) -> dict[str, Path]:
         raise InputError(f"{folder}: no such folder, expected one with BrainWeb files")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        suffix = next((s for s in _SUFFIXES if path.name.endswith(s)), None)
-        name = _TAGS.get(path.name.removesuffix(suffix).split("_")[-1].lower()) if suffix else None
+        name = _class_of(path)
         if name in found:
             raise InputError(
                 f"{folder}: {found[name].name} and {path.name}, expected one file for class {name}"
             )
         if name:
             found[name] = path
-    missing = [
-        f"{name} (*_{tag})"
-        for tag, name in _TAGS.items()
-        if name not in found and name not in _OPTIONAL
-    ]
+    required = {name: tag for tag, name in _TAGS.items() if name not in _OPTIONAL}
+    missing = [f"{name} (*_{tag})" for name, tag in required.items() if name not in found]
     if missing:
         raise InputError(
-            f"{folder}: no file for class {', '.join(missing)}, expected names as BrainWeb gives them"
+            f"{folder}: no file for class {', '.join(missing)}, "
+            "expected names as BrainWeb gives them"
         )
     return found
+
+
+def _class_of(path: Path) -> str | None:
+    """The tissue class that the name of a file says, or None."""
+    for suffix in _SUFFIXES:
+        if path.name.endswith(suffix):
+            tag = path.name.removesuffix(suffix).split("_")[-1].lower()
+            return _TAGS.get(tag)
+    return None
 
 
 def read_brainweb(

@@ -136,12 +136,10 @@ _SPHERES: dict[tuple[str, float], tuple[list[float], list[float]]] = {
         ],
     ),
 }
-_RING, _INNER, _RADIUS, _EXTENT = (
-    50.0,
-    20.0,
-    7.5,
-    130.0,
-)  # ten tubes, four tubes, one tube, the image [mm]
+_RING = 50.0  # radius of the ring of ten tubes [mm]
+_INNER = 20.0  # radius of the four inner tubes [mm]
+_RADIUS = 7.5  # of a tube [mm]
+_EXTENT = 130.0  # of the image [mm]
 _FINE = 8  # points in x and y at which a voxel is sampled
 
 
@@ -173,14 +171,17 @@ def vials_phantom(
     size = np.array([edge, edge, slice_thickness])
     affine = np.diag([*size, 1.0])
     affine[:3, 3] = -size * (np.array(shape) - 1) / 2
-    axes = [
-        affine[i, 3] + edge * ((np.arange(shape[i] * _FINE) + 0.5) / _FINE - 0.5) for i in range(2)
-    ]
+    axes = [_fine_positions(affine[axis, 3], shape[axis], edge) for axis in range(2)]
     plane = np.stack([_coverage(axes, centre, edge / _FINE) for centre in _centres()], axis=-1)
     fractions = np.repeat(plane[:, :, None], shape[2], axis=2)
-    return Phantom(
-        fractions, tuple(f"{plate}-{n + 1}" for n in range(14)), Tissue(t1=t1, t2=t2), affine
-    )
+    names = tuple(f"{plate}-{n + 1}" for n in range(14))
+    return Phantom(fractions, names, Tissue(t1=t1, t2=t2), affine)
+
+
+def _fine_positions(first: float, n_voxels: int, edge: float) -> FloatArray:
+    """Positions of the points that sample the voxels along an axis [mm]."""
+    points = (np.arange(n_voxels * _FINE) + 0.5) / _FINE
+    return np.asarray(first + edge * (points - 0.5))
 
 
 def _centres() -> FloatArray:

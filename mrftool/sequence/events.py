@@ -228,18 +228,29 @@ def train_of(program: tuple[Event, ...], n_pulses: int) -> Train | None:
     blocks = [place for place, event in enumerate(program) if isinstance(event, Pulses)]
     if len(blocks) > _MAX_REPEATS:
         return None
-    inversion, wait = None, 0.0
-    match program[: blocks[0]]:
-        case (Invert(efficiency=efficiency), Wait(time=time)):
-            inversion = Inversion(efficiency, time)
-        case (Invert(efficiency=efficiency),):
-            inversion = Inversion(efficiency, 0.0)
-    if len(blocks) > 1:
-        match program[blocks[0] + 1]:
-            case Wait(time=time):
-                wait = time
-    train = Train(inversion, len(blocks), wait)
+    train = Train(
+        _leading_inversion(program[: blocks[0]]), len(blocks), _wait_between(program, blocks)
+    )
     return train if _shortest(train.events, n_pulses) == _shortest(program, n_pulses) else None
+
+
+def _leading_inversion(events: tuple[Event, ...]) -> Inversion | None:
+    """The inversion that leads a train, if these events are nothing else."""
+    match events:
+        case (Invert(efficiency=efficiency), Wait(time=time)):
+            return Inversion(efficiency, time)
+        case (Invert(efficiency=efficiency),):
+            return Inversion(efficiency, 0.0)
+    return None
+
+
+def _wait_between(program: tuple[Event, ...], blocks: list[int]) -> float:
+    """The wait [s] after the first of several blocks of pulses."""
+    if len(blocks) > 1:
+        following = program[blocks[0] + 1]
+        if isinstance(following, Wait):
+            return following.time
+    return 0.0
 
 
 def _shortest(events: Iterable[Event], n_pulses: int) -> tuple[Event, ...]:

@@ -125,30 +125,41 @@ def _event_faults(events: Sequence[Event], n_pulses: int) -> Faults:
 
 
 def _spoiler_faults(spoiler: Spoiler, spoiling: str, room: float) -> Faults:
-    gradient, duration = spoiler.gradient, spoiler.duration
-    is_finite = np.isfinite(gradient).all() and np.isfinite(duration).all()
-    lasts, least = f"{duration.sum() * 1e3:g} ms", f"{room * 1e3:g} ms"
-    fault = ""
     if spoiling == "none":
         fault = "a spoiler waveform needs spoiling 'gradient'"
-    elif gradient.shape[-1:] != duration.shape or gradient.ndim not in (1, 2) or not gradient.size:
-        fault = "the spoiler needs one amplitude and one duration per piece"
-    elif not (is_finite and (duration > 0).all()):
-        fault = "spoiler amplitudes and durations must be finite, durations more than 0 ms"
-    elif np.linalg.norm(spoiler.moment) < 1e-12:
-        fault = "the spoiler's pieces cancel: it would not spoil; expected a net moment"
-    elif duration.sum() > room + 1e-12:
-        fault = f"the spoiler lasts {lasts}, expected at most TR - TE = {least}"
+    else:
+        fault = _waveform_fault(spoiler, room)
     return [("spoiler", fault)] if fault else []
 
 
+def _waveform_fault(spoiler: Spoiler, room: float) -> str:
+    """What is wrong with a spoiler that has this much time [s]; "" where nothing is."""
+    gradient, duration = spoiler.gradient, spoiler.duration
+    has_pieces = gradient.size > 0 and gradient.ndim in (1, 2)
+    if not has_pieces or gradient.shape[-1:] != duration.shape:
+        return "the spoiler needs one amplitude and one duration per piece"
+    if not (np.isfinite(gradient).all() and np.isfinite(duration).all() and duration.min() > 0):
+        return "spoiler amplitudes and durations must be finite, durations more than 0 ms"
+    if np.linalg.norm(spoiler.moment) < 1e-12:
+        return "the spoiler's pieces cancel: it would not spoil; expected a net moment"
+    if duration.sum() > room + 1e-12:
+        lasts, least = f"{duration.sum() * 1e3:g} ms", f"{room * 1e3:g} ms"
+        return f"the spoiler lasts {lasts}, expected at most TR - TE = {least}"
+    return ""
+
+
 def _profile_faults(profile: SliceProfile) -> Faults:
-    factor, weight = profile.flip_factor, profile.weight
-    fault = ""
-    if factor.shape != weight.shape or factor.ndim != 1 or not factor.size:
-        fault = "the slice profile needs one flip factor and one weight per position"
-    elif not (np.isfinite(factor).all() and np.isfinite(weight).all() and (factor >= 0).all()):
-        fault = "slice-profile numbers must be finite, flip factors 0 or more"
-    elif abs(weight.sum() - 1) > 1e-6:
-        fault = f"slice-profile weights sum to {weight.sum():g}, expected 1"
+    fault = _profile_fault(profile)
     return [("slice_profile", fault)] if fault else []
+
+
+def _profile_fault(profile: SliceProfile) -> str:
+    """What is wrong with a slice profile; "" where nothing is."""
+    factor, weight = profile.flip_factor, profile.weight
+    if factor.shape != weight.shape or factor.ndim != 1 or not factor.size:
+        return "the slice profile needs one flip factor and one weight per position"
+    if not (np.isfinite(factor).all() and np.isfinite(weight).all() and factor.min() >= 0):
+        return "slice-profile numbers must be finite, flip factors 0 or more"
+    if abs(weight.sum() - 1) > 1e-6:
+        return f"slice-profile weights sum to {weight.sum():g}, expected 1"
+    return ""

@@ -95,13 +95,15 @@ def _require_options(imag: object, phase: object, form: str | None) -> None:
         raise ArgumentError("imaginary part and phase are both given, expected one of them")
     if form not in (None, "complex", "magnitude", "real"):
         raise ArgumentError(f"form {form!r}, expected 'complex', 'magnitude' or 'real'")
-    if form == "real" and (imag is not None or phase is not None):
+    has_second = imag is not None or phase is not None
+    if form == "real" and has_second:
         raise ArgumentError("form 'real' goes with one file, expected no imaginary part or phase")
     if form == "magnitude" and phase is not None:
         raise ArgumentError("form 'magnitude' needs no phase, expected the magnitude alone")
 
 
 def _layout(header: NiftiHeader) -> _Layout:
+    """How the dimensions after the third are times, and perhaps two channels."""
     times, name = header.dims[3:], header.path
     if not times:
         raise InputError(
@@ -110,28 +112,32 @@ def _layout(header: NiftiHeader) -> _Layout:
         )
     if len(times) == 1:
         return _Layout(times[0], is_pair=False)
-    if len(times) == 2 and times[0] == 1 and times[1] > 2 and header.intent in _SERIES_INTENTS:
-        return _Layout(
-            times[1],
-            False,
-            (f"{name.name} has one time and {times[1]} components: taken as times.",),
-        )
-    if (
-        len(times) == 2
-        and times[0] > 1
-        and times[1] == 2
-        and header.intent in _PAIR_INTENTS
-        and not _is_complex(header)
-    ):
-        return _Layout(
-            times[0],
-            True,
-            (f"{name.name} has a fifth dimension of 2: taken as real and imaginary part.",),
-        )
+    if _has_times_as_components(header):
+        said = f"{name.name} has one time and {times[1]} components: taken as times."
+        return _Layout(times[1], False, (said,))
+    if _has_parts_as_components(header):
+        said = f"{name.name} has a fifth dimension of 2: taken as real and imaginary part."
+        return _Layout(times[0], True, (said,))
     raise InputError(
-        f"{name}: has the dimensions {sizes(header.dims)} (intent {header.intent}), "
-        "expected (x, y, z, time), (x, y, z, 1, time), or (x, y, z, time, 2) for real and imaginary part"
+        f"{name}: has the dimensions {sizes(header.dims)} (intent {header.intent}), expected "
+        "(x, y, z, time), (x, y, z, 1, time), or (x, y, z, time, 2) for real and imaginary part"
     )
+
+
+def _has_times_as_components(header: NiftiHeader) -> bool:
+    """Whether the fifth dimension holds the times, as in vector images."""
+    times = header.dims[3:]
+    if len(times) != 2 or header.intent not in _SERIES_INTENTS:
+        return False
+    return times[0] == 1 and times[1] > 2
+
+
+def _has_parts_as_components(header: NiftiHeader) -> bool:
+    """Whether the fifth dimension holds the real and the imaginary part."""
+    times = header.dims[3:]
+    if len(times) != 2 or header.intent not in _PAIR_INTENTS or _is_complex(header):
+        return False
+    return times[0] > 1 and times[1] == 2
 
 
 def _halves(header: NiftiHeader, frames: Frames, second: str | Path | None) -> _Source:

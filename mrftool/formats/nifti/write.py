@@ -90,13 +90,11 @@ def write_series(
     path = Path(path)
     if split and form == "magnitude":
         raise ArgumentError("magnitudes have no imaginary part, expected form 'complex' to split")
-    paths = (part_path(path, "real"), part_path(path, "imag")) if split else (path,)
-    dtype = np.dtype("<c8" if form == "complex" and not split else "<f4")
+    paths, dtype = _channel_files(path, form, split=split)
     header = header_bytes((*shape, n_time), dtype, placement, description)
-    contents = [
-        (sidecar_path(name), to_json(sidecar).encode()) for name in paths if sidecar is not None
-    ]
-    contents += _contents(maps, placement)
+    contents = _contents(maps, placement)
+    if sidecar is not None:
+        contents += [(sidecar_path(name), to_json(sidecar).encode()) for name in paths]
     with all_or_none([*paths, *(name for name, _ in contents)]) as parts, ExitStack() as stack:
         files = [
             stack.enter_context(_raw_file(part, header, dtype, shape, n_time))
@@ -107,11 +105,28 @@ def write_series(
                 raise MismatchError(
                     f"{path}: a block has shape {signal.shape}, expected ({len(voxels)}, {n_time})"
                 )
-            channels = (signal.real, signal.imag) if split else (_in_form(signal, form),)
-            for stored, channel in zip(files, channels, strict=True):
+            for stored, channel in zip(files, _channels(signal, form, split=split), strict=True):
                 _scatter(stored, file_order(voxels, shape), channel)
         _fill(parts[len(paths) :], contents)
-    return tuple(paths)
+    return paths
+
+
+def _channel_files(
+    path: Path, form: Form, *, split: bool
+) -> tuple[tuple[Path, ...], np.dtype[Any]]:
+    """The files of a series, and the type of their numbers."""
+    if split:
+        return (part_path(path, "real"), part_path(path, "imag")), np.dtype("<f4")
+    if form == "magnitude":
+        return (path,), np.dtype("<f4")
+    return (path,), np.dtype("<c8")
+
+
+def _channels(signal: Signal, form: Form, *, split: bool) -> tuple[Array, ...]:
+    """What of a signal goes into each file of a series."""
+    if split:
+        return signal.real, signal.imag
+    return (_in_form(signal, form),)
 
 
 def _contents(maps: Iterable[Map], placement: Placement) -> list[tuple[Path, bytes]]:

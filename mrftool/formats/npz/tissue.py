@@ -130,8 +130,7 @@ def _in_seconds(path: Path, found: Images) -> Images:
         names = ", ".join(sorted(found)) or "nothing"
         raise InputError(f"{path}: has {names}, expected t1 and t2, or T1_ms and T2_ms")
     if is_foreign:
-        images = {name: found[key] for key, name in _FOREIGN_NAMES.items() if key in found}
-        return {**images, "t1": images["t1"] / 1e3, "t2": images["t2"] / 1e3}
+        return _from_milliseconds(found)
     longest = max(float(np.nanmax(np.abs(found[key]), initial=0)) for key in ("t1", "t2"))
     if longest > LONGEST_TIME:
         raise InputError(
@@ -139,6 +138,12 @@ def _in_seconds(path: Path, found: Images) -> Images:
             hint="milliseconds are named T1_ms and T2_ms",
         )
     return {key: found[key] for key in Tissue.columns() if key in found}
+
+
+def _from_milliseconds(found: Images) -> Images:
+    """Images under the names of other tools, under ours and in seconds."""
+    images = {name: found[key] for key, name in _FOREIGN_NAMES.items() if key in found}
+    return {**images, "t1": images["t1"] / 1e3, "t2": images["t2"] / 1e3}
 
 
 def _grid(images: Images, found: Images) -> tuple[Grid, tuple[str, ...]]:
