@@ -10,6 +10,7 @@ import numpy as np
 
 from mrftool.arrays import Array, Float32Array
 from mrftool.errors import InputError, MismatchError
+from mrftool.inference.graph_limits import require_bounded
 from mrftool.inference.manifest import Manifest, read_manifest
 from mrftool.inference.onnx_file import read_model
 from mrftool.inference.runtime import InferenceSession, SessionOptions
@@ -65,6 +66,7 @@ def load_model(path: str | Path) -> Model:
     path = Path(path)
     content, proto = read_model(path)
     manifest = read_manifest(proto, str(path))
+    require_bounded(proto, str(path))
     model = Model(path, manifest, content)
     _check_ends(model, _session(content, str(path)))
     return model
@@ -99,7 +101,7 @@ def run(
 
     def work(start: int) -> list[Array]:
         part = {name: values[start : start + batch] for name, values in feeds.items()}
-        return list(session.run(list(_OUTPUTS), {**part, "noise_sd": noise}))
+        return _computed(session, {**part, "noise_sd": noise}, str(model.path))
 
     with ThreadPoolExecutor(chosen_threads(threads)) as pool:
         parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
@@ -168,6 +170,16 @@ def check_given(taken: Collection[str], given: Collection[str]) -> None:
                 f"the model takes no {label} map, expected none",
                 hint=f"train and export with a {label} range",
             )
+
+
+def _computed(session: InferenceSession, feeds: dict[str, Array], origin: str) -> list[Array]:
+    """All outputs for one batch. Raises InputError where the graph fails on it."""
+    try:
+        return list(session.run(list(_OUTPUTS), feeds))
+    except Exception as error:  # onnxruntime raises classes of its own, without a common base
+        raise InputError(
+            f"{origin}: onnxruntime cannot run it ({str(error).partition(chr(10))[0][:200]})"
+        ) from error
 
 
 @lru_cache(maxsize=4)
