@@ -4,40 +4,89 @@ A damaged file can make a library written in C run for ever, take all memory, or
 child process ends, and the user reads one line.
 """
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from mrftool.child_process import python_command, python_environment
 from mrftool.errors import InputError
 
 MEMORY = 3 << 30  # address space of a child [bytes]
 SECONDS = 60.0
+_MEMORY_KEY = "MRFTOOL_READER_MEMORY"
 _LONGEST_REASON = 120
 
 
-def read_apart(module: str, path: Path, expected: str, seconds: float = SECONDS) -> bytes:
-    """What `python -m module PATH` prints. `expected` says what the file should be.
+def read_apart(module: str, path: Path, expected: str, *arguments: str, **limits: float) -> bytes:
+    """What `python -m module PATH ARGUMENTS` prints. `expected` says what the file should be.
 
-    The module calls `answer` as its main program.
+    The module calls `answer` as its main program. Limits: see `write_apart`.
 
     Raises
     ------
     InputError
         If the module cannot read the file, or takes too long or too much memory.
     """
-    command = python_command(module, str(path.absolute()))
+    with tempfile.TemporaryFile() as output:
+        write_apart(module, path, expected, output, *arguments, **limits)
+        output.seek(0)
+        return output.read()
+
+
+def write_apart(
+    module: str,
+    path: Path,
+    expected: str,
+    output: IO[bytes],
+    *arguments: str,
+    seconds: float = SECONDS,
+    memory: float = MEMORY,
+) -> None:
+    """Write what the module prints to an open file.
+
+    Parameters
+    ----------
+    module : str
+        Its name, to be run as a program.
+    path : Path
+        The file that it reads.
+    expected : str
+        What that file should be.
+    output : file
+        Open for writing.
+    *arguments : str
+        Further arguments of the program.
+    seconds : float
+        How long the program may run [s].
+    memory : float
+        Its address space [bytes].
+
+    Raises
+    ------
+    InputError
+        If the module cannot read the file, or takes too long or too much memory.
+    """
+    command = python_command(module, str(path.absolute()), *arguments)
+    environment = python_environment({_MEMORY_KEY: str(int(memory)), "OPENBLAS_NUM_THREADS": "1"})
     try:
         done = subprocess.run(  # noqa: S603  our own module
-            command, capture_output=True, timeout=seconds, env=python_environment(), check=False
+            command,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            timeout=seconds,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise InputError(
             f"{path}: its reader did not end within {seconds:g} s, expected {expected}"
         ) from error
     if done.returncode == 0:
-        return done.stdout
+        return
     reason = done.stderr.decode(errors="replace").strip()
     if done.returncode != InputError.exit_code:
         reason = "its reader failed"
@@ -66,4 +115,5 @@ def _limit_memory() -> None:
         import resource
     except ModuleNotFoundError:  # Windows has no such limits
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    memory = int(os.environ.get(_MEMORY_KEY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -14,21 +14,23 @@ from mrftool.errors import InputError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+Shape = list[int | None]
+
 VOXELS = 64  # for which sizes are found
 MAX_NODES = 50_000
+MAX_ROUNDS = 20  # of finding sizes
 MAX_TENSOR = 1 << 25  # elements of one tensor
 MAX_TOTAL = 1 << 28  # elements of all tensors together
-OPERATORS = frozenset(
-    """
-    Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv
-    Cos Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor GRU Gather GatherElements
-    GatherND Gelu Gemm GlobalAveragePool Greater GreaterOrEqual HardSigmoid Identity IsInf IsNaN
-    LSTM LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Min Mod
-    Mul Neg Not Or Pad Pow RNN Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
-    ReduceSumSquare Relu Reshape Round ScatterElements ScatterND Shape Sigmoid Sign Sin Slice
-    Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Where
-    """.split()
-)
+_NAMES = """
+    Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant
+    ConstantOfShape Conv Cos Div Equal Erf Exp Expand Flatten Floor GRU Gather GatherElements
+    GatherND Gelu Gemm GlobalAveragePool Greater GreaterOrEqual Identity IsInf IsNaN LSTM
+    LayerNormalization LeakyRelu Less LessOrEqual Log MatMul Max MaxPool Min Mod Mul Neg Not Or Pad
+    Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Round ScatterND Shape
+    Sigmoid Sign Sin Slice Softmax Softplus Split Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze
+    Where
+"""
+OPERATORS = frozenset(_NAMES.split())
 
 
 def require_bounded(model: "ModelProto", name: str) -> None:
@@ -59,9 +61,7 @@ def require_bounded(model: "ModelProto", name: str) -> None:
 def _require_small(model: "ModelProto", name: str) -> None:
     total = 0
     for tensor, shape in _shapes(model, name):
-        size = MAX_TENSOR + 1
-        if None not in shape:
-            size = math.prod(shape)
+        size = math.prod(_length(length) for length in shape)
         total += size
         if size > MAX_TENSOR or total > MAX_TOTAL:
             shown = " x ".join(str(length or "?") for length in shape) or "unknown size"
@@ -71,7 +71,14 @@ def _require_small(model: "ModelProto", name: str) -> None:
             )
 
 
-def _shapes(model: "ModelProto", name: str) -> Iterator[tuple[str, list[Any]]]:
+def _length(length: int | None) -> int:
+    """A length, or more than any tensor may have where it is unknown."""
+    if length is None:
+        return MAX_TENSOR + 1
+    return length
+
+
+def _shapes(model: "ModelProto", name: str) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of everything that the graph computes; [None] where a shape is unknown."""
     import onnx
 
@@ -84,21 +91,47 @@ def _shapes(model: "ModelProto", name: str) -> Iterator[tuple[str, list[Any]]]:
         for length in value.type.tensor_type.shape.dim:
             if not length.HasField("dim_value"):
                 length.dim_value = VOXELS
-    try:
-        inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except Exception as error:  # it raises classes of several kinds
-        reason = str(error).strip().partition("\n")[0][:120]
-        raise InputError(f"{name}: its graph is damaged: {reason}, expected a model") from error
-    known = {value.name: value for value in (*inferred.value_info, *inferred.output)}
+    for _ in range(MAX_ROUNDS):
+        try:
+            inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+        except Exception as error:  # it raises classes of several kinds
+            reason = str(error).strip().partition("\n")[0][:120]
+            raise InputError(f"{name}: its graph is damaged: {reason}, expected a model") from error
+        known = {value.name: value for value in (*inferred.value_info, *inferred.output)}
+        completed = _complete_reshapes(inferred, known)
+        if not completed:
+            break
+        copy.graph.value_info.extend(completed)
     for node in inferred.node:
         for output in filter(None, node.output):
             yield output, _shape(known.get(output))
 
 
-def _shape(value: Any) -> list[Any]:
+def _complete_reshapes(graph: Any, known: dict[str, Any]) -> list[Any]:
+    """Outputs of Reshape of which one length was unknown, as their size is that of their input."""
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *known.values()):
+        lengths = [length for length in _shape(value) if length is not None]
+        if len(lengths) == len(_shape(value)):
+            sizes[value.name] = math.prod(lengths)
+    completed = []
+    for node in graph.node:
+        value = known.get(node.output[0])
+        shape = _shape(value)
+        if node.op_type != "Reshape" or len(shape) < 2 or shape.count(None) != 1:
+            continue
+        others = math.prod(length for length in shape if length is not None)
+        size = sizes.get(node.input[0], 0)
+        if value is not None and others and size and size % others == 0:
+            value.type.tensor_type.shape.dim[shape.index(None)].dim_value = size // others
+            completed.append(value)
+    return completed
+
+
+def _shape(value: Any) -> Shape:
     if value is None or not value.type.tensor_type.HasField("shape"):
         return [None]
-    shape: list[Any] = []
+    shape: Shape = []
     for length in value.type.tensor_type.shape.dim:
         shape.append(None)
         if length.HasField("dim_value") and length.dim_value >= 0:

@@ -67,6 +67,13 @@ def member_names(archive: zipfile.ZipFile) -> set[str]:
     return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
+def array_shape(archive: zipfile.ZipFile, key: str) -> tuple[int, ...]:
+    """The shape of the array `key`, without reading it."""
+    info = _checked(archive, key)
+    with archive.open(info) as stream:
+        return _header(stream, info, key)[0]
+
+
 def read_member(archive: zipfile.ZipFile, key: str) -> Array:
     """The array `key`, of numbers or text. Raises what `reading_npz` turns into an InputError."""
     info = _checked(archive, key)
