@@ -53,7 +53,7 @@ ERROR_STYLE = Style("error [%]", colour_table("coolwarm"), (-20, 20))
 def style_of(name: str, image: Array | None = None) -> Style:
     """How to show the map `name`.
 
-    The window of a quantity that has none of its own ends at a round number, not below the 99th
+    The window of a quantity that has none of its own ends at a round number, not below the 95th
     percentile of the magnitude of `image`.
 
     Raises
@@ -70,13 +70,13 @@ def style_of(name: str, image: Array | None = None) -> Style:
 
 
 def _largest(image: Array | None) -> float:
-    """The 99th percentile of the magnitude of what is finite and not 0; 1 without such voxels."""
+    """The 95th percentile of the magnitude of what is finite and not 0; 1 without such voxels."""
     if image is None:
         return 1.0
     size = np.abs(image[np.isfinite(image) & (image != 0)])
     if not size.size:
         return 1.0
-    return float(np.percentile(size, 99))
+    return float(np.percentile(size, 95))
 
 
 def _round_up(value: float) -> float:

@@ -9,11 +9,11 @@ import numpy as np
 from markupsafe import Markup
 
 from mrftool.arrays import Array, BoolArray, FloatArray
+from mrftool.evaluation.residuals import FitResiduals
 from mrftool.figures.panels import flags_in
 from mrftool.figures.views import View, slices_text
 from mrftool.maps import Maps
 from mrftool.quantities import QUANTITIES, SECOND, Flag, quantity
-from mrftool.reports.contents import window_of
 from mrftool.reports.pictures import (
     Picture,
     bars,
@@ -24,6 +24,7 @@ from mrftool.reports.pictures import (
     map_picture,
     ticks,
 )
+from mrftool.reports.statistics import window_of
 from mrftool.reports.tables import percent, quantiles_text
 from mrftool.sequence import PulseSequence
 
@@ -112,19 +113,42 @@ def sequence_plots(sequence: PulseSequence | None) -> list[Card]:
     ]
     changing = [column for column in columns if np.ptp(column[1]) > 1e-6]
     columns = [("flip angle [deg]", np.rad2deg(sequence.flip_angle)), *changing]
-    return [plot_over_repetitions(title, values) for title, values in columns]
+    return [plot_over_repetitions(title, {"": values}) for title, values in columns]
 
 
-def plot_over_repetitions(title: str, values: FloatArray) -> Card:
-    """A curve with a value for each repetition. values: `(repetition,)`."""
-    low, high = min(0.0, float(values.min())), max(float(values.max()) * 1.05, 1e-3)
-    n = len(values)
+def fit_plots(residuals: FitResiduals | None) -> list[Card]:
+    """The average residual over time, and the fits of a typical and of the worst voxel."""
+    if residuals is None:
+        return []
+    average = residuals.average
+    size, noise = 100 * average.size, np.full(len(average.size), 100 * average.noise)
+    title = f"average residual of {average.n_voxels} voxels [% of the signal]"
+    plots = [plot_over_repetitions(title, {"residual": size, "noise": noise})]
+    for name, fit in (("typical", residuals.typical), ("worst", residuals.worst)):
+        x, y, z = (index + 1 for index in fit.voxel)
+        title = f"{name} voxel ({x}, {y}, {z}), residual {percent(fit.residual)}"
+        plots.append(plot_over_repetitions(title, {"measured": fit.measured, "fitted": fit.fitted}))
+    return plots
+
+
+def plot_over_repetitions(title: str, curves: Mapping[str, FloatArray]) -> Card:
+    """Curves with a value for each repetition `(repetition,)`, by their name in the legend."""
+    lowest = min(float(values.min()) for values in curves.values())
+    highest = max(float(values.max()) for values in curves.values())
+    low, high = min(0.0, 1.05 * lowest), max(1.05 * highest, 1e-3)
+    if lowest < 0:
+        high = max(high, -1e-3 * low)
+    first = next(iter(curves.values()))
+    n = len(first)
     across = [(100 * (tick - 0.5) / n, f"{tick:g}") for tick in ticks(1, n, 6) if tick >= 1]
     up = [(100 * (high - tick) / (high - low), f"{tick:g}") for tick in ticks(low, high, 4)]
     return {
         "title": title,
-        "path": Markup(curve(values, low, high)),  # noqa: S704 - numbers
+        "curves": [
+            (name, Markup(curve(values, low, high)))  # noqa: S704 - numbers
+            for name, values in curves.items()
+        ],
         "x": across or [(50.0, "1")],
         "y": up,
-        "text": f"{title} of {n} repetitions, {values.min():.4g} to {values.max():.4g}",
+        "text": f"{title} of {n} repetitions, {first.min():.4g} to {first.max():.4g}",
     }

@@ -3,19 +3,19 @@
 Shares are of the voxels with signal, so that the noise around a head without a mask does not count.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from mrftool.arrays import BoolArray, Float32Array, Range
+from mrftool.arrays import BoolArray, Float32Array, IndexArray, Range
+from mrftool.evaluation.residuals import FitResiduals
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
-
-Scores = list[tuple[float, str, dict[str, float]]]  # SNR, parameter, numbers by their name
+from mrftool.reports.scores import finite_number, scores_at_snr
+from mrftool.reports.tables import frames_text
 
 _SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
 _SIGNAL_SHARE = 0.1  # of that percentile, from which a voxel holds signal
@@ -44,6 +44,7 @@ _MOST_AT_EDGE = 0.05  # share of the voxels whose estimate lies at an end of the
 _EDGE = 0.02  # width of such an end, as a share of the logarithm of the range
 _LEAST_SNR = 3.0  # that the median residual may imply
 _MOST_SNR_FACTOR = 2.0  # between what the residual implies and what the file says
+_MOST_AVERAGE_RESIDUAL = 0.03  # of the signal, averaged over voxels
 _LEAST_TABLE_ERROR = 1e-3  # below which the error of a table is no concern
 _TABLE_SHARE = 0.3  # of the residual, up to which estimates follow the bound (measured, see below)
 _LEAST_COVERAGE = 0.85  # of 95 % intervals, where a method was verified
@@ -84,6 +85,7 @@ def check_run(run: Run, signal: BoolArray) -> list[Remark]:
     found = [
         *_check_voxels(run, signal),
         *_check_noise(run, signal),
+        *_check_frames(run.residuals),
         *_check_input(run),
         *_check_method(run, signal),
     ]
@@ -162,13 +164,45 @@ def _check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
         text = f"The median residual would mean an SNR of {snr:.2g}: "
         text += "very noisy, or no scan of this sequence."
         yield Remark("residual", "warning", text, snr, _LEAST_SNR)
-    stated = _finite_number((run.series.sidecar or {}).get("snr"))
+    stated = finite_number((run.series.sidecar or {}).get("snr"))
     if stated is None or stated <= 0:
         return
     factor = max(snr / stated, stated / snr)
     if factor > _MOST_SNR_FACTOR:
         text = f"The residual implies an SNR of {snr:.3g}, the file says {stated:.3g}."
         yield Remark("snr_differs", "warning", text, factor, _MOST_SNR_FACTOR)
+
+
+def _check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
+    """Frames that are empty or do not follow the model, which the noise of single voxels hides."""
+    if residuals is None:
+        return
+    average = residuals.average
+    if average.empty.size:
+        text = f"The scan is empty in {_named(average.empty)}."
+        yield Remark("empty_frames", "warning", text, float(average.empty.size), 0.0)
+        return
+    frames = average.conspicuous()
+    if frames.size:
+        largest = float(average.size[frames].max())
+        text = f"On average over the voxels the fit leaves up to {_percent(largest)} of the signal "
+        text += f"in {_named(frames)}: lost, scaled or swapped frames, another sequence, or a "
+        text += "wrong value among those that are taken for granted, such as B1?"
+        yield Remark("frames", "warning", text, largest)
+    elif average.level > _MOST_AVERAGE_RESIDUAL:
+        text = f"On average over the voxels the fit leaves {_percent(average.level)} of the signal "
+        text += (
+            f"where noise would leave {_percent(average.noise)}: a gain that changes from frame "
+        )
+        text += "to frame, or another sequence?"
+        limit = _MOST_AVERAGE_RESIDUAL
+        yield Remark("average_residual", "warning", text, average.level, limit)
+
+
+def _named(frames: IndexArray) -> str:
+    if len(frames) == 1:
+        return f"frame {frames_text(frames.tolist())}"
+    return f"frames {frames_text(frames.tolist())}"
 
 
 def _check_input(run: Run) -> Iterator[Remark]:
@@ -223,46 +257,6 @@ def _is_verified(method: Method, snr: float | None) -> bool:
         at for at, _, score in found if at >= _VERIFIED_FROM * snr and "rmse_over_bound" in score
     }
     return any(all(_is_good(score) for at, _, score in found if at == each) for each in verified)
-
-
-def scores_at_snr(scores: Mapping[str, Any]) -> Scores:
-    """(SNR, parameter, its numbers) of what a model says it scored.
-
-    Anything that does not look like that is left out.
-    """
-    found: Scores = []
-    for key, entry in scores.items():
-        snr = _number_after(str(key), "snr_")
-        if snr is None or not isinstance(entry, dict):
-            continue
-        for parameter in ("t1", "t2"):
-            if isinstance(entry.get(parameter), dict):
-                found.append((snr, parameter, _finite_numbers(entry[parameter])))
-    return found
-
-
-def _finite_numbers(entries: Mapping[Any, Any]) -> dict[str, float]:
-    numbers = {str(name): _finite_number(value) for name, value in entries.items()}
-    return {name: value for name, value in numbers.items() if value is not None}
-
-
-def _number_after(text: str, prefix: str) -> float | None:
-    """The number in `snr_20`; None if there is none."""
-    if not text.startswith(prefix):
-        return None
-    try:
-        return _finite_number(float(text.removeprefix(prefix)))
-    except ValueError:
-        return None
-
-
-def _finite_number(value: object) -> float | None:
-    """A finite number that a file gave, or None if it is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    if not abs(value) <= sys.float_info.max:
-        return None
-    return float(value)
 
 
 def _percent(share: float) -> str:

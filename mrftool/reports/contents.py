@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.arrays import Array, BoolArray, FloatArray
+from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError
-from mrftool.figures.panels import Style, style_of
+from mrftool.evaluation.residuals import FitResiduals
 from mrftool.figures.views import orientation
 from mrftool.maps import Maps
-from mrftool.quantities import FLAGS, Flag, quantity
+from mrftool.quantities import FLAGS, Flag
+from mrftool.reports.budget import BudgetTable
 from mrftool.reports.checks import Remark, check_run, implied_snr, with_signal
 from mrftool.reports.run import Method, Run
+from mrftool.reports.statistics import map_statistics
 from mrftool.sequence import PulseSequence
 
 SCHEMA = 2
-_N_BINS = 60  # of a histogram
 _MOST_DEPTH = 12  # of nested values that are kept from the files of others
-_PERCENTILES = {"p1": 1, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99}
 _SCAN_WORDS = ("SeriesDescription", "ProtocolName", "Manufacturer", "ManufacturersModelName")
 _MOST_FIELD = 100.0  # field strength that is believed [T]
 
@@ -58,7 +58,9 @@ def report_contents(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
         "sequence": _sequence(run.method, sequence),
         "voxels": _voxels(run.maps, signal),
         "implied_snr": implied_snr(run, signal),
-        "statistics": _all_statistics(run.maps),
+        "statistics": map_statistics(run.maps),
+        "fit": _fit(run.residuals),
+        "uncertainty": _uncertainty(run.budget),
         "maps": dict(run.files),
         "seconds": {
             stage: {"wall": wall, "cpu": cpu} for stage, (wall, cpu) in run.seconds.items()
@@ -78,12 +80,6 @@ def read_plain_sequence(data: Mapping[str, Any] | None) -> PulseSequence | None:
         return sequence_from_dict(dict(data))
     except InputError:
         return None
-
-
-def window_of(name: str, image: Array) -> tuple[Style, float, float]:
-    """How a map is shown, and the ends of its window in the unit in memory."""
-    style = style_of(name, image)
-    return style, style.window[0] / style.scale, style.window[1] / style.scale
 
 
 def _remark(remark: Remark) -> dict[str, Any]:
@@ -193,42 +189,31 @@ def _voxels(maps: Maps, signal: BoolArray) -> dict[str, Any]:
     }
 
 
-def _all_statistics(maps: Maps) -> dict[str, Any]:
-    images = {name: image for name, image in maps.images() if name != "flags"}
-    return {name: _statistics(name, image, maps.flags == 0) for name, image in images.items()}
-
-
-def _statistics(name: str, image: Array, unflagged: BoolArray) -> dict[str, Any]:
-    """Of the unflagged voxels, in the unit of the map's file; of a complex map the modulus."""
-    values = image[unflagged]
-    if np.iscomplexobj(values):
-        values = np.abs(values)
-    values = values[np.isfinite(values)].astype(np.float64)
-    statistics: dict[str, Any] = {"unit": quantity(name).unit.name, "n": int(values.size)}
-    if not values.size:
-        return statistics
-    percentiles = np.percentile(values, list(_PERCENTILES.values())).tolist()
-    _, low, high = window_of(name, image)
+def _fit(residuals: FitResiduals | None) -> dict[str, Any] | None:
+    """Frames are counted from 1, as everywhere in reports."""
+    if residuals is None:
+        return None
+    average = residuals.average
     return {
-        **statistics,
-        "mean": float(values.mean()),
-        "min": float(values.min()),
-        "max": float(values.max()),
-        **dict(zip(_PERCENTILES, percentiles, strict=True)),
-        "histogram": _histogram(values, low, high),
+        "slice": residuals.slice_index + 1,
+        "voxels": average.n_voxels,
+        "average_residual": average.level,
+        "average_noise": average.noise,
+        "empty_frames": (average.empty + 1).tolist(),
+        "conspicuous_frames": (average.conspicuous() + 1).tolist(),
+        "residual_of_frames": _rounded(average.size),
     }
 
 
-def _histogram(values: FloatArray, low: float, high: float) -> dict[str, Any]:
-    inside = values[(values >= low) & (values <= high)]
-    counts, _ = np.histogram(inside, _N_BINS, (low, high))
-    return {
-        "from": low,
-        "to": high,
-        "counts": counts.tolist(),
-        "below": int(np.count_nonzero(values < low)),
-        "above": int(np.count_nonzero(values > high)),
-    }
+def _uncertainty(budget: BudgetTable | None) -> dict[str, Any] | None:
+    if budget is None:
+        return None
+    tissues = []
+    for each in budget.budgets:
+        parts = {"given": dict(each.given), "combined": each.combined, "text": each.text()}
+        name = {"tissue": each.tissue, "parameter": each.parameter, "voxels": each.n_voxels}
+        tissues.append({**name, "median": each.median, "noise": each.noise, **parts})
+    return {"assumed": dict(budget.assumed), "tissues": tissues}
 
 
 def _in_ms(limits: Sequence[float]) -> list[float]:

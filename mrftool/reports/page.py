@@ -17,10 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mrftool.figures.views import slices_text, view_of
-from mrftool.reports.cards import map_cards, sequence_plots
+from mrftool.reports.cards import fit_plots, map_cards, sequence_plots
 from mrftool.reports.contents import read_plain_sequence, report_contents
 from mrftool.reports.run import Run
 from mrftool.reports.tables import (
+    budget_rows,
     flag_table,
     input_table,
     method_table,
@@ -96,6 +97,8 @@ def _page(run: Run, contents: Mapping[str, Any], sequence: PulseSequence | None)
         "summary": summary_text(contents),
         "cards": map_cards(run.maps, contents["statistics"], view),
         "plots": sequence_plots(sequence),
+        "fits": fit_plots(run.residuals),
+        "budget": run.budget and budget_rows(run.budget),
         "flags": flag_table(contents["voxels"]),
         "statistics": statistics_table(contents["statistics"]),
         "scores": score_table(run.method.scores),

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Range
+from mrftool.evaluation.residuals import FitResiduals
 from mrftool.inference.summary import summary
 from mrftool.maps import Maps
+from mrftool.reports.budget import BudgetTable
 from mrftool.series import Series
 
 if TYPE_CHECKING:
@@ -94,6 +96,10 @@ class Run:
         (wall clock, processor) of each stage [s].
     versions
         Of the software.
+    residuals
+        What the fit leaves of the scan, where it was looked at.
+    budget
+        The uncertainty budget of each tissue, where it is known.
     """
 
     command: str
@@ -109,6 +115,8 @@ class Run:
     started: str = ""
     seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    residuals: FitResiduals | None = None
+    budget: BudgetTable | None = None
 
 
 def method_of(model: "Model") -> Method:

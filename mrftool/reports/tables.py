@@ -1,14 +1,15 @@
 """The tables of a report's page: labels and texts, in units as a person reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mrftool.figures.panels import Style
 from mrftool.quantities import UNFLAGGED, Flag, quantity
-from mrftool.reports.checks import scores_at_snr
+from mrftool.reports.budget import BudgetTable
 from mrftool.reports.run import Method
+from mrftool.reports.scores import scores_at_snr
 from mrftool.sequence import PulseSequence
 
 Pairs = dict[str, str]  # label and text
@@ -16,6 +17,7 @@ Rows = list[tuple[str, ...]]
 
 _DIRECTIONS = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
 _LEAST_OBLIQUE = 0.05  # angle that is mentioned [deg]
+_MOST_RUNS = 8  # of frames that are named
 _STATISTICS = ("mean", "p1", "p5", "p25", "median", "p75", "p95", "p99")
 
 
@@ -180,6 +182,50 @@ def _shown(value: float | None, factor: float) -> str:
     if value is None:
         return ""
     return number_text(value * factor)
+
+
+def budget_rows(budget: BudgetTable) -> Rows:
+    """Headings, then parameter and tissue, voxels, median [ms], and the parts of their budget [%]."""
+    parts = [f"{label} {shown}" for label, shown in budget.assumed.items()]
+    rows: Rows = [("", "voxels", "median [ms]", "noise", *parts, "combined")]
+    for each in budget.budgets:
+        name = f"{quantity(each.parameter).caption} of {each.tissue}"
+        sizes = [each.noise, *each.given.values(), each.combined]
+        median = number_text(each.median * quantity(each.parameter).unit.factor)
+        rows.append((name, str(each.n_voxels), median, *map(_part_text, sizes)))
+    return rows
+
+
+def _part_text(size: float | None) -> str:
+    """A relative uncertainty in percent; a dash where it is not known or without bounds."""
+    if size is None or not np.isfinite(size):
+        return "-"
+    if size >= 0.0995:
+        return f"{100 * size:.0f}"
+    return f"{100 * size:.1f}"
+
+
+def frames_text(frames: Sequence[int]) -> str:
+    """Frames counted from 0, in words that count from 1: `3, 7 to 9 and 12`."""
+    runs: list[list[int]] = []
+    for frame in sorted(frames):
+        if runs and frame == runs[-1][-1] + 1:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    texts = [_run_text(run[0] + 1, run[-1] + 1) for run in runs]
+    if len(texts) > _MOST_RUNS:
+        texts = [*texts[:_MOST_RUNS], f"{len(runs) - _MOST_RUNS} more"]
+    *first, last = texts
+    if not first:
+        return last
+    return f"{', '.join(first)} and {last}"
+
+
+def _run_text(first: int, last: int) -> str:
+    if first == last:
+        return str(first)
+    return f"{first} to {last}"
 
 
 def score_table(scores: Mapping[str, Any]) -> Rows:

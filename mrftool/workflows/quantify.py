@@ -89,6 +89,7 @@ def quantify_scan(
         series=series,
         maps=replace(maps, assumptions=(*maps.assumptions, *assumed)),
         method=method_of(loaded),
+        given=images,
         options={
             "mask": mask,
             **given,

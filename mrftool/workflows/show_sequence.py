@@ -15,8 +15,7 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.manifold.sensitivity import sensitivity
 from mrftool.physics.cramer_rao import Form
 from mrftool.reporter import Reporter
-from mrftool.reports.precision_table import common_tissue, precision_table
-from mrftool.reports.sensitivity_table import sensitivity_table
+from mrftool.reports.sequence_tables import common_tissue, precision_table, sensitivity_table
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.places import file_stem

@@ -19,7 +19,7 @@ from mrftool.errors import UsageError
 from mrftool.figures import canvas
 from mrftool.figures.precision import comparison_figure, precision_figure
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
-from mrftool.reports.precision_table import common_tissue, precision_table
+from mrftool.reports.sequence_tables import common_tissue, precision_table
 from mrftool.sequence import PulseSequence
 
 POINTS = plane((0.1, 5), (0.005, 3), 13)

@@ -30,8 +30,7 @@ from mrftool.manifold.sensitivity import (
 )
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives, simulate
-from mrftool.reports.precision_table import common_tissue
-from mrftool.reports.sensitivity_table import sensitivity_table
+from mrftool.reports.sequence_tables import common_tissue, sensitivity_table
 from mrftool.sequence import Inversion, Pulses, PulseSequence, SliceProfile, Spoiler, Train
 from mrftool.tissue import Tissue
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrftool.arrays import Float32Array
 from mrftool.formats.bids import (
     Provenance,
     dataset_texts,
@@ -44,6 +45,8 @@ class MapsRun:
         What came out.
     method : Method
         The model or dictionary that made the maps.
+    given : dict
+        Images `(x, y, z)` of what the method took as known, by name: b1 [1].
     options : dict
         What the caller chose, by name; None where the default was taken.
     watch : Stopwatch
@@ -56,6 +59,7 @@ class MapsRun:
     series: Series
     maps: Maps
     method: "Method"
+    given: dict[str, Float32Array] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -127,8 +131,11 @@ def _report(run: MapsRun) -> "Report":
     """The report of the run, as a page and as numbers."""
     from mrftool.reports.page import make_report
     from mrftool.reports.run import Run
+    from mrftool.workflows.steps.fit import look_at_fit
 
     source, maps = run.source, run.maps
+    with run.watch.stage("look at the fit"):
+        residuals, budget = look_at_fit(run.series, maps, run.method, run.given)
     n_bytes = None
     if source.is_file():
         n_bytes = source.stat().st_size
@@ -146,6 +153,8 @@ def _report(run: MapsRun) -> "Report":
         started=run.watch.started,
         seconds=run.watch.seconds,
         versions=versions(),
+        residuals=residuals,
+        budget=budget,
     )
     return make_report(facts)
 

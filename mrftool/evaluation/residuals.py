@@ -1,0 +1,191 @@
+"""What a fit leaves of a scan: averaged over voxels, and in single ones.
+
+Noise averages out over voxels; what is left in the same frame of all of them is an error of the
+model, or frames that are lost, scaled or swapped. Each voxel by itself hides it in its noise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
+from mrftool.maps import Maps
+from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
+from mrftool.sequence import PulseSequence
+from mrftool.series import Series
+from mrftool.tissue import Tissue
+
+_MOST_VOXELS = 4000
+_LEAST_VOXELS = 20  # of a slice, to say anything of it
+_SIGNAL_SHARE = 0.1  # of the 99th percentile of |M0|, from which a voxel is used
+_ABOVE_NOISE, _ABOVE_OTHERS = 5.0, 6.0  # factors from which the residual of a frame stands out
+_CONSPICUOUS = 0.03  # residual of a frame below which it is never named [1]
+_N_FITTED = 4  # T1, T2, and M0 with its phase
+_COLUMNS = ("b1", "adc", "off_resonance")  # of the tissue, where they are known
+
+
+@dataclass(frozen=True, eq=False)
+class AverageResidual:
+    """The residual of each frame, averaged over voxels.
+
+    Parameters
+    ----------
+    size
+        Its modulus, relative to the root mean square of the average signal `(time,)` [1].
+    noise
+        What noise alone leaves there, root mean square [1].
+    empty
+        Frames in which every voxel is 0, counted from 0 `(frame,)`.
+    n_voxels
+        Number of voxels in the average.
+    """
+
+    size: FloatArray
+    noise: float
+    empty: IndexArray
+    n_voxels: int
+
+    @property
+    def level(self) -> float:
+        """Root mean square over the frames [1]."""
+        return float(np.sqrt(np.mean(self.size**2)))
+
+    def conspicuous(self) -> IndexArray:
+        """Frames whose residual stands out from noise and from the others, counted from 0."""
+        limit = max(
+            _ABOVE_NOISE * self.noise, _ABOVE_OTHERS * float(np.median(self.size)), _CONSPICUOUS
+        )
+        return np.flatnonzero(self.size > limit)
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelFit:
+    """The measured and the fitted fingerprint of a voxel, both real `(time,)` [scanner's unit].
+
+    voxel: its indices. residual: norm of the difference / norm of the measured one [1].
+    """
+
+    voxel: tuple[int, int, int]
+    measured: FloatArray
+    fitted: FloatArray
+    residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class FitResiduals:
+    """Of one slice of the scan: the average, a typical voxel, and the one with the worst fit."""
+
+    slice_index: int
+    average: AverageResidual
+    typical: VoxelFit
+    worst: VoxelFit
+
+
+def fit_residuals(
+    series: Series, maps: Maps, sequence: PulseSequence, given: Mapping[str, Array | float]
+) -> FitResiduals | None:
+    """What the fit leaves in the slice with most signal; None where too few voxels hold any.
+
+    Parameters
+    ----------
+    series
+        The scan; one slice of it is read.
+    maps
+        What was fitted.
+    sequence
+        That the scan was fitted with, one repetition per frame.
+    given
+        What the fit took as known: images `(x, y, z)`, or numbers, of b1 [1], adc [m2/s] and
+        off_resonance [Hz]. Maps of them take their place.
+    """
+    chosen = _chosen_voxels(maps)
+    if np.count_nonzero(chosen) < _LEAST_VOXELS or series.n_time != len(sequence):
+        return None
+    parts = list(series.blocks(chosen))
+    voxels = np.concatenate([part for part, _ in parts])
+    signal = np.concatenate([rows for _, rows in parts])
+    fitted, m0 = _fitted(signal, voxels, maps, sequence, given)
+    residuals = np.linalg.norm(signal - fitted, axis=1) / np.linalg.norm(signal, axis=1)
+    order = np.argsort(residuals)
+    middle, last = int(order[len(order) // 2]), int(order[-1])
+    places = np.stack(np.unravel_index(voxels, maps.t1.shape), axis=1)
+    return FitResiduals(
+        slice_index=int(places[0, 2]),
+        average=average_residual(signal, fitted, m0),
+        typical=_voxel_fit(places[middle], signal[middle], fitted[middle]),
+        worst=_voxel_fit(places[last], signal[last], fitted[last]),
+    )
+
+
+def average_residual(signal: Array, fitted: Array, m0: Array) -> AverageResidual:
+    """The residual of each frame, averaged over voxels in the phase and the strength of their M0.
+
+    Parameters
+    ----------
+    signal, fitted
+        Measured and fitted fingerprints `(voxel, time)`, complex or real [scanner's unit].
+    m0
+        Of the fit `(voxel,)` [scanner's unit].
+    """
+    n_voxels, n_time = signal.shape
+    channels = 1 + int(np.iscomplexobj(signal))
+    weights = np.conj(m0) / np.sum(np.abs(m0) ** 2)
+    residual = signal - fitted
+    n_free = max(channels * n_time - _N_FITTED, 1)
+    variance = np.sum(np.abs(residual) ** 2, axis=1) / n_free  # of the noise in each channel
+    level = np.sqrt(np.mean(np.abs(weights @ fitted) ** 2))
+    noise = np.sqrt(channels * np.sum(np.abs(weights) ** 2 * variance))
+    return AverageResidual(
+        size=np.abs(weights @ residual).astype(np.float64) / level,
+        noise=float(noise / level),
+        empty=np.flatnonzero(~signal.any(axis=0)),
+        n_voxels=n_voxels,
+    )
+
+
+def _chosen_voxels(maps: Maps) -> BoolArray:
+    """Voxels with signal and estimates, in the slice with most of them, evenly spread."""
+    size = np.abs(maps.m0)
+    good: BoolArray = np.isfinite(size) & (size > 0) & (maps.t1 > 0) & (maps.t2 > 0)
+    good &= (maps.flags & (Flag.MASKED | Flag.NON_FINITE)) == 0
+    if good.any():
+        good &= size >= _SIGNAL_SHARE * np.percentile(size[good], 99)
+    chosen = np.zeros_like(good)
+    where = int(good.sum(axis=(0, 1)).argmax())
+    voxels = np.argwhere(good[:, :, where])
+    kept = np.unique(np.linspace(0, len(voxels) - 1, min(len(voxels), _MOST_VOXELS)).astype(int))
+    chosen[voxels[kept, 0], voxels[kept, 1], where] = True
+    return chosen
+
+
+def _fitted(
+    signal: Array,
+    voxels: IndexArray,
+    maps: Maps,
+    sequence: PulseSequence,
+    given: Mapping[str, Array | float],
+) -> tuple[Array, Array]:
+    """Fingerprints of the estimates with the M0 that brings each closest to the signal, and M0."""
+    images = {**given, **maps.extra}
+    columns: dict[str, Any] = {"t1": maps.t1.reshape(-1)[voxels], "t2": maps.t2.reshape(-1)[voxels]}
+    for name in _COLUMNS:
+        if name in images:
+            columns[name] = np.broadcast_to(images[name], maps.t1.shape).reshape(-1)[voxels]
+    shape: Array = simulate(sequence, Tissue(**columns)).signal
+    if not np.iscomplexobj(signal):
+        shape = np.abs(shape)
+    power = np.sum(np.abs(shape) ** 2, axis=1)
+    m0 = np.sum(np.conj(shape) * signal, axis=1) / power
+    return np.asarray(m0[:, None] * shape), np.asarray(m0)
+
+
+def _voxel_fit(place: IndexArray, signal: Array, fitted: Array) -> VoxelFit:
+    """In the phase in which most of the fitted fingerprint is real."""
+    phase = np.angle(np.sum(np.asarray(fitted, np.complex128) ** 2)) / 2
+    turn = np.exp(-1j * phase)
+    x, y, z = (int(index) for index in place)
+    residual = float(np.linalg.norm(signal - fitted) / np.linalg.norm(signal))
+    return VoxelFit((x, y, z), (signal * turn).real, (fitted * turn).real, residual)

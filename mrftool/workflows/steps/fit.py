@@ -1,0 +1,40 @@
+"""Look at a fit: what it leaves of the scan, and what its estimates are uncertain by."""
+
+from collections.abc import Mapping
+
+from mrftool.arrays import Array
+from mrftool.evaluation.residuals import FitResiduals, fit_residuals
+from mrftool.maps import Maps
+from mrftool.reports.budget import BudgetTable, budget_table
+from mrftool.reports.contents import read_plain_sequence
+from mrftool.reports.run import Method
+from mrftool.series import Series
+
+
+def look_at_fit(
+    series: Series, maps: Maps, method: Method, given: Mapping[str, Array]
+) -> tuple[FitResiduals | None, BudgetTable | None]:
+    """Residuals and uncertainty budget of a fit; None where the sequence of the method is unknown.
+
+    Parameters
+    ----------
+    series
+        The scan; one slice of it is read again.
+    maps
+        What was fitted.
+    method
+        The model or dictionary.
+    given
+        Images `(x, y, z)` of what the fit took as known, by name: b1 [1].
+    """
+    sequence = read_plain_sequence(method.sequence)
+    if sequence is None:
+        return None, None
+    adc = float(method.numbers.get("adc_m2_per_s") or 0.0)
+    field = (series.sidecar or {}).get("MagneticFieldStrength")
+    if not isinstance(field, int | float):
+        field = None
+    budget = budget_table(maps, sequence, form=series.form, field=field, adc=adc)
+    if method.b1_range is not None and "b1" not in {*given, *maps.extra}:
+        return None, budget
+    return fit_residuals(series, maps, sequence, {"adc": adc, **given}), budget

@@ -1,0 +1,136 @@
+"""The uncertainty budget and the look at the fit, on the page and in numbers."""
+
+import json
+
+import numpy as np
+import pytest
+from report_page import Page, a_method, a_run, good_maps
+
+from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
+from mrftool.manifold.sensitivity import B1, sensitivity
+from mrftool.maps import Flag, Maps
+from mrftool.reports.budget import Budget, BudgetTable, budget_table
+from mrftool.reports.page import make_report
+from mrftool.reports.tables import frames_text
+from mrftool.sequence import PulseSequence
+from mrftool.tissue import Tissue
+
+
+def residuals_of(size: np.ndarray, empty: tuple[int, ...] = ()) -> FitResiduals:
+    fit = VoxelFit((3, 4, 1), np.sin(np.arange(40)), np.sin(np.arange(40) + 0.1), 0.1)
+    average = AverageResidual(size, 0.002, np.array(empty, int), 300)
+    return FitResiduals(1, average, fit, fit)
+
+
+@pytest.fixture
+def method(short_sequence: PulseSequence):
+    return a_method(short_sequence)
+
+
+BUDGET = BudgetTable(
+    (
+        Budget("white matter", "t2", 0.069, 500, 0.012, {"B1": 0.031, "efficiency": 0.004}),
+        Budget("fat", "t1", 0.38, 90, None, {"B1": 0.0001, "efficiency": float("nan")}),
+    ),
+    {"B1": "2 %", "efficiency": "3 %"},
+)
+
+
+def test_a_budget_reads_as_a_sentence_and_adds_up():
+    white, fat = BUDGET.budgets
+    assert white.text() == "T2 of white matter: 1.2 % noise, 3.1 % B1, 0.4 % efficiency"
+    assert white.combined == pytest.approx(np.sqrt(0.012**2 + 0.031**2 + 0.004**2))
+    assert "B1" not in fat.text() and "noise" not in fat.text()
+
+
+def test_the_page_shows_the_budget(method):
+    report = make_report(a_run(good_maps(), method, budget=BUDGET))
+    page = Page(report.html)
+    assert page.faults == []
+    assert "T2 of white matter 500 69 1.2 3.1 0.4 3.3" in page.text
+    assert "B1 2 % efficiency 3 % combined" in page.text
+    tissues = json.loads(report.json)["uncertainty"]["tissues"]
+    assert tissues[0]["given"] == {"B1": 0.031, "efficiency": 0.004}
+    assert tissues[1]["noise"] is None and tissues[1]["given"]["efficiency"] is None
+
+
+def test_budgets_follow_maps_and_sensitivities(short_sequence: PulseSequence):
+    maps = good_maps((20, 20, 2))
+    inside = maps.flags == 0
+    maps.t1[inside], maps.t2[inside] = 1.1, 0.07
+    maps.extra["sd_t1"][inside], maps.extra["sd_t2"][inside] = 0.011, 0.0014
+    maps.t1[5:8, 5:8], maps.t2[5:8, 5:8] = 4.3, 1.9  # too few voxels of CSF
+    maps.flags[10, 10] = Flag.MISFIT
+    found = budget_table(maps, short_sequence, form="complex", field=2.89)
+    assert found is not None
+    assert [(each.tissue, each.parameter) for each in found.budgets] == [
+        ("white matter", "t1"),
+        ("white matter", "t2"),
+        ("all unflagged voxels", "t1"),
+        ("all unflagged voxels", "t2"),
+    ]
+    t1, t2, *_ = found.budgets
+    assert (t1.noise, t2.noise) == (pytest.approx(0.01), pytest.approx(0.02))
+    assert t1.n_voxels == inside.sum() - 18 - 2
+    slopes = sensitivity(short_sequence, Tissue([1.1], [0.07])).slopes
+    assert t2.given["B1"] == pytest.approx(abs(slopes[0, 0, 1]) * B1.uncertainty, rel=1e-3)
+    assert found.assumed["B1"] == "2 %"
+
+
+def test_without_estimates_there_is_no_budget(short_sequence: PulseSequence):
+    zeros = np.zeros((4, 4, 1), np.float32)
+    maps = Maps(zeros, zeros, zeros, np.full((4, 4, 1), Flag.MASKED, np.uint8))
+    assert budget_table(maps, short_sequence, form="complex", field=None) is None
+
+
+def test_the_page_shows_the_average_residual_and_two_voxels(method):
+    report = make_report(a_run(good_maps(), method, residuals=residuals_of(np.full(40, 0.002))))
+    page = Page(report.html)
+    assert page.faults == [] and report.warnings == ()
+    assert "average residual of 300 voxels [% of the signal]" in page.text
+    assert (
+        "typical voxel (4, 5, 2), residual 10.0 %" in page.text and "measured fitted" in page.text
+    )
+    facts = json.loads(report.json)["fit"]
+    assert facts["average_residual"] == pytest.approx(0.002) and facts["slice"] == 2
+    assert len(facts["residual_of_frames"]) == 40
+
+
+def spiky(*frames: int) -> np.ndarray:
+    size = np.full(40, 0.002)
+    size[list(frames)] = 0.2
+    return size
+
+
+@pytest.mark.parametrize(
+    ("residuals", "code", "words"),
+    [
+        (residuals_of(spiky(), (9, 10, 11)), "empty_frames", "empty in frames 10 to 12."),
+        (residuals_of(spiky(4)), "frames", "leaves up to 20 % of the signal in frame 5:"),
+        (residuals_of(spiky(0, 2, 3)), "frames", "in frames 1 and 3 to 4: lost, scaled or"),
+        (residuals_of(np.full(40, 0.1)), "average_residual", "10 % of the signal where noise"),
+    ],
+)
+def test_frames_that_do_not_follow_the_model_are_named(method, residuals, code, words):
+    report = make_report(a_run(good_maps(), method, residuals=residuals))
+    (remark,) = json.loads(report.json)["remarks"]
+    assert remark["code"] == code and remark["level"] == "warning"
+    assert words in remark["text"]
+
+
+def test_many_frames_are_named_in_short():
+    assert frames_text([4]) == "5"
+    assert frames_text([0, 1, 2, 9]) == "1 to 3 and 10"
+    assert frames_text(range(0, 40, 2)).endswith("13, 15 and 12 more")
+
+
+def test_every_key_of_fit_and_budget_is_documented(method):
+    from pathlib import Path
+
+    said = Path(__file__).parents[2].joinpath("docs/report.md").read_text("utf-8")
+    run = a_run(good_maps(), method, residuals=residuals_of(spiky(4)), budget=BUDGET)
+    facts = json.loads(make_report(run).json)
+    keys = {f"fit.{key}" for key in facts["fit"]}
+    keys |= {f"uncertainty.{key}" for key in facts["uncertainty"]}
+    keys |= {*facts["uncertainty"]["tissues"][0]}
+    assert [key for key in keys if f"`{key}`" not in said] == []
