@@ -1,7 +1,6 @@
 """The group level: T1 and T2 of regions over the scans of a derivative data set, and outliers."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,16 +109,12 @@ def _scan_scores(
     dataset: Path, output: Path, content: dict[str, object], reporter: Reporter
 ) -> list[RegionScore]:
     key = str(content["scan"])
-    names = content.get("outputs")
-    files = [str(name) for name in names] if isinstance(names, list) else []
-    maps = {}
-    header = None
-    for quantity in QUANTITIES.values():
-        for name in files:
-            if re.search(rf"_{re.escape(quantity.suffix)}\.nii\.gz$", name):
-                header, maps[quantity.key] = read_volume(output / name)
-    if header is None or not {"t1", "t2"} <= maps.keys():
+    files = _map_files(output, content)
+    if not {"t1", "t2"} <= files.keys():
         raise InputError(f"{output}: the maps of {key} are gone, expected those its marker names")
+    volumes = {name: read_volume(path) for name, path in files.items()}
+    header = volumes["t1"][0]
+    maps = {name: image for name, (_, image) in volumes.items()}
     path = _labels_path(dataset, output, key)
     if path is None:
         return region_scores(maps, np.ones(maps["t1"].shape, np.int16))
@@ -130,6 +125,20 @@ def _scan_scores(
         reporter.note(f"{key}: {error}; one region of all voxels instead")
         return region_scores(maps, np.ones(maps["t1"].shape, np.int16))
     return region_scores(maps, labels)
+
+
+def _map_files(output: Path, content: dict[str, object]) -> dict[str, Path]:
+    """The maps that a marker names, by their keys."""
+    names = content.get("outputs")
+    if not isinstance(names, list):
+        return {}
+    found = {}
+    for quantity in QUANTITIES.values():
+        ending = f"_{quantity.suffix}.nii.gz"
+        for name in map(str, names):
+            if name.endswith(ending):
+                found[quantity.key] = output / name
+    return found
 
 
 def _labels_path(dataset: Path, output: Path, key: str) -> Path | None:

@@ -1,6 +1,7 @@
 """The participant level: every fingerprint scan of a data set through its model."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +71,21 @@ def run_participants(
     scratch = work or output / ".work"
     tasks = [Task(scan, model.absolute(), output.absolute(), scratch, memory) for scan in scans]
     _write_dataset_texts(output)
+    results = _results_by_key(tasks, resources.cluster, reporter)
+    with suppress(OSError):  # what a killed worker left there stays
+        scratch.rmdir()
+    ordered = [_believed(task, results[task.scan.key]) for task in tasks]
+    write_status(output / "status.tsv", ordered)
+    return ordered
+
+
+def _results_by_key(
+    tasks: list[Task], choice: ClusterChoice, reporter: Reporter
+) -> dict[str, TaskResult]:
+    """Run all tasks, and say why a scan failed as soon as it has."""
     results = {task.scan.key: TaskResult(task.scan.key, "failed", "not run") for task in tasks}
     with (
-        open_cluster(resources.cluster) as client,
+        open_cluster(choice) as client,
         reporter.progress("quantifying", len(tasks)) as progress,
     ):
         for result in run_tasks(client, tasks):
@@ -80,11 +93,7 @@ def run_participants(
             if result.state == "failed":
                 reporter.note(f"{result.key}: {result.reason}")
             progress(1)
-    if work is None and scratch.is_dir() and not any(scratch.iterdir()):
-        scratch.rmdir()
-    ordered = [_believed(task, results[task.scan.key]) for task in tasks]
-    write_status(output / "status.tsv", ordered)
-    return ordered
+    return results
 
 
 def write_status(path: Path, results: Iterable[TaskResult]) -> None:

@@ -61,11 +61,17 @@ def read_reference(path: Path) -> Reference:
         return Reference(image.tissue, image.grid, image.labels, image.classes)
     if not path.exists():
         raise InputError(f"{path}: no such file, expected a scan that mrftool simulate wrote")
+    return _from_scan(path)
+
+
+def _from_scan(path: Path) -> Reference:
+    """The ground truth of a simulated scan, which its sidecar names."""
     sidecar = read_sidecar(path) or {}
     names = sidecar.get("truth")
     if not isinstance(names, dict) or not {"t1", "t2"} <= names.keys():
         raise InputError(
-            f"{path}: its sidecar names no ground truth, expected a scan that mrftool simulate wrote"
+            f"{path}: its sidecar names no ground truth, "
+            "expected a scan that mrftool simulate wrote"
         )
     headers, images = _volumes(
         {name: path.parent / Path(str(file)).name for name, file in names.items()}

@@ -60,12 +60,17 @@ def score_table(scores: Sequence[Score], title: str = "") -> "Table":
             table.add_column(plain(heading), justify="left", no_wrap=True, min_width=width)
         else:
             table.add_column(plain(heading), justify="right", min_width=width)
+    _add_rows(table, scores, rows)
+    return table
+
+
+def _add_rows(table: "Table", scores: Sequence[Score], rows: Sequence[Sequence[str]]) -> None:
+    """Add the rows of each parameter, with a line after them."""
     for parameter in dict.fromkeys(score.parameter for score in scores):
         for score, row in zip(scores, rows, strict=True):
             if score.parameter == parameter:
                 table.add_row(*map(plain, row))
         table.add_section()
-    return table
 
 
 def score_markdown(scores: Sequence[Score]) -> str:

@@ -179,23 +179,30 @@ def _in_current_schema(data: Any, origin: str) -> dict[str, Any]:
             hint="made by another version of mrftool? export it again",
         )
     if found == 1:
-        ranges = {}
-        for key, (name, factor) in _RANGES_OF_SCHEMA_1.items():
-            limits = data.get(key)
-            if isinstance(limits, list) and all(map(_is_number, limits)):
-                limits = [x * factor for x in limits]
-            if limits is not None or parameter_named(name).fitted:
-                ranges[name] = {"range": limits}
-        data = data | {"parameters": ranges}
+        data = data | {"parameters": _ranges_of_schema_1(data)}
     return dict(data)
+
+
+def _ranges_of_schema_1(data: dict[str, Any]) -> dict[str, Any]:
+    """The ranges of the parameters, as schema 1 names them, under the names of SCHEMA."""
+    ranges = {}
+    for key, (name, factor) in _RANGES_OF_SCHEMA_1.items():
+        limits = data.get(key)
+        if isinstance(limits, list) and all(map(_is_number, limits)):
+            limits = [limit * factor for limit in limits]
+        if limits is not None or parameter_named(name).fitted:
+            ranges[name] = {"range": limits}
+    return ranges
 
 
 def _plain_faults(data: dict[str, Any]) -> list[str]:
     needed = (*_PLAIN, *_SCALED, "parameters")
     faults = [f"{key} is missing" for key in needed if key not in data]
-    for key, kind in _PLAIN.items():
-        if key in data and (not isinstance(data[key], kind) or isinstance(data[key], bool)):
-            faults.append(f"{key} is {_shown(data[key])}")
+    present = [key for key in _PLAIN if key in data]
+    for key in present:
+        value = data[key]
+        if isinstance(value, bool) or not isinstance(value, _PLAIN[key]):
+            faults.append(f"{key} is {_shown(value)}")
     if data.get("form") not in ("complex", "magnitude"):
         faults.append(f"form is {_shown(data.get('form'))}, expected complex or magnitude")
     if data.get("encoder") not in ("none", "features", "fingerprint"):
@@ -213,17 +220,26 @@ def _range_faults(data: dict[str, Any]) -> list[str]:
     faults = [f"unknown parameter {name}" for name in entries if name not in _KNOWN]
     for name, parameter in _KNOWN.items():
         entry = entries.get(name, {})
-        if not entry and not parameter.fitted:
-            continue
-        if not isinstance(entry, dict):
-            entry = {}
-        for key in ("unit", "transform", "fitted"):
-            expected = getattr(parameter, key)
-            if entry.get(key, expected) != expected:
-                faults += [f"{key} of {name} is {_shown(entry[key])}, expected {expected}"]
-        limits = entry.get("range")
-        if not _is_range(limits, parameter):
-            faults.append(f"range of {name} is {_shown(limits)}, expected two numbers in order")
+        if entry or parameter.fitted:
+            faults += _entry_faults(parameter, entry)
+    return faults
+
+
+def _entry_faults(parameter: Parameter, entry: Any) -> list[str]:
+    """Faults of what a manifest says of one parameter."""
+    stated = entry if isinstance(entry, dict) else {}
+    faults = []
+    for key in ("unit", "transform", "fitted"):
+        expected = getattr(parameter, key)
+        if stated.get(key, expected) != expected:
+            faults.append(
+                f"{key} of {parameter.name} is {_shown(stated[key])}, expected {expected}"
+            )
+    limits = stated.get("range")
+    if not _is_range(limits, parameter):
+        faults.append(
+            f"range of {parameter.name} is {_shown(limits)}, expected two numbers in order"
+        )
     return faults
 
 

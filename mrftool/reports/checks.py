@@ -233,9 +233,8 @@ def _check_method(run: Run, signal: BoolArray) -> Iterator[Remark]:
         text += "signal, which is not small beside the noise of this scan."
         yield Remark("table_error", "warning", text, method.table_error, limit)
     for score_snr, parameter, score in scores_at_snr(method.scores):
-        if score_snr < _LEAST_SCORED_SNR or _is_good(score):
-            continue
-        if snr is not None and score_snr > _SCORED_BEYOND * snr:
+        is_beyond = snr is not None and score_snr > _SCORED_BEYOND * snr
+        if score_snr < _LEAST_SCORED_SNR or is_beyond or _is_good(score):
             continue
         text = f"When the {method.kind} was verified at SNR {score_snr:g}, its {parameter.upper()} "
         text += f"had {score.get('rmse_over_bound', 0.0):.2f} times the smallest possible error, "

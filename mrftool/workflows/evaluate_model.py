@@ -89,11 +89,19 @@ def sequence_for(model: Model, name: str | None, reporter: Reporter) -> PulseSeq
 
 def other_sequences(sequence: PulseSequence) -> dict[str, PulseSequence]:
     """Shipped sequences of the same length; if there are none, the beginnings of longer ones."""
-    found = [read_sequence(path) for path in shipped_files("sequences") if path.suffix == ".yaml"]
-    others = [each for each in found if len(each) >= len(sequence) and each != sequence]
-    same = [each for each in others if len(each) == len(sequence)]
-    chosen = same or [_beginning(each, len(sequence)) for each in others]
+    same, longer = [], []
+    for other in _shipped_sequences():
+        if len(other) == len(sequence):
+            same.append(other)
+        elif len(other) > len(sequence):
+            longer.append(_beginning(other, len(sequence)))
+    chosen = [each for each in same if each != sequence] or longer
     return {f"sequence {each.name}": each for each in chosen if each != sequence}
+
+
+def _shipped_sequences() -> list[PulseSequence]:
+    paths = [path for path in shipped_files("sequences") if path.suffix == ".yaml"]
+    return [read_sequence(path) for path in paths]
 
 
 def _write_trials(

@@ -77,13 +77,16 @@ def choose(jobs: Sequence[Job], pattern: str | None) -> list[Job]:
         return list(jobs)
     chosen = {job["name"] for job in jobs if fnmatch(job["name"], pattern)}
     if not chosen:
-        names = ", ".join(dict.fromkeys(job["name"].rpartition("-")[0] for job in jobs))
         raise ArgumentError(
             f"no job matches {pattern!r}, expected a pattern of names",
-            hint=f"names, with -SEED: {names}",
+            hint=f"names, with -SEED: {_names_without_seed(jobs)}",
         )
     chosen |= {job["start"] for job in jobs if job["name"] in chosen}
     return [job for job in jobs if job["name"] in chosen]
+
+
+def _names_without_seed(jobs: Sequence[Job]) -> str:
+    return ", ".join(dict.fromkeys(job["name"].rpartition("-")[0] for job in jobs))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The report of the study: Markdown with pictures, and all its numbers as JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,23 +124,33 @@ def _ablations(study: Study, captions: dict[str, str]) -> list[str]:
 def _origin(study: Study) -> str:
     """Command, code, machine and time, as records and plan state them."""
     records = [each.record for each in study.results]
-    commits = _distinct(str(record.get("commit")) for record in records) or commit()
-    machines = _distinct(_machine_text(record.get("machine") or {}) for record in records)
-    spent = sum(sum((record.get("seconds") or {}).values()) for record in records)
-    started = sorted(str(record["started"]) for record in records if record.get("started"))
-    period = ""
-    if started:
-        period = f"the first begun {started[0]}, the last {started[-1]}, "
     lines = [
         f"Written by `{study.plan['command']}` on {datetime.now(UTC):%Y-%m-%d}: {len(records)} of "
-        f"{len(study.plan['jobs'])} jobs done, {period}{duration(spent)} of computing in all.",
-        f"Code: {commits}. Machine of the jobs: {machines or _machine_text(machine())}.",
+        f"{len(study.plan['jobs'])} jobs done, {_period(records)}.",
+        _code_and_machines(records),
         "Every number below, and every sentence with a number, comes from the records and "
         "predictions of these jobs.",
     ]
     if study.plan.get("quick"):
         lines.insert(0, "**Quick form**: a tenth of the training, too little to rank methods.")
     return "\n".join(lines)
+
+
+def _code_and_machines(records: Sequence[Mapping[str, Any]]) -> str:
+    """Which code ran, on which machines."""
+    commits = _distinct(str(record.get("commit")) for record in records) or commit()
+    machines = _distinct(_machine_text(record.get("machine") or {}) for record in records)
+    return f"Code: {commits}. Machine of the jobs: {machines or _machine_text(machine())}."
+
+
+def _period(records: Sequence[Mapping[str, Any]]) -> str:
+    """When the jobs began, and how long they computed."""
+    spent = sum(sum((record.get("seconds") or {}).values()) for record in records)
+    started = sorted(str(record["started"]) for record in records if record.get("started"))
+    computing = f"{duration(spent)} of computing in all"
+    if not started:
+        return computing
+    return f"the first begun {started[0]}, the last {started[-1]}, {computing}"
 
 
 def _machine_text(facts: dict[str, Any]) -> str:
