@@ -14,7 +14,10 @@ LIBRARY = [
     for path in sorted(PACKAGE.rglob("*.py"))
     if path.relative_to(PACKAGE).parts[0] not in ("cli", "__main__.py")
 ]
-OF_OTHER_PROGRAMS = {"studies/jobs/machine.py"}  # calls git
+OF_OTHER_PROGRAMS = {  # call git, and the validator of BIDS
+    "studies/jobs/machine.py",
+    "cohort/dataset.py",
+}
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 
 

@@ -165,6 +165,7 @@ def test_a_reference_may_have_phases_of_any_unit_but_must_be_one_series(
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.slow
 def test_match_reads_a_chosen_series_and_writes_into_its_study(scan, shelf, tmp_path) -> None:
     source = study(tmp_path / "in", scan)
     write_classic(source / "other", Scan(scan.image, number=9, study=scan.study))

@@ -239,6 +239,7 @@ def test_without_the_extra_training_says_which_to_install(tmp_path: Path) -> Non
     assert files(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_simulate_and_quantify_need_no_torch(shelf: Path, model: Path) -> None:
     """Not only that it is not imported: an installation without it does the same."""
     script = f"""
@@ -348,6 +349,7 @@ def test_a_terminal_that_knows_only_ascii_is_no_crash(shelf: Path, tmp_path: Pat
     assert (done.returncode, done.stdout, done.stderr) == (0, rb"gr\xf6\xdfe.npz" + b"\n", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "output"), [(signal.SIGINT, "new.npz"), (signal.SIGTERM, "earlier.npz")]
 )

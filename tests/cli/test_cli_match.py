@@ -65,6 +65,7 @@ def test_maps_are_the_truth_up_to_the_grid(scan: Path, dictionary: Path, shelf: 
         np.testing.assert_allclose(found[name], simulated[name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_report_says_how(
     scan: Path, dictionary: Path, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +269,7 @@ def test_outputs_never_replace_the_dictionary(scan: Path, dictionary: Path, tmp_
         )
 
 
+@pytest.mark.slow
 def test_matching_needs_no_torch(scan: Path, dictionary: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     found = process("match", scan, "--dictionary", dictionary, cwd=tmp_path)

@@ -35,6 +35,7 @@ def seq(shelf: Path) -> Path:
     return shelf / "short.yaml"
 
 
+@pytest.mark.slow
 def test_a_model_from_a_sequence_shows_its_manifest_and_quantifies(
     seq: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -454,6 +454,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work(
         )
 
 
+@pytest.mark.slow
 def test_no_space_leaves_earlier_maps_as_they_were(scan: Path, model: Path, tmp_path: Path) -> None:
     def limit_file_size() -> None:
         import resource
@@ -492,6 +493,7 @@ def test_a_write_that_fails_halfway_leaves_no_map(
     assert files(tmp_path) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_leaves_nothing(
     sent: signal.Signals, scan: Path, model: Path, tmp_path: Path

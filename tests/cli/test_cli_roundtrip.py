@@ -74,6 +74,7 @@ def test_maps_are_the_truth_with_units_and_names(
     assert (maps["flags"][empty] == Flag.MASKED).all()
 
 
+@pytest.mark.slow
 def test_scores_of_a_noisy_phantom_are_the_errors_of_its_maps(
     shelf: Path, model: Path, truth: dict[str, Any]
 ) -> None:
@@ -135,6 +136,7 @@ def test_what_is_not_finite_is_mapped_as_such_and_counted_and_what_is_assumed_is
         np.testing.assert_array_equal(maps[name][rest], expected[name][rest])
 
 
+@pytest.mark.slow
 def test_any_name_goes(scan: Path, model: Path, tmp_path: Path) -> None:
     """Accents, spaces, what could be taken for HTML, markup or a formula, and bytes that are no
     text at all.

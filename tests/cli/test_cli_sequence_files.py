@@ -191,6 +191,7 @@ def test_what_can_only_be_said_has_no_opposite() -> None:
     assert "--no-inversion" in shown and "--no-no-" not in shown and "--no-receiver" not in shown
 
 
+@pytest.mark.slow
 def test_exports_come_back_with_their_id(tmp_path: Path) -> None:
     outcome = works("sequence", "export", "spline5", "-o", tmp_path / "train.csv")
     expected = read_sequence("spline5").sequence_id

@@ -117,6 +117,7 @@ def test_the_schema_is_json() -> None:
     assert json.loads(works("sequence", "schema").out)["title"] == "mrftool RF sequence"
 
 
+@pytest.mark.slow
 def test_show_prints_and_draws_whatever_the_name(seq: Path, tmp_path: Path) -> None:
     name = "x [/b] $\\frac$ 日本 \x1b[31m"
     (tmp_path / "odd.yaml").write_text(
@@ -207,6 +208,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, shelf: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_maps_that_are_ten_percent_too_long_score_so(
     scored: Path, shelf: Path, tmp_path: Path
 ) -> None:
@@ -309,5 +311,5 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)
     assert outcome.code == 3 and outcome.err.startswith(
-        "mrftool: short.png and 1 more: cannot be written"
+        "mrftool: short.png and 2 more: cannot be written"
     )

@@ -416,6 +416,7 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "output"),
     [(("--t1-ms", "100:1:400", "--t2-ms", "20"), "d.npz"), (PHANTOM, "b.nii.gz")],

@@ -69,6 +69,7 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, sent: int = sign
     monkeypatch.setattr(loop, "take_step", interrupted)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_checkpoints_and_a_curve(seq: Path) -> None:
     outcome = works("train", "--seq", seq, *SMALL)
     assert {name.name for name in Path("runs/short").iterdir()} == RUN

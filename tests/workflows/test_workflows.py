@@ -94,6 +94,7 @@ def test_arguments_that_contradict_each_other_are_refused_before_any_work() -> N
         dictionary_tissue("1:1:10")
 
 
+@pytest.mark.slow
 def test_an_encoder_is_trained_stopped_resumed_and_exported(
     short_sequence: PulseSequence,
     shelf: Path,
