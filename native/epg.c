@@ -64,7 +64,7 @@ enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders
 static const double PI = 3.14159265358979323846;
 
 /* What happens in a sequence, see mrftool/sequence/events.py; mirrored in mrftool/physics/kernel.py. */
-enum { PULSES, INVERT, WAIT }; /* `code` of each class */
+enum { PULSES, INVERT, WAIT, SATURATE, T2PREP }; /* `code` of each class */
 typedef struct {
     int32_t code, acquire;
     int64_t first, stop; /* pulses first .. stop-1 */
@@ -407,8 +407,11 @@ static void set_equilibrium(group *g)
     g->since = g->elapsed = 0.0;
 }
 
-/* All orders: F x f, Z x z, and what that means for the derivatives when f = exp(-R2 t2), z = exp(-R1 t1). */
-static void multiply(group *g, vec f, vec z, vec t1, vec t2, int decaying)
+/* How long a state decays with 1/T1 and with 1/T2 [s]. */
+typedef struct { float r1, r2; } decay_times;
+
+/* All orders: F x f, Z x z, and what that means for the derivatives when these decayed for such times. */
+static void multiply(group *g, vec f, vec z, decay_times of_f, decay_times of_z, int decaying)
 {
     for (int64_t k = 0; k < g->n_used; k++)
         for (int state = 0; state < 3; state++)
@@ -418,9 +421,9 @@ static void multiply(group *g, vec f, vec z, vec t1, vec t2, int decaying)
                 vec *x = at(g->parts, g->sets, g->rows, k, VALUE, state, p);
                 int stride = 3 * g->parts;
                 if (g->sets > RATE2) {
-                    vec to_rate1 = state < 2 ? splat(0) : t1, to_rate2 = state < 2 ? t2 : splat(0);
-                    x[BOTH_RATES * stride] = factor * (x[BOTH_RATES * stride] - (to_rate1 + to_rate2) * *x);
-                    x[RATE2 * stride] = factor * (x[RATE2 * stride] - to_rate2 * *x);
+                    const decay_times t = state < 2 ? of_f : of_z;
+                    x[BOTH_RATES * stride] = factor * (x[BOTH_RATES * stride] - (t.r1 + t.r2) * *x);
+                    x[RATE2 * stride] = factor * (x[RATE2 * stride] - t.r2 * *x);
                 }
                 if (g->sets > FIELD) x[FIELD * stride] *= factor;
                 *x *= factor;
@@ -517,18 +520,30 @@ static void rest(group *g, double time)
     if (g->j->is_diffusing) set_decay(g, time, 0, 0, 0);
     g->decay_te = -1;
     dvec e1 = exponential(-smaller(g->r1 * time, 700));
-    vec t = splat((float)time);
-    multiply(g, narrow(exponential(-smaller(g->r2 * time, 700))), narrow(e1), t, t, g->j->is_diffusing);
+    const decay_times of_f = {0, (float)time}, of_z = {(float)time, 0};
+    multiply(g, narrow(exponential(-smaller(g->r2 * time, 700))), narrow(e1), of_f, of_z, g->j->is_diffusing);
     *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) += narrow(1.0 - e1);
     if (g->sets > RATE2) *at(g->parts, g->sets, g->rows, 0, BOTH_RATES, 2, 0) += narrow(time * e1);
     g->elapsed += time;
 }
 
-/* The inversion pulse, and the crusher that leaves no F. */
-static void invert(group *g, double efficiency)
+/* Z becomes factor x Z, and the crusher leaves no F: inversion and saturation. */
+static void crush(group *g, double factor)
 {
+    const decay_times none = {0, 0};
     rescale(g);
-    multiply(g, splat(0), splat((float)-efficiency), splat(0), splat(0), 0);
+    multiply(g, splat(0), splat((float)factor), none, none, 0);
+}
+
+/* A T2 preparation with perfect pulses: Z decays with T2 for `te`. */
+static void keep_transverse(group *g, double te, double efficiency)
+{
+    const decay_times none = {0, 0}, of_z = {0, (float)te};
+    rescale(g);
+    if (g->j->is_diffusing) set_decay(g, te, 0, 0, 0);
+    g->decay_te = -1;
+    dvec left = efficiency * exponential(-smaller(g->r2 * te, 700));
+    multiply(g, splat(0), narrow(left), none, of_z, g->j->is_diffusing);
 }
 
 /* Factors of the interval between two pulses. */
@@ -854,6 +869,48 @@ INLINE void play_pulses(const int parts, const int sets, const int diffusing, pa
     }
 }
 
+/* An RF pulse without an interval after it, on all orders. */
+INLINE void nutate(const int sets, group *g, double flip, double phase)
+{
+    const flip_terms *common = g->flips;
+    pulse r = {0};
+    rescale(g);
+    g->flips = NULL; /* the table holds the pulses of the trains only */
+    set_interval(g, 0, 0);
+    set_flip(2, sets, g, &r, 0, flip);
+    set_axis(g, &r, phase);
+    g->flips = common;
+    for (int64_t k = 0; k < g->n_used; k++) {
+        order x[MAX_SETS];
+        EACH(s, sets) EACH(p, 2) {
+            x[s].a[p] = *at(2, sets, g->rows, k, s, 0, p), x[s].b[p] = *at(2, sets, g->rows, k, s, 1, p);
+            x[s].z[p] = *at(2, sets, g->rows, k, s, 2, p);
+        }
+        if (k == 0 && g->j->is_spoiled) join_order_0(2, sets, x);
+        if (k == 0 && !g->j->is_spoiled) EACH(s, sets) x[s].b[0] = x[s].a[0], x[s].b[1] = -x[s].a[1];
+        turn_complex(sets, k == 0, x, &r);
+        EACH(s, sets) EACH(p, 2) {
+            *at(2, sets, g->rows, k, s, 0, p) = x[s].a[p], *at(2, sets, g->rows, k, s, 1, p) = x[s].b[p];
+            *at(2, sets, g->rows, k, s, 2, p) = x[s].z[p];
+        }
+    }
+}
+
+/* A T2 preparation with hard pulses, see T2Prep in mrftool/sequence/events.py. */
+INLINE void prepare_t2(const int sets, group *g, double te, int64_t n_refocusing, double efficiency,
+                       double flip_factor)
+{
+    const double half = te / (double)n_refocusing / 2;
+    nutate(sets, g, flip_factor * PI / 2, 0);
+    for (int64_t n = 0; n < n_refocusing; n++) {
+        rest(g, half);
+        nutate(sets, g, flip_factor * PI, PI / 2);
+        rest(g, half);
+    }
+    nutate(sets, g, -flip_factor * PI / 2, 0);
+    crush(g, efficiency);
+}
+
 /* All events at one position of the slice. */
 INLINE void play(const int parts, const int sets, const int diffusing, passes *one, passes *two, group *g,
                  double flip_factor, double weight, int adding)
@@ -863,8 +920,13 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
     set_equilibrium(g);
     for (const event *e = j->events; e < j->events + j->n_events; e++) switch (e->code) {
         case PULSES: play_pulses(parts, sets, diffusing, one, two, g, &p, e); break;
-        case INVERT: invert(g, e->number[0]); break;
+        case INVERT: crush(g, -e->number[0]); break;
         case WAIT: rest(g, e->number[0]); break;
+        case SATURATE: crush(g, 1 - e->number[0]); break;
+        case T2PREP:
+            if (e->number[1] == 0) keep_transverse(g, e->number[0], e->number[2]);
+            else if (parts == 2) prepare_t2(sets, g, e->number[0], (int64_t)e->number[1], e->number[2], flip_factor);
+            break;
         }
 }
 

@@ -24,7 +24,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
 
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
+from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 
 Array = Any
 GAMMA = 2.675_221_870_8e8  # proton gyromagnetic ratio [rad/s/T], CODATA 2022
@@ -76,7 +76,7 @@ def epg_signal(
     orders = xp.arange(n_states or exact_n_states(sequence), dtype=t1.dtype, device=device(t1))
     b1 = _column(b1, t1)
     signal = sum(
-        float(weight) * play(sequence, voxels, flip_angle[:, None] * b1 * float(factor), orders)
+        float(weight) * play(sequence, voxels, flip_angle, b1 * float(factor), orders)
         for factor, weight in slice_positions(sequence)
     )
     return _column(m0, signal[:, 0])[:, None] * signal
@@ -112,11 +112,14 @@ class _Voxels:
     omega: Array
 
 
-def play(sequence: PulseSequence, voxels: _Voxels, flips: Array, orders: Array) -> Array:
+def play(
+    sequence: PulseSequence, voxels: _Voxels, nominal: Array, field: Array, orders: Array
+) -> Array:
     """Signal `(voxel, time)` [1] of all events, per unit of m0, from equilibrium.
 
-    flips: actual flip angles `(pulse, voxel)` [rad].
+    nominal: flip angles `(pulse,)` [rad]. field: actual / nominal flip angle `(voxel,)` [1].
     """
+    flips = nominal[:, None] * field
     rest = at_rest(sequence)
     states = equilibrium(voxels, orders)
     echoes: list[Array] = []
@@ -126,9 +129,15 @@ def play(sequence: PulseSequence, voxels: _Voxels, flips: Array, orders: Array) 
                 states, seen = play_pulses(sequence, event, states, voxels, flips, orders)
                 echoes += seen
             case Invert():
-                states = invert(states, event.efficiency)
+                states = crush(states, -event.efficiency)
             case Wait():
                 states = relax(states, voxels, orders, event.time, rest)
+            case Saturate():
+                states = crush(states, 1 - event.efficiency)
+            case T2Prep():
+                states = prepare_t2(event, states, voxels, field, orders, rest)
+            case _:
+                raise TypeError(f"no operator for {event}")
     return voxels.xp.stack(echoes, axis=-1)
 
 
@@ -171,10 +180,47 @@ def equilibrium(voxels: _Voxels, orders: Array) -> States:
     return 0 * z, 0 * z, z
 
 
-def invert(states: States, efficiency: float) -> States:
-    """Z becomes -efficiency x Z; the crusher leaves no transverse magnetisation."""
+def crush(states: States, factor: Array | float) -> States:
+    """Z becomes factor x Z; the crusher leaves no transverse magnetisation."""
     f_plus, f_minus, z = states
-    return 0 * f_plus, 0 * f_minus, -efficiency * z
+    return 0 * f_plus, 0 * f_minus, factor * z
+
+
+def prepare_t2(
+    event: T2Prep,
+    states: States,
+    voxels: _Voxels,
+    field: Array,
+    orders: Array,
+    rest: "Dephasing | None",
+) -> States:
+    """T2 preparation, see `T2Prep`; field: actual / nominal flip angle `(voxel,)` [1].
+
+    1. Tip down about x.
+    2. Refocus about y in the middle of each of equal intervals, relaxing.
+    3. Tip up; crush.
+    """
+    if not event.refocusing:
+        return crush(states, event.efficiency * _decay_while_tipped(event, voxels, orders, rest))
+    xp, half = voxels.xp, event.te / event.refocusing / 2
+    states = rotate(xp, states, field * np.pi / 2, 0.0)
+    for _ in range(event.refocusing):
+        states = relax(states, voxels, orders, half, rest)
+        states = rotate(xp, states, field * np.pi, np.pi / 2)
+        states = relax(states, voxels, orders, half, rest)
+    states = rotate(xp, states, -field * np.pi / 2, 0.0)
+    return crush(states, event.efficiency)
+
+
+def _decay_while_tipped(
+    event: T2Prep, voxels: _Voxels, orders: Array, rest: "Dephasing | None"
+) -> Array:
+    """What is left of Z `(voxel, order)` that perfect pulses keep transverse."""
+    decay = voxels.xp.exp(-event.te / voxels.t2)[:, None]
+    if rest is None:
+        return decay
+    b_value = rest.longitudinal(orders, event.te)
+    return decay * voxels.xp.exp(-voxels.adc[:, None] * b_value)
 
 
 def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:

@@ -21,7 +21,7 @@ import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.physics.epg import at_rest, slice_positions, spoiled
 from mrftool.physics.truncation import shortest_tr
-from mrftool.sequence import Pulses, PulseSequence
+from mrftool.sequence import Pulses, PulseSequence, T2Prep
 from mrftool.threads import usable_processors
 from mrftool.tissue import Tissue
 
@@ -144,7 +144,15 @@ def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
     """
     turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
     on_axis = bool((np.abs(turns - np.rint(turns)) < 1e-12 * (1 + np.abs(turns))).all())
-    return on_axis and sequence.spoiling == "gradient" and not tissue.off_resonance.any()
+    has_hard_preparation = any(
+        isinstance(event, T2Prep) and event.refocusing for event in sequence.program
+    )
+    return (
+        on_axis
+        and sequence.spoiling == "gradient"
+        and not has_hard_preparation
+        and not tissue.off_resonance.any()
+    )
 
 
 def run(

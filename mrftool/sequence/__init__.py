@@ -1,27 +1,23 @@
 """The RF sequence and its parts."""
 
-from mrftool.sequence.events import (
-    Event,
-    Inversion,
-    Invert,
-    Pulses,
-    Train,
-    Wait,
-    train_faults,
-)
+from mrftool.sequence.events import Event, Invert, Preparation, Pulses, Saturate, T2Prep, Wait
 from mrftool.sequence.faults import sequence_faults
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
 from mrftool.sequence.pulse_sequence import PulseSequence
+from mrftool.sequence.train import Inversion, Train, train_faults
 
 __all__ = [
     "Event",
     "Inversion",
     "Invert",
+    "Preparation",
     "PulseSequence",
     "Pulses",
+    "Saturate",
     "SliceProfile",
     "Spoiler",
     "Spoiling",
+    "T2Prep",
     "Train",
     "Wait",
     "sequence_faults",

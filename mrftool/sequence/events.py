@@ -5,15 +5,11 @@ operators are in `mrftool/physics/epg.py`, and once more in `native/epg.c`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
-import numpy as np
-
-from mrftool.errors import InputError
-
 MAX_TIME = 60.0  # of one interval [s]
-_MAX_REPEATS = 1000
+_MAX_REFOCUSING = 1000
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,36 @@ class Pulses:
 
 
 @dataclass(frozen=True)
-class Invert:
+class Preparation:
+    """What acts on the magnetisation between pulses; a subclass for each kind."""
+
+    code: ClassVar[int]
+    _TIMES: ClassVar[frozenset[str]] = frozenset({"time", "te"})
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What the operator depends on, in SI units."""
+        return tuple(float(getattr(self, field.name)) for field in fields(self))
+
+    @property
+    def numbers_in_file(self) -> tuple[float, ...]:
+        """The same numbers in the units of a sequence file: times in ms."""
+        is_time = (field.name in self._TIMES for field in fields(self))
+        pairs = zip(self.numbers, is_time, strict=True)
+        return tuple(number * 1e3 if time else number for number, time in pairs)
+
+    @property
+    def duration(self) -> float:
+        """How long it takes [s]."""
+        return 0.0
+
+    def faults(self, n_pulses: int) -> list[str]:
+        """What is wrong with the numbers, and what was expected."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Invert(Preparation):
     """An inversion pulse, and a perfect crusher of transverse magnetisation.
 
     Parameters
@@ -59,30 +84,13 @@ class Invert:
     code: ClassVar[int] = 1
     efficiency: float = 1.0
 
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What the operator depends on."""
-        return (self.efficiency,)
-
-    @property
-    def numbers_in_file(self) -> tuple[float, ...]:
-        """The same numbers in the units of a sequence file."""
-        return self.numbers
-
-    @property
-    def duration(self) -> float:
-        """The pulse counts as instantaneous [s]."""
-        return 0.0
-
     def faults(self, n_pulses: int) -> list[str]:
-        """What is wrong with the numbers, and what was expected."""
-        if 0 <= self.efficiency <= 1:
-            return []
-        return [f"inversion efficiency {self.efficiency:g}, expected 0 to 1"]
+        """See `Preparation`."""
+        return _efficiency_faults("inversion", self.efficiency)
 
 
 @dataclass(frozen=True)
-class Wait:
+class Wait(Preparation):
     """Free relaxation without RF pulses and spoilers.
 
     Parameters
@@ -95,28 +103,85 @@ class Wait:
     time: float
 
     @property
-    def numbers(self) -> tuple[float, ...]:
-        """What the operator depends on [s]."""
-        return (self.time,)
-
-    @property
-    def numbers_in_file(self) -> tuple[float, ...]:
-        """The waiting time [ms]."""
-        return (self.time * 1e3,)
-
-    @property
     def duration(self) -> float:
         """The waiting time [s]."""
         return self.time
 
     def faults(self, n_pulses: int) -> list[str]:
-        """What is wrong with the numbers, and what was expected."""
-        if 0 <= self.time <= MAX_TIME:
-            return []
-        return [f"waiting time {self.time * 1e3:g} ms, expected 0 ms to 60 s"]
+        """See `Preparation`."""
+        return _time_faults("waiting time", self.time)
 
 
-Preparation = Invert | Wait
+@dataclass(frozen=True)
+class Saturate(Preparation):
+    """A saturation pulse, and a perfect crusher of transverse magnetisation.
+
+    Parameters
+    ----------
+    efficiency
+        Mz after the pulse is (1 - efficiency) x Mz before it, 0 to 1 [1].
+    """
+
+    code: ClassVar[int] = 3
+    efficiency: float = 1.0
+
+    def faults(self, n_pulses: int) -> list[str]:
+        """See `Preparation`."""
+        return _efficiency_faults("saturation", self.efficiency)
+
+
+@dataclass(frozen=True)
+class T2Prep(Preparation):
+    """A T2 preparation: tip down, decay with T2 while refocused, tip up, crush perfectly.
+
+    J. H. Brittain et al., Magn Reson Med 33:689 (1995), doi 10.1002/mrm.1910330515.
+
+    Parameters
+    ----------
+    te
+        From the tip-down to the tip-up pulse [s].
+    refocusing
+        Number of refocusing pulses. These are hard pulses, as are the tips: tips of 90 and -90
+        degrees about x, refocusing pulses of 180 degrees about y, evenly spaced (Carr, Purcell,
+        Meiboom, Gill), all turned too far or not far enough by B1 and the slice profile. 0: perfect
+        pulses, as composite or adiabatic ones nearly are; Mz is multiplied by exp(-te / T2).
+    efficiency
+        Factor of Mz besides, 0 to 1 [1].
+    """
+
+    code: ClassVar[int] = 4
+    te: float
+    refocusing: int = 0
+    efficiency: float = 1.0
+
+    @property
+    def duration(self) -> float:
+        """The echo time [s]."""
+        return self.te
+
+    def faults(self, n_pulses: int) -> list[str]:
+        """See `Preparation`."""
+        faults = _time_faults("TE of the T2 preparation", self.te)
+        if not 0 <= self.refocusing <= _MAX_REFOCUSING:
+            faults.append(
+                f"{self.refocusing} refocusing pulses, expected a whole number from 0 to "
+                f"{_MAX_REFOCUSING}"
+            )
+        return faults + _efficiency_faults("T2 preparation", self.efficiency)
+
+
+def _efficiency_faults(kind: str, efficiency: float) -> list[str]:
+    if 0 <= efficiency <= 1:
+        return []
+    return [f"{kind} efficiency {efficiency:g}, expected 0 to 1"]
+
+
+def _time_faults(name: str, time: float) -> list[str]:
+    if 0 <= time <= MAX_TIME:
+        return []
+    return [f"{name} {time * 1e3:g} ms, expected 0 ms to 60 s"]
+
+
 Event = Pulses | Preparation
 
 
@@ -152,107 +217,3 @@ def _as_one(event: Event, following: Event) -> Event | None:
             return replace(event, stop=following.stop) if continues else None
         case _:
             return None
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """An inversion before a train of pulses.
-
-    Parameters
-    ----------
-    efficiency
-        Mz after the pulse is -efficiency x Mz before it, 0 to 1 [1].
-    time
-        From the inversion pulse to the first RF pulse of the train [s].
-    """
-
-    efficiency: float = 1.0
-    time: float = 0.0
-
-
-@dataclass(frozen=True)
-class Train:
-    """All pulses of a sequence, played `repeats` times; the last time is observed.
-
-    Parameters
-    ----------
-    inversion
-        Before each train, or None.
-    repeats
-        How often the train is played, 1 to 1000.
-    wait
-        Recovery between one train and the next [s].
-
-    Raises
-    ------
-    InputError
-        Naming every fault.
-    """
-
-    inversion: Inversion | None = None
-    repeats: int = 1
-    wait: float = 0.0
-
-    def __post_init__(self) -> None:
-        faults = train_faults(self.inversion, self.repeats, self.wait)
-        if faults:
-            raise InputError("; ".join(text for _, text in faults))
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """What the train plays, in order."""
-        preparation: list[Event] = []
-        if self.inversion is not None:
-            preparation = [Invert(self.inversion.efficiency), Wait(self.inversion.time)]
-        unobserved = [*preparation, Pulses(acquire=False), Wait(self.wait)]
-        return (*unobserved * (self.repeats - 1), *preparation, Pulses())
-
-
-def train_faults(inversion: Inversion | None, repeats: int, wait: float) -> list[tuple[str, str]]:
-    """All that is wrong with the numbers of a train, as (field, what is wrong and expected)."""
-    faults = []
-    if inversion is not None:
-        faults += [("inversion", text) for text in Invert(inversion.efficiency).faults(0)]
-        if not 0 <= inversion.time <= MAX_TIME:
-            text = f"inversion time {inversion.time * 1e3:g} ms, expected 0 ms to 60 s"
-            faults.append(("inversion", text))
-    if not (isinstance(repeats, (int, np.integer)) and 1 <= repeats <= _MAX_REPEATS):
-        text = f"{repeats} repeats of the train, expected a whole number from 1 to {_MAX_REPEATS}"
-        faults.append(("repeats", text))
-    faults += [("wait", text) for text in Wait(wait).faults(0)]
-    return faults
-
-
-def train_of(program: tuple[Event, ...], n_pulses: int) -> Train | None:
-    """The train that plays `program`, in the form that `joined` gives; None if no train does."""
-    blocks = [place for place, event in enumerate(program) if isinstance(event, Pulses)]
-    if len(blocks) > _MAX_REPEATS:
-        return None
-    train = Train(
-        _leading_inversion(program[: blocks[0]]), len(blocks), _wait_between(program, blocks)
-    )
-    return train if _shortest(train.events, n_pulses) == _shortest(program, n_pulses) else None
-
-
-def _leading_inversion(events: tuple[Event, ...]) -> Inversion | None:
-    """The inversion that leads a train, if these events are nothing else."""
-    match events:
-        case (Invert(efficiency=efficiency), Wait(time=time)):
-            return Inversion(efficiency, time)
-        case (Invert(efficiency=efficiency),):
-            return Inversion(efficiency, 0.0)
-    return None
-
-
-def _wait_between(program: tuple[Event, ...], blocks: list[int]) -> float:
-    """The wait [s] after the first of several blocks of pulses."""
-    if len(blocks) > 1:
-        following = program[blocks[0] + 1]
-        if isinstance(following, Wait):
-            return following.time
-    return 0.0
-
-
-def _shortest(events: Iterable[Event], n_pulses: int) -> tuple[Event, ...]:
-    """The joined events without waiting times of 0."""
-    return joined((event for event in events if event != Wait(0.0)), n_pulses)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mrftool.arrays import FloatArray
-from mrftool.sequence.events import Event, Pulses, Train, Wait
+from mrftool.sequence.events import Event, Pulses, Wait
 from mrftool.sequence.parts import Spoiler
+from mrftool.sequence.train import Train
 
 if TYPE_CHECKING:
     from mrftool.sequence.pulse_sequence import PulseSequence

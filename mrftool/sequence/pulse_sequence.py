@@ -8,10 +8,11 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, FloatArray, IndexArray
 from mrftool.errors import InputError
-from mrftool.sequence.events import Event, Pulses, Train, joined, train_of
+from mrftool.sequence.events import Event, Pulses, joined
 from mrftool.sequence.faults import COLUMNS, sequence_faults
 from mrftool.sequence.identity import digest
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling, freeze_columns
+from mrftool.sequence.train import Train, train_of
 
 _CHECKED = (*COLUMNS, "events", "spoiling", "spoiler", "slice_profile")
 

@@ -9,7 +9,7 @@ from random_sequences import random_events, random_sequence, random_tissue
 
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives, simulate
-from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
+from mrftool.sequence import Event, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 from mrftool.tissue import Tissue
 
 STEP = 1e-5
@@ -26,7 +26,9 @@ def bloch(sequence: PulseSequence, columns: dict[str, np.ndarray]) -> np.ndarray
     return np.stack([bloch_signal(sequence, **voxel) for voxel in each])
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize(
+    "seed", [*range(24), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(24, 200))]
+)
 def test_both_engines_agree_with_bloch_on_any_events(seed: int) -> None:
     sequence, columns = sequence_of_events(seed), random_tissue(seed, voxels=2)
     expected = bloch(sequence, columns)
@@ -50,6 +52,57 @@ def test_derivatives_are_those_of_the_readable_engine(seed: int) -> None:
         expected = (above - below) / (2 * step[:, None])
         scale = 1 + np.abs(expected).max()
         np.testing.assert_allclose(slope, expected, rtol=0, atol=2e-4 * scale)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_engines_agree_where_tissue_diffuses(seed: int) -> None:
+    sequence = random_sequence(seed, pulses=9, with_spoiler=True)
+    prepared = [T2Prep(0.05), *random_events(seed, 9)]
+    sequence = dataclasses.replace(sequence, events=[Pulses(acquire=False), *prepared])
+    columns = random_tissue(seed, voxels=3) | {"adc": np.array([0.0, 1e-9, 3e-9])}
+    expected = epg_signal(sequence, **columns)
+    native = simulate(sequence, Tissue(**columns)).signal
+    np.testing.assert_allclose(native, expected, rtol=0, atol=1e-5)
+    still = epg_signal(sequence, **columns | {"adc": np.zeros(3)})
+    assert np.abs(still - expected).max() > 1e-4
+
+
+T1, T2, TE, FLIP, EFFICIENCY = 1.1, 0.045, 0.04, np.deg2rad(70.0), 0.9
+
+
+def one_pulse(*events: Event) -> PulseSequence:
+    return PulseSequence([FLIP], [0.0], [0.01], [0.0], [*events, Pulses()])
+
+
+def z_before_the_pulse(*events: Event, b1: float = 1.0) -> float:
+    sequence = one_pulse(*events)
+    signal = epg_signal(sequence, np.array([T1]), np.array([T2]), b1=b1)
+    return float((1j * signal[0, 0] / np.sin(b1 * FLIP)).real)
+
+
+def test_a_perfect_t2_preparation_leaves_what_decays_with_t2() -> None:
+    expected = EFFICIENCY * np.exp(-TE / T2)
+    assert z_before_the_pulse(T2Prep(TE, 0, EFFICIENCY)) == pytest.approx(expected, abs=1e-12)
+    assert z_before_the_pulse(T2Prep(TE, 0, EFFICIENCY), b1=0.7) == pytest.approx(expected)
+
+
+def test_hard_pulses_prepare_like_perfect_ones_on_resonance_and_with_the_nominal_b1() -> None:
+    for refocusing in (1, 2, 3):
+        found = z_before_the_pulse(T2Prep(TE, refocusing, EFFICIENCY))
+        assert found == pytest.approx(EFFICIENCY * np.exp(-TE / T2), abs=1e-12)
+
+
+def test_hard_pulses_prepare_less_with_a_wrong_b1() -> None:
+    """Without relaxation: a tip about x, twice as much about y, and the tip back."""
+    tip = 0.8 * np.pi / 2
+    expected = np.cos(tip) ** 2 * np.cos(2 * tip) + np.sin(tip) ** 2
+    assert z_before_the_pulse(T2Prep(1e-6, 1), b1=0.8) == pytest.approx(expected, abs=1e-3)
+
+
+def test_saturation_leaves_a_part() -> None:
+    assert z_before_the_pulse(Saturate(0.9)) == pytest.approx(0.1)
+    recovered = 1 - 0.9 * np.exp(-0.3 / T1)
+    assert z_before_the_pulse(Saturate(0.9), Wait(0.3)) == pytest.approx(recovered)
 
 
 def test_orders_are_cut_on_the_way_as_promised() -> None:

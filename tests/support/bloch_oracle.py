@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
+from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 
 Vectors = NDArray[np.float64]
 Interval = Callable[[Vectors, float], Vectors]
@@ -46,18 +46,24 @@ def bloch_signal(
 
     signal = np.zeros(len(sequence), complex)
     for flip_factor, weight in slice_positions(sequence):
-        echoes = play(sequence, b1 * flip_factor, isochromats, free, tail)
+        echoes = play(sequence, b1 * flip_factor, isochromats, free, tail, t2)
         signal += weight * np.array(list(echoes))
     return m0 * signal
 
 
 def play(
-    sequence: PulseSequence, flip_factor: float, n: int, free: Interval, tail: Interval
+    sequence: PulseSequence,
+    flip_factor: float,
+    n: int,
+    free: Interval,
+    tail: Interval,
+    t2: float = np.nan,
 ) -> Iterator[complex]:
     """Play all events on `n` isochromats from equilibrium and yield each acquired echo, as the
     receiver sees it.
 
     free: what an interval without gradients does. tail: what the rest of TR does, spoiler included.
+    t2: for perfect T2 preparations, whose diffusion is left out [s].
     """
     m = np.zeros((3, n))
     m[2] = 1.0
@@ -70,6 +76,10 @@ def play(
                 m = np.array([0 * m[0], 0 * m[1], -efficiency * m[2]])
             case Wait(time=time):
                 m = free(m, time)
+            case Saturate(efficiency=efficiency):
+                m = np.array([0 * m[0], 0 * m[1], (1 - efficiency) * m[2]])
+            case T2Prep():
+                m = prepare_t2(m, event, flip_factor, free, t2)
             case Pulses(first=first, stop=stop, acquire=acquire):
                 for flip, phase, tr, te in pulses[first:stop]:
                     m = free(nutate(m, flip_factor * flip, phase), te)
@@ -77,6 +87,19 @@ def play(
                     if acquire:
                         yield complex(x, y) * np.exp(-1j * phase)
                     m = tail(m, tr - te)
+
+
+def prepare_t2(m: Vectors, event: T2Prep, flip_factor: float, free: Interval, t2: float) -> Vectors:
+    """T2 preparation, and a crusher that leaves only z."""
+    if event.refocusing:
+        half = event.te / event.refocusing / 2
+        m = nutate(m, flip_factor * np.pi / 2, 0.0)
+        for _ in range(event.refocusing):
+            m = free(nutate(free(m, half), flip_factor * np.pi, np.pi / 2), half)
+        z = nutate(m, -flip_factor * np.pi / 2, 0.0)[2]
+    else:
+        z = m[2] * np.exp(-event.te / t2)
+    return np.array([0 * z, 0 * z, event.efficiency * z])
 
 
 def nutate(m: Vectors, flip: float, phase: float) -> Vectors:

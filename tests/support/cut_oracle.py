@@ -24,7 +24,7 @@ def cut_signal(
     share = tolerance / np.ceil(n / EVERY)
     states = epg.equilibrium(voxel, orders)
     if sequence.train.inversion:
-        states = epg.invert(states, sequence.train.inversion.efficiency)
+        states = epg.crush(states, -sequence.train.inversion.efficiency)
         states = epg.relax(states, voxel, orders, sequence.train.inversion.time, None)
     signal, live, seen = np.zeros(n, complex), 1, []
     for pulse in range(n):

@@ -13,8 +13,10 @@ from mrftool.sequence import (
     Invert,
     Pulses,
     PulseSequence,
+    Saturate,
     SliceProfile,
     Spoiler,
+    T2Prep,
     Train,
     Wait,
 )
@@ -70,6 +72,9 @@ def _random_event(rng: np.random.Generator, pulses: int) -> Event:
         Pulses(first, stop, acquire=bool(rng.integers(2))),
         Invert(rng.uniform()),
         Wait(rng.uniform(0.0, 0.2)),
+        Saturate(rng.uniform()),
+        T2Prep(rng.uniform(0.0, 0.1), 0, rng.uniform(0.5, 1.0)),
+        T2Prep(rng.uniform(0.0, 0.1), int(rng.integers(1, 5)), rng.uniform(0.5, 1.0)),
     )
     return choices[rng.integers(len(choices))]
 
