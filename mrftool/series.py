@@ -33,6 +33,7 @@ class Series:
     granule: voxels that are read together at no more cost than one of them, in file order (a slice,
         for DICOM). Blocks end at its edges.
     name: how messages call the series.
+    axes: letters of the axes in the file, where the caller named them ("tyx").
 
     Raises InputError if the sizes are no 4-D series.
     """
@@ -46,6 +47,7 @@ class Series:
     sidecar: Mapping[str, Any] | None = None
     granule: int = 1
     name: str = "series"
+    axes: str = ""
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1 or self.n_time < 1 or self.granule < 1:

@@ -33,7 +33,7 @@ ModelOutput = Annotated[
 ]
 
 # A scan, and maps of it
-Scan = Annotated[Path, typer.Argument(help="4-D NIfTI, or a folder or zip of DICOM files.")]
+Scan = Annotated[Path, typer.Argument(help="4-D NIfTI, DICOM, or .cfl, .mat, .npy, .npz, .ra.")]
 MapFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder of the maps.")]
 Mask = Annotated[Path | None, typer.Option(help="Mask (NIfTI) of the voxels that count.")]
 Imag = Annotated[Path | None, typer.Option(help="Imaginary part, if the scan is the real part.")]
@@ -44,6 +44,18 @@ ScanForm = Annotated[
 ]
 DicomSeries = Annotated[
     str | None, typer.Option("--series", help="DICOM series, by UID, number or description.")
+]
+ArrayAxes = Annotated[
+    str | None,
+    typer.Option(
+        "--axes", help="Of an array file: a letter for each axis, as tyx; i: real, imaginary."
+    ),
+]
+Like = Annotated[
+    Path | None, typer.Option(help="Of an array file: NIfTI image on the same voxels.")
+]
+Variable = Annotated[
+    str | None, typer.Option(help="Of a .mat or .npz file: which array is the scan.")
 ]
 Dicom = Annotated[
     bool | None,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from mrftool.arrays import BoolArray, Float32Array
-from mrftool.errors import InputError
+from mrftool.errors import ArgumentError, InputError
+from mrftool.formats.arrays import scan as arrays
 from mrftool.formats.coefficients import scan as coefficients
 from mrftool.formats.dicom import scan as dicom
 from mrftool.formats.mrd import scan as mrd
@@ -27,9 +28,11 @@ class ScanFormat(Protocol):
         """The series in it, to be read in blocks."""
 
 
+ARRAYS = "array file"
 FORMATS: dict[str, ScanFormat] = {  # the first that recognises a path opens it
     "coefficient images": coefficients,
     "MRD raw data": mrd,
+    ARRAYS: arrays,
     "DICOM": dicom,
     "NIfTI": nifti,
 }
@@ -42,6 +45,9 @@ def open_scan(
     phase: Path | None = None,
     form: Literal["magnitude", "real"] | None = None,
     series: str | None = None,
+    axes: str | None = None,
+    like: Path | None = None,
+    variable: str | None = None,
     progress: ShowProgress | None = None,
 ) -> Series:
     """Open the fingerprint series in a file or folder; its samples are read later.
@@ -49,8 +55,8 @@ def open_scan(
     Parameters
     ----------
     path : Path
-        A NIfTI file, or a folder, zip archive or file of DICOM.
-    imag, phase, form, series : optional
+        A NIfTI file, a folder, zip archive or file of DICOM, or an array file.
+    imag, phase, form, series, axes, like, variable : optional
         See `ScanRequest`.
     progress : callable, optional
         `Reporter.progress`.
@@ -65,8 +71,14 @@ def open_scan(
         If the request does not go with the format.
 
     """
-    request = ScanRequest(imag, phase, form, series)
-    return FORMATS[file_kind(path)].open_scan(path, request, progress)
+    request = ScanRequest(imag, phase, form, series, axes, like, variable)
+    kind = file_kind(path)
+    if kind != ARRAYS and request.describes_array:
+        raise ArgumentError(
+            f"axes, a reference image and a variable go with array files, and {path} is {kind}",
+            arguments=["axes", "like", "variable"],
+        )
+    return FORMATS[kind].open_scan(path, request, progress)
 
 
 def file_kind(path: Path) -> str:

@@ -24,6 +24,12 @@ class ScanRequest:
         without an imaginary part.
     series : str, optional
         One series of many: its UID, number or description.
+    axes : str, optional
+        A letter for each axis of an array file: x, y, z, t, i (real and imaginary part), 1.
+    like : Path, optional
+        A NIfTI image whose voxels are those of an array file.
+    variable : str, optional
+        Which array of a .mat or .npz file.
 
     """
 
@@ -31,3 +37,11 @@ class ScanRequest:
     phase: Path | None = None
     form: Literal["magnitude", "real"] | None = None
     series: str | None = None
+    axes: str | None = None
+    like: Path | None = None
+    variable: str | None = None
+
+    @property
+    def describes_array(self) -> bool:
+        """Whether it says what only array files leave open."""
+        return not (self.axes is None and self.like is None and self.variable is None)

@@ -9,6 +9,7 @@ from mrftool.cli.checks import between, given, refuse
 from mrftool.cli.commands.quantify import show_maps
 from mrftool.cli.console import Terminal
 from mrftool.cli.options import (
+    ArrayAxes,
     Dicom,
     DicomFormat,
     DicomReference,
@@ -16,12 +17,14 @@ from mrftool.cli.options import (
     DictionaryT1,
     DictionaryT2,
     Imag,
+    Like,
     MapFolder,
     Mask,
     Phase,
     Scan,
     ScanForm,
     Threads,
+    Variable,
 )
 
 
@@ -55,6 +58,9 @@ def match(
     phase: Phase = None,
     form: ScanForm = None,
     series: DicomSeries = None,
+    axes: ArrayAxes = None,
+    like: Like = None,
+    variable: Variable = None,
     dicom: Dicom = None,
     dicom_reference: DicomReference = None,
     dicom_format: DicomFormat = None,
@@ -76,7 +82,7 @@ def match(
     if given(context, "tolerance"):
         refuse(context, ["rank"], "replaces --tolerance, expected one of the two")
     result = match_scan(
-        ScanFiles(scan, imag, phase, form, series),
+        ScanFiles(scan, imag, phase, form, series, axes, like, variable),
         output,
         Terminal(),
         dictionary=DictionaryChoice(dictionary, seq, t1_ms, t2_ms, b1_grid, adc),

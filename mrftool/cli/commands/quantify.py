@@ -8,16 +8,19 @@ import typer
 from mrftool.cli.checks import between, given, refuse
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
+    ArrayAxes,
     Dicom,
     DicomFormat,
     DicomReference,
     DicomSeries,
     Imag,
+    Like,
     MapFolder,
     Mask,
     Phase,
     ScanForm,
     Threads,
+    Variable,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ _OF_FRAMES = (
     "form",
     "noise_sd",
     "series",
+    "axes",
+    "like",
+    "variable",
     "dicom",
     "dicom_reference",
     "dicom_format",
@@ -41,7 +47,7 @@ def quantify(
     scan: Annotated[
         Path,
         typer.Argument(
-            help="4-D NIfTI, a folder or zip of DICOM files, MRD raw data, or coefficient images."
+            help="4-D NIfTI, DICOM, MRD raw data, coefficient images, .cfl, .mat, .npy, .npz, .ra."
         ),
     ],
     output: MapFolder = Path("maps"),
@@ -60,6 +66,9 @@ def quantify(
         ),
     ] = None,
     series: DicomSeries = None,
+    axes: ArrayAxes = None,
+    like: Like = None,
+    variable: Variable = None,
     dicom: Dicom = None,
     dicom_reference: DicomReference = None,
     dicom_format: DicomFormat = None,
@@ -95,7 +104,7 @@ def quantify(
         return
     refuse(context, ["covariance", "seq"], "goes with coefficient images or raw data")
     result = quantify_scan(
-        ScanFiles(scan, imag, phase, form, series),
+        ScanFiles(scan, imag, phase, form, series, axes, like, variable),
         output,
         Terminal(),
         model=model,

@@ -43,7 +43,7 @@ def read(path: Path) -> bytes:
 def _version_5_arrays(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
     from scipy.io import loadmat
 
-    content = loadmat(path, struct_as_record=False, squeeze_me=True)
+    content = loadmat(path, struct_as_record=False)
     names = [name for name in content if not name.startswith("__")]
     for name in names:
         yield from _fields(name, content[name], 0)
@@ -51,9 +51,10 @@ def _version_5_arrays(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
 
 def _fields(name: str, value: Any, depth: int) -> Iterator[tuple[str, tuple[int, ...], Any]]:
     """The arrays in a variable: itself, or the fields of a structure."""
-    if isinstance(value, np.ndarray | np.number) and np.asarray(value).dtype.kind in _NUMBERS:
-        numbers = np.asarray(value)
-        yield name, numbers.shape, lambda: numbers
+    if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.flat[0]  # a structure
+    if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
+        yield name, value.shape, lambda: value
     for field in getattr(value, "_fieldnames", [])[:1000]:
         if depth < _DEEPEST:
             yield from _fields(f"{name}.{field}", getattr(value, field), depth + 1)

@@ -8,6 +8,8 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray
 from mrftool.coefficients import CoefficientImages
 from mrftool.errors import InputError, MismatchError
+from mrftool.formats.arrays import array_file
+from mrftool.formats.arrays.array_file import SUFFIXES, is_array_file
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.coefficients.bart import COEFFICIENTS, TIME, read_cfl
 from mrftool.formats.nifti.data import map_frames
@@ -111,7 +113,7 @@ def read_basis(path: Path, rank: int) -> Array:
 
 
 def read_array(path: Path) -> Array:
-    """The numbers of a .npy or .cfl file.
+    """The numbers of an array file.
 
     Raises
     ------
@@ -122,18 +124,14 @@ def read_array(path: Path) -> Array:
         raise InputError(f"{path}: no such file, expected .npy or .cfl")
     if path.suffix == ".cfl":
         return read_cfl(path)
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read: {error}, expected a .npy file") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fciu":
-        raise InputError(f"{path}: holds no array of numbers, expected one")
-    return values
+    if not is_array_file(path):
+        raise InputError(f"{path}: no array file, expected one of {', '.join(SUFFIXES)}")
+    return array_file.read_array(path)
 
 
 def _images(path: Path) -> tuple[Array, Placement, tuple[str, ...]]:
     """Images `(x, y, z, K)`, where they lie, and what was assumed."""
-    if path.suffix not in (".cfl", ".npy"):
+    if not is_array_file(path):
         header = read_header(path)
         return _of_nifti(path), header.placement, header.assumptions
     values = read_array(path)
@@ -157,7 +155,7 @@ def _of_nifti(path: Path) -> Array:
 
 
 def _covariance(path: Path) -> Array:
-    if path.suffix in (".npy", ".cfl"):
+    if is_array_file(path):
         return read_array(path)
     return _of_nifti(path)
 
@@ -172,7 +170,7 @@ def _mask(path: Path) -> BoolArray | None:
 
 def _facts(path: Path) -> dict[str, Any]:
     """What the sidecar says, if there is one."""
-    if path.suffix in (".cfl", ".npy"):
+    if is_array_file(path):
         return {}
     return read_sidecar(path) or {}
 

@@ -9,8 +9,8 @@ from mrftool.series import Series
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder that a reconstruction left, or an array of BART or NumPy."""
-    return is_coefficient_folder(path) or path.suffix in (".cfl", ".npy")
+    """Whether `path` is a folder that a reconstruction left."""
+    return is_coefficient_folder(path)
 
 
 def open_scan(path: Path, request: ScanRequest, progress: ShowProgress | None) -> Series:

@@ -8,6 +8,8 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array
 from mrftool.errors import InputError
+from mrftool.formats.arrays.array_file import is_array_file
+from mrftool.formats.arrays.volume import ArrayVolume, read_array_volume
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
@@ -36,10 +38,16 @@ class TissueMaps:
     assumptions: tuple[str, ...]
 
 
-def read_volume(path: str | Path) -> tuple[NiftiHeader, Float32Array]:
+def read_volume(
+    path: str | Path, like: Placed | None = None
+) -> tuple[NiftiHeader | ArrayVolume, Float32Array]:
     """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex or
     not 3-D.
+
+    An array file does not say where it lies: on the voxels of `like`.
     """
+    if is_array_file(Path(path)):
+        return read_array_volume(Path(path), like)
     header = read_header(path)
     if len(header.dims) > 3:
         raise InputError(
@@ -56,7 +64,7 @@ def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> 
 
     Raises InputError if it is no mask or empty, MismatchError if it lies on other voxels.
     """
-    header, image = read_volume(path)
+    header, image = read_volume(path, like)
     require_same_voxels(header.path, header, like_name, like)
     values = np.unique(image)
     if not np.isfinite(values).all() or np.count_nonzero(values) > 1 or values[0] < 0:
@@ -80,7 +88,7 @@ def open_b1(
 
     Raises InputError if neither tells, MismatchError if it lies on other voxels.
     """
-    header, image = read_volume(path)
+    header, image = read_volume(path, like)
     require_same_voxels(header.path, header, like_name, like)
     inside = np.ones(header.shape, bool) if mask is None else mask
     return _in_unit(header, image, inside, _PER_FRACTION, _B1_MEDIANS)
@@ -97,7 +105,7 @@ def open_given(
     parameter = parameter_named(name)
     if parameter is B1:
         return open_b1(path, like, mask, like_name)
-    header, image = read_volume(path)
+    header, image = read_volume(path, like)
     require_same_voxels(header.path, header, like_name, like)
     return image, (f"{header.path}: taken as {parameter.label} in {parameter.unit}",)
 
@@ -141,7 +149,7 @@ def open_maps(
 
 
 def _in_unit(
-    header: NiftiHeader,
+    header: NiftiHeader | ArrayVolume,
     image: Float32Array,
     inside: BoolArray,
     units: dict[str, float],
@@ -171,7 +179,7 @@ def _in_unit(
 
 
 def _require_one_unit(
-    said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader
+    said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader | ArrayVolume
 ) -> None:
     """Two guesses must agree: nobody keeps T1 in seconds and T2 in milliseconds without saying so."""
     if said_t1 and said_t2 and (" as s," in said_t1[0]) != (" as s," in said_t2[0]):

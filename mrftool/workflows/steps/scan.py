@@ -24,6 +24,8 @@ class ScanFiles:
         "magnitude" takes the modulus of a complex scan; "real" reads one without imaginary part.
     series : str, optional
         DICOM series, by UID, number or description.
+    axes, like, variable : optional
+        Of an array file: its axes ("tyx"), an image on its voxels, which array it is.
 
     """
 
@@ -32,6 +34,9 @@ class ScanFiles:
     phase: Path | None = None
     form: Literal["magnitude", "real"] | None = None
     series: str | None = None
+    axes: str | None = None
+    like: Path | None = None
+    variable: str | None = None
 
     def open(self, reporter: Reporter) -> Series:
         """Open the scan; its samples are read later."""
@@ -41,6 +46,9 @@ class ScanFiles:
             phase=self.phase,
             form=self.form,
             series=self.series,
+            axes=self.axes,
+            like=self.like,
+            variable=self.variable,
             progress=reporter.progress,
         )
 
@@ -51,6 +59,9 @@ class ScanFiles:
             "phase": self.phase,
             "form": self.form,
             "series": self.series,
+            "axes": self.axes,
+            "like": self.like,
+            "variable": self.variable,
         }
 
     def files(self) -> Iterator[Path]:
@@ -60,3 +71,5 @@ class ScanFiles:
             yield self.imag
         if self.phase is not None:
             yield self.phase
+        if self.like is not None:
+            yield self.like

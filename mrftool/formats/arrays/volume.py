@@ -1,0 +1,56 @@
+"""Masks and maps in array files, on the voxels of the scan that they go with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrftool.arrays import Float32Array
+from mrftool.errors import InputError, MismatchError
+from mrftool.formats.arrays.array_file import read_array
+from mrftool.formats.arrays.axes import ONE, PAIR, SPACE, TIME, arrange
+from mrftool.formats.space import Placed, sizes
+from mrftool.grid import Placement
+
+
+@dataclass(frozen=True)
+class ArrayVolume:
+    """What is known of a volume in an array file: it lies where its scan lies."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    placement: Placement
+    assumptions: tuple[str, ...]
+
+
+def read_array_volume(path: Path, like: Placed | None) -> tuple[ArrayVolume, Float32Array]:
+    """A real image `(x, y, z)` on the voxels of `like`.
+
+    Its axes have the order of those of the scan, where that is an array file too, else x, y, z.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, holds complex numbers, or nothing says where it lies.
+    MismatchError
+        If it has another shape than `like`.
+    """
+    if like is None:
+        raise InputError(f"{path}: does not say where it lies, expected NIfTI")
+    values = read_array(path)
+    if np.iscomplexobj(values):
+        raise InputError(f"{path}: holds complex numbers, expected real ones")
+    named = getattr(like, "axes", "") or SPACE
+    axes = "".join(axis for axis in named if axis not in (TIME, PAIR, ONE))
+    values = values.reshape([n for n in values.shape if n > 1] or [1])
+    expected = {axis: n for axis, n in zip(SPACE, like.shape, strict=True) if n > 1}
+    axes = "".join(axis for axis in axes if axis in expected)
+    found = dict(zip(axes, values.shape, strict=False))
+    if len(axes) != values.ndim or found != expected:
+        raise MismatchError(
+            f"{path}: has the sizes {sizes(values.shape)}, expected "
+            f"{sizes(tuple(expected[axis] for axis in axes))} (axes {axes}) as the scan"
+        )
+    image = np.asarray(arrange(values, axes, path)[..., 0], np.float32)
+    said = f"{path.name} is taken to lie on the voxels of the scan, with the axes {axes}."
+    return ArrayVolume(path, like.shape, like.placement, (said,)), image
