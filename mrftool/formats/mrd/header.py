@@ -194,4 +194,4 @@ def _flip_angles(header: Element) -> FloatArray | None:
         return None
     if len(degrees) < 2:
         return None
-    return np.deg2rad(degrees)
+    return np.asarray(np.deg2rad(degrees))
