@@ -114,6 +114,7 @@ def test_diffusion_reaches_the_model(shelf: Path) -> None:
 
 def test_no_option_was_forgotten() -> None:
     tested = {name for name, _ in OPTIONS} | {"run", "output", "seq", "encoder", "adc"}
+    tested |= {"basis", "rank"}  # see test_reconstruct_command
     assert set(inspect.signature(export_command).parameters) - {"context"} == tested
 
 

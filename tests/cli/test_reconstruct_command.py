@@ -267,3 +267,18 @@ def test_covariance_of_a_file_gives_error_bars(folder, tmp_path):
         )  # fmt: skip
         widths.append(_image(tmp_path / f"maps{factor}" / "T1sd.nii.gz"))
     assert np.median(widths[1][widths[0] > 0]) > 0
+
+
+def test_basis_is_written_for_others(tmp_path):
+    works("export", "--seq", "delics", "--basis", tmp_path / "basis.npy")
+    works("export", "--seq", "delics", "--basis", tmp_path / "basis.cfl", "--rank", 4)
+    vectors = np.load(tmp_path / "basis.npy")
+    bart = read_cfl(tmp_path / "basis.cfl")
+    assert bart.shape[5:7] == (500, 4)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(vectors.shape[1]), atol=1e-9)
+    np.testing.assert_allclose(bart.reshape(500, 4), vectors[:, :4], atol=1e-6)
+    wider = tmp_path / "wider.npy"
+    works("export", "--seq", "delics", "--basis", wider, "--b1", 0.8, 1.2)
+    assert not np.allclose(np.load(wider), vectors)
+    assert command("export", "--seq", "delics", "--rank", 4).code == 2
+    assert command("export", "--basis", tmp_path / "b.npy").code == 2

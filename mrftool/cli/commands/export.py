@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mrftool.cli.checks import refuse
+from mrftool.cli.checks import between, named, refuse
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
     Adc,
@@ -22,6 +22,7 @@ from mrftool.errors import UsageError
 if TYPE_CHECKING:
     from mrftool.workflows.export import WrittenModel
 
+_OF_A_MODEL = ("run", "output", "encoder", "polish", "form", "t1_ms", "t2_ms", "adc")
 _OF_A_SEQUENCE = ("form", "t1_ms", "t2_ms", "b1", "adc")
 
 
@@ -48,11 +49,26 @@ def export(
     t2_ms: RangeT2 = (10.0, 2000.0),
     b1: RangeB1 = None,
     adc: Adc = 0.0,
+    basis: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the sequence's temporal basis instead (with --seq).",
+            callback=named(".npy", ".cfl"),
+        ),
+    ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(help="Vectors of the basis; by default 5 or 6.", callback=between(3, 32)),
+    ] = None,
 ) -> None:
     """Write a model and verify it against the exact engine; exit with 5 if it does not hold.
 
     Form, ranges and diffusion belong to a model without a network: a run knows its own.
     """
+    if basis is not None:
+        _export_basis(context, seq, basis, rank, b1)
+        return
+    refuse(context, ["rank"], "goes with --basis")
     if run is None and seq is None:
         raise UsageError("expected a training run, or --seq FILE --encoder none")
     if (run is None and encoder == "run") or (run is not None and encoder == "none"):
@@ -75,6 +91,22 @@ def export(
             form=form,
         )
     show_model(written)
+
+
+def _export_basis(
+    context: typer.Context,
+    seq: str | None,
+    path: Path,
+    rank: int | None,
+    b1: tuple[float, float] | None,
+) -> None:
+    """Write a temporal basis for other reconstructions."""
+    from mrftool.workflows.export_basis import export_basis
+
+    refuse(context, _OF_A_MODEL, "goes with a model, not with --basis")
+    if seq is None:
+        raise UsageError("--basis needs a sequence, expected --seq FILE")
+    wrote(export_basis(seq, path, rank=rank, b1_range=b1))
 
 
 def show_model(written: "WrittenModel") -> None:
