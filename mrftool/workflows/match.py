@@ -104,7 +104,7 @@ def match_scan(
     entries = dictionary or DictionaryChoice()
     with watch.stage("open the scan"):
         series = scan.open(reporter)
-        study = dicom_output(series, choice, reporter)
+        study = dicom_output(series, choice, folder, reporter)
         inside, _, _ = open_volumes(series, mask, {})
     source = entries.load(threads)
     for sentence in (*series.assumptions, *check_source(series, source, series.form)):

@@ -64,7 +64,7 @@ def quantify_scan(
         loaded = load_model(find_file("models", str(model), ".onnx"))
     with watch.stage("open the scan"):
         series = scan.open(reporter)
-        study = dicom_output(series, choice, reporter)
+        study = dicom_output(series, choice, folder, reporter)
         inside, images, assumed = open_volumes(series, mask, given)
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)

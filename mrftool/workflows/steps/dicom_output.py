@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.bids import Provenance
 from mrftool.maps import Maps
+from mrftool.quantities import QUANTITIES
 from mrftool.reporter import Reporter
 from mrftool.series import Series
 
@@ -59,15 +60,39 @@ class DicomOutput:
     format: DicomFormat
 
 
-def dicom_output(scan: Series, choice: DicomChoice, reporter: Reporter) -> DicomOutput | None:
+def dicom_output(
+    scan: Series, choice: DicomChoice, folder: Path, reporter: Reporter
+) -> DicomOutput | None:
     """Where DICOM maps go; None if there are none to write.
+
+    Whatever can be said of them before there are maps is checked here.
 
     Raises
     ------
     ArgumentError
         If maps are wanted as DICOM and no study is known.
+    MismatchError
+        If the reference does not cover the volume of the scan.
+    InputError
+        If the maps cannot be written as DICOM, or their folder holds other files.
 
     """
+    output = _chosen_output(scan, choice, reporter)
+    if output is not None:
+        from mrftool.formats.dicom.write.objects import check_dicom_maps
+
+        check_dicom_maps(
+            folder / FOLDER,
+            tuple(QUANTITIES),
+            scan.placement,
+            scan.shape,
+            output.reference,
+            format=output.format,
+        )
+    return output
+
+
+def _chosen_output(scan: Series, choice: DicomChoice, reporter: Reporter) -> DicomOutput | None:
     from mrftool.formats.dicom.read.series import DicomSeries
 
     if choice.wanted is False:

@@ -1,10 +1,11 @@
 """DICOM out: maps as objects of the patient's study, beside the series they were computed from."""
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,12 @@ from mrftool.formats.dicom.headers.header import read_dataset
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.plane import Plane
 from mrftool.formats.dicom.read.series import DicomSeries
+from mrftool.formats.dicom.write.kept import start_of
 from mrftool.formats.dicom.write.mr import mr_images
 from mrftool.formats.dicom.write.parametric import parametric_map
 from mrftool.formats.dicom.write.quantity import Quantified, quantified
 from mrftool.formats.dicom.write.space import Slices, require_same_volume, slices_of, turned
-from mrftool.formats.dicom.write.template import Origin, start_of
+from mrftool.formats.dicom.write.template import Origin
 from mrftool.grid import Placement
 from mrftool.maps import Maps
 from mrftool.quantities import quantity
@@ -73,22 +75,60 @@ def write_dicom_maps(
     Raises InputError if maps have different shapes or the folder holds other files where they go,
     MismatchError if they do not lie in the volume of the source.
     """
-    if format not in _MAKERS:
-        raise ArgumentError(f"DICOM format {format!r}, expected one of {', '.join(_MAKERS)}")
+    written, objects = _made(Path(folder), maps, placement, source, provenance, format)
+    _save(objects, [path for entry in written for path in entry.paths])
+    return written
+
+
+def check_dicom_maps(
+    folder: str | Path,
+    names: Sequence[str],
+    placement: Placement,
+    shape: tuple[int, int, int],
+    source: DicomSeries,
+    *,
+    format: Format = "mr",  # noqa: A002
+) -> None:
+    """Raises what `write_dicom_maps` would raise, before there are maps: a map of zeros is made and
+    written to memory in their place.
+
+    names: of the maps. shape, placement: where they lie.
+    """
+    empty = np.zeros(shape, np.float32)
+    maps = {name: (empty, quantity(name).unit.name) for name in names[:1]}
+    provenance = Provenance((), "not known yet", "not known yet")
+    written, objects = _made(Path(folder), maps, placement, source, provenance, format)
+    count = len(written[0].paths)
+    for name in names:
+        _require_room(WrittenMap(name, _paths(Path(folder), name, count, format), {}))
+    with lenient():
+        for dataset in objects:
+            _write(dataset, io.BytesIO())
+
+
+def _made(
+    folder: Path,
+    maps: Mapping[str, tuple[NDArray[np.generic], str]],
+    placement: Placement,
+    source: DicomSeries,
+    provenance: Provenance,
+    chosen: str,
+) -> tuple[list[WrittenMap], list[Dataset]]:
+    """Where the maps will lie, and their objects, in the same order."""
+    if chosen not in _MAKERS:
+        raise ArgumentError(f"DICOM format {chosen!r}, expected one of {', '.join(_MAKERS)}")
     entries, slices = _ready(maps, placement, source)
     origin = _origin(source, slices, provenance)
     written, objects = [], []
     with lenient():
         for number, entry in enumerate(entries, start=1):
-            made, counts = _MAKERS[format](entry, number, slices, origin)
-            paths = _paths(Path(folder), entry.name, len(made), format)
-            written.append(
-                WrittenMap(entry.name, paths, {text: n for text, n in counts.items() if n})
-            )
+            made, counts = _MAKERS[chosen](entry, number, slices, origin)
+            paths = _paths(folder, entry.name, len(made), chosen)
+            lost = {text: n for text, n in counts.items() if n}
+            written.append(WrittenMap(entry.name, paths, lost))
+            _require_room(written[-1])
             objects += made
-    _require_room(written)
-    _save(objects, [path for entry in written for path in entry.paths])
-    return written
+    return written, objects
 
 
 def _ready(
@@ -138,24 +178,38 @@ def _paths(folder: Path, name: str, count: int, chosen: str) -> tuple[Path, ...]
     return tuple(folder / name / f"{number:04d}.dcm" for number in range(1, count + 1))
 
 
-def _require_room(written: list[WrittenMap]) -> None:
+def _require_room(entry: WrittenMap) -> None:
     """Raises InputError if files of an earlier run would stay among the new ones."""
-    for entry in written:
-        folder, in_one = entry.paths[0].parent, entry.paths[0].name == f"{entry.name}.dcm"
-        other_form = folder / entry.name if in_one else folder.parent / f"{entry.name}.dcm"
-        if other_form.exists():
-            raise InputError(
-                f"{other_form}: is the {entry.name} map in another form, expected a folder without it"
-            )
-        if not in_one and folder.is_dir():
-            others = {path.name for path in folder.iterdir()} - {path.name for path in entry.paths}
-            if others:
-                raise InputError(
-                    f"{folder}: holds {min(others)}, expected an empty folder for the {entry.name} map"
-                )
+    folder = entry.paths[0].parent
+    is_one_file = entry.paths[0].name == f"{entry.name}.dcm"
+    other_form = folder.parent / f"{entry.name}.dcm"
+    if is_one_file:
+        other_form = folder / entry.name
+    if other_form.exists():
+        raise InputError(
+            f"{other_form}: is the {entry.name} map in another form, expected a folder without it"
+        )
+    if is_one_file or not folder.is_dir():
+        return
+    others = {path.name for path in folder.iterdir()} - {path.name for path in entry.paths}
+    if others:
+        raise InputError(
+            f"{folder}: holds {min(others)}, expected an empty folder for the {entry.name} map"
+        )
 
 
 def _save(objects: list[Dataset], paths: list[Path]) -> None:
     with all_or_none(paths, make_folders=True) as parts, lenient():
         for dataset, part in zip(objects, parts, strict=True):
-            dataset.save_as(part, enforce_file_format=True)
+            _write(dataset, part)
+
+
+def _write(dataset: Dataset, target: Path | BinaryIO) -> None:
+    """Raises InputError for whatever pydicom raises, but for faults of the disk."""
+    try:
+        dataset.save_as(target, enforce_file_format=True)
+    except OSError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"the DICOM map {dataset.get('SeriesDescription')}: {said}") from error

@@ -2,19 +2,24 @@
 highdicom.
 """
 
-import copy
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
 from pydicom.sr.coding import Code
-from pydicom.uid import generate_uid
+from pydicom.uid import MRImageStorage, generate_uid
 
 from mrftool.errors import InputError
-from mrftool.formats.dicom.headers.header import read_dataset
+from mrftool.formats.dicom.write.kept import PATIENT_AND_STUDY, PLACE
 from mrftool.formats.dicom.write.quantity import Quantified
 from mrftool.formats.dicom.write.space import Slices
-from mrftool.formats.dicom.write.template import PATIENT_AND_STUDY, Origin, contributors
+from mrftool.formats.dicom.write.template import Origin, contributors, refer_to
+
+_EXPECTED = (  # of a source, if only empty
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
+    *("StudyDate", "StudyTime", "ReferringPhysicianName", "PositionReferenceIndicator"),
+)
 
 
 def parametric_map(
@@ -24,9 +29,11 @@ def parametric_map(
 
     highdicom sorts the frames by geometry: find them by their positions, not by their numbers.
     """
+    images = _one_image_per_slice(entry.values.shape, slices, origin)
     try:
-        made = _made(entry, number, slices, origin)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        made = _made(entry, number, slices, origin, images)
+        _name_real_sources(made, images, origin)
+    except Exception as error:  # highdicom raises whatever it likes
         said = " ".join(str(error).split())[:160]
         raise InputError(
             f"{origin.planes[0].label}: its header does not fit a Parametric Map: {said}"
@@ -35,7 +42,9 @@ def parametric_map(
     return [made], entry.counts
 
 
-def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dataset:
+def _made(
+    entry: Quantified, number: int, slices: Slices, origin: Origin, images: list[Dataset]
+) -> Dataset:
     from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
     from highdicom.pm import ParametricMap
 
@@ -43,7 +52,7 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
         PlanePositionSequence("PATIENT", [float(x) for x in place]) for place in slices.positions
     ]
     return ParametricMap(
-        _one_image_per_slice(slices, origin),
+        images,
         np.ascontiguousarray(entry.values.transpose(2, 1, 0)),
         series_instance_uid=generate_uid(prefix=None),
         series_number=origin.series_number(number),
@@ -69,20 +78,51 @@ def _made(entry: Quantified, number: int, slices: Slices, origin: Origin) -> Dat
     )
 
 
-def _one_image_per_slice(slices: Slices, origin: Origin) -> list[Dataset]:
-    """Headers of the source images, each file once, with the attributes that highdicom takes for
-    granted.
+def _one_image_per_slice(shape: tuple[int, ...], slices: Slices, origin: Origin) -> list[Dataset]:
+    """Headers of an image for each slice of the maps, with what highdicom takes from its sources.
+
+    They are made here and carry UIDs of their own, so that nothing that is odd about the real
+    sources comes near highdicom; `_name_real_sources` puts in their place what they stand for.
     """
-    files = {plane.path: plane.label for plane in origin.planes}
-    headers = [read_dataset(path, label) for path, label in files.items()]
-    for header in headers:
-        header.update(copy.deepcopy(origin.template))
-        header.setdefault("SliceThickness", slices.distance)
-        if header.PatientSex not in ("M", "F", "O"):
-            header.PatientSex = (
-                None  # highdicom wants one of these; `_complete` puts back what was there
-            )
-    return headers
+    images = []
+    for place in slices.positions:
+        image = Dataset()
+        image.SOPClassUID, image.SOPInstanceUID = MRImageStorage, generate_uid(prefix=None)
+        image.StudyInstanceUID = origin.template.StudyInstanceUID
+        image.SeriesInstanceUID = origin.planes[0].series or generate_uid(prefix=None)
+        image.FrameOfReferenceUID = origin.template.FrameOfReferenceUID
+        image.Rows, image.Columns = shape[1], shape[0]
+        image.PixelSpacing = [float(x) for x in slices.spacing]
+        image.SliceThickness = image.SpacingBetweenSlices = slices.distance
+        image.ImageOrientationPatient = [float(x) for x in slices.orientation]
+        image.ImagePositionPatient = [float(x) for x in place]
+        for keyword in _EXPECTED:
+            setattr(image, keyword, None)
+        images.append(image)
+    return images
+
+
+def _name_real_sources(made: Dataset, stand_ins: list[Dataset], origin: Origin) -> None:
+    """References to the stand-ins become references to the images that they stand for."""
+    real = {
+        image.SOPInstanceUID: plane for image, plane in zip(stand_ins, origin.planes, strict=True)
+    }
+    for element in made.iterall():
+        if element.VR != "SQ":
+            continue
+        for item in element.value:
+            plane = real.get(item.get("ReferencedSOPInstanceUID"))
+            if plane is not None:
+                refer_to(item, plane)
+    for series in made.get("ReferencedSeriesSequence") or []:
+        unique = {_reference(item): item for item in series.ReferencedInstanceSequence}
+        for item in unique.values():
+            item.pop("ReferencedFrameNumber", None)
+        series.ReferencedInstanceSequence = Items(unique.values())
+
+
+def _reference(item: Dataset) -> str:
+    return str(item.ReferencedSOPInstanceUID)
 
 
 def _mapping(entry: Quantified) -> Any:
@@ -110,14 +150,7 @@ def _window(entry: Quantified) -> Any:
 
 def _complete(made: Dataset, origin: Origin) -> None:
     """What highdicom leaves out: how it was made, on what, and where."""
-    places = (
-        "FrameOfReferenceUID",
-        "PositionReferenceIndicator",
-        "PatientPosition",
-        "BodyPartExamined",
-        "Laterality",
-    )
-    for keyword in (*PATIENT_AND_STUDY, *places):
+    for keyword in (*PATIENT_AND_STUDY, *PLACE):
         if keyword in origin.template:
             made[keyword] = origin.template[keyword]
     made.SoftwareVersions = origin.template.SoftwareVersions

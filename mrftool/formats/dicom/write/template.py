@@ -1,10 +1,9 @@
-"""What every derived DICOM object says of its patient, study, equipment and sources.
+"""What every derived DICOM object says of its equipment and sources.
 
-Modules: DICOM PS3.3 C.7.1 (patient), C.7.2 (study), C.7.4.1 (frame of reference), C.7.5.1
-(equipment), C.7.6.16.2.5 and C.12.1 (sources and contributing equipment).
+Modules: DICOM PS3.3 C.7.5.1 (equipment), C.7.6.16.2.5 and C.12.1 (sources and contributing
+equipment).
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,81 +11,21 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import generate_uid
 
 from mrftool.formats.bids import Provenance, versions
 from mrftool.formats.dicom.read.plane import Plane
+from mrftool.formats.dicom.write.kept import copy_elements, writable_items
 from mrftool.quantities import Code
 
-PATIENT_AND_STUDY = (
-    *(
-        "SpecificCharacterSet",
-        "PatientName",
-        "PatientID",
-        "IssuerOfPatientID",
-        "OtherPatientIDsSequence",
-    ),
-    *(
-        "PatientBirthDate",
-        "PatientSex",
-        "PatientAge",
-        "PatientSize",
-        "PatientWeight",
-        "PatientIdentityRemoved",
-    ),
-    *(
-        "DeidentificationMethod",
-        "DeidentificationMethodCodeSequence",
-        "EthnicGroup",
-        "PatientComments",
-    ),
-    *(
-        "StudyInstanceUID",
-        "StudyDate",
-        "StudyTime",
-        "StudyID",
-        "StudyDescription",
-        "AccessionNumber",
-    ),
-    *(
-        "IssuerOfAccessionNumberSequence",
-        "ReferringPhysicianName",
-        "ProcedureCodeSequence",
-        "TimezoneOffsetFromUTC",
-    ),
-)
-_KEPT = (
-    *PATIENT_AND_STUDY,
-    *(
-        "FrameOfReferenceUID",
-        "PositionReferenceIndicator",
-        "BodyPartExamined",
-        "Laterality",
-        "PatientPosition",
-    ),
-    *("ProtocolName", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
-    *(
-        "AcquisitionDate",
-        "AcquisitionTime",
-        "MagneticFieldStrength",
-        "ImagingFrequency",
-        "ImagedNucleus",
-    ),
-    *("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
-)
-_MUST_EXIST = (
-    *(
-        "PatientName",
-        "PatientID",
-        "PatientBirthDate",
-        "PatientSex",
-        "StudyDate",
-        "StudyTime",
-        "StudyID",
-    ),
-    *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
-)
 _LONGEST_TEXT = 1024  # of the VR ST
+_MOST_SERIES = 10_000_000  # numbers above leave no room for two more digits
+_EQUIPMENT = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+    "StationName",
+)
 
 
 @dataclass(frozen=True)
@@ -107,32 +46,15 @@ class Origin:
     def series_number(self, number: int) -> int:
         """For the map with this number: that of the source, and two digits."""
         source = self.planes[0].values.get("SeriesNumber")
-        return (
-            source * 100 + number if isinstance(source, int) and 0 < source < 10_000_000 else number
-        )
+        if isinstance(source, int) and 0 < source < _MOST_SERIES:
+            return source * 100 + number
+        return number
 
     def derivation(self, title: str) -> str:
         """One sentence: what it is, and from what."""
         source = self.planes[0].series
-        return f"{title} by {self.provenance.algorithm}, from {self.n_time} time points of series {source}"[
-            :_LONGEST_TEXT
-        ]
-
-
-def start_of(source: Dataset) -> Dataset:
-    """A data set for a derived object of the same patient, study and frame of reference."""
-    dataset = Dataset()
-    for keyword in _KEPT:
-        if keyword in source:
-            dataset[keyword] = copy.deepcopy(source[keyword])
-    for keyword in _MUST_EXIST:
-        if keyword not in dataset:
-            setattr(dataset, keyword, None)
-    if "FrameOfReferenceUID" not in dataset:
-        dataset.FrameOfReferenceUID = generate_uid(prefix=None)
-    dataset.Manufacturer = dataset.ManufacturerModelName = "mrftool"
-    dataset.SoftwareVersions = [f"{name} {version}" for name, version in versions().items()]
-    return dataset
+        text = f"{title} by {self.provenance.algorithm}, from {self.n_time} time points"
+        return f"{text} of series {source}"[:_LONGEST_TEXT]
 
 
 def coded(code: Code) -> Items:
@@ -143,26 +65,37 @@ def coded(code: Code) -> Items:
 
 
 def contributors(source: Dataset, provenance: Provenance, now: datetime) -> Items:
-    """The scanner, and this program with what the numbers depend on."""
+    """The scanner, and this program with what the numbers depend on.
+
+    Versions of other software are told in the descriptions: dcm2niix takes SoftwareVersions, at
+    whatever depth, for those of the scanner that made the images, and reads them accordingly.
+    """
     scanner, program = Dataset(), Dataset()
     scanner.PurposeOfReferenceCodeSequence = coded(("109101", "DCM", "Acquisition Equipment"))
-    for keyword in (
-        "Manufacturer",
-        "ManufacturerModelName",
-        "DeviceSerialNumber",
-        "SoftwareVersions",
-        "StationName",
-    ):
-        if keyword in source:
-            scanner[keyword] = source[keyword]
+    copy_elements(source, scanner, _EQUIPMENT)
     scanner.setdefault("Manufacturer", "unknown")
     program.PurposeOfReferenceCodeSequence = coded(("109102", "DCM", "Processing Equipment"))
     program.Manufacturer = program.ManufacturerModelName = "mrftool"
     program.SoftwareVersions = [f"{name} {version}" for name, version in versions().items()]
     program.ContributionDateTime = f"{now:%Y%m%d%H%M%S}"
     program.ContributionDescription = described(provenance)
-    earlier = source.get("ContributingEquipmentSequence") or []
-    return Items([*earlier, scanner, program])
+    earlier = [*writable_items(source, "ContributingEquipmentSequence"), scanner]
+    for item in earlier:
+        _describe_software(item)
+    return Items([*earlier, program])
+
+
+def _describe_software(item: Dataset) -> None:
+    """Moves the versions of the software into the description."""
+    versions_there = item.pop("SoftwareVersions", None)
+    if versions_there is None or not versions_there.value:
+        return
+    texts: Any = versions_there.value
+    if isinstance(texts, str):
+        texts = [texts]
+    software = ", ".join(str(text) for text in texts)
+    said = (str(item.get("ContributionDescription") or ""), f"software {software}")
+    item.ContributionDescription = "; ".join(text for text in said if text)[:_LONGEST_TEXT]
 
 
 def described(provenance: Provenance) -> str:
@@ -185,11 +118,16 @@ def source_images(planes: Sequence[Plane]) -> Items:
     items = Items()
     for plane in planes:
         item = Dataset()
-        item.ReferencedSOPClassUID = plane.values.get("SOPClassUID")
-        item.ReferencedSOPInstanceUID = plane.values.get("SOPInstanceUID")
-        if plane.n_frames > 1:
-            item.ReferencedFrameNumber = plane.index + 1
+        refer_to(item, plane)
         purpose = ("121322", "DCM", "Source Image for Image Processing Operation")
         item.PurposeOfReferenceCodeSequence = coded(purpose)
         items.append(item)
     return items
+
+
+def refer_to(item: Dataset, plane: Plane) -> None:
+    """Makes `item` name the image, and its frame where it has several."""
+    item.ReferencedSOPClassUID = plane.values.get("SOPClassUID")
+    item.ReferencedSOPInstanceUID = plane.values.get("SOPInstanceUID")
+    if plane.n_frames > 1:
+        item.ReferencedFrameNumber = plane.index + 1
