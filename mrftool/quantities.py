@@ -53,6 +53,7 @@ class Unit:
 SECOND = Unit("s", "ms", 1e3, ("ms", "UCUM", "millisecond"))
 HERTZ = Unit("Hz", "Hz", 1.0, ("Hz", "UCUM", "hertz"))
 RATIO = Unit("1", "1", 1.0, ("1", "UCUM", "no units"))
+PERCENT = Unit("1", "%", 100.0, ("%", "UCUM", "percent"))
 DIFFUSIVITY = Unit("m^2/s", "um2/s", 1e12, ("um2/s", "UCUM", "square micrometer per second"))
 SCANNER_UNIT = Unit(
     "arbitrary", "scanner's unit", 1.0, ("[arb'U]", "UCUM", "arbitrary unit"), "a.u."
@@ -251,6 +252,50 @@ _ALL = (
         unit=SECOND,
         suffix="T2sd",
         dicom=_STANDARD_DEVIATION,
+    ),
+    Quantity(
+        key="systematic_t1",
+        label="Systematic T1",
+        caption="systematic uncertainty of T1",
+        description="Systematic part of the standard uncertainty of T1",
+        unit=SECOND,
+        suffix="T1systematic",
+        dicom=_STANDARD_DEVIATION,
+    ),
+    Quantity(
+        key="combined_t1",
+        label="Uncertainty T1",
+        caption="uncertainty of T1",
+        description="Combined standard uncertainty of T1: random and systematic",
+        unit=SECOND,
+        suffix="T1uncertainty",
+        dicom=_STANDARD_DEVIATION,
+    ),
+    Quantity(
+        key="systematic_t2",
+        label="Systematic T2",
+        caption="systematic uncertainty of T2",
+        description="Systematic part of the standard uncertainty of T2",
+        unit=SECOND,
+        suffix="T2systematic",
+        dicom=_STANDARD_DEVIATION,
+    ),
+    Quantity(
+        key="combined_t2",
+        label="Uncertainty T2",
+        caption="uncertainty of T2",
+        description="Combined standard uncertainty of T2: random and systematic",
+        unit=SECOND,
+        suffix="T2uncertainty",
+        dicom=_STANDARD_DEVIATION,
+    ),
+    Quantity(
+        key="misfit",
+        label="Misfit",
+        caption="misfit / signal",
+        description="Share of the signal that neither the fit nor noise explains",
+        unit=PERCENT,
+        suffix="misfit",
     ),
     Quantity(
         key="b1",

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
+from mrftool.errors import ArgumentError
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import Event, Invert, PulseSequence, SliceProfile, Wait
@@ -121,7 +122,7 @@ def sensitivity(sequence: PulseSequence, tissue: Tissue, *, form: Form = "comple
     for influence in influences:
         change = slopes[2]
         if influence != B1:
-            change = _derivative(influence, sequence, tissue)
+            change = signal_derivative(influence, sequence, tissue)
         rows.append(estimate_slope(signal, by_log_time, change, form=form))
     return Sensitivity(tissue, influences, np.stack(rows))
 
@@ -190,8 +191,17 @@ def _inner(a: Array, b: Array) -> FloatArray:
     return np.asarray((np.conj(a) * b).real.sum(axis=1))
 
 
-def _derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:
-    """Derivative of the signal by a value `(voxel, time)` [m0 / unit].
+def influence_named(name: str) -> Influence:
+    """The influence of this name. Raises ArgumentError for an unknown one."""
+    for influence in INFLUENCES:
+        if influence.name == name:
+            return influence
+    known = ", ".join(influence.name for influence in INFLUENCES)
+    raise ArgumentError(f"no influence {name!r}, expected one of: {known}")
+
+
+def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:
+    """Derivative of the signal by a value that is taken for granted `(voxel, time)` [m0 / unit].
 
     A central difference, or a one-sided one of the same order at the end of what is possible. The
     signal is linear in the efficiency, and smooth over the steps of the others.
@@ -243,6 +253,10 @@ def _with_events(sequence: PulseSequence, changed: Mapping[int, Event]) -> Pulse
     return replace(sequence, events=events)
 
 
+def _with_b1(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    return sequence, replace(tissue, b1=tissue.b1 + change)
+
+
 def _with_efficiency(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
     inversions = _inversions(sequence).items()
     changed = {place: Invert(efficiency + change) for place, efficiency in inversions}
@@ -288,6 +302,7 @@ def _with_slice_profile(sequence: PulseSequence, tissue: Tissue, change: float) 
 
 
 _SHIFTS: dict[Influence, Callable[[PulseSequence, Tissue, float], Scene]] = {
+    B1: _with_b1,
     EFFICIENCY: _with_efficiency,
     TI: _with_ti,
     TE: _with_te,
@@ -297,6 +312,7 @@ _SHIFTS: dict[Influence, Callable[[PulseSequence, Tissue, float], Scene]] = {
     SLICE_PROFILE: _with_slice_profile,
 }
 _STEPS: dict[Influence, float] = {  # of the differences, in the unit of the value
+    B1: 1e-3,
     EFFICIENCY: 0.1,
     TI: 1e-3,
     TE: 0.1e-3,

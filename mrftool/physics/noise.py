@@ -67,3 +67,16 @@ def add_noise(signal: Array, sd: FloatArray, random: np.random.Generator) -> Com
         return np.asarray(signal, np.complex64)
     noise = random.standard_normal((*signal.shape, 2), np.float32).view(np.complex64)[..., 0]
     return np.asarray(signal + noise * sd[:, None].astype(np.float32), np.complex64)
+
+
+def rician_moments(ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance of magnitudes in noise of standard deviation 1 in each channel.
+
+    ratio: magnitude without noise over the noise's standard deviation [1].
+    Source: H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995).
+    """
+    from scipy.special import i0e, i1e  # heavy
+
+    half = np.asarray(ratio, np.float64) ** 2 / 2
+    mean = np.sqrt(np.pi / 2) * ((1 + half) * i0e(half / 2) + half * i1e(half / 2))
+    return mean, np.maximum(2 + 2 * half - mean**2, 2 - np.pi / 2)

@@ -1,0 +1,234 @@
+"""What noise and given values do to the estimates, tabulated over the range of tissue.
+
+Exact for a few hundred tissues, and interpolated for all others: an image has too many voxels to
+ask the engine for each.
+
+With J the derivatives of the signal m by the fitted parameters, from which m0 is projected out, and
+H = Re J^H J, least squares estimates have the covariance s^2 H^-1 for white noise of variance s^2
+in each channel, and H^-1 Re(J^H N J) H^-1 for noise of covariance N (the sandwich of H. White,
+Econometrica 48:817, 1980). An error of a given value p moves them by -H^-1 Re J^H dm/dp; what of
+dm/dp is orthogonal to m and J remains in the residual.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrftool.arrays import Array, FloatArray, Range
+from mrftool.manifold.parameters import Parameter, points_of, tissue_at
+from mrftool.manifold.sensitivity import Influence, signal_derivative
+from mrftool.physics.cramer_rao import Form
+from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.sequence import PulseSequence
+
+_FITTED_NODES, _GIVEN_NODES = 20, 7
+_TOLERANCE = 1e-5
+_LEAST_DETERMINANT = 1e-10  # of H, relative to the product of its diagonal
+_BLOCK = 256  # tissues at a time
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseShape:
+    """How the noise of a scan differs from white noise of the same mean variance.
+
+    Parameters
+    ----------
+    covariance
+        Of samples k repetitions apart `(lag,)`, relative to the variance that white noise would
+        have if it left the same residual [1].
+    in_phase, quadrature
+        Variance of the channel in the phase of m0, and of the other one, relative to their mean
+        [1]: 1 and 1 for circular noise, 0 for an empty channel.
+    """
+
+    covariance: FloatArray
+    in_phase: float = 1.0
+    quadrature: float = 1.0
+
+    @property
+    def correlation_time(self) -> float:
+        """Repetitions that count as one independent sample [1]."""
+        return float(max(1 + 2 * self.covariance[1:].sum() / self.covariance[0], 1.0))
+
+    @property
+    def is_white(self) -> bool:
+        """Whether all samples of both channels are independent and alike."""
+        return len(self.covariance) == 1 and self.in_phase == self.quadrature
+
+    @property
+    def energy_spread(self) -> float:
+        """Factor on the relative variance of the noise's energy, beside that of white noise [1]."""
+        channels = (self.in_phase**2 + self.quadrature**2) / 2
+        return float(channels * (2 * np.square(self.covariance).sum() - self.covariance[0] ** 2))
+
+    def filtered(self, rows: Array) -> Array:
+        """Noise covariance times rows `(..., time)`, complex or, for magnitudes, real."""
+        result = rows * self.covariance[0]
+        for lag, value in enumerate(self.covariance[1:], start=1):
+            result[..., lag:] += value * rows[..., :-lag]
+            result[..., :-lag] += value * rows[..., lag:]
+        if not np.iscomplexobj(rows):
+            return np.asarray(result)
+        return np.asarray(self.in_phase * result.real + 1j * self.quadrature * result.imag)
+
+
+WHITE = NoiseShape(np.ones(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Effects at each voxel.
+
+    Parameters
+    ----------
+    norm
+        Of the signal of m0 = 1, over time `(voxel,)`.
+    sd
+        Relative standard deviation of the fitted parameters for white noise of a standard deviation
+        equal to that norm `(voxel, fitted)`.
+    inflation
+        Factor on it for the noise's shape `(voxel, fitted)` [1].
+    slopes
+        Relative change of the fitted parameters per change of each given value
+        `(influence, voxel, fitted)` [1 / unit].
+    remainder
+        Norm of what remains in the residual per change of each value, relative to the signal's
+        `(influence, voxel)` [1 / unit].
+    """
+
+    norm: FloatArray
+    sd: FloatArray
+    inflation: FloatArray
+    slopes: FloatArray
+    remainder: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class EffectTable:
+    """Effects on a grid over the parameters; NaN where T2 is far above T1, or not determined."""
+
+    parameters: tuple[Parameter, ...]
+    influences: tuple[Influence, ...]
+    axes: tuple[FloatArray, ...]
+    values: FloatArray
+
+    def at(self, columns: Mapping[str, Array]) -> Effects:
+        """Effects in voxels, from values of each parameter by name `(voxel,)` [unit].
+
+        Values outside the table's range count as those at its end.
+        """
+        from scipy.interpolate import RegularGridInterpolator  # heavy
+
+        points = points_of(self.parameters, columns)
+        low, high = (np.array([axis[end] for axis in self.axes]) for end in (0, -1))
+        interpolate = RegularGridInterpolator(self.axes, self.values, bounds_error=False)
+        found = interpolate(np.clip(points, low, high))
+        n = sum(parameter.fitted for parameter in self.parameters)
+        sd, inflation, rest = (
+            found[:, 1 : 1 + n],
+            found[:, 1 + n : 1 + 2 * n],
+            found[:, 1 + 2 * n :],
+        )
+        per_influence = rest.reshape(len(found), len(self.influences), n + 1).swapaxes(0, 1)
+        return Effects(
+            norm=found[:, 0],
+            sd=sd,
+            inflation=inflation,
+            slopes=per_influence[:, :, :n],
+            remainder=per_influence[:, :, n],
+        )
+
+
+def build_effects(
+    sequence: PulseSequence,
+    parameters: tuple[Parameter, ...],
+    ranges: Mapping[str, Range],
+    influences: tuple[Influence, ...],
+    *,
+    adc: float = 0.0,
+    form: Form = "complex",
+    noise: NoiseShape = WHITE,
+) -> EffectTable:
+    """Tabulate effects over the ranges of the parameters, by name [unit]."""
+    axes = []
+    for parameter in parameters:
+        nodes = _GIVEN_NODES
+        if parameter.fitted:
+            nodes = _FITTED_NODES
+        low, high = parameter.to_axis(ranges[parameter.name])
+        axes.append(np.linspace(float(low), float(high), nodes))
+    mesh = np.meshgrid(*axes, indexing="ij")
+    points = np.stack([values.ravel() for values in mesh], axis=1)
+    n = sum(parameter.fitted for parameter in parameters)
+    width = 1 + 2 * n + len(influences) * (n + 1)
+    values = np.full((len(points), width), np.nan)
+    steps = [axis[1] - axis[0] for axis in axes]
+    possible = np.flatnonzero(points[:, 1] <= points[:, 0] + steps[0] + steps[1])
+    for start in range(0, len(possible), _BLOCK):
+        chosen = possible[start : start + _BLOCK]
+        values[chosen] = _effects_at(
+            sequence, parameters, points[chosen], influences, adc, form, noise
+        )
+    shape = [len(axis) for axis in axes]
+    return EffectTable(parameters, influences, tuple(axes), values.reshape(*shape, width))
+
+
+def _effects_at(
+    sequence: PulseSequence,
+    parameters: tuple[Parameter, ...],
+    points: FloatArray,
+    influences: tuple[Influence, ...],
+    adc: float,
+    form: Form,
+    noise: NoiseShape,
+) -> FloatArray:
+    """Rows of an `EffectTable` at points on the axes of the parameters."""
+    tissue = tissue_at(parameters, points, adc)
+    names = [parameter.name for parameter in parameters if parameter.fitted]
+    signal, slopes = signal_and_derivatives(
+        sequence,
+        tissue,
+        with_respect_to=names,  # type: ignore[arg-type]
+        tolerance=_TOLERANCE,
+    )
+    scale = np.stack([getattr(tissue, name) for name in names])[:, :, None]
+    changes = [signal_derivative(influence, sequence, tissue) for influence in influences]
+    rows = np.stack([signal, *(slopes * scale), *changes]).astype(np.complex128)
+    if form == "magnitude":
+        size = np.abs(rows[0])
+        rows = (np.conj(rows[0]) * rows).real / np.maximum(size, 1e-300)
+    norm = np.linalg.norm(rows[0], axis=1)
+    unit = rows[0] / np.maximum(norm, 1e-300)[:, None]
+    free = rows[1:] - unit * (unit.conj() * rows[1:]).sum(axis=2, keepdims=True)
+    n = len(names)
+    jacobian, given = free[:n].swapaxes(0, 1), free[n:].swapaxes(0, 1)
+    inverse = _inverse(_products(jacobian, jacobian))
+    sandwich = inverse @ _products(jacobian, noise.filtered(jacobian)) @ inverse
+    variance = np.diagonal(inverse, axis1=1, axis2=2)
+    inflation = np.sqrt(np.diagonal(sandwich, axis1=1, axis2=2) / variance)
+    moves = -inverse @ _products(jacobian, given)
+    left = given + moves.swapaxes(1, 2) @ jacobian
+    remainder = np.linalg.norm(left, axis=2) / norm[:, None]
+    per_influence = np.concatenate([moves.swapaxes(1, 2), remainder[:, :, None]], axis=2)
+    columns = [norm[:, None], np.sqrt(variance) * norm[:, None], inflation]
+    return np.concatenate([*columns, per_influence.reshape(len(points), -1)], axis=1)
+
+
+def _products(a: Array, b: Array) -> FloatArray:
+    """Real parts of the inner products `(voxel, m, n)` of rows `(voxel, m, time)`, `(voxel, n,
+    time)`.
+    """
+    return np.asarray((a.conj() @ b.swapaxes(1, 2)).real)
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses `(voxel, n, n)`; NaN where a matrix is singular."""
+    diagonal = np.diagonal(matrices, axis1=1, axis2=2)
+    scale = np.sqrt(np.maximum(diagonal[:, :, None] * diagonal[:, None, :], 1e-300))
+    scaled = matrices / scale
+    singular = np.linalg.det(scaled) <= _LEAST_DETERMINANT
+    scaled[singular] = np.eye(matrices.shape[1])
+    inverse = np.linalg.inv(scaled) / scale
+    inverse[singular] = np.nan
+    return np.asarray(inverse)
