@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.arrays import Array, ComplexArray, Float32Array
+from mrftool.arrays import Array, BoolArray, ComplexArray, Float32Array
 from mrftool.errors import InputError
 from mrftool.quantities import FLAGS, Flag, quantity
 
-__all__ = ["Flag", "Maps"]
+__all__ = ["Flag", "Maps", "with_signal"]
+
+_SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
+# Residual / signal from which a voxel is noise alone. The fit explains nothing of complex noise
+# (0.98: an SNR below 0.3), and of magnitudes their mean: 0.46 of a Rayleigh distribution is left.
+_COMPLEX_NOISE_RESIDUAL, _MAGNITUDE_NOISE_RESIDUAL = 0.98, 0.43
+_SIGNAL_SHARE = 0.1  # of that percentile, from which a voxel holds signal
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,3 +74,22 @@ class Maps:
         for flag in Flag:
             counts[FLAGS[flag].text] = int(np.count_nonzero(self.flags & flag))
         return counts
+
+
+def with_signal(maps: Maps) -> BoolArray:
+    """Voxels `(x, y, z)` that hold signal: |M0| of at least a tenth of its 99th percentile.
+
+    The percentile is over all voxels that were measured, and of which the fit explains something:
+    in air it explains noise alone, and leaves nearly all, whatever its M0.
+    """
+    size = np.abs(maps.m0)
+    measured: BoolArray = np.isfinite(size) & (size > 0) & ((maps.flags & Flag.MASKED) == 0)
+    if "residual" in maps.extra:
+        most = _MAGNITUDE_NOISE_RESIDUAL
+        if np.iscomplexobj(maps.m0):
+            most = _COMPLEX_NOISE_RESIDUAL
+        measured &= maps.extra["residual"] < most
+    if not measured.any():
+        return measured
+    least = _SIGNAL_SHARE * float(np.percentile(size[measured], _SIGNAL_PERCENTILE))
+    return measured & (size >= least)

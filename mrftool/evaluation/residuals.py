@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
-from mrftool.maps import Maps
+from mrftool.maps import Maps, with_signal
 from mrftool.physics.simulate import simulate
-from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import Series
 from mrftool.tissue import Tissue
 
 _MOST_VOXELS = 4000
 _LEAST_VOXELS = 20  # of a slice, to say anything of it
-_SIGNAL_SHARE = 0.1  # of the 99th percentile of |M0|, from which a voxel is used
 _ABOVE_NOISE, _ABOVE_OTHERS = 5.0, 6.0  # factors from which the residual of a frame stands out
 _CONSPICUOUS = 0.03  # residual of a frame below which it is never named [1]
 _N_FITTED = 4  # T1, T2, and M0 with its phase
@@ -133,9 +131,12 @@ def average_residual(signal: Array, fitted: Array, m0: Array) -> AverageResidual
     n_voxels, n_time = signal.shape
     channels = 1 + int(np.iscomplexobj(signal))
     weights = np.conj(m0) / np.sum(np.abs(m0) ** 2)
-    residual = signal - fitted
     n_free = max(channels * n_time - _N_FITTED, 1)
-    variance = np.sum(np.abs(residual) ** 2, axis=1) / n_free  # of the noise in each channel
+    variance = np.sum(np.abs(signal - fitted) ** 2, axis=1) / n_free  # of noise in each channel
+    expected = fitted
+    if channels == 1:
+        expected = rician_mean(fitted, np.sqrt(variance)[:, None])
+    residual = signal - expected
     level = np.sqrt(np.mean(np.abs(weights @ fitted) ** 2))
     noise = np.sqrt(channels * np.sum(np.abs(weights) ** 2 * variance))
     return AverageResidual(
@@ -146,13 +147,22 @@ def average_residual(signal: Array, fitted: Array, m0: Array) -> AverageResidual
     )
 
 
+def rician_mean(amplitude: Array, noise_sd: Array) -> FloatArray:
+    """Mean of the magnitude of a complex number in noise, which never falls below the noise.
+
+    amplitude: true magnitude. noise_sd: standard deviation in each channel, in the same unit.
+    Source: H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), eq. 2.
+    """
+    from scipy.special import ive  # heavy
+
+    half = (np.asarray(amplitude, np.float64) / np.maximum(noise_sd, 1e-300)) ** 2 / 4
+    bessel = (1 + 2 * half) * ive(0, half) + 2 * half * ive(1, half)
+    return np.asarray(noise_sd * np.sqrt(np.pi / 2) * bessel)
+
+
 def _chosen_voxels(maps: Maps) -> BoolArray:
     """Voxels with signal and estimates, in the slice with most of them, evenly spread."""
-    size = np.abs(maps.m0)
-    good: BoolArray = np.isfinite(size) & (size > 0) & (maps.t1 > 0) & (maps.t2 > 0)
-    good &= (maps.flags & (Flag.MASKED | Flag.NON_FINITE)) == 0
-    if good.any():
-        good &= size >= _SIGNAL_SHARE * np.percentile(size[good], 99)
+    good = with_signal(maps) & (maps.t1 > 0) & (maps.t2 > 0)
     chosen = np.zeros_like(good)
     where = int(good.sum(axis=(0, 1)).argmax())
     voxels = np.argwhere(good[:, :, where])

@@ -12,7 +12,7 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.score_tables import in_words
 from mrftool.manifold.sensitivity import NEGLIGIBLE, sensitivity
-from mrftool.maps import Maps
+from mrftool.maps import Maps, with_signal
 from mrftool.phantoms.tissues import class_tissue
 from mrftool.physics.cramer_rao import Form
 from mrftool.quantities import quantity
@@ -132,8 +132,8 @@ def _median_noise(maps: Maps, parameter: str, mask: BoolArray) -> float | None:
 
 
 def _tissue_masks(maps: Maps, field: float | None) -> dict[str, BoolArray]:
-    """Unflagged voxels of each tissue that occurs, then all of them `(x, y, z)`."""
-    good: BoolArray = (maps.flags == 0) & (maps.t1 > 0) & (maps.t2 > 0)
+    """Voxels with signal of each tissue that occurs, then all of them `(x, y, z)`."""
+    good = with_signal(maps) & (maps.t1 > 0) & (maps.t2 > 0)
     if not good.any():
         return {}
     nearest = min(_FIELDS, key=lambda known: abs(known - (field or _FIELDS[-1])))
@@ -145,4 +145,4 @@ def _tissue_masks(maps: Maps, field: float | None) -> dict[str, BoolArray]:
         near &= np.abs(log_t2 - np.log(typical.t2[index])) < _NEAR_T2
         if np.count_nonzero(good & near) >= _LEAST_VOXELS:
             masks[in_words(name)] = good & near
-    return {**masks, "all unflagged voxels": good}
+    return {**masks, "all voxels": good}

@@ -11,14 +11,11 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, IndexArray, Range
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
 from mrftool.reports.scores import finite_number, scores_at_snr
 from mrftool.reports.tables import frames_text
 
-_SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
-_SIGNAL_SHARE = 0.1  # of that percentile, from which a voxel holds signal
 _MOST_FLAGGED = {
     Flag.MISFIT: 0.05,
     Flag.OUT_OF_RANGE: 0.10,
@@ -90,16 +87,6 @@ def check_run(run: Run, signal: BoolArray) -> list[Remark]:
         *_check_method(run, signal),
     ]
     return sorted(found, key=lambda remark: remark.level != "warning")
-
-
-def with_signal(maps: Maps) -> BoolArray:
-    """Voxels `(x, y, z)` that hold signal: |M0| of at least a tenth of its 99th percentile."""
-    size = np.abs(maps.m0)
-    measured: BoolArray = np.isfinite(size) & (size > 0) & ((maps.flags & Flag.MASKED) == 0)
-    if not measured.any():
-        return measured
-    least = _SIGNAL_SHARE * float(np.percentile(size[measured], _SIGNAL_PERCENTILE))
-    return measured & (size >= least)
 
 
 def median_residual(run: Run, signal: BoolArray) -> float | None:

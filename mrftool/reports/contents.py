@@ -13,10 +13,10 @@ from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError
 from mrftool.evaluation.residuals import FitResiduals
 from mrftool.figures.views import orientation
-from mrftool.maps import Maps
+from mrftool.maps import Maps, with_signal
 from mrftool.quantities import FLAGS, Flag
 from mrftool.reports.budget import BudgetTable
-from mrftool.reports.checks import Remark, check_run, implied_snr, with_signal
+from mrftool.reports.checks import Remark, check_run, implied_snr
 from mrftool.reports.run import Method, Run
 from mrftool.reports.statistics import map_statistics
 from mrftool.sequence import PulseSequence

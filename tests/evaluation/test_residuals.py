@@ -5,7 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrftool.evaluation.residuals import FitResiduals, average_residual, fit_residuals
+from mrftool.evaluation.residuals import (
+    FitResiduals,
+    average_residual,
+    fit_residuals,
+    rician_mean,
+)
 from mrftool.maps import Flag, Maps
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
@@ -28,7 +33,7 @@ def scene(
     noise = rng.normal(size=(2, *signal.shape)) * sd
     noisy = signal * factors + noise[0] + 1j * noise[1]
     if form == "magnitude":
-        noisy = np.abs(signal) * factors + noise[0]
+        noisy = np.abs(noisy)
     images = [getattr(tissue, name).reshape(SHAPE) for name in ("t1", "t2", "m0")]
     t1, t2 = (image.astype(np.float32) for image in images[:2])
     maps = Maps(t1, t2, images[2].astype(np.complex64), np.zeros(SHAPE, np.uint8))
@@ -116,3 +121,19 @@ def test_the_average_is_in_the_phase_of_m0() -> None:
     fitted = m0[:, None] * np.ones((3, 8))
     average = average_residual(fitted * np.array([1.2, *np.ones(7)]), fitted, m0)
     np.testing.assert_allclose(average.size, [0.2, *np.zeros(7)], atol=1e-12)
+
+
+def test_the_mean_of_noisy_magnitudes_is_that_of_a_draw() -> None:
+    rng, amplitude = np.random.default_rng(0), np.array([0.0, 0.5, 2.0, 10.0, 1e4])
+    noise = rng.normal(size=(2, 100_000, 5))
+    drawn = np.abs(amplitude + noise[0] + 1j * noise[1]).mean(axis=0)
+    np.testing.assert_allclose(rician_mean(amplitude, np.ones(5)), drawn, atol=0.01)
+
+
+def test_magnitudes_at_low_snr_are_held_against_their_mean(short_sequence: PulseSequence) -> None:
+    """Where the signal passes 0, magnitudes of noise do not: this is no fault of the frame."""
+    signal = np.linspace(-1, 1, 41) * np.ones((400, 1))
+    noise = 0.1 * np.random.default_rng(0).normal(size=(2, 400, 41))
+    measured = np.abs(signal + noise[0] + 1j * noise[1])
+    average = average_residual(measured, np.abs(signal), np.ones(400))
+    assert average.size[20] < 6 * average.noise < (measured[:, 20]).mean()

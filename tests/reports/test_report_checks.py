@@ -6,8 +6,8 @@ import pytest
 from report_page import a_method, a_run, good_maps
 
 from mrftool.grid import Placement
-from mrftool.maps import Flag
-from mrftool.reports.checks import implied_snr, with_signal
+from mrftool.maps import Flag, with_signal
+from mrftool.reports.checks import implied_snr
 from mrftool.reports.page import make_report
 
 SCORES = {"snr_20": {"t1": {"coverage_95": 0.95, "rmse_over_bound": 1.02}}}
@@ -62,6 +62,21 @@ def test_the_air_around_a_head_does_not_count(method):
     run = a_run(maps, method)
     assert codes(run) == []
     assert (with_signal(maps) == ~air).all()
+
+
+@pytest.mark.parametrize(("m0", "left"), [(0.9j, 0.995), (0.9, 0.46)])
+def test_air_is_told_by_what_the_fit_leaves_of_it(method, m0, left):
+    """At a low SNR the M0 of noise is as large as that of tissue."""
+    maps = good_maps()
+    air = maps.flags == Flag.MASKED
+    maps.flags[air] = Flag.MISFIT
+    maps.extra["residual"][air] = left
+    values = np.where(air, m0, maps.m0)
+    if not isinstance(m0, complex):
+        values = np.abs(values)
+    run = a_run(dataclasses.replace(maps, m0=values), method)
+    assert codes(run) == []
+    assert (with_signal(run.maps) == ~air).all()
 
 
 def test_numbers_that_are_none_warn(method):

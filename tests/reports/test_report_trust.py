@@ -60,14 +60,14 @@ def test_budgets_follow_maps_and_sensitivities(short_sequence: PulseSequence):
     maps.t1[inside], maps.t2[inside] = 1.1, 0.07
     maps.extra["sd_t1"][inside], maps.extra["sd_t2"][inside] = 0.011, 0.0014
     maps.t1[5:8, 5:8], maps.t2[5:8, 5:8] = 4.3, 1.9  # too few voxels of CSF
-    maps.flags[10, 10] = Flag.MISFIT
+    maps.m0[10, 10] = 0.001  # air
     found = budget_table(maps, short_sequence, form="complex", field=2.89)
     assert found is not None
     assert [(each.tissue, each.parameter) for each in found.budgets] == [
         ("white matter", "t1"),
         ("white matter", "t2"),
-        ("all unflagged voxels", "t1"),
-        ("all unflagged voxels", "t2"),
+        ("all voxels", "t1"),
+        ("all voxels", "t2"),
     ]
     t1, t2, *_ = found.budgets
     assert (t1.noise, t2.noise) == (pytest.approx(0.01), pytest.approx(0.02))
