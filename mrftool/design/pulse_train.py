@@ -1,6 +1,7 @@
 """The train of pulses that is designed, and the tissues that it is designed for."""
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -65,7 +66,16 @@ class DesignTissue:
 def design_tissue(
     pairs: list[tuple[float, float]], b1: list[float], efficiency: list[float]
 ) -> DesignTissue:
-    """Every pair of T1 and T2 [s] at every B1 [1] and every efficiency of the inversion [1].
+    """Every pair of T1 and T2 at every B1 and every efficiency of the inversion.
+
+    Parameters
+    ----------
+    pairs
+        T1 and T2 of each tissue [s].
+    b1
+        Actual / nominal flip angle [1].
+    efficiency
+        Of the inversion [1].
 
     Raises
     ------
@@ -77,16 +87,17 @@ def design_tissue(
     for t1, t2 in pairs:
         if not 0 < t2 <= t1 < np.inf:
             raise ArgumentError(f"tissue with T1 {t1:g} s and T2 {t2:g} s, expected 0 < T2 <= T1")
-    if not all(0.1 <= value <= 3 for value in b1):
-        raise ArgumentError(f"B1 {min(b1):g} to {max(b1):g}, expected 0.1 to 3")
-    if not all(0 <= value <= 1 for value in efficiency):
+    _require_between("B1", b1, 0.1, 3)
+    _require_between("inversion efficiency", efficiency, 0, 1)
+    rows = [(*pair, *rest) for pair, *rest in product(pairs, b1, efficiency)]
+    return DesignTissue(*np.array(rows, np.float64).T)
+
+
+def _require_between(name: str, values: list[float], low: float, high: float) -> None:
+    if not (low <= min(values) and max(values) <= high):
         raise ArgumentError(
-            f"inversion efficiency {min(efficiency):g} to {max(efficiency):g}, expected 0 to 1"
+            f"{name} {min(values):g} to {max(values):g}, expected {low:g} to {high:g}"
         )
-    columns = [
-        (t1, t2, factor, inverted) for t1, t2 in pairs for factor in b1 for inverted in efficiency
-    ]
-    return DesignTissue(*np.array(columns, np.float64).T)
 
 
 def train_of(sequence: PulseSequence) -> PulseTrain:

@@ -153,6 +153,14 @@ def _with_given(
     return Tissue(t1, t2, **given, adc=np.full(len(t1), config.adc))
 
 
+def _given_columns(table: SignalTable, tissue: Tissue) -> Float32Array:
+    """The parameters that are given and not fitted, of each voxel `(voxel, parameter)`."""
+    columns = np.zeros((len(tissue), len(table.given)), np.float32)
+    for k, parameter in enumerate(table.given):
+        columns[:, k] = getattr(tissue, parameter.name)
+    return columns
+
+
 def make_batch(
     source: Source,
     takes: Takes,
@@ -194,9 +202,7 @@ def make_batch(
     if trains_decoder:
         clean = exact
     rows = encoder_rows(seen, np.linalg.norm(seen, axis=1) * noise, source, takes, random)
-    given = np.zeros((len(tissue), len(table.given)), np.float32)
-    for k, parameter in enumerate(table.given):
-        given[:, k] = getattr(tissue, parameter.name)
+    given = _given_columns(table, tissue)
     rows = np.concatenate([rows, given], axis=1)
     return Batch(
         rows=_tensor(rows),

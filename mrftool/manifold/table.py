@@ -121,20 +121,30 @@ def evaluate_derivatives(table: SignalTable, points: Array, *, by_given: bool = 
         cells.append(cell[:, None] + np.arange(4))
         values.append(value_weights(u))
         slopes.append(slope_weights(u) / axis.step)
-    n = len(cells)
-    n_slopes = table.n_fitted
-    if by_given:
-        n_slopes = n
+    n_slopes = len(cells) if by_given else table.n_fitted
+    weights = _weights(values, slopes, n_slopes)
+    rows = table.coefficients[_corners(cells)].reshape(len(weights), 4 ** len(cells), -1)
+    return np.asarray(weights @ rows)
+
+
+def _weights(values: list[Array], slopes: list[Array], n_slopes: int) -> Array:
+    """Weights of the coefficients for the value and `n_slopes` derivatives `(voxel, row, 4^axes)`.
+
+    The weights of a derivative are those of the value, but for those along its own axis.
+    """
     factors = [values]
     factors += [[*values[:k], slopes[k], *values[k + 1 :]] for k in range(n_slopes)]
-    weights = np.stack([_outer(x) for x in factors], axis=1)
+    return np.stack([_outer(each) for each in factors], axis=1)
+
+
+def _corners(cells: list[Array]) -> tuple[Array, ...]:
+    """Indices of the coefficients around each point, one array for each axis of the table."""
     corners = []
     for k, cell in enumerate(cells):
-        shape = [1] * n
+        shape = [1] * len(cells)
         shape[k] = 4
         corners.append(cell.reshape(-1, *shape))
-    rows = table.coefficients[tuple(corners)].reshape(len(weights), 4**n, -1)
-    return np.asarray(weights @ rows)
+    return tuple(corners)
 
 
 def _outer(factors: list[Array]) -> Array:

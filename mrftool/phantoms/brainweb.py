@@ -58,6 +58,11 @@ def find_brainweb(folder: str | Path) -> dict[str, Path]:
             )
         if name:
             found[name] = path
+    _require_all_classes(folder, found)
+    return found
+
+
+def _require_all_classes(folder: Path, found: Mapping[str, Path]) -> None:
     required = {name: tag for tag, name in _TAGS.items() if name not in _OPTIONAL}
     missing = [f"{name} (*_{tag})" for name, tag in required.items() if name not in found]
     if missing:
@@ -65,7 +70,6 @@ def find_brainweb(folder: str | Path) -> dict[str, Path]:
             f"{folder}: no file for class {', '.join(missing)}, "
             "expected names as BrainWeb gives them"
         )
-    return found
 
 
 def _class_of(path: Path) -> str | None:

@@ -160,12 +160,7 @@ def vials_phantom(
     Raises InputError if the shape or the thickness is no positive size, or the plate or the field
     is not known.
     """
-    if len(shape) != 3 or min(shape) < 1 or not slice_thickness > 0:
-        raise InputError(
-            f"phantom shape {shape} of {slice_thickness:g} mm slices, expected sizes of more than 0"
-        )
-    if (plate, b0) not in _SPHERES:
-        raise InputError(f"plate {plate!r} at {b0:g} T, expected 'T1' or 'T2' at 1.5 or 3 T")
+    _require_possible(shape, slice_thickness, plate, b0)
     t1, t2 = (np.array(times) / 1e3 for times in _SPHERES[plate, b0])
     edge = _EXTENT / min(shape[:2])
     size = np.array([edge, edge, slice_thickness])
@@ -176,6 +171,17 @@ def vials_phantom(
     fractions = np.repeat(plane[:, :, None], shape[2], axis=2)
     names = tuple(f"{plate}-{n + 1}" for n in range(14))
     return Phantom(fractions, names, Tissue(t1=t1, t2=t2), affine)
+
+
+def _require_possible(
+    shape: tuple[int, ...], slice_thickness: float, plate: str, b0: float
+) -> None:
+    if len(shape) != 3 or min(shape) < 1 or not slice_thickness > 0:
+        raise InputError(
+            f"phantom shape {shape} of {slice_thickness:g} mm slices, expected sizes of more than 0"
+        )
+    if (plate, b0) not in _SPHERES:
+        raise InputError(f"plate {plate!r} at {b0:g} T, expected 'T1' or 'T2' at 1.5 or 3 T")
 
 
 def _fine_positions(first: float, n_voxels: int, edge: float) -> FloatArray:

@@ -54,25 +54,28 @@ def parse_values(text: str) -> FloatArray:
 
     Raises ArgumentError if the text is none of these, gives nothing above 0, or too much.
     """
-    number = r"[0-9.]+(?:[eE][-+]?[0-9]+)?"
-    values: Array = np.array([])
     try:
-        if match := re.fullmatch(rf"({number}):({number}):log([0-9]+)", text):
-            values = np.geomspace(float(match[1]), float(match[2]), _counted(int(match[3]), text))
-        elif match := re.fullmatch(rf"({number}):({number}):({number})", text):
-            start, step, stop = (float(part) for part in match.groups())
-            values = start + step * np.arange(_counted((stop - start) / step + 1e-9 + 1, text))
-        else:
-            values = np.array([float(part) for part in text.split(",")])
+        values = _values_of(text)
     except ArgumentError:
         raise
     except (ValueError, ZeroDivisionError, OverflowError):
-        pass
+        values = np.array([])
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise ArgumentError(
             f"{text!r}, expected start:step:stop, low:high:logN or a,b,c with numbers above 0"
         )
     return np.asarray(values, np.float64)
+
+
+def _values_of(text: str) -> Array:
+    """The numbers in a text, whatever they are."""
+    number = r"[0-9.]+(?:[eE][-+]?[0-9]+)?"
+    if match := re.fullmatch(rf"({number}):({number}):log([0-9]+)", text):
+        return np.geomspace(float(match[1]), float(match[2]), _counted(int(match[3]), text))
+    if match := re.fullmatch(rf"({number}):({number}):({number})", text):
+        start, step, stop = (float(part) for part in match.groups())
+        return start + step * np.arange(_counted((stop - start) / step + 1e-9 + 1, text))
+    return np.array([float(part) for part in text.split(",")])
 
 
 def _counted(count: float, text: str) -> int:

@@ -131,13 +131,19 @@ def fit_plots(residuals: FitResiduals | None) -> list[Card]:
     return plots
 
 
-def plot_over_repetitions(title: str, curves: Mapping[str, FloatArray]) -> Card:
-    """Curves with a value for each repetition `(repetition,)`, by their name in the legend."""
+def _vertical_range(curves: Mapping[str, FloatArray]) -> tuple[float, float]:
+    """Ends of the vertical axis: all values and 0, with a little room."""
     lowest = min(float(values.min()) for values in curves.values())
     highest = max(float(values.max()) for values in curves.values())
     low, high = min(0.0, 1.05 * lowest), max(1.05 * highest, 1e-3)
     if lowest < 0:
         high = max(high, -1e-3 * low)
+    return low, high
+
+
+def plot_over_repetitions(title: str, curves: Mapping[str, FloatArray]) -> Card:
+    """Curves with a value for each repetition `(repetition,)`, by their name in the legend."""
+    low, high = _vertical_range(curves)
     first = next(iter(curves.values()))
     n = len(first)
     across = [(100 * (tick - 0.5) / n, f"{tick:g}") for tick in ticks(1, n, 6) if tick >= 1]

@@ -172,14 +172,21 @@ def _two_files(
     parts = frames, map_frames(other, progress)
     if not is_phase:
         return _Source(parts, from_parts, True, other.assumptions)
-    units = (read_sidecar(other.path) or {}).get("Units")
-    unit = detect_phase_unit(
-        parts[1].sample(), units if isinstance(units, str) else None, str(other.path)
-    )
-    said = (f"{other.path.name}: {unit.sentence}.",) if unit.sentence else ()
+    unit = detect_phase_unit(parts[1].sample(), _stated_unit(other.path), str(other.path))
+    assumptions = other.assumptions
+    if unit.sentence:
+        assumptions = (*assumptions, f"{other.path.name}: {unit.sentence}.")
     combine = partial(from_polar, header.path, other.path, unit)
     combine(*(part.sample() for part in parts))
-    return _Source(parts, combine, True, (*other.assumptions, *said))
+    return _Source(parts, combine, True, assumptions)
+
+
+def _stated_unit(image: Path) -> str | None:
+    """The unit that the sidecar of an image states, or None."""
+    unit = (read_sidecar(image) or {}).get("Units")
+    if isinstance(unit, str):
+        return unit
+    return None
 
 
 def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _Source:

@@ -101,14 +101,18 @@ def write_series(
             for part in parts[: len(paths)]
         ]
         for voxels, signal in blocks:
-            if signal.shape != (len(voxels), n_time):
-                raise MismatchError(
-                    f"{path}: a block has shape {signal.shape}, expected ({len(voxels)}, {n_time})"
-                )
+            _require_block(path, voxels, signal, n_time)
             for stored, channel in zip(files, _channels(signal, form, split=split), strict=True):
                 _scatter(stored, file_order(voxels, shape), channel)
         _fill(parts[len(paths) :], contents)
     return paths
+
+
+def _require_block(path: Path, voxels: Voxels, signal: Signal, n_time: int) -> None:
+    if signal.shape != (len(voxels), n_time):
+        raise MismatchError(
+            f"{path}: a block has shape {signal.shape}, expected ({len(voxels)}, {n_time})"
+        )
 
 
 def _channel_files(

@@ -44,9 +44,7 @@ def import_sequence(
         If the package for the format is absent.
     """
     given, layout = given or Given(), layout or Layout()
-    name = given.name or path.stem[:LONGEST_NAME] or "unnamed"
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise ArgumentError(f"a name of {len(name)} letters, expected 1 to {LONGEST_NAME}")
+    name = _name(path, given)
     if not path.exists():
         raise InputError(f"{path}: no such file, expected a sequence of another tool")
     require_regular(path, "a sequence of another tool")
@@ -59,6 +57,14 @@ def import_sequence(
     else:
         found = _table(path, given, layout)
     return combine(found, given, name, str(path))
+
+
+def _name(path: Path, given: Given) -> str:
+    """The name of the sequence: the one given, or that of the file."""
+    name = given.name or path.stem[:LONGEST_NAME] or "unnamed"
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise ArgumentError(f"a name of {len(name)} letters, expected 1 to {LONGEST_NAME}")
+    return name
 
 
 def imported_text(imported: Imported, path: Path) -> str:
@@ -79,20 +85,23 @@ def _refuse_unused(suffix: str, given: Given, layout: Layout) -> None:
         raise ArgumentError(
             "columns, units, bases, rows and the decimal sign are for tables of numbers"
         )
-    is_for_pulseq = (
-        given.slice_positions is not None or given.receiver_follows or given.field is not None
-    )
-    if suffix not in PULSEQ and is_for_pulseq:
-        raise ArgumentError(
-            "the slice profile, the receiver and the field of the magnet are for Pulseq files",
-            arguments=["slice_positions", "receiver_follows", "field"],
-        )
+    if suffix not in PULSEQ:
+        _refuse_pulseq_arguments(given)
     has_inversion = given.inversion_time is not None or given.inversion_efficiency is not None
     if given.no_inversion and has_inversion:
         raise ArgumentError(
             "no inversion and the numbers of an inversion exclude each other",
             arguments=["inversion"],
         )
+
+
+def _refuse_pulseq_arguments(given: Given) -> None:
+    if given.slice_positions is None and not given.receiver_follows and given.field is None:
+        return
+    raise ArgumentError(
+        "the slice profile, the receiver and the field of the magnet are for Pulseq files",
+        arguments=["slice_positions", "receiver_follows", "field"],
+    )
 
 
 def _table(path: Path, given: Given, layout: Layout) -> Findings:

@@ -106,15 +106,16 @@ class Column:
 
 def choose_columns(table: Table, layout: Layout) -> tuple[dict[str, Column], dict[str, Fault]]:
     """The column of each quantity, as the user or the header says; and why others are unknown."""
-    names = table.names or tuple(f"column {i + 1}" for i in range(table.values.shape[1]))
+    names = table.names or _numbered(table.values.shape[1])
     wanted = dict(layout.columns)
     chosen: dict[str, Column] = {}
     unknown: dict[str, Fault] = {}
+    needed = {"flip_angle", *wanted}
     for key in QUANTITIES:
         fitting = _fitting_columns(key, names, table, wanted.get(key))
         if len(fitting) == 1:
             chosen[key] = _column(fitting[0], table)
-        elif key in wanted or fitting or key == "flip_angle":
+        elif fitting or key in needed:
             unknown[key] = _no_single_column(key, names, fitting, wanted.get(key))
     for key in _sharing_a_column(chosen):
         column = chosen.pop(key)
@@ -122,6 +123,10 @@ def choose_columns(table: Table, layout: Layout) -> tuple[dict[str, Column], dic
         text = f"column {name} may also be another quantity, expected a choice"
         unknown[key] = Fault(text, (QUANTITIES[key].column,))
     return chosen, unknown
+
+
+def _numbered(n_columns: int) -> tuple[str, ...]:
+    return tuple(f"column {number}" for number in range(1, n_columns + 1))
 
 
 def _sharing_a_column(chosen: dict[str, Column]) -> list[str]:
