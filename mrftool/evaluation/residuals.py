@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
+from mrftool.inference.frames import FrameFault, frame_residuals
+from mrftool.inference.residuals import SampledResiduals
 from mrftool.maps import Maps, with_signal
+from mrftool.physics.noise import rician_moments
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.series import Series
@@ -35,15 +38,12 @@ class AverageResidual:
         Its modulus, relative to the root mean square of the average signal `(time,)` [1].
     noise
         What noise alone leaves there, root mean square [1].
-    empty
-        Frames in which every voxel is 0, counted from 0 `(frame,)`.
     n_voxels
         Number of voxels in the average.
     """
 
     size: FloatArray
     noise: float
-    empty: IndexArray
     n_voxels: int
 
     @property
@@ -52,7 +52,7 @@ class AverageResidual:
         return float(np.sqrt(np.mean(self.size**2)))
 
     def conspicuous(self) -> IndexArray:
-        """Frames whose residual stands out from noise and from the others, counted from 0."""
+        """Frames whose residual stands out from noise and from most others, counted from 0."""
         limit = max(
             _ABOVE_NOISE * self.noise, _ABOVE_OTHERS * float(np.median(self.size)), _CONSPICUOUS
         )
@@ -74,10 +74,23 @@ class VoxelFit:
 
 @dataclass(frozen=True, eq=False)
 class FitResiduals:
-    """Of one slice of the scan: the average, a typical voxel, and the one with the worst fit."""
+    """Of one slice of the scan.
+
+    Parameters
+    ----------
+    slice_index
+        Its index along the third axis.
+    average
+        Over its voxels.
+    faults
+        Frames that do not hold what the sequence says.
+    typical, worst
+        The voxel with the median residual, and that with the largest.
+    """
 
     slice_index: int
     average: AverageResidual
+    faults: tuple[FrameFault, ...]
     typical: VoxelFit
     worst: VoxelFit
 
@@ -113,6 +126,7 @@ def fit_residuals(
     return FitResiduals(
         slice_index=int(places[0, 2]),
         average=average_residual(signal, fitted, m0),
+        faults=frame_residuals(_sample(signal, fitted, m0)).faults,
         typical=_voxel_fit(places[middle], signal[middle], fitted[middle]),
         worst=_voxel_fit(places[last], signal[last], fitted[last]),
     )
@@ -135,29 +149,21 @@ def average_residual(signal: Array, fitted: Array, m0: Array) -> AverageResidual
     variance = np.sum(np.abs(signal - fitted) ** 2, axis=1) / n_free  # of noise in each channel
     expected = fitted
     if channels == 1:
-        expected = rician_mean(fitted, np.sqrt(variance)[:, None])
+        noise_sd = np.maximum(np.sqrt(variance), 1e-9 * np.abs(fitted).max())[:, None]
+        expected = noise_sd * rician_moments(fitted / noise_sd)[0]
     residual = signal - expected
     level = np.sqrt(np.mean(np.abs(weights @ fitted) ** 2))
     noise = np.sqrt(channels * np.sum(np.abs(weights) ** 2 * variance))
     return AverageResidual(
         size=np.abs(weights @ residual).astype(np.float64) / level,
         noise=float(noise / level),
-        empty=np.flatnonzero(~signal.any(axis=0)),
         n_voxels=n_voxels,
     )
 
 
-def rician_mean(amplitude: Array, noise_sd: Array) -> FloatArray:
-    """Mean of the magnitude of a complex number in noise, which never falls below the noise.
-
-    amplitude: true magnitude. noise_sd: standard deviation in each channel, in the same unit.
-    Source: H. Gudbjartsson and S. Patz, Magn Reson Med 34:910 (1995), eq. 2.
-    """
-    from scipy.special import ive  # heavy
-
-    half = (np.asarray(amplitude, np.float64) / np.maximum(noise_sd, 1e-300)) ** 2 / 4
-    bessel = (1 + 2 * half) * ive(0, half) + 2 * half * ive(1, half)
-    return np.asarray(noise_sd * np.sqrt(np.pi / 2) * bessel)
+def _sample(signal: Array, fitted: Array, m0: Array) -> SampledResiduals:
+    sd = np.sqrt(np.mean(np.abs(signal - fitted) ** 2, axis=1) / (1 + np.iscomplexobj(signal)))
+    return SampledResiduals(signal, fitted, m0, np.maximum(sd, 1e-6 * np.abs(fitted).max(axis=1)))
 
 
 def _chosen_voxels(maps: Maps) -> BoolArray:

@@ -3,14 +3,15 @@
 Shares are of the voxels with signal, so that the noise around a head without a mask does not count.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from mrftool.arrays import BoolArray, Float32Array, IndexArray, Range
+from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.evaluation.residuals import FitResiduals
+from mrftool.inference.frames import Fault
 from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
 from mrftool.reports.scores import finite_number, scores_at_snr
@@ -39,6 +40,12 @@ _CAUSES = {
 }
 _MOST_AT_EDGE = 0.05  # share of the voxels whose estimate lies at an end of the range
 _EDGE = 0.02  # width of such an end, as a share of the logarithm of the range
+_FRAME_FAULTS: dict[Fault, str] = {
+    "empty": "of the scan hold no signal in any voxel",
+    "lost": "hold next to none of the signal that the fit expects",
+    "scaled": "have another gain than their neighbours",
+    "swapped": "hold each other's signal",
+}
 _LEAST_SNR = 3.0  # that the median residual may imply
 _MOST_SNR_FACTOR = 2.0  # between what the residual implies and what the file says
 _MOST_AVERAGE_RESIDUAL = 0.03  # of the signal, averaged over voxels
@@ -161,20 +168,21 @@ def _check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
 
 
 def _check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
-    """Frames that are empty or do not follow the model, which the noise of single voxels hides."""
+    """Frames that do not follow the model, which the noise of single voxels hides."""
     if residuals is None:
         return
+    for fault in residuals.faults:
+        text = f"{_named(fault.frames).capitalize()} {_FRAME_FAULTS[fault.kind]}."
+        yield Remark(f"{fault.kind}_frames", "warning", text, float(len(fault.frames)), 0.0)
     average = residuals.average
-    if average.empty.size:
-        text = f"The scan is empty in {_named(average.empty)}."
-        yield Remark("empty_frames", "warning", text, float(average.empty.size), 0.0)
-        return
     frames = average.conspicuous()
+    if residuals.faults:
+        return
     if frames.size:
         largest = float(average.size[frames].max())
         text = f"On average over the voxels the fit leaves up to {_percent(largest)} of the signal "
-        text += f"in {_named(frames)}: lost, scaled or swapped frames, another sequence, or a "
-        text += "wrong value among those that are taken for granted, such as B1?"
+        text += f"in {_named(frames.tolist())}: another sequence, or a wrong value among those "
+        text += "that are taken for granted, such as B1?"
         yield Remark("frames", "warning", text, largest)
     elif average.level > _MOST_AVERAGE_RESIDUAL:
         text = f"On average over the voxels the fit leaves {_percent(average.level)} of the signal "
@@ -186,10 +194,10 @@ def _check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
         yield Remark("average_residual", "warning", text, average.level, limit)
 
 
-def _named(frames: IndexArray) -> str:
+def _named(frames: Sequence[int]) -> str:
     if len(frames) == 1:
-        return f"frame {frames_text(frames.tolist())}"
-    return f"frames {frames_text(frames.tolist())}"
+        return f"frame {frames_text(frames)}"
+    return f"frames {frames_text(frames)}"
 
 
 def _check_input(run: Run) -> Iterator[Remark]:

@@ -199,7 +199,10 @@ def _fit(residuals: FitResiduals | None) -> dict[str, Any] | None:
         "voxels": average.n_voxels,
         "average_residual": average.level,
         "average_noise": average.noise,
-        "empty_frames": (average.empty + 1).tolist(),
+        "faults": [
+            {"kind": fault.kind, "frames": [frame + 1 for frame in fault.frames]}
+            for fault in residuals.faults
+        ],
         "conspicuous_frames": (average.conspicuous() + 1).tolist(),
         "residual_of_frames": _rounded(average.size),
     }

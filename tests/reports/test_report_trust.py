@@ -7,6 +7,7 @@ import pytest
 from report_page import Page, a_method, a_run, good_maps
 
 from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
+from mrftool.inference.frames import FrameFault
 from mrftool.manifold.sensitivity import B1, sensitivity
 from mrftool.maps import Flag, Maps
 from mrftool.reports.budget import Budget, BudgetTable, budget_table
@@ -16,10 +17,9 @@ from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 
-def residuals_of(size: np.ndarray, empty: tuple[int, ...] = ()) -> FitResiduals:
+def residuals_of(size: np.ndarray, *faults: FrameFault) -> FitResiduals:
     fit = VoxelFit((3, 4, 1), np.sin(np.arange(40)), np.sin(np.arange(40) + 0.1), 0.1)
-    average = AverageResidual(size, 0.002, np.array(empty, int), 300)
-    return FitResiduals(1, average, fit, fit)
+    return FitResiduals(1, AverageResidual(size, 0.002, 300), faults, fit, fit)
 
 
 @pytest.fixture
@@ -105,9 +105,14 @@ def spiky(*frames: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("residuals", "code", "words"),
     [
-        (residuals_of(spiky(), (9, 10, 11)), "empty_frames", "empty in frames 10 to 12."),
+        (
+            residuals_of(spiky(9, 10, 11), FrameFault("empty", (9, 10, 11))),
+            "empty_frames",
+            "Frames 10 to 12 of the scan hold no signal in any voxel.",
+        ),
+        (residuals_of(spiky(), FrameFault("swapped", (3, 8))), "swapped_frames", "4 and 9 hold"),
         (residuals_of(spiky(4)), "frames", "leaves up to 20 % of the signal in frame 5:"),
-        (residuals_of(spiky(0, 2, 3)), "frames", "in frames 1 and 3 to 4: lost, scaled or"),
+        (residuals_of(spiky(0, 2, 3)), "frames", "in frames 1 and 3 to 4: another sequence"),
         (residuals_of(np.full(40, 0.1)), "average_residual", "10 % of the signal where noise"),
     ],
 )
