@@ -54,7 +54,7 @@ def quantified(folder: Path, *options: object) -> dict[str, np.ndarray]:
         folder / "b1.nii.gz",
     )
     works(*scan, "-o", folder / "maps")
-    names = ("T1map", "T2map", "T1sd", "T2sd", "flags")
+    names = ("T1map", "T2map", "T1uncertainty", "T2uncertainty", "flags")
     return {
         name: nibabel.load(folder / "maps" / f"{name}.nii.gz").get_fdata().ravel() for name in names
     }
@@ -69,7 +69,11 @@ def test_the_measured_tube_has_its_reference_t1_and_diffusion_explains_its_t2(tu
     assert abs(np.median(whole["T2map"]) / REFERENCE_T2 - 1) < 0.5 * abs(
         np.median(without["T2map"]) / REFERENCE_T2 - 1
     )
-    assert (without["flags"].astype(int) & 2).all()  # the wrong physics shows
+    for name, reference in (("T1", REFERENCE_T1), ("T2", REFERENCE_T2)):
+        error = abs(whole[f"{name}map"] - reference)
+        assert np.mean(error < 1.96 * whole[f"{name}uncertainty"]) >= 0.9
+    assert np.mean(whole["flags"].astype(int) & 2 > 0) < 0.05
+    assert (without["flags"].astype(int) & 2).all()  # diffusion left out shows
 
 
 @pytest.mark.skipif(

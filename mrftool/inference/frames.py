@@ -15,6 +15,13 @@ from mrftool.inference.residuals import SampledResiduals, empty_frames
 
 Fault = Literal["empty", "lost", "scaled", "swapped"]
 
+_WORDS: dict[Fault, str] = {
+    "empty": "no signal in any voxel",
+    "lost": "next to no signal",
+    "scaled": "another gain than their neighbours",
+    "swapped": "each holds the other's signal",
+}
+_SHOWN = 10  # frames that are named
 _SIGNIFICANT = 6.0  # standard deviations
 _LEAST_GAIN = 0.04  # deviation from the neighbours that is named [1]
 _LEAST_POWER = 0.1  # of the mean frame: smaller differences of weaker frames do not count
@@ -41,6 +48,19 @@ class FrameFault:
     kind: Fault
     frames: tuple[int, ...]
     gain: float = 0.0
+
+    def text(self) -> str:
+        """In words, frames counted from 1: "frames 301, 302 and 48 more: no signal"."""
+        shown = ", ".join(str(frame + 1) for frame in self.frames[:_SHOWN])
+        if len(self.frames) > _SHOWN:
+            shown += f" and {len(self.frames) - _SHOWN} more"
+        words = _WORDS[self.kind]
+        if self.kind == "scaled":
+            words += f" ({100 * self.gain:.0f} % on average)"
+        noun = "frame"
+        if len(self.frames) > 1:
+            noun = "frames"
+        return f"{noun} {shown}: {words}"
 
 
 @dataclass(frozen=True, eq=False)

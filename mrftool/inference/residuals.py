@@ -26,7 +26,7 @@ _LONGEST_LAG = 100
 _LEAST_CORRELATION = 0.01  # where the autocorrelation counts as over
 _QUIET = 1.5  # times the variance of the best quarter
 _ROUNDS = 4
-_MOST_TAKEN = 0.5  # of the noise, by the fit
+_MOST_TAKEN = 0.1  # of the noise, by the fit
 _EMPTY_CHANNEL = 0.5  # of the variances of both channels: noise this uneven is not circular
 _UNUSABLE = Flag.MASKED | Flag.NON_FINITE | Flag.T1_UNDETERMINED | Flag.T2_UNDETERMINED
 
@@ -138,13 +138,12 @@ def noise_shape(sample: SampledResiduals) -> NoiseShape:
     observed = _autocorrelation(residual)
     least = max(_LEAST_CORRELATION, 3 / np.sqrt(residual.size))
     n_values, n_unknowns = _counts(sample.signal)
-    correlation, taken = np.ones(1), n_unknowns / n_values
+    taken = n_unknowns / n_values
+    is_over = np.flatnonzero(observed * (1 - taken) + taken < least)
+    if is_over.size:
+        observed = observed[: int(is_over[0])]
     for _ in range(_ROUNDS):
-        corrected = observed * (1 - taken) + taken
-        is_over = np.flatnonzero(corrected < least)
-        correlation = corrected
-        if is_over.size:
-            correlation = corrected[: int(is_over[0])]
+        correlation = observed * (1 - taken) + taken
         time = 1 + 2 * correlation[1:].sum()
         taken = min(n_unknowns * time / n_values, _MOST_TAKEN)
     variance = (1 - n_unknowns / n_values) / (1 - taken)

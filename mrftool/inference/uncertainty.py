@@ -62,6 +62,28 @@ class Assessment:
     _table: EffectTable
     _columns: dict[str, Array]
 
+    def sentences(self) -> list[str]:
+        """What was assumed of given values, and what stands out in the residual."""
+        parts = []
+        for name, size in self.stated.items():
+            influence = influence_named(name)
+            unit = f" {influence.unit}"
+            if influence.unit == "1":
+                unit = ""
+            parts.append(f"{influence.label} {size:g}{unit}")
+        sentences = []
+        if parts:
+            sentences = ["standard uncertainties assumed: " + ", ".join(parts)]
+        if self.frames is not None:
+            sentences += [fault.text() for fault in self.frames.faults]
+        if not self.noise.is_white:
+            time = self.noise.correlation_time
+            sentences.append(
+                f"the noise is not white (correlation time {time:.1f} repetitions): the standard "
+                "deviations take it into account"
+            )
+        return sentences
+
     def budget(self, mask: BoolArray | None = None) -> dict[str, dict[str, float]]:
         """Median over voxels of `mask` `(x, y, z)` (all by default) of each part of the relative
         standard uncertainty [1]: {"t1": {"noise": ..., "b1": ..., "combined": ...}, ...}.

@@ -1,11 +1,13 @@
 """Quantify a scan with a model: T1, T2 and M0 maps with error bars, flags, a picture and a report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mrftool.formats.open_scan import open_volumes
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
+from mrftool.inference.uncertainty import assess_uncertainty
 from mrftool.reporter import Reporter
 from mrftool.reports.run import method_of
 from mrftool.shipped import find_file
@@ -24,6 +26,7 @@ def quantify_scan(
     model: str | Path = "fisp",
     mask: Path | None = None,
     noise_sd: float | None = None,
+    uncertainty: Mapping[str, float] | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
     **given: Path | None,
@@ -45,6 +48,10 @@ def quantify_scan(
     noise_sd : float, optional
         Standard deviation of the noise per channel [the scan's unit]; by default estimated from
         each voxel's residual.
+    uncertainty : dict, optional
+        Standard uncertainty of each value that the fit takes for granted, by name (b1, efficiency,
+        ti, te, adc, off_resonance, flip_exponent, slice_profile) [SI unit]; by default typical ones
+        of all that the sequence has.
     dicom : DicomChoice, optional
         Whether and how DICOM maps are written.
     threads : int, optional
@@ -83,6 +90,13 @@ def quantify_scan(
         )
     for sentence in maps.assumptions[len(series.assumptions) :]:
         reporter.note(sentence)
+    with watch.stage("assess the uncertainty"):
+        found = assess_uncertainty(
+            series, maps, loaded, stated=uncertainty, noise_sd=noise_sd, **images
+        )
+        maps = found.maps
+    for sentence in found.sentences():
+        reporter.note(sentence)
     run = MapsRun(
         command="quantify",
         source=scan.path,
@@ -95,6 +109,7 @@ def quantify_scan(
             **given,
             **scan.chosen(),
             "noise-sd": noise_sd,
+            "uncertainty": found.stated,
             **choice.chosen(),
             "threads": threads,
         },

@@ -13,7 +13,8 @@ from front_door import files, load, process, save, works
 
 from mrftool.maps import Flag
 
-MAPS = {"T1map", "T2map", "M0map", "T1sd", "T2sd", "residual", "flags"}
+MAPS = {"T1map", "T2map", "M0map", "T1sd", "T2sd", "residual", "flags", "misfit"}
+MAPS |= {"T1systematic", "T2systematic", "T1uncertainty", "T2uncertainty"}
 
 
 @pytest.fixture(autouse=True)
