@@ -64,7 +64,7 @@ format: $(VENV)/dev
 
 # The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
 PEERS := torchsim==0.0.8 mrpro==0.261015
-.PHONY: bench-engine bench-quantify bench-train mutants
+.PHONY: bench-engine bench-quantify bench-train bench-design mutants
 $(VENV)-bench/engine: $(SOURCES)
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/pip install --quiet --constraint constraints.txt torch $(PEERS) sycomore==1.3.2
@@ -83,6 +83,10 @@ bench-quantify: $(VENV)-bench/engine
 # What the Bloch decoder adds to a training step.
 bench-train: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py $(BENCH_OPTIONS)
+
+# Designed trains: gradient, time of a search, and errors after a simulated reconstruction.
+bench-design: $(VENV)/dev
+	$(BIN)/python benchmarks/design.py $(BENCH_OPTIONS)
 
 mutants: $(VENV)/dev
 	$(BIN)/python benchmarks/mutants.py

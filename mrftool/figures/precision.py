@@ -41,7 +41,7 @@ class Contours:
 
 
 _PERCENT = Contours((0.2, 0.5, 1, 2, 5, 10, 20), "viridis_r", "{:g} %")
-_EFFICIENCY = Contours((1, 2, 5, 10, 20, 50, 100), "viridis", "{:g}")
+EFFICIENCY = Contours((1, 2, 5, 10, 20, 50, 100), "viridis", "{:g}")
 _RATIOS = Contours((0.25, 0.33, 0.5, 0.7, 1, 1.4, 2, 3, 4), "RdBu", "{:g}")
 
 
@@ -73,7 +73,7 @@ def precision_figure(
             above, below = panels[0, k], panels[1, k]
             draw_plane(above, found.tissue, 100 * found.relative[:, k], _PERCENT, tissues)
             above.set_title(f"smallest sd of {name} [%] at SNR {snr:g}", fontsize=11)
-            draw_plane(below, found.tissue, found.efficiency[:, k], _EFFICIENCY, tissues)
+            draw_plane(below, found.tissue, found.efficiency[:, k], EFFICIENCY, tissues)
             below.set_title(f"{name} / sd / {root}(scan time) [1/{root}s]", fontsize=11)
 
 

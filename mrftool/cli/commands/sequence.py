@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mrftool.cli.checks import between, named
+from mrftool.cli.commands.sequence_design import compare_command, optimise_command
 from mrftool.cli.commands.sequence_files import export_command, import_command
 from mrftool.cli.console import Terminal, note, show_table, show_text_table, wrote
 from mrftool.cli.options import SequenceArgument, SignalForm
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 app.command("import")(import_command)
 app.command("export")(export_command)
+app.command("optimise")(optimise_command)
+app.command("compare")(compare_command)
 
 
 @app.command()

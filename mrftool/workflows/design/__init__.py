@@ -1,0 +1,1 @@
+"""Design of sequences: optimise one, and compare several."""
