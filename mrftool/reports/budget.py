@@ -11,7 +11,7 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.score_tables import in_words
-from mrftool.manifold.sensitivity import NEGLIGIBLE, sensitivity
+from mrftool.manifold.sensitivity import FLIP_EXPONENT, NEGLIGIBLE, Influence, sensitivity
 from mrftool.maps import Maps, with_signal
 from mrftool.phantoms.tissues import class_tissue
 from mrftool.physics.cramer_rao import Form
@@ -22,6 +22,7 @@ from mrftool.tissue import Tissue
 _CLASSES = ("white_matter", "grey_matter", "csf", "fat")
 _FIELDS = (1.5, 3.0)  # for which typical times are known [T]
 _NEAR_T1, _NEAR_T2 = 0.3, 0.5  # largest distance in log T to the typical times of a tissue
+_SHOWN_UNITS = {"1": (100.0, "%"), "s": (1e3, "ms"), "m2/s": (1e12, "um2/s"), "Hz": (1.0, "Hz")}
 _LEAST_VOXELS = 20  # of a tissue
 
 
@@ -74,14 +75,31 @@ class Budget:
 
 @dataclass(frozen=True)
 class BudgetTable:
-    """The budgets of a scan. assumed: the standard uncertainty of each given value, in words."""
+    """The budgets of a scan.
+
+    Parameters
+    ----------
+    budgets
+        Of T1 and T2 of each tissue.
+    assumed
+        The standard uncertainty of each given value, in words, by its label.
+    is_typical
+        Whether these are typical uncertainties, which nobody stated for this scan.
+    """
 
     budgets: tuple[Budget, ...]
     assumed: Mapping[str, str]
+    is_typical: bool = True
 
 
 def budget_table(
-    maps: Maps, sequence: PulseSequence, *, form: Form, field: float | None, adc: float = 0.0
+    maps: Maps,
+    sequence: PulseSequence,
+    *,
+    form: Form,
+    field: float | None = None,
+    adc: float = 0.0,
+    stated: Mapping[str, float] | None = None,
 ) -> BudgetTable | None:
     """Budgets of the tissues that a scan shows, and of all its voxels; None without estimates.
 
@@ -97,6 +115,9 @@ def budget_table(
         Field strength, where it is known [T].
     adc
         Diffusion coefficient that the fit takes for granted [m2/s].
+    stated
+        Standard uncertainty of given values by name, see `mrftool.manifold.sensitivity` [SI unit];
+        those left out have none. By default typical ones of all.
     """
     groups = _tissue_masks(maps, field)
     if not groups:
@@ -106,16 +127,33 @@ def budget_table(
     if sequence.spoiler is not None:
         diffusion += adc
     found = sensitivity(sequence, Tissue(t1, t2, adc=diffusion), form=form)
-    shown = [found.influences[index] for index in np.flatnonzero(found.matters())]
-    sizes = np.abs(found.shifts()[found.matters()])
+    parts: dict[Influence, FloatArray] = {}
+    for influence, slopes in zip(found.influences, found.slopes, strict=True):
+        size = _uncertainty_of(influence, stated)
+        if (np.nan_to_num(np.abs(slopes)) * size >= NEGLIGIBLE).any():
+            parts[influence] = np.abs(slopes) * size
     budgets = []
     for voxel, (name, mask) in enumerate(groups.items()):
         for k, (parameter, median) in enumerate((("t1", t1[voxel]), ("t2", t2[voxel]))):
-            labels = [influence.label for influence in shown]
-            given = dict(zip(labels, sizes[:, voxel, k].tolist(), strict=True))
+            given = {each.label: float(shifts[voxel, k]) for each, shifts in parts.items()}
             noise = _median_noise(maps, parameter, mask)
             budgets.append(Budget(name, parameter, float(median), int(mask.sum()), noise, given))
-    return BudgetTable(tuple(budgets), {influence.label: influence.shown for influence in shown})
+    assumed = {each.label: uncertainty_text(each, _uncertainty_of(each, stated)) for each in parts}
+    return BudgetTable(tuple(budgets), assumed, stated is None)
+
+
+def _uncertainty_of(influence: Influence, stated: Mapping[str, float] | None) -> float:
+    if stated is None:
+        return influence.uncertainty
+    return stated.get(influence.name, 0.0)
+
+
+def uncertainty_text(influence: Influence, size: float) -> str:
+    """A standard uncertainty in the unit that people use: `2 %`, `1 ms`. size: [SI unit]."""
+    factor, unit = _SHOWN_UNITS[influence.unit]
+    if influence == FLIP_EXPONENT:
+        factor, unit = 1.0, ""
+    return f"{factor * size:.3g} {unit}".rstrip()
 
 
 def _medians(image: Array, groups: Mapping[str, BoolArray]) -> FloatArray:

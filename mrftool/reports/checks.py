@@ -11,7 +11,7 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.inference.frames import Fault
+from mrftool.inference.frames import Fault, FrameFault
 from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
 from mrftool.reports.scores import finite_number, scores_at_snr
@@ -171,18 +171,17 @@ def _check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
     """Frames that do not follow the model, which the noise of single voxels hides."""
     if residuals is None:
         return
-    for fault in residuals.faults:
-        text = f"{_named(fault.frames).capitalize()} {_FRAME_FAULTS[fault.kind]}."
-        yield Remark(f"{fault.kind}_frames", "warning", text, float(len(fault.frames)), 0.0)
-    average = residuals.average
+    average, faults = residuals.average, residuals.faults
     frames = average.conspicuous()
-    if residuals.faults:
-        return
-    if frames.size:
+    if faults and _explain(faults, frames.tolist()):
+        for fault in faults:
+            text = f"{_named(fault.frames).capitalize()} {_FRAME_FAULTS[fault.kind]}."
+            yield Remark(f"{fault.kind}_frames", "warning", text, float(len(fault.frames)), 0.0)
+    elif frames.size:
         largest = float(average.size[frames].max())
         text = f"On average over the voxels the fit leaves up to {_percent(largest)} of the signal "
-        text += f"in {_named(frames.tolist())}: another sequence, or a wrong value among those "
-        text += "that are taken for granted, such as B1?"
+        text += f"in {_named(frames.tolist())}: another sequence, a first frame that is missing, "
+        text += "or a wrong value among those that are taken for granted, such as B1?"
         yield Remark("frames", "warning", text, largest)
     elif average.level > _MOST_AVERAGE_RESIDUAL:
         text = f"On average over the voxels the fit leaves {_percent(average.level)} of the signal "
@@ -192,6 +191,16 @@ def _check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
         text += "to frame, or another sequence?"
         limit = _MOST_AVERAGE_RESIDUAL
         yield Remark("average_residual", "warning", text, average.level, limit)
+
+
+def _explain(faults: Sequence[FrameFault], frames: Sequence[int]) -> bool:
+    """Whether frames that stand out are those with a fault; empty ones make others stand out too.
+
+    Faults among many other frames that stand out are no faults of single frames.
+    """
+    if any(fault.kind == "empty" for fault in faults):
+        return True
+    return {*frames} <= {frame for fault in faults for frame in fault.frames}
 
 
 def _named(frames: Sequence[int]) -> str:

@@ -216,7 +216,11 @@ def _uncertainty(budget: BudgetTable | None) -> dict[str, Any] | None:
         parts = {"given": dict(each.given), "combined": each.combined, "text": each.text()}
         name = {"tissue": each.tissue, "parameter": each.parameter, "voxels": each.n_voxels}
         tissues.append({**name, "median": each.median, "noise": each.noise, **parts})
-    return {"assumed": dict(budget.assumed), "tissues": tissues}
+    return {
+        "assumed": dict(budget.assumed),
+        "assumed_is_typical": budget.is_typical,
+        "tissues": tissues,
+    }
 
 
 def _in_ms(limits: Sequence[float]) -> list[float]:

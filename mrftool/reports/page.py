@@ -99,6 +99,7 @@ def _page(run: Run, contents: Mapping[str, Any], sequence: PulseSequence | None)
         "plots": sequence_plots(sequence),
         "fits": fit_plots(run.residuals),
         "budget": run.budget and budget_rows(run.budget),
+        "is_typical": run.budget is not None and run.budget.is_typical,
         "flags": flag_table(contents["voxels"]),
         "statistics": statistics_table(contents["statistics"]),
         "scores": score_table(run.method.scores),

@@ -8,9 +8,9 @@ from report_page import Page, a_method, a_run, good_maps
 
 from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
 from mrftool.inference.frames import FrameFault
-from mrftool.manifold.sensitivity import B1, sensitivity
+from mrftool.manifold.sensitivity import ADC, B1, FLIP_EXPONENT, TI, sensitivity
 from mrftool.maps import Flag, Maps
-from mrftool.reports.budget import Budget, BudgetTable, budget_table
+from mrftool.reports.budget import Budget, BudgetTable, budget_table, uncertainty_text
 from mrftool.reports.page import make_report
 from mrftool.reports.tables import frames_text
 from mrftool.sequence import PulseSequence
@@ -74,7 +74,31 @@ def test_budgets_follow_maps_and_sensitivities(short_sequence: PulseSequence):
     assert t1.n_voxels == inside.sum() - 18 - 2
     slopes = sensitivity(short_sequence, Tissue([1.1], [0.07])).slopes
     assert t2.given["B1"] == pytest.approx(abs(slopes[0, 0, 1]) * B1.uncertainty, rel=1e-3)
-    assert found.assumed["B1"] == "2 %"
+    assert found.assumed["B1"] == "2 %" and found.is_typical
+
+
+def test_stated_uncertainties_take_the_place_of_typical_ones(short_sequence: PulseSequence):
+    maps = good_maps((20, 20, 2))
+    stated = {"b1": 0.04, "te": 0.5e-3}
+    found = budget_table(maps, short_sequence, form="complex", stated=stated)
+    typical = budget_table(maps, short_sequence, form="complex")
+    assert found is not None and typical is not None
+    assert found.assumed == {"B1": "4 %"} and not found.is_typical  # TE moves nothing
+    for each, other in zip(found.budgets, typical.budgets, strict=True):
+        assert each.given["B1"] == pytest.approx(2 * other.given["B1"])
+
+
+@pytest.mark.parametrize(
+    ("influence", "size", "text"),
+    [
+        (B1, 0.03, "3 %"),
+        (TI, 2e-3, "2 ms"),
+        (ADC, 0.35e-9, "350 um2/s"),
+        (FLIP_EXPONENT, 0.01, "0.01"),
+    ],
+)
+def test_uncertainties_read_as_people_write_them(influence, size, text):
+    assert uncertainty_text(influence, size) == text
 
 
 def test_without_estimates_there_is_no_budget(short_sequence: PulseSequence):
@@ -111,6 +135,11 @@ def spiky(*frames: int) -> np.ndarray:
             "Frames 10 to 12 of the scan hold no signal in any voxel.",
         ),
         (residuals_of(spiky(), FrameFault("swapped", (3, 8))), "swapped_frames", "4 and 9 hold"),
+        (
+            residuals_of(spiky(*range(0, 30, 3)), FrameFault("lost", (3, 9))),
+            "frames",
+            "a first frame that is missing",
+        ),
         (residuals_of(spiky(4)), "frames", "leaves up to 20 % of the signal in frame 5:"),
         (residuals_of(spiky(0, 2, 3)), "frames", "in frames 1 and 3 to 4: another sequence"),
         (residuals_of(np.full(40, 0.1)), "average_residual", "10 % of the signal where noise"),

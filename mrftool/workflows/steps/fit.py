@@ -12,7 +12,11 @@ from mrftool.series import Series
 
 
 def look_at_fit(
-    series: Series, maps: Maps, method: Method, given: Mapping[str, Array]
+    series: Series,
+    maps: Maps,
+    method: Method,
+    given: Mapping[str, Array],
+    stated: Mapping[str, float] | None = None,
 ) -> tuple[FitResiduals | None, BudgetTable | None]:
     """Residuals and uncertainty budget of a fit; None where the sequence of the method is unknown.
 
@@ -26,6 +30,8 @@ def look_at_fit(
         The model or dictionary.
     given
         Images `(x, y, z)` of what the fit took as known, by name: b1 [1].
+    stated
+        Standard uncertainty of given values by name [SI unit]; by default typical ones.
     """
     sequence = read_plain_sequence(method.sequence)
     if sequence is None:
@@ -34,7 +40,7 @@ def look_at_fit(
     field = (series.sidecar or {}).get("MagneticFieldStrength")
     if not isinstance(field, int | float):
         field = None
-    budget = budget_table(maps, sequence, form=series.form, field=field, adc=adc)
+    budget = budget_table(maps, sequence, form=series.form, field=field, adc=adc, stated=stated)
     if method.b1_range is not None and "b1" not in {*given, *maps.extra}:
         return None, budget
     return fit_residuals(series, maps, sequence, {"adc": adc, **given}), budget

@@ -1,6 +1,7 @@
 """What quantification and matching write: maps with sidecars, a picture, and a report."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,9 @@ class MapsRun:
         The model or dictionary that made the maps.
     given : dict
         Images `(x, y, z)` of what the method took as known, by name: b1 [1].
+    stated : dict, optional
+        Standard uncertainty of what the method took as known, by name [SI unit]; None for typical
+        ones.
     options : dict
         What the caller chose, by name; None where the default was taken.
     watch : Stopwatch
@@ -60,6 +64,7 @@ class MapsRun:
     maps: Maps
     method: "Method"
     given: dict[str, Float32Array] = field(default_factory=dict)
+    stated: Mapping[str, float] | None = None
     options: dict[str, object] = field(default_factory=dict)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -135,7 +140,7 @@ def _report(run: MapsRun) -> "Report":
 
     source, maps = run.source, run.maps
     with run.watch.stage("look at the fit"):
-        residuals, budget = look_at_fit(run.series, maps, run.method, run.given)
+        residuals, budget = look_at_fit(run.series, maps, run.method, run.given, run.stated)
     n_bytes = None
     if source.is_file():
         n_bytes = source.stat().st_size
