@@ -16,6 +16,7 @@ from mrftool.formats.nifti.files import stem
 from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
 
 _MOST_BYTES = 64 << 20
+_MOST_LEVELS = 4  # data set, subject, session, kind of images
 
 
 def sidecar_path(image: Path) -> Path:
@@ -26,18 +27,71 @@ def sidecar_path(image: Path) -> Path:
 def read_sidecar(image: Path) -> dict[str, Any] | None:
     """What the JSON file beside an image says, or None if there is none.
 
+    In a BIDS data set, an image also inherits what files of fewer entities say, in its folder and
+    those above it; the nearer and the more specific file counts (BIDS, the inheritance principle).
+
     Raises
     ------
     InputError
-        If it is there and is not a JSON object.
+        If a file is there and is not a JSON object.
     """
-    path = sidecar_path(image)
+    found: dict[str, Any] | None = None
+    for path in [*_inherited(image), sidecar_path(image)]:
+        content = _read_json(path)
+        if content is not None:
+            found = (found or {}) | content
+    return found
+
+
+def _inherited(image: Path) -> list[Path]:
+    """Sidecars of the data set that hold for the image too, the most general first."""
+    own = _entities(stem(image))
+    if own is None:
+        return []
+    found: list[Path] = []
+    for folder in _folders_of_dataset(image):
+        named = {path: _entities(path.stem) for path in folder.glob(f"*{own[1]}.json")}
+        holding = [path for path, entities in named.items() if _holds(entities, own)]
+        found += sorted(holding, key=lambda path: (path.stem.count("_"), path.name))
+    return [path for path in found if path.name != sidecar_path(image).name]
+
+
+def _folders_of_dataset(image: Path) -> list[Path]:
+    """The folder of the image and those above it up to that of the data set, from the top."""
+    folders: list[Path] = []
+    for folder in list(image.absolute().parents)[:_MOST_LEVELS]:
+        folders.insert(0, folder)
+        if (folder / "dataset_description.json").is_file():
+            return folders
+    return [image.absolute().parent]
+
+
+Entities = tuple[frozenset[str], str]  # such as `sub-01`, and the suffix
+
+
+def _entities(name: str) -> Entities | None:
+    """What a BIDS name says; None for other names."""
+    *entities, suffix = name.split("_")
+    if not re.fullmatch(r"[A-Za-z0-9]+", suffix):
+        return None
+    if not all(re.fullmatch(r"[a-z]+-[A-Za-z0-9+]+", entity) for entity in entities):
+        return None
+    return frozenset(entities), suffix
+
+
+def _holds(named: Entities | None, image: Entities) -> bool:
+    """Whether a sidecar of these entities holds for the image."""
+    return named is not None and named[1] == image[1] and named[0] <= image[0]
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None if there is no such file."""
     try:
         if not path.is_file():
             return None
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON: {error}") from error
     except OSError as error:
@@ -187,3 +241,14 @@ def part_path(image: Path, part: str) -> Path:
         rest, suffix = stem(image).rsplit("_", 1)
         return image.with_name(f"{rest}_part-{part}_{suffix}{ending}")
     return image.with_name(f"{stem(image)}_{part}{ending}")
+
+
+def other_part(image: Path) -> tuple[str, Path] | None:
+    """The second part of a complex image that BIDS keeps in two files, if it lies beside the first:
+    "phase" or "imag", and its path.
+    """
+    for part, other in (("mag", "phase"), ("real", "imag")):
+        second = image.with_name(image.name.replace(f"_part-{part}_", f"_part-{other}_"))
+        if second != image and second.is_file():
+            return other, second
+    return None

@@ -100,10 +100,10 @@ def open_volumes(
     from mrftool.formats.nifti.maps import open_given, open_mask
 
     inside = None
-    if mask is not None:
-        inside = open_mask(mask, scan, scan.name)
-    images: dict[str, Float32Array] = {}
     assumed: tuple[str, ...] = ()
+    if mask is not None:
+        inside, assumed = open_mask(mask, scan, scan.name)
+    images: dict[str, Float32Array] = {}
     for name, path in given.items():
         if path is not None:
             images[name], sentences = open_given(name, path, scan, inside, scan.name)

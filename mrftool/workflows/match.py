@@ -105,9 +105,9 @@ def match_scan(
     with watch.stage("open the scan"):
         series = scan.open(reporter)
         study = dicom_output(series, choice, folder, reporter)
-        inside, _, _ = open_volumes(series, mask, {})
+        inside, _, assumed = open_volumes(series, mask, {})
     source = entries.load(threads)
-    for sentence in (*series.assumptions, *check_source(series, source, series.form)):
+    for sentence in (*series.assumptions, *assumed, *check_source(series, source, series.form)):
         reporter.note(sentence)
     with (
         watch.stage("compress the dictionary"),

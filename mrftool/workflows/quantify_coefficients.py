@@ -115,7 +115,8 @@ def quantify_coefficient_scan(
     images, sequence, settings = _opened(scan, watch, reporter)
     mask, b1 = None, None
     if scan.mask is not None:
-        mask = open_mask(scan.mask, images, images.name)
+        mask, assumed = open_mask(scan.mask, images, images.name)
+        images = replace(images, assumptions=(*images.assumptions, *assumed))
     if scan.b1 is not None:
         b1, assumed = open_b1(scan.b1, images, images.mask, images.name)
         images = replace(images, assumptions=(*images.assumptions, *assumed))

@@ -199,7 +199,7 @@ def test_masks_and_b1_maps_lie_on_the_voxels_of_the_scan(tmp_path: Path) -> None
     inside = np.zeros(SHAPE[:3], bool)
     inside[1, 2, 0] = True
     np.save(tmp_path / "mask.npy", inside.transpose(2, 1, 0))
-    np.testing.assert_array_equal(open_mask(tmp_path / "mask.npy", series), inside)
+    np.testing.assert_array_equal(open_mask(tmp_path / "mask.npy", series)[0], inside)
     np.save(tmp_path / "b1.npy", np.full((2, 4, 3), 1.1))
     b1, notes = open_b1(tmp_path / "b1.npy", series)
     assert b1.shape == SHAPE[:3] and "fraction" in " ".join(notes)

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike
 
-from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.nifti.files import find_files, read_start
+from mrftool.formats.nifti.placement import placement_of
 from mrftool.grid import Placement
 
 _DTYPES = {
@@ -34,7 +33,6 @@ _REFUSED = {
     2304: "RGBA colours",
 }
 _KINDS: tuple[Any, ...] = (Nifti1Header, Nifti2Header)
-_TO_MM = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +86,12 @@ def read_header(path: str | Path) -> NiftiHeader:
         raise InputError(f"{path}: " + "; ".join(faults))
     dims = tuple(int(n) for n in raw["dim"][1 : raw["dim"][0] + 1])
     slope, inter = float(raw["scl_slope"]), float(raw["scl_inter"])
-    placement, assumptions = _placement(raw, path)
+    dims = _tidy(dims)
+    placement, assumptions = placement_of(raw, (dims[0], dims[1], dims[2]), path)
     return NiftiHeader(
         path,
         data_path,
-        _tidy(dims),
+        dims,
         np.dtype(raw.endianness + _DTYPES[int(raw["datatype"])]),
         int(raw["vox_offset"]) or (0 if is_pair else raw.single_vox_offset),
         *((1.0, 0.0) if math.isnan(slope) or slope == 0 else (slope, inter)),
@@ -193,55 +192,3 @@ def _tidy(dims: tuple[int, ...]) -> tuple[int, ...]:
     while len(dims) > 3 and dims[-1] == 1:
         dims = dims[:-1]
     return dims
-
-
-def _placement(raw: Any, path: Path) -> tuple[Placement, list[str]]:
-    """Where the image lies (the sform, else the qform, else only the voxel size), and what had to
-    be assumed.
-    """
-    codes = int(raw["qform_code"]), int(raw["sform_code"])
-    unit = int(raw["xyzt_units"]) & 7
-    if not all(0 <= code <= 5 for code in codes) or unit not in _TO_MM:
-        raise InputError(
-            f"{path}: has qform and sform codes {codes} and unit of length {unit}, expected known codes"
-        )
-    try:
-        with np.errstate(all="ignore"):
-            placement = _placement_of(raw, codes, _TO_MM[unit])
-    except (InputError, HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
-        raise InputError(f"{path}: its place in space is malformed: {error}") from error
-    return placement, _placement_assumptions(path, codes, unit)
-
-
-def _placement_of(raw: Any, codes: tuple[int, int], to_mm: float) -> Placement:
-    qform = _scaled(_qform(raw), to_mm) if codes[0] else None
-    if codes[1]:
-        return Placement(_scaled(raw.get_sform(), to_mm), codes, qform)
-    if qform is not None:
-        return Placement(qform, codes)
-    return Placement(_scaled(np.diag([*raw["pixdim"][1:4], 1.0]), to_mm), codes)
-
-
-def _qform(raw: Any) -> FloatArray:
-    if raw["pixdim"][0] == 0:  # "should not occur", and then stands for 1
-        raw["pixdim"][0] = 1
-    return np.asarray(raw.get_qform(), np.float64)
-
-
-def _scaled(affine: FloatArray, to_mm: float) -> FloatArray:
-    return np.diag([to_mm, to_mm, to_mm, 1.0]) @ affine.astype(np.float64)
-
-
-def _placement_assumptions(path: Path, codes: tuple[int, int], unit: int) -> list[str]:
-    sentences = []
-    if codes == (0, 0):
-        sentences.append(
-            f"{path.name} has neither qform nor sform: its axes are taken as right, forward and up."
-        )
-    if unit == 0:
-        sentences.append(f"{path.name} names no unit of length: millimetres are assumed.")
-    elif _TO_MM[unit] != 1:
-        sentences.append(
-            f"{path.name} gives lengths in {'metres' if unit == 1 else 'micrometres'}: turned into mm."
-        )
-    return sentences

@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array
-from mrftool.errors import InputError
+from mrftool.errors import InputError, MismatchError
 from mrftool.formats.arrays.array_file import is_array_file
 from mrftool.formats.arrays.volume import ArrayVolume, read_array_volume
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
+from mrftool.formats.nifti.resample import on_voxels_of
 from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.grid import Grid, Placement
 from mrftool.manifold.parameters import B1, parameter_named
@@ -59,23 +61,43 @@ def read_volume(
     return header, frames.values(slice(None), slice(None)).reshape(header.shape, order="F")
 
 
-def open_mask(path: str | Path, like: Placed, like_name: str = "the series") -> BoolArray:
-    """The mask `(x, y, z)` in a file of zeros and one other number, on the voxels of `like`.
+def open_mask(
+    path: str | Path, like: Placed, like_name: str = "the series"
+) -> tuple[BoolArray, tuple[str, ...]]:
+    """The mask `(x, y, z)` in a file of zeros and one other number, on the voxels of `like`, and a
+    sentence if it had to be resampled.
 
-    Raises InputError if it is no mask or empty, MismatchError if it lies on other voxels.
+    Raises InputError if it is no mask or empty, MismatchError if it does not lie where `like` does.
     """
     header, image = read_volume(path, like)
-    require_same_voxels(header.path, header, like_name, like)
     values = np.unique(image)
     if not np.isfinite(values).all() or np.count_nonzero(values) > 1 or values[0] < 0:
         raise InputError(
-            f"{header.path}: holds {len(values)} different values from {values[0]:g} to {values[-1]:g}, "
-            "expected 0 and one other",
+            f"{header.path}: holds {len(values)} different values "
+            f"from {values[0]:g} to {values[-1]:g}, expected 0 and one other",
             hint="turn probabilities or labels into a mask first",
         )
     if not values.any():
         raise InputError(f"{header.path}: is empty, expected at least one voxel that is not 0")
-    return np.asarray(image != 0)
+    there, said = _placed(header, image, like, like_name, "nearest")
+    mask = np.nan_to_num(there) != 0
+    if not mask.any():
+        raise MismatchError(f"{header.path}: no voxel of the mask lies in {like_name}")
+    return mask, said
+
+
+def _placed(
+    header: NiftiHeader | ArrayVolume,
+    image: Float32Array,
+    like: Placed,
+    like_name: str,
+    method: Literal["nearest", "linear"],
+) -> tuple[Float32Array, tuple[str, ...]]:
+    """The image on the voxels of `like`; array files, which say no place, are not resampled."""
+    if isinstance(header, ArrayVolume):
+        require_same_voxels(header.path, header, like_name, like)
+        return image, ()
+    return on_voxels_of(str(header.path), image, header, like, like_name, method)
 
 
 def open_b1(
@@ -86,12 +108,17 @@ def open_b1(
 
     It may hold fractions or percents: its median inside `mask` tells, or Units in its sidecar.
 
-    Raises InputError if neither tells, MismatchError if it lies on other voxels.
+    Raises InputError if neither tells, MismatchError if it does not lie where `like` does.
     """
     header, image = read_volume(path, like)
-    require_same_voxels(header.path, header, like_name, like)
-    inside = np.ones(header.shape, bool) if mask is None else mask
-    return _in_unit(header, image, inside, _PER_FRACTION, _B1_MEDIANS)
+    with np.errstate(invalid="ignore"):
+        known = np.where(image > 0, image, np.float32(np.nan))
+    there, said = _placed(header, known, like, like_name, "linear")
+    inside = mask
+    if inside is None:
+        inside = np.ones(like.shape, bool)
+    b1, unit = _in_unit(header, there, inside, _PER_FRACTION, _B1_MEDIANS)
+    return b1, (*said, *unit)
 
 
 def open_given(
@@ -100,14 +127,15 @@ def open_given(
     """The map `(x, y, z)` of a given parameter on the voxels of `like`, in its unit, and sentences
     of what was assumed; see `open_b1` for B1.
 
-    Raises ArgumentError for an unknown parameter, MismatchError if it lies on other voxels.
+    Raises ArgumentError for an unknown parameter, MismatchError if it does not lie where `like`
+    does.
     """
     parameter = parameter_named(name)
     if parameter is B1:
         return open_b1(path, like, mask, like_name)
     header, image = read_volume(path, like)
-    require_same_voxels(header.path, header, like_name, like)
-    return image, (f"{header.path}: taken as {parameter.label} in {parameter.unit}",)
+    there, said = _placed(header, image, like, like_name, "linear")
+    return there, (*said, f"{header.path}: taken as {parameter.label} in {parameter.unit}")
 
 
 def open_maps(
@@ -129,7 +157,10 @@ def open_maps(
     place = (header, str(t1))
     t2_header, t2_image = read_volume(t2)
     require_same_voxels(t2, t2_header, t1, header)
-    inside = open_mask(mask, *place) if mask is not None else np.ones(header.shape, bool)
+    inside = np.ones(header.shape, bool)
+    said_mask: tuple[str, ...] = ()
+    if mask is not None:
+        inside, said_mask = open_mask(mask, *place)
     inside &= (t1_image > 0) & (t2_image > 0)
     t1_image, said_t1 = _in_unit(header, t1_image, inside, _PER_UNIT, _T1_MEDIANS)
     t2_image, said_t2 = _in_unit(t2_header, t2_image, inside, _PER_UNIT, _T2_MEDIANS)
@@ -144,7 +175,14 @@ def open_maps(
     finite = inside & np.logical_and.reduce([np.isfinite(image) for image in columns.values()])
     grid = Grid(finite, header.placement.affine)
     tissue = Tissue(**{name: grid.to_columns(image) for name, image in columns.items()})
-    said = (*header.assumptions, *said_t1, *said_t2, *said_b1, *_left_out(inside, finite))
+    said = (
+        *header.assumptions,
+        *said_mask,
+        *said_t1,
+        *said_t2,
+        *said_b1,
+        *_left_out(inside, finite),
+    )
     return TissueMaps(tissue, grid, header.placement, said)
 
 

@@ -1,6 +1,6 @@
 """Fingerprint series in NIfTI files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,7 @@ def open_series(
     """The fingerprint series in a NIfTI file, to be read in blocks.
 
     path: complex numbers, or magnitudes, or real parts. `(x, y, z, time)`; or `(x, y, z, time, 2)`
-        real and imaginary; or `(x, y, z, 1, time)`.
+        real and imaginary; or `(x, y, z, 1, time)`; or one slice over time, `(x, y, time)`.
     imag: the imaginary part, if `path` is the real part. phase: of the magnitude in `path` [rad],
         or 0..4095 or -4096..4095 for a turn; the unit is detected.
     form: "magnitude" takes the modulus of complex numbers; "real" takes real numbers as complex
@@ -46,7 +46,7 @@ def open_series(
     together, ArgumentError if the options contradict each other.
     """
     _require_options(imag, phase, form)
-    header = read_header(path)
+    header = _slice_over_time(read_header(path))
     layout = _layout(header)
     frames = map_frames(header, progress)
     second = imag or phase
@@ -100,6 +100,15 @@ def _require_options(imag: object, phase: object, form: str | None) -> None:
         raise ArgumentError("form 'real' goes with one file, expected no imaginary part or phase")
     if form == "magnitude" and phase is not None:
         raise ArgumentError("form 'magnitude' needs no phase, expected the magnitude alone")
+
+
+def _slice_over_time(header: NiftiHeader) -> NiftiHeader:
+    """A file of three dimensions as one slice over time, (x, y, 1, time)."""
+    x, y, n = header.shape
+    if len(header.dims) > 3 or n == 1:
+        return header
+    said = f"{header.path.name} has three dimensions: taken as one slice over time, (x, y, time)."
+    return replace(header, dims=(x, y, 1, n), assumptions=(*header.assumptions, said))
 
 
 def _layout(header: NiftiHeader) -> _Layout:
@@ -158,7 +167,7 @@ def _two_files(
     is_phase: bool,
     progress: ShowProgress | None,
 ) -> _Source:
-    other = read_header(second)
+    other = _slice_over_time(read_header(second))
     for one in (header, other):
         if _is_complex(one):
             raise InputError(

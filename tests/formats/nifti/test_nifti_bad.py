@@ -47,7 +47,7 @@ def refused(path, content, match):
             {"dim": [4, 32767, 32767, 32767, 32767, 1, 1, 1]},
             r"is cut short, its header claims 4\d{18} bytes",
         ),
-        ({"dim": [3, 3, 4, 30, 1, 1, 1, 1]}, "3 x 4 x 30 voxels at one time"),
+        ({"dim": [2, 3, 4, 1, 1, 1, 1, 1]}, "3 x 4 x 1 voxels at one time"),
         ({"dim": [6, 3, 4, 5, 2, 3, 1, 1]}, "dimensions 3 x 4 x 5 x 2 x 3"),
         ({"dim": [5, 3, 4, 5, 1, 6, 1, 1], "intent_code": 1007}, "intent 1007"),
         ({"datatype": 128}, "RGB"),

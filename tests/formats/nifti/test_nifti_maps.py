@@ -27,10 +27,10 @@ def write(path, data, units=None, **fields):
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
 def test_a_mask(tmp_path, value, dtype):
     assert np.array_equal(
-        open_mask(write(tmp_path / "m.nii", (MASK * value).astype(dtype)), SERIES), MASK
+        open_mask(write(tmp_path / "m.nii", (MASK * value).astype(dtype)), SERIES)[0], MASK
     )
     four_d = (MASK * value).astype(dtype)[..., None]
-    assert np.array_equal(open_mask(write(tmp_path / "m4.nii", four_d), SERIES), MASK)
+    assert np.array_equal(open_mask(write(tmp_path / "m4.nii", four_d), SERIES)[0], MASK)
 
 
 @pytest.mark.parametrize(
@@ -53,22 +53,57 @@ def test_what_is_no_mask(tmp_path, data, match):
         open_mask(write(tmp_path / "m.nii", data), SERIES)
 
 
-def test_a_mask_of_other_voxels_is_a_mismatch(tmp_path):
-    with pytest.raises(MismatchError, match="4 x 3 x 4 voxels, expected 4 x 3 x 5"):
-        open_mask(write(tmp_path / "m.nii", MASK[..., :4].astype("u1")), SERIES)
+def test_a_mask_of_nearly_the_same_voxels_is_not_resampled(tmp_path):
     for change, is_same in ((1e-4, True), (0.03, True), (0.05, False)):
         srow = list(SROW)
         srow[3] += change  # [mm], of a voxel of 2 mm
-        path = write(tmp_path / "m.nii", MASK.astype("u1"), srow=srow)
-        if is_same:
-            open_mask(path, SERIES)
-        else:
-            with pytest.raises(MismatchError, match=r"up to 0\.05 mm away"):
-                open_mask(path, SERIES)
+        mask, said = open_mask(write(tmp_path / "m.nii", MASK.astype("u1"), srow=srow), SERIES)
+        assert np.array_equal(mask, MASK) and bool(said) != is_same
+
+
+def test_a_mask_with_its_axes_reversed_is_turned_back(tmp_path):
     srow = list(SROW)
-    srow[0] *= -1
-    with pytest.raises(MismatchError, match="12 mm away"):
+    for row in range(3):
+        srow[4 * row + 3] += srow[4 * row + 1] * (SHAPE[1] - 1)
+        srow[4 * row + 1] *= -1
+    path = write(tmp_path / "m.nii", MASK[:, ::-1].astype("u1"), srow=srow)
+    mask, said = open_mask(path, SERIES)
+    assert np.array_equal(mask, MASK)
+    assert "m.nii is resampled to the voxels of the series (nearest voxel)" in said[0]
+
+
+def test_a_mask_of_another_grid_is_resampled_and_outside_of_it_nothing_counts(tmp_path):
+    mask, said = open_mask(write(tmp_path / "m.nii", MASK[..., :4].astype("u1")), SERIES)
+    assert np.array_equal(mask[..., :4], MASK[..., :4]) and not mask[..., 4].any() and said
+    fine = np.repeat(np.repeat(np.repeat(MASK, 2, 0), 2, 1), 2, 2).astype("u1")
+    affine = AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    affine[:3, 3] = AFFINE[:3, 3] - AFFINE[:3, :3] @ (0.25, 0.25, 0.25)
+    mask, _ = open_mask(write(tmp_path / "f.nii", fine, srow=affine[:3].ravel().tolist()), SERIES)
+    assert np.array_equal(mask, MASK)
+
+
+def test_a_mask_of_another_place_is_a_mismatch(tmp_path):
+    srow = list(SROW)
+    srow[3] += 1000
+    with pytest.raises(MismatchError, match=r"m\.nii: has no value where the series lies"):
         open_mask(write(tmp_path / "m.nii", MASK.astype("u1"), srow=srow), SERIES)
+    with pytest.raises(MismatchError, match="does not say where it lies"):
+        open_mask(
+            write(tmp_path / "m.nii", MASK[..., :4].astype("u1"), qform_code=0, sform_code=0),
+            SERIES,
+        )
+
+
+def test_b1_of_another_grid_is_interpolated_without_its_empty_voxels(tmp_path):
+    x = np.arange(8, dtype=float)[:, None, None] * np.ones((8, 3, 5))
+    b1 = 0.8 + 0.02 * x
+    b1[0] = 0
+    affine = AFFINE @ np.diag([0.5, 1, 1, 1])
+    path = write(tmp_path / "b1.nii", b1.astype("f4"), srow=affine[:3].ravel().tolist())
+    image, said = open_b1(path, SERIES)
+    expected = 0.8 + 0.04 * np.arange(4)
+    assert np.isnan(image[0]).all() and "trilinear" in said[0]
+    assert np.allclose(image[1:], expected[1:, None, None], atol=1e-6)
 
 
 @pytest.mark.parametrize(("factor", "word"), [(1.0, "fraction"), (100.0, "percent")])
@@ -140,6 +175,6 @@ def test_ambiguous_units_are_refused(tmp_path):
     with pytest.raises(InputError, match="no value above 0"):
         open_maps(write(tmp_path / "zero.nii", np.zeros(SHAPE)), t2)
     small = write(tmp_path / "small.nii", T2[..., :4])
-    for others in ({}, {"m0": small}, {"b1": small}, {"mask": small}):
+    for others in ({}, {"m0": small}):
         with pytest.raises(MismatchError, match=r"small.nii: has 4 x 3 x 4"):
             open_maps(t1, t2 if others else small, **others)
