@@ -34,6 +34,7 @@ class Series:
         for DICOM). Blocks end at its edges.
     name: how messages call the series.
     axes: letters of the axes in the file, where the caller named them ("tyx").
+    frame_time: time between frames, where the file states it [s].
 
     Raises InputError if the sizes are no 4-D series.
     """
@@ -48,6 +49,7 @@ class Series:
     granule: int = 1
     name: str = "series"
     axes: str = ""
+    frame_time: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1 or self.n_time < 1 or self.granule < 1:

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from mrftool.errors import UsageError
+from mrftool.plausibility import doubt
 
 Check = Callable[[typer.CallbackParam, Any], Any]
 
@@ -19,6 +20,20 @@ def between(low: float, high: float) -> Check:
     def check(param: typer.CallbackParam, value: Any) -> Any:
         if value is not None and not low <= value <= high:
             raise UsageError(f"{_name(param)} {value}, expected {low:g} to {high:g}")
+        return value
+
+    return check
+
+
+def plausible(name: str) -> Check:
+    """A number in SI units that is 0 or plausible for the quantity `name`."""
+
+    def check(param: typer.CallbackParam, value: Any) -> Any:
+        if value is None or value == 0:
+            return value
+        text = doubt(name, value)
+        if text:
+            raise UsageError(f"{_name(param)} {value:g}, {text}")
         return value
 
     return check

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mrftool.cli.checks import ascending, between, named
+from mrftool.cli.checks import ascending, between, named, plausible
 
 SignalForm = Annotated[
     Literal["complex", "magnitude"], typer.Option("--form", help="Of the signals.")
@@ -68,6 +68,14 @@ DicomFormat = Annotated[
     Literal["mr", "parametric-map"] | None,
     typer.Option(help="mr: whole ms, the default; parametric-map: float32."),
 ]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Go on where the header contradicts the sequence in this: tr, te, ti, flip-angle, "
+        "field or sequence-name; may be given several times.",
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
 ]
@@ -97,7 +105,7 @@ RangeB1 = Annotated[
     ),
 ]
 Adc = Annotated[
-    float, typer.Option("--adc", help="Diffusion coefficient [m2/s].", callback=between(0, 1e-6))
+    float, typer.Option("--adc", help="Diffusion coefficient [m2/s].", callback=plausible("adc"))
 ]
 Polish = Annotated[
     int, typer.Option(help="Gauss-Newton steps on the tabulated signals.", callback=between(0, 16))

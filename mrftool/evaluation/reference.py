@@ -14,11 +14,10 @@ from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
 from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
-from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
-from mrftool.formats.space import require_same_voxels
+from mrftool.formats.space import Placed, require_same_voxels
 from mrftool.grid import Grid, Placement
 from mrftool.maps import Flag
 from mrftool.tissue import Tissue
@@ -136,9 +135,10 @@ def _from_folder(folder: Path) -> Reference:
     return Reference(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
 
 
-def _volumes(paths: dict[str, Path]) -> tuple[dict[str, NiftiHeader], dict[str, Float32Array]]:
+def _volumes(paths: dict[str, Path]) -> tuple[dict[str, Placed], dict[str, Float32Array]]:
     """Headers and images by name, all on the voxels of T1."""
-    headers, images = {}, {}
+    headers: dict[str, Placed] = {}
+    images: dict[str, Float32Array] = {}
     for name, path in paths.items():
         headers[name], images[name] = read_volume(path)
     for name, path in paths.items():

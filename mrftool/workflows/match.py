@@ -1,10 +1,11 @@
 """Match a scan against a dictionary: maps of the most similar entries, a picture and a report."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrftool.formats.open_scan import open_volumes
-from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
 from mrftool.matching.dictionary import (
     Source,
     compress_dictionary,
@@ -14,8 +15,10 @@ from mrftool.matching.dictionary import (
 from mrftool.matching.match import check_source, match_series
 from mrftool.reporter import Reporter
 from mrftool.reports.run import method_of_dictionary
+from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue
 from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.places import require_folder
 from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
 from mrftool.workflows.steps.scan import ScanFiles
@@ -78,6 +81,7 @@ def match_scan(
     mask: Path | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
+    allow: Iterable[str] = (),
 ) -> MapsResult:
     """Write maps of the dictionary entries that are most similar to each voxel of a scan.
 
@@ -95,7 +99,7 @@ def match_scan(
         Largest error of each compressed entry that is allowed [1].
     rank : int, optional
         Number of coefficients to compress to instead.
-    mask, dicom, threads
+    mask, dicom, threads, allow
         See `quantify_scan`.
 
     """
@@ -109,6 +113,7 @@ def match_scan(
     source = entries.load(threads)
     for sentence in (*series.assumptions, *assumed, *check_source(series, source, series.form)):
         reporter.note(sentence)
+    allowed = require_agreement(series, _sequence_of(source), allow, reporter)
     with (
         watch.stage("compress the dictionary"),
         reporter.progress("compressing", len(source)) as progress,
@@ -125,7 +130,8 @@ def match_scan(
         command="match",
         source=scan.path,
         series=series,
-        maps=maps,
+        maps=replace(maps, assumptions=(*maps.assumptions, *allowed)),
+        allowed=allowed,
         method=method_of_dictionary(compressed),
         options={
             **entries.chosen(),
@@ -139,3 +145,10 @@ def match_scan(
         watch=watch,
     )
     return write_results(run, folder, reporter, dicom=study)
+
+
+def _sequence_of(source: Source) -> PulseSequence | None:
+    """The sequence of a dictionary; None where its file does not say."""
+    if source.sequence is None:
+        return None
+    return sequence_from_dict(dict(source.sequence), source.name)

@@ -1,10 +1,11 @@
 """Quantify a scan with a model: T1, T2 and M0 maps with error bars, flags, a picture and a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mrftool.formats.open_scan import open_volumes
+from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
 from mrftool.inference.uncertainty import assess_uncertainty
@@ -12,6 +13,7 @@ from mrftool.reporter import Reporter
 from mrftool.reports.run import method_of
 from mrftool.shipped import find_file
 from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.places import require_folder
 from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
 from mrftool.workflows.steps.scan import ScanFiles
@@ -29,6 +31,7 @@ def quantify_scan(
     uncertainty: Mapping[str, float] | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
+    allow: Iterable[str] = (),
     **given: Path | None,
 ) -> MapsResult:
     """Write the maps of a scan into `folder`.
@@ -56,6 +59,9 @@ def quantify_scan(
         Whether and how DICOM maps are written.
     threads : int, optional
         Threads of the arithmetic; by default one per processor.
+    allow : iterable of str
+        Contradictions between the header of the scan and the sequence of the model that may stand:
+        see `mrftool.inference.protocol.NAMES`.
     given : Path, optional
         Maps (NIfTI) of the parameters that the model takes, by name: b1, in fractions or percent.
 
@@ -73,6 +79,8 @@ def quantify_scan(
         series = scan.open(reporter)
         study = dicom_output(series, choice, folder, reporter)
         inside, images, assumed = open_volumes(series, mask, given)
+    sequence = sequence_from_dict(loaded.manifest.sequence, str(loaded.path))
+    allowed = require_agreement(series, sequence, allow, reporter)
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)
     count = series.n_voxels
@@ -101,9 +109,10 @@ def quantify_scan(
         command="quantify",
         source=scan.path,
         series=series,
-        maps=replace(maps, assumptions=(*maps.assumptions, *assumed)),
+        maps=replace(maps, assumptions=(*maps.assumptions, *assumed, *allowed)),
         method=method_of(loaded),
         given=images,
+        allowed=allowed,
         options={
             "mask": mask,
             **given,

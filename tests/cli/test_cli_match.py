@@ -186,6 +186,7 @@ def test_threads_reach_the_search(
 def test_no_option_was_forgotten() -> None:
     tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads"}
     of_dicom = {"series", "dicom", "dicom_reference", "dicom_format"}  # see the tests of DICOM
+    of_dicom |= {"allow"}  # see test_cli_header
     assert set(inspect.signature(match_command).parameters) - {"context"} == tested | of_dicom
 
 

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mrftool.cli.checks import between, given, refuse
+from mrftool.cli.checks import between, given, plausible, refuse
 from mrftool.cli.commands.quantify import show_maps
 from mrftool.cli.console import Terminal
 from mrftool.cli.options import (
+    Allow,
     ArrayAxes,
     Dicom,
     DicomFormat,
@@ -43,7 +44,10 @@ def match(
     b1_grid: Annotated[
         str | None, typer.Option(help="Its B1, likewise; B1 then becomes a map.")
     ] = None,
-    adc: Annotated[float, typer.Option(help="Its diffusion coefficient [m2/s].")] = 0.0,
+    adc: Annotated[
+        float,
+        typer.Option(help="Its diffusion coefficient [m2/s].", callback=plausible("adc")),
+    ] = 0.0,
     tolerance: Annotated[
         float,
         typer.Option(
@@ -64,6 +68,7 @@ def match(
     dicom: Dicom = None,
     dicom_reference: DicomReference = None,
     dicom_format: DicomFormat = None,
+    allow: Allow = None,
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps of the entries most similar to each voxel; by default of the paper's
@@ -91,5 +96,6 @@ def match(
         mask=mask,
         dicom=DicomChoice(dicom, dicom_reference, dicom_format),
         threads=threads,
+        allow=allow or (),
     )
     show_maps(scan, result)

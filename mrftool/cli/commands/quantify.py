@@ -8,6 +8,7 @@ import typer
 from mrftool.cli.checks import between, given, refuse
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
+    Allow,
     ArrayAxes,
     Dicom,
     DicomFormat,
@@ -39,6 +40,7 @@ _OF_FRAMES = (
     "dicom",
     "dicom_reference",
     "dicom_format",
+    "allow",
 )
 
 
@@ -82,6 +84,7 @@ def quantify(
         str | None,
         typer.Option("--seq", help="Of coefficient images or raw data: the sequence."),
     ] = None,
+    allow: Allow = None,
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
@@ -113,6 +116,7 @@ def quantify(
         noise_sd=noise_sd,
         dicom=DicomChoice(dicom, dicom_reference, dicom_format),
         threads=threads,
+        allow=allow or (),
     )
     show_maps(scan, result)
 

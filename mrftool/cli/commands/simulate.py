@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mrftool.cli.checks import between, given, named, refuse
+from mrftool.cli.checks import between, given, named, plausible, refuse
 from mrftool.cli.console import Terminal, wrote
 from mrftool.cli.options import DictionaryT1, DictionaryT2, SequenceName, SignalForm
 
@@ -68,7 +68,7 @@ def simulate(
     ] = 0.0,
     adc: Annotated[
         float | None,
-        typer.Option(help="Diffusion coefficient of all voxels [m2/s].", callback=between(0, 1e-6)),
+        typer.Option(help="Diffusion coefficient of all voxels [m2/s].", callback=plausible("adc")),
     ] = None,
     snr: Annotated[
         float,

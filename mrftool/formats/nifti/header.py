@@ -33,6 +33,7 @@ _REFUSED = {
     2304: "RGBA colours",
 }
 _KINDS: tuple[Any, ...] = (Nifti1Header, Nifti2Header)
+_TIME_UNITS = {8: 1.0, 16: 1e-3, 24: 1e-6}  # of xyzt_units [s]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ class NiftiHeader:
     path: as the user named it. data_path: the file that holds the numbers.
     dims: `(x, y, z, ...)`, at least three, ones at the end left out. dtype: as stored, with its
     byte order.
-    offset: where the numbers begin [byte]. Values are slope x stored + inter.
+    offset: where the numbers begin [byte]. Values are slope x stored + inter. frame_time: from one
+    frame to the next, where the header states it with its unit [s].
     """
 
     path: Path
@@ -55,6 +57,7 @@ class NiftiHeader:
     intent: int
     placement: Placement
     assumptions: tuple[str, ...]
+    frame_time: float | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -98,7 +101,19 @@ def read_header(path: str | Path) -> NiftiHeader:
         int(raw["intent_code"]),
         placement,
         tuple(assumptions),
+        _frame_time(raw),
     )
+
+
+def _frame_time(raw: Any) -> float | None:
+    """Time from one frame to the next [s]; None where the header states no unit of time."""
+    unit = _TIME_UNITS.get(int(raw["xyzt_units"]) & 0x38)
+    if unit is None or raw["dim"][0] < 4:
+        return None
+    value = float(raw["pixdim"][4])
+    if not math.isfinite(value) or value <= 0:
+        return None
+    return round(value * unit, 9)
 
 
 def header_bytes(

@@ -66,6 +66,7 @@ def open_series(
         (*header.assumptions, *layout.assumptions, *source.assumptions),
         read_sidecar(header.path),
         name=header.path.name,
+        frame_time=header.frame_time,
     )
 
 

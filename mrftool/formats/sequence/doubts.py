@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from mrftool.plausibility import PLAUSIBLE
 from mrftool.sequence import PulseSequence
 
-SHORTEST_TR = 0.5e-3  # [s]; ultrashort echo times need about 1 ms
-LONGEST_TR = 5.0  # [s]
-SHORTEST_TE = 0.02e-3  # [s]
-SMALLEST_FLIP = np.deg2rad(2.5)  # of the largest pulse; smaller trains hardly encode T1 and T2
+SHORTEST_TR, LONGEST_TR = PLAUSIBLE["tr"].low, PLAUSIBLE["tr"].high  # [s]
+SHORTEST_TE = PLAUSIBLE["te"].low  # [s]
+SMALLEST_FLIP = PLAUSIBLE["flip_angle"].low  # of the largest pulse [rad]
 
 
 def sequence_doubts(sequence: PulseSequence) -> list[str]:

@@ -51,6 +51,8 @@ class MapsRun:
     stated : dict, optional
         Standard uncertainty of what the method took as known, by name [SI unit]; None for typical
         ones.
+    allowed : tuple of str
+        Contradictions of the header that the caller let stand.
     options : dict
         What the caller chose, by name; None where the default was taken.
     watch : Stopwatch
@@ -65,17 +67,21 @@ class MapsRun:
     method: "Method"
     given: dict[str, Float32Array] = field(default_factory=dict)
     stated: Mapping[str, float] | None = None
+    allowed: tuple[str, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def provenance(self) -> Provenance:
         """What each map says of its origin."""
         method = self.method
+        details = _details(method)
+        if self.allowed:
+            details["allowed"] = list(self.allowed)
         return Provenance(
             sources=(self.source.name,),
             algorithm=f"MR fingerprinting, {method.kind} {method.name}: {method.algorithm}",
             pulse_sequence=f"{method.sequence_name}, {self.series.n_time} repetitions",
-            details=_details(method),
+            details=details,
         )
 
 

@@ -11,6 +11,7 @@ GROUPS = {  # functional group: what is taken from it
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "MRImageFrameTypeSequence": ("FrameType", "ComplexImageComponent"),
     "MREchoSequence": ("EffectiveEchoTime",),
+    "MRTimingAndRelatedParametersSequence": ("RepetitionTime", "FlipAngle"),
     "TemporalPositionSequence": ("TemporalPositionTimeOffset",),
     "FrameContentSequence": (
         "TemporalPositionIndex",
@@ -44,6 +45,7 @@ KEYWORDS = (
         "EchoNumbers",
         "EchoTime",
     ),
+    *("RepetitionTime", "InversionTime", "FlipAngle", "SequenceName", "PulseSequenceName"),
     *(
         "InstanceNumber",
         "TriggerTime",

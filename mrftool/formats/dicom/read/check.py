@@ -141,8 +141,19 @@ def _gaps(planes: Sequence[Plane]) -> list[str]:
     ]
 
 
-def facts_of(plane: Plane) -> dict[str, object]:
-    """What a sidecar would say of the series, in the words of BIDS; nothing of the patient."""
+_TIMES = {  # in ms
+    "RepetitionTime": ("RepetitionTime",),
+    "EchoTime": ("EffectiveEchoTime", "EchoTime"),
+    "InversionTime": ("InversionTime",),
+}
+
+
+def facts_of(planes: Sequence[Plane]) -> dict[str, object]:
+    """What a sidecar would say of the series, in the words of BIDS; nothing of the patient.
+
+    Times [s] and flip angles [deg] are numbers, or lists where the planes differ.
+    """
+    plane = planes[0]
     names = {
         "Manufacturer": "Manufacturer",
         "ManufacturersModelName": "ManufacturerModelName",
@@ -151,8 +162,28 @@ def facts_of(plane: Plane) -> dict[str, object]:
         "SeriesDescription": "SeriesDescription",
         "ProtocolName": "ProtocolName",
         "SeriesInstanceUID": "SeriesInstanceUID",
+        "SequenceName": "SequenceName",
+        "PulseSequenceName": "PulseSequenceName",
     }
-    return {ours: plane.values[key] for ours, key in names.items() if key in plane.values}
+    facts = {ours: plane.values[key] for ours, key in names.items() if key in plane.values}
+    for ours, keys in _TIMES.items():
+        facts |= _numbers_of(planes, ours, keys, 1e-3)
+    return facts | _numbers_of(planes, "FlipAngle", ("FlipAngle",), 1.0)
+
+
+def _numbers_of(
+    planes: Sequence[Plane], name: str, keys: Sequence[str], factor: float
+) -> dict[str, object]:
+    """A number of all planes, under its name; a list of the different ones if there are several."""
+    for key in keys:
+        values = (plane.values.get(key) for plane in planes)
+        numbers = sorted({value for value in values if isinstance(value, int | float)})
+        if numbers:
+            scaled = [round(value * factor, 9) for value in numbers]
+            if len(scaled) == 1:
+                return {name: scaled[0]}
+            return {name: scaled}
+    return {}
 
 
 def _one_space(planes: Sequence[Plane]) -> None:

@@ -104,7 +104,7 @@ def _opened(
         "complex" if len(parts) > 1 else "magnitude",
         reader.read,
         (*notes, *more, *reader.notes, *notes_of(chosen), *left),
-        sidecar=facts_of(chosen[0]),
+        sidecar=facts_of(chosen),
         granule=reader.columns * (1 if reader.is_plain else _rows_at_once(reader, n_time)),
         name=f"{where} series {chosen[0].values.get('SeriesNumber', '?')}",
         planes=parts[0].planes,

@@ -1,0 +1,62 @@
+"""Hear what the header of a scan says of its sequence."""
+
+from collections.abc import Iterable
+
+from mrftool.errors import ArgumentError, MismatchError
+from mrftool.inference.protocol import NAMES, contradictions
+from mrftool.reporter import Reporter
+from mrftool.sequence import PulseSequence
+from mrftool.series import Series
+from mrftool.shipped import shipped_files
+
+
+def require_agreement(
+    series: Series, sequence: PulseSequence | None, allow: Iterable[str], reporter: Reporter
+) -> tuple[str, ...]:
+    """Compare the header of a scan with the sequence of a model or dictionary.
+
+    Parameters
+    ----------
+    series : Series
+        The scan.
+    sequence : PulseSequence, optional
+        Of the model or dictionary; None where it is not known.
+    allow : iterable of str
+        Names of contradictions that are known and may stand: see `NAMES`.
+    reporter : Reporter
+        Hears of those.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each contradiction that was allowed.
+
+    Raises
+    ------
+    MismatchError
+        Naming every other contradiction.
+
+    """
+    allowed = set(allow)
+    unknown = sorted(allowed - set(NAMES))
+    if unknown:
+        raise ArgumentError(
+            f"{', '.join(unknown)} cannot be allowed, expected some of {', '.join(NAMES)}",
+            arguments=("allow",),
+        )
+    if sequence is None:
+        return ()
+    known = tuple(path.stem for path in shipped_files("sequences"))
+    found = contradictions(series, sequence, known)
+    refused = [each for each in found if each.name not in allowed]
+    if refused:
+        names = " and ".join(each.name for each in refused)
+        raise MismatchError(
+            f"{series.name}: " + "; ".join(each.text for each in refused),
+            hint=f"if the header is wrong, allow {names}",
+            arguments=("allow",),
+        )
+    sentences = tuple(f"allowed ({each.name}): {each.text}" for each in found)
+    for sentence in sentences:
+        reporter.note(sentence)
+    return sentences
