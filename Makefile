@@ -64,7 +64,7 @@ format: $(VENV)/dev
 
 # The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
 PEERS := torchsim==0.0.8 mrpro==0.261015
-.PHONY: bench-engine bench-quantify bench-train bench-design mutants
+.PHONY: bench-engine bench-quantify bench-train bench-design bench-recon mutants
 $(VENV)-bench/engine: $(SOURCES)
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/pip install --quiet --constraint constraints.txt torch $(PEERS) sycomore==1.3.2
@@ -87,6 +87,10 @@ bench-train: $(VENV)/dev
 # Designed trains: gradient, time of a search, and errors after a simulated reconstruction.
 bench-design: $(VENV)/dev
 	$(BIN)/python benchmarks/design.py $(BENCH_OPTIONS)
+
+# Raw k-space to maps: time, memory, error over the bound, error bars; beside Debian's bart where it is installed.
+bench-recon: $(VENV)/dev
+	$(BIN)/python benchmarks/reconstruction.py $(BENCH_OPTIONS)
 
 mutants: $(VENV)/dev
 	$(BIN)/python benchmarks/mutants.py

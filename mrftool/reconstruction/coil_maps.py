@@ -12,10 +12,10 @@ from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
 from mrftool.reconstruction.encoding import coil_images
 from mrftool.reconstruction.toeplitz import NormalOperator, gram_matrices, toeplitz_kernel
 
-_WIDTH = 15.0  # of the Gaussian filter in k-space [cycles per field of view]
+_WIDTH = 30.0  # of the Gaussian filter in k-space [cycles per field of view]
 _SMOOTHING = 1 / 64  # of the coil covariance, sd [field of view]
 _POWER_STEPS = 20  # of the power method; it gains a decade in each or so
-_ITERATIONS = 10  # of the image of each coil
+_ITERATIONS = 16  # of the image of each coil
 
 
 def coils_of(kspace: KSpace, vector: Array, threads: int = 1) -> ComplexArray:

@@ -39,7 +39,7 @@ class Settings:
     the replicas.
     """
 
-    iterations: int = 15
+    iterations: int = 20
     replicas: int = 6
     segments: int = 4
     threads: int | None = None

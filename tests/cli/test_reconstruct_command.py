@@ -78,12 +78,12 @@ def test_files_are_read_by_other_libraries(folder):
 
 def test_sidecar_tells_everything_that_was_used(folder):
     facts = json.loads((folder / "recon" / "coefficients.json").read_text())
-    assert facts["iterations"] == 15
+    assert facts["iterations"] == 20
     assert facts["replicas"] == 3
     assert facts["trajectory_unit"] == "1/FOV"
     assert facts["is_prewhitened"] is True
     assert facts["slices"][0]["noise_sd"] == pytest.approx(1, rel=0.1)
-    assert len(facts["slices"][0]["residuals"]) == 15
+    assert len(facts["slices"][0]["residuals"]) == 20
 
 
 def _damaged(folder, name, change):

@@ -34,7 +34,7 @@ def reconstruct(
     ] = None,
     iterations: Annotated[
         int, typer.Option(help="Conjugate gradient steps.", callback=between(1, 1000))
-    ] = 15,
+    ] = 20,
     replicas: Annotated[
         int,
         typer.Option(help="Noise replicas for the covariance; 0: none.", callback=between(0, 1000)),
