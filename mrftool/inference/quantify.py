@@ -58,6 +58,7 @@ def _check_match(series: Series, model: Model, given: Mapping[str, Float32Array]
         form=model.form,  # type: ignore[arg-type]
         sequence_id=model.sequence_id,
         sequence_name=model.manifest.sequence_name,
+        sequence=model.manifest.sequence,
     )
     check_given(model.given, given)
     for name, image in given.items():

@@ -2,12 +2,14 @@
 blocks into maps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from mrftool.arrays import Array, Progress
 from mrftool.errors import MismatchError
+from mrftool.formats.sequence.difference import difference_of_files
 from mrftool.maps import Flag, Maps
 from mrftool.series import Form, Series, Voxels
 
@@ -27,16 +29,18 @@ def check_belongs(
     form: Form,
     sequence_id: str | None,
     sequence_name: str,
+    sequence: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Refuse a series that is not made for the model or dictionary (`what`); say what no file
     tells.
 
+    sequence: of the model, as a sequence file holds it, to say what differs.
+
     Raises MismatchError if its length, its form or its sequence differ.
     """
     if series.n_time != n_time:
-        raise MismatchError(
-            f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
-        )
+        message = f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
+        raise MismatchError(message + _difference(series, sequence))
     if series.form != form:
         message = f"{series.name}: a {series.form} series, expected {form} as the {what}"
         if form == "complex":
@@ -44,9 +48,9 @@ def check_belongs(
         hint = "the form 'magnitude' takes the magnitudes of a complex series"
         raise MismatchError(message, hint=hint, arguments=("form",))
     if None not in (series.sequence_id, sequence_id) and series.sequence_id != sequence_id:
-        raise MismatchError(
-            f"{series.name}: made with sequence {series.sequence_id}, expected {sequence_id} as the {what}"
-        )
+        message = f"{series.name}: made with sequence {series.sequence_id}, "
+        message += f"expected {sequence_id} as the {what}"
+        raise MismatchError(message + _difference(series, sequence))
     if sequence_id is None:
         return [f"the {what} does not name its sequence; assumed to be that of the series"]
     if series.sequence_id is None:
@@ -54,6 +58,14 @@ def check_belongs(
             f"the series does not name its sequence; assumed to be {sequence_name} of the {what}"
         ]
     return []
+
+
+def _difference(series: Series, sequence: Mapping[str, Any] | None) -> str:
+    """What tells the sequence of a series from another one, in brackets; empty if not known."""
+    difference = difference_of_files((series.sidecar or {}).get("sequence"), sequence)
+    if not difference:
+        return ""
+    return f" ({difference})"
 
 
 def block_bytes(series: Series) -> int:

@@ -65,6 +65,7 @@ def check_source(series: Series, source: Source, form: Form) -> list[str]:
         form=form,
         sequence_id=source.sequence_id,
         sequence_name=source.sequence_name,
+        sequence=source.sequence,
     )
 
 

@@ -113,6 +113,7 @@ def quantify_scan(
         method=method_of(loaded),
         given=images,
         allowed=allowed,
+        stated=uncertainty,
         options={
             "mask": mask,
             **given,
