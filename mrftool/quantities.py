@@ -245,15 +245,6 @@ _ALL = (
         dicom=_STANDARD_DEVIATION,
     ),
     Quantity(
-        key="sd_t2",
-        label="SD of T2",
-        caption="standard deviation of T2",
-        description="Standard deviation of T2",
-        unit=SECOND,
-        suffix="T2sd",
-        dicom=_STANDARD_DEVIATION,
-    ),
-    Quantity(
         key="systematic_t1",
         label="Systematic T1",
         caption="systematic uncertainty of T1",
@@ -269,6 +260,15 @@ _ALL = (
         description="Combined standard uncertainty of T1: random and systematic",
         unit=SECOND,
         suffix="T1uncertainty",
+        dicom=_STANDARD_DEVIATION,
+    ),
+    Quantity(
+        key="sd_t2",
+        label="SD of T2",
+        caption="standard deviation of T2",
+        description="Standard deviation of T2",
+        unit=SECOND,
+        suffix="T2sd",
         dicom=_STANDARD_DEVIATION,
     ),
     Quantity(

@@ -25,7 +25,7 @@ from mrftool.figures.panels import (
 )
 from mrftool.figures.views import View, panel_height, slices_text, view_of
 from mrftool.maps import Maps
-from mrftool.quantities import quantity
+from mrftool.quantities import Flag, quantity
 from mrftool.tissue import Tissue
 
 _PANEL, _MONTAGE = 4.0, 5.5  # width of a map with its colour bar, of one or of more slices [inch]
@@ -47,6 +47,7 @@ def overview_figure(maps: Maps, affine: FloatArray, path: str | Path, *, title: 
         Text above the maps.
     """
     images = list(maps.images())
+    masked = (maps.flags & Flag.MASKED) != 0
     columns = len(images)
     if columns > 4:
         columns = -(-columns // 2)
@@ -56,7 +57,7 @@ def overview_figure(maps: Maps, affine: FloatArray, path: str | Path, *, title: 
             if name == "flags":
                 draw_flags(axes, image, view)
             else:
-                draw_map(figure, axes, image, view, style_of(name, image))
+                draw_map(figure, axes, image, view, style_of(name, image), masked)
 
 
 def error_figure(

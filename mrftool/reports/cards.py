@@ -66,11 +66,15 @@ def _map_card(
         "alt": alt,
         "gradient": Markup(gradient(style.table)),  # noqa: S704 - made of our own colours
         "ticks": [(100 * (tick - low) / (high - low), f"{tick:g}") for tick in ticks(low, high)],
-        "large": quantity(name).unit == SECOND,  # two in a row, the others three
+        "large": _is_relaxation_time(name),  # two in a row, the others three
         "bars": Markup(bars(histogram["counts"])),  # noqa: S704 - numbers
         "text": text,
         "beyond": _beyond_text(histogram["below"] + histogram["above"], statistics["n"]),
     }
+
+
+def _is_relaxation_time(name: str) -> bool:
+    return quantity(name).is_bids and quantity(name).unit == SECOND
 
 
 def _beyond_text(n_beyond: int, n: int) -> str:

@@ -1,9 +1,12 @@
 import shutil
 
+import numpy as np
 import pytest
 from browser import Browser, open_browser
 from report_page import a_method, a_run, good_maps
 
+from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
+from mrftool.reports.budget import budget_table
 from mrftool.reports.page import make_report
 
 pytestmark = [
@@ -29,8 +32,17 @@ def browser(tmp_path_factory):
 def page(tmp_path_factory, short_sequence):
     """A report in which all that comes from outside is hostile."""
     method = a_method(short_sequence, name=NAME, file=NAME, words={NAME: NAME}, sequence_name=NAME)
+    maps, time = good_maps((40, 36, 12)), np.arange(40.0)
+    fit = VoxelFit((3, 4, 1), np.sin(time), np.sin(time + 0.1), 0.1)
+    residuals = FitResiduals(1, AverageResidual(0.01 * np.sin(time) ** 2, 0.002, 300), (), fit, fit)
     run = a_run(
-        good_maps((40, 36, 12)), method, source=NAME, series={"name": NAME}, assumptions=(NAME,)
+        maps,
+        method,
+        source=NAME,
+        series={"name": NAME},
+        assumptions=(NAME,),
+        residuals=residuals,
+        budget=budget_table(maps, short_sequence, form="complex"),
     )
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(make_report(run).html, "utf-8")
@@ -56,6 +68,20 @@ def test_a_page_loads_alone_in_any_window(browser: Browser, page, width, scheme)
         "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
     )
     assert (red + green + blue > 3 * 200) == (scheme == "light")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_two_curves_of_a_plot_differ_in_colour_as_their_legend_does(browser: Browser, page, scheme):
+    browser.open(page, scheme=scheme)
+    found = browser.run(
+        """const colour = (root, part, key) => getComputedStyle(root.querySelector(part))[key];
+        return [...document.querySelectorAll('.plot')].filter(e => e.querySelector('.legend')).map(e =>
+          [colour(e, '.curve-1', 'stroke'), colour(e, '.line-1', 'backgroundColor'),
+           colour(e, '.curve-2', 'stroke'), colour(e, '.line-2', 'backgroundColor')])"""
+    )
+    assert len(found) == 3
+    for first, its_legend, second, other_legend in found:
+        assert first == its_legend != second == other_legend
 
 
 def test_no_text_leaves_its_place(browser: Browser, page):

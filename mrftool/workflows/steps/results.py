@@ -159,7 +159,7 @@ def _report(run: MapsRun) -> "Report":
         method=run.method,
         files={name: str(map_path("", source, name)) for name, _ in maps.images()},
         n_bytes=n_bytes,
-        options={name: str(value) for name, value in run.options.items() if value is not None},
+        options=_option_texts(run.options),
         assumptions=maps.assumptions,
         started=run.watch.started,
         seconds=run.watch.seconds,
@@ -187,3 +187,14 @@ def _details(method: "Method") -> dict[str, Any]:
 
 def _in_ms(seconds: tuple[float, float]) -> list[float]:
     return [round(value * 1e3, 6) for value in seconds]
+
+
+def _option_texts(options: Mapping[str, object]) -> dict[str, str]:
+    """What the caller chose, in words."""
+    texts = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            texts[name] = ", ".join(f"{key} {size}" for key, size in value.items())
+        elif value is not None:
+            texts[name] = str(value)
+    return texts
