@@ -22,13 +22,10 @@ MAX_ROUNDS = 20  # of finding sizes
 MAX_TENSOR = 1 << 25  # elements of one tensor
 MAX_TOTAL = 1 << 28  # elements of all tensors together
 _NAMES = """
-    Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant
-    ConstantOfShape Conv Cos Div Equal Erf Exp Expand Flatten Floor GRU Gather GatherElements
-    GatherND Gelu Gemm GlobalAveragePool Greater GreaterOrEqual Identity IsInf IsNaN LSTM
-    LayerNormalization LeakyRelu Less LessOrEqual Log MatMul Max MaxPool Min Mod Mul Neg Not Or Pad
-    Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Round ScatterND Shape
-    Sigmoid Sign Sin Slice Softmax Softplus Split Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze
-    Where
+    Abs Add And ArgMax Cast Concat Constant Conv Div Equal Exp Expand Floor GRU Gather Gemm Greater
+    GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log MatMul Max MaxPool Min Mul Neg Not Or
+    Pad Pow ReduceMax ReduceMean ReduceSum Relu Reshape Shape Sigmoid Slice Softmax Softplus Split
+    Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_NAMES.split())
 

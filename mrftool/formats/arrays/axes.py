@@ -33,7 +33,7 @@ def arrange(values: Array, axes: str, name: object) -> Array:
     InputError
         If the array does not have them.
     """
-    _require_letters(axes)
+    require_letters(axes)
     if len(axes) != values.ndim:
         raise InputError(
             f"{name}: has the sizes {sizes(values.shape)}, expected {len(axes)} axes ({axes})",
@@ -68,7 +68,8 @@ def bart_axes(shape: tuple[int, ...]) -> str | None:
     return "".join(letters)
 
 
-def _require_letters(axes: str) -> None:
+def require_letters(axes: str) -> None:
+    """Raise ArgumentError unless the letters name axes."""
     named = axes.replace(ONE, "")
     if len(set(named)) < len(named) or set(axes) - set(_KNOWN) or not axes:
         raise ArgumentError(

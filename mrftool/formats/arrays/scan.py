@@ -8,7 +8,7 @@ import numpy as np
 from mrftool.arrays import Array
 from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.arrays.array_file import is_array_file, read_array
-from mrftool.formats.arrays.axes import TIME, arrange, bart_axes
+from mrftool.formats.arrays.axes import TIME, arrange, bart_axes, require_letters
 from mrftool.formats.channels import magnitude
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
 from mrftool.formats.space import sizes
@@ -39,6 +39,8 @@ def open_scan(path: Path, request: ScanRequest, progress: ShowProgress | None) -
             "axis 'i' has real and imaginary parts",
             arguments=["imag", "phase", "series"],
         )
+    if request.axes is not None:
+        require_letters(request.axes)
     values = read_array(path, request.variable)
     axes = request.axes or _own_axes(path, values)
     if TIME not in axes:

@@ -1,0 +1,128 @@
+"""Feed mrftool with mutated files: `make fuzz`, or `python -m fuzz --cases 1000 --formats yaml`.
+
+Case k of a format depends on the seed, the format and k alone. Every case ends with an exit code of
+mrftool's own and no traceback, within 30 s of processor time and 2 GB, and leaves no part of an
+output behind. What does not is kept in a folder, and the campaign exits with 1.
+"""
+
+import argparse
+import importlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from fuzz.cases import CASES
+from fuzz.run_case import Outcome, clear, run_case
+from fuzz.seeds import make_seeds
+
+FULL = 0.02  # of the cases draw real pictures
+PRELOADED = (  # imported once, not by every case
+    "onnx",
+    "scipy.io",
+    "mrftool.figures.maps",
+    "mrftool.formats.dicom.read.series",
+    "mrftool.formats.dicom.write.objects",
+    "mrftool.formats.sequence.importing",
+    "mrftool.inference.session",
+    "mrftool.workflows.evaluate_maps",
+    "mrftool.workflows.match",
+    "mrftool.workflows.quantify",
+)
+
+
+def main() -> None:
+    """Run the campaign that the command line describes."""
+    options = _options()
+    print(f"seed {options.seed}, {options.cases} cases of {', '.join(options.formats)}", flush=True)
+    work = clear(options.folder)
+    seeds = work / "seeds"
+    seeds.mkdir()
+    _prepare(seeds)
+    begun, done = time.monotonic(), 0
+    found: Counter[str] = Counter()
+    for k in range(options.first, options.first + options.cases):
+        name = options.formats[k % len(options.formats)]
+        outcome = _run(options.seed, name, k, seeds, work)
+        done += 1
+        for fault in outcome.faults:
+            found[f"{name}: {fault}"] += 1
+            print(f"{name} {k}: {fault}", flush=True)
+        if time.monotonic() - begun > options.minutes * 60:
+            break
+    minutes = (time.monotonic() - begun) / 60
+    print(f"{done} cases in {minutes:.1f} min: {sum(found.values())} faults")
+    for text, count in found.most_common():
+        print(f"{count:6} x {text}")
+    sys.exit(1 if found else 0)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=int(time.strftime("%Y%m%d")))
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--formats", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--minutes", type=float, default=180.0, help="stop after so many")
+    default = Path(tempfile.gettempdir(), "mrftool-fuzz")
+    parser.add_argument("--folder", type=Path, default=default, help="cleared first")
+    return parser.parse_args()
+
+
+def _prepare(seeds: Path) -> None:
+    """Make the seeds in a child, then import here what every command needs."""
+    here = Path(__file__).resolve().parents[2]
+    sys.path.insert(0, str(here / "tests" / "support"))
+
+    def make() -> int:
+        make_seeds(seeds)
+        return 0
+
+    outcome = run_case(make, clear(seeds), [])
+    if outcome.code != 0:
+        sys.exit(outcome.said)
+    for module in PRELOADED:
+        importlib.import_module(module)
+
+
+def _run(seed: int, name: str, k: int, seeds: Path, work: Path) -> Outcome:
+    rng = np.random.default_rng((seed, list(CASES).index(name), k))
+    folder = clear(work / f"{name}-{k}")
+    with warnings.catch_warnings():  # libraries warn of the values that they are made to write
+        warnings.simplefilter("ignore")
+        arguments = CASES[name](rng, seeds, folder)
+    is_full = rng.random() < FULL
+
+    def command() -> int:
+        from mrftool.cli.app import run
+
+        if not is_full:
+            _draw_nothing()
+        return run(arguments)
+
+    outcome = run_case(command, folder, arguments)
+    if outcome.faults:
+        (folder / "outcome.json").write_text(json.dumps(outcome.as_dict(), indent=1))
+    else:
+        shutil.rmtree(folder)
+    return outcome
+
+
+def _draw_nothing() -> None:
+    """Pictures take most of the time of a command: put an empty file in their place."""
+    import matplotlib.figure
+
+    def save(self: object, path: object, **options: object) -> None:
+        Path(str(path)).write_bytes(b"")
+
+    matplotlib.figure.Figure.savefig = save  # type: ignore[method-assign,assignment]
+
+
+if __name__ == "__main__":
+    main()
