@@ -119,7 +119,7 @@ def quantify_scan(
             **given,
             **scan.chosen(),
             "noise-sd": noise_sd,
-            "uncertainty": found.stated,
+            "uncertainty": uncertainty,
             **choice.chosen(),
             "threads": threads,
         },
