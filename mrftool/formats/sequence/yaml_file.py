@@ -229,8 +229,9 @@ def _columns(
             faults.append((key, str(error)))
     said = {**lengths, "repetitions": values.get("repetitions")}
     n = said["repetitions"] or next((length for length in lengths.values() if length), None)
-    if n is None:
-        return {}, faults or [
+    if n is None:  # one repetition shows what is wrong with the constants
+        n = said["repetitions"] = 1
+        faults = faults or [
             ("repetitions", "missing, expected the number of repetitions, as no column fixes it")
         ]
     first = next(

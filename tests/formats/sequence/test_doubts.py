@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from front_door import works
 
+from mrftool.errors import InputError
 from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
 from mrftool.shipped import shipped_files
@@ -45,3 +46,12 @@ def test_check_and_import_tell_the_doubt(tmp_path: Path) -> None:
     given = ("--rf-phase-deg", 0, "--spoiling", "gradient", "--no-inversion")
     outcome = works("sequence", "import", tmp_path / "t.csv", "-o", tmp_path / "t.yaml", *given)
     assert "are the times in seconds?" in outcome.err
+
+
+def test_te_beyond_tr_is_found_beside_other_faults() -> None:
+    bad = text(flip_angle_deg="many", tr_ms="2", te_ms="12")
+    with pytest.raises(InputError) as caught:
+        parse_sequence(bad)
+    assert "flip_angle_deg" in str(caught.value) and "TE 12 ms is outside TR 2 ms" in str(
+        caught.value
+    )
