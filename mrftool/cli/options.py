@@ -111,6 +111,14 @@ Polish = Annotated[
     int, typer.Option(help="Gauss-Newton steps on the tabulated signals.", callback=between(0, 16))
 ]
 
+AllowInaccurate = Annotated[
+    bool,
+    typer.Option(
+        "--allow-inaccurate",
+        help="Write the model even if it errs over 1.2 times its bound somewhere.",
+    ),
+]
+
 # Training
 Steps = Annotated[int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))]
 Rate = Annotated[float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Array, Range
 from mrftool.errors import ArgumentError, MismatchError
+from mrftool.export.accuracy import require_near_bound
 from mrftool.export.verify import verify
 from mrftool.inference.manifest import Manifest, weights_sha256, write_manifest
 from mrftool.manifold.model_errors import probe_vectors
@@ -41,6 +42,7 @@ def make_model(
     name: str | None = None,
     training: dict[str, Any] | None = None,
     check: bool = True,
+    allow_inaccurate: bool = False,
     **keywords: Range | None,
 ) -> "tuple[ModelProto, Manifest]":
     """The ONNX model of `sequence` with its manifest inside, verified against the exact engine.
@@ -50,10 +52,11 @@ def make_model(
     Gauss-Newton steps. t1_range, t2_range [s] (by default DEFAULT_RANGES), b1_range [1] and so on,
     by name of the parameter, and adc [m2/s]: what it is made for. form: of the signals.
     tolerance: of the table, see `build_table`. training: facts to keep. check: measure the scores.
+    allow_inaccurate: whether errors far above the Cramer-Rao bound are no reason to fail.
 
-    Raises ArgumentError for invalid ranges or options, CheckFailedError if the table cannot be
-    made accurate enough, InputError if the encoder does not fit, MismatchError if the table does
-    not.
+    Raises ArgumentError for invalid ranges or options, CheckFailedError if the table cannot be made
+    accurate enough or the model errs more than 1.2 times its bound somewhere, InputError if the
+    encoder does not fit, MismatchError if the table does not.
     """
     if polish < 0 or (polish == 0 and encoder is None):
         raise ArgumentError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
@@ -74,6 +77,8 @@ def make_model(
         if check:
             scores = verify(model.SerializeToString(), manifest, sequence)
             manifest = replace(manifest, scores=scores)
+            if not allow_inaccurate:
+                require_near_bound(scores)
     write_manifest(model, manifest)
     return model, manifest
 

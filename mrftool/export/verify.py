@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, Range
+from mrftool.export.accuracy import worst_region
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
@@ -138,7 +139,7 @@ def noisy_scores(outcome: Outcome) -> dict[str, Any]:
     about, but no tissue.
     For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`,
     `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined`
-    (share of such voxels).
+    (share of such voxels). `worst_region`: where RMSE / bound is largest, see `accuracy`.
     """
     found = outcome.found
     scores: dict[str, Any] = {"misfit_flagged": float(np.mean((found["flags"] & Flag.MISFIT) > 0))}
@@ -155,6 +156,9 @@ def noisy_scores(outcome: Outcome) -> dict[str, Any]:
         kept = {key: honest.get(key) for key in ("z_mean", "z_sd", "coverage_95")}
         ratio = rmse_over_bound(error, bound[good])
         scores[name] = _numbers({"rmse_over_bound": ratio, **kept, "determined": good.mean()})
+    worst = worst_region(found, outcome.reference, outcome.bound)
+    if worst is not None:
+        scores["worst_region"] = worst.to_dict()
     return scores
 
 

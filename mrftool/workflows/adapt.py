@@ -23,6 +23,7 @@ def adapt_model(
     rate: float = 3e-3,
     seed: int = 0,
     polish: int = 2,
+    allow_inaccurate: bool = False,
     device: str = "auto",
 ) -> WrittenModel:
     """Fine-tune the encoder of `model` on a sequence that it has not seen; write the model.
@@ -41,6 +42,8 @@ def adapt_model(
         Whether labels teach too, or the Bloch decoder alone.
     steps, rate, seed : int, float, int
         Optimiser steps, peak learning rate, and seed of tissue and noise.
+    allow_inaccurate : bool
+        Write the model even if it errs far above its Cramer-Rao bound somewhere.
     polish : int
         Number of Gauss-Newton steps on the tabulated signals.
     device : str
@@ -55,7 +58,9 @@ def adapt_model(
     path = model_path(read, output)
     with writing(path) as part:  # a place that cannot be written shows before the training
         settings = _adapted(source, read, training, device, reporter)
-        manifest = write_verified(read, part, reporter, polish=polish, **settings)
+        manifest = write_verified(
+            read, part, reporter, polish=polish, allow_inaccurate=allow_inaccurate, **settings
+        )
     return WrittenModel(path, manifest)
 
 

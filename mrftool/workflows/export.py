@@ -31,6 +31,7 @@ def export_run(
     *,
     sequence: str | None = None,
     polish: int = 2,
+    allow_inaccurate: bool = False,
 ) -> WrittenModel:
     """Write the model of a training run, and verify it against the exact engine.
 
@@ -46,6 +47,8 @@ def export_run(
         Which sequence, if the run learned several.
     polish : int
         Number of Gauss-Newton steps on the tabulated signals.
+    allow_inaccurate : bool
+        Write the model even if it errs far above its Cramer-Rao bound somewhere.
 
     Raises
     ------
@@ -65,7 +68,14 @@ def export_run(
     source = source_of(loaded, sequence)
     settings = model_settings(loaded, source, scores)
     path = model_path(source.sequence, output)
-    manifest = write_verified(source.sequence, path, reporter, polish=polish, **settings)
+    manifest = write_verified(
+        source.sequence,
+        path,
+        reporter,
+        polish=polish,
+        allow_inaccurate=allow_inaccurate,
+        **settings,
+    )
     return WrittenModel(path, manifest)
 
 
@@ -75,6 +85,7 @@ def export_sequence(
     reporter: Reporter,
     *,
     polish: int = 2,
+    allow_inaccurate: bool = False,
     adc: float = 0.0,
     form: Form = "complex",
     **ranges: Range | None,
@@ -91,6 +102,8 @@ def export_sequence(
         Hears of progress and notes.
     polish : int
         Number of Gauss-Newton steps.
+    allow_inaccurate : bool
+        Write the model even if it errs far above its Cramer-Rao bound somewhere.
     adc : float
         Diffusion coefficient [m2/s].
     form : {"complex", "magnitude"}
@@ -107,6 +120,7 @@ def export_sequence(
         path,
         reporter,
         polish=polish,
+        allow_inaccurate=allow_inaccurate,
         adc=adc,
         form=form,
         **ranges,

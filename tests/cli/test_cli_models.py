@@ -112,9 +112,26 @@ def test_diffusion_reaches_the_model(shelf: Path) -> None:
     assert "2e-09 m2/s" in works("model", "show", "2e-09.onnx").out
 
 
+def test_a_model_that_errs_too_much_is_written_on_request_alone(
+    seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worst = {"parameter": "t2", "rmse_over_bound": 4.5, "t1_ms": 800.0, "t2_ms": 70.0}
+    scores = {"snr_20": {"worst_region": worst}}
+    monkeypatch.setattr("mrftool.export.make.verify", lambda *_: scores)
+    options = ("--seq", seq, *SMALL, "-o", "m.onnx")
+    says = (
+        "at T1 800 ms, T2 70 ms and SNR 20, the error of T2 is 4.50 times its Cramer-Rao bound",
+    )
+    refuses(5, "export", *options, says=says)
+    assert not Path("m.onnx").exists()
+    works("export", *options, "--allow-inaccurate")
+    assert load_model("m.onnx").manifest.scores == scores
+
+
 def test_no_option_was_forgotten() -> None:
     tested = {name for name, _ in OPTIONS} | {"run", "output", "seq", "encoder", "adc"}
     tested |= {"basis", "rank"}  # see test_reconstruct_command
+    tested |= {"allow_inaccurate"}
     assert set(inspect.signature(export_command).parameters) - {"context"} == tested
 
 

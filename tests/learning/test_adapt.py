@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, shelf: Path) -> Path:
     """A folder with a run, its model, and another sequence."""
     folder = tmp_path_factory.mktemp("trained")
     works("train", "--seq", shelf / "short.yaml", *SMALL, "-o", folder / "run")
-    works("export", folder / "run", "-o", folder / "short.onnx")
+    works("export", folder / "run", "--allow-inaccurate", "-o", folder / "short.onnx")
     data = yaml.safe_load((shelf / "short.yaml").read_text())
     (folder / "other.yaml").write_text(yaml.safe_dump({**data, "name": "other", "tr_ms": 15.0}))
     return folder
@@ -86,7 +86,8 @@ def written(
         path = tmp_path_factory.mktemp("adapted") / "new.onnx"
         base = () if "--seq" in options else ("--seq", trained / "other.yaml")
         steps = () if "--steps" in options else ("--steps", 2)
-        works("adapt", trained / "short.onnx", *base, *steps, *options, "-o", path)
+        options = (*base, *steps, *options, "--allow-inaccurate")
+        works("adapt", trained / "short.onnx", *options, "-o", path)
         return read_model(path)[1]
 
     return run
@@ -101,9 +102,21 @@ def test_every_option_changes_the_model(
     for name, options in OPTIONS.items():
         assert written(*options).graph != plain.graph, name
     assert (
-        set(inspect.signature(adapt_command).parameters) - {"model", "output", "device"}
+        set(inspect.signature(adapt_command).parameters)
+        - {"model", "output", "device", "allow_inaccurate"}
         == OPTIONS.keys()
     )
+
+
+def test_a_model_that_errs_too_much_is_written_on_request_alone(
+    trained: Path, tmp_path: Path
+) -> None:
+    options = ("--seq", trained / "other.yaml", "--steps", 2, "--rate", 0.3, "--polish", 0)
+    path = tmp_path / "new.onnx"
+    says = ("times its Cramer-Rao bound, expected at most 1.2",)
+    refuses(5, "adapt", trained / "short.onnx", *options, "-o", path, says=says)
+    assert not path.exists()
+    works("adapt", trained / "short.onnx", *options, "--allow-inaccurate", "-o", path)
 
 
 def test_what_cannot_be_adapted_is_refused(

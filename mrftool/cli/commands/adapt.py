@@ -7,7 +7,7 @@ import typer
 from mrftool.cli.checks import between
 from mrftool.cli.commands.export import show_model
 from mrftool.cli.console import Terminal
-from mrftool.cli.options import Device, ModelOutput, Polish, Rate, Steps
+from mrftool.cli.options import AllowInaccurate, Device, ModelOutput, Polish, Rate, Steps
 from mrftool.cli.torch_threads import let_torch_threads_sleep
 
 
@@ -31,6 +31,7 @@ def adapt(
         int, typer.Option(help="Seed of tissue and noise.", callback=between(0, 2**63))
     ] = 0,
     polish: Polish = 2,
+    allow_inaccurate: AllowInaccurate = False,
     device: Device = "auto",
 ) -> None:
     """Fine-tune the encoder of MODEL on a sequence that it has not seen, and write a verified model
@@ -53,6 +54,7 @@ def adapt(
         rate=rate,
         seed=seed,
         polish=polish,
+        allow_inaccurate=allow_inaccurate,
         device=device,
     )
     show_model(written)

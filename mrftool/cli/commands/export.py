@@ -9,6 +9,7 @@ from mrftool.cli.checks import between, named, refuse
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
     Adc,
+    AllowInaccurate,
     ModelOutput,
     Polish,
     RangeB1,
@@ -22,7 +23,10 @@ from mrftool.errors import UsageError
 if TYPE_CHECKING:
     from mrftool.workflows.export import WrittenModel
 
-_OF_A_MODEL = ("run", "output", "encoder", "polish", "form", "t1_ms", "t2_ms", "adc")
+_OF_A_MODEL = (
+    *("run", "output", "encoder", "polish", "allow_inaccurate"),
+    *("form", "t1_ms", "t2_ms", "adc"),
+)
 _OF_A_SEQUENCE = ("form", "t1_ms", "t2_ms", "b1", "adc")
 
 
@@ -44,6 +48,7 @@ def export(
         typer.Option(help="run: the trained one; none: coarse search (with --seq)."),
     ] = None,
     polish: Polish = 2,
+    allow_inaccurate: AllowInaccurate = False,
     form: SignalForm = "complex",
     t1_ms: RangeT1 = (100.0, 4500.0),
     t2_ms: RangeT2 = (10.0, 2000.0),
@@ -77,13 +82,21 @@ def export(
 
     if run is not None:
         refuse(context, _OF_A_SEQUENCE, "goes with --encoder none; a run knows its own")
-        written = export_run(run, output, Terminal(), sequence=seq, polish=polish)
+        written = export_run(
+            run,
+            output,
+            Terminal(),
+            sequence=seq,
+            polish=polish,
+            allow_inaccurate=allow_inaccurate,
+        )
     else:
         written = export_sequence(
             str(seq),
             output,
             Terminal(),
             polish=polish,
+            allow_inaccurate=allow_inaccurate,
             t1_range=in_seconds(t1_ms),
             t2_range=in_seconds(t2_ms),
             b1_range=b1,
