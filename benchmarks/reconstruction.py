@@ -24,11 +24,11 @@ from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.kspace import KSpace, Trajectory
-from mrftool.maps import Flag
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.reconstruction.reconstruct import Settings, reconstruct
 from mrftool.reconstruction.scenes import phantom_scene, tissue_scene
 from mrftool.reconstruction.simulation import coarse_coils, complex_noise, sample_scene

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mrftool.fingerprints import Fingerprints
     from mrftool.grid import Grid, Placement
     from mrftool.inference.session import Model
-    from mrftool.maps import Flag, Maps
+    from mrftool.maps import Maps
+    from mrftool.quantities import Flag
     from mrftool.reporter import Reporter, SilentReporter
     from mrftool.sequence import Inversion, PulseSequence
     from mrftool.series import Series

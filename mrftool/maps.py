@@ -10,8 +10,6 @@ from mrftool.arrays import Array, BoolArray, ComplexArray, Float32Array
 from mrftool.errors import InputError
 from mrftool.quantities import FLAGS, Flag, quantity
 
-__all__ = ["Flag", "Maps", "with_signal"]
-
 _SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
 # Residual / signal from which a voxel is noise alone. The fit explains nothing of complex noise
 # (0.98: an SNR below 0.3), and of magnitudes their mean: 0.46 of a Rayleigh distribution is left.

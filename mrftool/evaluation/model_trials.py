@@ -16,9 +16,9 @@ from mrftool.arrays import ComplexArray, Progress
 from mrftool.evaluation.bins import Bins, bins_of
 from mrftool.export.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.inference.session import Model
-from mrftool.maps import Flag
 from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 

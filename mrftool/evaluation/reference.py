@@ -19,7 +19,7 @@ from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.formats.space import Placed, require_same_voxels
 from mrftool.grid import Grid, Placement
-from mrftool.maps import Flag
+from mrftool.quantities import Flag
 from mrftool.tissue import Tissue
 
 

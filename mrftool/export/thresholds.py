@@ -1,4 +1,4 @@
-"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.maps.Flag says what
+"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.quantities.Flag says what
 the bits mean.
 
 A voxel fits when the misfit inside the compressed space, where the sequence's fingerprints live,

@@ -11,11 +11,11 @@ from mrftool.export.accuracy import worst_region
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
-from mrftool.maps import Flag
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.physics.cramer_rao import bound_of_signals
 from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 

@@ -13,9 +13,10 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
 from mrftool.manifold.effects import NoiseShape
 from mrftool.manifold.parameters import FITTED
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
 from mrftool.physics.noise import rician_moments
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import Series
 from mrftool.tissue import Tissue

@@ -10,7 +10,8 @@ import numpy as np
 from mrftool.arrays import Array, Progress
 from mrftool.errors import MismatchError
 from mrftool.formats.sequence.difference import difference_of_files
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
+from mrftool.quantities import Flag
 from mrftool.series import Form, Series, Voxels
 
 Columns = dict[str, Array]

@@ -88,7 +88,7 @@ def run(
     fastest. threads: batches at a time, by default one per processor.
     Neither changes a result by more than rounding in single precision.
     Returns `(voxel,)` columns t1, t2, sd_t1, sd_t2 [s], residual [1], flags (sums of
-    mrftool.maps.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit of the
+    mrftool.quantities.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit of the
     signal.
 
     Raises MismatchError if the signal or the given parameters do not fit the model.

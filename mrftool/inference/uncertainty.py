@@ -26,7 +26,8 @@ from mrftool.inference.session import Model
 from mrftool.manifold.effects import WHITE, EffectTable, NoiseShape, build_effects
 from mrftool.manifold.parameters import FITTED, parameters_of
 from mrftool.manifold.sensitivity import Influence, influence_named, influences_on
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import Series
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from front_door import files, load, process, save, works
 
-from mrftool.maps import Flag
+from mrftool.quantities import Flag
 
 MAPS = {"T1map", "T2map", "M0map", "T1sd", "T2sd", "residual", "flags", "misfit"}
 MAPS |= {"T1systematic", "T2systematic", "T1uncertainty", "T2uncertainty"}

@@ -7,8 +7,9 @@ import pytest
 
 from mrftool.evaluation.residuals import FitResiduals, average_residual, fit_residuals
 from mrftool.inference.frames import FrameFault
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import Series, series_from_array
 from mrftool.tissue import Tissue

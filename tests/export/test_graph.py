@@ -15,10 +15,10 @@ from mrftool.export.graph.magnitude import RICE_BOTTOM, RICE_TOP
 from mrftool.export.make import make_model
 from mrftool.export.thresholds import FALSE_ALARM
 from mrftool.inference.session import Model, run
-from mrftool.maps import Flag
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import Pulses, PulseSequence
 from mrftool.tissue import Tissue
 from tests.support.rounding import assert_equal_to_rounding

@@ -13,9 +13,10 @@ from mrftool.figures.curves import sequence_figure, training_figure
 from mrftool.figures.maps import error_figure, overview_figure, scatter_figure
 from mrftool.figures.panels import style_of
 from mrftool.figures.views import chosen_slices, montage, montage_columns, view_of
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
+from mrftool.quantities import Flag
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 

@@ -7,8 +7,8 @@ from mrftool.errors import MismatchError
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.manifold.tabulate import build_table
-from mrftool.maps import Flag
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.reconstruction.temporal_basis import temporal_basis
 from mrftool.tissue import Tissue
 

@@ -11,9 +11,10 @@ from mrftool.export.make import make_model
 from mrftool.inference import scan
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, run
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import Form, series_from_array
 from mrftool.threads import prefetched

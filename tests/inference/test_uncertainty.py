@@ -11,8 +11,8 @@ from mrftool.export.make import make_model
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
 from mrftool.inference.uncertainty import Assessment, assess_uncertainty, default_uncertainties
-from mrftool.maps import Flag
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import series_from_array
 from mrftool.tissue import Tissue

@@ -12,9 +12,9 @@ from mrftool.inference.session import Model, run
 from mrftool.manifold.model_errors import probe_vectors
 from mrftool.manifold.table import Form
 from mrftool.manifold.tabulate import build_table
-from mrftool.maps import Flag
 from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import signal_and_derivatives, simulate
+from mrftool.quantities import Flag
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 

@@ -10,7 +10,7 @@ import pytest
 from mrftool.errors import CheckFailedError, InputError, MismatchError, UsageError
 from mrftool.formats.npz.dictionary import save_dictionary
 from mrftool.inference import scan
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
 from mrftool.matching import dictionary as dictionaries
 from mrftool.matching import match as matches
 from mrftool.matching.dictionary import (
@@ -24,6 +24,7 @@ from mrftool.matching.match import match_series
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.physics.tissue_grids import grid_tissue
+from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
 from mrftool.series import Form, Series, series_from_array
 from mrftool.tissue import Tissue

@@ -10,8 +10,9 @@ from report_page import Page, a_method, a_run, good_maps
 from mrftool.errors import ArgumentError
 from mrftool.inference.manifest import Manifest
 from mrftool.inference.session import Model
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
+from mrftool.quantities import Flag
 from mrftool.reports.page import make_report, visible
 from mrftool.reports.run import method_of
 from mrftool.sequence import PulseSequence

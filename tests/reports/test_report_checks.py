@@ -6,7 +6,8 @@ import pytest
 from report_page import a_method, a_run, good_maps
 
 from mrftool.grid import Placement
-from mrftool.maps import Flag, with_signal
+from mrftool.maps import with_signal
+from mrftool.quantities import Flag
 from mrftool.reports.checks import implied_snr
 from mrftool.reports.page import make_report
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.grid import Placement
-from mrftool.maps import Flag, Maps
+from mrftool.maps import Maps
+from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
 from mrftool.sequence import PulseSequence
 from mrftool.series import Series

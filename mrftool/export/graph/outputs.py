@@ -9,7 +9,7 @@ from mrftool.export.graph.reading import Reading
 from mrftool.export.thresholds import UNDETERMINED
 from mrftool.manifold.parameters import Parameter
 from mrftool.manifold.table import SignalTable
-from mrftool.maps import Flag
+from mrftool.quantities import Flag
 
 _NAN = float("nan")
 
