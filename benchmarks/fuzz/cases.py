@@ -229,7 +229,7 @@ def _odd_array(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
     kind = rng.integers(6)
     if kind == 0:
         return values[..., :-1] if values.ndim else values
-    if kind == 1:
+    if kind == 1 and values.dtype.kind in "iufc":
         return values.astype(one_of(rng, ("f4", "f8", "c8", "i4", "U8")))
     if kind == 2:
         return np.array(one_of(rng, (0, 2.5, "text", "{", "[1]", np.nan)))

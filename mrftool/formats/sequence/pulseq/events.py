@@ -167,8 +167,8 @@ def _rf(words: list[str], version: tuple[int, ...]) -> RfEvent:
 
 
 def _trap(words: list[str]) -> TrapEvent:
-    times = [number(word) * 1e-6 for word in words[1:5]]
-    return TrapEvent(number(words[0]), *times)
+    rise, flat, fall, delay = (number(words[i]) * 1e-6 for i in range(1, 5))
+    return TrapEvent(number(words[0]), rise, flat, fall, delay)
 
 
 def _gradient(words: list[str], version: tuple[int, ...]) -> GradientEvent:
