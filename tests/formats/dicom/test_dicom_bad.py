@@ -21,7 +21,7 @@ from mrftool.errors import InputError, MismatchError, MissingExtraError, Mrftool
 from mrftool.formats.dicom.headers.files import find_files
 from mrftool.formats.dicom.headers.header import pydicom_header
 from mrftool.formats.dicom.headers.lenient import lenient
-from mrftool.formats.dicom.headers.quick import quick_header
+from mrftool.formats.dicom.headers.quick import Known, quick_header
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
 from mrftool.formats.dicom.read.series import open_dicom_series
 
@@ -359,9 +359,10 @@ def test_flipped_bytes_never_end_in_a_traceback(tmp_path: Path, writer: Any) -> 
     assert min(outcomes.values()) > 20
 
 
+@pytest.mark.parametrize("known", [None, Known()], ids=["each anew", "known layouts"])
 @pytest.mark.parametrize("implicit", [False, True])
 def test_the_quick_reader_and_pydicom_agree_or_leave_it_to_pydicom(
-    tmp_path: Path, implicit: bool
+    tmp_path: Path, implicit: bool, known: Known | None
 ) -> None:
     syntax = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
@@ -382,7 +383,7 @@ def test_the_quick_reader_and_pydicom_agree_or_leave_it_to_pydicom(
         for place in rng.integers(132, len(data) - 96, rng.integers(3) if number else 0):
             data[place] = rng.choice(list(b"0123456789.\\ -\0\1\xff"))
         try:
-            found = quick_header(io.BytesIO(data), len(data))
+            found = quick_header(io.BytesIO(data), len(data), known)
         except (OutOfOrdinaryError, struct.error, ValueError):
             assert number > 0
             continue
@@ -390,6 +391,16 @@ def test_the_quick_reader_and_pydicom_agree_or_leave_it_to_pydicom(
             assert pydicom_header(io.BytesIO(data), len(data)) == found
             quick += 1
     assert quick > 150
+
+
+def test_a_known_layout_is_read_without_the_pixels(tmp_path: Path) -> None:
+    paths = write_classic(tmp_path, Scan(phantom((64, 64, 1, 3))))
+    known = Known()
+    quick_header(io.BytesIO(paths[0].read_bytes()), paths[0].stat().st_size, known)
+    file = io.BytesIO(paths[1].read_bytes())
+    header = quick_header(file, paths[1].stat().st_size, known)
+    assert header["file"]["TemporalPositionIdentifier"] == 2
+    assert file.tell() < 4096 < header["pixels"]["length"]
 
 
 def test_lengths_that_lie(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.keywords import BLOCKS, KEYWORDS, PRIVATE, SEQUENCES, Values
 from mrftool.formats.dicom.headers.lenient import lenient
-from mrftool.formats.dicom.headers.quick import quick_header
+from mrftool.formats.dicom.headers.quick import Known, quick_header
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
 from mrftool.formats.dicom.headers.values import (
     flat,
@@ -43,23 +43,23 @@ _UNDEFINED = 0xFFFFFFFF
 _MAX_INFLATED = 2 << 30
 
 
-def read_header(path: str, label: str) -> Values:
+def read_header(path: str, label: str, known: Known | None = None) -> Values:
     """What the file says of its pixels and planes, in values that JSON can hold.
 
     Returns {"file": values of all planes, "frames": [values of one plane, ...], "pixels": where
-    they lie}.
+    they lie}. known: of the headers read before.
 
     Raises InputError if the file is no DICOM that can be parsed.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             size = os.fstat(file.fileno()).st_size
             try:
-                return quick_header(file, size)
+                return quick_header(file, size, known)
             except (OutOfOrdinaryError, struct.error, ValueError):
                 file.seek(0)
             with lenient():
-                return pydicom_header(file, size)
+                return pydicom_header(io.BufferedReader(file), size)
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
     except OSError as error:

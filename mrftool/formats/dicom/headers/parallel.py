@@ -21,6 +21,7 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import File
 from mrftool.formats.dicom.headers.header import read_header
 from mrftool.formats.dicom.headers.keywords import Values
+from mrftool.formats.dicom.headers.quick import Known
 
 _BATCH = 64
 _WORTH_A_PROCESS = 3000  # files; a worker takes half a second to start
@@ -60,9 +61,9 @@ def _unless_error(answer: Values) -> Values | None:
 
 
 def _from_here(batches: Sequence[Sequence[File]], advance: Progress) -> list[Values]:
-    answers = []
+    answers, known = [], Known()
     for batch in batches:
-        answers += [_header_or_error(file.path, file.label) for file in batch]
+        answers += [_header_or_error(file.path, file.label, known) for file in batch]
         advance(len(batch))
     return answers
 
@@ -103,9 +104,9 @@ def _one_worker(batches: Sequence[Sequence[File]], advance: Progress) -> Iterato
             advance(len(batch))
 
 
-def _header_or_error(path: str, label: str) -> Values:
+def _header_or_error(path: str, label: str, known: Known) -> Values:
     try:
-        return read_header(path, label)
+        return read_header(path, label, known)
     except InputError as error:
         return {"error": str(error)}
 
@@ -115,8 +116,9 @@ def _cores() -> int:
 
 
 def _serve() -> None:
+    known = Known()
     for line in sys.stdin.buffer:
-        answer = [_header_or_error(path, label) for path, label in json.loads(line)]
+        answer = [_header_or_error(path, label, known) for path, label in json.loads(line)]
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

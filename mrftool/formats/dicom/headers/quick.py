@@ -16,9 +16,10 @@ from mrftool.formats.dicom.headers.keywords import (
     SEQUENCES,
     Values,
 )
-from mrftool.formats.dicom.headers.raw_elements import SYNTAX, Elements, OutOfOrdinaryError, scan
+from mrftool.formats.dicom.headers.layouts import KnownLayouts
+from mrftool.formats.dicom.headers.raw_elements import SYNTAX, Elements, OutOfOrdinaryError
 
-_READ_FIRST = 1 << 18  # longer headers are not ordinary
+_MOST_VALUES = 200_000
 _NAMES = {int(tag_for_keyword(name) or 0): (name, dictionary_VR(name)) for name in KEYWORDS}
 _INSIDE = frozenset(int(tag_for_keyword(name) or 0) for name in SEQUENCES)
 _CREATORS = frozenset(
@@ -33,17 +34,38 @@ _WANTED = frozenset((*_NAMES, *_INSIDE, *_CREATORS, *_PRIVATE))
 _PRIVATE_VR = {"<h": b"SS", "<H": b"US", "<f": b"FL"}
 
 
-def quick_header(file: BinaryIO, size: int) -> Values:
-    """As `read_header` gives it.
+class Known(KnownLayouts):
+    """What earlier headers taught: layouts of headers, and values of raw bytes, most of which the
+    files of a series share.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_WANTED)
+        self._values: dict[tuple[int, bytes, bytes], Any] = {}
+
+    def value(self, tag: int, vr: bytes, raw: bytes) -> Any:
+        """The value of an element that is not private."""
+        key = tag, vr, raw
+        if key not in self._values:
+            if len(self._values) > _MOST_VALUES:
+                self._values.clear()
+            self._values[key] = _value(tag, vr, raw)
+        return self._values[key]
+
+
+def quick_header(file: BinaryIO, size: int, known: Known | None = None) -> Values:
+    """As `read_header` gives it. known: of the headers read before.
 
     Raises OutOfOrdinaryError, struct.error or ValueError if pydicom must read the file.
     """
-    data = file.read(_READ_FIRST)
-    elements, place, explicit = scan(data, _WANTED)
+    known = known or Known()
+    layout, data = known.layout_of(file, size)
+    place, explicit = layout.scanned.place, layout.scanned.explicit
+    elements = layout.scanned.elements(data)
     if _INSIDE & elements.keys() or (place == len(data) and len(data) < size):
         raise OutOfOrdinaryError
     values = {
-        _NAMES[tag][0]: _value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()
+        _NAMES[tag][0]: known.value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()
     }
     values |= _private(elements)
     values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))

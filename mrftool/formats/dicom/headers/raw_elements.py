@@ -9,6 +9,7 @@ reads everything; tests hold the two together.
 
 import struct
 from collections.abc import Collection
+from dataclasses import dataclass
 
 Elements = dict[int, tuple[bytes, bytes]]
 
@@ -37,31 +38,57 @@ class OutOfOrdinaryError(Exception):
     """The file is for pydicom to read."""
 
 
-def scan(data: bytes, wanted: Collection[int]) -> tuple[Elements, int, bool]:
-    """VR and raw value of the wanted elements, by tag, of the file that begins with `data`; none
-    inside of sequences.
+@dataclass(frozen=True)
+class Scanned:
+    """Elements of a header, and where they lie in it.
 
-    Returns them with the place of the pixel element (the end of the data if there is none), and
-    whether VRs are explicit; if not, those of the data set are empty.
+    values: where the wanted values lie, by tag. fixed: pieces of the header that decide where they
+    lie: tags, VRs and lengths of all elements, sequences without a length, the transfer syntax.
+    place: of the pixel element; the end of the data if there is none. explicit: whether VRs are
+    stated; if not, those of the data set are empty.
+    """
+
+    values: dict[int, tuple[bytes, slice]]
+    fixed: list[slice]
+    place: int
+    explicit: bool
+
+    def elements(self, data: bytes) -> Elements:
+        """VR and raw value of the wanted elements, by tag."""
+        return {tag: (vr, data[where]) for tag, (vr, where) in self.values.items()}
+
+
+def scan(data: bytes, wanted: Collection[int]) -> Scanned:
+    """The wanted elements of the file that begins with `data`; none inside of sequences.
 
     Raises OutOfOrdinaryError, or struct.error where the data end within an element.
     """
     if data[128:132] != b"DICM":
         raise OutOfOrdinaryError
-    meta, place = _walk(data, 132, (SYNTAX, 0x00020002), explicit=True, meta=True)
-    syntax = meta.get(SYNTAX, (b"", b""))[1].rstrip(b"\0 ").decode("latin-1")
+    fixed = [slice(128, 132)]
+    meta, place = _walk(data, 132, (SYNTAX, 0x00020002), fixed, explicit=True, meta=True)
+    if SYNTAX not in meta:
+        raise OutOfOrdinaryError
+    fixed.append(meta[SYNTAX][1])
+    syntax = data[fixed[-1]].rstrip(b"\0 ").decode("latin-1")
     explicit = syntax == _EXPLICIT or syntax.startswith(_CODECS)
     if not explicit and syntax != _IMPLICIT:
         raise OutOfOrdinaryError
-    elements, place = _walk(data, place, wanted, explicit=explicit)
-    return meta | elements, place, explicit
+    values, place = _walk(data, place, wanted, fixed, explicit=explicit)
+    return Scanned(meta | values, fixed, place, explicit)
 
 
 def _walk(
-    data: bytes, place: int, wanted: Collection[int], *, explicit: bool, meta: bool = False
-) -> tuple[Elements, int]:
+    data: bytes,
+    place: int,
+    wanted: Collection[int],
+    fixed: list[slice],
+    *,
+    explicit: bool,
+    meta: bool = False,
+) -> tuple[dict[int, tuple[bytes, slice]], int]:
     """Elements from `place` to the pixels, or to the end of the file meta information."""
-    found: Elements = {}
+    found: dict[int, tuple[bytes, slice]] = {}
     end = len(data)
     while place < end:
         if meta and data[place : place + 2] != b"\2\0":
@@ -70,11 +97,15 @@ def _walk(
         if tag in _PIXELS:
             break
         vr = data[place + 4 : place + 6] if explicit else b""
-        place = _after(data, start, length, explicit, 0)
+        first, place = place, _after(data, start, length, explicit, 0)
         if place > end:
             raise OutOfOrdinaryError
+        if length == _UNDEFINED:
+            fixed.append(slice(first, place))
+        else:
+            fixed.append(slice(first, start))
         if tag in wanted:
-            found[tag] = vr, data[start:place]
+            found[tag] = vr, slice(start, place)
     return found, place
 
 

@@ -2,12 +2,11 @@
 are.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from mrftool.errors import InputError
 
@@ -71,10 +70,14 @@ class Plane:
     def vector(self, key: str, length: int) -> Vector:
         """A list of finite numbers. Raises InputError if it is missing or has another length."""
         value = self.values.get(key)
-        good = isinstance(value, list) and len(value) == length
-        if not good or not all(isinstance(n, int | float) and np.isfinite(n) for n in value or ()):
-            raise InputError(f"{self.name}: {key} is {shown(value)}, expected {length} numbers")
-        return tuple(float(n) for n in value or ())
+        if isinstance(value, list) and len(value) == length:
+            try:
+                numbers = tuple(map(float, value))
+            except (TypeError, ValueError, OverflowError):
+                numbers = (math.nan,)
+            if all(map(math.isfinite, numbers)):
+                return numbers
+        raise InputError(f"{self.name}: {key} is {shown(value)}, expected {length} numbers")
 
     @property
     def component(self) -> Component | None:

@@ -18,6 +18,7 @@ from mrftool.formats.dicom.read.scale import Padding, Scale, padding_of, scale_o
 from mrftool.series import Signal, Voxels
 
 _THREADS = 4  # codecs work outside Python's lock
+_PLAIN_AT_ONCE = 32  # images that a thread reads in one go
 _STRIP = 16  # times that are turned together: a cache line of float32 holds them
 
 
@@ -102,8 +103,15 @@ class SignalReader:
                 out[time][image.padding.covers(stored)] = 0
             _require_legal(out[time], image)
 
-        run = map if self.is_plain else threads.map
-        for _ in run(fill, range(len(images))):
+        def fill_all(times: range) -> None:
+            for time in times:
+                fill(time)
+
+        at_once = 1
+        if self.is_plain:  # quick to read: a thread takes many
+            at_once = _PLAIN_AT_ONCE
+        starts = range(0, len(images), at_once)
+        for _ in threads.map(fill_all, (range(len(images))[k : k + at_once] for k in starts)):
             pass
         return out
 

@@ -1,0 +1,60 @@
+"""Where elements lie in headers, remembered from file to file.
+
+The files of a series nearly all have one of a few layouts. A header whose tags, VRs and lengths are
+those of one that was walked before is not walked again: its values lie at the same places.
+"""
+
+from collections.abc import Collection
+from operator import itemgetter
+from typing import BinaryIO
+
+from mrftool.formats.dicom.headers.raw_elements import Scanned, scan
+
+_READ_FIRST = 1 << 18  # bytes; longer headers are not ordinary
+_PIXEL_HEAD = 12  # bytes of the tag, VR and length of the pixel element
+_MOST_LAYOUTS = 16  # of headers in files of one size
+
+
+class KnownLayout:
+    """Where the elements lie in headers whose fixed pieces are those of one that was walked."""
+
+    def __init__(self, scanned: Scanned, data: bytes) -> None:
+        self.scanned = scanned
+        self.has_pixels = scanned.place + _PIXEL_HEAD <= len(data)
+        self.n_bytes = scanned.place + _PIXEL_HEAD
+        fixed = scanned.fixed
+        if self.has_pixels:
+            fixed = [*fixed, slice(scanned.place, self.n_bytes)]
+        self._pieces = itemgetter(*fixed)
+        self._expected = self._pieces(data)
+
+    def holds(self, data: bytes) -> bool:
+        """True if a header has this layout."""
+        return bool(self._pieces(data) == self._expected)
+
+
+class KnownLayouts:
+    """The layouts of headers seen so far, by the size of their files."""
+
+    def __init__(self, wanted: Collection[int]) -> None:
+        self._wanted = wanted
+        self._by_size: dict[int, list[KnownLayout]] = {}
+
+    def layout_of(self, file: BinaryIO, size: int) -> tuple[KnownLayout, bytes]:
+        """The layout of a header, and its bytes, read no further than needed where it is known.
+
+        Raises what `scan` raises.
+        """
+        layouts = self._by_size.setdefault(size, [])
+        data = b""
+        if layouts:
+            data = file.read(max(layout.n_bytes for layout in layouts))
+        for layout in layouts:
+            if layout.holds(data):
+                return layout, data
+        data += file.read(max(_READ_FIRST - len(data), 0))
+        found = KnownLayout(scan(data, self._wanted), data)
+        if found.has_pixels:
+            layouts.insert(0, found)
+            del layouts[_MOST_LAYOUTS:]
+        return found, data
