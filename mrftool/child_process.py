@@ -6,9 +6,11 @@ sent may hold a `numpy.py`; it must not run because a command was started there.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+_SAFE_PATH = "PYTHONSAFEPATH"  # Python then leaves the working folder out of its search path
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 
 
@@ -22,7 +24,21 @@ def python_environment(changes: Mapping[str, str] | None = None) -> dict[str, st
     folder.
     """
     path = os.pathsep.join(entry for entry in sys.path if _is_trusted(entry))
-    return {**os.environ, **(changes or {}), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    return {**os.environ, **(changes or {}), "PYTHONPATH": path, _SAFE_PATH: "1"}
+
+
+@contextmanager
+def safe_start() -> Iterator[None]:
+    """Python processes that a library starts in this block ignore the working folder too."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def _is_trusted(entry: str) -> bool:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mrftool.child_process import safe_start
 from mrftool.cohort.task import Task, TaskResult, run_task
 from mrftool.errors import InputError
 
@@ -24,6 +25,8 @@ _SETTINGS = {
     "distributed.worker.daemon": True,
     "distributed.admin.tick.limit": "60s",
     "distributed.scheduler.worker-saturation": 1.0,
+    # Worker processes must not import what lies in the working folder, not even while they start.
+    "distributed.nanny.pre-spawn-environ.PYTHONSAFEPATH": "1",
 }
 
 
@@ -75,7 +78,8 @@ def open_cluster(choice: ClusterChoice) -> Iterator["Client"]:
         elif choice.slurm:
             client = Client(stack.enter_context(_slurm(choice)))
         else:
-            client = Client(stack.enter_context(_local(choice.workers)))
+            with safe_start():  # also for the resource tracker, which starts with the first worker
+                client = Client(stack.enter_context(_local(choice.workers)))
         yield stack.enter_context(client)
 
 
