@@ -60,7 +60,7 @@ __all__ = [
 
 _HOMES = {
     "Fingerprints": "fingerprints",
-    "Flag": "maps",
+    "Flag": "quantities",
     "Grid": "grid",
     "Inversion": "sequence",
     "Maps": "maps",
