@@ -11,7 +11,13 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.score_tables import in_words
-from mrftool.manifold.sensitivity import FLIP_EXPONENT, NEGLIGIBLE, Influence, sensitivity
+from mrftool.manifold.sensitivity import (
+    FLIP_EXPONENT,
+    NEGLIGIBLE,
+    Influence,
+    Sensitivity,
+    sensitivity,
+)
 from mrftool.maps import Maps, with_signal
 from mrftool.phantoms.tissues import class_tissue
 from mrftool.physics.cramer_rao import Form
@@ -127,11 +133,7 @@ def budget_table(
     if sequence.spoiler is not None:
         diffusion += adc
     found = sensitivity(sequence, Tissue(t1, t2, adc=diffusion), form=form)
-    parts: dict[Influence, FloatArray] = {}
-    for influence, slopes in zip(found.influences, found.slopes, strict=True):
-        size = _uncertainty_of(influence, stated)
-        if (np.nan_to_num(np.abs(slopes)) * size >= NEGLIGIBLE).any():
-            parts[influence] = np.abs(slopes) * size
+    parts = _parts(found, stated)
     budgets = []
     for voxel, (name, mask) in enumerate(groups.items()):
         for k, (parameter, median) in enumerate((("t1", t1[voxel]), ("t2", t2[voxel]))):
@@ -140,6 +142,16 @@ def budget_table(
             budgets.append(Budget(name, parameter, float(median), int(mask.sum()), noise, given))
     assumed = {each.label: uncertainty_text(each, _uncertainty_of(each, stated)) for each in parts}
     return BudgetTable(tuple(budgets), assumed, stated is None)
+
+
+def _parts(found: Sensitivity, stated: Mapping[str, float] | None) -> dict[Influence, FloatArray]:
+    """Relative uncertainty `(tissue, 2)` by each given value, of those that matter [1]."""
+    parts: dict[Influence, FloatArray] = {}
+    for influence, slopes in zip(found.influences, found.slopes, strict=True):
+        size = _uncertainty_of(influence, stated)
+        if (np.nan_to_num(np.abs(slopes)) * size >= NEGLIGIBLE).any():
+            parts[influence] = np.abs(slopes) * size
+    return parts
 
 
 def _uncertainty_of(influence: Influence, stated: Mapping[str, float] | None) -> float:

@@ -236,9 +236,16 @@ def _check_method(run: Run, signal: BoolArray) -> Iterator[Remark]:
         text = f"The table of the {method.kind} is off by up to {method.table_error:.1e} of a "
         text += "signal, which is not small beside the noise of this scan."
         yield Remark("table_error", "warning", text, method.table_error, limit)
+    yield from _check_scores(method, snr)
+
+
+def _check_scores(method: Method, snr: float | None) -> Iterator[Remark]:
+    """Poor scores at SNRs that matter to a scan of this SNR; at all where it is not known."""
+    most = np.inf
+    if snr is not None:
+        most = _SCORED_BEYOND * snr
     for score_snr, parameter, score in scores_at_snr(method.scores):
-        is_beyond = snr is not None and score_snr > _SCORED_BEYOND * snr
-        if score_snr < _LEAST_SCORED_SNR or is_beyond or _is_good(score):
+        if not _LEAST_SCORED_SNR <= score_snr <= most or _is_good(score):
             continue
         text = f"When the {method.kind} was verified at SNR {score_snr:g}, its {parameter.upper()} "
         text += f"had {score.get('rmse_over_bound', 0.0):.2f} times the smallest possible error, "

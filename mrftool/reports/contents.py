@@ -42,12 +42,9 @@ def report_contents(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
     if sequence is None and run.method.sequence is not None:
         text = f"The {run.method.kind} does not describe its sequence in a way that can be read."
         found.append(Remark("sequence_unreadable", "warning", text))
-    status = "good"
-    if any(remark.level == "warning" for remark in found):
-        status = "look"
     contents = {
         "mrftool_report": SCHEMA,
-        "status": status,
+        "status": _status(found),
         "remarks": [_remark(remark) for remark in found],
         "assumptions": list(run.assumptions),
         "command": run.command,
@@ -68,6 +65,12 @@ def report_contents(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
         "versions": dict(run.versions),
     }
     return dict(_plain(contents))
+
+
+def _status(remarks: Sequence[Remark]) -> str:
+    if any(remark.level == "warning" for remark in remarks):
+        return "look"
+    return "good"
 
 
 def read_plain_sequence(data: Mapping[str, Any] | None) -> PulseSequence | None:
