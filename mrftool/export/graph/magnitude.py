@@ -21,15 +21,14 @@ from mrftool.export.graph.ops import Value, maximum, row_sum, sqrt, where
 from mrftool.export.graph.outputs import Estimate
 from mrftool.export.graph.polish import (
     TINY,
-    Symmetric,
     bounded_step,
-    columns_of,
     hold_inside,
     least_information,
     standard_deviations,
 )
 from mrftool.export.graph.reading import Reading
 from mrftool.export.graph.spline import Spline
+from mrftool.export.graph.symmetric import Symmetric, columns_of
 from mrftool.export.thresholds import LEAST_MISFIT, rayleigh_ratio, thresholds
 from mrftool.manifold.table import SignalTable
 
