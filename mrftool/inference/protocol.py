@@ -4,6 +4,7 @@ A fit absorbs many of these errors without a trace: with a TR that is 8 % off, T
 off, and the residual is that of noise. The header is the only witness.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -107,12 +108,14 @@ def _numbers(value: Any) -> list[float]:
     values = value
     if not isinstance(value, list | tuple):
         values = [value]
-    numbers = [
-        float(each)
-        for each in values
-        if isinstance(each, int | float) and not isinstance(each, bool) and np.isfinite(each)
-    ]
-    return sorted(set(numbers))
+    return sorted({float(each) for each in values if _is_number(each)})
+
+
+def _is_number(value: Any) -> bool:
+    """True for a finite number; an integer may be larger than any float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _contradiction(statement: Statement, sequence: PulseSequence) -> str:

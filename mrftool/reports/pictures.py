@@ -17,6 +17,7 @@ from mrftool.figures.views import View, montage, montage_columns, shown_pages
 from mrftool.formats.png import png_bytes
 from mrftool.quantities import FLAGS, UNFLAGGED, Flag
 
+_LEAST_STEP = 1e-300  # between ticks: powers of ten of less are rounded to nothing
 _MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
 _N_COLOURS = 254
 _BLACK, _NAN, _FIRST = 0, 1, 2  # in the palette: masked and empty, not a number, first colour
@@ -113,8 +114,12 @@ def curve(values: ArrayLike, low: float, high: float) -> str:
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from low to high, at most about `most` of them."""
+    """Round numbers from low to high, at most about `most` of them; none where no float tells the
+    ends apart.
+    """
     raw = (high - low) / most
+    if not _LEAST_STEP < raw < np.inf:
+        return []
     power = 10.0 ** np.floor(np.log10(raw))
     step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * (1 - 1e-9))
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)

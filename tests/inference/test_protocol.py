@@ -96,3 +96,8 @@ def test_every_plausible_range_holds_its_ends_and_nothing_beyond(name: str) -> N
 def test_a_doubt_names_the_unit_that_was_mistaken() -> None:
     assert "mm2/s taken for m2/s?" in doubt("adc", 0.7e-3)
     assert "percent taken for a fraction?" in doubt("b1", 105)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), np.inf, np.nan, "12", None, True, {}])
+def test_what_is_no_finite_number_states_nothing(value: object) -> None:
+    assert list(statements(scan({"RepetitionTime": [value], "EchoTime": value}))) == []

@@ -134,3 +134,8 @@ def test_the_colour_bar_ends_as_the_table_does():
     table = np.linspace(0, 1, 256)[:, None].repeat(3, axis=1)
     assert gradient(table).startswith("linear-gradient(to right,#000000,")
     assert gradient(table).endswith(",#ffffff)")
+
+
+@pytest.mark.parametrize("ends", [(0.0, 5e-324), (0.0, np.inf), (0.0, np.nan), (1.0, 1.0)])
+def test_ends_that_no_float_tells_apart_have_no_ticks(ends):
+    assert ticks(*ends) == []
