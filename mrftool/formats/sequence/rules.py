@@ -10,7 +10,7 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
-from mrftool.formats.sequence.schema import CsvColumn, Cycle, Lobes, Quadratic, Spline
+from mrftool.formats.sequence.schema.first import CsvColumn, Cycle, Lobes, Quadratic, Spline
 
 MAX_BYTES = 20_000_000  # of a CSV file
 

@@ -157,3 +157,4 @@ def _note_lines(
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             lines[(*path, i)] = value.start_mark.line + 1
+            _note_lines(value, (*path, i), lines, repeated)

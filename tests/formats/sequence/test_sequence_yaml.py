@@ -191,7 +191,8 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
             "at most 3 items",
         ),
         ({"slice_profile": {"flip_factor": [1], "weight": [0.5]}}, "sum to 0.5"),
-        ({"mrftool_sequence": 2}, "mrftool_sequence"),
+        ({"mrftool_sequence": 3}, "mrftool_sequence: expected 1 or 2 (got 3)"),
+        ({"mrftool_sequence": 2}, "events: missing, expected what is played, in order"),
     ],
 )
 def test_each_fault_is_refused_in_words(change: dict[str, object], expected: str) -> None:

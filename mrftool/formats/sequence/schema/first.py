@@ -4,20 +4,28 @@ its key's unit.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 from pydantic_core import PydanticCustomError
 
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """No unknown keys, no numbers in quotes, no booleans as numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class CsvColumn(_Strict):
+class CsvColumn(Strict):
     """One column of a CSV file with a header line; the path counts from the sequence file."""
 
     csv: str
@@ -25,7 +33,7 @@ class CsvColumn(_Strict):
     rows: Count | None = Field(None, description="use only the first so many rows")
 
 
-class Lobes(_Strict):
+class Lobes(Strict):
     """Sinusoidal half-waves, one after the other: minimum + (peak - minimum) sin(pi n / length)."""
 
     rule: Literal["lobes"]
@@ -34,7 +42,7 @@ class Lobes(_Strict):
     minimum: Number = 0.0
 
 
-class Spline(_Strict):
+class Spline(Strict):
     """Natural cubic spline through knots that lie evenly from the first repetition to the last.
 
     The knots are given, or drawn evenly between low and high from a seed. Noise is normal, from its
@@ -50,14 +58,14 @@ class Spline(_Strict):
     noise_sd: Number = Field(0.0, ge=0)
 
 
-class Quadratic(_Strict):
+class Quadratic(Strict):
     """Quadratic RF phase (RF spoiling): increment x n (n + 1) / 2."""
 
     rule: Literal["quadratic"]
     increment: Number
 
 
-class Cycle(_Strict):
+class Cycle(Strict):
     """The values in turn, over and over."""
 
     rule: Literal["cycle"]
@@ -96,14 +104,14 @@ Column = Annotated[
 ]
 
 
-class InversionBlock(_Strict):
+class InversionBlock(Strict):
     """Inversion pulse with perfect crusher before the train."""
 
     efficiency: Number = Field(1.0, ge=0, le=1, description="Mz after = -efficiency x Mz before")
     time_ms: Number = Field(0.0, ge=0, description="from the inversion pulse to the first RF pulse")
 
 
-class TrainBlock(_Strict):
+class TrainBlock(Strict):
     """How often the train plays before the end of the observed one: towards its driven equilibrium."""
 
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -137,26 +145,35 @@ Waveform = Annotated[
 ]
 
 
-class SpoilerBlock(_Strict):
+class SpoilerBlock(Strict):
     """Gradient waveform after each echo, in constant pieces: needed only to simulate diffusion."""
 
     gradient_mt_per_m: Waveform = Field(description="of each piece, or one such list for each axis")
     duration_ms: list[Annotated[Number, Field(gt=0)]] = Field(min_length=1)
 
 
-class SliceProfileBlock(_Strict):
+class SliceProfileBlock(Strict):
     """Positions across the slice: actual / nominal flip angle, and share of the signal (sums to 1)."""
 
     flip_factor: list[Annotated[Number, Field(ge=0)]] = Field(min_length=1)
     weight: list[Number] = Field(min_length=1)
 
 
-class SequenceFile(_Strict):
+def _known_version(value: Any) -> Any:
+    """Files of version 2 have a schema of their own: any other version is unknown."""
+    if value == 1 and isinstance(value, int):
+        return value
+    raise PydanticCustomError("version", "expected 1 or 2")
+
+
+class SequenceFile(Strict):
     """An RF-sequence file of mrftool."""
 
     model_config = ConfigDict(title="mrftool RF sequence")
 
-    mrftool_sequence: Literal[1] = Field(description="version of this schema")
+    mrftool_sequence: Annotated[Literal[1], BeforeValidator(_known_version)] = Field(
+        description="version of this schema"
+    )
     name: str = Field(min_length=1, max_length=100)
     description: str = ""
     source: str = Field("", description="where the numbers come from")

@@ -1,0 +1,180 @@
+"""The events of a sequence file to those of a PulseSequence, and back."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import FloatArray
+from mrftool.formats.sequence.schema.second import (
+    InvertBlock,
+    PulsesBlock,
+    RepeatBlock,
+    SaturateBlock,
+    T2PrepBlock,
+    TriggerBlock,
+    WaitBlock,
+)
+from mrftool.sequence import Event, Invert, Pulses, Saturate, T2Prep, Wait
+
+Path = tuple[str | int, ...]
+PathFault = tuple[Path, str]
+
+MOST_EVENTS = 100_000
+
+
+@dataclass
+class Programme:
+    """Events, each with its place in the file; None stands for a trigger."""
+
+    events: list[tuple[Path, Event | None]] = field(default_factory=list)
+    faults: list[PathFault] = field(default_factory=list)
+
+
+def blocks_of(entries: Sequence[Any], path: Path = ("events",)) -> Iterator[tuple[Path, Any]]:
+    """Each block of numbers with its place in the file, loops played."""
+    for place, entry in enumerate(entries):
+        ((key, block),) = ((name, getattr(entry, name)) for name in type(entry).model_fields)
+        here = (*path, place, key)
+        if isinstance(block, RepeatBlock):
+            for _ in range(block.times):
+                yield from blocks_of(block.events, (*here, "events"))
+        else:
+            yield here, block
+
+
+def count_events(entries: Sequence[Any]) -> int:
+    """How many blocks there are once loops are played."""
+    total = 0
+    for entry in entries:
+        block = getattr(entry, "repeat", None)
+        if block is None:
+            total += 1
+        else:
+            total += block.times * count_events(block.events)
+    return total
+
+
+def programme_of(blocks: Iterable[tuple[Path, Any]], pulses: Mapping[Path, range]) -> Programme:
+    """The events that `blocks` play.
+
+    pulses: which of the sequence's pulses the block at each place plays; blocks that are not there
+    have faults that were reported.
+    """
+    programme = Programme()
+    for path, block in blocks:
+        for event in _events_of(block, path, pulses):
+            programme.events.append((path, event))
+    return programme
+
+
+def _events_of(block: Any, path: Path, pulses: Mapping[Path, range]) -> list[Event | None]:
+    events: list[Event | None] = []
+    match block:
+        case InvertBlock():
+            events = [Invert(block.efficiency), Wait(block.time_ms * 1e-3)]
+        case SaturateBlock():
+            events = [Saturate(block.efficiency), Wait(block.time_ms * 1e-3)]
+        case T2PrepBlock():
+            events = [T2Prep(block.te_ms * 1e-3, block.refocusing, block.efficiency)]
+        case WaitBlock():
+            events = [Wait(block.ms * 1e-3)]
+        case TriggerBlock():
+            events = [None]
+        case PulsesBlock() if path in pulses:
+            events = [Pulses(pulses[path].start, pulses[path].stop, block.acquire)]
+    return events
+
+
+def triggered(programme: Programme, rr: FloatArray, tr: FloatArray) -> Programme:
+    """The programme with a waiting time in place of each trigger.
+
+    The first trigger is the begin of the scan, in equilibrium; each later one is that of the next
+    heartbeat.
+
+    Parameters
+    ----------
+    programme
+        Events and triggers.
+    rr
+        Time from each trigger to the next one [s]; a single number stands for all.
+    tr
+        Of all pulses [s].
+    """
+    n_triggers = sum(event is None for _, event in programme.events)
+    result = Programme(faults=list(programme.faults))
+    if rr.ndim and len(rr) != max(n_triggers - 1, 0):
+        text = f"{len(rr)} RR intervals, expected {n_triggers - 1} between {n_triggers} triggers"
+        result.faults.append((("rr_ms",), text))
+        return result
+    intervals = iter(np.broadcast_to(rr, max(n_triggers - 1, 0)))
+    beat, since = 0, 0.0
+    for path, event in programme.events:
+        if event is not None:
+            result.events.append((path, event))
+            since += _duration(event, tr)
+            continue
+        beat += 1
+        if beat == 1:
+            result.faults += [(path, text) for text in _early_faults(since)]
+        else:
+            interval = float(next(intervals))
+            result.faults += [(path, text) for text in _late_faults(beat, since, interval)]
+            result.events.append((path, Wait(max(interval - since, 0.0))))
+        since = 0.0
+    return result
+
+
+def _duration(event: Event, tr: FloatArray) -> float:
+    if isinstance(event, Pulses):
+        return float(tr[event.slice].sum())
+    return event.duration
+
+
+def _early_faults(since: float) -> list[str]:
+    if since == 0:
+        return []
+    return [f"{since * 1e3:g} ms of events before the first trigger, expected none"]
+
+
+def _late_faults(beat: int, since: float, interval: float) -> list[str]:
+    if since <= interval + 1e-9:
+        return []
+    return [
+        f"trigger {beat} is missed: it comes {interval * 1e3:g} ms after the one before, expected "
+        f"at least the {since * 1e3:g} ms that the events between them take"
+    ]
+
+
+def events_to_list(events: Sequence[Event], n_pulses: int) -> list[dict[str, Any]]:
+    """The events as a sequence file of version 2 lists them."""
+    return [_event_to_dict(event, n_pulses) for event in events]
+
+
+def _event_to_dict(event: Event, n_pulses: int) -> dict[str, Any]:
+    match event:
+        case Pulses():
+            stop = n_pulses if event.stop is None else event.stop
+            count = stop - event.first
+            return {"pulses": {"first": event.first, "count": count, "acquire": event.acquire}}
+        case Invert():
+            return {"invert": {"efficiency": event.efficiency}}
+        case Saturate():
+            return {"saturate": {"efficiency": event.efficiency}}
+        case Wait():
+            return {"wait": {"ms": _milliseconds(event.time)}}
+        case T2Prep():
+            return {
+                "t2prep": {
+                    "te_ms": _milliseconds(event.te),
+                    "refocusing": event.refocusing,
+                    "efficiency": event.efficiency,
+                }
+            }
+        case _:
+            raise TypeError(f"no entry for {event}")
+
+
+def _milliseconds(time: float) -> float:
+    return round(time * 1e3, 9)
