@@ -33,6 +33,29 @@ def adjoint(
     return _gathered(combined, kspace.trajectory, coils, segments, threads)
 
 
+def coil_spectra(
+    images: ComplexArray,
+    trajectory: Trajectory,
+    coils: ComplexArray,
+    segments: TimeSegments | None = None,
+    threads: int = 1,
+) -> Iterator[ComplexArray]:
+    """Coefficients along each arm `(K, arm, sample)`, of images `(K, x, y)`, coil by coil."""
+    points = trajectory.points.reshape(-1, 2)
+    transform = Nufft(points, (images.shape[1], images.shape[2]), len(images), threads)
+    shape = (len(images), trajectory.n_arms, trajectory.n_samples)
+    for coil in coils:
+        seen = images * coil
+        if segments is None:
+            yield transform.forward(seen).reshape(shape)
+            continue
+        parts = [
+            transform.forward(seen * phase).reshape(shape) * weight
+            for phase, weight in zip(segments.phases, segments.weights, strict=True)
+        ]
+        yield np.asarray(sum(parts))
+
+
 def adjoint_noise(
     trajectory: Trajectory,
     grams: Array,

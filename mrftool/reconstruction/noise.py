@@ -1,12 +1,16 @@
 """Noise of raw data: prewhitening by a noise scan, and its level from the data themselves."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from mrftool.arrays import Array, ComplexArray
+from mrftool.arrays import Array, BoolArray, ComplexArray
 from mrftool.errors import InputError
 from mrftool.kspace import KSpace
+from mrftool.reconstruction.simulation import complex_noise
 
 _LEAST_RATIO = 2  # noise samples over coils that a covariance of the coils needs
+_OUTER = 0.5  # from where on samples tell the noise, of the radius covered
 
 
 def whitening(noise: ComplexArray) -> Array:
@@ -44,40 +48,44 @@ def whitened(kspace: KSpace, matrix: Array) -> KSpace:
     return KSpace(samples, kspace.trajectory, kspace.arm, kspace.repetition, kspace.matrix)
 
 
-def noise_level(kspace: KSpace, right_side: Array, images: Array, normal_images: Array) -> float:
-    """Standard deviation of the noise per channel, from what the reconstruction leaves.
+def residual_energy(kspace: KSpace, basis: Array, spectra: Iterable[ComplexArray]) -> float:
+    """Mean squared modulus of what a reconstruction leaves of the samples far from the centre.
 
-    |y - A c|^2 = |y|^2 - 2 Re b^H c + c^H N c, over twice the number of samples less the number of
-    coefficients. Sums are in double precision: a small difference of large ones is wanted.
+    Near the centre of k-space the signal is strongest, and what the temporal basis leaves out of it
+    exceeds the noise; beyond half of the radius covered it does not.
 
     Parameters
     ----------
-    right_side
-        b = A^H y `(K, x, y)`.
-    images
-        c `(K, x, y)`.
-    normal_images
-        N c `(K, x, y)`.
+    basis
+        `(time, K)`.
+    spectra
+        Coefficients along each arm, coil by coil `(K, arm, sample)`.
     """
-    energy, count = _energy(kspace)
-    residual = energy - 2 * _inner(right_side, images) + _inner(images, normal_images)
-    degrees = 2 * (count - images.size)
-    if degrees <= 0:
-        raise InputError(
-            f"{count} samples for {images.size} coefficients, expected more samples than that"
-        )
-    return float(np.sqrt(max(residual, 0.0) / degrees))
+    outer = _outer(kspace)
+    rows = basis[kspace.repetition].astype(np.result_type(basis.dtype, np.float32))
+    total = 0.0
+    for coil, spectrum in enumerate(spectra):
+        for arm in np.unique(kspace.arm):
+            chosen = np.flatnonzero(kspace.arm == arm)
+            places = outer[arm]
+            predicted = rows[chosen] @ spectrum[:, arm, places]
+            left = kspace.samples[chosen, coil][:, places] - predicted
+            total += float(np.sum(abs(left) ** 2, dtype=np.float64))
+    count = int(outer[kspace.arm].sum()) * kspace.n_coils
+    if not count:
+        raise InputError("no sample lies beyond half of the radius covered, expected some")
+    return total / count
 
 
-def _energy(kspace: KSpace) -> tuple[float, int]:
-    """Sum of |y|^2 of the samples that count, and their number."""
-    inside = kspace.trajectory.inside[kspace.arm]
-    energy = 0.0
-    for readout, chosen in zip(kspace.samples, inside, strict=True):
-        values = readout[:, chosen].astype(np.complex128)
-        energy += float(np.vdot(values, values).real)
-    return energy, int(inside.sum()) * kspace.n_coils
+def like_noise(kspace: KSpace, random: np.random.Generator) -> KSpace:
+    """Raw data of the same size that are white noise of sd 1 per channel."""
+    noise = complex_noise(kspace.samples.shape, random)
+    return KSpace(noise, kspace.trajectory, kspace.arm, kspace.repetition, kspace.matrix)
 
 
-def _inner(a: Array, b: Array) -> float:
-    return float(np.vdot(a.astype(np.complex128), b.astype(np.complex128)).real)
+def _outer(kspace: KSpace) -> BoolArray:
+    """Samples `(arm, sample)` in the image's square, beyond half of the radius covered."""
+    trajectory = kspace.trajectory
+    radius = np.hypot(trajectory.points[..., 0], trajectory.points[..., 1])
+    reach = radius[trajectory.inside].max()
+    return np.asarray(trajectory.inside & (radius > _OUTER * reach))

@@ -17,8 +17,8 @@ from mrftool.kspace import KSpace, check_repetitions
 from mrftool.reconstruction.coil_maps import coils_of
 from mrftool.reconstruction.conjugate_gradient import Solution, conjugate_gradient
 from mrftool.reconstruction.covariance import noise_amplification, replica_covariance
-from mrftool.reconstruction.encoding import adjoint, adjoint_noise
-from mrftool.reconstruction.noise import noise_level
+from mrftool.reconstruction.encoding import adjoint, adjoint_noise, coil_spectra
+from mrftool.reconstruction.noise import like_noise, residual_energy
 from mrftool.reconstruction.off_resonance import TimeSegments, time_segments
 from mrftool.reconstruction.temporal_basis import TemporalBasis
 from mrftool.reconstruction.toeplitz import NormalOperator, gram_matrices, toeplitz_kernel
@@ -28,6 +28,7 @@ from mrftool.threads import chosen_threads
 _NOISE_TAIL = 1e-6  # share of pixels of noise alone that the mask would keep
 _LEAST_SIGNAL = 0.05  # of pixels in the mask, relative to the brightest ones
 _BRIGHT = 99.0  # percentile
+_CALIBRATION = 1 << 32  # number of the noise that is no replica
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Problem:
 
     operator: NormalOperator
     right_side: ComplexArray
+    vectors: Array
     grams: Array
     coils: ComplexArray
     segments: TimeSegments | None
@@ -91,6 +93,23 @@ class Problem:
         return adjoint_noise(
             self.kspace.trajectory, self.grams, self.coils, random, self.segments, self.threads
         )
+
+    def noise_level(self, solution: Solution, seed: int = 0, progress: Any = None) -> float:
+        """Standard deviation of the noise per channel of the raw data, from what is left of them.
+
+        Noise alone, put through as many iterations, tells which share of it a reconstruction
+        explains.
+        """
+        iterations = len(solution.residuals)
+        noise = like_noise(self.kspace, np.random.default_rng((seed, _CALIBRATION)))
+        right_side = adjoint(noise, self.vectors, self.coils, self.segments, self.threads)
+        of_noise = conjugate_gradient(self.operator, right_side, iterations, progress=progress)
+        left = self._left(noise, of_noise.x)
+        return float(np.sqrt(self._left(self.kspace, solution.x) / left))
+
+    def _left(self, kspace: KSpace, images: ComplexArray) -> float:
+        spectra = coil_spectra(images, kspace.trajectory, self.coils, self.segments, self.threads)
+        return residual_energy(kspace, self.vectors, spectra)
 
 
 def set_up(
@@ -136,7 +155,7 @@ def set_up(
     phases = None if segments is None else segments.phases
     operator = NormalOperator(kernel, coils, phases, threads)
     right_side = adjoint(kspace, vectors, coils, segments, threads)
-    return Problem(operator, right_side, grams, coils, segments, kspace, threads)
+    return Problem(operator, right_side, vectors, grams, coils, segments, kspace, threads)
 
 
 def reconstruct(
@@ -160,14 +179,14 @@ def reconstruct(
     """
     settings = settings or Settings()
     reporter = reporter or SilentReporter()
-    rounds = settings.iterations * (1 + settings.replicas)
+    rounds = settings.iterations * (2 + settings.replicas)
     with reporter.progress("reconstructing", rounds) as progress:
         problem = set_up(kspace, basis, settings, **given)
         solution = conjugate_gradient(
             problem.operator, problem.right_side, settings.iterations, progress=progress
         )
         images = solution.x
-        found = noise_level(kspace, problem.right_side, images, problem.operator(images))
+        found = problem.noise_level(solution, settings.seed, progress)
         used = noise_sd or found
         covariance = None
         if settings.replicas:

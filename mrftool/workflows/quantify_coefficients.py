@@ -22,10 +22,10 @@ from mrftool.reconstruction.reconstruct import Settings
 from mrftool.reporter import Reporter, SilentReporter
 from mrftool.reports.run import Method
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series, Voxels
+from mrftool.series import Series, Signal, Voxels, c_order
 from mrftool.shipped import find_file
 from mrftool.threads import one_blas_thread
-from mrftool.workflows.reconstruct import Request, open_job, run_job
+from mrftool.workflows.reconstruct import Request, Result, open_job, run_job
 from mrftool.workflows.steps.places import require_folder
 from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
 from mrftool.workflows.steps.stopwatch import Stopwatch
@@ -58,6 +58,8 @@ class CoefficientScan:
         B1 map (NIfTI): fraction or percent.
     threads : int, optional
         Threads of the arithmetic.
+    is_joint : bool
+        Estimate all voxels of raw data at once; experimental.
 
     """
 
@@ -69,6 +71,7 @@ class CoefficientScan:
     mask: Path | None = None
     b1: Path | None = None
     threads: int | None = None
+    is_joint: bool = False
 
     def chosen(self) -> dict[str, object]:
         """What was chosen beside the path, for the report."""
@@ -80,6 +83,7 @@ class CoefficientScan:
             "mask": self.mask,
             "b1": self.b1,
             "threads": self.threads,
+            "joint": self.is_joint or None,
         }
 
 
@@ -112,7 +116,7 @@ def quantify_coefficient_scan(
     """
     require_folder(folder)
     watch = Stopwatch()
-    images, sequence, settings = _opened(scan, watch, reporter)
+    images, sequence, settings, result = _opened(scan, watch, reporter)
     mask, b1 = None, None
     if scan.mask is not None:
         mask, assumed = open_mask(scan.mask, images, images.name)
@@ -125,10 +129,14 @@ def quantify_coefficient_scan(
     maps, method = maps_of_coefficients(
         images, sequence, settings, mask=mask, b1=b1, watch=watch, reporter=reporter
     )
+    if scan.is_joint and result is not None:
+        with watch.stage("joint estimate"):
+            maps = _joint_maps(result, maps, settings, reporter)
+        reporter.note(maps.assumptions[-1])
     run = MapsRun(
         command="quantify",
         source=scan.path,
-        series=_placeholder(images, sequence),
+        series=_frames(images, sequence),
         maps=maps,
         method=method,
         options=scan.chosen(),
@@ -193,19 +201,23 @@ def maps_of_coefficients(
 
 def _opened(
     scan: CoefficientScan, watch: Stopwatch, reporter: Reporter
-) -> tuple[CoefficientImages, PulseSequence, TableSettings]:
-    """The images, their sequence, and what the table is to cover."""
+) -> tuple[CoefficientImages, PulseSequence, TableSettings, Result | None]:
+    """The images, their sequence, what the table is to cover, and a reconstruction made here."""
     if scan.sequence is not None and scan.model is not None:
         raise ArgumentError("a sequence and a model both name a sequence, expected one of them")
     named, settings = None, TableSettings()
     if scan.model is not None:
         named, settings = _of_model(scan.model)
     if file_kind(scan.path) != "MRD raw data":
+        if scan.is_joint:
+            raise ArgumentError("a joint estimate needs raw data, expected an MRD file")
         with watch.stage("open the images"):
             images = open_coefficients(scan.path, scan.basis, scan.covariance)
-            return images, named or _sequence(scan.path, scan.sequence), settings
+            return images, named or _sequence(scan.path, scan.sequence), settings, None
     if scan.basis is not None or scan.covariance is not None:
         raise ArgumentError("basis and covariance go with coefficient images, not with raw data")
+    if scan.is_joint and scan.b1 is not None:
+        raise ArgumentError("a joint estimate takes no B1 map, expected none")
     request = Request(
         scan.path,
         scan.sequence,
@@ -213,7 +225,20 @@ def _opened(
         settings=Settings(threads=scan.threads),
     )
     result = run_job(open_job(request, watch), watch, reporter)
-    return replace(result.images(), assumptions=()), result.job.sequence, settings
+    return replace(result.images(), assumptions=()), result.job.sequence, settings, result
+
+
+def _joint_maps(result: Result, start: Maps, settings: TableSettings, reporter: Reporter) -> Maps:
+    from mrftool.workflows.quantify_jointly import maps_of_slices
+
+    with one_blas_thread():
+        table = model_table(
+            result.job.sequence,
+            adc=settings.adc,
+            t1_range=settings.t1_range,
+            t2_range=settings.t2_range,
+        )
+    return maps_of_slices(result, start, table, reporter)
 
 
 def _sequence(path: Path, given: str | None) -> PulseSequence:
@@ -243,16 +268,17 @@ def _b1_range(b1: Float32Array, mask: BoolArray | None) -> Range:
     return low - extra, high + extra
 
 
-def _placeholder(images: CoefficientImages, sequence: PulseSequence) -> Series:
-    """What a report says of the scan: its size and place. It is not read."""
+def _frames(images: CoefficientImages, sequence: PulseSequence) -> Series:
+    """The frames that the coefficients stand for, as a report looks at them."""
 
-    def read(_: Voxels) -> Float32Array:
-        raise NotImplementedError("coefficient images are not read as a series")
+    def read(positions: Voxels) -> Signal:
+        rows = images.images.reshape(-1, images.rank)[c_order(positions, images.shape)]
+        return np.asarray(rows @ images.basis.T, np.complex64)
 
     return Series(
         images.shape,
         images.placement,
-        len(sequence),
+        images.n_time,
         "complex",
         read,
         assumptions=images.assumptions,

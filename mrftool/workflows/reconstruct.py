@@ -70,6 +70,12 @@ class Job:
     coils: ComplexArray | None
     field_map: FloatArray | None
 
+    def field_of(self, index: int) -> FloatArray | None:
+        """Off-resonance of a slice `(x, y)` [Hz]."""
+        if self.field_map is None:
+            return None
+        return np.asarray(self.field_map[:, :, index], np.float64)
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -151,7 +157,7 @@ def run_job(job: Job, watch: Stopwatch, reporter: Reporter) -> Result:
         reporter.note(sentence)
     reporter.note(f"Needs about {memory_needed(job) / 1e6:.0f} MB of memory.")
     slices: list[Reconstruction] = []
-    raw = _slices(job)
+    raw = whitened_slices(job)
     try:
         for index in range(job.scan.n_slices):
             with watch.stage("read the raw data"):
@@ -283,7 +289,8 @@ def _slice_facts(part: Reconstruction) -> Mapping[str, Any]:
     }
 
 
-def _slices(job: Job) -> Iterator[KSpace]:
+def whitened_slices(job: Job) -> Iterator[KSpace]:
+    """Raw data of each slice, prewhitened where there is a noise scan."""
     for kspace in slices_of(job.scan):
         if job.noise_whitening is None:
             yield kspace
@@ -297,9 +304,6 @@ def _one_slice(job: Job, kspace: KSpace, index: int, reporter: Reporter) -> Reco
         coils = np.ascontiguousarray(np.moveaxis(job.coils[:, :, index], -1, 0))
         if job.noise_whitening is not None:
             coils = np.tensordot(job.noise_whitening, coils, axes=1).astype(np.complex64)
-    field_map = None
-    if job.field_map is not None:
-        field_map = job.field_map[:, :, index].astype(np.float64)
     known = None
     if job.noise_whitening is not None:
         known = 1.0
@@ -310,7 +314,7 @@ def _one_slice(job: Job, kspace: KSpace, index: int, reporter: Reporter) -> Reco
         noise_sd=known,
         reporter=reporter,
         coils=coils,
-        field_map=field_map,
+        field_map=job.field_of(index),
     )
 
 

@@ -390,7 +390,7 @@ def edit_series(path: Path, number: int) -> None:
 def test_no_option_was_forgotten() -> None:
     elsewhere = {"dicom", "dicom_format", "dicom_reference"}  # see test_cli_dicom
     elsewhere |= {"allow"}  # see test_cli_header
-    elsewhere |= {"basis", "covariance", "seq"}  # see test_reconstruct_command
+    elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested

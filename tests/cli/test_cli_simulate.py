@@ -211,7 +211,7 @@ def test_the_same_options_give_the_same_bytes(seq: Path) -> None:
 def test_no_option_was_forgotten() -> None:
     tested = {option for _, option, _ in OPTIONS} | {"seq", "output", "brainweb"}
     # see test_reconstruct_command
-    tested |= {"kspace", "coils", "trajectory", "fine", "b0_hz", "stack"}
+    tested |= {"kspace", "coils", "trajectory", "fine", "b0_hz", "stack", "coverage"}
     assert set(inspect.signature(simulate_command).parameters) - {"context"} == tested
 
 

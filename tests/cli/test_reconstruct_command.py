@@ -185,6 +185,7 @@ RAW_OPTIONS = [
     ("--stack",),
     ("--snr", 5),
     ("--phantom", "vials"),
+    ("--coverage", 0.8),
 ]
 
 
@@ -282,3 +283,28 @@ def test_basis_is_written_for_others(tmp_path):
     assert not np.allclose(np.load(wider), vectors)
     assert command("export", "--seq", "delics", "--rank", 4).code == 2
     assert command("export", "--basis", tmp_path / "b.npy").code == 2
+
+
+def test_a_joint_estimate_is_refused_where_k_space_is_not_covered(folder, tmp_path):
+    outcome = command("quantify", folder / "scan.mrd", "--joint", "-o", tmp_path / "nothing")
+    assert outcome.code == 3
+    assert "covers" in outcome.err
+    assert not (tmp_path / "nothing").exists()
+    outcome = command("quantify", folder / "recon", "--joint", "-o", tmp_path / "nothing")
+    assert outcome.code == 2
+    assert "needs raw data" in outcome.err
+
+
+@pytest.mark.slow
+def test_a_joint_estimate_of_raw_data_says_that_it_is_experimental(tmp_path):
+    works(
+        "simulate", "--seq", "delics", "--kspace", tmp_path / "scan.mrd", "--matrix", SIZE,
+        "--coils", 4, "--snr", 10, "--coverage", 1.41,
+    )  # fmt: skip
+    outcome = works("quantify", tmp_path / "scan.mrd", "--joint", "-o", tmp_path / "joint")
+    assert "experimental" in outcome.err
+    works("quantify", tmp_path / "scan.mrd", "-o", tmp_path / "plain")
+    joint, plain = (_image(tmp_path / name / "T1map.nii.gz") for name in ("joint", "plain"))
+    assert not np.allclose(joint, plain, rtol=1e-3)
+    assert np.median(abs(joint[plain > 0] / plain[plain > 0] - 1)) < 0.1
+    assert (_image(tmp_path / "joint" / "T1sd.nii.gz")[plain > 0] > 0).mean() > 0.99

@@ -56,7 +56,7 @@ def test_coefficients_are_those_of_the_object(scan, scene, basis):
 
 def test_noise_level_is_found_from_the_data(scan, basis, scene):
     found = reconstruct(scan[0], basis, Settings(replicas=0), coils=scene[0].coils)
-    assert found.noise_sd == pytest.approx(NOISE, rel=0.02)
+    assert found.noise_sd == pytest.approx(NOISE, rel=0.01)
 
 
 def test_replicas_tell_the_covariance_of_the_noise(scan, basis, scene):

@@ -85,6 +85,10 @@ def quantify(
         typer.Option("--seq", help="Of coefficient images or raw data: the sequence."),
     ] = None,
     allow: Allow = None,
+    joint: Annotated[
+        bool,
+        typer.Option("--joint", help="Of raw data: all voxels in one estimate (experimental)."),
+    ] = False,
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
@@ -102,10 +106,12 @@ def quantify(
         named = None
         if given(context, "model"):
             named = model
-        coefficients = CoefficientScan(scan, basis, covariance, seq, named, mask, b1, threads)
+        coefficients = CoefficientScan(
+            scan, basis, covariance, seq, named, mask, b1, threads, joint
+        )
         show_maps(scan, quantify_coefficient_scan(coefficients, output, Terminal()))
         return
-    refuse(context, ["covariance", "seq"], "goes with coefficient images or raw data")
+    refuse(context, ["covariance", "seq", "joint"], "goes with coefficient images or raw data")
     result = quantify_scan(
         ScanFiles(scan, imag, phase, form, series, axes, like, variable),
         output,

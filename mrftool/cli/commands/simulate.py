@@ -23,7 +23,7 @@ _OPTIONS = {
     "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "form"},
 }
 
-_OF_RAW_DATA = ("coils", "trajectory", "fine", "b0_hz", "stack")
+_OF_RAW_DATA = ("coils", "trajectory", "coverage", "fine", "b0_hz", "stack")
 
 
 def simulate(
@@ -91,6 +91,13 @@ def simulate(
         Literal["spiral48", "spiral48-in-order", "golden", "radial"],
         typer.Option(help="Arms and their order (with --kspace)."),
     ] = "spiral48",
+    coverage: Annotated[
+        float,
+        typer.Option(
+            help="Radius of k-space covered; 1.41 for its corners too (with --kspace).",
+            callback=between(0.1, 1.414),
+        ),
+    ] = 1.0,
     fine: Annotated[
         int,
         typer.Option(
@@ -127,7 +134,7 @@ def simulate(
 
     if kspace is not None:
         raw = RawOptions(
-            phantom, (matrix, slices), stack, coils, trajectory, fine, snr, b0_hz,
+            phantom, (matrix, slices), stack, coils, trajectory, coverage, fine, snr, b0_hz,
             b1_spread, m0_phase, seed,
         )  # fmt: skip
         simulate_raw(context, read_sequence(seq), raw, kspace)

@@ -39,6 +39,7 @@ class RawOptions:
     is_stack: bool
     coils: int
     trajectory: str
+    coverage: float
     factor: int
     snr: float
     b0_peak: float
@@ -69,6 +70,7 @@ def simulate_raw(
         slices=options.size[1],
         is_stack=options.is_stack,
         coils=options.coils,
+        coverage=options.coverage,
         factor=options.factor,
         snr=options.snr,
         b0_peak=options.b0_peak,

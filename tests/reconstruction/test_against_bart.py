@@ -1,0 +1,72 @@
+"""The same data through BART (Debian's package `bart`)."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from kspace_factory import short_sequence
+
+from mrftool.formats.coefficients.bart import basis_array, cfl_contents, read_cfl
+from mrftool.phantoms.brain import brain_phantom
+from mrftool.phantoms.phantom import to_tissue
+from mrftool.reconstruction.reconstruct import Settings, reconstruct
+from mrftool.reconstruction.scenes import tissue_scene
+from mrftool.reconstruction.simulation import sample_scene
+from mrftool.reconstruction.temporal_basis import temporal_basis
+from mrftool.reconstruction.trajectories import make_trajectory
+
+SIZE = 48
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("bart") is None, reason="bart is not installed"),
+]
+
+
+def _write(folder, name, array):
+    for path, content in cfl_contents(folder / f"{name}.cfl", array).items():
+        path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    sequence = short_sequence(192)
+    tissue, grid, _ = to_tissue(brain_phantom((SIZE, SIZE, 1)))
+    scene = tissue_scene(sequence, tissue, grid.mask[:, :, 0], n_coils=6)
+    arms, arm = make_trajectory("spiral48", SIZE, len(sequence), samples=200, coverage=1.0)
+    random = np.random.default_rng(0)
+    kspace = sample_scene(scene, arms, arm, noise_sd=0.05, random=random)
+    return kspace, scene.coils, temporal_basis(sequence, 4)
+
+
+def test_coefficients_equal_those_of_bart(scan, tmp_path):
+    kspace, coils, basis = scan
+    ours = reconstruct(kspace, basis, Settings(iterations=30, replicas=0), coils=coils).images
+    points = kspace.trajectory.points[kspace.arm] * SIZE / (2 * np.pi)
+    count, n_samples = points.shape[:2]
+    trajectory = np.zeros((3, n_samples, 1, 1, 1, count), np.complex64)
+    trajectory[:2, :, 0, 0, 0] = points.transpose(2, 1, 0)
+    samples = kspace.samples.transpose(2, 1, 0).reshape(1, n_samples, 1, -1, 1, count)
+    _write(tmp_path, "trajectory", trajectory)
+    _write(tmp_path, "samples", samples)
+    _write(tmp_path, "coils", coils.transpose(1, 2, 0)[:, :, None])
+    _write(tmp_path, "basis", basis_array(basis.vectors))
+    options = ("-w", "1", "-i", "30", "-R", "Q:0.000001", "-B", "basis")
+    line = ("bart", "pics", *options, "-t", "trajectory", "samples", "coils", "out")
+    subprocess.run(line, cwd=tmp_path, check=True, capture_output=True, timeout=500)
+    out = read_cfl(tmp_path / "out.cfl")
+    theirs = np.moveaxis(out.reshape(SIZE, SIZE, -1), -1, 0)
+    theirs = theirs * (np.vdot(theirs, ours) / np.vdot(theirs, theirs))
+    assert np.linalg.norm(theirs - ours) / np.linalg.norm(ours) < 0.01
+
+
+def test_our_files_read_in_bart(scan, tmp_path):
+    array = np.arange(24, dtype=np.complex64).reshape(2, 3, 4) * (1 + 2j)
+    _write(tmp_path, "ours", array)
+    _write(tmp_path, "twice", 2 * array)
+    line = ("bart", "scale", "2", "ours", "scaled")
+    subprocess.run(line, cwd=tmp_path, check=True, capture_output=True)
+    scaled = read_cfl(tmp_path / "scaled.cfl")
+    np.testing.assert_array_equal(scaled.reshape(2, 3, 4), 2 * array)
