@@ -67,7 +67,8 @@ def main() -> None:
     print(f"{n_files} files, {series.n_voxels} voxels, {series.n_time} times")
     print(f"open   {opened - start:7.2f} s   {n_files / (opened - start):8.0f} files/s")
     print(
-        f"maps   {quantified - opened:7.2f} s   {series.n_voxels / (quantified - opened):8.0f} voxels/s with reading"
+        f"maps   {quantified - opened:7.2f} s   {series.n_voxels / (quantified - opened):8.0f} "
+        f"voxels/s with reading"
     )
     print(f"write  {written - quantified:7.2f} s")
     print(
@@ -75,7 +76,8 @@ def main() -> None:
     )
     for name, image in (("T1", maps.t1 / truth[0]), ("T2", maps.t2 / truth[1])):
         print(
-            f"{name}: 95 % of the voxels within {100 * np.percentile(abs(image - 1), 95):.4f} % of the truth"
+            f"{name}: 95 % of the voxels within {100 * np.percentile(abs(image - 1), 95):.4f} % "
+            f"of the truth"
         )
 
 

@@ -152,7 +152,8 @@ def accuracy(figures):
         found = simulate(sequence, tissue).signal
         error = nrmse(found, epg_signal(sequence, tissue.t1, tissue.t2, b1=tissue.b1))
         say(
-            f"  {sequence.name:16s} {len(sequence):5d} repetitions, {len(tissue)} tissues: NRMSE {error:.1e}"
+            f"  {sequence.name:16s} {len(sequence):5d} repetitions, {len(tissue)} tissues: NRMSE "
+            f"{error:.1e}"
         )
         worst = max(worst, error)
     sequence = read_sequence("fisp")
@@ -179,7 +180,8 @@ def speed(figures, runs):
             figures[key] = ratio
 
     say(
-        "\n| work (1000 tissues x 1000 repetitions, one thread) | mrftool [ms] | peer [ms] | ratio |\n|---|---|---|---|"
+        "\n| work (1000 tissues x 1000 repetitions, one thread) | mrftool [ms] | peer [ms] | "
+        "ratio |\n|---|---|---|---|"
     )
     few = tissue[:25]
     check = epg_signal(constant, few.t1, few.t2, n_states=20)
@@ -228,7 +230,8 @@ def exact_speed(figures, row, sequence, tissue, runs):
     needed = states_for(lambda k: peers.torchsim(sequence, k)[0](hard), exact, range(160, 520, 32))
     loose = equal_accuracy(sequence, tissue)
     say(
-        f"(1e-5 by measurement: torchsim with {needed} states, mrftool with a tolerance of {loose:.0e}; else by proof)"
+        f"(1e-5 by measurement: torchsim with {needed} states, mrftool with a tolerance of "
+        f"{loose:.0e}; else by proof)"
     )
     forward, _ = peers.torchsim(sequence, needed)
     same = lambda: simulate(sequence, tissue, tolerance=loose, threads=1)  # noqa: E731
@@ -256,7 +259,8 @@ def exact_speed(figures, row, sequence, tissue, runs):
     )
     mine, other = (peak_memory_apart(engine, needed) for engine in ("mrftool", "torchsim"))
     say(
-        f"(peak memory of one such run: mrftool {mine:.0f} MB, torchsim {other:.0f} MB; the result takes 8 MB)"
+        f"(peak memory of one such run: mrftool {mine:.0f} MB, torchsim {other:.0f} MB; the "
+        f"result takes 8 MB)"
     )
     orders = truncation.n_states(sequence, tissue.t1, tissue.t2, tolerance=loose)
     pick = np.arange(0, len(tissue), 50)
@@ -314,10 +318,12 @@ def roofline(figures):
     ]
     figures["roofline_fraction_k100"] = float(np.median(rates)) / mix
     say(
-        f"\npeak of one thread, {lanes} lanes each: {fma / 1e9:.2f} G multiply-adds/s, {mix / 1e9:.2f} G/s of the mix"
+        f"\npeak of one thread, {lanes} lanes each: {fma / 1e9:.2f} G multiply-adds/s, "
+        f"{mix / 1e9:.2f} G/s of the mix"
     )
     say(
-        f"kernel at K = 100: {np.median(rates) / 1e9:.2f} G/s, {np.median(rates) / fma:.2f} of the multiply-add peak"
+        f"kernel at K = 100: {np.median(rates) / 1e9:.2f} G/s, {np.median(rates) / fma:.2f} of "
+        f"the multiply-add peak"
     )
 
 
@@ -346,7 +352,8 @@ def threads(figures):
         ratios.append(busiest[1] / busiest[2])
     figures["two_threads_speedup"] = float(np.median(ratios))
     say(
-        f"\n8000 tissues, 1e-5 proven: {walls[1]:.3f} s with one thread, {walls[2]:.3f} s with two (wall, best)"
+        f"\n8000 tissues, 1e-5 proven: {walls[1]:.3f} s with one thread, {walls[2]:.3f} s with "
+        f"two (wall, best)"
     )
 
 
@@ -394,9 +401,12 @@ def dictionary():
 def simulated(path, options, what):
     """Run the command in a small process of its own, which reports time and peak memory."""
     code = (
-        "import resource, subprocess, sys, time; start = time.perf_counter(); subprocess.run(sys.argv[1:], check=True, "
-        "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL); used = resource.getrusage(resource.RUSAGE_CHILDREN); "
-        "print(f'{time.perf_counter() - start:.1f} s wall, {used.ru_utime + used.ru_stime:.1f} s CPU, "
+        "import resource, subprocess, sys, time; start = time.perf_counter(); "
+        "subprocess.run(sys.argv[1:], check=True, "
+        "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL); used = "
+        "resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(f'{time.perf_counter() - start:.1f} s wall, {used.ru_utime + used.ru_stime:.1f} s "
+        "CPU, "
         "{used.ru_maxrss / 1024:.0f} MB at most')"
     )
     command = [

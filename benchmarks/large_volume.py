@@ -104,7 +104,8 @@ def main() -> None:
     )
     options = parser.parse_intermixed_args()
     print(
-        "| slices | numbers [GB] | file [GB] | quantified [s] | memory [MB] | slices alike |\n|--:|--:|--:|--:|--:|---|"
+        "| slices | numbers [GB] | file [GB] | quantified [s] | memory [MB] | slices alike "
+        "|\n|--:|--:|--:|--:|--:|---|"
     )
     first: dict[str, bytes] = {}
     for slices in options.slices:

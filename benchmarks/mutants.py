@@ -403,9 +403,11 @@ def build(source, target):
 def survives(folder, tests):
     """Whether the suite passes in `folder`, which must not see the installed mrftool."""
     code = (
-        "import sys; sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith('_editable')]; "
+        "import sys; sys.meta_path[:] = [f for f in sys.meta_path if not "
+        "type(f).__module__.startswith('_editable')]; "
         f"sys.path.insert(0, {str(folder)!r}); import pytest; "
-        f"sys.exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '--no-header', *{[str(next((ROOT / 'tests').rglob(t)).relative_to(ROOT)) for t in tests]!r}]))"
+        f"sys.exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '--no-header', "
+        f"*{[str(next((ROOT / 'tests').rglob(t)).relative_to(ROOT)) for t in tests]!r}]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

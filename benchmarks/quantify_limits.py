@@ -7,9 +7,29 @@ import onnx
 import onnxruntime
 
 SIZE = 1024  # of the square matrices
-_ELEMENTWISE = set(
-    "Add Sub Mul Div Sqrt Exp Log Max Min Neg Abs Less Greater Equal And Or Not Where IsNaN IsInf Cast".split()  # noqa: SIM905
-)
+_ELEMENTWISE = {
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Sqrt",
+    "Exp",
+    "Log",
+    "Max",
+    "Min",
+    "Neg",
+    "Abs",
+    "Less",
+    "Greater",
+    "Equal",
+    "And",
+    "Or",
+    "Not",
+    "Where",
+    "IsNaN",
+    "IsInf",
+    "Cast",
+}
 
 
 def operations(model, voxels=16):

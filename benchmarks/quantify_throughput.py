@@ -267,7 +267,8 @@ def main():
     models = the_models(sequence)
     for name, model in models.items():
         say(
-            f"{name}: {model.manifest.name}, rank {model.manifest.rank}; batches of {BATCH['complex']}"
+            f"{name}: {model.manifest.name}, rank {model.manifest.rank}; batches of "
+            f"{BATCH['complex']}"
         )
     with one_blas_thread(), tempfile.TemporaryDirectory(dir=options.folder) as folder:
         scene = make_scene(sequence)

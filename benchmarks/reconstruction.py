@@ -1,8 +1,8 @@
 """From raw k-space to maps: time, memory, error over the bound, and whether error bars hold.
 
-`make bench-recon` prints tables; BENCH_OPTIONS="--matrix 96 --only well speed" takes less time. BART
-(Debian's package) is compared where it is installed. Times are seconds of all threads, so that a
-busy machine does not change them, and wall clock beside.
+`make bench-recon` prints tables; BENCH_OPTIONS="--matrix 96 --only well speed" takes less time.
+BART (Debian's package) is compared where it is installed. Times are seconds of all threads, so that
+a busy machine does not change them, and wall clock beside.
 """
 
 import argparse
@@ -234,7 +234,9 @@ SCANS = {
 
 
 def bars(matrix):
-    """Whether error bars hold: spread of (estimate - reference) / sd, for noise alone and in all."""
+    """Whether error bars hold: spread of (estimate - reference) / sd, for noise alone and in
+    all.
+    """
     for title, options in SCANS.items():
         case = realistic(matrix, **options)
         table = model_table(case.sequence, **RANGES)

@@ -59,7 +59,8 @@ def compare(name: str, settings: dict, steps: int) -> float:
     for decoder, times in found.items():
         draw, step = (1e3 * statistics.median(column) for column in zip(*times[2:], strict=True))
         print(
-            f"{name}, batch {runs[decoder].config.batch}, decoder {decoder}: draw {draw:.1f} ms, step {step:.1f} ms"
+            f"{name}, batch {runs[decoder].config.batch}, decoder {decoder}: draw {draw:.1f} ms, "
+            f"step {step:.1f} ms"
         )
     ratios = [sum(b) / sum(a) for a, b in zip(found["none"][2:], found["bloch"][2:], strict=True)]
     steps_alone = [

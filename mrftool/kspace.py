@@ -50,7 +50,9 @@ class Trajectory:
 
     @property
     def inside(self) -> BoolArray:
-        """Samples `(arm, sample)` inside the square that the image resolves; others tell nothing."""
+        """Samples `(arm, sample)` inside the square that the image resolves; others tell
+        nothing.
+        """
         return np.asarray((abs(self.points) <= np.pi * _ROUNDING).all(axis=-1))
 
     @property

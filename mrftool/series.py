@@ -54,7 +54,8 @@ class Series:
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1 or self.n_time < 1 or self.granule < 1:
             raise InputError(
-                f"{self.name}: has {self.shape} voxels and {self.n_time} samples, expected a 4-D series"
+                f"{self.name}: has {self.shape} voxels and {self.n_time} samples, expected a 4-D "
+                f"series"
             )
         if self.form not in ("complex", "magnitude"):
             raise InputError(f"{self.name}: form {self.form!r}, expected 'complex' or 'magnitude'")

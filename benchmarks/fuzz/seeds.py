@@ -103,7 +103,7 @@ def make_seeds(folder: Path) -> None:
     scan = str(folder / "scan.nii")
     commands = [
         [*simulate, "--phantom", "brain", "--matrix", "8", "--snr", "40", "-o", scan],
-        [*simulate, "--t1-ms", "100:1000:log8", "--t2-ms", "10:100:log6", "-o", str(folder / "d.npz")],
+        [*simulate, "--t1-ms", "100:1000:log8", "--t2-ms", "10:100:log6", "-o", f"{folder}/d.npz"],
         ["export", "--seq", sequence, "--encoder", "none", "-o", str(folder / "m.onnx")],
         ["quantify", scan, "--model", str(folder / "m.onnx"), "-o", str(folder / "maps")],
     ]  # fmt: skip

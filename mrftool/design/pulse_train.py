@@ -130,7 +130,8 @@ def train_of(sequence: PulseSequence) -> PulseTrain:
 
 
 def sequence_of(train: PulseTrain, start: PulseSequence, name: str) -> PulseSequence:
-    """The sequence that plays a train; efficiency of the inversion and spoiler are those of `start`.
+    """The sequence that plays a train; efficiency of the inversion and spoiler are those of
+    `start`.
 
     Its RF phase is 0: a negative flip angle stands for a phase of 180 degrees.
     """

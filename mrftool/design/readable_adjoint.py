@@ -29,7 +29,9 @@ P, M, Z = 0, 1, 2
 def forward(
     train: PulseTrain, tissue: DesignTissue, orders: int
 ) -> tuple[FloatArray, list[FloatArray]]:
-    """Signals `(set, tissue, pulse)`, and the states before each pulse `(set, 3, tissue, order)`."""
+    """Signals `(set, tissue, pulse)`, and the states before each pulse `(set, 3, tissue,
+    order)`.
+    """
     states = np.zeros((3, 3, len(tissue), orders))
     states[STATES, Z, :, 0] = 1
     if train.inversion_time is not None:

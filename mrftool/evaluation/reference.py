@@ -149,7 +149,8 @@ def _volumes(paths: dict[str, Path]) -> tuple[dict[str, Placed], dict[str, Float
 def _require_times(folder: Path, maps: dict[str, Any]) -> None:
     if not {"t1", "t2"} <= maps.keys():
         raise InputError(
-            f"{folder}: report.json names no T1 and T2 map, expected a folder that mrftool quantify wrote"
+            f"{folder}: report.json names no T1 and T2 map, expected a folder that mrftool "
+            f"quantify wrote"
         )
 
 

@@ -42,7 +42,9 @@ _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}
 
 
 def score_table(scores: Sequence[Score], title: str = "") -> "Table":
-    """For the terminal: what fits on its width. Columns without a number in any row are left out."""
+    """For the terminal: what fits on its width. Columns without a number in any row are left
+    out.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

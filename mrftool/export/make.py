@@ -1,4 +1,6 @@
-"""From a sequence, and perhaps a trained encoder, to a verified model: what `mrftool export` calls."""
+"""From a sequence, and perhaps a trained encoder, to a verified model: what `mrftool export`
+calls.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,5 @@
-"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.quantities.Flag says what
+"""When a voxel is flagged: thresholds from chosen false-alarm rates. mrftool.quantities.Flag says
+what
 the bits mean.
 
 A voxel fits when the misfit inside the compressed space, where the sequence's fingerprints live,
@@ -12,7 +13,9 @@ import numpy as np
 
 FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and white noise
 UNDETERMINED = 0.5  # a standard deviation above this share of the value does not determine it
-LEAST_MISFIT = 1e-3  # relative misfit below which no voxel is called a bad fit: the table's and single precision's errors
+# Relative misfit below which no voxel is called a bad fit: the errors of the table and of single
+# precision.
+LEAST_MISFIT = 1e-3
 _SEARCHED = 1e4  # independent fingerprints that the search can choose among, generously
 
 

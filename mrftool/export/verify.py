@@ -135,7 +135,8 @@ def run_on(
 
 
 def noisy_scores(outcome: Outcome) -> dict[str, Any]:
-    """Shares of voxels: `misfit_flagged`, all of them false alarms; `t2_above_t1`, as noise brings it
+    """Shares of voxels: `misfit_flagged`, all of them false alarms; `t2_above_t1`, as noise brings
+    it
     about, but no tissue.
     For t1 and t2, over the voxels whose bound is below a fifth of the value: `rmse_over_bound`,
     `z_mean`, `z_sd` (error / sd), `coverage_95` (share of errors within 1.96 sd) and `determined`

@@ -203,8 +203,9 @@ def _version(name: str) -> str:
 
 _README = f"""# MR fingerprinting maps
 
-Made by mrftool from the scans that the sidecar of each map names, with the model and the sequence that it names by
-their digests. T1, T2 and their standard deviations are in seconds, M0 in the unit of the scan, the residual is
+Made by mrftool from the scans that the sidecar of each map names, with the model and the sequence
+that it names by their digests. T1, T2 and their standard deviations are in seconds, M0 in the unit
+of the scan, the residual is
 relative to the signal. Flags are sums of: {flag_legend()}.
 `report.html` says whether a run looks wrong.
 """

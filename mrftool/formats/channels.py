@@ -32,7 +32,8 @@ class PhaseUnit:
             bad = values[(values < self.low) | (values > self.high)]
         if bad.size:
             raise InputError(
-                f"{name}: has a phase of {bad[0]:g}, expected {self.low:g} to {self.high:g} as elsewhere"
+                f"{name}: has a phase of {bad[0]:g}, expected {self.low:g} to {self.high:g} as "
+                f"elsewhere"
             )
         return np.asarray((values - np.float32(self.zero)) * np.float32(self.radians), values.dtype)
 
@@ -120,6 +121,7 @@ def magnitude(name: object, values: Array) -> Array:
     if bad.size:
         raise InputError(
             f"{name}: holds the negative number {bad[0]:g}, expected magnitudes",
-            hint="if these are real parts, give the imaginary part too, or form 'real' if there is none",
+            hint="if these are real parts, give the imaginary part too, or form 'real' if there "
+            "is none",
         )
     return values

@@ -49,7 +49,8 @@ def require_bounded(model: "ModelProto", name: str) -> None:
         has_graph = any(a.HasField("g") or len(a.graphs) for a in node.attribute)
         if node.op_type not in OPERATORS or has_graph:
             raise InputError(
-                f"{name}: has the operator {node.op_type[:40]!r}, expected those of a model made by "
+                f"{name}: has the operator {node.op_type[:40]!r}, expected those of a model made "
+                f"by "
                 "mrftool export"
             )
     _require_small(model, name)
@@ -63,7 +64,8 @@ def _require_small(model: "ModelProto", name: str) -> None:
         if size > MAX_TENSOR or total > MAX_TOTAL:
             shown = " x ".join(str(length or "?") for length in shape) or "unknown size"
             raise InputError(
-                f"{name}: its tensor {tensor[:40]!r} is {shown} for {VOXELS} voxels, expected at most "
+                f"{name}: its tensor {tensor[:40]!r} is {shown} for {VOXELS} voxels, expected at "
+                f"most "
                 f"{MAX_TENSOR} numbers in one and {MAX_TOTAL} in all"
             )
 

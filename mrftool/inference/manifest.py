@@ -111,12 +111,14 @@ def read_manifest(model: "ModelProto", origin: str) -> Manifest:
     found = [p.value for p in model.metadata_props if p.key == KEY]
     if not found:
         raise InputError(
-            f"{origin}: an ONNX file without mrftool's manifest, expected a model made by mrftool export"
+            f"{origin}: an ONNX file without mrftool's manifest, expected a model made by "
+            f"mrftool export"
         )
     manifest = manifest_from_json(found[0], origin)
     if manifest.weights_sha256 != weights_sha256(model):
         raise InputError(
-            f"{origin}: the numbers are not those that the manifest signs, expected an unchanged file"
+            f"{origin}: the numbers are not those that the manifest signs, expected an unchanged "
+            f"file"
         )
     return manifest
 

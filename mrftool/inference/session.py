@@ -83,13 +83,13 @@ def run(
 ) -> dict[str, Array]:
     """Maps of the voxels of `signal` `(voxel, time)`: complex64, or float32 for a magnitude model.
 
-    given: the parameters that the model takes, by name, as b1 `(voxel,)` [1]. noise_sd: of the noise per channel, in the unit of
-    the signal; by default estimated for each voxel. batch: voxels at a time, by default as is
-    fastest. threads: batches at a time, by default one per processor.
+    given: the parameters that the model takes, by name, as b1 `(voxel,)` [1]. noise_sd: of the
+    noise per channel, in the unit of the signal; by default estimated for each voxel. batch: voxels
+    at a time, by default as is fastest. threads: batches at a time, by default one per processor.
     Neither changes a result by more than rounding in single precision.
     Returns `(voxel,)` columns t1, t2, sd_t1, sd_t2 [s], residual [1], flags (sums of
-    mrftool.quantities.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit of the
-    signal.
+    mrftool.quantities.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit
+    of the signal.
 
     Raises MismatchError if the signal or the given parameters do not fit the model.
     """

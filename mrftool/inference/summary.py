@@ -16,13 +16,15 @@ def summary(manifest: Manifest) -> dict[str, str]:
     )
     return {
         "name": manifest.name,
-        "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id {manifest.sequence_id}",
+        "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id "
+        f"{manifest.sequence_id}",
         "input": _inputs(manifest),
         **{_label(name): _range(name, limits) for name, limits in manifest.ranges.items()},
         **({"diffusion": f"{manifest.adc:g} m2/s"} if manifest.adc else {}),
         "encoder": encoder,
         "polish": f"{manifest.polish} Gauss-Newton steps",
-        "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error {manifest.table_error:.1e}",
+        "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error "
+        f"{manifest.table_error:.1e}",
         **_scores(manifest.scores),
         "weights": f"sha256 {manifest.weights_sha256[:16]}",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),

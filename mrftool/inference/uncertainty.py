@@ -8,8 +8,8 @@ times the standard uncertainty that is stated for it. Combined: the root of the 
 Misfit is graded. Its share is what of the residual noise does not explain, relative to the signal.
 The stated uncertainties leave a residual too; they explain as much of the misfit. If the rest came
 from larger errors of the same values, in proportion to their uncertainties, it would move T1 and T2
-by the systematic part x the rest / what the uncertainties leave. A voxel stays flagged where that is
-more than its combined uncertainty.
+by the systematic part x the rest / what the uncertainties leave. A voxel stays flagged where that
+is more than its combined uncertainty.
 """
 
 from collections.abc import Mapping

@@ -35,8 +35,8 @@ class TrainConfig:
     encoder
         One of `mrftool.learning.networks.encoders.PRESETS`, such as "compact" or "fc".
     decoder
-        "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a network
-        that is trained with the encoder; "none" leaves it out.
+        "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a
+        network that is trained with the encoder; "none" leaves it out.
     weight
         Lambda, the weight of the reconstruction loss [1].
     decode_voxels

@@ -148,7 +148,9 @@ def _reference_rotation(coefficients: Array, rounds: int = 5) -> Array:
 
 
 def _nearest_to_zero(rows: Array) -> Array:
-    """Direction of the smallest vector in the convex hull of `rows`, by non-negative least squares."""
+    """Direction of the smallest vector in the convex hull of `rows`, by non-negative least
+    squares.
+    """
     from scipy.optimize import nnls  # heavy
 
     flat = np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows

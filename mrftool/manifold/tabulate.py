@@ -288,6 +288,7 @@ def _check_size(axes: tuple[Axis, ...], sequence: PulseSequence, tolerance: floa
     count = int(np.prod([axis.size for axis in axes]))
     if count > _MAX_NODES:
         raise CheckFailedError(
-            f"table of {sequence.name}: an error of {tolerance:.1e} needs {count} nodes, expected at most {_MAX_NODES}",
+            f"table of {sequence.name}: an error of {tolerance:.1e} needs {count} nodes, "
+            f"expected at most {_MAX_NODES}",
             hint="narrow the ranges, or allow a larger error",
         )

@@ -1,4 +1,5 @@
-"""A compressed dictionary sorted into clusters: entries close to each other, around a centre, within
+"""A compressed dictionary sorted into clusters: entries close to each other, around a centre,
+within
 a known angle.
 """
 
@@ -19,9 +20,10 @@ class Matcher:
 
     entries: unit-norm coefficients `(entry, rank)` complex128 or float64, in the order of the
     dictionary.
-    order: entries cluster by cluster `(entry,)`. starts: where each cluster starts in `order` `(cluster + 1,)`.
-    centres: unit-norm middle of each cluster `(cluster, rank)`. radius: largest angle of its entries to
-    it `(cluster,)` [rad].
+    order: entries cluster by cluster `(entry,)`. starts: where each cluster starts in `order`
+    `(cluster + 1,)`.
+    centres: unit-norm middle of each cluster `(cluster, rank)`. radius: largest angle of its
+    entries to it `(cluster,)` [rad].
     """
 
     entries: Array
@@ -37,7 +39,8 @@ class Matcher:
 
 
 def build_matcher(coefficients: Array) -> Matcher:
-    """Sort compressed fingerprints `(entry, rank)` into clusters. Raises InputError if one is zero or
+    """Sort compressed fingerprints `(entry, rank)` into clusters. Raises InputError if one is zero
+    or
     not finite.
     """
     norms = np.linalg.norm(coefficients, axis=1, keepdims=True)

@@ -168,7 +168,8 @@ def compress_dictionary(
                 )
             members, progress = np.union1d(members, np.argsort(errors)[-_N_ADDED:]), None
     raise CheckFailedError(
-        f"{source.name}: compressed to {basis.rank} coefficients, the worst entry has an error of {errors.max():.1e}, "
+        f"{source.name}: compressed to {basis.rank} coefficients, the worst entry has an error "
+        f"of {errors.max():.1e}, "
         f"expected {tolerance:.1e}",
         hint="choose a rank, or a larger tolerance",
         arguments=("rank", "tolerance"),

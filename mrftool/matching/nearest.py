@@ -3,8 +3,9 @@ every entry.
 
 Fingerprints and entries are compressed to a few coefficients (D. F. McGivney et al., IEEE Trans Med
 Imaging 33:2311, 2014). What is compared is the angle between complex lines, arccos |<entry,
-fingerprint>|, which is a metric: entries are gathered in clusters of a known radius, and the triangle
-inequality rules out whole clusters. What remains is compared in float32, and what float32 cannot tell
+fingerprint>|, which is a metric: entries are gathered in clusters of a known radius, and the
+triangle inequality rules out whole clusters. What remains is compared in float32, and what float32
+cannot tell
 apart, in float64: the index is that of a float64 search over all entries.
 """
 
@@ -44,7 +45,8 @@ def match(matcher: Matcher, coefficients: Array, *, threads: int = 1) -> tuple[I
         near = np.concatenate(
             [np.zeros(0, np.int64), *pool.map(search.nearest_cluster, _tiles(units))]
         )
-        # voxels of one cluster together: few clusters for each tile, and many voxels for each cluster
+        # voxels of one cluster together: few clusters for each tile, and many voxels for each
+        # cluster
         list(pool.map(settle, _tiles(np.argsort(near, kind="stable"))))
     index = np.full(len(coefficients), -1, np.int64)
     index[good] = found
@@ -71,7 +73,9 @@ class _Search:
         self.turns = np.stack([np.cos(matcher.radius), -np.sin(matcher.radius)]).astype(np.float32)
 
     def nearest_cluster(self, fingerprints: Array) -> IndexArray:
-        """The cluster whose centre is nearest to each unit-norm fingerprint of a tile, up to rounding."""
+        """The cluster whose centre is nearest to each unit-norm fingerprint of a tile, up to
+        rounding.
+        """
         pair, step = self._pair(fingerprints), max(_CACHED // len(self.matcher.radius), 8)
         parts = (pair[:, start : start + step] for start in range(0, pair.shape[1], step))
         return np.concatenate([_squares(part, self.centres).argmax(axis=1) for part in parts])
@@ -91,7 +95,8 @@ class _Search:
         return self.matcher.order[found.slot]
 
     def _limit(self, score: Array) -> Array:
-        """Smallest cosine `(voxel, cluster)` of the angle to a cluster's centre at which the cluster may
+        """Smallest cosine `(voxel, cluster)` of the angle to a cluster's centre at which the
+        cluster may
         hold the best entry.
 
         The best entry is at an angle of at most a, that of the best so far, and so at most at a +

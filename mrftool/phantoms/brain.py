@@ -42,7 +42,8 @@ def brain_phantom(
         slice_thickness = min(5.0, _HEIGHT / shape[2])
     if not 0 < slice_thickness <= _HEIGHT:
         raise InputError(
-            f"slice thickness {slice_thickness:g} mm, expected more than 0 and at most {_HEIGHT:g} mm"
+            f"slice thickness {slice_thickness:g} mm, expected more than 0 and at most "
+            f"{_HEIGHT:g} mm"
         )
     tissue = class_tissue(CLASSES, b0)
     edge = float((_EXTENT / shape[:2]).max())

@@ -102,7 +102,8 @@ def read_brainweb(
     tissue = class_tissue(names, b0)
     if not range(shape[2])[slices]:
         raise InputError(
-            f"slices {slices.start} to {slices.stop} of {shape[2]}, expected at least one in the volume"
+            f"slices {slices.start} to {slices.stop} of {shape[2]}, expected at least one in the "
+            f"volume"
         )
     volumes = [_read_volume(Path(files[name]), shape, slices) for name in names]
     fractions = np.stack(volumes, axis=-1)

@@ -35,7 +35,9 @@ def rounded_box(points: Float32Array, centre: Triple, half: Triple, radius: floa
 
 
 def tube(points: Float32Array, course: Sequence[tuple[float, float, float, float]]) -> Float32Array:
-    """Distance to a bent tube through (x, y, z, radius), the radius running linearly between them."""
+    """Distance to a bent tube through (x, y, z, radius), the radius running linearly between
+    them.
+    """
     nearest = np.full(points.shape[1], np.inf, np.float32)
     for first, last in pairwise(course):
         start, end = np.array(first[:3], np.float32), np.array(last[:3], np.float32)

@@ -149,7 +149,9 @@ def _egg(points: Float32Array) -> Float32Array:
 
 
 def _cavity(points: Float32Array, slow: Float32Array) -> Float32Array:
-    """Inside of the skull: an egg whose floor rises in steps: posterior, middle and anterior fossa."""
+    """Inside of the skull: an egg whose floor rises in steps: posterior, middle and anterior
+    fossa.
+    """
     egg = _egg(points)
     _, y, z = points
     above, below = (

@@ -37,11 +37,13 @@ class Phantom:
         object.__setattr__(self, "fractions", np.asarray(self.fractions, np.float32))
         if self.fractions.ndim != 4 or self.fractions.shape[3] != len(self.classes):
             raise InputError(
-                f"the fractions have shape {self.fractions.shape}, expected (x, y, z, {len(self.classes)} classes)"
+                f"the fractions have shape {self.fractions.shape}, expected (x, y, z, "
+                f"{len(self.classes)} classes)"
             )
         if len(self.tissue) != len(self.classes):
             raise InputError(
-                f"{len(self.tissue)} tissue values, expected one for each of {len(self.classes)} classes"
+                f"{len(self.tissue)} tissue values, expected one for each of {len(self.classes)} "
+                f"classes"
             )
         if not (self.fractions.min(initial=0) >= 0 and self.fractions.max(initial=0) <= 1 + 1e-3):
             raise InputError("a tissue fraction is outside 0 to 1")

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from mrftool.arrays import BoolArray, FloatArray
 
-DETERMINED = 0.2  # relative bound up to which an estimate is expected to behave as theory for small errors says
+# Relative bound up to which an estimate is expected to behave as the theory of small errors says.
+DETERMINED = 0.2
 NORMAL_95 = 1.959964  # 95 % of normal errors are within as many standard deviations
 
 

@@ -28,7 +28,9 @@ Form = Literal["complex", "magnitude"]
 
 _BLOCK = 1024
 _STRONG = 20.0  # above this ratio of signal to noise the series for strong signals holds to 1e-5
-_SMALLEST = 1e-13  # share of a slope's energy that is rounding, where m0 or the other parameter explains the rest
+# Share of the energy of a derivative that is rounding, where M0 or another parameter explains the
+# rest.
+_SMALLEST = 1e-13
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The readable extended-phase-graph (EPG) engine: the oracle of the native kernel, and the engine
 of CUDA and autograd.
 
-The loop is the protocol: read `play` and `play_pulses` beside a sequence diagram. It takes its array
-namespace from its inputs (array API): numpy for simulation, torch for gradients and CUDA.
+The loop is the protocol: read `play` and `play_pulses` beside a sequence diagram. It takes its
+array namespace from its inputs (array API): numpy for simulation, torch for gradients and CUDA.
 
 Convention
     Right-handed rotations: a 90 degree pulse about x takes Z0 = 1 to F+0 = -i. Precession at a
@@ -93,8 +93,8 @@ def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
 def exact_n_states(sequence: PulseSequence) -> int:
     """Number of orders that can reach an echo.
 
-    Of the N pulses that are played, pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse n is
-    back at 0 by the last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
+    Of the N pulses that are played, pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse
+    n is back at 0 by the last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
     """
     if sequence.spoiling == "none":
         return 1

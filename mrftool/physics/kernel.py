@@ -74,7 +74,8 @@ def _library() -> ctypes.CDLL | None:
     found = next((path for path in _places() if path.is_file()), None)
     if found is None:
         warnings.warn(
-            "mrftool was installed without its native kernel: the readable engine serves, some hundred times slower",
+            "mrftool was installed without its native kernel: the readable engine serves, some "
+            "hundred times slower",
             RuntimeWarning,
             stacklevel=2,
         )

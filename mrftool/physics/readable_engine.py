@@ -13,7 +13,9 @@ from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 _STATES_IN_CHUNK = 65536  # voxels x orders in one chunk: its arrays stay in the processor's cache
-_STEP = 1e-5  # relative step of the central difference: error about step^2 = 1e-10, rounding about 1e-16 / step
+# Relative step of the central difference: its error is about step^2 = 1e-10, rounding about
+# 1e-16 / step.
+_STEP = 1e-5
 
 
 def run(

@@ -144,7 +144,8 @@ def fill_real_signal(
     """
     if not has_real_signal(sequence, tissue):
         raise MismatchError(
-            f"the signal of sequence {sequence.name} has no constant phase: its real part is not all"
+            f"the signal of sequence {sequence.name} has no constant phase: its real part is not "
+            f"all"
         )
     shape = (len(tissue), len(sequence))
     for array in (signal, *derivatives.values()):
@@ -258,5 +259,6 @@ def _check(
         raise ArgumentError(f"{threads} threads, expected at least 1")
     if tissue.adc.any() and sequence.spoiler is None:
         raise MismatchError(
-            f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate diffusion (adc > 0)"
+            f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate "
+            f"diffusion (adc > 0)"
         )

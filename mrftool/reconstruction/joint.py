@@ -1,7 +1,7 @@
 """T1, T2 and M0 of all voxels at once, from raw data: experimental.
 
-Gauss-Newton on log T1, log T2 and M0 through the normal operator N = A^H A and b = A^H y alone, with
-a wide temporal basis. Preconditioned conjugate gradients solve each step. Where each voxel
+Gauss-Newton on log T1, log T2 and M0 through the normal operator N = A^H A and b = A^H y alone,
+with a wide temporal basis. Preconditioned conjugate gradients solve each step. Where each voxel
 holds one tissue the estimate reaches the Cramer-Rao bound of the raw data; partial volume, which
 the model does not have, biases it.
 

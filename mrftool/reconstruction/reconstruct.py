@@ -61,7 +61,8 @@ class Reconstruction:
     images: coefficients `(K, x, y)` complex64. coils: `(coil, x, y)`. covariance: per channel
     `(x, y, K, K)`, None without replicas. amplification: of noise, over that of perfect encoding
     `(x, y)` [1], None without replicas. mask: pixels that hold an object `(x, y)`. noise_sd: per
-    channel of the raw data, as their residual tells. residuals: of the normal equations, relative, after each iteration.
+    channel of the raw data, as their residual tells. residuals: of the normal equations, relative,
+    after each iteration.
     condition: of the normal operator, as the iterations saw it [1].
     """
 

@@ -185,7 +185,9 @@ def _shown(value: float | None, factor: float) -> str:
 
 
 def budget_rows(budget: BudgetTable) -> Rows:
-    """Headings, then parameter and tissue, voxels, median [ms], and the parts of their budget [%]."""
+    """Headings, then parameter and tissue, voxels, median [ms], and the parts of their budget
+    [%].
+    """
     parts = [f"{label} {shown}" for label, shown in budget.assumed.items()]
     rows: Rows = [("", "voxels", "median [ms]", "noise", *parts, "combined")]
     for each in budget.budgets:

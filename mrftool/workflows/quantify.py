@@ -1,4 +1,6 @@
-"""Quantify a scan with a model: T1, T2 and M0 maps with error bars, flags, a picture and a report."""
+"""Quantify a scan with a model: T1, T2 and M0 maps with error bars, flags, a picture and a
+report.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

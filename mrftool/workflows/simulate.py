@@ -1,4 +1,6 @@
-"""Simulate the fingerprints of a sequence: a dictionary, or a scan with its ground truth beside it."""
+"""Simulate the fingerprints of a sequence: a dictionary, or a scan with its ground truth beside
+it.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""The frame of the command line: help, exit codes, streams, signals, and what may be imported when."""
+"""The frame of the command line: help, exit codes, streams, signals, and what may be imported
+when.
+"""
 
 import signal
 import subprocess
@@ -89,7 +91,8 @@ def test_help_is_there_for_every_command_and_loads_nothing_heavy() -> None:
             text = io.StringIO()
             with contextlib.redirect_stdout(text):
                 code = run([*command, "--help"])
-            assert code == 0 and "Usage: " + " ".join(["mrftool", *command]) in text.getvalue(), command
+            usage = "Usage: " + " ".join(["mrftool", *command])
+            assert code == 0 and usage in text.getvalue(), command
             print("loaded:", *(name for name in {HEAVY!r} if name in sys.modules))
     """
     outcome = python(script)
@@ -248,7 +251,8 @@ mrftool.figures.maps.overview_figure = lambda *_, **__: _[2].write_bytes(b"")
 from mrftool.cli.app import run
 commands = [
     ["simulate", "--seq", "{shelf}/short.yaml", "--t1-ms", "900", "--t2-ms", "80", "-o", "d.npz"],
-    ["simulate", "--seq", "{shelf}/short.yaml", "--phantom", "vials", "--matrix", "8", "-o", "v.nii"],
+    ["simulate", "--seq", "{shelf}/short.yaml", "--phantom", "vials", "--matrix", "8"]
+    + ["-o", "v.nii"],
     ["quantify", "v.nii", "--model", "{model}"],
     ["model", "show", "{model}"],
     ["sequence", "check", "{shelf}/short.yaml"],
@@ -274,7 +278,10 @@ def test_nothing_is_reported_to_the_makers_of_libraries(model: Path, tmp_path: P
     clean |= dict.fromkeys(
         ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), home
     )
-    script = "import sys; from mrftool.cli.app import main; sys.argv = ['mrftool', 'model', 'show', sys.argv[1]]; main()"
+    script = (
+        "import sys; from mrftool.cli.app import main; sys.argv = ['mrftool', 'model', "
+        "'show', sys.argv[1]]; main()"
+    )
     assert python(script, model, env=clean).code == 0
     assert files(tmp_path) == {"home": None}
     home_of_it = [
@@ -392,7 +399,9 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 
 def test_commands_work_from_any_folder(tmp_path: Path) -> None:
-    """Shipped files are found, and nothing is left in the folder that the command was called from."""
+    """Shipped files are found, and nothing is left in the folder that the command was called
+    from.
+    """
     outcome = process("sequence", "check", "fisp", cwd="/")
     assert outcome.code == 0 and outcome.out.startswith("fisp: good, 1000 repetitions")
     assert files(tmp_path) == {}

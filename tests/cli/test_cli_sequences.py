@@ -190,7 +190,9 @@ def test_what_is_no_sequence_is_refused(
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory, shelf: Path) -> Path:
-    """A folder as quantify leaves it: maps that are 10 % too long, and the report that names them."""
+    """A folder as quantify leaves it: maps that are 10 % too long, and the report that names
+    them.
+    """
     folder = tmp_path_factory.mktemp("scored") / "maps"
     folder.mkdir()
     import nibabel
@@ -230,7 +232,8 @@ def test_maps_that_are_ten_percent_too_long_score_so(
         (
             3,
             "bare.nii",
-            "bare.nii: its sidecar names no ground truth, expected a scan that mrftool simulate wrote",
+            "bare.nii: its sidecar names no ground truth, expected a scan that mrftool simulate "
+            "wrote",
         ),
         (3, "lost.nii", "gone.nii"),
         (3, "odd.nii", "odd.nii"),

@@ -34,7 +34,9 @@ def rough_table(sequence: Any, **ranges: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder of its own; with rough tables and small validation, and no pictures, to be quick."""
+    """In a folder of its own; with rough tables and small validation, and no pictures, to be
+    quick.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "model_table", rough_table)
     monkeypatch.setattr(loop, "_VALIDATION_VOXELS", 64)

@@ -1,4 +1,6 @@
-"""Signals, derivatives and gradients of a train: the kernel, its readable twin, and other physics."""
+"""Signals, derivatives and gradients of a train: the kernel, its readable twin, and other
+physics.
+"""
 
 from dataclasses import replace
 from typing import Any

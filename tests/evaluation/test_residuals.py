@@ -1,4 +1,6 @@
-"""What a fit leaves, averaged over voxels: noise where the model is right, faults by their frame."""
+"""What a fit leaves, averaged over voxels: noise where the model is right, faults by their
+frame.
+"""
 
 from dataclasses import replace
 

@@ -52,7 +52,8 @@ def save_npz(path: Path, values: np.ndarray) -> None:
 
 
 def save_ra(path: Path, values: np.ndarray) -> None:
-    head = struct.pack(f"<8s5Q{values.ndim}Q", b"rawarray", 0, 4, 8, values.nbytes, values.ndim, *values.shape)  # fmt: skip
+    numbers = (0, 4, 8, values.nbytes, values.ndim, *values.shape)
+    head = struct.pack(f"<8s5Q{values.ndim}Q", b"rawarray", *numbers)
     path.write_bytes(head + values.ravel(order="F").tobytes() + b"text after the data")
 
 

@@ -24,7 +24,8 @@ path, count, TIMES = sys.argv[1], int(sys.argv[2]), 1000
 time = np.arange(TIMES) / TIMES
 
 def anonymous():
-    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) / 1024
+    lines = open("/proc/self/status")
+    return next(int(l.split()[1]) for l in lines if l.startswith("RssAnon")) / 1024
 
 tissue = Tissue(np.geomspace(0.5, 3, count), np.geomspace(0.05, 0.3, count))
 with writing_dictionary(path, tissue, TIMES) as append:

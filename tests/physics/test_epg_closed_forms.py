@@ -128,7 +128,9 @@ def test_diffusion_of_the_two_pulse_echo(gradient):
 
 
 def test_diffusion_of_the_two_pulse_echo_under_gradients_on_three_axes():
-    """b-values of the axes add up. The third gradient is balanced: it leaves b, but does not spoil."""
+    """b-values of the axes add up. The third gradient is balanced: it leaves b, but does not
+    spoil.
+    """
     tr, t2, adc, d, g = 0.02, 0.09, 2.2e-9, 0.004, 30e-3
     axes, duration = [[g, 0], [-2 * g, 0], [g, -g]], [d, d]
     signal = signal_of(

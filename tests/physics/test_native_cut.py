@@ -63,7 +63,9 @@ def test_a_cut_is_felt_and_its_level_matters():
 @pytest.mark.parametrize("tolerance", [0.1, 1e-3])
 @pytest.mark.parametrize("seed", range(16))
 def test_no_fingerprint_changes_more_than_the_tolerance(seed, tolerance):
-    """Trains of every kind, tissues together in one group: waiting, slices, diffusion, precession."""
+    """Trains of every kind, tissues together in one group: waiting, slices, diffusion,
+    precession.
+    """
     sequence = random_sequence(seed, pulses=70, with_spoiler=bool(seed & 8))
     columns = random_tissue(seed, voxels=6)
     if sequence.spoiler is not None:

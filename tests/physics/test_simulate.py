@@ -281,7 +281,8 @@ def test_without_the_library_the_readable_engine_serves_and_one_warning_says_so(
 
 def test_a_simulation_imports_no_torch():
     code = (
-        "import sys, numpy as np; from mrftool.physics.simulate import simulate; from mrftool.tissue import Tissue; "
+        "import sys, numpy as np; from mrftool.physics.simulate import simulate; from "
+        "mrftool.tissue import Tissue; "
         "from mrftool.sequence import PulseSequence as P; "
         "simulate(P([.5], [0], [.01], [0]), Tissue(1.0, 0.1)); sys.exit('torch' in sys.modules)"
     )

@@ -117,7 +117,8 @@ def test_the_page_forbids_itself_to_load_anything(browser: Browser, page):
     browser.open(page)
     browser.console()
     browser.run(
-        "document.body.insertAdjacentHTML('beforeend', '<img src=http://127.0.0.1:9/x.png onerror=alert(1)>')"
+        "document.body.insertAdjacentHTML('beforeend', '<img src=http://127.0.0.1:9/x.png "
+        "onerror=alert(1)>')"
     )
     assert any("Content Security Policy" in message for message in browser.console())
     assert browser.run("return document.title").startswith("<script>")

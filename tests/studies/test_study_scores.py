@@ -159,18 +159,22 @@ def test_costs_are_means_of_records(study: Study) -> None:
 def test_sentences_follow_from_the_numbers(study: Study) -> None:
     text = " ".join(in_short(study))
     assert (
-        "Table 1, phantom: of the paper's seven methods, Dictionary matching has the lowest error, 0;"
-        in text
+        "Table 1, phantom: of the paper's seven methods, Dictionary matching has the lowest "
+        "error, 0;" in text
     )
     times = 0.75 * LOG2 / (math.log10(1.1) ** 2 / 2)
     assert (
-        f"compared with FC, the error of BlochNet is {number(times, 2)} times lower, within the spread"
+        f"compared with FC, the error of BlochNet is {number(times, 2)} times lower, within the "
+        f"spread"
         " over seeds (Table 1, phantom)"
     ) in text
     assert "BlochNet (0.024 % of the paper's training) follows" in text
     assert "the paper printed 0.0409, on another phantom." in text
     assert "the paper printed 0.0748, averaged over batches rather than over voxels." in text
-    epochs = f"{number(90 * 160.2)} and {number(120 * 160.2)} s, {number(90 / 120)} times as much (Table 1) of proc"
+    epochs = (
+        f"{number(90 * 160.2)} and {number(120 * 160.2)} s, {number(90 / 120)} times as "
+        f"much (Table 1) of proc"
+    )
     assert epochs in text
 
 
@@ -192,8 +196,10 @@ def test_tests_of_the_same_networks_count_as_one_comparison(tmp_path: Path) -> N
     logs = [np.log10(np.log10(factors[row]) ** 2).mean() for row in ("blochnet", "fc")]
     ratio = number(10 ** (logs[0] - logs[1]), 2)
     assert blochnet.startswith(
-        f"BlochNet against FC. Table 1: over 4 tests of the same networks, the error is {ratio} times"
-        " higher. Single tests with a higher error: phantom (no noise, SNR 20); anatomical (no noise"
+        f"BlochNet against FC. Table 1: over 4 tests of the same networks, the error is {ratio} "
+        f"times"
+        " higher. Single tests with a higher error: phantom (no noise, SNR 20); anatomical (no "
+        "noise"
     )
     assert fc_fc.endswith("% higher, within the spread over seeds.")
     assert "times lower. Single tests with a lower error" in rnn

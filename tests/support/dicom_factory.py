@@ -21,7 +21,9 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def oblique(spacing: tuple[float, float, float] = (1.5, 2.0, 4.0)) -> NDArray[np.float64]:
-    """An affine to RAS+ with three tilts; its columns are orthogonal and right-handed in LPS [mm]."""
+    """An affine to RAS+ with three tilts; its columns are orthogonal and right-handed in LPS
+    [mm].
+    """
     turn = np.eye(3)
     for axis, angle in enumerate((0.3, -0.2, 0.5)):
         step = np.eye(3)

@@ -9,14 +9,20 @@ import numpy as np
 CODES = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "c8": 32, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024,
          "u8": 1280, "c16": 1792}  # fmt: skip
 FIELDS_1 = (
-    "i:sizeof_hdr 36x:_ 8h:dim 3f:intent_p h:intent_code h:datatype h:bitpix h:slice_start 8f:pixdim f:vox_offset "
-    "f:scl_slope f:scl_inter h:slice_end b:slice_code B:xyzt_units 2f:cal f:slice_duration f:toffset 2i:gl "
-    "80s:descrip 24s:aux_file h:qform_code h:sform_code 3f:quatern 3f:qoffset 12f:srow 16s:intent_name 4s:magic"
+    "i:sizeof_hdr 36x:_ 8h:dim 3f:intent_p h:intent_code h:datatype h:bitpix h:slice_start "
+    "8f:pixdim f:vox_offset "
+    "f:scl_slope f:scl_inter h:slice_end b:slice_code B:xyzt_units 2f:cal f:slice_duration "
+    "f:toffset 2i:gl "
+    "80s:descrip 24s:aux_file h:qform_code h:sform_code 3f:quatern 3f:qoffset 12f:srow "
+    "16s:intent_name 4s:magic"
 )
 FIELDS_2 = (
-    "i:sizeof_hdr 8s:magic h:datatype h:bitpix 8q:dim 3d:intent_p 8d:pixdim q:vox_offset d:scl_slope d:scl_inter "
-    "2d:cal d:slice_duration d:toffset q:slice_start q:slice_end 80s:descrip 24s:aux_file i:qform_code i:sform_code "
-    "3d:quatern 3d:qoffset 12d:srow i:slice_code i:xyzt_units i:intent_code 16s:intent_name B:dim_info 15x:_"
+    "i:sizeof_hdr 8s:magic h:datatype h:bitpix 8q:dim 3d:intent_p 8d:pixdim q:vox_offset "
+    "d:scl_slope d:scl_inter "
+    "2d:cal d:slice_duration d:toffset q:slice_start q:slice_end 80s:descrip 24s:aux_file "
+    "i:qform_code i:sform_code "
+    "3d:quatern 3d:qoffset 12d:srow i:slice_code i:xyzt_units i:intent_code 16s:intent_name "
+    "B:dim_info 15x:_"
 )
 SROW = (-2.0, 0.0, 0.0, 90.0, 0.0, 2.5, 0.0, -126.0, 0.0, 0.0, 3.0, -72.0)
 AFFINE = np.array([*SROW, 0, 0, 0, 1]).reshape(4, 4)

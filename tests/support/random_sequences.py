@@ -93,7 +93,9 @@ def random_tissue(seed: int, voxels: int) -> dict[str, NDArray[Any]]:
 
 
 def _random_spoiler(rng: np.random.Generator, room: float) -> Spoiler:
-    """Three or four constant pieces; one cycle of dephasing over 0.1 to 1 mm, in either direction."""
+    """Three or four constant pieces; one cycle of dephasing over 0.1 to 1 mm, in either
+    direction.
+    """
     moment = 2 * np.pi / GAMMA / rng.choice([-1e-4, -1e-3, 1e-4, 3e-4, 1e-3])
     shares = [
         np.array([1.0, 0.0, 0.5, -0.5]),

@@ -66,7 +66,8 @@ def job(group: str, method: str, seed: int = 0, **changes: Any) -> dict[str, Any
 
 
 def finish(output: Path, asked: dict[str, Any], factors: Any, **record: Any) -> None:
-    """What a job leaves: predictions are the reference times `factors` (of T1 and T2), by key or for
+    """What a job leaves: predictions are the reference times `factors` (of T1 and T2), by key or
+    for
     all.
     """
     found = {}

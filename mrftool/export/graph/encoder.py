@@ -26,13 +26,15 @@ def prepared_encoder(encoder: ModelProto, table: SignalTable) -> ModelProto:
     names = [x.name for x in encoder.graph.input]
     if names not in (["features"], ["fingerprint"]) or len(encoder.graph.output) != 1:
         raise InputError(
-            f"the encoder has inputs {names}, expected one, 'features' or 'fingerprint', and one output"
+            f"the encoder has inputs {names}, expected one, 'features' or 'fingerprint', and one "
+            f"output"
         )
     width = _last_length(encoder)
     expected = input_length(table, names[0])
     if width not in (expected, None):
         raise InputError(
-            f"the encoder's input has {width} columns, expected {expected} for this sequence and these ranges"
+            f"the encoder's input has {width} columns, expected {expected} for this sequence and "
+            f"these ranges"
         )
     if _opset(encoder) != OPSET:
         encoder = version_converter.convert_version(encoder, OPSET)

@@ -18,9 +18,9 @@ _NAN = float("nan")
 class Estimate:
     """What was found in each voxel.
 
-    place: in the table's grid, and spread: its standard deviation there `(voxel, fitted)`. m0: relative
-    to the signal's norm `(voxel, 2)`, or `(voxel, 1)` for magnitudes. residual: relative norm of
-    what is not explained `(voxel, 1)`.
+    place: in the table's grid, and spread: its standard deviation there `(voxel, fitted)`. m0:
+    relative to the signal's norm `(voxel, 2)`, or `(voxel, 1)` for magnitudes. residual: relative
+    norm of what is not explained `(voxel, 1)`.
     misfit_found: more residual than noise explains `(voxel, 1)` bool.
     """
 

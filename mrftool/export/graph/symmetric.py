@@ -1,4 +1,6 @@
-"""Symmetric matrices of each voxel, as values of an ONNX graph, and their elimination row by row."""
+"""Symmetric matrices of each voxel, as values of an ONNX graph, and their elimination row by
+row.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -17,7 +17,9 @@ def recognises(path: Path) -> bool:
 
 
 def open_scan(path: Path, request: ScanRequest, progress: ShowProgress | None) -> Series:
-    """The series of a folder, zip archive or file. Raises ArgumentError for parts in other files."""
+    """The series of a folder, zip archive or file. Raises ArgumentError for parts in other
+    files.
+    """
     from mrftool.formats.dicom.read.series import open_dicom_series
 
     if request.imag or request.phase or request.form == "real":

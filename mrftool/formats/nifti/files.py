@@ -202,5 +202,6 @@ def _store(target: IO[bytes], data: memoryview, path: Path) -> None:
 def _require_size(path: Path, available: int, claimed: int) -> None:
     if available < claimed:
         raise InputError(
-            f"{path}: is cut short, its header claims {claimed} bytes and it holds {available} at most"
+            f"{path}: is cut short, its header claims {claimed} bytes and it holds {available} "
+            f"at most"
         )

@@ -181,7 +181,8 @@ def _type_faults(raw: Any) -> list[str]:
     if code in _DTYPES:
         return []
     return [
-        f"holds {_REFUSED.get(code, f'data of unknown type {code}')}, expected real or complex numbers"
+        f"holds {_REFUSED.get(code, f'data of unknown type {code}')}, expected real or complex "
+        f"numbers"
     ]
 
 
@@ -197,7 +198,8 @@ def _offset_faults(raw: Any, is_pair: bool) -> list[str]:
     if offset == 0 or (math.isfinite(offset) and offset >= least and offset == int(offset)):
         return []
     return [
-        f"says that its numbers begin at byte {offset:g}, expected a whole number of at least {least}"
+        f"says that its numbers begin at byte {offset:g}, expected a whole number of at least "
+        f"{least}"
     ]
 
 

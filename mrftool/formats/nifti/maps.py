@@ -219,10 +219,13 @@ def _in_unit(
 def _require_one_unit(
     said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader | ArrayVolume
 ) -> None:
-    """Two guesses must agree: nobody keeps T1 in seconds and T2 in milliseconds without saying so."""
+    """Two guesses must agree: nobody keeps T1 in seconds and T2 in milliseconds without saying
+    so.
+    """
     if said_t1 and said_t2 and (" as s," in said_t1[0]) != (" as s," in said_t2[0]):
         raise InputError(
-            f"{headers[0].path}, {headers[1].path}: one looks like seconds and the other like milliseconds",
+            f"{headers[0].path}, {headers[1].path}: one looks like seconds and the other like "
+            f"milliseconds",
             hint='state "Units" in their sidecars: s or ms',
         )
 

@@ -114,7 +114,9 @@ def _qform(raw: Any, sizes: FloatArray) -> FloatArray:
 
 
 def _voxel_sizes(raw: Any, shape: tuple[int, int, int], path: Path) -> tuple[FloatArray, list[str]]:
-    """Sizes as the header has them; 1 where an axis of one voxel has none, and a sentence of that."""
+    """Sizes as the header has them; 1 where an axis of one voxel has none, and a sentence of
+    that.
+    """
     sizes = np.asarray(raw["pixdim"][1:4], np.float64)
     missing = ~(sizes > 0) & (np.array(shape) == 1)
     if not missing.any():
@@ -148,7 +150,9 @@ def _disagreement(
     shape: tuple[int, int, int],
     path: Path,
 ) -> list[str]:
-    """A sentence, if the forms claim the same space and put the voxels elsewhere, or mirror them."""
+    """A sentence, if the forms claim the same space and put the voxels elsewhere, or mirror
+    them.
+    """
     mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
     shift = displacement(shape, sform, qform)
     edge = float(np.linalg.norm(sform[:3, :3], axis=0).min())

@@ -117,7 +117,8 @@ def _layout(header: NiftiHeader) -> _Layout:
     times, name = header.dims[3:], header.path
     if not times:
         raise InputError(
-            f"{name}: has {sizes(header.shape)} voxels at one time, expected a series (x, y, z, time)",
+            f"{name}: has {sizes(header.shape)} voxels at one time, expected a series (x, y, z, "
+            f"time)",
             hint="a single slice has four dimensions too: x, y, 1, time",
         )
     if len(times) == 1:
@@ -172,12 +173,14 @@ def _two_files(
     for one in (header, other):
         if _is_complex(one):
             raise InputError(
-                f"{one.path}: holds complex numbers, expected real ones, since a second file is given"
+                f"{one.path}: holds complex numbers, expected real ones, since a second file is "
+                f"given"
             )
     require_same_voxels(other.path, other, header.path, header)
     if header.dims != other.dims:
         raise MismatchError(
-            f"{other.path}: has {sizes(other.dims)} values, expected {sizes(header.dims)} as {header.path}"
+            f"{other.path}: has {sizes(other.dims)} values, expected {sizes(header.dims)} as "
+            f"{header.path}"
         )
     parts = frames, map_frames(other, progress)
     if not is_phase:
@@ -210,7 +213,8 @@ def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _S
     if form == "complex":
         raise InputError(
             f"{header.path}: holds real numbers, expected complex ones",
-            hint="give the imaginary part or the phase as a second file, or form 'real' if there is none",
+            hint="give the imaginary part or the phase as a second file, or form 'real' if there "
+            "is none",
         )
     if form == "real":
         return _Source(

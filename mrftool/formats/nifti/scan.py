@@ -10,7 +10,9 @@ from mrftool.series import Series
 
 
 def recognises(path: Path) -> bool:
-    """Always: what no other format recognises is read as NIfTI, which says what is wrong with it."""
+    """Always: what no other format recognises is read as NIfTI, which says what is wrong with
+    it.
+    """
     return True
 
 

@@ -93,7 +93,8 @@ def _csv(source: CsvColumn, folder: Path) -> FloatArray:
     names = list(rows[0]) if rows else []
     if source.column not in names:
         raise InputError(
-            f"{source.csv} has no column {source.column!r}, expected one of: {', '.join(map(str, names))}"
+            f"{source.csv} has no column {source.column!r}, expected one of: "
+            f"{', '.join(map(str, names))}"
         )
     cells = [row[source.column] for row in rows[: source.rows]]
     try:
@@ -106,7 +107,8 @@ def _csv(source: CsvColumn, folder: Path) -> FloatArray:
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(
-            f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite number"
+            f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite "
+            f"number"
         )
     return values
 

@@ -1,4 +1,6 @@
-"""RF sequences to files: YAML with every rule resolved, and CSV that says all that the YAML says."""
+"""RF sequences to files: YAML with every rule resolved, and CSV that says all that the YAML
+says.
+"""
 
 import textwrap
 from pathlib import Path

@@ -1,7 +1,8 @@
 """YAML text as untrusted input: the mapping in it, and the line of every key.
 
-Plain scalars are those of the core schema of YAML 1.2, https://yaml.org/spec/1.2.2/#103-core-schema:
-`012` is twelve, `1e3` is a number, and `12:30`, dates and `yes` are text.
+Plain scalars are those of the core schema of YAML 1.2,
+https://yaml.org/spec/1.2.2/#103-core-schema: `012` is twelve, `1e3` is a number, and `12:30`, dates
+and `yes` are text.
 """
 
 import re
@@ -129,7 +130,9 @@ def _problem(error: Exception) -> str:
 
 
 def _refuse_bombs(text: str, origin: str) -> None:
-    """Refuse what could grow out of proportion: references, and brackets in brackets in brackets."""
+    """Refuse what could grow out of proportion: references, and brackets in brackets in
+    brackets.
+    """
     depth = 0
     for token in yaml.scan(text):
         if isinstance(token, yaml.AliasToken):

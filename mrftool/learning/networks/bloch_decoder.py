@@ -180,7 +180,8 @@ def truncation_note(sequence: PulseSequence, longest_t1: float, longest_t2: floa
         return None
     return (
         f"the Bloch decoder of {sequence.name} keeps {MAX_ORDERS} orders of the phase graph, where "
-        f"T2 = {longest_t2:g} s may need {needed[0]}: its signals and derivatives are approximate there"
+        f"T2 = {longest_t2:g} s may need {needed[0]}: its signals and derivatives are "
+        f"approximate there"
     )
 
 

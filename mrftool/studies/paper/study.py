@@ -49,8 +49,8 @@ def run_study(
     watch : callable
         Called with the state of the jobs whenever it changes.
 
-    Raises MissingExtraError without torch, InputError for folders that cannot be used, ArgumentError
-    for a pattern without a match.
+    Raises MissingExtraError without torch, InputError for folders that cannot be used,
+    ArgumentError for a pattern without a match.
 
     """
     if find_spec("torch") is None:
@@ -93,7 +93,8 @@ def _refuse_other_form(output: Path, quick: bool) -> None:
     if bool(read_plan(output).get("quick")) != quick:
         other, asked = ("full", "quick") if quick else ("quick", "full")
         raise ArgumentError(
-            f"{output} holds the {other} form of the study, expected another folder for the {asked} one"
+            f"{output} holds the {other} form of the study, expected another folder for the "
+            f"{asked} one"
         )
 
 
@@ -109,6 +110,7 @@ def _data(reporter: Reporter) -> Path | None:
         return None
     if not (Path(place) / ANATOMICAL).exists():
         raise InputError(
-            f"{Path(place) / ANATOMICAL}: no such file, expected the anatomical maps in ${DATA_VARIABLE}"
+            f"{Path(place) / ANATOMICAL}: no such file, expected the anatomical maps in "
+            f"${DATA_VARIABLE}"
         )
     return Path(place)

@@ -50,8 +50,10 @@ def _sequences(study: Study, path: Path) -> str:
     real = {each.name: (1j * simulate(each, tissue).signal).real for each in sequences}
     sequences_figure(flips, real, tissue.t1, path)
     return (
-        f"Figure 3. Flip angles of the three sequences, and the fingerprints of {len(tissue)} voxels of the phantom. "
-        "The splines are substitutes, made by the published rule: the lists themselves are not available."
+        f"Figure 3. Flip angles of the three sequences, and the fingerprints of {len(tissue)} "
+        f"voxels of the phantom. "
+        "The splines are substitutes, made by the published rule: the lists themselves are not "
+        "available."
     )
 
 
@@ -64,7 +66,8 @@ def _predictions(study: Study, path: Path) -> str | None:
     title = "Trained on spline5 and spline11noisy, tested on fisp: phantom, no noise"
     predictions_figure(study.sets["phantom"].reference, found, path, title=title)
     return (
-        "Figure 4. Predicted (dots) against true values (line) where training has not seen the sequence of the test, "
+        "Figure 4. Predicted (dots) against true values (line) where training has not seen the "
+        "sequence of the test, "
         "first seed. BlochNet (adapted): the same network after `adapt` to that sequence."
     )
 
@@ -97,7 +100,10 @@ def _noise(study: Study, path: Path) -> str | None:
     if not any(panels.values()):
         return None
     curves_figure(panels, path, x="SNR", y="RMSE / Cramer-Rao bound", reference=1.0)
-    return "RMSE over the Cramer-Rao bound against SNR (Table 1); bands: standard deviation over seeds. 1 is the limit."
+    return (
+        "RMSE over the Cramer-Rao bound against SNR (Table 1); bands: standard deviation over "
+        "seeds. 1 is the limit."
+    )
 
 
 def _lambda(study: Study, path: Path) -> str | None:

@@ -13,8 +13,9 @@ from mrftool.studies.report.cells import MISSING, number, shown
 SETS = ("phantom", "anatomical")
 _SET_NAMES = {"anatomical": "anatomical maps"}
 _COSTS = """\
-Means over seeds, for the time of training with its spread. Epoch: 160,200 signatures once. Peak memory: of the whole
-job, its tests included. Where no time to prepare stands, inference includes it."""
+Means over seeds, for the time of training with its spread. Epoch: 160,200 signatures once. Peak
+memory: of the whole job, its tests included. Where no time to prepare stands, inference includes
+it."""
 _GRID = 160_200  # pairs of the paper's grid: one epoch
 _PAPER_EPOCHS = 26
 _ERRORS = {

@@ -9,7 +9,9 @@ from mrftool.errors import ArgumentError, InputError
 
 
 def file_stem(name: str) -> str:
-    """A name found in a file, made safe as part of a file name: it cannot lead to another folder."""
+    """A name found in a file, made safe as part of a file name: it cannot lead to another
+    folder.
+    """
     return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
 
 

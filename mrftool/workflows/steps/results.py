@@ -89,8 +89,8 @@ class MapsRun:
 class MapsResult:
     """What was made and written.
 
-    maps: the maps. paths: files, and folders of DICOM maps. warnings: sentences of the report; empty
-    if the run looks good.
+    maps: the maps. paths: files, and folders of DICOM maps. warnings: sentences of the report;
+    empty if the run looks good.
     """
 
     maps: Maps

@@ -1,4 +1,6 @@
-"""Series as scanners write them that nobody had at hand: read right, or refused with a clear line."""
+"""Series as scanners write them that nobody had at hand: read right, or refused with a clear
+line.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

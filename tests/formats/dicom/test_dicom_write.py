@@ -373,7 +373,9 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, source: DicomSeries, chosen: An
 def test_windows_below_one_are_linear_without_the_loss_of_a_step(
     tmp_path: Path, source: DicomSeries, chosen: Any
 ) -> None:
-    """The standard's LINEAR takes 1 from the width: residuals from 0 to 1 would be black or white."""
+    """The standard's LINEAR takes 1 from the width: residuals from 0 to 1 would be black or
+    white.
+    """
     maps = some_maps(source.shape)
     maps["m0"] = (maps["m0"][0] / 10, "arbitrary")
     for entry in write_dicom_maps(

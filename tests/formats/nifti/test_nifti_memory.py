@@ -23,7 +23,8 @@ path, task, n_z = sys.argv[1], sys.argv[2], int(sys.argv[3])
 SHAPE, TIMES = (64, 64, n_z), 400
 
 def anonymous():
-    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) / 1024
+    lines = open("/proc/self/status")
+    return next(int(l.split()[1]) for l in lines if l.startswith("RssAnon")) / 1024
 
 def made():
     for start in range(0, 4096 * n_z, 4096):

@@ -1,4 +1,6 @@
-"""Sequence files of version 2: events, loops, own columns, heartbeats; every fault with its line."""
+"""Sequence files of version 2: events, loops, own columns, heartbeats; every fault with its
+line.
+"""
 
 import numpy as np
 import pytest
@@ -185,7 +187,8 @@ def test_a_rhythm_that_does_not_fit_is_refused_with_the_beat() -> None:
         "ms after the one before, expected at least the 90 ms that the events between them take"
     ]
     assert faults("  - wait: {ms: 5}\n" + HEART, rr=np.array([0.9, 0.9])) == [
-        "line 8: events[1].wait_until_trigger: 5 ms of events before the first trigger, expected none"
+        "line 8: events[1].wait_until_trigger: 5 ms of events before the first trigger, expected "
+        "none"
     ]
     assert faults("  - pulses: {}\n", rr=np.array([0.9])) == [
         "rr_ms: RR intervals are given, but no event waits for a trigger"

@@ -121,7 +121,9 @@ def test_the_engine_on_the_import_agrees_with_bloch_on_the_file(
 def test_the_slice_profile_agrees_with_bloch_on_the_file(
     tmp_path: Path, flips: tuple[float, ...], offset: float, expected: float
 ) -> None:
-    """`expected` grows with the flip angle: one profile speaks for all, and its phase is left out."""
+    """`expected` grows with the flip angle: one profile speaks for all, and its phase is left
+    out.
+    """
     train = Fisp(flips=flips, inversion="hard", phases=QUADRATIC, slice_offset=offset)
     sequence = imported(tmp_path, train, slice_positions=40)
     assert sequence.slice_profile is not None

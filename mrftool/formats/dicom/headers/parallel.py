@@ -98,7 +98,8 @@ def _one_worker(batches: Sequence[Sequence[File]], advance: Progress) -> Iterato
             answer = stdout.readline()
             if not answer:
                 raise InputError(
-                    f"{batch[0].label}: its reader ended early; this file or one soon after is damaged"
+                    f"{batch[0].label}: its reader ended early; this file or one soon after is "
+                    f"damaged"
                 )
             yield json.loads(answer)
             advance(len(batch))

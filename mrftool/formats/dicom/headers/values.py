@@ -107,7 +107,9 @@ def private_of(dataset: Dataset) -> Values:
 
 
 def _private(dataset: Dataset, group: int, low: int, creator: str) -> Any:
-    """The value of a private element, in whichever block its creator has; None if it is not there."""
+    """The value of a private element, in whichever block its creator has; None if it is not
+    there.
+    """
     for block in BLOCKS:
         if (group, block) in dataset and str(dataset[group, block].value).strip() == creator:
             tag = (group, block << 8 | low)

@@ -37,7 +37,8 @@ def check_planes(planes: Sequence[Plane]) -> None:
     for plane in planes:
         if plane.n_frames != described[plane.path]:
             raise InputError(
-                f"{plane.label}: has {plane.n_frames} frames and describes {described[plane.path]}, "
+                f"{plane.label}: has {plane.n_frames} frames and describes "
+                f"{described[plane.path]}, "
                 "expected a single-frame or an enhanced multi-frame image"
             )
     _one_space(planes)
@@ -119,7 +120,8 @@ def notes_of(planes: Sequence[Plane]) -> tuple[str, ...]:
         str(plane.values.get("PhotometricInterpretation", "")) == "MONOCHROME1" for plane in planes
     ):
         notes.append(
-            "Images are meant to be shown inverted (MONOCHROME1): the stored numbers are taken as they are."
+            "Images are meant to be shown inverted (MONOCHROME1): the stored numbers are taken "
+            "as they are."
         )
     notes += _gaps(planes)
     return tuple(notes)
@@ -191,5 +193,6 @@ def _one_space(planes: Sequence[Plane]) -> None:
     for plane in planes:
         if plane.values.get("FrameOfReferenceUID") != first:
             raise InputError(
-                f"{plane.name}: its frame of reference is not that of {planes[0].name}, expected one for the series"
+                f"{plane.name}: its frame of reference is not that of {planes[0].name}, expected "
+                f"one for the series"
             )

@@ -59,7 +59,8 @@ def _orientation(planes: Sequence[Plane]) -> tuple[FloatArray, ...]:
     lengths = np.linalg.norm(cosines, axis=1)
     if abs(lengths - 1).max() > _SAME_DIRECTION or abs(cosines[0] @ cosines[1]) > _SAME_DIRECTION:
         raise InputError(
-            f"{planes[0].name}: ImageOrientationPatient is {cosines.ravel()}, expected two unit vectors"
+            f"{planes[0].name}: ImageOrientationPatient is {cosines.ravel()}, expected two unit "
+            f"vectors"
         )
     rows, columns = cosines / lengths[:, None]
     normal = np.cross(rows, columns)
@@ -72,7 +73,8 @@ def _common(planes: Sequence[Plane], key: str, length: int) -> tuple[float, ...]
     odd = np.flatnonzero(abs(np.asarray(vectors) - vectors[0]).max(axis=1) > _SAME_DIRECTION)
     if odd.size:
         raise InputError(
-            f"{planes[odd[0]].name}: {key} {vectors[odd[0]]} is not that of {planes[0].name}, {vectors[0]}: "
+            f"{planes[odd[0]].name}: {key} {vectors[odd[0]]} is not that of {planes[0].name}, "
+            f"{vectors[0]}: "
             "expected one stack of parallel slices"
         )
     return vectors[0]
@@ -91,7 +93,8 @@ def _slices(planes: Sequence[Plane], normal: FloatArray) -> tuple[list[list[Plan
         if apart.max() > 2 * _SAME_PLACE:
             other = planes[group[int(apart.argmax())]]
             raise InputError(
-                f"{other.name}: lies {apart.max():.3g} mm beside {planes[group[0]].name} in the same plane, "
+                f"{other.name}: lies {apart.max():.3g} mm beside {planes[group[0]].name} in the "
+                f"same plane, "
                 "expected one stack of slices"
             )
     return [[planes[n] for n in group] for group in groups], positions[
@@ -105,7 +108,8 @@ def _even_counts(slices: list[list[Plane]], heights: FloatArray) -> None:
     for planes, height in zip(slices, heights, strict=True):
         if len(planes) != usual:
             raise InputError(
-                f"{planes[0].name}: its slice at {height:.4g} mm has {len(planes)} images, the others {usual}: "
+                f"{planes[0].name}: its slice at {height:.4g} mm has {len(planes)} images, the "
+                f"others {usual}: "
                 "expected every slice at every time"
             )
 
@@ -123,7 +127,8 @@ def _step(
     odd = int(np.argmax(abs(gaps - size)))
     if abs(positions - even).max() > max(_UNEVEN * size, 2 * _SAME_PLACE / 10):
         raise InputError(
-            f"{slices[odd][0].name}: {gaps[odd]:.4g} mm from its slice to the next, elsewhere {size:.4g} mm: "
+            f"{slices[odd][0].name}: {gaps[odd]:.4g} mm from its slice to the next, elsewhere "
+            f"{size:.4g} mm: "
             "expected even spacing; is a slice missing?"
         )
     return step, ()

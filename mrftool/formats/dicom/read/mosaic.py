@@ -44,7 +44,8 @@ def tiles_of(plane: Plane) -> list[Plane]:
     full = plane.number("Rows", 1, 4096), plane.number("Columns", 1, 4096)
     if full[0] % across or full[1] % across:
         raise InputError(
-            f"{plane.name}: {full[0]} x {full[1]} pixels do not hold {across} x {across} tiles of a Siemens mosaic"
+            f"{plane.name}: {full[0]} x {full[1]} pixels do not hold {across} x {across} tiles "
+            f"of a Siemens mosaic"
         )
     size = full[0] // across, full[1] // across
     corner, step = _first_corner(plane, full, size), _step(plane)

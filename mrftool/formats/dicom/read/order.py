@@ -75,7 +75,8 @@ def in_time_order(slices: Slices) -> TimeOrder:
             return TimeOrder(ordered, key, _notes(ordered, key))
     tried = ", ".join(_KEYS[:-1])
     raise InputError(
-        f"{slices[0][0].name}: no order in time: expected one of these to differ between the images of a slice: {tried}"
+        f"{slices[0][0].name}: no order in time: expected one of these to differ between the "
+        f"images of a slice: {tried}"
     )
 
 
@@ -120,7 +121,8 @@ def _same_everywhere(keyed: list[list[tuple[Any, Plane]]], key: str) -> bool:
         odd = sorted(first ^ {value for value, _ in pairs})
         if odd and key in _POINTS_IN_TIME:
             raise InputError(
-                f"{pairs[0][1].name}: {key} {odd[0]} is not there in every slice: expected the same times"
+                f"{pairs[0][1].name}: {key} {odd[0]} is not there in every slice: expected the "
+                f"same times"
             )
         if odd:
             return False
@@ -138,7 +140,8 @@ def _notes(ordered: Slices, key: str) -> tuple[str, ...]:
     )
     if other is not None and key not in _POINTS_IN_TIME:
         raise InputError(
-            f"{ordered[0][0].name}: no order in time: {key} and {other} put the images of a slice into different "
+            f"{ordered[0][0].name}: no order in time: {key} and {other} put the images of a "
+            f"slice into different "
             "orders, expected the same"
         )
     return (

@@ -162,7 +162,8 @@ def check_pixels(plane: Plane, layout: Layout, compressed: bool) -> None:
     if length not in (expected, expected + expected % 2):
         raise InputError(
             f"{plane.label}: pixel data of {length} bytes, expected {expected} for "
-            f"{plane.n_frames} x {layout.full[0]} x {layout.full[1]} pixels of {layout.bits_allocated} bits"
+            f"{plane.n_frames} x {layout.full[0]} x {layout.full[1]} pixels of "
+            f"{layout.bits_allocated} bits"
         )
     if available < length:
         raise InputError(

@@ -116,7 +116,8 @@ def _real_world(plane: Plane) -> tuple[float, float, str]:
     slope, intercept, unit = items[0]
     if not isinstance(slope, int | float) or not isinstance(intercept, int | float):
         raise InputError(
-            f"{plane.name}: Real World Value Mapping is a lookup table, expected slope and intercept"
+            f"{plane.name}: Real World Value Mapping is a lookup table, expected slope and "
+            f"intercept"
         )
     if any(item != items[0] for item in items[1:]):
         raise InputError(
@@ -170,6 +171,7 @@ def _one_turn(plane: Plane, rescale: Scale, layout: Layout, maker: str) -> Scale
         )
     said = shown(plane.values.get("RescaleType"))
     raise InputError(
-        f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad or deg",
+        f"{plane.name}: unit of the phase is not known (RescaleType {said}), expected rad, mrad "
+        f"or deg",
         hint="convert the series to NIfTI and give its phase as a second file",
     )

@@ -74,7 +74,9 @@ def _without_own_maps(groups: Groups) -> tuple[Groups, tuple[str, ...]]:
 
 
 def _assembled(groups: Groups) -> tuple[Groups, tuple[str, ...]]:
-    """The series, those that are pieces of one scan put together; and what that took for granted."""
+    """The series, those that are pieces of one scan put together; and what that took for
+    granted.
+    """
     scans: dict[tuple[object, ...], Groups] = {}
     for uid, group in groups.items():
         scans.setdefault(_scan_of(group[0]), {})[uid] = group

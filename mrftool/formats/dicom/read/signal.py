@@ -134,7 +134,8 @@ def _require_legal(values: Float32Array, image: Image) -> None:
         if high == np.inf:
             raise InputError(
                 f"{image.plane.name}: holds the negative number {odd:g}, expected magnitudes",
-                hint="real and imaginary images must say what they are (ImageType, ComplexImageComponent)",
+                hint="real and imaginary images must say what they are (ImageType, "
+                "ComplexImageComponent)",
             )
         raise InputError(
             f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}"
@@ -158,7 +159,8 @@ def signal_reader(parts: Sequence[Part]) -> SignalReader:
         if (image.layout.rows, image.layout.columns) != size:
             other = f"{image.layout.rows} x {image.layout.columns}"
             raise InputError(
-                f"{image.plane.name}: has {other} pixels, expected {size[0]} x {size[1]} as the others"
+                f"{image.plane.name}: has {other} pixels, expected {size[0]} x {size[1]} as the "
+                f"others"
             )
     for slices in ready.values():
         origin = slices[0][0].scale.origin

@@ -94,7 +94,9 @@ def _character_set(source: Dataset) -> list[str]:
 
 
 def _sound(source: Dataset, keyword: str, character_set: list[str]) -> Iterator[Any]:
-    """The element with the type that the dictionary has for it, if it is there and can be written."""
+    """The element with the type that the dictionary has for it, if it is there and can be
+    written.
+    """
     if keyword not in source:
         return
     if keyword == "SpecificCharacterSet" and not character_set:

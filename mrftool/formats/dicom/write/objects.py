@@ -143,7 +143,8 @@ def _ready(
     for name in others:
         if images[name].shape != images[first].shape:
             raise InputError(
-                f"map {name} has shape {images[name].shape}, expected {images[first].shape} as {first}"
+                f"map {name} has shape {images[name].shape}, expected {images[first].shape} as "
+                f"{first}"
             )
     shape = images[first].shape
     require_same_volume(shape, placement.affine, source.shape, source.affine, source.name)

@@ -84,7 +84,8 @@ def require_same_volume(
     apart = np.linalg.norm(ours[:, None] - theirs[None], axis=2).min(axis=1).max()
     if apart > 0.5 * np.linalg.norm(like[:3, :3], axis=0).max():
         raise MismatchError(
-            f"{name}: its volume lies up to {apart:.3g} mm away from that of the maps, expected the series that they "
+            f"{name}: its volume lies up to {apart:.3g} mm away from that of the maps, expected "
+            f"the series that they "
             "come from"
         )
 

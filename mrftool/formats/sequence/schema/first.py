@@ -112,7 +112,9 @@ class InversionBlock(Strict):
 
 
 class TrainBlock(Strict):
-    """How often the train plays before the end of the observed one: towards its driven equilibrium."""
+    """How often the train plays before the end of the observed one: towards its driven
+    equilibrium.
+    """
 
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     wait_ms: Number = Field(0.0, ge=0, description="recovery between one train and the next")
@@ -153,7 +155,9 @@ class SpoilerBlock(Strict):
 
 
 class SliceProfileBlock(Strict):
-    """Positions across the slice: actual / nominal flip angle, and share of the signal (sums to 1)."""
+    """Positions across the slice: actual / nominal flip angle, and share of the signal (sums to
+    1).
+    """
 
     flip_factor: list[Annotated[Number, Field(ge=0)]] = Field(min_length=1)
     weight: list[Number] = Field(min_length=1)
