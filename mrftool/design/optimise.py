@@ -17,7 +17,6 @@ from mrftool.design.limits import Limits, penalty, require_reachable, within_lim
 from mrftool.design.pulse_train import DesignTissue, PulseTrain
 from mrftool.errors import ArgumentError
 from mrftool.reporter import Reporter
-from mrftool.threads import usable_processors
 
 _WORST_START = 1e4  # relative sd of T1 or T2 for noise of sd 1 [M0]: nothing is determined
 # Variables are scaled so that a step of 1 changes the train about as much, whichever it is.
@@ -77,8 +76,8 @@ def optimise(
     starts: dict[str, PulseTrain],
     reporter: Reporter,
     *,
-    iterations: int = 300,
-    threads: int | None = None,
+    iterations: int,
+    threads: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Design:
     """Search from each start, and return the best train.
@@ -94,7 +93,8 @@ def optimise(
     iterations
         Of L-BFGS-B, at most, for each start.
     threads
-        That share the tissues; None: one per processor.
+        That share the tissues: an evaluation takes a few milliseconds, so that one is fastest for
+        fewer than some twenty of them.
     should_stop
         Asked before each evaluation: the search ends with the best train so far.
 
@@ -105,7 +105,7 @@ def optimise(
     """
     if not starts or iterations < 1:
         raise ArgumentError("expected at least one start and one iteration")
-    threads = min(threads or usable_processors(), len(problem.tissue))
+    threads = min(threads, len(problem.tissue))
     for name, start in starts.items():
         require_reachable(problem.limits, start)
         _require_determined(problem, name, start, threads)

@@ -149,7 +149,7 @@ def optimise_command(
         typer.Option(
             help="Of each search, at most.", callback=between(1, 100_000), rich_help_panel=_SEARCH
         ),
-    ] = 300,
+    ] = 1000,
     seed: Annotated[
         int,
         typer.Option(

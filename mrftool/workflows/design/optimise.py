@@ -57,7 +57,7 @@ class DesignRequest:
     tr: float | None = None
     te: float | None = None
     inversion_time: float | None = None
-    iterations: int = 300
+    iterations: int = 1000
     seed: int = 0
 
 
