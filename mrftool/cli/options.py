@@ -76,6 +76,13 @@ Allow = Annotated[
         "field or sequence-name; may be given several times.",
     ),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the maps of another run in the folder.")
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit with 5 if the report says that something looks wrong."),
+]
 Threads = Annotated[
     int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
 ]

@@ -3,6 +3,7 @@ maps.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,19 +88,43 @@ def _from_scan(path: Path) -> Reference:
 def read_maps(folder: Path, reference: Reference) -> dict[str, Float32Array]:
     """The maps that a folder's report names, by name, on the voxels of the reference."""
     images: dict[str, Float32Array] = {}
-    for name, file in read_report(folder)["maps"].items():
-        header, image = read_volume(folder / str(file))
-        require_same_voxels(folder / str(file), header, "the reference", reference)
-        images[str(name)] = image
+    for name, path in map_files(folder).items():
+        header, image = read_volume(path)
+        require_same_voxels(path, header, "the reference", reference)
+        images[name] = image
     _require_times(folder, images)
     return images
 
 
+def find_report(folder: Path) -> Path:
+    """The report of the maps in a folder: its own, or that of the only scan of a BIDS data set.
+
+    Raises InputError if a data set has the reports of several scans.
+    """
+    own = folder / "report.json"
+    if own.exists():
+        return own
+    others = sorted(folder.glob("sub-*/**/*_report/report.json"))
+    if len(others) > 1:
+        raise InputError(
+            f"{folder}: holds the reports of {len(others)} scans, expected the folder of one, "
+            f"such as {others[0].parent}"
+        )
+    return (*others, own)[0]
+
+
+def map_files(folder: Path) -> dict[str, Path]:
+    """The files of the maps in a folder, by name, as its report says."""
+    place = find_report(folder).parent
+    maps = read_report(folder)["maps"]
+    return {str(name): Path(os.path.normpath(place / str(file))) for name, file in maps.items()}
+
+
 def read_report(folder: Path) -> dict[str, Any]:
-    """What report.json in a folder of maps says. Raises InputError if there is none that names the
+    """What the report of a folder of maps says. Raises InputError if there is none that names the
     maps.
     """
-    path = folder / "report.json"
+    path = find_report(folder)
     try:
         report = json.loads(path.read_text("utf-8"))
         if isinstance(report.get("maps"), dict):
@@ -123,10 +148,10 @@ def form_of(report: dict[str, Any]) -> str | None:
 
 
 def _from_folder(folder: Path) -> Reference:
-    names = read_report(folder)["maps"]
-    wanted = {key: str(file) for key, file in names.items() if key in ("t1", "t2", "flags")}
+    files = map_files(folder)
+    wanted = {key: file for key, file in files.items() if key in ("t1", "t2", "flags")}
     _require_times(folder, wanted)
-    headers, images = _volumes({key: folder / file for key, file in wanted.items()})
+    headers, images = _volumes(wanted)
     lowest = np.minimum(images["t1"], images["t2"])
     inside = np.isfinite(images["t1"] + images["t2"]) & (lowest > 0)
     if "flags" in images:

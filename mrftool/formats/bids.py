@@ -161,6 +161,16 @@ def map_path(folder: str | Path, source: str | Path, name: str) -> Path:
     return place / "anat" / f"{subject}{entities}_{suffix}.nii.gz"
 
 
+def report_folder(folder: str | Path, source: str | Path) -> Path:
+    """Where the report of a run goes: `folder` itself; or, for a BIDS source, a folder of its own,
+    `sub-01/anat/sub-01_MRF_report`, so that each scan of a data set has one.
+    """
+    if not is_bids(source):
+        return Path(folder)
+    name = re.sub(r"_part-[A-Za-z0-9+]+", "", stem(Path(source)))
+    return map_path(folder, source, "t1").parent / f"{name}_report"
+
+
 def is_bids(source: str | Path) -> bool:
     """Whether a file is named as BIDS has it."""
     return _BIDS_NAME.fullmatch(stem(Path(source))) is not None
@@ -224,7 +234,7 @@ def dataset_texts(folder: str | Path) -> dict[Path, str]:
         "GeneratedBy": [{"Name": "mrftool", "Version": _version("mrftool")}],
     }
     extra = [f"*_{each.suffix}.*" for each in QUANTITIES.values() if not each.is_bids]
-    ignored = [*extra, "*.png", "*.html", "report.json", "*.dcm"]
+    ignored = [*extra, "*.png", "*.html", "report.json", "*_report/", "*.dcm"]
     texts = {
         Path(folder) / "dataset_description.json": to_json(description),
         Path(folder) / ".bidsignore": "\n".join(ignored) + "\n",

@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mrftool.evaluation.reference import read_report
+from mrftool.evaluation.reference import map_files
 from mrftool.evaluation.rois import RegionScore, read_reference, region_scores
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.formats.atomic import writing
@@ -63,8 +63,8 @@ def evaluate_rois(
     known = None if reference is None else read_reference(reference)
     maps = {}
     header = None
-    for name, file in read_report(folder)["maps"].items():
-        header, maps[str(name)] = read_volume(folder / str(file))
+    for name, file in map_files(folder).items():
+        header, maps[name] = read_volume(file)
     place, regions = read_volume(labels)
     if header is not None:
         require_same_voxels(labels, place, "the maps", header)

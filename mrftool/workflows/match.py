@@ -21,6 +21,7 @@ from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.places import require_folder
 from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
+from mrftool.workflows.steps.run_record import RunIdentity, require_own_outputs
 from mrftool.workflows.steps.scan import ScanFiles
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
@@ -82,6 +83,7 @@ def match_scan(
     dicom: DicomChoice | None = None,
     threads: int | None = None,
     allow: Iterable[str] = (),
+    overwrite: bool = False,
 ) -> MapsResult:
     """Write maps of the dictionary entries that are most similar to each voxel of a scan.
 
@@ -99,13 +101,23 @@ def match_scan(
         Largest error of each compressed entry that is allowed [1].
     rank : int, optional
         Number of coefficients to compress to instead.
-    mask, dicom, threads, allow
+    mask, dicom, threads, allow, overwrite
         See `quantify_scan`.
 
     """
     require_folder(folder)
     choice, watch = dicom or DicomChoice(), Stopwatch()
     entries = dictionary or DictionaryChoice()
+    chosen = {
+        **entries.chosen(),
+        "rank": rank,
+        "mask": mask,
+        **scan.chosen(),
+        "tolerance": tolerance,
+        **choice.chosen(),
+    }
+    identity = RunIdentity("match", scan.path, chosen)
+    require_own_outputs(folder, identity, overwrite=overwrite)
     with watch.stage("open the scan"):
         series = scan.open(reporter)
         study = dicom_output(series, choice, folder, reporter)
@@ -133,18 +145,11 @@ def match_scan(
         maps=replace(maps, assumptions=(*maps.assumptions, *allowed)),
         allowed=allowed,
         method=method_of_dictionary(compressed),
-        options={
-            **entries.chosen(),
-            "rank": rank,
-            "mask": mask,
-            **scan.chosen(),
-            "tolerance": tolerance,
-            **choice.chosen(),
-            "threads": threads,
-        },
+        options={**chosen, "threads": threads},
+        identity=identity,
         watch=watch,
     )
-    return write_results(run, folder, reporter, dicom=study)
+    return write_results(run, folder, reporter, dicom=study, overwrite=overwrite)
 
 
 def _sequence_of(source: Source) -> PulseSequence | None:

@@ -18,6 +18,7 @@ from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.places import require_folder
 from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
+from mrftool.workflows.steps.run_record import RunIdentity, require_own_outputs
 from mrftool.workflows.steps.scan import ScanFiles
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
@@ -34,6 +35,7 @@ def quantify_scan(
     dicom: DicomChoice | None = None,
     threads: int | None = None,
     allow: Iterable[str] = (),
+    overwrite: bool = False,
     **given: Path | None,
 ) -> MapsResult:
     """Write the maps of a scan into `folder`.
@@ -64,6 +66,8 @@ def quantify_scan(
     allow : iterable of str
         Contradictions between the header of the scan and the sequence of the model that may stand:
         see `mrftool.inference.protocol.NAMES`.
+    overwrite : bool
+        Whether maps of another run in `folder` may be replaced.
     given : Path, optional
         Maps (NIfTI) of the parameters that the model takes, by name: b1, in fractions or percent.
 
@@ -77,6 +81,10 @@ def quantify_scan(
     choice, watch = dicom or DicomChoice(), Stopwatch()
     with watch.stage("read the model"):
         loaded = load_model(find_file("models", str(model), ".onnx"))
+    chosen = {"mask": mask, **given, **scan.chosen(), "noise-sd": noise_sd, **choice.chosen()}
+    asked = {**chosen, "uncertainty": uncertainty, "model": loaded.manifest.weights_sha256}
+    identity = RunIdentity("quantify", scan.path, asked)
+    require_own_outputs(folder, identity, overwrite=overwrite)
     with watch.stage("open the scan"):
         series = scan.open(reporter)
         study = dicom_output(series, choice, folder, reporter)
@@ -116,15 +124,8 @@ def quantify_scan(
         given=images,
         allowed=allowed,
         stated=uncertainty,
-        options={
-            "mask": mask,
-            **given,
-            **scan.chosen(),
-            "noise-sd": noise_sd,
-            "uncertainty": uncertainty,
-            **choice.chosen(),
-            "threads": threads,
-        },
+        options={**chosen, "uncertainty": uncertainty, "threads": threads},
+        identity=identity,
         watch=watch,
     )
-    return write_results(run, folder, reporter, dicom=study)
+    return write_results(run, folder, reporter, dicom=study, overwrite=overwrite)

@@ -102,7 +102,7 @@ def holds_coefficients(path: Path, basis: Path | None) -> bool:
 
 
 def quantify_coefficient_scan(
-    scan: CoefficientScan, folder: Path, reporter: Reporter
+    scan: CoefficientScan, folder: Path, reporter: Reporter, *, overwrite: bool = False
 ) -> MapsResult:
     """Write the maps of coefficient images into `folder`; raw data are reconstructed in memory.
 
@@ -142,7 +142,7 @@ def quantify_coefficient_scan(
         options=scan.chosen(),
         watch=watch,
     )
-    return write_results(run, folder, reporter)
+    return write_results(run, folder, reporter, overwrite=overwrite)
 
 
 def maps_of_coefficients(

@@ -1,4 +1,4 @@
-"""The work behind `mrftool simulate --kspace`: raw data of a phantom, and maps of it beside.
+"""Simulate raw k-space data of a phantom, with maps of it beside.
 
 The phantom is sampled on a finer grid than the image, so that partial volume and truncation are
 those of a scan.

@@ -186,7 +186,8 @@ def test_threads_reach_the_search(
 def test_no_option_was_forgotten() -> None:
     tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads"}
     of_dicom = {"series", "dicom", "dicom_reference", "dicom_format"}  # see the tests of DICOM
-    of_dicom |= {"allow"}  # see test_cli_header
+    of_dicom |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
+    of_dicom |= {"axes", "like", "variable"}  # see test_cli_arrays
     assert set(inspect.signature(match_command).parameters) - {"context"} == tested | of_dicom
 
 

@@ -219,8 +219,7 @@ def test_a_bad_model_is_refused_by_name(
         (3, "labels.nii", ("holds 4 different values from 0 to 3, expected 0 and one other",)),
         (3, "nan.nii", ("nan.nii",)),
         (3, "series.nii", ("has 24 x 24 x 1 x 2 values, expected three dimensions",)),
-        (4, "small.nii", ("has 23 x 24 x 1 voxels, expected 24 x 24 x 1 as brain.nii.gz",)),
-        (4, "moved.nii", ("lie up to 5 mm away", "expected the same affine")),
+        (4, "elsewhere.nii", ("has no value where brain.nii.gz lies",)),
     ],
 )
 def test_a_bad_mask_is_refused_by_name(
@@ -237,15 +236,34 @@ def test_a_bad_mask_is_refused_by_name(
         "labels": labels.astype("u1"),
         "nan": np.where(half, np.nan, 0).astype("f4"),
     }
-    images |= {"series": np.stack([half, half], axis=-1), "small": half[1:], "moved": half}
+    images |= {"series": np.stack([half, half], axis=-1), "elsewhere": half}
     for name, values in images.items():
         save(
             tmp_path / f"{name}.nii",
             values,
-            affine + 5 * np.eye(4, k=3) * [[1], [0], [0], [0]] * (name == "moved"),
+            affine + 5000 * np.eye(4, k=3) * [[1], [0], [0], [0]] * (name == "elsewhere"),
         )
     with untouched(tmp_path):
         refuses(code, "quantify", scan, "--model", model, "--mask", mask, says=(mask, *says))
+
+
+def test_a_mask_on_other_voxels_is_resampled_and_that_is_said(
+    scan: Path, model: Path, tmp_path: Path
+) -> None:
+    import nibabel
+
+    half = np.zeros((24, 24, 1), np.float32)
+    half[:12] = 1
+    affine = nibabel.load(scan).affine
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, 0]  # by one voxel along x
+    save(tmp_path / "whole.nii", half, affine)
+    save(tmp_path / "part.nii", half[1:], moved)  # the same mask without its first column
+    whole = quantify(scan, model, "--mask", "whole.nii", into="whole")
+    part = quantify(scan, model, "--mask", "part.nii", into="part")
+    assert "part.nii is resampled" in Path("part/report.json").read_text()
+    np.testing.assert_array_equal(part["T1map"][1:], whole["T1map"][1:])
+    assert (part["T1map"][0] == 0).all()
 
 
 def test_complex_and_magnitude_models_take_their_own_and_say_how_to_help(
@@ -389,7 +407,7 @@ def edit_series(path: Path, number: int) -> None:
 
 def test_no_option_was_forgotten() -> None:
     elsewhere = {"dicom", "dicom_format", "dicom_reference"}  # see test_cli_dicom
-    elsewhere |= {"allow"}  # see test_cli_header
+    elsewhere |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
     elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads", "series"} | elsewhere

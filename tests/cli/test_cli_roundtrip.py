@@ -133,8 +133,11 @@ def test_what_is_not_finite_is_mapped_as_such_and_counted_and_what_is_assumed_is
         rest[x, y] = False
         assert maps["flags"][x, y, 0] == Flag.NON_FINITE
         assert np.isnan([maps[name][x, y, 0] for name in MAPS - {"flags"}]).all()
-    for name in MAPS:
+    of_each_voxel = {"T1map", "T2map", "M0map", "residual", "flags"}
+    for name in of_each_voxel:
         np.testing.assert_array_equal(maps[name][rest], expected[name][rest])
+    for name in MAPS - of_each_voxel:  # the noise is judged from all voxels together
+        np.testing.assert_allclose(maps[name][rest], expected[name][rest], rtol=2e-3)
 
 
 @pytest.mark.slow

@@ -21,9 +21,11 @@ from mrftool.cli.options import (
     Like,
     MapFolder,
     Mask,
+    Overwrite,
     Phase,
     Scan,
     ScanForm,
+    Strict,
     Threads,
     Variable,
 )
@@ -69,6 +71,8 @@ def match(
     dicom_reference: DicomReference = None,
     dicom_format: DicomFormat = None,
     allow: Allow = None,
+    overwrite: Overwrite = False,
+    strict: Strict = False,
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps of the entries most similar to each voxel; by default of the paper's
@@ -97,5 +101,6 @@ def match(
         dicom=DicomChoice(dicom, dicom_reference, dicom_format),
         threads=threads,
         allow=allow or (),
+        overwrite=overwrite,
     )
-    show_maps(scan, result)
+    show_maps(scan, result, strict=strict)

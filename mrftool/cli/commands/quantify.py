@@ -18,11 +18,14 @@ from mrftool.cli.options import (
     Like,
     MapFolder,
     Mask,
+    Overwrite,
     Phase,
     ScanForm,
+    Strict,
     Threads,
     Variable,
 )
+from mrftool.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from mrftool.workflows.steps.results import MapsResult
@@ -85,6 +88,8 @@ def quantify(
         typer.Option("--seq", help="Of coefficient images or raw data: the sequence."),
     ] = None,
     allow: Allow = None,
+    overwrite: Overwrite = False,
+    strict: Strict = False,
     joint: Annotated[
         bool,
         typer.Option("--joint", help="Of raw data: all voxels in one estimate (experimental)."),
@@ -109,7 +114,8 @@ def quantify(
         coefficients = CoefficientScan(
             scan, basis, covariance, seq, named, mask, b1, threads, joint
         )
-        show_maps(scan, quantify_coefficient_scan(coefficients, output, Terminal()))
+        result = quantify_coefficient_scan(coefficients, output, Terminal(), overwrite=overwrite)
+        show_maps(scan, result, strict=strict)
         return
     refuse(context, ["covariance", "seq", "joint"], "goes with coefficient images or raw data")
     result = quantify_scan(
@@ -123,11 +129,19 @@ def quantify(
         dicom=DicomChoice(dicom, dicom_reference, dicom_format),
         threads=threads,
         allow=allow or (),
+        overwrite=overwrite,
     )
-    show_maps(scan, result)
+    show_maps(scan, result, strict=strict)
 
 
-def show_maps(scan: Path, result: "MapsResult") -> None:
-    """What came out, on stdout: voxels and flags, and the files."""
+def show_maps(scan: Path, result: "MapsResult", *, strict: bool) -> None:
+    """What came out, on stdout: voxels and flags, and the files.
+
+    Raises CheckFailedError if `strict`, and the report does not say "good".
+    """
     show_table(str(scan), {text: str(n) for text, n in result.maps.counts().items() if n})
     wrote(result.paths)
+    if strict and result.warnings:
+        raise CheckFailedError(
+            f"{scan}: {len(result.warnings)} remarks of the report need a look, expected none"
+        )

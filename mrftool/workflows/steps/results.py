@@ -1,7 +1,8 @@
 """What quantification and matching write: maps with sidecars, a picture, and a report."""
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,26 @@ from mrftool.formats.bids import (
     map_description,
     map_path,
     map_sidecar,
+    report_folder,
+    sidecar_path,
     versions,
 )
 from mrftool.formats.nifti.write import write_maps
 from mrftool.formats.open_scan import file_kind
+from mrftool.formats.sequence.write import write_text
 from mrftool.maps import Maps
 from mrftool.reporter import Reporter
 from mrftool.series import Series
 from mrftool.workflows.steps.dicom_output import DicomOutput, dicom_maps
 from mrftool.workflows.steps.places import keep_inputs
+from mrftool.workflows.steps.run_record import (
+    REPORT,
+    RunIdentity,
+    former_outputs,
+    remove_stale,
+    require_own_outputs,
+    with_record,
+)
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -55,6 +67,8 @@ class MapsRun:
         Contradictions of the header that the caller let stand.
     options : dict
         What the caller chose, by name; None where the default was taken.
+    identity : RunIdentity, optional
+        What makes it the same run when it is repeated; by default its command, source and options.
     watch : Stopwatch
         Of the stages until now.
 
@@ -69,6 +83,7 @@ class MapsRun:
     stated: Mapping[str, float] | None = None
     allowed: tuple[str, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
+    identity: RunIdentity | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def provenance(self) -> Provenance:
@@ -99,28 +114,33 @@ class MapsResult:
 
 
 def write_results(
-    run: MapsRun, folder: Path, reporter: Reporter, *, dicom: DicomOutput | None = None
+    run: MapsRun,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    dicom: DicomOutput | None = None,
+    overwrite: bool = False,
 ) -> MapsResult:
     """Write maps, overview.png, report.html and report.json into `folder`, and DICOM maps if asked.
 
-    Either all files are written, or none and earlier ones stay as they were.
+    Either all files but the DICOM maps are written, or none and earlier ones stay as they were.
+    What a former run left there is removed; see `require_own_outputs`.
     """
-    from mrftool.figures.maps import overview_figure
-
+    identity = run.identity or RunIdentity(run.command, run.source, run.options)
+    require_own_outputs(folder, identity, overwrite=overwrite)
     maps, series, source = run.maps, run.series, run.source
-    provenance = run.provenance()
-    picture = folder / "overview.png"
-    others: dict[Path, str | bytes] = {}
+    provenance, place = run.provenance(), report_folder(folder, source)
+    former = former_outputs(place)
+    texts: dict[Path, str | bytes] = {}
     if is_bids(source):
-        others |= dataset_texts(folder)
-    with run.watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
-        drawn = Path(scratch) / picture.name
-        overview_figure(maps, series.affine, drawn, title=source.name)
-        others[picture] = drawn.read_bytes()
-    report = _report(run)
+        texts |= dataset_texts(folder)
+    picture = _picture(run, reporter)
+    pages: dict[Path, str | bytes] = {}
+    if picture is not None:
+        pages[place / "overview.png"] = picture
+    report = _report(run, folder)
     for text in report.warnings:
         reporter.note(text)
-    pages = {folder / "report.html": report.html, folder / "report.json": report.json}
     images = [
         (
             map_path(folder, source, name),
@@ -130,15 +150,55 @@ def write_results(
         )
         for name, image in maps.images()
     ]
-    paths = [*(path for path, *_ in images), picture, *pages]
+    page, record = place / "report.html", place / REPORT
+    paths = [*(path for path, *_ in images), *pages, page, record]
     inputs = [value for value in run.options.values() if isinstance(value, Path)]
     keep_inputs([source, *inputs], paths)
-    with dicom_maps(maps, folder, series, dicom, provenance, reporter) as dicom_paths:
-        write_maps(images, series.placement, others={**others, **pages})
+    outputs = [*paths, *(sidecar_path(path) for path, *_ in images)]
+    pages[page] = report.html
+    pages[record] = with_record(report.json, place, identity, outputs)
+    write_maps(images, series.placement, others={**texts, **pages})
+    dicom_paths: list[Path] = []
+    try:
+        with dicom_maps(maps, folder, series, dicom, provenance, reporter) as dicom_paths:
+            outputs += _files_in(dicom_paths)
+            if dicom_paths:
+                text = with_record(report.json, place, identity, outputs)
+                write_text(text, record)
+    except Exception:
+        reporter.note(f"the maps are written to {folder}, but not as DICOM")
+        raise
+    finally:
+        remove_stale(folder, former, outputs)
     return MapsResult(maps, (*paths, *dicom_paths), report.warnings)
 
 
-def _report(run: MapsRun) -> "Report":
+def _files_in(places: Iterable[Path]) -> list[Path]:
+    """Files, and those in folders."""
+    files: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            files += (path for path in place.rglob("*") if path.is_file())
+        else:
+            files.append(place)
+    return files
+
+
+def _picture(run: MapsRun, reporter: Reporter) -> bytes | None:
+    """overview.png; maps do without it where it cannot be drawn."""
+    from mrftool.figures.maps import overview_figure
+
+    with run.watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
+        drawn = Path(scratch) / "overview.png"
+        try:
+            overview_figure(run.maps, run.series.affine, drawn, title=run.source.name)
+        except Exception as error:
+            reporter.note(f"overview.png could not be drawn: {type(error).__name__}: {error}")
+            return None
+        return drawn.read_bytes()
+
+
+def _report(run: MapsRun, folder: Path) -> "Report":
     """The report of the run, as a page and as numbers."""
     from mrftool.reports.page import make_report
     from mrftool.reports.run import Run
@@ -157,7 +217,7 @@ def _report(run: MapsRun) -> "Report":
         series=run.series,
         maps=maps,
         method=run.method,
-        files={name: str(map_path("", source, name)) for name, _ in maps.images()},
+        files={name: _from_report(folder, source, name) for name, _ in maps.images()},
         n_bytes=n_bytes,
         options=_option_texts(run.options),
         assumptions=maps.assumptions,
@@ -168,6 +228,11 @@ def _report(run: MapsRun) -> "Report":
         budget=budget,
     )
     return make_report(facts)
+
+
+def _from_report(folder: Path, source: Path, name: str) -> str:
+    """Where a map lies, relative to the report."""
+    return os.path.relpath(map_path(folder, source, name), report_folder(folder, source))
 
 
 def _details(method: "Method") -> dict[str, Any]:

@@ -1,0 +1,131 @@
+"""Outputs belong to one run: its report names them, and another run asks before it replaces them."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrftool.errors import ArgumentError
+from mrftool.formats.bids import map_path, report_folder
+from mrftool.quantities import QUANTITIES
+from mrftool.workflows.steps.places import keep_inputs
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What makes a run the same run when it is repeated.
+
+    Parameters
+    ----------
+    command : str
+        "quantify" or "match".
+    source : Path
+        The scan.
+    options : dict
+        What the caller chose, by name; None where the default was taken.
+
+    """
+
+    command: str
+    source: Path
+    options: Mapping[str, object]
+
+    def facts(self) -> dict[str, Any]:
+        """As the report keeps it."""
+        chosen = {name: str(value) for name, value in self.options.items() if value is not None}
+        return {
+            "command": self.command,
+            "source": os.path.realpath(self.source),
+            "options": chosen,
+        }
+
+
+def require_own_outputs(folder: Path, identity: RunIdentity, *, overwrite: bool) -> None:
+    """Raise ArgumentError if `folder` holds the maps of another run, unless they may be replaced.
+
+    The same run may be repeated: the same command, scan and options.
+    """
+    if overwrite:
+        return
+    place = report_folder(folder, identity.source)
+    former = _read(place / REPORT)
+    if former.get("run") == identity.facts():
+        return
+    if former:
+        about = former.get("run") or {}
+        name = about.get("source") or "a scan"
+        what = f"{folder} holds the maps of another run ({about.get('command', 'a run')} of {name})"
+    else:
+        maps = [map_path(folder, identity.source, name) for name in QUANTITIES]
+        there = [path for path in maps if path.exists()]
+        keep_inputs([identity.source], there)
+        if not there:
+            return
+        what = f"{there[0]} exists, and no report says which run made it"
+    raise ArgumentError(
+        f"{what}, expected another folder",
+        hint="to replace them, overwrite",
+        arguments=("overwrite",),
+    )
+
+
+def former_outputs(place: Path) -> list[Path]:
+    """The files that the report in `place` names as those of its run."""
+    names = _read(place / REPORT).get("outputs")
+    if not isinstance(names, list):
+        return []
+    return [_inside(place, str(name)) for name in names]
+
+
+def with_record(report: str, place: Path, identity: RunIdentity, outputs: Iterable[Path]) -> str:
+    """The text of a report, with its run and the files of that run, relative to `place`."""
+    facts = json.loads(report)
+    facts["run"] = identity.facts()
+    facts["outputs"] = sorted(os.path.relpath(path, place) for path in outputs)
+    return json.dumps(facts, indent=2, allow_nan=False) + "\n"
+
+
+def remove_stale(folder: Path, former: Iterable[Path], current: Iterable[Path]) -> list[Path]:
+    """Remove the files of a former run in `folder` that the present one did not write again.
+
+    Returns
+    -------
+    list of Path
+        What was removed.
+
+    """
+    kept = {os.path.realpath(path) for path in current}
+    root = Path(os.path.realpath(folder))
+    removed = []
+    for path in former:
+        real = Path(os.path.realpath(path))
+        if str(real) in kept or root not in real.parents or not real.is_file():
+            continue
+        real.unlink()
+        removed.append(path)
+        for parent in real.parents:
+            if parent == root:
+                break
+            with suppress(OSError):  # others lie in it
+                parent.rmdir()
+    return removed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A report; nothing if there is none that can be read."""
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(facts, dict):
+        return {}
+    return facts
+
+
+def _inside(place: Path, name: str) -> Path:
+    return Path(os.path.normpath(place / name))
