@@ -1,4 +1,4 @@
-"""Outputs belong to one run: its report names them, and another run asks before it replaces them."""
+"""Outputs belong to one run: its report names them; another run asks before it replaces them."""
 
 import json
 import os
