@@ -13,26 +13,26 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.arrays import FloatArray
-from mrftool.coefficients import CoefficientImages
 from mrftool.design.adjoint import gradient, signals
 from mrftool.design.arm_loss import ArmLoss, arm_of_repetition
 from mrftool.design.limits import Limits
 from mrftool.design.optimise import Problem, optimise
 from mrftool.design.pulse_train import PulseTrain, design_tissue, sequence_of, train_of
+from mrftool.environment.reporter import SilentReporter
 from mrftool.export.make import model_table
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
-from mrftool.kspace import KSpace
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.physics.simulate import simulate
 from mrftool.reconstruction.reconstruct import Settings, reconstruct
-from mrftool.reconstruction.scenes import phantom_scene, tissue_scene
-from mrftool.reconstruction.simulation import coarse_coils, complex_noise, sample_scene
+from mrftool.reconstruction.simulated.raw_data import coarse_coils, complex_noise, sample_scene
+from mrftool.reconstruction.simulated.scenes import phantom_scene, tissue_scene
+from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis
-from mrftool.reconstruction.trajectories import make_trajectory
-from mrftool.reporter import SilentReporter
+from mrftool.scan.coefficients import CoefficientImages
+from mrftool.scan.kspace import KSpace
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 

@@ -21,13 +21,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import engine_peers as peers
 import numpy as np
 
+from mrftool.environment.shipped import shipped_files
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics import kernel as native
 from mrftool.physics import truncation
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Inversion, PulseSequence, Train
-from mrftool.shipped import shipped_files
 from mrftool.tissue import Tissue
 
 HERE = Path(__file__).parent

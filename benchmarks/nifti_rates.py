@@ -24,7 +24,7 @@ from isal import igzip
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_series
 from mrftool.grid import Placement
-from mrftool.series import c_order
+from mrftool.scan.series import c_order
 
 CHUNK = 4 << 20
 

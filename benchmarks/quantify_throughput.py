@@ -25,6 +25,8 @@ import quantify_limits as limits
 import quantify_peers as peers
 from quantify_scene import RANK, make_scene, noisy, tissues
 
+from mrftool.environment.shipped import shipped_file
+from mrftool.environment.threads import one_blas_thread, usable_processors
 from mrftool.export.make import make_model
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_series
@@ -34,9 +36,7 @@ from mrftool.inference.quantify import quantify
 from mrftool.inference.session import BATCH, Model, load_model, run
 from mrftool.matching.clusters import build_matcher
 from mrftool.matching.nearest import match
-from mrftool.series import c_order
-from mrftool.shipped import shipped_file
-from mrftool.threads import one_blas_thread, usable_processors
+from mrftool.scan.series import c_order
 
 SHAPE = (64, 64, 8)
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from mrftool.export.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
-from mrftool.inference.uncertainty import assess_uncertainty
 from mrftool.physics.simulate import simulate
-from mrftool.series import series_from_array
+from mrftool.scan.series import series_from_array
 from mrftool.tissue import Tissue
 
 SHAPE, SNRS, B1_ERROR = (60, 50, 1), (10, 40, 200), 0.03

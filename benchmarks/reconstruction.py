@@ -17,23 +17,23 @@ from pathlib import Path
 
 import numpy as np
 
-from mrftool.coefficients import CoefficientImages
 from mrftool.export.make import model_table
 from mrftool.formats.coefficients.bart import basis_array, cfl_contents, read_cfl
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
-from mrftool.kspace import KSpace, Trajectory
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.reconstruction.reconstruct import Settings, reconstruct
-from mrftool.reconstruction.scenes import phantom_scene, tissue_scene
-from mrftool.reconstruction.simulation import coarse_coils, complex_noise, sample_scene
+from mrftool.reconstruction.simulated.raw_data import coarse_coils, complex_noise, sample_scene
+from mrftool.reconstruction.simulated.scenes import phantom_scene, tissue_scene
+from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis
-from mrftool.reconstruction.trajectories import make_trajectory
+from mrftool.scan.coefficients import CoefficientImages
+from mrftool.scan.kspace import KSpace, Trajectory
 
 RANGES = {"t1_range": (0.1, 4.5), "t2_range": (0.01, 2.0)}
 SEQUENCE = "delics"

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
         train,
         write_maps,
     )
+    from mrftool.environment.reporter import Reporter, SilentReporter
     from mrftool.fingerprints import Fingerprints
     from mrftool.grid import Grid, Placement
     from mrftool.inference.session import Model
     from mrftool.maps import Maps
     from mrftool.quantities import Flag
-    from mrftool.reporter import Reporter, SilentReporter
+    from mrftool.scan.series import Series
     from mrftool.sequence import Inversion, PulseSequence
-    from mrftool.series import Series
     from mrftool.tissue import Tissue
 
     __version__: str

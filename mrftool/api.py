@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mrftool.arrays import BoolArray
+from mrftool.environment.reporter import Reporter, SilentReporter
+from mrftool.environment.shipped import find_file
 from mrftool.fingerprints import Fingerprints
 from mrftool.formats.bids import map_description, map_path
 from mrftool.formats.nifti.write import write_maps as write_nifti_maps
@@ -33,10 +35,8 @@ from mrftool.physics.simulate import DEFAULT_TOLERANCE
 from mrftool.physics.simulate import simulate as simulate_tissue
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.quantities import quantity
-from mrftool.reporter import Reporter, SilentReporter
+from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series, series_from_array
-from mrftool.shipped import find_file
 from mrftool.tissue import Tissue
 
 SequenceLike = PulseSequence | str | Path

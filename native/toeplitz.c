@@ -6,7 +6,7 @@
 
    in place. The kernel is Hermitian in (k, l) at every point; its upper triangle is stored row by row:
    (0,0) (0,1) .. (0,K-1) (1,1) .. . For a real temporal basis it is real, float32; for a complex one it is
-   complex, as (real, imaginary) pairs of float32. mrftool/reconstruction/kernel_product.py has the readable
+   complex, as (real, imaginary) pairs of float32. mrftool/reconstruction/encoding/kernel_product.py has the readable
    twin.
 
    Points are taken in blocks that stay in the first-level cache; the kernel of a block serves all coils.

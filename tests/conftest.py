@@ -12,7 +12,7 @@ from front_door import works
 
 from mrftool.export.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
-from mrftool.inference.onnx_file import write_model
+from mrftool.inference.model.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence, Train
 
 os.environ.setdefault(

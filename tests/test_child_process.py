@@ -9,7 +9,7 @@ import pytest
 from dicom_factory import Scan, write_classic
 
 import mrftool
-from mrftool.child_process import python_command, python_environment
+from mrftool.environment.child_process import python_command, python_environment
 from mrftool.formats.dicom.headers import parallel
 from mrftool.formats.dicom.headers.files import find_files
 

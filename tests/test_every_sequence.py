@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from front_door import works
 
+from mrftool.environment.shipped import shipped_files
 from mrftool.formats.npz.dictionary import load_dictionary
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.shipped import shipped_files
 
 SEQUENCES = [path.stem for path in shipped_files("sequences") if path.suffix == ".yaml"]
 

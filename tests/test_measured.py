@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from front_door import works
 
-from mrftool.shipped import shipped_files
+from mrftool.environment.shipped import shipped_files
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 

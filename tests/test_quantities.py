@@ -15,8 +15,8 @@ from mrftool.matching.dictionary import compress_dictionary, dictionary_from_seq
 from mrftool.matching.match import match_series
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
+from mrftool.scan.series import series_from_array
 from mrftool.sequence import PulseSequence, Spoiler
-from mrftool.series import series_from_array
 from mrftool.tissue import Tissue
 
 PROVENANCE = Provenance((), "matching", "FISP")

@@ -31,7 +31,7 @@ PRELOADED = (  # imported once, not by every case
     "mrftool.formats.dicom.write.objects",
     "mrftool.formats.sequence.importing",
     "mrftool.inference.session",
-    "mrftool.workflows.evaluate_maps",
+    "mrftool.workflows.evaluation.evaluate_maps",
     "mrftool.workflows.match",
     "mrftool.workflows.quantify",
 )

@@ -244,7 +244,7 @@ def _changed_graph(rng: np.random.Generator, content: bytes) -> bytes:
     """A node, a tensor or the manifest changed; with a digest that fits again."""
     import onnx
 
-    from mrftool.inference.manifest import read_manifest, write_manifest
+    from mrftool.inference.model.manifest import read_manifest, write_manifest
 
     proto = onnx.load_model_from_string(content)
     manifest = read_manifest(proto, "seed")

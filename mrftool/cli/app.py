@@ -11,15 +11,15 @@ from typing import Any, NoReturn
 
 import typer
 
-from mrftool.cli.commands import evaluate as evaluate_commands
 from mrftool.cli.commands import model as model_commands
-from mrftool.cli.commands import sequence as sequence_commands
 from mrftool.cli.commands.adapt import adapt
 from mrftool.cli.commands.bids import bids
+from mrftool.cli.commands.evaluation import evaluate as evaluate_commands
 from mrftool.cli.commands.export import export
+from mrftool.cli.commands.kspace.reconstruct import reconstruct
 from mrftool.cli.commands.match import match
 from mrftool.cli.commands.quantify import quantify
-from mrftool.cli.commands.reconstruct import reconstruct
+from mrftool.cli.commands.sequences import sequence as sequence_commands
 from mrftool.cli.commands.simulate import simulate
 from mrftool.cli.commands.train import train
 from mrftool.cli.console import note

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mrftool.child_process import safe_start
 from mrftool.cohort.task import Task, TaskResult, run_task
+from mrftool.environment.child_process import safe_start
 from mrftool.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.cohort.marker import read_marker
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import InputError, MrftoolError
 from mrftool.evaluation.rois import RegionScore, region_scores
 from mrftool.formats.atomic import writing
 from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.space import require_same_voxels
 from mrftool.quantities import QUANTITIES
-from mrftool.reporter import Reporter
 
 OUTLIER = (
     3.5  # modified z-score, as in Iglewicz and Hoaglin, "How to detect and handle outliers" (1993)

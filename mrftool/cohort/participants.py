@@ -9,10 +9,10 @@ from mrftool.cohort.cluster import ClusterChoice, open_cluster, run_tasks
 from mrftool.cohort.dataset import CohortScan
 from mrftool.cohort.marker import fingerprint_of, is_done
 from mrftool.cohort.task import Task, TaskResult
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.atomic import writing
 from mrftool.formats.bids import dataset_texts
-from mrftool.reporter import Reporter
 
 LEAST_MEMORY = 1 << 30  # bytes of a worker: libraries and the blocks of a scan
 _COLUMNS = ("scan", "state", "seconds", "reason")

@@ -12,8 +12,8 @@ from typing import Any
 
 from mrftool.cohort.dataset import CohortScan
 from mrftool.cohort.marker import fingerprint_of, is_done, write_marker
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import MrftoolError
-from mrftool.reporter import SilentReporter
 from mrftool.workflows.quantify import quantify_scan
 from mrftool.workflows.steps.scan import ScanFiles
 

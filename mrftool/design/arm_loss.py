@@ -17,7 +17,7 @@ import numpy as np
 
 from mrftool.arrays import FloatArray, IndexArray
 from mrftool.errors import ArgumentError
-from mrftool.reconstruction.trajectories import coprime_step
+from mrftool.reconstruction.simulated.trajectories import coprime_step
 
 Order = Literal["golden", "blocks"]
 _FEWEST = 3  # repetitions of an arm: signal and two derivatives

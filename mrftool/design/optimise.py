@@ -15,8 +15,8 @@ from mrftool.design.adjoint import gradient, signals
 from mrftool.design.arm_loss import ArmLoss
 from mrftool.design.limits import Limits, penalty, require_reachable, within_limits
 from mrftool.design.pulse_train import DesignTissue, PulseTrain
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
-from mrftool.reporter import Reporter
 
 _WORST_START = 1e4  # relative sd of T1 or T2 for noise of sd 1 [M0]: nothing is determined
 # Variables are scaled so that a step of 1 changes the train about as much, whichever it is.

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
-from mrftool.inference.frames import FrameFault, frame_residuals
-from mrftool.inference.residuals import SampledResiduals
+from mrftool.inference.assessment.frames import FrameFault, frame_residuals
+from mrftool.inference.assessment.residuals import SampledResiduals
 from mrftool.maps import Maps, with_signal
 from mrftool.physics.noise import rician_moments
 from mrftool.physics.simulate import simulate
+from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series
 from mrftool.tissue import Tissue
 
 _MOST_VOXELS = 4000

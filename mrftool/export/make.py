@@ -8,10 +8,11 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Array, Range
+from mrftool.environment.threads import one_blas_thread
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.export.accuracy import require_near_bound
 from mrftool.export.verify import verify
-from mrftool.inference.manifest import Manifest, weights_sha256, write_manifest
+from mrftool.inference.model.manifest import Manifest, weights_sha256, write_manifest
 from mrftool.manifold.model_errors import probe_vectors
 from mrftool.manifold.parameters import (
     parameter_named,
@@ -22,7 +23,6 @@ from mrftool.manifold.parameters import (
 from mrftool.manifold.table import Form, SignalTable
 from mrftool.manifold.tabulate import build_table
 from mrftool.sequence import PulseSequence
-from mrftool.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from onnx import ModelProto

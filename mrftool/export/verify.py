@@ -8,7 +8,7 @@ import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, Range
 from mrftool.export.accuracy import worst_region
-from mrftool.inference.manifest import Manifest
+from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound

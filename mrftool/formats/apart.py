@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from mrftool.child_process import python_command, python_environment
+from mrftool.environment.child_process import python_command, python_environment
 from mrftool.errors import InputError
 
 MEMORY = 3 << 30  # address space of a child [bytes]

@@ -15,7 +15,7 @@ from mrftool.formats.dicom import scan as dicom
 from mrftool.formats.mrd import scan as mrd
 from mrftool.formats.nifti import scan as nifti
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 class ScanFormat(Protocol):

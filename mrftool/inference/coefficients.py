@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray, IndexArray, Progress, Range
-from mrftool.coefficients import CoefficientImages
 from mrftool.errors import MismatchError
 from mrftool.inference.session import check_given
 from mrftool.manifold.parameters import parameter_named
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
+from mrftool.scan.coefficients import CoefficientImages
 
 FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and Gaussian noise
 UNDETERMINED = 0.5  # a relative standard deviation above this does not determine a value [1]

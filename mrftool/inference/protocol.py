@@ -13,8 +13,8 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.plausibility import PLAUSIBLE, doubt, unit_slip
+from mrftool.scan.series import Series
 from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
-from mrftool.series import Series
 
 _TIME_TOLERANCE = 0.05e-3  # [s]; headers round to tenths of a millisecond
 _RELATIVE = 0.01  # of every number

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mrftool.arrays import BoolArray, Float32Array, Progress
+from mrftool.environment.threads import prefetched
 from mrftool.errors import MismatchError
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.inference.session import Model, check_given, run
 from mrftool.manifold.parameters import parameter_named
 from mrftool.maps import Maps
-from mrftool.series import Series, Voxels
-from mrftool.threads import prefetched
+from mrftool.scan.series import Series, Voxels
 
 
 def quantify(

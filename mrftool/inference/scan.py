@@ -12,7 +12,7 @@ from mrftool.errors import MismatchError
 from mrftool.formats.sequence.difference import difference_of_files
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
-from mrftool.series import Form, Series, Voxels
+from mrftool.scan.series import Form, Series, Voxels
 
 Columns = dict[str, Array]
 

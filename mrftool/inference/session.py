@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.arrays import Array, Float32Array
+from mrftool.environment.threads import chosen_threads
 from mrftool.errors import InputError, MismatchError
-from mrftool.inference.graph_limits import require_bounded
-from mrftool.inference.manifest import Manifest, read_manifest
-from mrftool.inference.onnx_file import read_model
+from mrftool.inference.model.graph_limits import require_bounded
+from mrftool.inference.model.manifest import Manifest, read_manifest
+from mrftool.inference.model.onnx_file import read_model
 from mrftool.inference.runtime import InferenceSession, SessionOptions
 from mrftool.manifold.parameters import FITTED, parameter_named
-from mrftool.threads import chosen_threads
 
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
 _FITTED = tuple(parameter.name for parameter in FITTED)

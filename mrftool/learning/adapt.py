@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mrftool.errors import ArgumentError, InputError
-from mrftool.inference.manifest import read_manifest
-from mrftool.inference.onnx_file import read_model
+from mrftool.inference.model.manifest import read_manifest
+from mrftool.inference.model.onnx_file import read_model
 from mrftool.learning.batches import Source
 from mrftool.learning.checkpoint import TrainingRun, load_run
 from mrftool.learning.config import TrainConfig, checkpoint_file

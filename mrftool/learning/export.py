@@ -12,7 +12,7 @@ import torch
 
 from mrftool.errors import ArgumentError, CheckFailedError, MismatchError
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.inference.onnx_file import OPSET
+from mrftool.inference.model.onnx_file import OPSET
 from mrftool.inference.runtime import InferenceSession
 from mrftool.learning.batches import Source, draw_batches
 from mrftool.learning.checkpoint import TrainingRun

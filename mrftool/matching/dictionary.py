@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray, Progress
+from mrftool.environment.threads import one_blas_thread, prefetched
 from mrftool.errors import ArgumentError, CheckFailedError, InputError
 from mrftool.formats.npz.dictionary import load_dictionary
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.manifold.compression import Basis, compress, fit_basis
 from mrftool.matching.clusters import Matcher, build_matcher
 from mrftool.physics.simulate import simulate
+from mrftool.scan.series import Form
 from mrftool.sequence import PulseSequence
-from mrftool.series import Form
-from mrftool.threads import one_blas_thread, prefetched
 from mrftool.tissue import Tissue
 
 TOLERANCE = (

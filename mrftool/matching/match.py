@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, Progress
+from mrftool.environment.threads import chosen_threads, one_blas_thread, prefetched
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.manifold.compression import Basis
 from mrftool.maps import Maps
 from mrftool.matching.dictionary import MatchDictionary, Source
 from mrftool.matching.nearest import match
 from mrftool.quantities import Flag
-from mrftool.series import Form, Series, Voxels
-from mrftool.threads import chosen_threads, one_blas_thread, prefetched
+from mrftool.scan.series import Form, Series, Voxels
 
 BATCH = 1 << 17  # voxels that are matched at a time: 20 MB of coefficients
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mrftool.arrays import Array, IndexArray
+from mrftool.environment.threads import one_blas_thread
 from mrftool.matching.clusters import Matcher
-from mrftool.threads import one_blas_thread
 
 TILE = 4096  # voxels that are compared at a time
 _CACHED = 1 << 16  # inner products that are compared at a time: they stay in the cache of one core

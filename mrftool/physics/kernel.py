@@ -19,10 +19,10 @@ import numpy as np
 
 import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
+from mrftool.environment.threads import usable_processors
 from mrftool.physics.epg import at_rest, slice_positions, spoiled
 from mrftool.physics.truncation import shortest_tr
 from mrftool.sequence import Pulses, PulseSequence, T2Prep
-from mrftool.threads import usable_processors
 from mrftool.tissue import Tissue
 
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}

@@ -7,10 +7,14 @@ of the local covariance of the coils.
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray
-from mrftool.kspace import KSpace
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
-from mrftool.reconstruction.encoding import coil_images
-from mrftool.reconstruction.toeplitz import NormalOperator, gram_matrices, toeplitz_kernel
+from mrftool.reconstruction.encoding.adjoint import coil_images
+from mrftool.reconstruction.encoding.toeplitz import (
+    NormalOperator,
+    gram_matrices,
+    toeplitz_kernel,
+)
+from mrftool.scan.kspace import KSpace
 
 _WIDTH = 30.0  # of the Gaussian filter in k-space [cycles per field of view]
 _SMOOTHING = 1 / 64  # of the coil covariance, sd [field of view]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.reconstruction.kernel_product import triangle
+from mrftool.reconstruction.encoding.kernel_product import triangle
 
 _SMOOTHING = 4.0  # of the products of replicas over the image, sd [pixel]
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.errors import InputError
-from mrftool.kspace import Trajectory
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
-from mrftool.reconstruction.toeplitz import NormalOperator
+from mrftool.reconstruction.encoding.toeplitz import NormalOperator
+from mrftool.scan.kspace import Trajectory
 
 Model = Callable[[FloatArray], Array]  # place (log T1, log T2) to rows `(voxel, 3, K)`
 

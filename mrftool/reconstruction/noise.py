@@ -6,8 +6,8 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, ComplexArray
 from mrftool.errors import InputError
-from mrftool.kspace import KSpace
-from mrftool.reconstruction.simulation import complex_noise
+from mrftool.reconstruction.simulated.raw_data import complex_noise
+from mrftool.scan.kspace import KSpace
 
 _LEAST_RATIO = 2  # noise samples over coils that a covariance of the coils needs
 _OUTER = 0.5  # from where on samples tell the noise, of the radius covered

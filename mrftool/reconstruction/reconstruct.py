@@ -12,18 +12,22 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, ComplexArray, FloatArray
+from mrftool.environment.reporter import Reporter, SilentReporter
+from mrftool.environment.threads import chosen_threads
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.kspace import KSpace, check_repetitions
 from mrftool.reconstruction.coil_maps import coils_of
 from mrftool.reconstruction.conjugate_gradient import Solution, conjugate_gradient
 from mrftool.reconstruction.covariance import noise_amplification, replica_covariance
-from mrftool.reconstruction.encoding import adjoint, adjoint_noise, coil_spectra
+from mrftool.reconstruction.encoding.adjoint import adjoint, adjoint_noise, coil_spectra
+from mrftool.reconstruction.encoding.off_resonance import TimeSegments, time_segments
+from mrftool.reconstruction.encoding.toeplitz import (
+    NormalOperator,
+    gram_matrices,
+    toeplitz_kernel,
+)
 from mrftool.reconstruction.noise import like_noise, residual_energy
-from mrftool.reconstruction.off_resonance import TimeSegments, time_segments
 from mrftool.reconstruction.temporal_basis import TemporalBasis
-from mrftool.reconstruction.toeplitz import NormalOperator, gram_matrices, toeplitz_kernel
-from mrftool.reporter import Reporter, SilentReporter
-from mrftool.threads import chosen_threads
+from mrftool.scan.kspace import KSpace, check_repetitions
 
 _NOISE_TAIL = 1e-6  # share of pixels of noise alone that the mask would keep
 _LEAST_SIGNAL = 0.05  # of pixels in the mask, relative to the brightest ones

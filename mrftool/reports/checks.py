@@ -11,11 +11,11 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.inference.frames import Fault, FrameFault
+from mrftool.inference.assessment.frames import Fault, FrameFault
 from mrftool.quantities import Flag
+from mrftool.reports.parts.tables import frames_text
 from mrftool.reports.run import Method, Run
 from mrftool.reports.scores import finite_number, scores_at_snr
-from mrftool.reports.tables import frames_text
 
 _MOST_FLAGGED = {
     Flag.MISFIT: 0.05,

@@ -17,8 +17,8 @@ from mrftool.maps import Maps, with_signal
 from mrftool.quantities import FLAGS, Flag
 from mrftool.reports.budget import BudgetTable
 from mrftool.reports.checks import Remark, check_run, implied_snr
+from mrftool.reports.parts.statistics import map_statistics
 from mrftool.reports.run import Method, Run
-from mrftool.reports.statistics import map_statistics
 from mrftool.sequence import PulseSequence
 
 SCHEMA = 2

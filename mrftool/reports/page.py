@@ -17,10 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mrftool.figures.views import slices_text, view_of
-from mrftool.reports.cards import fit_plots, map_cards, sequence_plots
 from mrftool.reports.contents import read_plain_sequence, report_contents
-from mrftool.reports.run import Run
-from mrftool.reports.tables import (
+from mrftool.reports.parts.cards import fit_plots, map_cards, sequence_plots
+from mrftool.reports.parts.tables import (
     budget_rows,
     flag_table,
     input_table,
@@ -31,6 +30,7 @@ from mrftool.reports.tables import (
     summary_text,
     time_table,
 )
+from mrftool.reports.run import Run
 from mrftool.sequence import PulseSequence
 
 _MOST_CHARACTERS = 400  # of a text that a file gave

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Range
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.inference.summary import summary
+from mrftool.inference.model.summary import summary
 from mrftool.maps import Maps
 from mrftool.reports.budget import BudgetTable
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 if TYPE_CHECKING:
     from mrftool.inference.session import Model

@@ -4,11 +4,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mrftool.environment.reporter import Reporter
+from mrftool.environment.shipped import find_file
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.reporter import Reporter
 from mrftool.sequence import PulseSequence
-from mrftool.shipped import find_file
 from mrftool.workflows.export import WrittenModel, model_path, write_verified
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.arrays import Range
+from mrftool.environment.reporter import Reporter
 from mrftool.export.make import make_model
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.inference.manifest import Manifest
-from mrftool.inference.onnx_file import write_model
+from mrftool.inference.model.manifest import Manifest
+from mrftool.inference.model.onnx_file import write_model
 from mrftool.manifold.table import Form
-from mrftool.reporter import Reporter
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.steps.places import file_stem
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
 from mrftool.matching.dictionary import (
@@ -13,7 +14,6 @@ from mrftool.matching.dictionary import (
     dictionary_from_sequence,
 )
 from mrftool.matching.match import check_source, match_series
-from mrftool.reporter import Reporter
 from mrftool.reports.run import method_of_dictionary
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue

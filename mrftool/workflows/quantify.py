@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mrftool.environment.reporter import Reporter
+from mrftool.environment.shipped import find_file
 from mrftool.formats.open_scan import open_volumes
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
-from mrftool.inference.uncertainty import assess_uncertainty
-from mrftool.reporter import Reporter
 from mrftool.reports.run import method_of
-from mrftool.shipped import find_file
 from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.places import require_folder

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, Progress
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.bids import sidecar_path
 from mrftool.formats.nifti.write import write_series
@@ -22,7 +23,6 @@ from mrftool.physics.noise import add_noise, noise_sd
 from mrftool.physics.simulate import simulate, simulate_blocks
 from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
 from mrftool.quantities import quantity
-from mrftool.reporter import Reporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.places import file_stem, keep_inputs

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, CheckFailedError
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.learning.checkpoint import TrainingRun, save_run
@@ -12,7 +13,6 @@ from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
-from mrftool.reporter import Reporter
 from mrftool.workflows.steps.places import require_folder
 from mrftool.workflows.steps.training_curve import TrainingCurve
 

@@ -230,7 +230,7 @@ def stop(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def raising(_: str) -> None:
         raise error
 
-    monkeypatch.setattr("mrftool.shipped.shipped_files", raising)
+    monkeypatch.setattr("mrftool.environment.shipped.shipped_files", raising)
 
 
 def test_without_the_extra_training_says_which_to_install(tmp_path: Path) -> None:

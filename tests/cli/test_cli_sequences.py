@@ -309,7 +309,7 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mrftool.workflows.show_sequence.precision_figure", full)
+    monkeypatch.setattr("mrftool.workflows.sequences.show_sequence.precision_figure", full)
     (tmp_path / "short.png").write_text("an earlier picture")
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)

@@ -19,9 +19,9 @@ from mrftool.cohort.dataset import find_scans
 from mrftool.cohort.group import group_rows, summarise_group
 from mrftool.cohort.participants import Resources, run_participants
 from mrftool.cohort.task import Task
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import ArgumentError, InputError
 from mrftool.evaluation.rois import RegionScore
-from mrftool.reporter import SilentReporter
 
 ONE_WORKER = Resources(ClusterChoice(1))
 

@@ -13,13 +13,13 @@ from readable_figure import require_readable
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mrftool.cli.commands.sequence import app
+from mrftool.cli.commands.sequences.sequence import app
 from mrftool.design.precision import Precision, plane, precision
 from mrftool.errors import UsageError
 from mrftool.figures import canvas
-from mrftool.figures.precision import comparison_figure, precision_figure
+from mrftool.figures.sequences.precision import comparison_figure, precision_figure
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
-from mrftool.reports.sequence_tables import common_tissue, precision_table
+from mrftool.reports.sequences.sequence_tables import common_tissue, precision_table
 from mrftool.sequence import PulseSequence
 
 POINTS = plane((0.1, 5), (0.005, 3), 13)

@@ -12,7 +12,8 @@ from readable_figure import require_readable
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mrftool.cli.commands.evaluate import app
+from mrftool.cli.commands.evaluation.evaluate import app
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import InputError, MismatchError
 from mrftool.evaluation.bins import MIN_VOXELS, bins_of
 from mrftool.evaluation.bounds import Scan, distinct_tissues, voxel_bounds
@@ -25,7 +26,6 @@ from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.nifti.write import write_maps
 from mrftool.grid import Placement
 from mrftool.physics.cramer_rao import cramer_rao
-from mrftool.reporter import SilentReporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.simulate import Simulation, simulate_scan

@@ -13,7 +13,8 @@ from readable_figure import require_readable
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mrftool.cli.commands.evaluate import app
+from mrftool.cli.commands.evaluation.evaluate import app
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import MismatchError, UsageError
 from mrftool.evaluation.model_tables import accuracy_table, flag_table
 from mrftool.evaluation.model_trials import (
@@ -30,13 +31,12 @@ from mrftool.export.verify import draw_sample, verify
 from mrftool.figures import canvas
 from mrftool.figures.errors import model_figure
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.inference.onnx_file import write_model
+from mrftool.inference.model.onnx_file import write_model
 from mrftool.inference.session import Model, load_model
 from mrftool.physics.simulate import simulate
-from mrftool.reporter import SilentReporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.evaluate_model import other_sequences, sequence_for
+from mrftool.workflows.evaluation.evaluate_model import other_sequences, sequence_for
 
 SNRS = (20.0, 100.0)
 N = 600

@@ -12,10 +12,10 @@ from mrftool.design.arm_loss import ArmLoss, arm_of_repetition
 from mrftool.design.limits import Limits, limit_steps, penalty, within_limits
 from mrftool.design.optimise import Problem, _Objective, optimise, train_loss
 from mrftool.design.pulse_train import PulseTrain, design_tissue, sequence_of
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import ArgumentError
 from mrftool.physics.cramer_rao import cramer_rao
-from mrftool.reconstruction.trajectories import make_trajectory
-from mrftool.reporter import SilentReporter
+from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 

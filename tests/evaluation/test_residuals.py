@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mrftool.evaluation.residuals import FitResiduals, average_residual, fit_residuals
-from mrftool.inference.frames import FrameFault
+from mrftool.inference.assessment.frames import FrameFault
 from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
+from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series, series_from_array
 from mrftool.tissue import Tissue
 
 SHAPE, SNR = (20, 15, 3), 20.0

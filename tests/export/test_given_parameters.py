@@ -9,7 +9,7 @@ from onnx import helper
 
 from mrftool.export.graph.ops import FLOAT, Tape
 from mrftool.export.graph.spline import spline_of
-from mrftool.inference.onnx_file import OPSET
+from mrftool.inference.model.onnx_file import OPSET
 from mrftool.manifold.bspline import Axis
 from mrftool.manifold.compression import Basis
 from mrftool.manifold.parameters import B1, T1, T2

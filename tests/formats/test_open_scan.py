@@ -5,9 +5,9 @@ import pytest
 from dicom_factory import Scan, phantom, write_classic
 from front_door import save
 
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.open_scan import FORMATS, file_kind, open_scan
-from mrftool.reporter import SilentReporter
 
 
 class Watching(SilentReporter):

@@ -3,7 +3,7 @@ import pytest
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.grid import Placement
-from mrftool.series import Series, c_order, file_order, series_from_array
+from mrftool.scan.series import Series, c_order, file_order, series_from_array
 
 IMAGE = (np.arange(3 * 4 * 5 * 7) + 1j).reshape(3, 4, 5, 7).astype(np.complex64)
 

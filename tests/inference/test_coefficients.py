@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from kspace_factory import random_basis, short_sequence
 
-from mrftool.coefficients import CoefficientImages
 from mrftool.errors import MismatchError
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
@@ -10,6 +9,7 @@ from mrftool.manifold.tabulate import build_table
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.reconstruction.temporal_basis import temporal_basis
+from mrftool.scan.coefficients import CoefficientImages
 from mrftool.tissue import Tissue
 
 RANK = 6

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mrftool.inference.frames import FrameResiduals, frame_residuals
-from mrftool.inference.residuals import SampledResiduals
+from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
+from mrftool.inference.assessment.residuals import SampledResiduals
 
 N_TIME, N_VOXELS, SD = 120, 400, 0.02
 

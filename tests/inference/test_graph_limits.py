@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
-from mrftool.inference.graph_limits import require_bounded
+from mrftool.inference.model.graph_limits import require_bounded
 from mrftool.inference.session import load_model
-from mrftool.shipped import find_file
 
 
 def model(nodes: list[onnx.NodeProto], **constants: np.ndarray) -> onnx.ModelProto:

@@ -7,8 +7,8 @@ import pytest
 
 from mrftool.inference.protocol import contradictions, inversion_times, statements
 from mrftool.plausibility import PLAUSIBLE, doubt
+from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series, series_from_array
 
 
 def scan(sidecar: dict[str, object] | None = None, frame_time: float | None = None) -> Series:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrftool.environment.threads import prefetched
 from mrftool.errors import MismatchError, UsageError
 from mrftool.export.make import make_model
 from mrftool.inference import scan
@@ -15,9 +16,8 @@ from mrftool.maps import Maps
 from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
+from mrftool.scan.series import Form, series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import Form, series_from_array
-from mrftool.threads import prefetched
 from mrftool.tissue import Tissue
 from tests.support.rounding import assert_equal_to_rounding
 

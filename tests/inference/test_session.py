@@ -10,7 +10,12 @@ import onnx
 import pytest
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.inference.manifest import KEY, manifest_from_json, manifest_to_json, write_manifest
+from mrftool.inference.model.manifest import (
+    KEY,
+    manifest_from_json,
+    manifest_to_json,
+    write_manifest,
+)
 from mrftool.inference.session import Model, load_model, run
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence

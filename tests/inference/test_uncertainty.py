@@ -8,13 +8,17 @@ import pytest
 
 from mrftool.errors import ArgumentError
 from mrftool.export.make import make_model
+from mrftool.inference.assessment.uncertainty import (
+    Assessment,
+    assess_uncertainty,
+    default_uncertainties,
+)
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
-from mrftool.inference.uncertainty import Assessment, assess_uncertainty, default_uncertainties
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
+from mrftool.scan.series import series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import series_from_array
 from mrftool.tissue import Tissue
 
 SHAPE = (50, 40, 1)

@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch")
 
 from mrftool.cli.commands.adapt import adapt as adapt_command  # noqa: E402
 from mrftool.formats.sequence.yaml_file import read_sequence  # noqa: E402
-from mrftool.inference.manifest import read_manifest, write_manifest  # noqa: E402
-from mrftool.inference.onnx_file import read_model, write_model  # noqa: E402
+from mrftool.inference.model.manifest import read_manifest, write_manifest  # noqa: E402
+from mrftool.inference.model.onnx_file import read_model, write_model  # noqa: E402
 from mrftool.learning.adapt import adapt_settings, adapted_run, load_weights  # noqa: E402
 from mrftool.learning.training import train, validate  # noqa: E402
 

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 from mrftool.design.precision import precision
 from mrftool.figures import canvas
-from mrftool.figures.sensitivity import sensitivity_figure
+from mrftool.figures.sequences.sensitivity import sensitivity_figure
 from mrftool.manifold import sensitivity as module
 from mrftool.manifold.sensitivity import (
     ADC,
@@ -30,7 +30,7 @@ from mrftool.manifold.sensitivity import (
 )
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives, simulate
-from mrftool.reports.sequence_tables import common_tissue, sensitivity_table
+from mrftool.reports.sequences.sequence_tables import common_tissue, sensitivity_table
 from mrftool.sequence import Inversion, Pulses, PulseSequence, SliceProfile, Spoiler, Train
 from mrftool.tissue import Tissue
 

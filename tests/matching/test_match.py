@@ -25,8 +25,8 @@ from mrftool.physics.noise import add_noise
 from mrftool.physics.simulate import simulate
 from mrftool.physics.tissue_grids import grid_tissue
 from mrftool.quantities import Flag
+from mrftool.scan.series import Form, Series, series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import Form, Series, series_from_array
 from mrftool.tissue import Tissue
 from tests.support.rounding import assert_equal_to_rounding
 

@@ -17,7 +17,7 @@ import numpy as np
 from mrftool.formats.npz.dictionary import writing_dictionary
 from mrftool.matching.dictionary import compress_dictionary, dictionary_from_file
 from mrftool.matching.match import match_series
-from mrftool.series import series_from_array
+from mrftool.scan.series import series_from_array
 from mrftool.tissue import Tissue
 
 path, count, TIMES = sys.argv[1], int(sys.argv[2]), 1000

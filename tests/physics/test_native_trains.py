@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from bloch_oracle import bloch_signal
 
+from mrftool.environment.shipped import shipped_files
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics import kernel as native
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import Inversion, PulseSequence, Train
-from mrftool.shipped import shipped_files
 from mrftool.tissue import Tissue
 
 pytestmark = pytest.mark.skipif(

@@ -11,10 +11,10 @@ from mrftool.formats.coefficients.bart import basis_array, cfl_contents, read_cf
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.reconstruction.reconstruct import Settings, reconstruct
-from mrftool.reconstruction.scenes import tissue_scene
-from mrftool.reconstruction.simulation import sample_scene
+from mrftool.reconstruction.simulated.raw_data import sample_scene
+from mrftool.reconstruction.simulated.scenes import tissue_scene
+from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis
-from mrftool.reconstruction.trajectories import make_trajectory
 
 SIZE = 48
 

@@ -5,7 +5,6 @@ import pytest
 from kspace_factory import short_sequence
 
 from mrftool.errors import InputError
-from mrftool.kspace import Trajectory
 from mrftool.manifold.tabulate import build_table
 from mrftool.maps import Maps
 from mrftool.phantoms.brain import brain_phantom
@@ -13,11 +12,12 @@ from mrftool.phantoms.phantom import to_tissue
 from mrftool.quantities import Flag
 from mrftool.reconstruction.joint import JointSettings, require_covered_square
 from mrftool.reconstruction.reconstruct import Settings, set_up
-from mrftool.reconstruction.scenes import tissue_scene
-from mrftool.reconstruction.simulation import sample_scene
+from mrftool.reconstruction.simulated.raw_data import sample_scene
+from mrftool.reconstruction.simulated.scenes import tissue_scene
+from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis
-from mrftool.reconstruction.trajectories import make_trajectory
-from mrftool.workflows.quantify_jointly import estimate_jointly
+from mrftool.scan.kspace import Trajectory
+from mrftool.workflows.kspace.quantify_jointly import estimate_jointly
 
 SIZE = 32
 NOISE = 0.5

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrftool.errors import ArgumentError
-from mrftool.reconstruction.kernel_product import (
+from mrftool.reconstruction.encoding.kernel_product import (
     full_kernel,
     multiply_kernel,
     multiply_readably,

@@ -8,11 +8,15 @@ from kspace_factory import (
     random_trajectory,
 )
 
-from mrftool.kspace import Trajectory
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
-from mrftool.reconstruction.encoding import adjoint, adjoint_noise
-from mrftool.reconstruction.off_resonance import segments_needed, time_segments
-from mrftool.reconstruction.toeplitz import NormalOperator, gram_matrices, toeplitz_kernel
+from mrftool.reconstruction.encoding.adjoint import adjoint, adjoint_noise
+from mrftool.reconstruction.encoding.off_resonance import segments_needed, time_segments
+from mrftool.reconstruction.encoding.toeplitz import (
+    NormalOperator,
+    gram_matrices,
+    toeplitz_kernel,
+)
+from mrftool.scan.kspace import Trajectory
 
 MATRIX = (9, 8)
 

@@ -8,7 +8,7 @@ from front_door import command, refuses, save, works
 from report_page import Page, a_method, a_run, good_maps
 
 from mrftool.errors import ArgumentError
-from mrftool.inference.manifest import Manifest
+from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.session import Model
 from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
@@ -287,7 +287,7 @@ def test_the_worst_volume_stays_under_two_megabytes(short_sequence):
 @pytest.fixture(scope="module")
 def short_model(tmp_path_factory, short_sequence: PulseSequence) -> Path:
     from mrftool.export.make import make_model
-    from mrftool.inference.onnx_file import write_model
+    from mrftool.inference.model.onnx_file import write_model
 
     path = tmp_path_factory.mktemp("model") / "short <b>.onnx"
     write_model(make_model(short_sequence, check=False)[0], path)

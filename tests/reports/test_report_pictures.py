@@ -10,7 +10,7 @@ from mrftool.figures.panels import style_of
 from mrftool.figures.views import orientation, view_of
 from mrftool.formats.png import png_bytes
 from mrftool.quantities import FLAGS, UNFLAGGED, Flag
-from mrftool.reports.pictures import bars, curve, flag_picture, gradient, map_picture, ticks
+from mrftool.reports.parts.pictures import bars, curve, flag_picture, gradient, map_picture, ticks
 
 RAS = np.diag([2.0, 2.0, 5.0, 1.0])
 

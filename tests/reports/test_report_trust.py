@@ -7,13 +7,13 @@ import pytest
 from report_page import Page, a_method, a_run, good_maps
 
 from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
-from mrftool.inference.frames import FrameFault
+from mrftool.inference.assessment.frames import FrameFault
 from mrftool.manifold.sensitivity import ADC, B1, FLIP_EXPONENT, TI, sensitivity
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.reports.budget import Budget, BudgetTable, budget_table, uncertainty_text
 from mrftool.reports.page import make_report
-from mrftool.reports.tables import frames_text
+from mrftool.reports.parts.tables import frames_text
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 def whole(series: Series) -> NDArray[Any]:

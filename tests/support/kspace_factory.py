@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrftool.kspace import KSpace, Trajectory
+from mrftool.scan.kspace import KSpace, Trajectory
 from mrftool.sequence import Inversion, PulseSequence, Train
 
 

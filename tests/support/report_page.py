@@ -11,8 +11,8 @@ from mrftool.grid import Placement
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.reports.run import Method, Run
+from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series
 
 VOID = {"meta", "img", "br", "path", "link", "input"}
 SHAPE = (12, 10, 3)

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from front_door import load
 
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import ArgumentError
 from mrftool.learning.config import TrainConfig
-from mrftool.reporter import SilentReporter
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.evaluate_maps import compare_maps
+from mrftool.workflows.evaluation.evaluate_maps import compare_maps
 from mrftool.workflows.match import DictionaryChoice, match_scan
 from mrftool.workflows.quantify import quantify_scan
-from mrftool.workflows.sequence_files import (
+from mrftool.workflows.sequences.sequence_files import (
     check_sequences,
     export_sequence_file,
     import_sequence_file,
 )
-from mrftool.workflows.show_sequence import show_sequence
+from mrftool.workflows.sequences.show_sequence import show_sequence
 from mrftool.workflows.simulate import (
     Simulation,
     dictionary_tissue,

@@ -47,7 +47,7 @@ def bids(
     from mrftool.cohort.cluster import ClusterChoice
     from mrftool.cohort.dataset import find_scans, validate
     from mrftool.cohort.participants import Resources, run_participants
-    from mrftool.shipped import find_file
+    from mrftool.environment.shipped import find_file
 
     terminal = Terminal()
     if not skip_bids_validation and not validate(dataset):

@@ -114,7 +114,7 @@ def _export_basis(
     b1: tuple[float, float] | None,
 ) -> None:
     """Write a temporal basis for other reconstructions."""
-    from mrftool.workflows.export_basis import export_basis
+    from mrftool.workflows.kspace.export_basis import export_basis
 
     refuse(context, _OF_A_MODEL, "goes with a model, not with --basis")
     if seq is None:
@@ -124,7 +124,7 @@ def _export_basis(
 
 def show_model(written: "WrittenModel") -> None:
     """What the model says of itself, and its file, on stdout."""
-    from mrftool.inference.summary import summary
+    from mrftool.inference.model.summary import summary
 
     show_table(f"model {written.path}", summary(written.manifest))
     wrote([written.path])

@@ -18,10 +18,10 @@ def show(
     ] = False,
 ) -> None:
     """Print the manifest of a model: sequence, ranges, accuracy, training, versions, hashes."""
-    from mrftool.inference.manifest import manifest_to_json
+    from mrftool.environment.shipped import find_file
+    from mrftool.inference.model.manifest import manifest_to_json
+    from mrftool.inference.model.summary import summary
     from mrftool.inference.session import load_model
-    from mrftool.inference.summary import summary
-    from mrftool.shipped import find_file
 
     model = load_model(find_file("models", name, ".onnx"))
     if as_json:
@@ -33,8 +33,8 @@ def show(
 @app.command(name="list")
 def list_shipped() -> None:
     """List the models that come with mrftool."""
+    from mrftool.environment.shipped import shipped_files
     from mrftool.inference.session import load_model
-    from mrftool.shipped import shipped_files
 
     for path in shipped_files("models"):
         if path.suffix == ".onnx":

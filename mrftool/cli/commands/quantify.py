@@ -97,12 +97,12 @@ def quantify(
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
-    from mrftool.workflows.quantify import quantify_scan
-    from mrftool.workflows.quantify_coefficients import (
+    from mrftool.workflows.kspace.quantify_coefficients import (
         CoefficientScan,
         holds_coefficients,
         quantify_coefficient_scan,
     )
+    from mrftool.workflows.quantify import quantify_scan
     from mrftool.workflows.steps.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 

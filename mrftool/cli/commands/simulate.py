@@ -122,7 +122,7 @@ def simulate(
     """Simulate fingerprints: by default the paper's dictionary of 160,200 tissues."""
     import numpy as np
 
-    from mrftool.cli.commands.simulate_kspace import RawOptions, simulate_raw
+    from mrftool.cli.commands.kspace.simulate_kspace import RawOptions, simulate_raw
     from mrftool.formats.sequence.yaml_file import read_sequence
     from mrftool.workflows.simulate import (
         Simulation,

@@ -20,7 +20,7 @@ from mrftool.export.graph.polish import data_rows, hold_inside, polish
 from mrftool.export.graph.reading import aligned, given_inside, read_signals
 from mrftool.export.graph.search import coarse_search, search_rank
 from mrftool.export.graph.spline import spline_of
-from mrftool.inference.onnx_file import OPSET
+from mrftool.inference.model.onnx_file import OPSET
 from mrftool.manifold.table import SignalTable
 
 IR_VERSION = 10

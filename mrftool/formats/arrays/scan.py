@@ -13,7 +13,7 @@ from mrftool.formats.channels import magnitude
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
 from mrftool.formats.space import sizes
 from mrftool.grid import Placement
-from mrftool.series import Form, Series, Signal, Voxels
+from mrftool.scan.series import Form, Series, Signal, Voxels
 
 
 def recognises(path: Path) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray
-from mrftool.coefficients import CoefficientImages
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.arrays import array_file
 from mrftool.formats.arrays.array_file import SUFFIXES, is_array_file
@@ -15,6 +14,7 @@ from mrftool.formats.coefficients.bart import COEFFICIENTS, TIME, read_cfl
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
 from mrftool.grid import Placement
+from mrftool.scan.coefficients import CoefficientImages
 
 IMAGES, BASIS, COVARIANCE, MASK = (
     "coefficients.nii",

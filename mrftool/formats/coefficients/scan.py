@@ -5,7 +5,7 @@ from pathlib import Path
 from mrftool.errors import InputError
 from mrftool.formats.coefficients.read import is_coefficient_folder
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 def recognises(path: Path) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from mrftool.errors import ArgumentError
 from mrftool.formats.dicom.headers.files import holds_dicom
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 def recognises(path: Path) -> bool:

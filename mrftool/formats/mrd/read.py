@@ -12,7 +12,7 @@ from mrftool.formats.mrd.header import RawHeader, Unit, read_raw_header
 from mrftool.formats.mrd.readouts import Readouts, read_heads
 from mrftool.formats.mrd.trajectory import group_arms, in_radians
 from mrftool.grid import Placement
-from mrftool.kspace import KSpace, Trajectory
+from mrftool.scan.kspace import KSpace, Trajectory
 
 # Counters that may number the repetitions of the sequence, in the order of trust.
 _COUNTERS = ("repetition", "contrast", "set")

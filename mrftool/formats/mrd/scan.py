@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mrftool.errors import InputError
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

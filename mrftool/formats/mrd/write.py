@@ -14,7 +14,7 @@ from mrftool.formats.atomic import all_or_none
 from mrftool.formats.mrd.geometry import LPS_TO_RAS
 from mrftool.formats.mrd.header import RawHeader, header_xml
 from mrftool.grid import Placement
-from mrftool.kspace import KSpace
+from mrftool.scan.kspace import KSpace
 
 _NOISE_FLAG = 1 << 18
 _VERSION = 1

@@ -13,7 +13,7 @@ from mrftool.errors import InputError
 from mrftool.formats.nifti.files import open_data
 from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.formats.scan_request import ShowProgress
-from mrftool.series import Signal, Voxels
+from mrftool.scan.series import Signal, Voxels
 
 Combine = Callable[..., Array]
 

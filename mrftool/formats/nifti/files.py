@@ -13,9 +13,9 @@ from typing import IO, Any
 from isal import igzip, isal_zlib
 
 from mrftool.arrays import Progress
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import InputError
 from mrftool.formats.scan_request import ShowProgress
-from mrftool.reporter import SilentReporter
 
 _DAMAGED: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 _CHUNK = 4 << 20

@@ -15,7 +15,7 @@ from mrftool.formats.nifti.data import Combine, Frames, gather, map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.scan_request import ShowProgress
 from mrftool.formats.space import require_same_voxels, sizes
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 GivenForm = Literal["complex", "magnitude", "real"]
 

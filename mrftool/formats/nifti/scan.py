@@ -6,7 +6,7 @@ from pathlib import Path
 from mrftool.errors import ArgumentError
 from mrftool.formats.bids import other_part
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 def recognises(path: Path) -> bool:

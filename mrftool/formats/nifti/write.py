@@ -17,7 +17,7 @@ from mrftool.formats.nifti.data import TILE_TIMES, TILE_VOXELS, as_slice
 from mrftool.formats.nifti.files import deflating, is_gzip, require_space, temporary
 from mrftool.formats.nifti.header import header_bytes
 from mrftool.grid import Placement
-from mrftool.series import Form, Signal, Voxels, file_order
+from mrftool.scan.series import Form, Signal, Voxels, file_order
 
 Map = tuple[Path, Array, str, Mapping[str, Any] | None]
 

@@ -6,13 +6,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
+from mrftool.formats.sequence.reading.yaml_text import dump_yaml, load_mapping
 from mrftool.formats.sequence.tables.text import Table
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence, sequence_to_dict
-from mrftool.formats.sequence.yaml_text import dump_yaml, load_mapping
 from mrftool.sequence import PulseSequence
-from mrftool.shipped import find_file
 
 WIDTH = 120
 COLUMNS = ("flip_angle_deg", "rf_phase_deg", "tr_ms", "te_ms")

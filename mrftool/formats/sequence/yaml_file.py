@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import FloatArray
+from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
-from mrftool.formats.sequence.building import build_events, build_train
-from mrftool.formats.sequence.programme import events_to_list
+from mrftool.formats.sequence.reading.building import build_events, build_train
+from mrftool.formats.sequence.reading.programme import events_to_list
+from mrftool.formats.sequence.reading.validation import fault_at, validate
+from mrftool.formats.sequence.reading.yaml_text import dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
-from mrftool.formats.sequence.validation import fault_at, validate
-from mrftool.formats.sequence.yaml_text import dump_yaml, load_mapping
 from mrftool.sequence import PulseSequence
-from mrftool.shipped import find_file
 
 __all__ = [
     "json_schema",

@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrftool.child_process import python_command, python_environment
+from mrftool.environment.child_process import python_command, python_environment
+from mrftool.environment.threads import usable_processors
 from mrftool.studies.jobs.machine import COMMIT_VARIABLE, commit
 from mrftool.studies.jobs.records import LOG
-from mrftool.threads import usable_processors
 
 MODULE = "mrftool.studies.jobs.job"
 _TERMINATION_TIME = 20.0  # [s] that a job has to end when it is asked to

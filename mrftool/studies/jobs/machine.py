@@ -8,7 +8,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from mrftool.threads import usable_processors
+from mrftool.environment.threads import usable_processors
 
 COMMIT_VARIABLE = "MRFTOOL_COMMIT"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray, IndexArray
+from mrftool.environment.threads import chosen_threads, one_blas_thread
 from mrftool.export.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model, run
@@ -21,7 +22,6 @@ from mrftool.matching.nearest import match
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.studies.jobs.records import Job
 from mrftool.studies.paper.signals import Test, fill_empty
-from mrftool.threads import chosen_threads, one_blas_thread
 from mrftool.tissue import Tissue
 
 Found = dict[str, FloatArray]

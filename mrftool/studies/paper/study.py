@@ -5,8 +5,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, InputError, MissingExtraError
-from mrftool.reporter import Reporter
 from mrftool.studies.jobs.records import digest
 from mrftool.studies.jobs.runner import State, run_jobs
 from mrftool.studies.paper.plan import choose, make_plan

@@ -9,14 +9,14 @@ import numpy as np
 from mrftool.design.arm_loss import Order
 from mrftool.design.comparison import characteristics
 from mrftool.design.precision import Precision, plane, precision
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.evaluation.text_tables import TextTable
-from mrftool.figures.design import design_figure
+from mrftool.figures.sequences.design import design_figure
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.reporter import Reporter
-from mrftool.reports.comparison_table import comparison_table
-from mrftool.reports.sequence_tables import common_tissue
+from mrftool.reports.sequences.comparison_table import comparison_table
+from mrftool.reports.sequences.sequence_tables import common_tissue
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 

@@ -9,11 +9,11 @@ from mrftool.design.limits import Limits
 from mrftool.design.optimise import Design, Problem, optimise
 from mrftool.design.pulse_train import PulseTrain, design_tissue, sequence_of, train_of
 from mrftool.design.starts import adjusted, varied
+from mrftool.environment.reporter import Reporter
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.sequence.write import yaml_text
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.reporter import Reporter
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.design.compare import draw, table_of
 

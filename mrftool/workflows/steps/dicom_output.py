@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.bids import Provenance
 from mrftool.maps import Maps
 from mrftool.quantities import QUANTITIES
-from mrftool.reporter import Reporter
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 if TYPE_CHECKING:
     from mrftool.formats.dicom.read.series import DicomSeries

@@ -8,7 +8,7 @@ from mrftool.maps import Maps
 from mrftool.reports.budget import BudgetTable, budget_table
 from mrftool.reports.contents import read_plain_sequence
 from mrftool.reports.run import Method
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 def look_at_fit(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
+from mrftool.environment.reporter import Reporter
+from mrftool.environment.shipped import shipped_files
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.inference.protocol import NAMES, contradictions
-from mrftool.reporter import Reporter
+from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
-from mrftool.series import Series
-from mrftool.shipped import shipped_files
 
 
 def require_agreement(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Float32Array
+from mrftool.environment.reporter import Reporter
 from mrftool.formats.bids import (
     Provenance,
     dataset_texts,
@@ -23,8 +24,7 @@ from mrftool.formats.nifti.write import write_maps
 from mrftool.formats.open_scan import file_kind
 from mrftool.formats.sequence.write import write_text
 from mrftool.maps import Maps
-from mrftool.reporter import Reporter
-from mrftool.series import Series
+from mrftool.scan.series import Series
 from mrftool.workflows.steps.dicom_output import DicomOutput, dicom_maps
 from mrftool.workflows.steps.places import keep_inputs
 from mrftool.workflows.steps.run_record import (

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_scan
-from mrftool.reporter import Reporter
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.series import DicomSeries, open_dicom_series
 from mrftool.formats.dicom.write.objects import check_dicom_maps, write_dicom_maps
-from mrftool.series import Placement
+from mrftool.scan.series import Placement
 
 FORMATS = ("mr", "parametric-map")
 

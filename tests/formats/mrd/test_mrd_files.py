@@ -11,8 +11,8 @@ from mrftool.formats.mrd.read import check_sequence, open_raw
 from mrftool.formats.mrd.trajectory import group_arms, in_radians
 from mrftool.formats.mrd.write import RawSlice, write_raw
 from mrftool.grid import Placement
-from mrftool.kspace import Trajectory
-from mrftool.reconstruction.stack import partitions, slices_of
+from mrftool.reconstruction.encoding.stack import partitions, slices_of
+from mrftool.scan.kspace import Trajectory
 
 MATRIX = (24, 20)
 AFFINE = np.array(

@@ -6,7 +6,7 @@ from nifti_bytes import AFFINE, SROW, nifti
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.nifti.maps import open_b1, open_maps, open_mask
-from mrftool.series import series_from_array
+from mrftool.scan.series import series_from_array
 
 RNG = np.random.default_rng(5)
 SHAPE = (4, 3, 5)

@@ -17,7 +17,7 @@ import numpy as np
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_series
 from mrftool.grid import Placement
-from mrftool.series import c_order
+from mrftool.scan.series import c_order
 
 path, task, n_z = sys.argv[1], sys.argv[2], int(sys.argv[3])
 SHAPE, TIMES = (64, 64, n_z), 400

@@ -12,7 +12,7 @@ from mrftool.errors import InputError, MismatchError, UsageError
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_map, write_maps, write_series
 from mrftool.grid import Placement
-from mrftool.series import series_from_array
+from mrftool.scan.series import series_from_array
 
 RNG = np.random.default_rng(8)
 SHAPE = (5, 4, 3)

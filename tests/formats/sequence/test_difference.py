@@ -9,8 +9,8 @@ from mrftool.errors import MismatchError
 from mrftool.formats.sequence.difference import difference_of_files, difference_text
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.inference.scan import check_belongs
+from mrftool.scan.series import series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.series import series_from_array
 
 
 def test_names_and_properties_that_differ_are_told(short_sequence: PulseSequence) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from front_door import works
 
+from mrftool.environment.shipped import shipped_files
 from mrftool.errors import InputError
 from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
-from mrftool.shipped import shipped_files
 
 SOUND = {"flip_angle_deg": "[10, 60]", "tr_ms": "12", "te_ms": "2.5"}
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from random_sequences import random_sequence
 
+from mrftool.environment.shipped import shipped_files
 from mrftool.errors import InputError, UsageError
 from mrftool.formats.sequence.importing import import_sequence, imported_text
 from mrftool.formats.sequence.sources import Given
@@ -13,7 +14,6 @@ from mrftool.formats.sequence.tables.columns import Layout
 from mrftool.formats.sequence.tables.text import read_table
 from mrftool.formats.sequence.write import csv_text, export_sequence, yaml_text
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
-from mrftool.shipped import shipped_files
 
 SHIPPED = [path for path in shipped_files("sequences") if path.suffix == ".yaml"]
 REST = {"no_inversion": True, "spoiling": "gradient"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrftool.environment.shipped import shipped_files
 from mrftool.errors import InputError
 from mrftool.formats.sequence.yaml_file import (
     json_schema,
@@ -14,7 +15,6 @@ from mrftool.formats.sequence.yaml_file import (
     sequence_from_dict,
     sequence_to_dict,
 )
-from mrftool.shipped import shipped_files
 
 SHIPPED = [path for path in shipped_files("sequences") if path.suffix == ".yaml"]
 HEAD = "mrftool_sequence: 1\nname: x\n"

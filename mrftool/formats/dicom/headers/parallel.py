@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from mrftool.arrays import Progress
-from mrftool.child_process import python_command, python_environment
+from mrftool.environment.child_process import python_command, python_environment
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import File
 from mrftool.formats.dicom.headers.header import read_header

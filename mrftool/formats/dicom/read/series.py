@@ -5,6 +5,7 @@ its order in time.
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import FileSet, Source, find_files
 from mrftool.formats.dicom.headers.header import as_planes
@@ -19,8 +20,7 @@ from mrftool.formats.dicom.read.select import chosen_planes
 from mrftool.formats.dicom.read.signal import SignalReader, signal_reader
 from mrftool.formats.scan_request import ShowProgress
 from mrftool.grid import Placement
-from mrftool.reporter import SilentReporter
-from mrftool.series import Series
+from mrftool.scan.series import Series
 
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
 

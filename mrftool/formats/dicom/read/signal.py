@@ -15,7 +15,7 @@ from mrftool.formats.dicom.read.parts import Part
 from mrftool.formats.dicom.read.pixels import is_compressed, is_plain, stored_rows
 from mrftool.formats.dicom.read.plane import Component, Layout, Plane, check_pixels, layout_of
 from mrftool.formats.dicom.read.scale import Padding, Scale, padding_of, scale_of
-from mrftool.series import Signal, Voxels
+from mrftool.scan.series import Signal, Voxels
 
 _THREADS = 4  # codecs work outside Python's lock
 _PLAIN_AT_ONCE = 32  # images that a thread reads in one go

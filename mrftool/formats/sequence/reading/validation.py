@@ -1,0 +1,109 @@
+"""The values of a sequence file against its schema: every fault in words, with its line."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from mrftool.formats.sequence.reading.yaml_text import Fault, Lines
+from mrftool.formats.sequence.schema import EVENT_TAG
+
+Path = tuple[str | int, ...]
+
+_LONGEST_SHOWN = 40
+_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "float_type": lambda _: "expected a number",
+    "float_parsing": lambda _: "expected a number",
+    "finite_number": lambda _: "expected a finite number",
+    "int_type": lambda _: "expected a whole number",
+    "int_from_float": lambda _: "expected a whole number",
+    "int_parsing_size": lambda _: "expected a whole number of usual size",
+    "string_type": lambda _: "expected text",
+    "list_type": lambda _: "expected a list",
+    "dict_type": lambda _: "expected a mapping",
+    "model_type": lambda _: "expected a mapping",
+    "missing": lambda _: "missing, expected a value",
+    "extra_forbidden": lambda _: "unknown key",
+    "literal_error": lambda context: f"expected {context['expected']}",
+    "greater_than": lambda context: f"expected more than {context['gt']:g}",
+    "greater_than_equal": lambda context: f"expected {context['ge']:g} or more",
+    "less_than": lambda context: f"expected less than {context['lt']:g}",
+    "less_than_equal": lambda context: f"expected at most {context['le']:g}",
+    "too_short": lambda context: f"expected at least {context['min_length']} items",
+    "too_long": lambda context: f"expected at most {context['max_length']} items",
+    "string_too_short": lambda _: "expected some text",
+    "string_too_long": lambda context: f"expected at most {context['max_length']} letters",
+}
+
+
+def in_words(detail: Mapping[str, Any]) -> str:
+    """One of `ValidationError.errors()` as a sentence with the value that was found."""
+    words = str(detail["msg"])
+    if detail["type"] in _WORDS:
+        words = _WORDS[detail["type"]](detail.get("ctx", {}))
+    value = detail["input"]
+    if not isinstance(value, str | int | float | bool):
+        return words
+    if isinstance(value, str) and words == "expected a number" and "," in value:
+        words = "expected a number with a point as its decimal sign"
+    shown = repr(value)[:_LONGEST_SHOWN]
+    return f"{words} (got {shown})"
+
+
+def validate(
+    raw: dict[str, Any], lines: Lines, schema: type[BaseModel]
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Each key on its own, so that one fault does not hide the others."""
+    values: dict[str, Any] = {}
+    fields = schema.model_fields
+    unknown = [str(key) for key in raw if key not in fields]
+    faults = [fault_at((key,), _unknown(key, list(fields)), lines) for key in unknown]
+    for key, info in fields.items():
+        if key not in raw:
+            if info.is_required():
+                faults.append(Fault(0, key, "missing, expected " + _about(info)))
+            else:
+                values[key] = info.get_default(call_default_factory=True)
+            continue
+        try:
+            values[key] = TypeAdapter(_annotation(info)).validate_python(raw[key])
+        except ValidationError as error:
+            faults += [_fault(key, detail, lines) for detail in error.errors()]
+    return values, faults
+
+
+def _annotation(info: FieldInfo) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def _about(info: FieldInfo) -> str:
+    return info.description or "a value"
+
+
+_TAGS = {"number", "list", "axes", "csv", "lobes", "spline", "quadratic", "cycle"}
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if close:
+        return f"unknown key, did you mean {close[0]}?"
+    return f"unknown key, expected one of: {', '.join(known)}"
+
+
+def _fault(key: str, detail: Any, lines: Lines) -> Fault:
+    parts = (part for part in detail["loc"] if not _is_tag(part))
+    return fault_at((key, *parts), in_words(detail), lines)
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether pydantic put it among the keys to say which alternative it took."""
+    return isinstance(part, str) and (part in _TAGS or part.startswith(EVENT_TAG))
+
+
+def fault_at(path: Path, text: str, lines: Lines) -> Fault:
+    """A fault of the value at `path`, with the line of the closest key that the file has."""
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
+    name = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in path)
+    return Fault(line, name.replace(".[", "["), text)

@@ -1,0 +1,164 @@
+"""What the average residual says of each frame: whether it is empty, lost, scaled or swapped.
+
+A frame's gain is what the scan has more of than the fit, as a share of the fit, over all sampled
+voxels together. Slow changes of it over time are model errors; a frame that stands out from its
+neighbours is one that the scanner or a conversion changed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mrftool.arrays import Array, FloatArray, IndexArray
+from mrftool.inference.assessment.residuals import SampledResiduals, empty_frames
+
+Fault = Literal["empty", "lost", "scaled", "swapped"]
+
+_WORDS: dict[Fault, str] = {
+    "empty": "no signal in any voxel",
+    "lost": "next to no signal",
+    "scaled": "another gain than their neighbours",
+    "swapped": "each holds the other's signal",
+}
+_SHOWN = 10  # frames that are named
+_SIGNIFICANT = 6.0  # standard deviations
+_LEAST_GAIN = 0.04  # deviation from the neighbours that is named [1]
+_LEAST_POWER = 0.1  # of the mean frame: smaller differences of weaker frames do not count
+_LOST_GAIN = -0.8  # below this, a frame holds next to nothing
+_NEIGHBOURS = 11  # frames of the running median
+_MOST_CANDIDATES = 40  # frames that are tried in each other's place
+
+
+@dataclass(frozen=True)
+class FrameFault:
+    """Frames that do not hold what the sequence says; the first is 0.
+
+    Parameters
+    ----------
+    kind
+        "empty": no signal at all in any voxel. "lost": next to none. "scaled": another gain than
+        the neighbours. "swapped": each other's signal.
+    frames
+        Their numbers.
+    gain
+        Mean deviation from the neighbours of scaled frames [1].
+    """
+
+    kind: Fault
+    frames: tuple[int, ...]
+    gain: float = 0.0
+
+    def text(self) -> str:
+        """In words, frames counted from 1: "frames 301, 302 and 48 more: no signal"."""
+        shown = ", ".join(str(frame + 1) for frame in self.frames[:_SHOWN])
+        if len(self.frames) > _SHOWN:
+            shown += f" and {len(self.frames) - _SHOWN} more"
+        words = _WORDS[self.kind]
+        if self.kind == "scaled":
+            words += f" ({100 * self.gain:.0f} % on average)"
+        noun = "frame"
+        if len(self.frames) > 1:
+            noun = "frames"
+        return f"{noun} {shown}: {words}"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResiduals:
+    """The residual over time, of all sampled voxels together.
+
+    Parameters
+    ----------
+    gain
+        Scan over fit, less 1 `(time,)` [1].
+    gain_sd
+        What noise alone makes of it `(time,)` [1].
+    relative
+        Root mean square residual over that of a typical frame `(time,)` [1].
+    faults
+        What stands out.
+    """
+
+    gain: FloatArray
+    gain_sd: FloatArray
+    relative: FloatArray
+    faults: tuple[FrameFault, ...]
+
+
+def frame_residuals(sample: SampledResiduals) -> FrameResiduals:
+    """Gains and residuals of each frame, and the frames that stand out."""
+    fit = sample.model / sample.noise_sd[:, None]
+    residual = sample.residual
+    power = (np.abs(fit) ** 2).sum(axis=0)
+    typical = np.maximum(power, _LEAST_POWER * power.mean())
+    gain = (fit.conj() * residual).real.sum(axis=0) / typical
+    energy = (np.abs(residual) ** 2).mean(axis=0)
+    middle = max(float(np.median(energy)), 1e-300)
+    parts = 1 + np.iscomplexobj(residual)
+    gain_sd = np.sqrt(middle / parts / typical)
+    faults = _faults(sample, gain, gain_sd)
+    return FrameResiduals(gain, gain_sd, np.sqrt(energy / middle), faults)
+
+
+def _faults(
+    sample: SampledResiduals, gain: FloatArray, gain_sd: FloatArray
+) -> tuple[FrameFault, ...]:
+    faults = []
+    known = empty_frames(sample)
+    if known.any():
+        faults.append(FrameFault("empty", _numbers(np.flatnonzero(known))))
+    spread = np.maximum(_SIGNIFICANT * gain_sd, _LEAST_GAIN)
+    deviation = gain - _running_median(gain)
+    odd = (np.abs(deviation) > spread) & ~known
+    swapped = _swapped(sample, np.flatnonzero(odd))
+    for pair in swapped:
+        faults.append(FrameFault("swapped", pair))
+        odd[list(pair)] = False
+    lost = odd & (gain < _LOST_GAIN)
+    if lost.any():
+        faults.append(FrameFault("lost", _numbers(np.flatnonzero(lost))))
+    scaled = odd & ~lost
+    if scaled.any():
+        mean = float(np.abs(deviation[scaled]).mean())
+        faults.append(FrameFault("scaled", _numbers(np.flatnonzero(scaled)), mean))
+    return tuple(faults)
+
+
+def _running_median(values: FloatArray) -> FloatArray:
+    half = _NEIGHBOURS // 2
+    padded = np.pad(values, half, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBOURS)
+    return np.asarray(np.median(windows, axis=1))
+
+
+def _swapped(sample: SampledResiduals, odd: IndexArray) -> list[tuple[int, int]]:
+    """Pairs of frames that fit much better in each other's place."""
+    if not 2 <= len(odd) <= _MOST_CANDIDATES:
+        return []
+    signal, fit = sample.signal[:, odd], sample.model[:, odd]
+    weights = 1 / sample.noise_sd**2
+    distance = np.array(
+        [
+            [_distance(signal[:, i], fit[:, j], weights) for j in range(len(odd))]
+            for i in range(len(odd))
+        ]
+    )
+    pairs, left = [], set(range(len(odd)))
+    for i in range(len(odd)):
+        others = [j for j in left if j > i]
+        if i not in left or not others:
+            continue
+        best = min(others, key=lambda j: distance[i, j] + distance[j, i])
+        exchanged = distance[i, best] + distance[best, i]
+        if exchanged < (distance[i, i] + distance[best, best]) / 2:
+            pairs.append((int(odd[i]), int(odd[best])))
+            left -= {i, best}
+    return pairs
+
+
+def _distance(one: Array, other: Array, weights: FloatArray) -> float:
+    return float((weights * np.abs(one - other) ** 2).sum())
+
+
+def _numbers(frames: IndexArray) -> tuple[int, ...]:
+    return tuple(int(frame) for frame in frames)

@@ -1,0 +1,284 @@
+"""The uncertainty of T1 and T2 as metrology knows it (GUM, JCGM 100:2008), of every voxel.
+
+Random part (type A): the model's error bars are those of white noise as strong as the residual.
+They are widened by what the residual shows of its noise: correlation over time, and channels that
+hold none. Systematic part (type B): the sensitivity to each value that is given and not fitted,
+times the standard uncertainty that is stated for it. Combined: the root of the sum of squares.
+
+Misfit is graded. Its share is what of the residual noise does not explain, relative to the signal.
+The stated uncertainties leave a residual too; they explain as much of the misfit. If the rest came
+from larger errors of the same values, in proportion to their uncertainties, it would move T1 and T2
+by the systematic part x the rest / what the uncertainties leave. A voxel stays flagged where that
+is more than its combined uncertainty.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray, IndexArray
+from mrftool.errors import ArgumentError
+from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
+from mrftool.inference.assessment.residuals import noise_shape, sample_residuals, typical_noise_sd
+from mrftool.inference.session import Model
+from mrftool.manifold.effects import WHITE, EffectTable, NoiseShape, build_effects
+from mrftool.manifold.parameters import FITTED, parameters_of
+from mrftool.manifold.sensitivity import Influence, influence_named, influences_on
+from mrftool.maps import Maps
+from mrftool.quantities import Flag
+from mrftool.scan.series import Series
+from mrftool.sequence import PulseSequence
+
+_NO_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
+_RARELY = 3.1  # standard deviations that noise exceeds in one voxel of a thousand
+_BLOCK = 1 << 16  # voxels at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Maps with their uncertainty, and what it is made of.
+
+    Parameters
+    ----------
+    maps
+        With the maps systematic_t1, combined_t1 [s] and so on, and misfit [1]; the standard
+        deviations sd_t1 and so on are those of the random part, and flags of misfit are graded.
+    stated
+        Standard uncertainty of each given value, by name [SI unit].
+    noise
+        Shape of the noise.
+    noise_sd
+        Of the scan per channel [scanner's unit]; None where it is not known.
+    frames
+        The residual over time; None where too few voxels tell.
+    """
+
+    maps: Maps
+    stated: dict[str, float]
+    noise: NoiseShape
+    noise_sd: float | None
+    frames: FrameResiduals | None
+    _table: EffectTable
+    _columns: dict[str, Array]
+
+    def sentences(self) -> list[str]:
+        """What was assumed of given values, and what stands out in the residual."""
+        parts = []
+        for name, size in self.stated.items():
+            influence = influence_named(name)
+            unit = f" {influence.unit}"
+            if influence.unit == "1":
+                unit = ""
+            parts.append(f"{influence.label} {size:g}{unit}")
+        sentences = []
+        if parts:
+            sentences = ["standard uncertainties assumed: " + ", ".join(parts)]
+        if self.frames is not None:
+            sentences += [fault.text() for fault in self.frames.faults]
+        if not self.noise.is_white:
+            time = self.noise.correlation_time
+            sentences.append(
+                f"the noise is not white (correlation time {time:.1f} repetitions): the standard "
+                "deviations take it into account"
+            )
+        return sentences
+
+    def budget(self, mask: BoolArray | None = None) -> dict[str, dict[str, float]]:
+        """Median over voxels of `mask` `(x, y, z)` (all by default) of each part of the relative
+        standard uncertainty [1]: {"t1": {"noise": ..., "b1": ..., "combined": ...}, ...}.
+        """
+        chosen = self.maps.flags & int(_NO_ESTIMATE) == 0
+        if mask is not None:
+            chosen &= mask
+        inside = chosen.reshape(-1)
+        columns = {name: column[inside] for name, column in self._columns.items()}
+        effects = self._table.at(columns)
+        parts = {}
+        for k, parameter in enumerate(FITTED):
+            value = getattr(self.maps, parameter.name)[chosen]
+            own = {"noise": _median(self.maps.extra[f"sd_{parameter.name}"][chosen] / value)}
+            for index, (name, size) in enumerate(self.stated.items()):
+                own[name] = _median(np.abs(effects.slopes[index, :, k]) * size)
+            own["combined"] = _median(self.maps.extra[f"combined_{parameter.name}"][chosen] / value)
+            parts[parameter.name] = own
+        return parts
+
+
+def default_uncertainties(sequence: PulseSequence) -> dict[str, float]:
+    """Typical standard uncertainties of what a fit of this sequence takes for granted [SI unit]."""
+    return {influence.name: influence.uncertainty for influence in influences_on(sequence)}
+
+
+def assess_uncertainty(
+    series: Series,
+    maps: Maps,
+    model: Model,
+    *,
+    stated: Mapping[str, float] | None = None,
+    noise_sd: float | None = None,
+    **given: Float32Array | None,
+) -> Assessment:
+    """The uncertainty of maps that `quantify` made.
+
+    Parameters
+    ----------
+    series, maps, model
+        The scan, what was found in it, and the model that found it.
+    stated
+        Standard uncertainty of given values by name, see `mrftool.manifold.sensitivity`
+        [SI unit]; by default `default_uncertainties`. Those left out have none.
+    noise_sd
+        Of the noise per channel, if it was given [scanner's unit].
+    given
+        The maps of given parameters that the model took, by name `(x, y, z)`.
+
+    Raises
+    ------
+    ArgumentError
+        If an uncertainty is negative, or of something that the sequence does not have.
+    """
+    sequence, manifest = sequence_from_dict(model.manifest.sequence), model.manifest
+    if stated is None:
+        stated = default_uncertainties(sequence)
+    influences = _stated_influences(stated, sequence)
+    images = {name: image for name, image in given.items() if image is not None}
+    sample = sample_residuals(series, maps, sequence, adc=manifest.adc, given=images)
+    noise, frames = WHITE, None
+    if sample is not None:
+        noise, frames = noise_shape(sample), frame_residuals(sample)
+        noise_sd = noise_sd or typical_noise_sd(sample)
+    table = build_effects(
+        sequence,
+        parameters_of(manifest.ranges),
+        manifest.ranges,
+        influences,
+        adc=manifest.adc,
+        form=series.form,
+        noise=noise,
+    )
+    columns = {parameter.name: getattr(maps, parameter.name).reshape(-1) for parameter in FITTED}
+    columns |= {name: image.reshape(-1) for name, image in images.items()}
+    sizes = {influence.name: stated[influence.name] for influence in influences}
+    level = _Noise(noise, noise_sd, _n_values(series))
+    assessed = _with_uncertainty(maps, table, columns, sizes, level)
+    return Assessment(assessed, sizes, noise, noise_sd, frames, table, columns)
+
+
+def _stated_influences(
+    stated: Mapping[str, float], sequence: PulseSequence
+) -> tuple[Influence, ...]:
+    known = influences_on(sequence)
+    influences = tuple(influence_named(name) for name in stated)
+    for influence in influences:
+        if influence not in known:
+            raise ArgumentError(
+                f"an uncertainty of the {influence.label}, which sequence {sequence.name} "
+                "does not have"
+            )
+        if not 0 <= stated[influence.name] < np.inf:
+            raise ArgumentError(
+                f"uncertainty {stated[influence.name]:g} of the {influence.label}, "
+                "expected 0 or more"
+            )
+    return influences
+
+
+def _n_values(series: Series) -> int:
+    if series.form == "complex":
+        return 2 * series.n_time
+    return series.n_time
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Shape and level (per channel, None where not known) of the noise, and how many values a
+    voxel has.
+    """
+
+    shape: NoiseShape
+    sd: float | None
+    n_values: int
+
+    def misfit(self, residual: FloatArray, fit: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Share of the residual that noise does not explain, relative to the signal `(voxel,)` [1],
+        and the same of what it hardly ever explains. fit: its norm over time.
+        """
+        if self.sd is None:
+            return residual, residual
+        energy = np.square(fit) / np.maximum(1 - np.square(residual), 1e-12)
+        noise = self.sd**2 * self.n_values / energy
+        spread = np.sqrt(2 * self.shape.energy_spread / self.n_values)
+        share, certain = (
+            np.sqrt(np.maximum(np.square(residual) - noise * factor, 0.0))
+            for factor in (1.0, 1.0 + _RARELY * spread)
+        )
+        if self.shape.is_white:  # the model's own test of each voxel holds
+            certain = np.where(share > 0, share, residual)
+        return share, certain
+
+
+def _with_uncertainty(
+    maps: Maps,
+    table: EffectTable,
+    columns: Mapping[str, Array],
+    stated: Mapping[str, float],
+    noise: _Noise,
+) -> Maps:
+    """`maps` with those of the uncertainty."""
+    flags = maps.flags.reshape(-1).copy()
+    extra = {name: image.reshape(-1).copy() for name, image in maps.extra.items()}
+    added = [f"{kind}_{p.name}" for p in FITTED for kind in ("systematic", "combined")]
+    for name in (*added, "misfit"):
+        extra[name] = np.full(flags.size, np.nan, np.float32)
+    estimated = np.flatnonzero(flags & int(_NO_ESTIMATE) == 0)
+    for start in range(0, len(estimated), _BLOCK):
+        voxels = estimated[start : start + _BLOCK]
+        effects = table.at({name: column[voxels] for name, column in columns.items()})
+        sizes = np.array(list(stated.values()))[:, None]
+        for k, parameter in enumerate(FITTED):
+            value = columns[parameter.name][voxels].astype(np.float64)
+            random = extra[f"sd_{parameter.name}"][voxels] * effects.inflation[:, k]
+            systematic = value * _root_sum_of_squares(sizes * effects.slopes[:, :, k])
+            extra[f"sd_{parameter.name}"][voxels] = random
+            extra[f"systematic_{parameter.name}"][voxels] = systematic
+            extra[f"combined_{parameter.name}"][voxels] = np.hypot(random, systematic)
+        fit = np.abs(maps.m0.reshape(-1)[voxels]) * effects.norm
+        residual = extra["residual"][voxels].astype(np.float64)
+        extra["misfit"][voxels], certain = noise.misfit(residual, fit)
+        remainder = _root_sum_of_squares(sizes * effects.remainder)
+        harmless = ~_moves_too_far(extra, voxels, certain, remainder)
+        flags[voxels[harmless]] &= ~np.uint8(Flag.MISFIT)
+    for column in extra.values():
+        column[flags & int(Flag.MASKED) > 0] = 0
+    shape = maps.flags.shape
+    images = {name: column.reshape(shape) for name, column in extra.items()}
+    return replace(maps, flags=flags.reshape(shape), extra=images)
+
+
+def _moves_too_far(
+    columns: Mapping[str, Array], voxels: IndexArray, misfit: FloatArray, remainder: FloatArray
+) -> BoolArray:
+    """Whether the misfit could move an estimate by more than its combined uncertainty `(voxel,)`.
+
+    misfit: relative to the signal [1]; remainder: that of the stated uncertainties [1].
+    """
+    unexplained = np.sqrt(np.maximum(misfit**2 - remainder**2, 0))
+    too_far = (remainder == 0) & (unexplained > 0)
+    for parameter in FITTED:
+        systematic = columns[f"systematic_{parameter.name}"][voxels]
+        combined = columns[f"combined_{parameter.name}"][voxels]
+        too_far |= systematic * unexplained > combined * remainder
+    return np.asarray(too_far)
+
+
+def _root_sum_of_squares(parts: FloatArray) -> FloatArray:
+    return np.asarray(np.sqrt(np.square(parts).sum(axis=0)))
+
+
+def _median(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return float("nan")
+    return float(np.median(finite))

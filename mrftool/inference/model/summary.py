@@ -1,0 +1,75 @@
+"""A manifest in words, for a person."""
+
+from typing import Any
+
+from mrftool.arrays import Range
+from mrftool.inference.model.manifest import Manifest
+from mrftool.manifold.parameters import parameter_named
+
+
+def summary(manifest: Manifest) -> dict[str, str]:
+    """What a person wants to know of a model, as label and text."""
+    encoder = (
+        "none: coarse search"
+        if manifest.encoder == "none"
+        else f"network that takes {manifest.encoder}"
+    )
+    return {
+        "name": manifest.name,
+        "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id "
+        f"{manifest.sequence_id}",
+        "input": _inputs(manifest),
+        **{_label(name): _range(name, limits) for name, limits in manifest.ranges.items()},
+        **({"diffusion": f"{manifest.adc:g} m2/s"} if manifest.adc else {}),
+        "encoder": encoder,
+        "polish": f"{manifest.polish} Gauss-Newton steps",
+        "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error "
+        f"{manifest.table_error:.1e}",
+        **_scores(manifest.scores),
+        "weights": f"sha256 {manifest.weights_sha256[:16]}",
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
+
+
+def _inputs(manifest: Manifest) -> str:
+    text = f"{manifest.form} signals"
+    for name in manifest.given:
+        text += f" and a {_label(name)} map"
+    return text
+
+
+def _label(name: str) -> str:
+    return parameter_named(name).label
+
+
+def _range(name: str, limits: Range) -> str:
+    unit, factor = parameter_named(name).unit, 1.0
+    if unit == "s":
+        unit, factor = "ms", 1e3
+    text = f"{limits[0] * factor:g} to {limits[1] * factor:g}"
+    if unit == "1":
+        return text
+    return f"{text} {unit}"
+
+
+def _scores(scores: dict[str, Any]) -> dict[str, str]:
+    lines = {}
+    if clean := scores.get("noise_free"):
+        lines["noise-free error"] = (
+            f"T1 {clean['rms_t1']:.1e}, T2 {clean['rms_t2']:.1e} (root mean square, relative)"
+        )
+    for key, entry in scores.items():
+        if key.startswith("snr_"):
+            texts = [
+                f"{name.upper()} {_against_bound(entry.get(name, {}))}" for name in ("t1", "t2")
+            ]
+            lines[f"SNR {key.removeprefix('snr_')}"] = (
+                "RMSE/bound (95 % intervals hold): " + ", ".join(texts)
+            )
+    return lines
+
+
+def _against_bound(score: dict[str, float]) -> str:
+    if "rmse_over_bound" not in score:
+        return "not determined"
+    return f"{score['rmse_over_bound']:.3f} ({score['coverage_95']:.1%})"

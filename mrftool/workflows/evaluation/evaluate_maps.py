@@ -1,0 +1,133 @@
+"""Compare maps with reference values, and their errors with what the data allow."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mrftool.arrays import Float32Array, FloatArray
+from mrftool.environment.reporter import Reporter
+from mrftool.errors import InputError
+from mrftool.evaluation.bins import Bins, bins_of
+from mrftool.evaluation.bounds import MAX_TISSUES, distinct_tissues, voxel_bounds
+from mrftool.evaluation.metrics import Score, scores
+from mrftool.evaluation.reference import (
+    Reference,
+    form_of,
+    read_maps,
+    read_reference,
+    read_report,
+)
+
+Columns = dict[str, FloatArray]
+
+_FILES = ("errors.json", "errors.md", "errors.png", "scatter.png", "bins.json", "bins.png")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Maps beside their reference.
+
+    scores: of each parameter and tissue. bins: errors over T1 and T2. paths: files written.
+    """
+
+    reference: Reference
+    images: dict[str, Float32Array]
+    estimate: Columns
+    scores: list[Score]
+    bins: list[Bins]
+    paths: tuple[Path, ...]
+
+
+def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter) -> Comparison:
+    """Compare the maps in a folder with reference values; write scores and pictures to `output`.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that `quantify` or `match` wrote.
+    reference : Path
+        A simulated scan with its ground truth beside it, tissue maps (.npz), or another folder of
+        maps.
+    output : Path
+        Folder of the scores and pictures.
+    reporter : Reporter
+        Hears of progress and notes.
+
+    """
+    expected = read_reference(reference)
+    if not len(expected.tissue):
+        raise InputError(f"{reference}: no voxel has a T1 and a T2, expected some to compare")
+    images = read_maps(folder, expected)
+    columns: Columns = {}
+    for name, image in images.items():
+        columns[name] = expected.grid.to_columns(image).astype(np.float64)
+    estimate = {name: columns[name] for name in ("t1", "t2")}
+    sd = {name: columns[f"sd_{name}"] for name in estimate if f"sd_{name}" in columns}
+    bound = _bounds(expected, form_of(read_report(folder)), reporter)
+    found = Comparison(
+        reference=expected,
+        images=images,
+        estimate=estimate,
+        scores=scores(
+            expected.tissue,
+            estimate,
+            labels=expected.labels,
+            classes=expected.classes,
+            sd=sd or None,
+            bound=bound,
+        ),
+        bins=bins_of(expected.tissue, estimate, bound),
+        paths=tuple(output / name for name in _FILES),
+    )
+    _write(found, f"{folder} against {reference}")
+    return found
+
+
+def _bounds(reference: Reference, form: str | None, reporter: Reporter) -> Columns | None:
+    """Bound of T1 and T2 of every voxel, where the scan is known.
+
+    form: "complex" or "magnitude", as the signals were taken to make the maps.
+    """
+    scan = reference.scan
+    if scan is None:
+        return None
+    if form == "magnitude":
+        scan = replace(scan, form="magnitude")
+    distinct = distinct_tissues(reference.tissue, scan.form)
+    if len(distinct.chosen) < len(distinct.tissue):
+        reporter.note(
+            f"the bound is that of {MAX_TISSUES} of {len(distinct.tissue)} different tissues, "
+            "chosen at random"
+        )
+    with reporter.progress("finding the bound", len(distinct.chosen)) as progress:
+        return voxel_bounds(scan, distinct, progress=progress)
+
+
+def _write(found: Comparison, title: str) -> None:
+    from mrftool.evaluation.score_tables import score_json, score_markdown
+    from mrftool.figures.errors import bin_figure
+    from mrftool.figures.maps import error_figure, scatter_figure
+    from mrftool.formats.atomic import all_or_none
+
+    reference, estimate = found.reference, found.estimate
+    expected, images = {}, {}
+    for name in estimate:
+        expected[name] = reference.grid.to_image(getattr(reference.tissue, name))
+        images[name] = found.images[name]
+    records = [each.records() for each in found.bins]
+    with all_or_none(found.paths, make_folders=True) as parts:
+        errors_json, errors_md, errors_png, scatter_png, bins_json, bins_png = parts
+        errors_json.write_text(score_json(found.scores) + "\n", "utf-8")
+        errors_md.write_text(score_markdown(found.scores) + "\n", "utf-8")
+        error_figure(expected, images, reference.grid.affine, errors_png)
+        scatter_figure(
+            reference.tissue,
+            estimate,
+            scatter_png,
+            labels=reference.labels,
+            classes=reference.classes,
+        )
+        bins_json.write_text(json.dumps(records, allow_nan=False) + "\n", "utf-8")
+        bin_figure(found.bins, bins_png, title=title)

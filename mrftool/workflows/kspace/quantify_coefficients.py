@@ -1,0 +1,313 @@
+"""Quantify coefficient images, or raw data that become such images first."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mrftool.arrays import BoolArray, Float32Array, Range
+from mrftool.environment.reporter import Reporter, SilentReporter
+from mrftool.environment.shipped import find_file
+from mrftool.environment.threads import one_blas_thread
+from mrftool.errors import ArgumentError, InputError
+from mrftool.export.make import model_table
+from mrftool.formats.coefficients.read import open_coefficients, sequence_facts
+from mrftool.formats.nifti.maps import open_b1, open_mask
+from mrftool.formats.open_scan import file_kind
+from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict, sequence_to_dict
+from mrftool.inference.coefficients import quantify_coefficients
+from mrftool.inference.session import load_model
+from mrftool.manifold.table import SignalTable
+from mrftool.maps import Maps
+from mrftool.reconstruction.reconstruct import Settings
+from mrftool.reports.run import Method
+from mrftool.scan.coefficients import CoefficientImages
+from mrftool.scan.series import Series, Signal, Voxels, c_order
+from mrftool.sequence import PulseSequence
+from mrftool.workflows.kspace.reconstruct import Request, Result, open_job, run_job
+from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.results import MapsResult, MapsRun, write_results
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+T1_RANGE: Range = (0.1, 4.5)
+T2_RANGE: Range = (0.01, 2.0)
+_LEAST_B1_RANGE = 0.02  # width of the table along B1 [1]
+_KINDS = ("coefficient images", "MRD raw data")
+
+
+@dataclass(frozen=True)
+class CoefficientScan:
+    """Coefficient images or raw data, as the caller names them.
+
+    Parameters
+    ----------
+    path : Path
+        A folder of a reconstruction, images (NIfTI, .cfl, .npy), or raw data (MRD).
+    basis : Path, optional
+        Temporal basis of images (.npy, .cfl); a folder has its own.
+    covariance : Path, optional
+        Covariance of images (.npy, NIfTI).
+    sequence : str, optional
+        Sequence file, or the name of a shipped one; by default that of the scan.
+    model : str, optional
+        A model whose sequence and ranges are taken instead.
+    mask : Path, optional
+        Mask (NIfTI) of the voxels that count; by default what the reconstruction found.
+    b1 : Path, optional
+        B1 map (NIfTI): fraction or percent.
+    threads : int, optional
+        Threads of the arithmetic.
+    is_joint : bool
+        Estimate all voxels of raw data at once; experimental.
+
+    """
+
+    path: Path
+    basis: Path | None = None
+    covariance: Path | None = None
+    sequence: str | None = None
+    model: str | None = None
+    mask: Path | None = None
+    b1: Path | None = None
+    threads: int | None = None
+    is_joint: bool = False
+
+    def chosen(self) -> dict[str, object]:
+        """What was chosen beside the path, for the report."""
+        return {
+            "basis": self.basis,
+            "covariance": self.covariance,
+            "seq": self.sequence,
+            "model": self.model,
+            "mask": self.mask,
+            "b1": self.b1,
+            "threads": self.threads,
+            "joint": self.is_joint or None,
+        }
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """What the table covers: t1_range, t2_range [s]; B1 as the map has it. adc [m2/s]."""
+
+    t1_range: Range = T1_RANGE
+    t2_range: Range = T2_RANGE
+    adc: float = 0.0
+
+
+def holds_coefficients(path: Path, basis: Path | None) -> bool:
+    """Whether a scan is not a series of frames: its kind, or a basis beside it, tells."""
+    return basis is not None or file_kind(path) in _KINDS
+
+
+def quantify_coefficient_scan(
+    scan: CoefficientScan, folder: Path, reporter: Reporter, *, overwrite: bool = False
+) -> MapsResult:
+    """Write the maps of coefficient images into `folder`; raw data are reconstructed in memory.
+
+    Raises
+    ------
+    MismatchError
+        If images, basis, sequence, mask and B1 map do not belong together.
+    ArgumentError
+        If options contradict each other.
+
+    """
+    require_folder(folder)
+    watch = Stopwatch()
+    images, sequence, settings, result = _opened(scan, watch, reporter)
+    mask, b1 = None, None
+    if scan.mask is not None:
+        mask, assumed = open_mask(scan.mask, images, images.name)
+        images = replace(images, assumptions=(*images.assumptions, *assumed))
+    if scan.b1 is not None:
+        b1, assumed = open_b1(scan.b1, images, images.mask, images.name)
+        images = replace(images, assumptions=(*images.assumptions, *assumed))
+    for sentence in images.assumptions:
+        reporter.note(sentence)
+    maps, method = maps_of_coefficients(
+        images, sequence, settings, mask=mask, b1=b1, watch=watch, reporter=reporter
+    )
+    if scan.is_joint and result is not None:
+        with watch.stage("joint estimate"):
+            maps = _joint_maps(result, maps, settings, reporter)
+        reporter.note(maps.assumptions[-1])
+    run = MapsRun(
+        command="quantify",
+        source=scan.path,
+        series=_frames(images, sequence),
+        maps=maps,
+        method=method,
+        options=scan.chosen(),
+        watch=watch,
+    )
+    return write_results(run, folder, reporter, overwrite=overwrite)
+
+
+def maps_of_coefficients(
+    images: CoefficientImages,
+    sequence: PulseSequence,
+    settings: TableSettings | None = None,
+    *,
+    mask: BoolArray | None = None,
+    b1: Float32Array | None = None,
+    watch: Stopwatch | None = None,
+    reporter: Reporter | None = None,
+) -> tuple[Maps, Method]:
+    """Maps of coefficient images, and the method for the report.
+
+    Parameters
+    ----------
+    sequence : PulseSequence
+        That made the data.
+    mask : array, optional
+        Voxels that count `(x, y, z)`; by default those of the images' own mask.
+    b1 : array, optional
+        Actual over nominal flip angle `(x, y, z)` [1].
+
+    Raises
+    ------
+    MismatchError
+        If basis, sequence, mask and B1 map do not belong together.
+
+    """
+    settings, reporter = settings or TableSettings(), reporter or SilentReporter()
+    watch = watch or Stopwatch()
+    chosen = images.mask if mask is None else mask
+    b1_range = None
+    if b1 is not None:
+        b1_range = _b1_range(b1, chosen)
+    t1_range, t2_range = settings.t1_range, settings.t2_range
+    with watch.stage("table"), reporter.working("tabulating the sequence"), one_blas_thread():
+        table = model_table(
+            sequence, adc=settings.adc, t1_range=t1_range, t2_range=t2_range, b1_range=b1_range
+        )
+    count = int(np.prod(images.shape))
+    if chosen is not None:
+        count = int(chosen.sum())
+    with watch.stage("fit"), reporter.progress("quantifying", count) as progress:
+        maps = quantify_coefficients(
+            images,
+            table,
+            t1_range=t1_range,
+            t2_range=t2_range,
+            mask=chosen,
+            progress=progress,
+            b1=b1,
+        )
+    return maps, _method(sequence, table, settings, b1_range, images.rank)
+
+
+def _opened(
+    scan: CoefficientScan, watch: Stopwatch, reporter: Reporter
+) -> tuple[CoefficientImages, PulseSequence, TableSettings, Result | None]:
+    """The images, their sequence, what the table is to cover, and a reconstruction made here."""
+    if scan.sequence is not None and scan.model is not None:
+        raise ArgumentError("a sequence and a model both name a sequence, expected one of them")
+    named, settings = None, TableSettings()
+    if scan.model is not None:
+        named, settings = _of_model(scan.model)
+    if file_kind(scan.path) != "MRD raw data":
+        if scan.is_joint:
+            raise ArgumentError("a joint estimate needs raw data, expected an MRD file")
+        with watch.stage("open the images"):
+            images = open_coefficients(scan.path, scan.basis, scan.covariance)
+            return images, named or _sequence(scan.path, scan.sequence), settings, None
+    if scan.basis is not None or scan.covariance is not None:
+        raise ArgumentError("basis and covariance go with coefficient images, not with raw data")
+    if scan.is_joint and scan.b1 is not None:
+        raise ArgumentError("a joint estimate takes no B1 map, expected none")
+    request = Request(
+        scan.path,
+        scan.sequence,
+        known_sequence=named,
+        settings=Settings(threads=scan.threads),
+    )
+    result = run_job(open_job(request, watch), watch, reporter)
+    return replace(result.images(), assumptions=()), result.job.sequence, settings, result
+
+
+def _joint_maps(result: Result, start: Maps, settings: TableSettings, reporter: Reporter) -> Maps:
+    from mrftool.workflows.kspace.quantify_jointly import maps_of_slices
+
+    with one_blas_thread():
+        table = model_table(
+            result.job.sequence,
+            adc=settings.adc,
+            t1_range=settings.t1_range,
+            t2_range=settings.t2_range,
+        )
+    return maps_of_slices(result, start, table, reporter)
+
+
+def _sequence(path: Path, given: str | None) -> PulseSequence:
+    """The sequence of coefficient images: as given, or the one that a folder of ours names."""
+    if given is not None:
+        return read_sequence(given)
+    facts = sequence_facts(path)
+    if facts is None:
+        raise InputError(f"{path}: does not name its sequence, expected a sequence file besides")
+    return sequence_from_dict(facts, str(path))
+
+
+def _of_model(name: str) -> tuple[PulseSequence, TableSettings]:
+    """Sequence and ranges of a model file, or of a shipped model."""
+    manifest = load_model(find_file("models", name, ".onnx")).manifest
+    settings = TableSettings(manifest.ranges["t1"], manifest.ranges["t2"], manifest.adc)
+    return sequence_from_dict(dict(manifest.sequence), name), settings
+
+
+def _b1_range(b1: Float32Array, mask: BoolArray | None) -> Range:
+    """What the map holds inside the mask, a little widened."""
+    known = np.isfinite(b1) & (b1 > 0)
+    if mask is not None and (mask & known).any():
+        known &= mask
+    low, high = float(b1[known].min()), float(b1[known].max())
+    extra = max(_LEAST_B1_RANGE - (high - low), 0.0) / 2 + 1e-3
+    return low - extra, high + extra
+
+
+def _frames(images: CoefficientImages, sequence: PulseSequence) -> Series:
+    """The frames that the coefficients stand for, as a report looks at them."""
+
+    def read(positions: Voxels) -> Signal:
+        rows = images.images.reshape(-1, images.rank)[c_order(positions, images.shape)]
+        return np.asarray(rows @ images.basis.T, np.complex64)
+
+    return Series(
+        images.shape,
+        images.placement,
+        images.n_time,
+        "complex",
+        read,
+        assumptions=images.assumptions,
+        sidecar={"sequence_id": sequence.sequence_id},
+        name=images.name,
+    )
+
+
+def _method(
+    sequence: PulseSequence,
+    table: SignalTable,
+    settings: TableSettings,
+    b1_range: Range | None,
+    rank: int,
+) -> Method:
+    digest = hashlib.sha256(np.ascontiguousarray(table.coefficients).tobytes()).hexdigest()
+    return Method(
+        kind="model",
+        name=f"table of {sequence.name}",
+        file="",
+        sha256=digest,
+        sequence_name=sequence.name,
+        sequence_id=sequence.sequence_id,
+        sequence=sequence_to_dict(sequence),
+        t1_range=settings.t1_range,
+        t2_range=settings.t2_range,
+        b1_range=b1_range,
+        algorithm="least squares of whitened coefficients, Gauss-Newton on the tabulated signals",
+        words={"coefficients": f"rank {rank}"},
+        numbers={"rank": rank, "table_error": table.error, "adc_m2_per_s": settings.adc},
+        table_error=table.error,
+    )

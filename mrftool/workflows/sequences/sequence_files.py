@@ -1,0 +1,66 @@
+"""Check sequence files, and exchange sequences with other tools."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mrftool.environment.reporter import Reporter
+from mrftool.errors import InputError
+from mrftool.formats.sequence.completion import Imported
+from mrftool.formats.sequence.importing import import_sequence, imported_text
+from mrftool.formats.sequence.sources import Given
+from mrftool.formats.sequence.tables.columns import Layout
+from mrftool.formats.sequence.write import export_sequence, write_text
+from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.sequence import PulseSequence
+from mrftool.workflows.steps.places import keep_inputs
+
+
+def check_sequences(names: Iterable[str | Path]) -> tuple[dict[str, PulseSequence], list[str]]:
+    """Read sequence files: those that are sound, by name, and the faults of the others."""
+    sound: dict[str, PulseSequence] = {}
+    faults: list[str] = []
+    for name in names:
+        try:
+            sound[str(name)] = read_sequence(name)
+        except InputError as error:
+            faults.append(str(error))
+    return sound, faults
+
+
+def import_sequence_file(
+    file: Path,
+    output: Path,
+    reporter: Reporter,
+    *,
+    given: Given | None = None,
+    layout: Layout | None = None,
+) -> Imported:
+    """Make a sequence file of another tool's file.
+
+    Parameters
+    ----------
+    file : Path
+        Pulseq (.seq), ISMRMRD (.h5, .mrd), or a table of numbers.
+    output : Path
+        The sequence file to write (YAML).
+    reporter : Reporter
+        Hears of progress and notes.
+    given : Given, optional
+        What the file does not say: nothing is guessed.
+    layout : Layout, optional
+        Of a table.
+
+    """
+    keep_inputs([file], [output])
+    with reporter.working(f"reading {file}"):
+        imported = import_sequence(file, given, layout)
+    write_text(imported_text(imported, file), output)
+    for sentence in imported.notes:
+        reporter.note(sentence)
+    return imported
+
+
+def export_sequence_file(name: str | Path, output: Path) -> PulseSequence:
+    """Write a sequence as a table (.csv), or as YAML with every rule resolved; both keep its id."""
+    keep_inputs([Path(name)], [output])
+    return export_sequence(str(name), output)
