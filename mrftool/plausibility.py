@@ -41,7 +41,7 @@ class Plausible:
 
     def text(self, value: float) -> str:
         """`value` [SI] as messages show it."""
-        return f"{value * self.factor:.5g} {self.shown}"
+        return f"{value * self.factor:.5g} {self.shown}".rstrip()
 
 
 _TIMES = {

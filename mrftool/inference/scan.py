@@ -45,7 +45,8 @@ def check_belongs(
     if series.form != form:
         message = f"{series.name}: a {series.form} series, expected {form} as the {what}"
         if form == "complex":
-            raise MismatchError(message)
+            hint = f"magnitudes need a {what} that is made for the form 'magnitude'"
+            raise MismatchError(message, hint=hint)
         hint = "the form 'magnitude' takes the magnitudes of a complex series"
         raise MismatchError(message, hint=hint, arguments=("form",))
     if None not in (series.sequence_id, sequence_id) and series.sequence_id != sequence_id:

@@ -18,6 +18,7 @@ from mrftool.formats.nifti.resample import on_voxels_of
 from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.grid import Grid, Placement
 from mrftool.manifold.parameters import B1, parameter_named
+from mrftool.plausibility import doubt
 from mrftool.tissue import Tissue
 
 _PER_UNIT = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
@@ -117,7 +118,7 @@ def open_b1(
     inside = mask
     if inside is None:
         inside = np.ones(like.shape, bool)
-    b1, unit = _in_unit(header, there, inside, _PER_FRACTION, _B1_MEDIANS)
+    b1, unit = _in_unit(header, "b1", there, inside, _PER_FRACTION, _B1_MEDIANS)
     return b1, (*said, *unit)
 
 
@@ -162,8 +163,8 @@ def open_maps(
     if mask is not None:
         inside, said_mask = open_mask(mask, *place)
     inside &= (t1_image > 0) & (t2_image > 0)
-    t1_image, said_t1 = _in_unit(header, t1_image, inside, _PER_UNIT, _T1_MEDIANS)
-    t2_image, said_t2 = _in_unit(t2_header, t2_image, inside, _PER_UNIT, _T2_MEDIANS)
+    t1_image, said_t1 = _in_unit(header, "t1", t1_image, inside, _PER_UNIT, _T1_MEDIANS)
+    t2_image, said_t2 = _in_unit(t2_header, "t2", t2_image, inside, _PER_UNIT, _T2_MEDIANS)
     _require_one_unit(said_t1, said_t2, header, t2_header)
     columns = {"t1": t1_image, "t2": t2_image}
     said_b1: tuple[str, ...] = ()
@@ -188,23 +189,30 @@ def open_maps(
 
 def _in_unit(
     header: NiftiHeader | ArrayVolume,
+    name: str,
     image: Float32Array,
     inside: BoolArray,
     units: dict[str, float],
     medians: Iterable[tuple[float, float, str, float]],
 ) -> tuple[Float32Array, tuple[str, ...]]:
     """The image in our unit, NaN where it is not above 0; and a sentence, unless a sidecar names
-    the unit.
+    the unit. name: a key of `PLAUSIBLE`.
     """
     with np.errstate(invalid="ignore"):
         image = np.where(np.isfinite(image) & (image > 0), image, np.float32(np.nan))
-    named = (read_sidecar(header.path) or {}).get("Units")
-    if isinstance(named, str) and named.lower() in units:
-        return image * np.float32(units[named.lower()]), ()
     values = image[inside & np.isfinite(image)]
     if not values.size:
         raise InputError(f"{header.path}: has no value above 0 inside the mask, expected a map")
     median = float(np.median(values))
+    stated = (read_sidecar(header.path) or {}).get("Units")
+    if stated is not None and stated != "":
+        factor = _stated_factor(header.path, stated, units)
+        unlikely = doubt(name, median * factor)
+        if unlikely:
+            raise InputError(
+                f"{header.path}: in {stated}, as its sidecar says, its median is {unlikely}"
+            )
+        return image * np.float32(factor), ()
     for low, high, unit, factor in medians:
         if low <= median <= high:
             said = f"{header.path.name} is taken as {unit}, since its median is {median:.3g}."
@@ -214,6 +222,16 @@ def _in_unit(
         f"{header.path}: its median is {median:.3g}, expected {expected}",
         hint=f'state "Units" in its sidecar: {", ".join(units)}',
     )
+
+
+def _stated_factor(path: Path, stated: object, units: dict[str, float]) -> float:
+    """What a unit that a sidecar states is worth. Raises InputError for any other unit."""
+    factor = units.get(str(stated).strip().lower())
+    if factor is None:
+        raise InputError(
+            f"{path}: its sidecar states the unit {stated!r}, expected one of {', '.join(units)}"
+        )
+    return factor
 
 
 def _require_one_unit(

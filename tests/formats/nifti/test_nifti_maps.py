@@ -178,3 +178,30 @@ def test_ambiguous_units_are_refused(tmp_path):
     for others in ({}, {"m0": small}):
         with pytest.raises(MismatchError, match=r"small.nii: has 4 x 3 x 4"):
             open_maps(t1, t2 if others else small, **others)
+
+
+@pytest.mark.parametrize("unit", ["degree", "Hz", "rad", "arbitrary", 60])
+def test_a_stated_unit_that_is_none_of_b1_is_refused_and_not_guessed_over(tmp_path, unit):
+    path = write(tmp_path / "b1.nii", np.full(SHAPE, 60, "f4"), unit)
+    with pytest.raises(InputError, match=f"states the unit {unit!r}, expected one of"):
+        open_b1(path, SERIES)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "says"),
+    [
+        (95, "1", "percent taken for a fraction"),
+        (0.95, "percent", "a fraction taken for percent"),
+    ],
+)
+def test_a_stated_unit_that_makes_the_map_implausible_is_refused(tmp_path, value, unit, says):
+    path = write(tmp_path / "b1.nii", np.full(SHAPE, value, "f4"), unit)
+    with pytest.raises(InputError, match=says):
+        open_b1(path, SERIES)
+
+
+def test_times_in_ms_that_are_stated_as_seconds_are_refused(tmp_path):
+    t1 = write(tmp_path / "t1.nii", (T1 * 1e3).astype("f4"), "s")
+    t2 = write(tmp_path / "t2.nii", (T2 * 1e3).astype("f4"), "s")
+    with pytest.raises(InputError, match="milliseconds taken for seconds"):
+        open_maps(t1, t2)
