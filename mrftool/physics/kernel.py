@@ -22,7 +22,7 @@ from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.environment.threads import usable_processors
 from mrftool.physics.epg import at_rest, slice_positions, spoiled
 from mrftool.physics.truncation import shortest_tr
-from mrftool.sequence import Pulses, PulseSequence, T2Prep
+from mrftool.sequence import Pulses, PulseSequence
 from mrftool.tissue import Tissue
 
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
@@ -145,13 +145,10 @@ def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
     """
     turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
     on_axis = bool((np.abs(turns - np.rint(turns)) < 1e-12 * (1 + np.abs(turns))).all())
-    has_hard_preparation = any(
-        isinstance(event, T2Prep) and event.refocusing for event in sequence.program
-    )
     return (
         on_axis
         and sequence.spoiling == "gradient"
-        and not has_hard_preparation
+        and all(event.keeps_signals_real for event in sequence.program)
         and not tissue.off_resonance.any()
     )
 

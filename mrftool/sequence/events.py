@@ -25,6 +25,7 @@ class Pulses:
     """
 
     code: ClassVar[int] = 0  # of the event in native/epg.c
+    keeps_signals_real: ClassVar[bool] = True  # where the phases of the pulses do
     first: int = 0
     stop: int | None = None
     acquire: bool = True
@@ -65,6 +66,11 @@ class Preparation:
     def duration(self) -> float:
         """How long it takes [s]."""
         return 0.0
+
+    @property
+    def keeps_signals_real(self) -> bool:
+        """Whether signals stay -i m0 times real numbers after it."""
+        return True
 
     def faults(self, n_pulses: int) -> list[str]:
         """What is wrong with the numbers, and what was expected."""
@@ -158,6 +164,11 @@ class T2Prep(Preparation):
     def duration(self) -> float:
         """The echo time [s]."""
         return self.te
+
+    @property
+    def keeps_signals_real(self) -> bool:
+        """Perfect pulses do; hard ones leave magnetisation along other axes."""
+        return self.refocusing == 0
 
     def faults(self, n_pulses: int) -> list[str]:
         """See `Preparation`."""

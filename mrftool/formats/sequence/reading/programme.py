@@ -8,15 +8,13 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.schema.second import (
-    InvertBlock,
+    PREPARATIONS,
+    PreparationBlock,
     PulsesBlock,
     RepeatBlock,
-    SaturateBlock,
-    T2PrepBlock,
     TriggerBlock,
-    WaitBlock,
 )
-from mrftool.sequence import Event, Invert, Pulses, Saturate, T2Prep, Wait
+from mrftool.sequence import Event, Pulses, Wait
 
 Path = tuple[str | int, ...]
 PathFault = tuple[Path, str]
@@ -71,19 +69,12 @@ def programme_of(blocks: Iterable[tuple[Path, Any]], pulses: Mapping[Path, range
 
 def _events_of(block: Any, path: Path, pulses: Mapping[Path, range]) -> list[Event | None]:
     events: list[Event | None] = []
-    match block:
-        case InvertBlock():
-            events = [Invert(block.efficiency), Wait(block.time_ms * 1e-3)]
-        case SaturateBlock():
-            events = [Saturate(block.efficiency), Wait(block.time_ms * 1e-3)]
-        case T2PrepBlock():
-            events = [T2Prep(block.te_ms * 1e-3, block.refocusing, block.efficiency)]
-        case WaitBlock():
-            events = [Wait(block.ms * 1e-3)]
-        case TriggerBlock():
-            events = [None]
-        case PulsesBlock() if path in pulses:
-            events = [Pulses(pulses[path].start, pulses[path].stop, block.acquire)]
+    if isinstance(block, PreparationBlock):
+        events += block.to_events()
+    elif isinstance(block, TriggerBlock):
+        events.append(None)
+    elif isinstance(block, PulsesBlock) and path in pulses:
+        events.append(Pulses(pulses[path].start, pulses[path].stop, block.acquire))
     return events
 
 
@@ -153,28 +144,12 @@ def events_to_list(events: Sequence[Event], n_pulses: int) -> list[dict[str, Any
 
 
 def _event_to_dict(event: Event, n_pulses: int) -> dict[str, Any]:
-    match event:
-        case Pulses():
-            stop = n_pulses if event.stop is None else event.stop
-            count = stop - event.first
-            return {"pulses": {"first": event.first, "count": count, "acquire": event.acquire}}
-        case Invert():
-            return {"invert": {"efficiency": event.efficiency}}
-        case Saturate():
-            return {"saturate": {"efficiency": event.efficiency}}
-        case Wait():
-            return {"wait": {"ms": _milliseconds(event.time)}}
-        case T2Prep():
-            return {
-                "t2prep": {
-                    "te_ms": _milliseconds(event.te),
-                    "refocusing": event.refocusing,
-                    "efficiency": event.efficiency,
-                }
-            }
-        case _:
-            raise TypeError(f"no entry for {event}")
-
-
-def _milliseconds(time: float) -> float:
-    return round(time * 1e3, 9)
+    if isinstance(event, Pulses):
+        stop = n_pulses if event.stop is None else event.stop
+        count = stop - event.first
+        return {"pulses": {"first": event.first, "count": count, "acquire": event.acquire}}
+    for key, block in PREPARATIONS.items():
+        if block.event is type(event):
+            numbers = block.from_event(event).model_dump(exclude_unset=True)
+            return {key: numbers}
+    raise TypeError(f"no entry for {event}")

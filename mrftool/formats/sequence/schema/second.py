@@ -1,8 +1,14 @@
-"""The schema of RF-sequence files, version 2: a list of events, each a mapping with one key."""
+"""The schema of RF-sequence files, version 2: a list of events, each a mapping with one key.
 
-from typing import Annotated, Any, Literal
+A preparation is one block with its numbers, its events and the way back, and an entry in
+`PREPARATIONS`.
+"""
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 from mrftool.formats.sequence.schema.first import (
     Column,
@@ -12,39 +18,108 @@ from mrftool.formats.sequence.schema.first import (
     SpoilerBlock,
     Strict,
 )
+from mrftool.sequence import events
 
 Efficiency = Annotated[Number, Field(ge=0, le=1)]
 Milliseconds = Annotated[Number, Field(ge=0, le=60e3)]
 
 
-class InvertBlock(Strict):
+class PreparationBlock(Strict):
+    """What the entries of a preparation have in common."""
+
+    event: ClassVar[type[events.Preparation]]
+
+    def to_events(self) -> list[events.Preparation]:
+        """The events that the block plays."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_event(cls, event: Any) -> Self:
+        """The block that plays an event of the block's kind."""
+        raise NotImplementedError
+
+
+class InvertBlock(PreparationBlock):
     """Inversion pulse with perfect crusher; then free relaxation."""
 
+    event = events.Invert
     efficiency: Efficiency = Field(1.0, description="Mz after = -efficiency x Mz before")
     time_ms: Milliseconds = Field(0.0, description="from the pulse to the next event")
 
+    def to_events(self) -> list[events.Preparation]:
+        """The inversion, and the time after it."""
+        return [events.Invert(self.efficiency), events.Wait(self.time_ms * 1e-3)]
 
-class SaturateBlock(Strict):
+    @classmethod
+    def from_event(cls, event: events.Invert) -> Self:
+        """The block of an inversion."""
+        return cls.model_validate({"efficiency": event.efficiency})
+
+
+class SaturateBlock(PreparationBlock):
     """Saturation pulse with perfect crusher; then free relaxation."""
 
+    event = events.Saturate
     efficiency: Efficiency = Field(1.0, description="Mz after = (1 - efficiency) x Mz before")
     time_ms: Milliseconds = Field(0.0, description="from the pulse to the next event")
 
+    def to_events(self) -> list[events.Preparation]:
+        """The saturation, and the time after it."""
+        return [events.Saturate(self.efficiency), events.Wait(self.time_ms * 1e-3)]
 
-class T2PrepBlock(Strict):
+    @classmethod
+    def from_event(cls, event: events.Saturate) -> Self:
+        """The block of a saturation."""
+        return cls.model_validate({"efficiency": event.efficiency})
+
+
+class T2PrepBlock(PreparationBlock):
     """T2 preparation with perfect crusher."""
 
+    event = events.T2Prep
     te_ms: Milliseconds = Field(description="from the tip-down to the tip-up pulse")
     refocusing: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="number of hard refocusing pulses; 0: all pulses are perfect"
     )
     efficiency: Efficiency = Field(1.0, description="factor of Mz besides its decay")
 
+    def to_events(self) -> list[events.Preparation]:
+        """The T2 preparation."""
+        return [events.T2Prep(self.te_ms * 1e-3, self.refocusing, self.efficiency)]
 
-class WaitBlock(Strict):
+    @classmethod
+    def from_event(cls, event: events.T2Prep) -> Self:
+        """The block of a T2 preparation."""
+        te_ms = _milliseconds(event.te)
+        return cls(te_ms=te_ms, refocusing=event.refocusing, efficiency=event.efficiency)
+
+
+class WaitBlock(PreparationBlock):
     """Free relaxation."""
 
+    event = events.Wait
     ms: Milliseconds
+
+    def to_events(self) -> list[events.Preparation]:
+        """The waiting time."""
+        return [events.Wait(self.ms * 1e-3)]
+
+    @classmethod
+    def from_event(cls, event: events.Wait) -> Self:
+        """The block of a waiting time."""
+        return cls(ms=_milliseconds(event.time))
+
+
+def _milliseconds(time: float) -> float:
+    return round(time * 1e3, 9)
+
+
+PREPARATIONS: dict[str, type[PreparationBlock]] = {
+    "invert": InvertBlock,
+    "saturate": SaturateBlock,
+    "t2prep": T2PrepBlock,
+    "wait": WaitBlock,
+}
 
 
 class TriggerBlock(Strict):
@@ -74,57 +149,20 @@ class RepeatBlock(Strict):
     events: list["Event"] = Field(min_length=1)
 
 
-class InvertEvent(Strict):
-    """An inversion."""
-
-    invert: InvertBlock
-
-
-class SaturateEvent(Strict):
-    """A saturation."""
-
-    saturate: SaturateBlock
+def _entry(key: str, block: type[Strict]) -> type[Strict]:
+    """The entry of a list of events that has one key, which holds the numbers of a block."""
+    name = block.__name__.removesuffix("Block") + "Event"
+    field: Any = {key: (block, ...)}
+    return create_model(name, __base__=Strict, __doc__=block.__doc__, **field)
 
 
-class T2PrepEvent(Strict):
-    """A T2 preparation."""
-
-    t2prep: T2PrepBlock
-
-
-class WaitEvent(Strict):
-    """A waiting time."""
-
-    wait: WaitBlock
-
-
-class TriggerEvent(Strict):
-    """Wait for a heartbeat."""
-
-    wait_until_trigger: TriggerBlock
-
-
-class PulsesEvent(Strict):
-    """A train of pulses."""
-
-    pulses: PulsesBlock
-
-
-class RepeatEvent(Strict):
-    """A loop."""
-
-    repeat: RepeatBlock
-
-
-EVENTS = {
-    "invert": InvertEvent,
-    "saturate": SaturateEvent,
-    "t2prep": T2PrepEvent,
-    "wait": WaitEvent,
-    "wait_until_trigger": TriggerEvent,
-    "pulses": PulsesEvent,
-    "repeat": RepeatEvent,
+_BLOCKS: dict[str, type[Strict]] = {
+    **PREPARATIONS,
+    "wait_until_trigger": TriggerBlock,
+    "pulses": PulsesBlock,
+    "repeat": RepeatBlock,
 }
+EVENTS = {key: _entry(key, block) for key, block in _BLOCKS.items()}
 TAG = "event: "  # no key of a file begins like this
 
 
@@ -136,14 +174,9 @@ def _kind(value: Any) -> str | None:
     return TAG + key if key in EVENTS else None
 
 
+_ANY_EVENT: Any = reduce(or_, (Annotated[each, Tag(TAG + key)] for key, each in EVENTS.items()))
 Event = Annotated[
-    Annotated[InvertEvent, Tag(TAG + "invert")]
-    | Annotated[SaturateEvent, Tag(TAG + "saturate")]
-    | Annotated[T2PrepEvent, Tag(TAG + "t2prep")]
-    | Annotated[WaitEvent, Tag(TAG + "wait")]
-    | Annotated[TriggerEvent, Tag(TAG + "wait_until_trigger")]
-    | Annotated[PulsesEvent, Tag(TAG + "pulses")]
-    | Annotated[RepeatEvent, Tag(TAG + "repeat")],
+    _ANY_EVENT,
     Discriminator(
         _kind,
         custom_error_type="event",
@@ -152,7 +185,7 @@ Event = Annotated[
 ]
 
 RepeatBlock.model_rebuild()
-RepeatEvent.model_rebuild()
+EVENTS["repeat"].model_rebuild()
 
 PositiveTime = Annotated[Number, Field(gt=0, le=60e3)]
 
