@@ -76,6 +76,14 @@ Allow = Annotated[
         "field or sequence-name; may be given several times.",
     ),
 ]
+Uncertainty = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=SIZE,...",
+        help="Standard uncertainty of what the fit takes for granted, as b1=3%,ti=1ms; those left "
+        "out have none, and 'none' states none. By default typical ones.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the maps of another run in the folder.")
 ]

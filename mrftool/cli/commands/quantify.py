@@ -23,6 +23,7 @@ from mrftool.cli.options import (
     ScanForm,
     Strict,
     Threads,
+    Uncertainty,
     Variable,
 )
 from mrftool.errors import CheckFailedError
@@ -44,6 +45,7 @@ _OF_FRAMES = (
     "dicom_reference",
     "dicom_format",
     "allow",
+    "uncertainty",
 )
 
 
@@ -70,6 +72,7 @@ def quantify(
             help="Noise per channel; by default from each residual.", callback=between(1e-30, 1e30)
         ),
     ] = None,
+    uncertainty: Uncertainty = None,
     series: DicomSeries = None,
     axes: ArrayAxes = None,
     like: Like = None,
@@ -97,6 +100,7 @@ def quantify(
     threads: Threads = None,
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
+    from mrftool.cli.uncertainty import stated_uncertainties
     from mrftool.workflows.kspace.quantify_coefficients import (
         CoefficientScan,
         holds_coefficients,
@@ -126,6 +130,7 @@ def quantify(
         mask=mask,
         b1=b1,
         noise_sd=noise_sd,
+        uncertainty=stated_uncertainties(uncertainty),
         dicom=DicomChoice(dicom, dicom_reference, dicom_format),
         threads=threads,
         allow=allow or (),
