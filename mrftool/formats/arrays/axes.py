@@ -34,28 +34,38 @@ def arrange(values: Array, axes: str, name: object) -> Array:
         If the array does not have them.
     """
     require_letters(axes)
-    if len(axes) != values.ndim:
-        raise InputError(
-            f"{name}: has the sizes {sizes(values.shape)}, expected {len(axes)} axes ({axes})",
-            arguments=["axes"],
-        )
-    wrong = [a for a, n in zip(axes, values.shape, strict=True) if n != {ONE: 1, PAIR: 2}.get(a, n)]
-    if wrong:
-        raise InputError(
-            f"{name}: has the sizes {sizes(values.shape)} on the axes {axes}, expected 1 for '1' "
-            "and 2 for 'i'",
-            arguments=["axes"],
-        )
-    values = values[tuple(0 if axis == ONE else slice(None) for axis in axes)]
-    letters = axes.replace(ONE, "")
+    _require_axes(values.shape, axes, name)
+    ones = tuple(number for number, axis in enumerate(axes) if axis == ONE)
+    values, letters = values.squeeze(ones), axes.replace(ONE, "")
     if PAIR in letters:
-        values = np.moveaxis(values, letters.index(PAIR), -1)
-        values = values[..., 0] + 1j * values[..., 1]
+        values = _as_complex(values, letters.index(PAIR))
         letters = letters.replace(PAIR, "")
     for letter in SPACE + TIME:
         if letter not in letters:
             values, letters = values[..., None], letters + letter
     return values.transpose([letters.index(letter) for letter in SPACE + TIME])
+
+
+def _require_axes(shape: tuple[int, ...], axes: str, name: object) -> None:
+    """Raise InputError unless an array of this shape can have these axes."""
+    if len(axes) != len(shape):
+        raise InputError(
+            f"{name}: has the sizes {sizes(shape)}, expected {len(axes)} axes ({axes})",
+            arguments=["axes"],
+        )
+    expected = {ONE: 1, PAIR: 2}
+    if any(size != expected.get(axis, size) for axis, size in zip(axes, shape, strict=True)):
+        raise InputError(
+            f"{name}: has the sizes {sizes(shape)} on the axes {axes}, expected 1 for '1' "
+            "and 2 for 'i'",
+            arguments=["axes"],
+        )
+
+
+def _as_complex(values: Array, pair: int) -> Array:
+    """The complex array whose real and imaginary parts lie on the axis `pair`."""
+    parts = np.moveaxis(values, pair, -1)
+    return np.asarray(parts[..., 0] + 1j * parts[..., 1])
 
 
 def bart_axes(shape: tuple[int, ...]) -> str | None:

@@ -23,16 +23,20 @@ def choose_variable(path: Path, shapes: Mapping[str, tuple[int, ...]], variable:
     images = [name for name, shape in shapes.items() if _n_axes(shape) == most]
     if variable is None and len(images) == 1 and most >= _LEAST_AXES:
         return images[0]
-    listed = [f"{name} ({' x '.join(map(str, shape))})" for name, shape in shapes.items()]
-    if len(listed) > _SHOWN:
-        listed[_SHOWN:] = [f"and {len(listed) - _SHOWN} more"]
     what = "several arrays"
     if variable is not None:
         what = f"no array {variable!r}"
-    found = ", ".join(listed) or "none"
     raise InputError(
-        f"{path}: has {what}, expected a choice of one: {found}", arguments=["variable"]
+        f"{path}: has {what}, expected a choice of one: {_listed(shapes)}", arguments=["variable"]
     )
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Names and shapes of the arrays, the first few of many."""
+    listed = [f"{name} ({' x '.join(map(str, shape))})" for name, shape in shapes.items()]
+    if len(listed) > _SHOWN:
+        listed[_SHOWN:] = [f"and {len(listed) - _SHOWN} more"]
+    return ", ".join(listed) or "none"
 
 
 def _n_axes(shape: tuple[int, ...]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from mrftool.arrays import Float32Array
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.arrays.array_file import read_array
-from mrftool.formats.arrays.axes import ONE, PAIR, SPACE, TIME, arrange
+from mrftool.formats.arrays.axes import SPACE, arrange
 from mrftool.formats.space import Placed, sizes
 from mrftool.grid import Placement
 
@@ -40,17 +40,22 @@ def read_array_volume(path: Path, like: Placed | None) -> tuple[ArrayVolume, Flo
     values = read_array(path)
     if np.iscomplexobj(values):
         raise InputError(f"{path}: holds complex numbers, expected real ones")
-    named = getattr(like, "axes", "") or SPACE
-    axes = "".join(axis for axis in named if axis not in (TIME, PAIR, ONE))
     values = values.reshape([n for n in values.shape if n > 1] or [1])
-    expected = {axis: n for axis, n in zip(SPACE, like.shape, strict=True) if n > 1}
-    axes = "".join(axis for axis in axes if axis in expected)
-    found = dict(zip(axes, values.shape, strict=False))
-    if len(axes) != values.ndim or found != expected:
-        raise MismatchError(
-            f"{path}: has the sizes {sizes(values.shape)}, expected "
-            f"{sizes(tuple(expected[axis] for axis in axes))} (axes {axes}) as the scan"
-        )
+    axes = _require_axes_of(like, values.shape, path)
     image = np.asarray(arrange(values, axes, path)[..., 0], np.float32)
     said = f"{path.name} is taken to lie on the voxels of the scan, with the axes {axes}."
     return ArrayVolume(path, like.shape, like.placement, (said,)), image
+
+
+def _require_axes_of(like: Placed, shape: tuple[int, ...], path: Path) -> str:
+    """The axes longer than one voxel of `like`; MismatchError if the shape is not theirs."""
+    named = getattr(like, "axes", "") or SPACE
+    expected = {axis: n for axis, n in zip(SPACE, like.shape, strict=True) if n > 1}
+    axes = "".join(axis for axis in named if axis in expected)
+    wanted = tuple(expected[axis] for axis in axes)
+    if shape != wanted or len(axes) != len(expected):
+        raise MismatchError(
+            f"{path}: has the sizes {sizes(shape)}, expected {sizes(wanted)} (axes {axes}) as the "
+            "scan"
+        )
+    return axes
