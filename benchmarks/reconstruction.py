@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.export.make import model_table
-from mrftool.formats.coefficients.bart import basis_array, cfl_contents, read_cfl
+from mrftool.formats.arrays.bart import basis_array, cfl_contents, read_all_dimensions
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
@@ -195,7 +195,7 @@ def bart_pics(kspace, basis, coils, iterations):
         threads = os.environ.get("OMP_NUM_THREADS", "2")
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
         subprocess.run(line, cwd=scratch, check=True, capture_output=True, env=environment)
-        out = read_cfl(Path(scratch, "out.cfl"))
+        out = read_all_dimensions(Path(scratch, "out.cfl"))
     return np.moveaxis(out.reshape(n_x, n_y, -1), -1, 0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from front_door import command, works
 
-from mrftool.formats.coefficients.bart import read_cfl
+from mrftool.formats.arrays.bart import read_all_dimensions
 from mrftool.phantoms.head import CLASSES
 
 SIZE = 32
@@ -72,7 +72,7 @@ def test_files_are_read_by_other_libraries(folder):
     assert images.shape == (SIZE, SIZE, 1, rank)
     assert images.get_data_dtype() == np.complex64
     assert covariance.shape == (SIZE, SIZE, 1, rank, rank)
-    cfl = read_cfl(folder / "recon" / "coefficients.cfl")
+    cfl = read_all_dimensions(folder / "recon" / "coefficients.cfl")
     np.testing.assert_array_equal(cfl.reshape(images.shape), np.asanyarray(images.dataobj))
 
 
@@ -274,7 +274,7 @@ def test_basis_is_written_for_others(tmp_path):
     works("export", "--seq", "delics", "--basis", tmp_path / "basis.npy")
     works("export", "--seq", "delics", "--basis", tmp_path / "basis.cfl", "--rank", 4)
     vectors = np.load(tmp_path / "basis.npy")
-    bart = read_cfl(tmp_path / "basis.cfl")
+    bart = read_all_dimensions(tmp_path / "basis.cfl")
     assert bart.shape[5:7] == (500, 4)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(vectors.shape[1]), atol=1e-9)
     np.testing.assert_allclose(bart.reshape(500, 4), vectors[:, :4], atol=1e-6)

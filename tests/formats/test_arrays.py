@@ -11,6 +11,7 @@ import pytest
 from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.arrays.array_file import read_array
 from mrftool.formats.arrays.axes import arrange
+from mrftool.formats.arrays.bart import read_all_dimensions
 from mrftool.formats.nifti.maps import open_b1, open_mask
 from mrftool.formats.open_scan import open_scan
 
@@ -243,6 +244,20 @@ def test_a_header_of_bart_that_is_damaged_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.hdr").unlink()
     with pytest.raises(InputError, match=r"a\.hdr: No such file"):
         read_array(tmp_path / "a.cfl")
+
+
+def test_a_file_of_bart_longer_than_its_header_says_is_refused(tmp_path: Path) -> None:
+    save_cfl(tmp_path / "a.cfl", signals())
+    with (tmp_path / "a.cfl").open("ab") as file:
+        file.write(bytes(8))
+    with pytest.raises(InputError, match=r"a\.cfl: has \d+ bytes, expected \d+ as its \.hdr says"):
+        read_array(tmp_path / "a.cfl")
+
+
+def test_all_dimensions_of_bart_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
+    save_cfl(tmp_path / "a.cfl", signals())
+    shape = read_array(tmp_path / "a.cfl").shape
+    assert read_all_dimensions(tmp_path / "a.cfl").shape == shape + (1,) * (16 - len(shape))
 
 
 def test_axes_go_with_array_files_only(reference: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from kspace_factory import short_sequence
 
-from mrftool.formats.coefficients.bart import basis_array, cfl_contents, read_cfl
+from mrftool.formats.arrays.bart import basis_array, cfl_contents, read_all_dimensions
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.reconstruction.reconstruct import Settings, reconstruct
@@ -56,7 +56,7 @@ def test_coefficients_equal_those_of_bart(scan, tmp_path):
     options = ("-w", "1", "-i", "30", "-R", "Q:0.000001", "-B", "basis")
     line = ("bart", "pics", *options, "-t", "trajectory", "samples", "coils", "out")
     subprocess.run(line, cwd=tmp_path, check=True, capture_output=True, timeout=500)
-    out = read_cfl(tmp_path / "out.cfl")
+    out = read_all_dimensions(tmp_path / "out.cfl")
     theirs = np.moveaxis(out.reshape(SIZE, SIZE, -1), -1, 0)
     theirs = theirs * (np.vdot(theirs, ours) / np.vdot(theirs, theirs))
     assert np.linalg.norm(theirs - ours) / np.linalg.norm(ours) < 0.01
@@ -68,5 +68,5 @@ def test_our_files_read_in_bart(scan, tmp_path):
     _write(tmp_path, "twice", 2 * array)
     line = ("bart", "scale", "2", "ours", "scaled")
     subprocess.run(line, cwd=tmp_path, check=True, capture_output=True)
-    scaled = read_cfl(tmp_path / "scaled.cfl")
+    scaled = read_all_dimensions(tmp_path / "scaled.cfl")
     np.testing.assert_array_equal(scaled.reshape(2, 3, 4), 2 * array)

@@ -9,8 +9,8 @@ from mrftool.arrays import Array, BoolArray
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.arrays import array_file
 from mrftool.formats.arrays.array_file import SUFFIXES, is_array_file
+from mrftool.formats.arrays.bart import COEFFICIENTS, TIME, read_all_dimensions
 from mrftool.formats.bids import read_sidecar
-from mrftool.formats.coefficients.bart import COEFFICIENTS, TIME, read_cfl
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
 from mrftool.grid import Placement
@@ -98,6 +98,11 @@ def read_basis(path: Path, rank: int) -> Array:
     values = read_array(path)
     if path.suffix == ".cfl":
         values = values.reshape(values.shape[TIME], values.shape[COEFFICIENTS])
+    return _as_numbers(_with_rank(values, rank, path))
+
+
+def _with_rank(values: Array, rank: int, path: Path) -> Array:
+    """A matrix as `(time, rank)`, transposed where only that fits."""
     if values.ndim != 2:
         raise InputError(f"{path}: has {values.ndim} dimensions, expected 2 (time, coefficient)")
     if values.shape[1] != rank and values.shape[0] == rank:
@@ -106,10 +111,16 @@ def read_basis(path: Path, rank: int) -> Array:
         raise MismatchError(
             f"{path}: {values.shape[1]} temporal vectors, expected {rank} as the coefficients"
         )
+    return values
+
+
+def _as_numbers(values: Array) -> Array:
+    """In double precision; real where no number has an imaginary part."""
     if np.iscomplexobj(values) and not values.imag.any():
         values = values.real
-    exact = np.complex128 if np.iscomplexobj(values) else np.float64
-    return np.ascontiguousarray(values, exact)
+    if np.iscomplexobj(values):
+        return np.ascontiguousarray(values, np.complex128)
+    return np.ascontiguousarray(values, np.float64)
 
 
 def read_array(path: Path) -> Array:
@@ -123,7 +134,7 @@ def read_array(path: Path) -> Array:
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected .npy or .cfl")
     if path.suffix == ".cfl":
-        return read_cfl(path)
+        return read_all_dimensions(path)
     if not is_array_file(path):
         raise InputError(f"{path}: no array file, expected one of {', '.join(SUFFIXES)}")
     return array_file.read_array(path)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array
+from mrftool.formats.arrays.bart import COEFFICIENTS, basis_array, cfl_contents
 from mrftool.formats.bids import to_json
-from mrftool.formats.coefficients.bart import COEFFICIENTS, basis_array, cfl_contents
 from mrftool.formats.nifti.header import header_bytes
 from mrftool.grid import Placement
 

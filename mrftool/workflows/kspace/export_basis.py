@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from mrftool.arrays import Range
+from mrftool.formats.arrays.bart import basis_array, cfl_contents
 from mrftool.formats.atomic import all_or_none
-from mrftool.formats.coefficients.bart import basis_array, cfl_contents
 from mrftool.formats.coefficients.write import array_file
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.reconstruction.temporal_basis import temporal_basis
