@@ -9,7 +9,6 @@ nothing.
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from mrftool.reports.parts.tables import (
     summary_text,
     time_table,
 )
-from mrftool.reports.run import Run
+from mrftool.reports.run import Report, Run
 from mrftool.sequence import PulseSequence
 
 _MOST_CHARACTERS = 400  # of a text that a file gave
@@ -39,23 +38,28 @@ _KEPT_AT_START, _KEPT_AT_END = 300, 80  # of a longer one
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-@dataclass(frozen=True)
-class Report:
-    """html: the page. json: its contents. warnings: sentences, empty if the run looks good."""
-
-    html: str
-    json: str
-    warnings: tuple[str, ...]
-
-
 def make_report(run: Run) -> Report:
     """The report of a run."""
     sequence = read_plain_sequence(run.method.sequence)
     contents = report_contents(run, sequence)
-    warnings = [item["text"] for item in contents["remarks"] if item["level"] == "warning"]
+    warnings = _warnings(contents)
     page = _page(run, contents, sequence) | {"warnings": warnings}
     html = _environment().get_template("report.html").render(page)
-    return Report(html, json.dumps(contents, indent=2, allow_nan=False) + "\n", tuple(warnings))
+    return Report(html, _as_json(contents), tuple(warnings))
+
+
+def report_without_page(run: Run) -> Report:
+    """The report of a run as numbers; its page is empty."""
+    contents = report_contents(run, read_plain_sequence(run.method.sequence))
+    return Report("", _as_json(contents), tuple(_warnings(contents)))
+
+
+def _warnings(contents: Mapping[str, Any]) -> list[str]:
+    return [item["text"] for item in contents["remarks"] if item["level"] == "warning"]
+
+
+def _as_json(contents: Mapping[str, Any]) -> str:
+    return json.dumps(contents, indent=2, allow_nan=False) + "\n"
 
 
 def visible(value: Any) -> Any:

@@ -119,6 +119,17 @@ class Run:
     budget: BudgetTable | None = None
 
 
+@dataclass(frozen=True)
+class Report:
+    """html: the page, empty for none. json: its contents. warnings: sentences, empty if the run
+    looks good.
+    """
+
+    html: str
+    json: str
+    warnings: tuple[str, ...]
+
+
 def method_of(model: "Model") -> Method:
     """The method that a model is."""
     manifest = model.manifest

@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_factory import Scan, write_classic, write_enhanced
-from front_door import refuses, works
+from front_door import command, refuses, works
 
 T1, T2 = np.meshgrid([0.5, 0.9, 1.4, 2.0], [0.05, 0.08, 0.11], indexing="ij")
 
@@ -79,6 +79,22 @@ def test_dicom_maps_can_be_left_out_or_be_parametric(scan, model, tmp_path) -> N
     )
     kinds = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "b").rglob("*.dcm")}
     assert kinds == {"Parametric Map Storage"}
+
+
+def test_maps_stay_where_dicom_maps_cannot_be_written(scan, model, tmp_path, monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("a value that DICOM does not know")
+
+    source = study(tmp_path / "in", scan)
+    monkeypatch.setattr("mrftool.formats.dicom.write.objects.write_dicom_maps", fails)
+    arguments = ("quantify", source, "--model", model, "-o", tmp_path / "maps")
+    done = works(*arguments)
+    says = "the maps could not be written as DICOM: ValueError: a value that DICOM does not know"
+    assert says in done.err
+    kept = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert {"T1map.nii.gz", "overview.png", "report.html", "report.json"} <= kept
+    assert "dicom" not in kept
+    assert command(*arguments, "--strict").code == 5
 
 
 def test_nifti_in_goes_into_the_study_of_a_reference(scan, model, tmp_path) -> None:

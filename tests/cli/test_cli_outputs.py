@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from front_door import command, files, load, refuses, untouched, works
+from front_door import command, files, load, process, refuses, untouched, works
 
 GRID = ("--t1-ms", "300:1800:log12", "--t2-ms", "20:150:log12")
 
@@ -121,13 +121,72 @@ def test_strict_turns_a_report_that_needs_a_look_into_a_failure(scan: Path, mode
     works("quantify", "bad.nii", "--model", model, "-o", "bad")
 
 
+def fails(*_: object, **__: object) -> None:
+    raise RuntimeError("no fonts\nat all")
+
+
 def test_maps_are_written_where_the_picture_cannot_be_drawn(
     scan: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("no fonts")
-
+    works("quantify", scan, "--model", model)
+    assert "overview.png" in files(Path("maps"))
     monkeypatch.setattr("mrftool.figures.maps.overview_figure", fails)
     done = works("quantify", scan, "--model", model)
-    assert "overview.png could not be drawn: RuntimeError: no fonts" in done.err
+    assert "mrftool: overview.png could not be drawn: RuntimeError: no fonts at all\n" in done.err
     assert Path("maps/T1map.nii.gz").exists() and "overview.png" not in report()["outputs"]
+    assert set(files(Path("maps"))) == set(report()["outputs"])
+    done = command("quantify", scan, "--model", model, "--strict")
+    assert done.code == 5 and "1 of the outputs beside the maps could not be made" in done.err
+    assert Path("maps/T1map.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("broken", "says", "keeps_numbers"),
+    [
+        ("mrftool.reports.page.map_cards", "report.html could not be made", True),
+        ("mrftool.reports.page.report_contents", "report.json could not be completed", False),
+    ],
+)
+def test_maps_are_written_where_the_report_cannot_be_made(
+    scan: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+    says: str,
+    keeps_numbers: bool,
+) -> None:
+    monkeypatch.setattr(broken, fails)
+    done = works("quantify", scan, "--model", model)
+    assert says in done.err and "Traceback" not in done.err
+    assert "report.html" not in files(Path("maps"))
+    assert set(files(Path("maps"))) == set(report()["outputs"])
+    assert report()["maps"]["t1"] == "T1map.nii.gz"
+    assert ("statistics" in report()) == keeps_numbers
+    works("evaluate", "maps", "maps", scan, "-o", "errors")
+
+
+def test_a_run_that_is_interrupted_after_its_maps_may_be_repeated(
+    scan: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mrftool.figures.maps.overview_figure", interrupted)
+        assert command("quantify", scan, "--model", model).code == 130
+    assert set(files(Path("maps"))) == set(report()["outputs"])
+    works("quantify", scan, "--model", model)
+
+
+def test_a_backend_that_does_not_exist_keeps_no_maps_back(
+    scan: Path, model: Path, tmp_path: Path
+) -> None:
+    """MPLBACKEND, which notebooks set, and settings of matplotlib that need LaTeX."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    variables = {"MPLBACKEND": "module://no.such.backend", "MPLCONFIGDIR": str(tmp_path)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        done = process("quantify", scan, "--model", model)
+    assert done.code == 0 and "Traceback" not in done.err, done
+    assert {"T1map.nii.gz", "overview.png", "report.html"} <= set(files(Path("maps")))

@@ -142,11 +142,19 @@ def quantify(
 def show_maps(scan: Path, result: "MapsResult", *, strict: bool) -> None:
     """What came out, on stdout: voxels and flags, and the files.
 
-    Raises CheckFailedError if `strict`, and the report does not say "good".
+    Raises CheckFailedError if `strict`, and the report does not say "good" or something could not
+    be written beside the maps.
     """
     show_table(str(scan), {text: str(n) for text, n in result.maps.counts().items() if n})
     wrote(result.paths)
-    if strict and result.warnings:
+    if not strict:
+        return
+    if result.failures:
+        raise CheckFailedError(
+            f"{scan}: {len(result.failures)} of the outputs beside the maps could not be made, "
+            "expected all of them"
+        )
+    if result.warnings:
         raise CheckFailedError(
             f"{scan}: {len(result.warnings)} remarks of the report need a look, expected none"
         )

@@ -1,18 +1,14 @@
 """Maps as DICOM: whether they are wanted, in whose study, and in which form."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.formats.bids import Provenance
-from mrftool.maps import Maps
 from mrftool.quantities import QUANTITIES
 from mrftool.scan.series import Series
+from mrftool.workflows.steps.maps_run import MapsRun
 
 if TYPE_CHECKING:
     from mrftool.formats.dicom.read.series import DicomSeries
@@ -121,47 +117,38 @@ def _reference(path: Path, reporter: Reporter) -> "DicomSeries":
         raise MismatchError(str(error), hint=hint) from error
 
 
-@contextmanager
-def dicom_maps(
-    maps: Maps,
-    folder: Path,
-    series: Series,
-    output: DicomOutput | None,
-    provenance: Provenance,
-    reporter: Reporter,
-) -> Iterator[list[Path]]:
-    """Write the maps as DICOM; yield the folders or files of each map.
+def write_dicom(
+    run: MapsRun, folder: Path, output: DicomOutput | None, reporter: Reporter
+) -> list[Path]:
+    """Write the maps as DICOM, all or none; the folder or file of each.
 
-    If the block fails, they are removed again.
+    Parameters
+    ----------
+    run
+        What was done, and the maps that came out.
+    folder
+        Of the maps; those in DICOM go into a folder in it.
+    output
+        The study that they go to; None for no DICOM maps.
+    reporter
+        Hears of values that DICOM cannot hold.
     """
     if output is None:
-        yield []
-        return
+        return []
     from mrftool.formats.dicom.write.objects import with_units, write_dicom_maps
 
-    place = folder / FOLDER
-    was_there = place.exists()
     written = write_dicom_maps(
-        place,
-        with_units(maps),
-        series.placement,
+        folder / FOLDER,
+        with_units(run.maps),
+        run.series.placement,
         output.reference,
-        provenance,
+        run.provenance(),
         format=output.format,
     )
-    first_files = [entry.paths[0] for entry in written]
-    try:
-        if output.format == "parametric-map":
-            yield first_files
-        else:
-            yield [file.parent for file in first_files]
-    except BaseException:
-        for entry in written:
-            for path in entry.paths:
-                path.unlink(missing_ok=True)
-        if not was_there:
-            shutil.rmtree(place, ignore_errors=True)
-        raise
     for entry in written:
         for text, count in entry.counts.items():
             reporter.note(f"DICOM map {entry.name}: {count} voxels {text}")
+    first_files = [entry.paths[0] for entry in written]
+    if output.format == "parametric-map":
+        return first_files
+    return [file.parent for file in first_files]

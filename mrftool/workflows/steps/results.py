@@ -1,16 +1,16 @@
-"""What quantification and matching write: maps with sidecars, a picture, and a report."""
+"""What quantification and matching write: maps with sidecars, then a picture, a report and DICOM.
 
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+The maps come first, with a short report.json that names them. All else is made after them: what
+fails there is told in one line, and the maps stay.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from mrftool.arrays import Float32Array
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.bids import (
-    Provenance,
     dataset_texts,
     is_bids,
     map_description,
@@ -18,98 +18,61 @@ from mrftool.formats.bids import (
     map_sidecar,
     report_folder,
     sidecar_path,
-    versions,
 )
-from mrftool.formats.nifti.write import write_maps
-from mrftool.formats.open_scan import file_kind
+from mrftool.formats.nifti.write import Map, write_maps
 from mrftool.formats.sequence.write import write_text
 from mrftool.maps import Maps
-from mrftool.scan.series import Series
-from mrftool.workflows.steps.dicom_output import DicomOutput, dicom_maps
+from mrftool.reports.run import Report
+from mrftool.workflows.steps.decorations import (
+    Failures,
+    draw_picture,
+    make_run_numbers,
+    make_run_report,
+    names_of_maps,
+)
+from mrftool.workflows.steps.dicom_output import DicomOutput, write_dicom
+from mrftool.workflows.steps.maps_run import MapsRun
 from mrftool.workflows.steps.places import keep_inputs
 from mrftool.workflows.steps.run_record import (
     REPORT,
-    RunIdentity,
     former_outputs,
     remove_stale,
     require_own_outputs,
     with_record,
 )
-from mrftool.workflows.steps.stopwatch import Stopwatch
 
-if TYPE_CHECKING:
-    from mrftool.reports.page import Report
-    from mrftool.reports.run import Method
-
-
-@dataclass(frozen=True, eq=False)
-class MapsRun:
-    """One run: from a scan, by a method, to maps.
-
-    Parameters
-    ----------
-    command : str
-        Its name in the report.
-    source : Path
-        The scan as it was named.
-    series : Series
-        The scan.
-    maps : Maps
-        What came out.
-    method : Method
-        The model or dictionary that made the maps.
-    given : dict
-        Images `(x, y, z)` of what the method took as known, by name: b1 [1].
-    stated : dict, optional
-        Standard uncertainty of what the method took as known, by name [SI unit]; None for typical
-        ones.
-    allowed : tuple of str
-        Contradictions of the header that the caller let stand.
-    options : dict
-        What the caller chose, by name; None where the default was taken.
-    identity : RunIdentity, optional
-        What makes it the same run when it is repeated; by default its command, source and options.
-    watch : Stopwatch
-        Of the stages until now.
-
-    """
-
-    command: str
-    source: Path
-    series: Series
-    maps: Maps
-    method: "Method"
-    given: dict[str, Float32Array] = field(default_factory=dict)
-    stated: Mapping[str, float] | None = None
-    allowed: tuple[str, ...] = ()
-    options: dict[str, object] = field(default_factory=dict)
-    identity: RunIdentity | None = None
-    watch: Stopwatch = field(default_factory=Stopwatch)
-
-    def provenance(self) -> Provenance:
-        """What each map says of its origin."""
-        method = self.method
-        details = _details(method)
-        if self.allowed:
-            details["allowed"] = list(self.allowed)
-        return Provenance(
-            sources=(self.source.name,),
-            algorithm=f"MR fingerprinting, {method.kind} {method.name}: {method.algorithm}",
-            pulse_sequence=f"{method.sequence_name}, {self.series.n_time} repetitions",
-            details=details,
-        )
+PICTURE, PAGE = "overview.png", "report.html"
 
 
 @dataclass(frozen=True, eq=False)
 class MapsResult:
     """What was made and written.
 
-    maps: the maps. paths: files, and folders of DICOM maps. warnings: sentences of the report;
-    empty if the run looks good.
+    Parameters
+    ----------
+    maps
+        The maps.
+    paths
+        Files, and folders of DICOM maps.
+    warnings
+        Sentences of the report; empty if the run looks good.
+    failures
+        Sentences on what could not be made beside the maps.
     """
 
     maps: Maps
     paths: tuple[Path, ...]
+    warnings: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Decorated:
+    """What was made beside the maps. record: text of report.json. dicom: files or folders."""
+
+    pages: list[Path]
+    dicom: list[Path]
+    record: str
     warnings: tuple[str, ...]
 
 
@@ -123,54 +86,119 @@ def write_results(
 ) -> MapsResult:
     """Write maps, overview.png, report.html and report.json into `folder`, and DICOM maps if asked.
 
-    Either all files but the DICOM maps are written, or none and earlier ones stay as they were.
-    What a former run left there is removed; see `require_own_outputs`.
+    All maps are written, or none and earlier ones stay as they were. What a former run left in
+    `folder` is removed; see `require_own_outputs`. A picture, a report or DICOM maps that cannot be
+    made are told to `reporter`, and the maps stay.
+
+    Parameters
+    ----------
+    run
+        What was done, and the maps that came out.
+    folder
+        Where they go; it is made where it does not exist.
+    reporter
+        Hears of warnings and failures.
+    dicom
+        Where DICOM maps go; None for none.
+    overwrite
+        Whether the maps of another run in `folder` may be replaced.
+
+    Raises
+    ------
+    ArgumentError
+        If `folder` holds the maps of another run.
+    InputError
+        If the maps cannot be written.
     """
-    identity = run.identity or RunIdentity(run.command, run.source, run.options)
-    require_own_outputs(folder, identity, overwrite=overwrite)
-    maps, series, source = run.maps, run.series, run.source
-    provenance, place = run.provenance(), report_folder(folder, source)
+    require_own_outputs(folder, run.whose(), overwrite=overwrite)
+    images = _images(run, folder)
+    paths = [path for path, *_ in images]
+    _write_maps_first(run, folder, images)
+    failures = Failures(reporter)
+    made = _decorate(run, folder, dicom, reporter, failures)
+    record = report_folder(folder, run.source) / REPORT
+    outputs = [*paths, *map(sidecar_path, paths), record, *made.pages, *_files_in(made.dicom)]
+    text = with_record(made.record, record.parent, run.whose(), outputs)
+    failures.attempt(lambda: write_text(text, record), f"{REPORT} could not be completed")
+    written = (*paths, *made.pages, record, *made.dicom)
+    return MapsResult(run.maps, written, made.warnings, tuple(failures.sentences))
+
+
+def _write_maps_first(run: MapsRun, folder: Path, images: list[Map]) -> None:
+    """Write the maps and a record of them, and remove what a former run left."""
+    place = report_folder(folder, run.source)
+    paths = [path for path, *_ in images]
+    record = place / REPORT
+    keep_inputs(run.inputs(), [*paths, record, place / PICTURE, place / PAGE])
+    outputs = [*paths, *map(sidecar_path, paths), record]
+    others: dict[Path, str | bytes] = {}
+    if is_bids(run.source):
+        others |= dataset_texts(folder)
+    others[record] = with_record(_short_record(run, folder), place, run.whose(), outputs)
     former = former_outputs(place)
-    texts: dict[Path, str | bytes] = {}
-    if is_bids(source):
-        texts |= dataset_texts(folder)
-    picture = _picture(run, reporter)
-    pages: dict[Path, str | bytes] = {}
-    if picture is not None:
-        pages[place / "overview.png"] = picture
-    report = _report(run, folder)
+    write_maps(images, run.series.placement, others=others)
+    remove_stale(folder, former, outputs)
+
+
+def _decorate(
+    run: MapsRun,
+    folder: Path,
+    dicom: DicomOutput | None,
+    reporter: Reporter,
+    failures: Failures,
+) -> _Decorated:
+    """Make picture, report and DICOM maps, each on its own."""
+    place = report_folder(folder, run.source)
+    picture = failures.attempt(
+        lambda: draw_picture(run, place / PICTURE), f"{PICTURE} could not be drawn"
+    )
+    report = _report(run, folder, failures)
+    page = None
+    if report.html:
+        page = failures.attempt(
+            lambda: _write_page(report.html, place / PAGE), f"{PAGE} could not be written"
+        )
     for text in report.warnings:
         reporter.note(text)
-    images = [
+    written = failures.attempt(
+        lambda: write_dicom(run, folder, dicom, reporter), "the maps could not be written as DICOM"
+    )
+    pages = [path for path in (picture, page) if path is not None]
+    return _Decorated(pages, written or [], report.json, report.warnings)
+
+
+def _report(run: MapsRun, folder: Path, failures: Failures) -> Report:
+    """The report; without its page, or with the names of the maps alone, where the rest fails."""
+    report = failures.attempt(lambda: make_run_report(run, folder), f"{PAGE} could not be made")
+    if report is None:
+        report = failures.attempt(
+            lambda: make_run_numbers(run, folder), f"{REPORT} could not be completed"
+        )
+    return report or Report("", _short_record(run, folder), ())
+
+
+def _images(run: MapsRun, folder: Path) -> list[Map]:
+    """The maps as they are written: path, image, description, sidecar."""
+    provenance = run.provenance()
+    return [
         (
-            map_path(folder, source, name),
+            map_path(folder, run.source, name),
             image,
             map_description(name),
             map_sidecar(name, provenance),
         )
-        for name, image in maps.images()
+        for name, image in run.maps.images()
     ]
-    page, record = place / "report.html", place / REPORT
-    paths = [*(path for path, *_ in images), *pages, page, record]
-    inputs = [value for value in run.options.values() if isinstance(value, Path)]
-    keep_inputs([source, *inputs], paths)
-    outputs = [*paths, *(sidecar_path(path) for path, *_ in images)]
-    pages[page] = report.html
-    pages[record] = with_record(report.json, place, identity, outputs)
-    write_maps(images, series.placement, others={**texts, **pages})
-    dicom_paths: list[Path] = []
-    try:
-        with dicom_maps(maps, folder, series, dicom, provenance, reporter) as dicom_paths:
-            outputs += _files_in(dicom_paths)
-            if dicom_paths:
-                text = with_record(report.json, place, identity, outputs)
-                write_text(text, record)
-    except Exception:
-        reporter.note(f"the maps are written to {folder}, but not as DICOM")
-        raise
-    finally:
-        remove_stale(folder, former, outputs)
-    return MapsResult(maps, (*paths, *dicom_paths), report.warnings)
+
+
+def _short_record(run: MapsRun, folder: Path) -> str:
+    """A report.json that names the maps alone."""
+    return json.dumps({"command": run.command, "maps": names_of_maps(run, folder)})
+
+
+def _write_page(html: str, path: Path) -> Path:
+    write_text(html, path)
+    return path
 
 
 def _files_in(places: Iterable[Path]) -> list[Path]:
@@ -182,84 +210,3 @@ def _files_in(places: Iterable[Path]) -> list[Path]:
         else:
             files.append(place)
     return files
-
-
-def _picture(run: MapsRun, reporter: Reporter) -> bytes | None:
-    """overview.png; maps do without it where it cannot be drawn."""
-    from mrftool.figures.maps import overview_figure
-
-    with run.watch.stage("picture"), tempfile.TemporaryDirectory() as scratch:
-        drawn = Path(scratch) / "overview.png"
-        try:
-            overview_figure(run.maps, run.series.affine, drawn, title=run.source.name)
-        except Exception as error:
-            reporter.note(f"overview.png could not be drawn: {type(error).__name__}: {error}")
-            return None
-        return drawn.read_bytes()
-
-
-def _report(run: MapsRun, folder: Path) -> "Report":
-    """The report of the run, as a page and as numbers."""
-    from mrftool.reports.page import make_report
-    from mrftool.reports.run import Run
-    from mrftool.workflows.steps.fit import look_at_fit
-
-    source, maps = run.source, run.maps
-    with run.watch.stage("look at the fit"):
-        residuals, budget = look_at_fit(run.series, maps, run.method, run.given, run.stated)
-    n_bytes = None
-    if source.is_file():
-        n_bytes = source.stat().st_size
-    facts = Run(
-        command=run.command,
-        source=str(source),
-        kind=file_kind(source),
-        series=run.series,
-        maps=maps,
-        method=run.method,
-        files={name: _from_report(folder, source, name) for name, _ in maps.images()},
-        n_bytes=n_bytes,
-        options=_option_texts(run.options),
-        assumptions=maps.assumptions,
-        started=run.watch.started,
-        seconds=run.watch.seconds,
-        versions=versions(),
-        residuals=residuals,
-        budget=budget,
-    )
-    return make_report(facts)
-
-
-def _from_report(folder: Path, source: Path, name: str) -> str:
-    """Where a map lies, relative to the report."""
-    return os.path.relpath(map_path(folder, source, name), report_folder(folder, source))
-
-
-def _details(method: "Method") -> dict[str, Any]:
-    """Facts of the method for a sidecar."""
-    details = {
-        method.kind: method.name,
-        f"{method.kind}_sha256": method.sha256,
-        "sequence": method.sequence_name,
-        "sequence_id": method.sequence_id,
-        "t1_range_ms": _in_ms(method.t1_range),
-        "t2_range_ms": _in_ms(method.t2_range),
-    }
-    if "adc_m2_per_s" in method.numbers:
-        details["adc_m2_per_s"] = method.numbers["adc_m2_per_s"]
-    return details
-
-
-def _in_ms(seconds: tuple[float, float]) -> list[float]:
-    return [round(value * 1e3, 6) for value in seconds]
-
-
-def _option_texts(options: Mapping[str, object]) -> dict[str, str]:
-    """What the caller chose, in words."""
-    texts = {}
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            texts[name] = ", ".join(f"{key} {size}" for key, size in value.items())
-        elif value is not None:
-            texts[name] = str(value)
-    return texts

@@ -1,0 +1,99 @@
+"""One run that makes maps: from a scan, by a method; and what each map says of its origin."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mrftool.arrays import Float32Array
+from mrftool.formats.bids import Provenance
+from mrftool.maps import Maps
+from mrftool.reports.run import Method
+from mrftool.scan.series import Series
+from mrftool.workflows.steps.run_record import RunIdentity
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True, eq=False)
+class MapsRun:
+    """One run: from a scan, by a method, to maps.
+
+    Parameters
+    ----------
+    command : str
+        Its name in the report.
+    source : Path
+        The scan as it was named.
+    series : Series
+        The scan.
+    maps : Maps
+        What came out.
+    method : Method
+        The model or dictionary that made the maps.
+    given : dict
+        Images `(x, y, z)` of what the method took as known, by name: b1 [1].
+    stated : dict, optional
+        Standard uncertainty of what the method took as known, by name [SI unit]; None for typical
+        ones.
+    allowed : tuple of str
+        Contradictions of the header that the caller let stand.
+    options : dict
+        What the caller chose, by name; None where the default was taken.
+    identity : RunIdentity, optional
+        What makes it the same run when it is repeated; by default its command, source and options.
+    watch : Stopwatch
+        Of the stages until now.
+
+    """
+
+    command: str
+    source: Path
+    series: Series
+    maps: Maps
+    method: Method
+    given: dict[str, Float32Array] = field(default_factory=dict)
+    stated: Mapping[str, float] | None = None
+    allowed: tuple[str, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+    identity: RunIdentity | None = None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def whose(self) -> RunIdentity:
+        """What makes it the same run when it is repeated."""
+        return self.identity or RunIdentity(self.command, self.source, self.options)
+
+    def inputs(self) -> list[Path]:
+        """The files that it was made from, which no output may replace."""
+        return [self.source, *(each for each in self.options.values() if isinstance(each, Path))]
+
+    def provenance(self) -> Provenance:
+        """What each map says of its origin."""
+        method = self.method
+        details = _details(method)
+        if self.allowed:
+            details["allowed"] = list(self.allowed)
+        return Provenance(
+            sources=(self.source.name,),
+            algorithm=f"MR fingerprinting, {method.kind} {method.name}: {method.algorithm}",
+            pulse_sequence=f"{method.sequence_name}, {self.series.n_time} repetitions",
+            details=details,
+        )
+
+
+def _details(method: Method) -> dict[str, Any]:
+    """Facts of the method for a sidecar."""
+    details = {
+        method.kind: method.name,
+        f"{method.kind}_sha256": method.sha256,
+        "sequence": method.sequence_name,
+        "sequence_id": method.sequence_id,
+        "t1_range_ms": _in_ms(method.t1_range),
+        "t2_range_ms": _in_ms(method.t2_range),
+    }
+    if "adc_m2_per_s" in method.numbers:
+        details["adc_m2_per_s"] = method.numbers["adc_m2_per_s"]
+    return details
+
+
+def _in_ms(seconds: tuple[float, float]) -> list[float]:
+    return [round(value * 1e3, 6) for value in seconds]
