@@ -97,7 +97,9 @@ def pydicom_header(file: BinaryIO, size: int) -> Values:
         file, stop_before_pixels=not deflated, force=True, specific_tags=_tags(deflated)
     )
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _guessed_syntax(dataset)
-    pixels = _deflated_place(dataset) if deflated else _place(file, dataset, size)
+    pixels = _deflated_place(dataset)
+    if not deflated:
+        pixels = _place(file, dataset, size)
     pixels["syntax"] = syntax
     values: Values = (
         {"SOPClassUID": _sop_class(dataset)}
@@ -110,7 +112,9 @@ def pydicom_header(file: BinaryIO, size: int) -> Values:
 
 
 def _tags(deflated: bool) -> list[Any]:
-    return [*_TAGS, pydicom.tag.Tag("PixelData")] if deflated else _TAGS
+    if deflated:
+        return [*_TAGS, pydicom.tag.Tag("PixelData")]
+    return _TAGS
 
 
 def _sop_class(dataset: Dataset) -> str:
@@ -142,7 +146,9 @@ def _place(file: BinaryIO, dataset: Dataset, size: int) -> Values:
     if len(head) < 8:
         return {}
     implicit, little = dataset.original_encoding
-    order = "<" if little else ">"
+    order = ">"
+    if little:
+        order = "<"
     if implicit:
         start, (length,) = file.tell() - len(head) + 8, struct.unpack(order + "I", head[4:8])
     else:
@@ -152,7 +158,8 @@ def _place(file: BinaryIO, dataset: Dataset, size: int) -> Values:
     n_frames = dataset.get("NumberOfFrames") or 1
     if length == _UNDEFINED and n_frames > 1:
         found = _fragments(file, start, size)
-        place |= {"fragments": found} if len(found) == n_frames else {}
+        if len(found) == n_frames:
+            place["fragments"] = found
     return place
 
 
@@ -177,11 +184,9 @@ def _fragments(file: BinaryIO, start: int, size: int) -> list[list[int]]:
 
 def _deflated_place(dataset: Dataset) -> Values:
     length = len(dataset.get("PixelData", b""))
-    return (
-        {"element": 0x10, "offset": 0, "length": length, "available": length, "deflated": True}
-        if length
-        else {}
-    )
+    if not length:
+        return {}
+    return {"element": 0x10, "offset": 0, "length": length, "available": length, "deflated": True}
 
 
 def _is_deflated(file: BinaryIO) -> bool:
@@ -217,8 +222,11 @@ def as_planes(header: Mapping[str, Any]) -> list[Values]:
     """The values of each plane: those of the file, overridden by those of the frame. Equal texts
     are kept once.
     """
-    common = {
-        key: sys.intern(value) if type(value) is str else value
-        for key, value in header["file"].items()
-    }
+    common = {key: _interned(value) for key, value in header["file"].items()}
     return [common | frame for frame in header["frames"]] or [common]
+
+
+def _interned(value: Any) -> Any:
+    if type(value) is str:
+        return sys.intern(value)
+    return value

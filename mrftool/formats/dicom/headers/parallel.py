@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from mrftool.arrays import Progress
@@ -30,22 +29,42 @@ _WORTH_A_PROCESS = 3000  # files; a worker takes half a second to start
 def read_headers(files: Sequence[File], jobs: int | None, advance: Progress) -> list[Values | None]:
     """The header of each file, in order; None for files that only looked like DICOM.
 
-    jobs: processes, or None for one per core and 3000 files.
+    Parameters
+    ----------
+    files : sequence of File
+        Files to read.
+    jobs : int or None
+        Number of processes; None for one per core and 3000 files.
+    advance : callable
+        Called with the number of files read since the last call.
 
-    Raises InputError naming the first damaged file, and how many more there are.
+    Raises
+    ------
+    InputError
+        Naming the first damaged file, and how many more there are.
     """
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    wanted = _cores() if jobs is None else jobs
-    workers = min(wanted, len(files) // _WORTH_A_PROCESS)
-    read = _from_here if workers <= 1 else partial(_from_workers, workers=workers)
-    answers = read(batches, advance=advance)
-    pairs = list(zip(files, answers, strict=True))
-    errors = [answer["error"] for file, answer in pairs if "error" in answer and file.is_certain]
-    if not errors and all("error" in answer for answer in answers):
-        errors = [answer["error"] for answer in answers]
+    if jobs is None:
+        jobs = _cores()
+    workers = min(jobs, len(files) // _WORTH_A_PROCESS)
+    if workers <= 1:
+        answers = _from_here(batches, advance)
+    else:
+        answers = _from_workers(batches, advance, workers)
+    errors = _errors(files, answers)
     if errors:
         raise InputError(_first_of(errors))
     return [_unless_error(answer) for answer in answers]
+
+
+def _errors(files: Sequence[File], answers: Sequence[Values]) -> list[str]:
+    """What is wrong with files that are certainly DICOM; with all, where none can be read."""
+    pairs = zip(files, answers, strict=True)
+    failed = [(file, answer["error"]) for file, answer in pairs if "error" in answer]
+    errors = [error for file, error in failed if file.is_certain]
+    if not errors and len(failed) == len(answers):
+        return [error for _, error in failed]
+    return errors
 
 
 def _first_of(errors: Sequence[str]) -> str:
@@ -113,7 +132,9 @@ def _header_or_error(path: str, label: str, known: Known) -> Values:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _serve() -> None:

@@ -31,6 +31,7 @@ _PRIVATE = {  # tag: our name, and the tag of the creator of its block
     for block in BLOCKS
 }
 _WANTED = frozenset((*_NAMES, *_INSIDE, *_CREATORS, *_PRIVATE))
+_TYPES: dict[str, type] = {"IS": int, "DS": float}  # of VRs that are written as text
 _PRIVATE_VR = {"<h": b"SS", "<H": b"US", "<f": b"FL"}
 
 
@@ -54,21 +55,30 @@ class Known(KnownLayouts):
 
 
 def quick_header(file: BinaryIO, size: int, known: Known | None = None) -> Values:
-    """As `read_header` gives it. known: of the headers read before.
+    """As `read_header` gives it.
 
-    Raises OutOfOrdinaryError, struct.error or ValueError if pydicom must read the file.
+    Parameters
+    ----------
+    file : binary file
+        Open at its start.
+    size : int
+        Its size [bytes].
+    known : Known, optional
+        What the headers read before have taught.
+
+    Raises
+    ------
+    OutOfOrdinaryError, struct.error, ValueError
+        If pydicom must read the file.
     """
     known = known or Known()
     layout, data = known.layout_of(file, size)
     place, explicit = layout.scanned.place, layout.scanned.explicit
     elements = layout.scanned.elements(data)
-    if _INSIDE & elements.keys() or (place == len(data) and len(data) < size):
+    is_cut = place == len(data) and len(data) < size
+    if is_cut or _INSIDE & elements.keys():
         raise OutOfOrdinaryError
-    values = {
-        _NAMES[tag][0]: known.value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()
-    }
-    values |= _private(elements)
-    values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))
+    values = _values(elements, known)
     if not values["SOPClassUID"] or _is_mosaic(values):
         raise OutOfOrdinaryError
     return {
@@ -76,6 +86,16 @@ def quick_header(file: BinaryIO, size: int, known: Known | None = None) -> Value
         "frames": [],
         "pixels": _pixels(data, place, explicit, size) | {"syntax": _text(elements[SYNTAX][1])},
     }
+
+
+def _values(elements: Elements, known: Known) -> Values:
+    """The values of the elements by name; None for those that are empty."""
+    values = {
+        _NAMES[tag][0]: known.value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()
+    }
+    values |= _private(elements)
+    values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))
+    return values
 
 
 def _is_mosaic(values: Values) -> bool:
@@ -89,15 +109,22 @@ def _value(tag: int, vr: bytes, raw: bytes) -> Any:
         return struct.unpack("<H", raw)[0]
     if vr and vr.decode("latin-1") != expected:
         raise OutOfOrdinaryError
+    if not raw:
+        return None
     if expected == "US":
-        return struct.unpack("<H", raw)[0] if raw else None
-    text = _text(raw)
+        return struct.unpack("<H", raw)[0]
+    return _from_text(_text(raw), _TYPES.get(expected, str), is_list=name in LISTS)
+
+
+def _from_text(text: str, kind: type, *, is_list: bool) -> Any:
+    """A value or a list of values; None if the text is empty or a list where none may be."""
     if not text:
         return None
-    kind = {"IS": int, "DS": float}.get(expected, str)
     if "\\" not in text:
         return kind(text)
-    return [kind(one) for one in text.split("\\")] if name in LISTS else None
+    if is_list:
+        return [kind(one) for one in text.split("\\")]
+    return None
 
 
 def _text(raw: bytes) -> str:
@@ -125,8 +152,9 @@ def _private(elements: Elements) -> Values:
 def _pixels(data: bytes, place: int, explicit: bool, size: int) -> Values:
     if place == len(data):
         return {}
-    start = place + (12 if explicit else 8)
+    start = place + 8
     _, element, length = struct.unpack_from("<HHI", data, place)
     if explicit:
+        start = place + 12
         (length,) = struct.unpack_from("<I", data, place + 8)
     return {"element": element, "offset": start, "length": length, "available": size - start}

@@ -24,6 +24,7 @@ _SHORT_VRS = frozenset(
 _SHORT_VRS |= {b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 SYNTAX = 0x00020010
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_META_GROUP = b"\2\0"  # of the file meta information
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _MAX_DEPTH = 16
@@ -90,23 +91,27 @@ def _walk(
     """Elements from `place` to the pixels, or to the end of the file meta information."""
     found: dict[int, tuple[bytes, slice]] = {}
     end = len(data)
-    while place < end:
-        if meta and data[place : place + 2] != b"\2\0":
-            break
+    while place < end and not (meta and data[place : place + 2] != _META_GROUP):
         tag, start, length = _element(data, place, explicit)
         if tag in _PIXELS:
             break
-        vr = data[place + 4 : place + 6] if explicit else b""
         first, place = place, _after(data, start, length, explicit, 0)
-        if place > end:
-            raise OutOfOrdinaryError
         if length == _UNDEFINED:
             fixed.append(slice(first, place))
         else:
             fixed.append(slice(first, start))
         if tag in wanted:
-            found[tag] = vr, slice(start, place)
+            found[tag] = _vr(data, first, explicit), slice(start, place)
+    if place > end:
+        raise OutOfOrdinaryError
     return found, place
+
+
+def _vr(data: bytes, place: int, explicit: bool) -> bytes:
+    """The VR of the element at `place`; empty where VRs are not stated."""
+    if explicit:
+        return data[place + 4 : place + 6]
+    return b""
 
 
 def _element(data: bytes, place: int, explicit: bool) -> tuple[int, int, int]:
@@ -139,9 +144,10 @@ def _after(data: bytes, start: int, length: int, explicit: bool, depth: int) -> 
             return place
         if group << 16 | element != _ITEM:
             raise OutOfOrdinaryError
-        place = (
-            place + length if length != _UNDEFINED else _after_item(data, place, explicit, depth)
-        )
+        if length == _UNDEFINED:
+            place = _after_item(data, place, explicit, depth)
+        else:
+            place += length
 
 
 def _after_item(data: bytes, place: int, explicit: bool, depth: int) -> int:

@@ -18,6 +18,7 @@ from mrftool.formats.dicom.headers.keywords import (
     Values,
 )
 
+_INTERCEPT = "RealWorldValueIntercept"
 _CSA = (0x0029, 0x10, "SIEMENS CSA HEADER")  # Siemens' own header
 _PHILIPS_FRAME = (0x2005, 0x140F)  # Philips writes the classic private elements of a frame in here
 _SPATIAL = {
@@ -36,11 +37,17 @@ def frames_of(dataset: Dataset) -> Iterator[Values]:
     axes = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
     for item in dataset.get("PerFrameFunctionalGroupsSequence") or []:
         values = common | _from_groups(item)
-        index = values.pop("DimensionIndexValues", None)
-        if isinstance(index, list) and len(index) == len(axes):
-            times = [n for n, pointer in zip(index, axes, strict=True) if pointer not in _SPATIAL]
-            values |= {"DimensionIndexValues": times} if times else {}
+        times = _times_of(values.pop("DimensionIndexValues", None), axes)
+        if times:
+            values["DimensionIndexValues"] = times
         yield values
+
+
+def _times_of(index: Any, axes: list[int]) -> list[Any]:
+    """The indices of a frame along the dimensions that are not spatial."""
+    if not isinstance(index, list) or len(index) != len(axes):
+        return []
+    return [n for n, pointer in zip(index, axes, strict=True) if pointer not in _SPATIAL]
 
 
 def _from_groups(item: Dataset) -> Values:
@@ -85,13 +92,17 @@ def _without_sign(value: Any) -> int | None:
     """16 bits as a number from 0; None for anything else."""
     if isinstance(value, bytes) and len(value) == 2:
         return int.from_bytes(value, "little")
-    return value & 0xFFFF if isinstance(value, int) else None
+    if isinstance(value, int):
+        return value & 0xFFFF
+    return None
 
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, int):
         return int(value)
-    return float(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return float(value)
+    return str(value)
 
 
 def private_of(dataset: Dataset) -> Values:
@@ -113,7 +124,9 @@ def _private(dataset: Dataset, group: int, low: int, creator: str) -> Any:
     for block in BLOCKS:
         if (group, block) in dataset and str(dataset[group, block].value).strip() == creator:
             tag = (group, block << 8 | low)
-            return dataset[tag].value if tag in dataset else None
+            if tag in dataset:
+                return dataset[tag].value
+            return None
     return None
 
 
@@ -136,16 +149,15 @@ def real_world_of(dataset: Dataset) -> Values:
     """
     items = []
     for item in dataset.get("RealWorldValueMappingSequence") or []:
+        slope, intercept = _plain(item, "RealWorldValueSlope"), _plain(item, _INTERCEPT) or 0.0
+        unit = ""
         units = item.get("MeasurementUnitsCodeSequence")
-        unit = str(units[0].get("CodeValue", "")) if units else ""
-        items.append(
-            [
-                _plain(item, "RealWorldValueSlope"),
-                _plain(item, "RealWorldValueIntercept") or 0.0,
-                unit,
-            ]
-        )
-    return {"RealWorld": items} if items else {}
+        if units:
+            unit = str(units[0].get("CodeValue", ""))
+        items.append([slope, intercept, unit])
+    if not items:
+        return {}
+    return {"RealWorld": items}
 
 
 def _csa_numbers(data: bytes, wanted: str) -> list[float]:

@@ -96,8 +96,10 @@ def _points_in_time(planes: Sequence[Plane], kinds: Sequence[object]) -> Iterato
     for key in _COUNTERS:
         yield [plane.values.get(key) for plane in planes]
     indices = [plane.values.get("DimensionIndexValues") or [] for plane in planes]
-    for axis in range(min(len(index) for index in indices)):
-        if len(set(zip(kinds, (index[axis] for index in indices), strict=True))) == len(set(kinds)):
+    for axis in range(min(map(len, indices))):
+        along = [index[axis] for index in indices]
+        numbers_kinds = len(set(zip(kinds, along, strict=True))) == len(set(kinds))
+        if numbers_kinds:
             yield [(*index[:axis], *index[axis + 1 :]) for index in indices]
 
 

@@ -25,20 +25,14 @@ def is_mosaic(plane: Plane) -> bool:
 def tiles_of(plane: Plane) -> list[Plane]:
     """The slices of a mosaic, each with its own position; the plane itself if it is none.
 
-    Raises InputError if the header does not say how the tiles lie, and for the mosaics of other
-    makers.
+    Raises
+    ------
+    InputError
+        If the header does not say how the tiles lie, and for the mosaics of other makers.
     """
-    if "VFRAME" in _words(plane):
-        raise InputError(
-            f"{plane.name}: holds slices side by side (VFRAME), expected one slice", hint=_CONVERT
-        )
+    _require_known_layout(plane)
     if not is_mosaic(plane):
         return [plane]
-    if "MosaicTiles" not in plane.values:
-        raise InputError(
-            f"{plane.name}: is a Siemens mosaic that does not say how many slices it holds",
-            hint=_CONVERT,
-        )
     n_tiles = plane.number("MosaicTiles", 1, _MAX_TILES)
     across = math.ceil(math.sqrt(n_tiles))
     full = plane.number("Rows", 1, 4096), plane.number("Columns", 1, 4096)
@@ -48,26 +42,35 @@ def tiles_of(plane: Plane) -> list[Plane]:
             f"of a Siemens mosaic"
         )
     size = full[0] // across, full[1] // across
-    corner, step = _first_corner(plane, full, size), _step(plane)
-    return [
-        replace(
-            plane,
-            values={
-                **plane.values,
-                "Rows": size[0],
-                "Columns": size[1],
-                "ImagePositionPatient": (corner + number * step).tolist(),
-            },
-            full=full,
-            corner=(number // across * size[0], number % across * size[1]),
+    first, step = _first_corner(plane, full, size), _step(plane)
+    tiles = []
+    for number in range(n_tiles):
+        row, column = divmod(number, across)
+        position = (first + number * step).tolist()
+        own = {"Rows": size[0], "Columns": size[1], "ImagePositionPatient": position}
+        corner = (row * size[0], column * size[1])
+        tiles.append(replace(plane, values={**plane.values, **own}, full=full, corner=corner))
+    return tiles
+
+
+def _require_known_layout(plane: Plane) -> None:
+    """Raise InputError for slices side by side whose layout is not known."""
+    if "VFRAME" in _words(plane):
+        raise InputError(
+            f"{plane.name}: holds slices side by side (VFRAME), expected one slice", hint=_CONVERT
         )
-        for number in range(n_tiles)
-    ]
+    if is_mosaic(plane) and "MosaicTiles" not in plane.values:
+        raise InputError(
+            f"{plane.name}: is a Siemens mosaic that does not say how many slices it holds",
+            hint=_CONVERT,
+        )
 
 
 def _words(plane: Plane) -> list[str]:
     words = plane.values.get("ImageType")
-    return words if isinstance(words, list) else []
+    if isinstance(words, list):
+        return words
+    return []
 
 
 def _first_corner(plane: Plane, full: tuple[int, int], size: tuple[int, int]) -> FloatArray:

@@ -35,6 +35,7 @@ _FRAMES = "frames in their files"
 _KEYS = (*_NUMBERS, "InstanceNumber", *_TIMES, _FRAMES)
 _CLOCK = re.compile(r"(\d+)(?:\.(\d*))?(?:[+-]\d{4})?")
 Slices = list[list[Plane]]
+Keyed = tuple[Any, Plane]  # something to sort by, and its plane
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,9 @@ def in_time_order(slices: Slices) -> TimeOrder:
     if len(slices[0]) == 1:
         return TimeOrder(slices, "a single time point")
     for key in _KEYS:
-        keyed = [[(_key(plane, key), plane) for plane in planes] for planes in slices]
+        keyed = [_keyed(planes, key) for planes in slices]
         if _tells_apart(keyed) and (key not in _NUMBERS or _same_everywhere(keyed, key)):
-            ordered = [
-                [plane for _, plane in sorted(pairs, key=lambda pair: pair[0])] for pairs in keyed
-            ]
+            ordered = [_sorted(pairs) for pairs in keyed]
             return TimeOrder(ordered, key, _notes(ordered, key))
     tried = ", ".join(_KEYS[:-1])
     raise InputError(
@@ -80,20 +79,36 @@ def in_time_order(slices: Slices) -> TimeOrder:
     )
 
 
+def _keyed(planes: Sequence[Plane], key: str) -> list[Keyed]:
+    return [(_key(plane, key), plane) for plane in planes]
+
+
+def _sorted(pairs: list[Keyed]) -> list[Plane]:
+    return [plane for _, plane in sorted(pairs, key=lambda pair: pair[0])]
+
+
 def _key(plane: Plane, key: str) -> Any:
     """Something to sort by, or None if the attribute is missing or no number or time."""
     value = plane.values.get(key)
     if key == _FRAMES:
-        number = plane.values.get("InstanceNumber")
-        is_frame = isinstance(number, int) and plane.n_frames > 1
-        return (number, plane.index) if is_frame else None
+        return _frame_number(plane)
     if key == "AcquisitionTime":
         return _clock(f"{plane.values.get('AcquisitionDate', '')}{value}", value)
     if key in _TIMES and isinstance(value, str):
         return _clock(value, value)
-    if isinstance(value, list):
-        return tuple(value) if key == "DimensionIndexValues" else None
-    return value if isinstance(value, int | float) else None
+    if key == "DimensionIndexValues" and isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, int | float):
+        return value
+    return None
+
+
+def _frame_number(plane: Plane) -> tuple[int, int] | None:
+    """The file of a frame and its number in it; None for a file of one frame."""
+    number = plane.values.get("InstanceNumber")
+    if isinstance(number, int) and plane.n_frames > 1:
+        return number, plane.index
+    return None
 
 
 def _clock(text: str, value: Any) -> tuple[int, float] | None:
@@ -101,17 +116,21 @@ def _clock(text: str, value: Any) -> tuple[int, float] | None:
     last digit.
     """
     parts = _CLOCK.fullmatch(text.replace(":", "").strip())
-    return (int(parts[1]), float(f"0.{parts[2] or 0}")) if value and parts else None
+    if not value or not parts:
+        return None
+    return int(parts[1]), float(f"0.{parts[2] or 0}")
 
 
-def _tells_apart(keyed: list[list[tuple[Any, Plane]]]) -> bool:
-    return all(
-        None not in (values := [value for value, _ in pairs]) and len(set(values)) == len(values)
-        for pairs in keyed
-    )
+def _tells_apart(keyed: list[list[Keyed]]) -> bool:
+    """True if the planes of each slice all have a value, and each another one."""
+    return all(_are_different([value for value, _ in pairs]) for pairs in keyed)
 
 
-def _same_everywhere(keyed: list[list[tuple[Any, Plane]]], key: str) -> bool:
+def _are_different(values: list[Any]) -> bool:
+    return None not in values and len(set(values)) == len(values)
+
+
+def _same_everywhere(keyed: list[list[Keyed]], key: str) -> bool:
     """True if all slices have the same time points.
 
     Raises InputError if the attribute is one that numbers time points, and they differ.
@@ -134,21 +153,23 @@ def _notes(ordered: Slices, key: str) -> tuple[str, ...]:
     claimed = ordered[0][0].values.get("NumberOfTemporalPositions")
     if isinstance(claimed, int) and claimed > 1 and claimed != len(ordered[0]):
         notes.append(f"The header claims {claimed} time points, {len(ordered[0])} were found.")
-    other = next(
-        (clock for clock in _WHEN_ACQUIRED if any(_runs_back(planes, clock) for planes in ordered)),
-        None,
-    )
+    other = _contradicting_clock(ordered)
     if other is not None and key not in _POINTS_IN_TIME:
         raise InputError(
             f"{ordered[0][0].name}: no order in time: {key} and {other} put the images of a "
-            f"slice into different "
-            "orders, expected the same"
+            "slice into different orders, expected the same"
         )
-    return (
-        (*notes, f"{other} would put the images into another order.")
-        if other is not None
-        else tuple(notes)
-    )
+    if other is not None:
+        notes.append(f"{other} would put the images into another order.")
+    return tuple(notes)
+
+
+def _contradicting_clock(ordered: Slices) -> str | None:
+    """The first time of acquisition that puts the images of a slice into another order."""
+    for clock in _WHEN_ACQUIRED:
+        if any(_runs_back(planes, clock) for planes in ordered):
+            return clock
+    return None
 
 
 def _runs_back(planes: Sequence[Plane], clock: str) -> bool:

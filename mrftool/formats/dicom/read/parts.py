@@ -1,6 +1,6 @@
 """The parts of a complex signal among the planes of a series, each by slice and time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +39,7 @@ def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str
     """
     by_component, notes = _by_component(planes)
     pair = _complete_signal(by_component)
-    unused = [name for name in by_component if name not in pair]
-    if unused:
-        notes += (f"Of the series, {' and '.join(pair)} are used; {' and '.join(unused)} not.",)
+    notes += _unused_notes(by_component, pair)
     stacks = [stack_of(by_component[name]) for name in pair]
     for stack in stacks:
         require_one_kind(stack.slices[0])
@@ -51,6 +49,13 @@ def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str
     parts = [Part(name, order.slices) for name, order in zip(pair, orders, strict=True)]
     _check_match(parts, [stack.affine for stack in stacks], orders)
     return parts, stacks[0].affine, notes
+
+
+def _unused_notes(found: Iterable[Component], used: Sequence[Component]) -> tuple[str, ...]:
+    unused = [name for name in found if name not in used]
+    if not unused:
+        return ()
+    return (f"Of the series, {' and '.join(used)} are used; {' and '.join(unused)} not.",)
 
 
 def _complete_signal(by_component: Mapping[Component, Sequence[Plane]]) -> tuple[Component, ...]:
@@ -117,9 +122,18 @@ def _require_same_times(part: Part, first: Part, key: str) -> None:
         times, others = times_of(mine, key), times_of(theirs, key)
         if None in times or None in others or set(times).isdisjoint(others):
             continue
-        for plane, time, other in zip(mine, times, others, strict=True):
-            if time != other and (time in others or other in times):
-                raise InputError(
-                    f"{plane.name}: {key} {plane.values.get(key)} stands where the "
-                    f"{first.component} images have another: expected the same times in both parts"
-                )
+        swapped = _first_swapped(times, others)
+        if swapped is not None:
+            plane = mine[swapped]
+            raise InputError(
+                f"{plane.name}: {key} {plane.values.get(key)} stands where the "
+                f"{first.component} images have another: expected the same times in both parts"
+            )
+
+
+def _first_swapped(times: Sequence[object], others: Sequence[object]) -> int | None:
+    """The first place where the two times differ, though one of them stands elsewhere too."""
+    for number, (time, other) in enumerate(zip(times, others, strict=True)):
+        if time != other and (time in others or other in times):
+            return number
+    return None

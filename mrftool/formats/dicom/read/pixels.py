@@ -74,35 +74,22 @@ def _from_file(plane: Plane, layout: Layout, first: int, last: int) -> Stored:
         raise InputError(
             f"{plane.name}: ends within its pixels, though it was whole when it was opened"
         )
-    kind = "i" if layout.signed else "u"
-    return np.frombuffer(data, f"<{kind}{layout.bits_allocated // 8}").reshape(
-        last - first, layout.full[1]
-    )
+    values = np.frombuffer(data, f"<{layout.kind}{layout.bits_allocated // 8}")
+    return values.reshape(last - first, layout.full[1])
 
 
 def _decoded(plane: Plane, layout: Layout) -> Stored:
     """The whole plane by way of pydicom and its plugins."""
-    options = {
-        "rows": layout.full[0],
-        "columns": layout.full[1],
-        "samples_per_pixel": 1,
-        "photometric_interpretation": layout.photometric,
-        "bits_allocated": layout.bits_allocated,
-        "bits_stored": layout.bits_stored,
-        "pixel_representation": int(layout.signed),
-        "number_of_frames": plane.n_frames,
-        "pixel_keyword": "PixelData",
-    }
+    options = _decoder_options(plane, layout)
+    index, fragments = plane.index, plane.pixels.get("fragments")
     try:
         decoder: Any = get_decoder(UID(layout.syntax))
         with _pixel_file(plane) as file:
-            if "fragments" in plane.pixels:
-                source = io.BytesIO(_fragment(file, *plane.pixels["fragments"][plane.index]))
-                values = decoder.as_array(
-                    source, index=0, raw=True, **options | {"number_of_frames": 1}
-                )[0]
-            else:
-                values = decoder.as_array(file, index=plane.index, raw=True, **options)[0]
+            source = file
+            if fragments is not None:
+                source = io.BytesIO(_fragment(file, *fragments[index]))
+                index, options["number_of_frames"] = 0, 1
+            values = decoder.as_array(source, index=index, raw=True, **options)[0]
     except (KeyboardInterrupt, SystemExit):
         raise
     except (
@@ -115,6 +102,20 @@ def _decoded(plane: Plane, layout: Layout) -> Stored:
     if values.shape != layout.full:
         raise InputError(f"{plane.name}: decodes to {values.shape} pixels, expected {layout.full}")
     return np.asarray(values)
+
+
+def _decoder_options(plane: Plane, layout: Layout) -> dict[str, Any]:
+    return {
+        "rows": layout.full[0],
+        "columns": layout.full[1],
+        "samples_per_pixel": 1,
+        "photometric_interpretation": layout.photometric,
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "pixel_representation": int(layout.signed),
+        "number_of_frames": plane.n_frames,
+        "pixel_keyword": "PixelData",
+    }
 
 
 def _fragment(file: BinaryIO, place: int, length: int) -> bytes:
@@ -135,7 +136,6 @@ def _meaningful(values: Stored, layout: Layout) -> Stored:
     """Bits above the stored ones removed, and the sign brought up to the top."""
     if layout.bits_stored == layout.bits_allocated:
         return values
-    kind = "i" if layout.signed else "u"
-    words = values.astype(f"{kind}{layout.bits_allocated // 8}")
+    words = values.astype(f"{layout.kind}{layout.bits_allocated // 8}")
     up = words << (layout.bits_allocated - 1 - layout.high_bit)
     return np.asarray(up >> (layout.bits_allocated - layout.bits_stored))

@@ -45,13 +45,17 @@ class Plane:
     @property
     def name(self) -> str:
         """The file, and the frame where it has several."""
-        return f"{self.label} frame {self.index + 1}" if self.n_frames > 1 else self.label
+        if self.n_frames > 1:
+            return f"{self.label} frame {self.index + 1}"
+        return self.label
 
     @property
     def n_frames(self) -> int:
         """Frames in the file; a classic image has one."""
         value = self.values.get("NumberOfFrames", 1)
-        return value if isinstance(value, int) else 1
+        if isinstance(value, int):
+            return value
+        return 1
 
     @property
     def series(self) -> str:
@@ -101,7 +105,9 @@ class Plane:
             raise InputError(
                 f"{self.name}: ImageType says {' and '.join(sorted(found))}, expected one of them"
             )
-        return found.pop() if found else None
+        if not found:
+            return None
+        return found.pop()
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,13 @@ class Layout:
     photometric: str
     syntax: str
     full: tuple[int, int]
+
+    @property
+    def kind(self) -> str:
+        """Of the stored integers, in NumPy's letters: i with a sign, u without."""
+        if self.signed:
+            return "i"
+        return "u"
 
     @property
     def row_bytes(self) -> int:
@@ -135,12 +148,12 @@ def layout_of(plane: Plane) -> Layout:
     allocated = plane.number("BitsAllocated", 8, 32)
     if allocated not in (8, 16, 32):
         raise InputError(f"{plane.name}: BitsAllocated is {allocated}, expected 8, 16 or 32")
-    stored = plane.number("BitsStored", 1, allocated) if "BitsStored" in plane.values else allocated
-    high = (
-        plane.number("HighBit", stored - 1, allocated - 1)
-        if "HighBit" in plane.values
-        else stored - 1
-    )
+    stored = allocated
+    if "BitsStored" in plane.values:
+        stored = plane.number("BitsStored", 1, allocated)
+    high = stored - 1
+    if "HighBit" in plane.values:
+        high = plane.number("HighBit", stored - 1, allocated - 1)
     signed = bool(plane.values.get("PixelRepresentation", 0))
     syntax = str(plane.pixels.get("syntax", ""))
     full = plane.full or (rows, columns)
@@ -179,9 +192,13 @@ def _component_of(word: str) -> Component | None:
 
 
 def _as_list(value: Any) -> list[Any]:
-    return value[2:] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return value[2:]
+    return []
 
 
 def shown(value: Any) -> str:
     """A value as a message quotes it."""
-    return "missing" if value is None else repr(value)[:80]
+    if value is None:
+        return "missing"
+    return repr(value)[:80]

@@ -47,7 +47,9 @@ def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
         raise InputError(
             f"{plane.name}: {scale.origin} has slope {scale.slope} and intercept {scale.intercept}"
         )
-    return replace(scale, low=0.0) if component == "magnitude" else scale
+    if component == "magnitude":
+        return replace(scale, low=0.0)
+    return scale
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,13 @@ def _signal_scale(plane: Plane) -> Scale:
 
 def _rescale(plane: Plane) -> Scale:
     slope, intercept = plane.values.get("RescaleSlope"), plane.values.get("RescaleIntercept")
-    origin = (
-        "no rescale slope (1 and 0 taken)"
-        if slope is None and intercept is None
-        else "rescale slope"
-    )
+    origin = "rescale slope"
+    if slope is None and intercept is None:
+        origin = "no rescale slope (1 and 0 taken)"
+    if slope is None:
+        slope = 1
     try:
-        return Scale(float(1 if slope is None else slope) or np.nan, float(intercept or 0), origin)
+        return Scale(float(slope) or np.nan, float(intercept or 0), origin)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{plane.name}: RescaleSlope is {shown(slope)}, expected a number"

@@ -142,10 +142,13 @@ def _are_pieces(groups: Sequence[list[Plane]]) -> bool:
     scans = {_scan_of(plane) for group in groups for plane in group}
     if len(scans) != 1 or None in next(iter(scans))[:2]:
         return False
-    are_volumes = all(_is_one_volume(group) for group in groups)
+    return all(_is_one_volume(group) for group in groups) or _are_slices(groups)
+
+
+def _are_slices(groups: Sequence[list[Plane]]) -> bool:
+    """True if each series has one position of its own."""
     positions = [_positions(group) for group in groups]
-    are_slices = all(len(one) == 1 for one in positions) and len(set(positions)) == len(groups)
-    return are_volumes or are_slices
+    return all(len(one) == 1 for one in positions) and len(set(positions)) == len(groups)
 
 
 def _scan_of(plane: Plane) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from mrftool.formats.dicom.read.select import chosen_planes
 from mrftool.formats.dicom.read.signal import SignalReader, signal_reader
 from mrftool.formats.scan_request import ShowProgress
 from mrftool.grid import Placement
-from mrftool.scan.series import Series
+from mrftool.scan.series import Form, Series
 
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
 
@@ -47,27 +47,41 @@ def open_dicom_series(
     progress: ShowProgress | None = None,
     place_only: bool = False,
 ) -> DicomSeries:
-    """Opens the images of one series in a folder, a zip archive, a file or a list of files; reads
-    no pixels yet.
-
-    series: SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several; two with a
-    comma for a signal in two series.
-    jobs: processes that read headers; one per core by default. progress: shows how far that
-    has come, as `Reporter.progress` does.
-    place_only: True if only the study and the place of the volume count; of two parts of a signal,
-        the second may then be in any unit.
+    """Open the images of one series without reading their pixels.
 
     The image has the axes (column, row, slice), with the slices along the normal of the plane; its
     affine says where that is. Real and imaginary, magnitude and phase, or magnitude alone; see
     `assumptions`.
 
-    Raises InputError if images are missing, damaged or do not form a volume over time,
-    MismatchError if there are several series to choose from, MissingExtraError if no decoder is
-    installed for their transfer syntax.
+    Parameters
+    ----------
+    source : path or list of paths
+        A folder, a zip archive, a file or a list of files.
+    series : str, optional
+        SeriesInstanceUID, SeriesNumber or SeriesDescription where there are several series; two
+        with a comma between them for a signal in two series.
+    jobs : int, optional
+        Number of processes that read headers; one per core by default.
+    progress : callable, optional
+        Shows how many headers have been read, as `Reporter.progress` does.
+    place_only : bool
+        True if only the study and the place of the volume count; of two parts of a signal, the
+        second may then be in any unit.
+
+    Raises
+    ------
+    InputError
+        If images are missing, damaged or do not form a volume over time.
+    MismatchError
+        If there are several series to choose from.
+    MissingExtraError
+        If no decoder is installed for their transfer syntax.
     """
     files = find_files(source)
     try:
-        where = str(source) if isinstance(source, str | Path) else "the list"
+        where = "the list"
+        if isinstance(source, str | Path):
+            where = str(source)
         with lenient():
             planes, others = _planes(files, jobs, progress or SilentReporter().progress)
             return _opened(files, planes, others, where, series, place_only)
@@ -91,9 +105,13 @@ def _opened(
     chosen, notes = chosen_planes(planes, wanted, where)
     check_planes(chosen)
     parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
-    parts = parts[:1] if place_only else parts
+    if place_only:
+        parts = parts[:1]
     reader = signal_reader(parts)
     n_time = len(parts[0].planes[0])
+    form: Form = "magnitude"
+    if len(parts) > 1:
+        form = "complex"
     left = files.notes
     if others:
         left += (f"{others} files without images were left aside.",)
@@ -101,11 +119,11 @@ def _opened(
         (reader.columns, reader.rows, len(parts[0].planes)),
         Placement(affine),
         n_time,
-        "complex" if len(parts) > 1 else "magnitude",
+        form,
         reader.read,
         (*notes, *more, *reader.notes, *notes_of(chosen), *left),
         sidecar=facts_of(chosen),
-        granule=reader.columns * (1 if reader.is_plain else _rows_at_once(reader, n_time)),
+        granule=reader.columns * _rows_at_once(reader, n_time),
         name=f"{where} series {chosen[0].values.get('SeriesNumber', '?')}",
         planes=parts[0].planes,
         files=files,
@@ -113,9 +131,13 @@ def _opened(
 
 
 def _rows_at_once(reader: SignalReader, n_time: int) -> int:
-    """Rows of a compressed slice to read together: all, or a part that stays below the limit of
-    memory.
+    """Rows of a slice to read together.
+
+    One where rows can be read alone; of a compressed slice all, or a part that stays below the
+    limit of memory.
     """
+    if reader.is_plain:
+        return 1
     row_bytes = reader.columns * n_time * 8
     return max(
         n

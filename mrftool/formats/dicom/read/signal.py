@@ -5,6 +5,7 @@ over time.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -59,19 +60,18 @@ class SignalReader:
         float32 for magnitude.
         """
         n_time = len(next(iter(self.parts.values()))[0])
-        out = np.empty(
-            (len(positions), n_time), np.complex64 if len(self.parts) > 1 else np.float32
-        )
+        dtype: type[np.complex64 | np.float32] = np.float32
+        if len(self.parts) > 1:
+            dtype = np.complex64
+        out = np.empty((len(positions), n_time), dtype)
         slices = positions // (self.rows * self.columns)
         edges = np.flatnonzero(np.diff(slices)) + 1
         with lenient(), ThreadPoolExecutor(_THREADS) as threads:
             for piece in np.split(np.arange(len(positions)), edges):
                 if len(piece):
                     within = positions[piece] % (self.rows * self.columns)
-                    _turn(
-                        self._piece(int(slices[piece[0]]), within, threads),
-                        out[piece[0] : piece[-1] + 1],
-                    )
+                    values = self._piece(int(slices[piece[0]]), within, threads)
+                    _transpose_into(values, out[piece[0] : piece[-1] + 1])
         return out
 
     def _piece(self, number: int, pixels: Voxels, threads: ThreadPoolExecutor) -> Signal:
@@ -116,7 +116,7 @@ class SignalReader:
         return out
 
 
-def _turn(values: Signal, out: Signal) -> None:
+def _transpose_into(values: Signal, out: Signal) -> None:
     """Copies `(time, pixel)` into `(pixel, time)`, in strips: plain transposition misses the cache
     at every number.
     """
@@ -143,32 +143,44 @@ def _require_legal(values: Float32Array, image: Image) -> None:
 
 
 def signal_reader(parts: Sequence[Part]) -> SignalReader:
-    """Checks every image of the parts and makes them ready.
+    """Check every image of the parts, and make them ready to be read.
 
-    Raises InputError if an image is damaged, has another size than the first, or is scaled by other
-    attributes.
+    Raises
+    ------
+    InputError
+        If an image is damaged, has another size than the first, or is scaled by other attributes.
     """
     ready = {
         part.component: [[_image(plane, part) for plane in planes] for planes in part.planes]
         for part in parts
     }
-    images = [image for slices in ready.values() for row in slices for image in row]
-    first = images[0]
-    size = (first.layout.rows, first.layout.columns)
+    by_part = [list(chain.from_iterable(slices)) for slices in ready.values()]
+    images = list(chain.from_iterable(by_part))
+    size = _require_one_size(images)
+    for images_of_part in by_part:
+        _require_one_scaling(images_of_part)
+    return SignalReader(ready, *size, all(is_plain(image.layout, image.plane) for image in images))
+
+
+def _require_one_size(images: Sequence[Image]) -> tuple[int, int]:
+    """Rows and columns of all images."""
+    size = (images[0].layout.rows, images[0].layout.columns)
     for image in images:
         if (image.layout.rows, image.layout.columns) != size:
             other = f"{image.layout.rows} x {image.layout.columns}"
             raise InputError(
                 f"{image.plane.name}: has {other} pixels, expected {size[0]} x {size[1]} as the "
-                f"others"
+                "others"
             )
-    for slices in ready.values():
-        origin = slices[0][0].scale.origin
-        for image in (image for row in slices for image in row):
-            if image.scale.origin != origin:
-                said = f"scaled by {image.scale.origin}, others of its series by {origin}"
-                raise InputError(f"{image.plane.name}: is {said}: expected one kind of scaling")
-    return SignalReader(ready, *size, all(is_plain(image.layout, image.plane) for image in images))
+    return size
+
+
+def _require_one_scaling(images: Sequence[Image]) -> None:
+    origin = images[0].scale.origin
+    for image in images:
+        if image.scale.origin != origin:
+            said = f"scaled by {image.scale.origin}, others of its series by {origin}"
+            raise InputError(f"{image.plane.name}: is {said}: expected one kind of scaling")
 
 
 def _image(plane: Plane, part: Part) -> Image:

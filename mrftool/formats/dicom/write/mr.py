@@ -70,32 +70,29 @@ def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> D
 
 
 def _say_what_it_is(dataset: Dataset, entry: Quantified, stored: StoredImage) -> None:
-    """Pixel format, scale, window, and the mapping to real-world values (PS3.3 C.7.6.16.2.11)."""
+    """Pixel format, scale, window, and the mapping to real-world values."""
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = (
-        16,
-        16,
-        15,
-        0,
-    )
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 0
     dataset.RescaleSlope = format_number_as_ds(stored.slope)
     dataset.RescaleIntercept = format_number_as_ds(stored.intercept)
     dataset.RescaleType = "US"
     if entry.quantity.unit == SECOND:
         dataset.RescaleType = entry.quantity.unit.symbol
     centre, width = entry.window
-    dataset.WindowCenter, dataset.WindowWidth = (
-        format_number_as_ds(centre),
-        format_number_as_ds(max(width, stored.slope)),
-    )
+    dataset.WindowCenter = format_number_as_ds(centre)
+    dataset.WindowWidth = format_number_as_ds(max(width, stored.slope))
     if entry.has_narrow_window:
         dataset.VOILUTFunction = "LINEAR_EXACT"
+    dataset.RealWorldValueMappingSequence = Sequence([_real_world(entry, stored)])
+
+
+def _real_world(entry: Quantified, stored: StoredImage) -> Dataset:
+    """The mapping to real-world values (PS3.3 C.7.6.16.2.11)."""
     mapping = Dataset()
     mapping.RealWorldValueFirstValueMapped, mapping.RealWorldValueLastValueMapped = 0, MOST
-    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = (
-        stored.slope,
-        stored.intercept,
-    )
+    mapping.RealWorldValueSlope = stored.slope
+    mapping.RealWorldValueIntercept = stored.intercept
     mapping.LUTExplanation, mapping.LUTLabel = entry.title, entry.quantity.label
     mapping.MeasurementUnitsCodeSequence = coded(entry.quantity.unit.code)
     if entry.quantity.dicom.code:
@@ -104,7 +101,7 @@ def _say_what_it_is(dataset: Dataset, entry: Quantified, stored: StoredImage) ->
         quantity.ConceptNameCodeSequence = coded(("246205007", "SCT", "Quantity"))
         quantity.ConceptCodeSequence = coded(entry.quantity.dicom.code)
         mapping.QuantityDefinitionSequence = Sequence([quantity])
-    dataset.RealWorldValueMappingSequence = Sequence([mapping])
+    return mapping
 
 
 def _image(

@@ -22,7 +22,7 @@ from mrftool.formats.dicom.write.kept import start_of
 from mrftool.formats.dicom.write.mr import mr_images
 from mrftool.formats.dicom.write.parametric import parametric_map
 from mrftool.formats.dicom.write.quantity import Quantified, quantified
-from mrftool.formats.dicom.write.space import Slices, require_same_volume, slices_of, turned
+from mrftool.formats.dicom.write.space import Slices, require_same_volume, slices_of, with_axes_of
 from mrftool.formats.dicom.write.template import Origin
 from mrftool.grid import Placement
 from mrftool.maps import Maps
@@ -148,7 +148,7 @@ def _ready(
             )
     shape = images[first].shape
     require_same_volume(shape, placement.affine, source.shape, source.affine, source.name)
-    values, affine = turned(
+    values, affine = with_axes_of(
         {name: entry.values for name, entry in entries.items()}, placement.affine, source.affine
     )
     done = [entry.with_values(values[name]) for name, entry in entries.items()]

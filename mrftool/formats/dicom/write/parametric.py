@@ -2,6 +2,8 @@
 highdicom.
 """
 
+import re
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -48,9 +50,7 @@ def _made(
     from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
     from highdicom.pm import ParametricMap
 
-    positions = [
-        PlanePositionSequence("PATIENT", [float(x) for x in place]) for place in slices.positions
-    ]
+    spacing, distance = slices.spacing.tolist(), slices.distance
     return ParametricMap(
         images,
         np.ascontiguousarray(entry.values.transpose(2, 1, 0)),
@@ -65,14 +65,12 @@ def _made(
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(entry)],
         voi_lut_transformations=[_window(entry)],
-        pixel_measures=PixelMeasuresSequence(
-            [float(x) for x in slices.spacing], slices.distance, slices.distance
-        ),
-        plane_orientation=PlaneOrientationSequence(
-            "PATIENT", [float(x) for x in slices.orientation]
-        ),
-        plane_positions=positions,
-        content_label="".join(c if c.isalnum() else "_" for c in entry.name.upper())[:16],
+        pixel_measures=PixelMeasuresSequence(spacing, distance, distance),
+        plane_orientation=PlaneOrientationSequence("PATIENT", slices.orientation.tolist()),
+        plane_positions=[
+            PlanePositionSequence("PATIENT", place) for place in slices.positions.tolist()
+        ],
+        content_label=re.sub(r"[^0-9A-Z]", "_", entry.name.upper())[:16],
         content_description=origin.derivation(entry.title)[:64],
         series_description=f"{entry.title} mrftool",
     )
@@ -104,16 +102,17 @@ def _one_image_per_slice(shape: tuple[int, ...], slices: Slices, origin: Origin)
 
 def _name_real_sources(made: Dataset, stand_ins: list[Dataset], origin: Origin) -> None:
     """References to the stand-ins become references to the images that they stand for."""
-    real = {
-        image.SOPInstanceUID: plane for image, plane in zip(stand_ins, origin.planes, strict=True)
-    }
-    for element in made.iterall():
-        if element.VR != "SQ":
-            continue
-        for item in element.value:
-            plane = real.get(item.get("ReferencedSOPInstanceUID"))
-            if plane is not None:
-                refer_to(item, plane)
+    uids = [image.SOPInstanceUID for image in stand_ins]
+    real = dict(zip(uids, origin.planes, strict=True))
+    sequences = [element for element in made.iterall() if element.VR == "SQ"]
+    for item in chain.from_iterable(sequence.value for sequence in sequences):
+        plane = real.get(item.get("ReferencedSOPInstanceUID"))
+        if plane is not None:
+            refer_to(item, plane)
+    _name_each_source_once(made)
+
+
+def _name_each_source_once(made: Dataset) -> None:
     for series in made.get("ReferencedSeriesSequence") or []:
         unique = {_reference(item): item for item in series.ReferencedInstanceSequence}
         for item in unique.values():
@@ -128,7 +127,9 @@ def _reference(item: Dataset) -> str:
 def _mapping(entry: Quantified) -> Any:
     from highdicom.pm import RealWorldValueMapping
 
-    code = entry.quantity.dicom.code
+    definition = None
+    if entry.quantity.dicom.code:
+        definition = Code(*entry.quantity.dicom.code)
     return RealWorldValueMapping(
         lut_label=entry.quantity.label,
         lut_explanation=entry.title,
@@ -136,7 +137,7 @@ def _mapping(entry: Quantified) -> Any:
         value_range=(float(entry.values.min()), float(entry.values.max())),
         slope=1.0,
         intercept=0.0,
-        quantity_definition=Code(*code) if code else None,
+        quantity_definition=definition,
     )
 
 
@@ -144,7 +145,9 @@ def _window(entry: Quantified) -> Any:
     from highdicom import VOILUTTransformation
 
     centre, width = entry.window
-    function = "LINEAR_EXACT" if entry.has_narrow_window else None
+    function = None
+    if entry.has_narrow_window:
+        function = "LINEAR_EXACT"
     return VOILUTTransformation(window_center=centre, window_width=width, voi_lut_function=function)
 
 

@@ -36,7 +36,20 @@ class Slices:
 
 
 def slices_of(shape: tuple[int, int, int], affine: FloatArray) -> Slices:
-    """Raises InputError if rows and columns are not at a right angle, which DICOM cannot say."""
+    """Where the slices of an image lie.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the image.
+    affine : array
+        From voxels to RAS `(4, 4)` [mm].
+
+    Raises
+    ------
+    InputError
+        If rows and columns are not at a right angle, which DICOM cannot express.
+    """
     lps = _TO_LPS @ affine
     size = np.linalg.norm(lps[:3, :3], axis=0)
     along = lps[:3, :3] / size
@@ -48,11 +61,19 @@ def slices_of(shape: tuple[int, int, int], affine: FloatArray) -> Slices:
     return Slices(along[:, :2].T.ravel(), size[[1, 0]], positions, float(size[2]))
 
 
-def turned(
+def with_axes_of(
     images: Mapping[str, Float32Array], affine: FloatArray, like: FloatArray
 ) -> tuple[dict[str, Float32Array], FloatArray]:
-    """The images with their axes in the order and direction of `like`, and their affine; nothing is
-    resampled.
+    """The images with their axes in the order and direction of another one, and their affine.
+
+    Nothing is resampled.
+
+    Parameters
+    ----------
+    images : mapping
+        Images `(x, y, z)` by name.
+    affine, like : array
+        From voxels to RAS, of the images and of the other one `(4, 4)` [mm].
     """
     cosines = (like[:3, :3] / np.linalg.norm(like[:3, :3], axis=0)).T @ (
         affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
@@ -66,8 +87,9 @@ def turned(
     turn[3, 3] = 1
     turn[order, range(3)] = np.where(backwards, -1, 1)
     turn[order, 3] = np.where(backwards, shape - 1, 0)
-    step = tuple(slice(None, None, -1) if back else slice(None) for back in backwards)
-    return {name: image.transpose(order)[step] for name, image in images.items()}, affine @ turn
+    flipped = tuple(np.flatnonzero(backwards).tolist())
+    moved = {name: np.flip(image.transpose(order), flipped) for name, image in images.items()}
+    return moved, affine @ turn
 
 
 def require_same_volume(
@@ -77,16 +99,28 @@ def require_same_volume(
     like: FloatArray,
     name: str,
 ) -> None:
-    """Raises MismatchError if the outer corners of the two volumes lie more than half a voxel
-    apart.
+    """Raise an error unless two volumes have the same corners to half a voxel.
+
+    Parameters
+    ----------
+    shape, like_shape : tuple of int
+        Of the maps, and of the series that they come from.
+    affine, like : array
+        From voxels to RAS, of the two `(4, 4)` [mm].
+    name : str
+        How messages call the series.
+
+    Raises
+    ------
+    MismatchError
+        If their outer corners lie further apart.
     """
     ours, theirs = _corners(shape, affine), _corners(like_shape, like)
     apart = np.linalg.norm(ours[:, None] - theirs[None], axis=2).min(axis=1).max()
     if apart > 0.5 * np.linalg.norm(like[:3, :3], axis=0).max():
         raise MismatchError(
             f"{name}: its volume lies up to {apart:.3g} mm away from that of the maps, expected "
-            f"the series that they "
-            "come from"
+            "the series that they come from"
         )
 
 
