@@ -81,6 +81,15 @@ class Penalty:
 
 def require_reachable(limits: Limits, train: PulseTrain) -> None:
     """Raise ArgumentError if no train of this length can keep the limits."""
+    _require_enough_time(limits, train)
+    _require_te_within_tr(limits, train)
+    if limits.inversion_time_range is not None and train.inversion_time is None:
+        raise ArgumentError(
+            "the inversion time is varied, but the sequence has no inversion, expected one"
+        )
+
+
+def _require_enough_time(limits: Limits, train: PulseTrain) -> None:
     shortest = train.duration
     if limits.tr_range is not None:
         shortest += len(train) * limits.tr_range[0] - float(train.tr.sum())
@@ -89,6 +98,9 @@ def require_reachable(limits: Limits, train: PulseTrain) -> None:
             f"{len(train)} repetitions last at least {shortest:.3g} s, expected at most"
             f" {limits.max_time:.3g} s"
         )
+
+
+def _require_te_within_tr(limits: Limits, train: PulseTrain) -> None:
     longest_te, shortest_tr = train.te.max(), train.tr.min()
     if limits.te_range is not None:
         longest_te = limits.te_range[1]
@@ -98,10 +110,6 @@ def require_reachable(limits: Limits, train: PulseTrain) -> None:
         raise ArgumentError(
             f"TE up to {1e3 * longest_te:g} ms with TR from {1e3 * shortest_tr:g} ms, expected"
             " TE <= TR"
-        )
-    if limits.inversion_time_range is not None and train.inversion_time is None:
-        raise ArgumentError(
-            "the inversion time is varied, but the sequence has no inversion, expected one"
         )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrftool.arrays import FloatArray
+from mrftool.arrays import FloatArray, Range
 from mrftool.design.limits import Limits
 from mrftool.design.pulse_train import PulseTrain
 from mrftool.errors import ArgumentError
@@ -46,21 +46,16 @@ def adjusted(
     if length < 4:
         raise ArgumentError(f"{length} repetitions, expected at least 4")
     flip = np.clip(np.abs(_resized(train.flip_angle, length)), _SMALLEST_FLIP, limits.max_flip)
-    repetition, echo = _resized(train.tr, length), _resized(train.te, length)
-    if tr is not None:
-        repetition = np.full(length, tr)
-    if te is not None:
-        echo = np.full(length, te)
-    if limits.tr_range is not None:
-        repetition = np.clip(repetition, *limits.tr_range)
-    if limits.te_range is not None:
-        echo = np.clip(echo, *limits.te_range)
-    time = train.inversion_time
+    if inversion_time is None:
+        inversion_time = train.inversion_time
     if inversion_time is not None:
-        time = inversion_time
-    if limits.inversion_time_range is not None and time is not None:
-        time = float(np.clip(time, *limits.inversion_time_range))
-    return PulseTrain(flip, repetition, echo, time)
+        inversion_time = float(_within(inversion_time, limits.inversion_time_range))
+    return PulseTrain(
+        flip,
+        _within(_times(train.tr, tr, length), limits.tr_range),
+        _within(_times(train.te, te, length), limits.te_range),
+        inversion_time,
+    )
 
 
 def varied(train: PulseTrain, limits: Limits, seed: int) -> PulseTrain:
@@ -70,6 +65,19 @@ def varied(train: PulseTrain, limits: Limits, seed: int) -> PulseTrain:
     change = np.interp(np.arange(n) / _WAVELENGTH, np.arange(len(knots)), knots)
     flip = np.clip(train.flip_angle + change, _SMALLEST_FLIP, limits.max_flip)
     return PulseTrain(flip, train.tr, train.te, train.inversion_time)
+
+
+def _times(column: FloatArray, time: float | None, length: int) -> FloatArray:
+    """`time` for all repetitions where one is given, else the column at this length, in s."""
+    if time is None:
+        return _resized(column, length)
+    return np.full(length, time)
+
+
+def _within(times: FloatArray | float, limits: Range | None) -> FloatArray:
+    if limits is None:
+        return np.asarray(times)
+    return np.asarray(np.clip(times, *limits))
 
 
 def _resized(column: FloatArray, length: int) -> FloatArray:

@@ -31,15 +31,20 @@ def find_file(kind: str, name: str, suffix: str) -> Path:
         If there is neither.
     """
     path = Path(name)
-    is_folder = path.is_dir()
-    if path.exists() and not is_folder:
+    if path.exists() and not path.is_dir():
         return path
     shipped = shipped_file(kind, name) or shipped_file(kind, name + suffix)
     if shipped is not None:
         return shipped
-    what = "is a folder" if is_folder else "no such file"
-    known = [file.stem for file in shipped_files(kind) if file.suffix == suffix] or ["none"]
+    what = "no such file"
+    if path.is_dir():
+        what = "is a folder"
     raise InputError(
         f"{name}: {what}, expected a {suffix} file or one of the shipped {kind}: "
-        + ", ".join(known)
+        + _known_names(kind, suffix)
     )
+
+
+def _known_names(kind: str, suffix: str) -> str:
+    names = [file.stem for file in shipped_files(kind) if file.suffix == suffix]
+    return ", ".join(names) or "none"

@@ -221,15 +221,16 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
 def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:
     """Where the value can go: -1 down, 1 up, 0 both ways."""
     step = _STEPS[influence]
-    if influence == ADC and tissue.adc.min() < step:
-        return 1
-    if influence == TE and sequence.te.min() < step:
-        return 1
-    if influence == TI and min(_inversion_times(sequence).values()) < step:
-        return 1
-    if influence == EFFICIENCY and max(_inversions(sequence).values()) > 1 - step:
-        return -1
-    return 0
+    if influence == EFFICIENCY:
+        return -int(max(_inversions(sequence).values()) > 1 - step)
+    lowest = np.inf
+    if influence == ADC:
+        lowest = tissue.adc.min()
+    elif influence == TE:
+        lowest = sequence.te.min()
+    elif influence == TI:
+        lowest = min(_inversion_times(sequence).values())
+    return int(lowest < step)
 
 
 def _inversions(sequence: PulseSequence) -> dict[int, float]:

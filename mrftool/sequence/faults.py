@@ -135,8 +135,7 @@ def _spoiler_faults(spoiler: Spoiler, spoiling: str, room: float) -> Faults:
 def _waveform_fault(spoiler: Spoiler, room: float) -> str:
     """What is wrong with a spoiler that has this much time [s]; "" where nothing is."""
     gradient, duration = spoiler.gradient, spoiler.duration
-    has_pieces = gradient.size > 0 and gradient.ndim in (1, 2)
-    if not has_pieces or gradient.shape[-1:] != duration.shape:
+    if not _is_one_amplitude_per_piece(gradient, duration):
         return "the spoiler needs one amplitude and one duration per piece"
     if not (np.isfinite(gradient).all() and np.isfinite(duration).all() and duration.min() > 0):
         return "spoiler amplitudes and durations must be finite, durations more than 0 ms"
@@ -146,6 +145,11 @@ def _waveform_fault(spoiler: Spoiler, room: float) -> str:
         lasts, least = f"{duration.sum() * 1e3:g} ms", f"{room * 1e3:g} ms"
         return f"the spoiler lasts {lasts}, expected at most TR - TE = {least}"
     return ""
+
+
+def _is_one_amplitude_per_piece(gradient: FloatArray, duration: FloatArray) -> bool:
+    has_pieces = gradient.size > 0 and gradient.ndim in (1, 2)
+    return has_pieces and gradient.shape[-1:] == duration.shape
 
 
 def _profile_faults(profile: SliceProfile) -> Faults:

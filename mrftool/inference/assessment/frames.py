@@ -137,27 +137,29 @@ def _swapped(sample: SampledResiduals, odd: IndexArray) -> list[tuple[int, int]]
         return []
     signal, fit = sample.signal[:, odd], sample.model[:, odd]
     weights = 1 / sample.noise_sd**2
-    distance = np.array(
-        [
-            [_distance(signal[:, i], fit[:, j], weights) for j in range(len(odd))]
-            for i in range(len(odd))
-        ]
-    )
-    pairs, left = [], set(range(len(odd)))
-    for i in range(len(odd)):
-        others = [j for j in left if j > i]
-        if i not in left or not others:
-            continue
-        best = min(others, key=lambda j: distance[i, j] + distance[j, i])
-        exchanged = distance[i, best] + distance[best, i]
-        if exchanged < (distance[i, i] + distance[best, best]) / 2:
-            pairs.append((int(odd[i]), int(odd[best])))
-            left -= {i, best}
+    pairs = _exchanges(_distances(signal, fit, weights))
+    return [(int(odd[i]), int(odd[j])) for i, j in pairs]
+
+
+def _distances(signal: Array, fit: Array, weights: FloatArray) -> FloatArray:
+    """Weighted sum of squares between each frame of the signal and each of the fit."""
+    rows = [weights @ np.abs(frame[:, None] - fit) ** 2 for frame in signal.T]
+    return np.array(rows)
+
+
+def _exchanges(distance: FloatArray) -> list[tuple[int, int]]:
+    """Pairs (i, j) of frames whose exchange at least halves the distance of signal and fit."""
+    own = np.diagonal(distance)
+    exchanged = distance + distance.T
+    pairs: list[tuple[int, int]] = []
+    left = list(range(len(distance)))
+    while len(left) > 1:
+        i = left.pop(0)
+        best = left[int(np.argmin(exchanged[i, left]))]
+        if exchanged[i, best] < (own[i] + own[best]) / 2:
+            pairs.append((i, best))
+            left.remove(best)
     return pairs
-
-
-def _distance(one: Array, other: Array, weights: FloatArray) -> float:
-    return float((weights * np.abs(one - other) ** 2).sum())
 
 
 def _numbers(frames: IndexArray) -> tuple[int, ...]:

@@ -50,8 +50,7 @@ def require_bounded(model: "ModelProto", name: str) -> None:
         if node.op_type not in OPERATORS or has_graph:
             raise InputError(
                 f"{name}: has the operator {node.op_type[:40]!r}, expected those of a model made "
-                f"by "
-                "mrftool export"
+                "by mrftool export"
             )
     _require_small(model, name)
 
@@ -65,8 +64,7 @@ def _require_small(model: "ModelProto", name: str) -> None:
             shown = " x ".join(str(length or "?") for length in shape) or "unknown size"
             raise InputError(
                 f"{name}: its tensor {tensor[:40]!r} is {shown} for {VOXELS} voxels, expected at "
-                f"most "
-                f"{MAX_TENSOR} numbers in one and {MAX_TOTAL} in all"
+                f"most {MAX_TENSOR} numbers in one and {MAX_TOTAL} in all"
             )
 
 
@@ -79,23 +77,9 @@ def _length(length: int | None) -> int:
 
 def _shapes(model: "ModelProto", name: str) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of everything that the graph computes; [None] where a shape is unknown."""
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]  # what the file says of sizes is not believed
-    for value in copy.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    for value in copy.graph.input:
-        for length in value.type.tensor_type.shape.dim:
-            if not length.HasField("dim_value"):
-                length.dim_value = VOXELS
+    copy = _without_shapes(model)
     for _ in range(MAX_ROUNDS):
-        try:
-            inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-        except Exception as error:  # it raises classes of several kinds
-            reason = str(error).strip().partition("\n")[0][:120]
-            raise InputError(f"{name}: its graph is damaged: {reason}, expected a model") from error
+        inferred = _inferred(copy, name)
         known = {value.name: value for value in (*inferred.value_info, *inferred.output)}
         completed = _complete_reshapes(inferred, known)
         if not completed:
@@ -106,25 +90,70 @@ def _shapes(model: "ModelProto", name: str) -> Iterator[tuple[str, Shape]]:
             yield output, _shape(known.get(output))
 
 
+def _without_shapes(model: "ModelProto") -> "ModelProto":
+    """A copy for VOXELS voxels, without the sizes that the file states: they may be wrong."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    for value in copy.graph.input:
+        for length in value.type.tensor_type.shape.dim:
+            if not length.HasField("dim_value"):
+                length.dim_value = VOXELS
+    return copy
+
+
+def _inferred(model: "ModelProto", name: str) -> Any:
+    """The graph with the shapes that ONNX can infer."""
+    import onnx
+
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception as error:  # it raises classes of several kinds
+        reason = str(error).strip().partition("\n")[0][:120]
+        raise InputError(f"{name}: its graph is damaged: {reason}, expected a model") from error
+
+
 def _complete_reshapes(graph: Any, known: dict[str, Any]) -> list[Any]:
     """Outputs of Reshape of which one length was unknown, as their size is that of their input."""
-    sizes = {tensor.name: math.prod(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *known.values()):
-        lengths = [length for length in _shape(value) if length is not None]
-        if len(lengths) == len(_shape(value)):
-            sizes[value.name] = math.prod(lengths)
+    sizes = _known_sizes(graph, known)
     completed = []
     for node in graph.node:
         value = known.get(node.output[0])
-        shape = _shape(value)
-        if node.op_type != "Reshape" or len(shape) < 2 or shape.count(None) != 1:
+        if node.op_type != "Reshape" or value is None:
             continue
-        others = math.prod(length for length in shape if length is not None)
-        size = sizes.get(node.input[0], 0)
-        if value is not None and others and size and size % others == 0:
-            value.type.tensor_type.shape.dim[shape.index(None)].dim_value = size // others
+        if _complete(value, sizes.get(node.input[0], 0)):
             completed.append(value)
     return completed
+
+
+def _known_sizes(graph: Any, known: dict[str, Any]) -> dict[str, int]:
+    """Number of elements of each tensor whose shape is known."""
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *known.values()):
+        shape = _shape(value)
+        if None not in shape:
+            sizes[value.name] = _product_of_known(shape)
+    return sizes
+
+
+def _complete(value: Any, size: int) -> bool:
+    """Fill in the one unknown length of a tensor of `size` elements, if it has one that fits."""
+    shape = _shape(value)
+    if len(shape) < 2 or shape.count(None) != 1:
+        return False
+    others = _product_of_known(shape)
+    if not (others and size) or size % others:
+        return False
+    value.type.tensor_type.shape.dim[shape.index(None)].dim_value = size // others
+    return True
+
+
+def _product_of_known(shape: Shape) -> int:
+    return math.prod(length for length in shape if length is not None)
 
 
 def _shape(value: Any) -> Shape:

@@ -198,13 +198,22 @@ def _ranges_of_schema_1(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_faults(data: dict[str, Any]) -> list[str]:
+    """Faults of the values that stand in the manifest as they are."""
     needed = (*_PLAIN, *_SCALED, "parameters")
     faults = [f"{key} is missing" for key in needed if key not in data]
-    present = [key for key in _PLAIN if key in data]
-    for key in present:
-        value = data[key]
-        if isinstance(value, bool) or not isinstance(value, _PLAIN[key]):
-            faults.append(f"{key} is {_shown(value)}")
+    for key, kind in _PLAIN.items():
+        if key in data and not _is_of(kind, data[key]):
+            faults.append(f"{key} is {_shown(data[key])}")
+    return faults + _choice_faults(data)
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether a value is of a type; true and false are no numbers."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _choice_faults(data: dict[str, Any]) -> list[str]:
+    faults = []
     if data.get("form") not in ("complex", "magnitude"):
         faults.append(f"form is {_shown(data.get('form'))}, expected complex or magnitude")
     if data.get("encoder") not in ("none", "features", "fingerprint"):
