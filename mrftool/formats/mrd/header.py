@@ -58,23 +58,11 @@ def read_raw_header(path: Path) -> RawHeader:
     space = header.find("encoding/reconSpace")
     if space is None:
         raise InputError(f"{path}: its header has no encoding, expected one with an image size")
-    x, y, z = (_number(space, f"matrixSize/{axis}", path) for axis in "xyz")
-    matrix = (int(x), int(y), int(z))
-    if not all(1 <= n <= _MOST_PIXELS for n in matrix):
-        raise InputError(f"{path}: an image of {matrix} pixels, expected 1 to {_MOST_PIXELS}")
-    extent = tuple(_number(space, f"fieldOfView_mm/{axis}", path) for axis in "xyz")
-    if not all(0 < edge < _LARGEST_FIELD for edge in extent):
-        raise InputError(f"{path}: a field of view of {extent} mm, expected positive lengths")
-    n_slices = 1
-    if header.find("encoding/encodingLimits/slice") is not None:
-        n_slices = int(_number(header, "encoding/encodingLimits/slice/maximum", path)) + 1
-    if not 1 <= n_slices <= _MOST_PIXELS:
-        raise InputError(f"{path}: {n_slices} slices, expected 1 to {_MOST_PIXELS}")
     ours = _user_parameters(header)
     return RawHeader(
-        matrix,
-        (extent[0], extent[1], extent[2]),
-        n_slices,
+        _matrix(space, path),
+        _field_of_view(space, path),
+        _n_slices(header, path),
         _sequence(ours.get("sequence"), path),
         ours.get("sequence_id"),
         _flip_angles(header),
@@ -82,9 +70,59 @@ def read_raw_header(path: Path) -> RawHeader:
     )
 
 
+def _matrix(space: Element, path: Path) -> tuple[int, int, int]:
+    x, y, z = (int(_number(space, f"matrixSize/{axis}", path)) for axis in "xyz")
+    if not all(1 <= n <= _MOST_PIXELS for n in (x, y, z)):
+        raise InputError(f"{path}: an image of {(x, y, z)} pixels, expected 1 to {_MOST_PIXELS}")
+    return x, y, z
+
+
+def _field_of_view(space: Element, path: Path) -> tuple[float, float, float]:
+    """Edges of the image [mm]."""
+    x, y, z = (_number(space, f"fieldOfView_mm/{axis}", path) for axis in "xyz")
+    if not all(0 < edge < _LARGEST_FIELD for edge in (x, y, z)):
+        raise InputError(f"{path}: a field of view of {(x, y, z)} mm, expected positive lengths")
+    return x, y, z
+
+
+def _n_slices(header: Element, path: Path) -> int:
+    if header.find("encoding/encodingLimits/slice") is None:
+        return 1
+    n_slices = int(_number(header, "encoding/encodingLimits/slice/maximum", path)) + 1
+    if not 1 <= n_slices <= _MOST_PIXELS:
+        raise InputError(f"{path}: {n_slices} slices, expected 1 to {_MOST_PIXELS}")
+    return n_slices
+
+
 def header_xml(header: RawHeader, larmor_hz: int = 123_200_000) -> str:
-    """The XML of a header."""
+    """The XML of a header.
+
+    Parameters
+    ----------
+    header : RawHeader
+        What the file shall say of the scan.
+    larmor_hz : int
+        Frequency of protons in the magnet [Hz].
+    """
     xsd = _schema()
+    conditions = xsd.experimentalConditionsType(H1resonanceFrequency_Hz=larmor_hz)
+    strings = [
+        xsd.userParameterStringType(name=f"{_PREFIX}{name}", value=value)
+        for name, value in _our_texts(header).items()
+    ]
+    content = xsd.ismrmrdHeader(
+        experimentalConditions=conditions,
+        encoding=[_encoding(header, xsd)],
+        userParameters=xsd.userParametersType(userParameterString=strings),
+    )
+    if header.flip_angle is not None:
+        degrees = np.rad2deg(header.flip_angle).tolist()
+        content.sequenceParameters = xsd.sequenceParametersType(flipAngle_deg=degrees)
+    return str(xsd.ToXML(content))
+
+
+def _encoding(header: RawHeader, xsd: Any) -> Any:
+    """Size, slices and trajectory."""
     space = xsd.encodingSpaceType(
         matrixSize=xsd.matrixSizeType(**_along_axes(header.matrix)),
         fieldOfView_mm=xsd.fieldOfViewMm(**_along_axes(header.field_of_view)),
@@ -92,38 +130,24 @@ def header_xml(header: RawHeader, larmor_hz: int = 123_200_000) -> str:
     limits = xsd.encodingLimitsType(
         slice=xsd.limitType(minimum=0, maximum=header.n_slices - 1, center=header.n_slices // 2)
     )
-    encoding = xsd.encodingType(
+    return xsd.encodingType(
         encodedSpace=space,
         reconSpace=space,
         encodingLimits=limits,
         trajectory=xsd.trajectoryType.SPIRAL,
     )
-    texts = {
-        "sequence": None if header.sequence is None else json.dumps(header.sequence),
-        "sequence_id": header.sequence_id,
-        "trajectory_unit": header.unit,
-    }
-    strings = [
-        xsd.userParameterStringType(name=f"{_PREFIX}{name}", value=value)
-        for name, value in texts.items()
-        if value is not None
-    ]
-    protocol = None
-    if header.flip_angle is not None:
-        degrees = np.rad2deg(header.flip_angle).tolist()
-        protocol = xsd.sequenceParametersType(flipAngle_deg=degrees)
-    return str(
-        xsd.ToXML(
-            xsd.ismrmrdHeader(
-                experimentalConditions=xsd.experimentalConditionsType(
-                    H1resonanceFrequency_Hz=larmor_hz
-                ),
-                encoding=[encoding],
-                sequenceParameters=protocol,
-                userParameters=xsd.userParametersType(userParameterString=strings),
-            )
-        )
-    )
+
+
+def _our_texts(header: RawHeader) -> dict[str, str]:
+    """User parameters of ours, by name without prefix."""
+    texts: dict[str, str] = {}
+    if header.sequence is not None:
+        texts["sequence"] = json.dumps(header.sequence)
+    if header.sequence_id is not None:
+        texts["sequence_id"] = header.sequence_id
+    if header.unit is not None:
+        texts["trajectory_unit"] = header.unit
+    return texts
 
 
 def _along_axes(values: tuple[float, ...]) -> dict[str, float]:

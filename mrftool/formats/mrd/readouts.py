@@ -153,14 +153,19 @@ def _opened(path: Path) -> Iterator[Any]:
 def _dataset(file: Any, path: Path) -> Any:
     """The one dataset of readouts in an open file."""
     found = [group["data"] for group in file.values() if "data" in getattr(group, "keys", dict)()]
-    raw = [data for data in found if "head" in (getattr(data.dtype, "fields", None) or {})]
+    raw = [data for data in found if "head" in _fields_of(data)]
     if len(raw) != 1:
         raise InputError(f"{path}: {len(raw)} groups of readouts, expected one")
-    fields = raw[0].dtype.fields
+    fields = _fields_of(raw[0])
     heads = fields["head"][0].fields or {}
     if not {"traj", "data"} <= set(fields) or not set(heads) >= _FIELDS:
         raise InputError(f"{path}: its readouts are not those of the ISMRMRD schema")
     return raw[0]
+
+
+def _fields_of(data: Any) -> Any:
+    """The fields of a dataset of records; none for other things."""
+    return getattr(data.dtype, "fields", None) or {}
 
 
 def _runs(rows: IndexArray) -> Iterator[tuple[int, int, int]]:
@@ -175,4 +180,6 @@ def _runs(rows: IndexArray) -> Iterator[tuple[int, int, int]]:
 
 def _listed(values: Any) -> str:
     shown = [str(value) for value in values[:4]]
-    return " and ".join(shown) if len(shown) < 3 else ", ".join(shown)
+    if len(shown) < 3:
+        return " and ".join(shown)
+    return ", ".join(shown)

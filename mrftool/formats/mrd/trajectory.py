@@ -88,14 +88,7 @@ def read_trajectory(path: Path) -> FloatArray:
     InputError
         If the file holds no such array.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file, expected a trajectory (.npy)")
-    if path.stat().st_size > _MOST_BYTES:
-        raise InputError(f"{path}: is larger than {_MOST_BYTES >> 30} GB, expected a trajectory")
-    try:
-        points = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read: {error}, expected a .npy file") from error
+    points = _load_npy(path)
     if np.iscomplexobj(points) and points.ndim == _DIMENSIONS:
         points = np.stack([points.real, points.imag], axis=-1)
     if points.dtype.kind != "f" or points.ndim != 3 or points.shape[2] not in (2, 3):
@@ -104,3 +97,14 @@ def read_trajectory(path: Path) -> FloatArray:
             "sample, 2) or complex ones (readout, sample)"
         )
     return np.asarray(points[..., :2], np.float64)
+
+
+def _load_npy(path: Path) -> Array:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a trajectory (.npy)")
+    if path.stat().st_size > _MOST_BYTES:
+        raise InputError(f"{path}: is larger than {_MOST_BYTES >> 30} GB, expected a trajectory")
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read: {error}, expected a .npy file") from error

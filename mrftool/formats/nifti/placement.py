@@ -22,18 +22,23 @@ _DIFFERENT = 0.02  # of the shortest edge of a voxel
 def placement_of(raw: Any, shape: tuple[int, int, int], path: Path) -> tuple[Placement, list[str]]:
     """Where the image lies, and sentences of what had to be assumed.
 
-    raw: a nibabel header. The sform counts where both forms are sound; where one is malformed, the
-    other.
+    The sform counts where both forms are sound; where one is malformed, the other.
 
-    Raises InputError if no form that the header states is sound.
+    Parameters
+    ----------
+    raw : nibabel header
+        Of the image.
+    shape : tuple of int
+        Number of voxels along x, y and z.
+    path : Path
+        Of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        If no form that the header states is sound.
     """
-    codes = int(raw["qform_code"]), int(raw["sform_code"])
-    unit = int(raw["xyzt_units"]) & 7
-    if not all(0 <= code <= 5 for code in codes) or unit not in _TO_MM:
-        raise InputError(
-            f"{path}: has qform and sform codes {codes} and unit of length {unit}, "
-            "expected known codes"
-        )
+    codes, unit = _codes(raw, path)
     to_mm = np.diag([_TO_MM[unit]] * 3 + [1.0])
     sizes, said = _voxel_sizes(raw, shape, path)
     forms = {"sform": lambda: _sform(raw), "qform": lambda: _qform(raw, sizes)}
@@ -51,6 +56,18 @@ def placement_of(raw: Any, shape: tuple[int, int, int], path: Path) -> tuple[Pla
     if not found.keys() & {"sform"}:
         sentences += said
     return _placement(found, codes, path), sentences
+
+
+def _codes(raw: Any, path: Path) -> tuple[tuple[int, int], int]:
+    """Codes of the qform and the sform, and that of the unit of length."""
+    codes = int(raw["qform_code"]), int(raw["sform_code"])
+    unit = int(raw["xyzt_units"]) & 7
+    if not all(0 <= code <= 5 for code in codes) or unit not in _TO_MM:
+        raise InputError(
+            f"{path}: has qform and sform codes {codes} and unit of length {unit}, "
+            "expected known codes"
+        )
+    return codes, unit
 
 
 def _placement(found: dict[str, FloatArray], codes: tuple[int, int], path: Path) -> Placement:

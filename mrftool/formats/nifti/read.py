@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -33,17 +33,31 @@ def open_series(
 ) -> Series:
     """The fingerprint series in a NIfTI file, to be read in blocks.
 
-    path: complex numbers, or magnitudes, or real parts. `(x, y, z, time)`; or `(x, y, z, time, 2)`
+    Parameters
+    ----------
+    path : path
+        Complex numbers, or magnitudes, or real parts. `(x, y, z, time)`; or `(x, y, z, time, 2)`
         real and imaginary; or `(x, y, z, 1, time)`; or one slice over time, `(x, y, time)`.
-    imag: the imaginary part, if `path` is the real part. phase: of the magnitude in `path` [rad],
-        or 0..4095 or -4096..4095 for a turn; the unit is detected.
-    form: "magnitude" takes the modulus of complex numbers; "real" takes real numbers as complex
+    imag : path, optional
+        The imaginary part, if `path` is the real part.
+    phase : path, optional
+        Of the magnitude in `path` [rad], or 0..4095 or -4096..4095 for a full circle; the unit is
+        detected.
+    form : {"complex", "magnitude", "real"}, optional
+        "magnitude" takes the modulus of complex numbers; "real" takes real numbers as complex
         without an imaginary part; by default complex numbers stay complex and real ones are
         magnitudes, of which none may be negative.
-    progress: shows how far a compressed file has been inflated, as `Reporter.progress` does.
+    progress : callable, optional
+        Shows how far a compressed file has been inflated, as `Reporter.progress` does.
 
-    Raises InputError if a file is malformed or no series, MismatchError if two files do not belong
-    together, ArgumentError if the options contradict each other.
+    Raises
+    ------
+    InputError
+        If a file is malformed or no series.
+    MismatchError
+        If two files do not belong together.
+    ArgumentError
+        If the options contradict each other.
     """
     _require_options(imag, phase, form)
     header = _slice_over_time(read_header(path))
@@ -94,10 +108,9 @@ class _Source:
 def _require_options(imag: object, phase: object, form: str | None) -> None:
     if imag is not None and phase is not None:
         raise ArgumentError("imaginary part and phase are both given, expected one of them")
-    if form not in (None, "complex", "magnitude", "real"):
+    if form not in (None, *get_args(GivenForm)):
         raise ArgumentError(f"form {form!r}, expected 'complex', 'magnitude' or 'real'")
-    has_second = imag is not None or phase is not None
-    if form == "real" and has_second:
+    if form == "real" and (imag, phase) != (None, None):
         raise ArgumentError("form 'real' goes with one file, expected no imaginary part or phase")
     if form == "magnitude" and phase is not None:
         raise ArgumentError("form 'magnitude' needs no phase, expected the magnitude alone")
@@ -117,8 +130,8 @@ def _layout(header: NiftiHeader) -> _Layout:
     times, name = header.dims[3:], header.path
     if not times:
         raise InputError(
-            f"{name}: has {sizes(header.shape)} voxels at one time, expected a series (x, y, z, "
-            f"time)",
+            f"{name}: has {sizes(header.shape)} voxels at one time, expected a series "
+            "(x, y, z, time)",
             hint="a single slice has four dimensions too: x, y, 1, time",
         )
     if len(times) == 1:
@@ -174,7 +187,7 @@ def _two_files(
         if _is_complex(one):
             raise InputError(
                 f"{one.path}: holds complex numbers, expected real ones, since a second file is "
-                f"given"
+                "given"
             )
     require_same_voxels(other.path, other, header.path, header)
     if header.dims != other.dims:
@@ -225,10 +238,10 @@ def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _S
         )
     combine = partial(magnitude, header.path)
     combine(frames.sample())
-    said = (
-        () if form else (f"{name} holds real numbers, none of them negative: taken as magnitudes.",)
-    )
-    return _Source((frames,), combine, False, said)
+    if form == "magnitude":
+        return _Source((frames,), combine, is_complex=False)
+    said = f"{name} holds real numbers, none of them negative: taken as magnitudes."
+    return _Source((frames,), combine, False, (said,))
 
 
 def _in_form(source: _Source, form: GivenForm | None, header: NiftiHeader) -> _Source:

@@ -79,23 +79,23 @@ def quick_header(file: BinaryIO, size: int, known: Known | None = None) -> Value
     if is_cut or _INSIDE & elements.keys():
         raise OutOfOrdinaryError
     values = _values(elements, known)
-    if not values["SOPClassUID"] or _is_mosaic(values):
+    if not values.get("SOPClassUID") or _is_mosaic(values):
         raise OutOfOrdinaryError
     return {
-        "file": {name: value for name, value in values.items() if value is not None},
+        "file": values,
         "frames": [],
         "pixels": _pixels(data, place, explicit, size) | {"syntax": _text(elements[SYNTAX][1])},
     }
 
 
 def _values(elements: Elements, known: Known) -> Values:
-    """The values of the elements by name; None for those that are empty."""
+    """The values of the elements by name, without those that are empty."""
     values = {
         _NAMES[tag][0]: known.value(tag, *elements[tag]) for tag in elements.keys() & _NAMES.keys()
     }
     values |= _private(elements)
     values.setdefault("SOPClassUID", _text(elements.get(0x00020002, (b"", b""))[1]))
-    return values
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_mosaic(values: Values) -> bool:

@@ -97,10 +97,14 @@ def _points_in_time(planes: Sequence[Plane], kinds: Sequence[object]) -> Iterato
         yield [plane.values.get(key) for plane in planes]
     indices = [plane.values.get("DimensionIndexValues") or [] for plane in planes]
     for axis in range(min(map(len, indices))):
-        along = [index[axis] for index in indices]
-        numbers_kinds = len(set(zip(kinds, along, strict=True))) == len(set(kinds))
-        if numbers_kinds:
+        if _tells_kinds_apart(axis, indices, kinds):
             yield [(*index[:axis], *index[axis + 1 :]) for index in indices]
+
+
+def _tells_kinds_apart(axis: int, indices: Sequence[list[int]], kinds: Sequence[object]) -> bool:
+    """True if all images of a kind have the same index on this axis of the frames' dimensions."""
+    along = [index[axis] for index in indices]
+    return len(set(zip(kinds, along, strict=True))) == len(set(kinds))
 
 
 def _is_product(points: Sequence[object], kinds: Sequence[object]) -> bool:

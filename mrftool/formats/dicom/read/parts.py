@@ -30,12 +30,14 @@ class Part:
 
 
 def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str, ...]]:
-    """Sorts the planes into the parts of the signal, each by slice and time; with their affine and
-    notes.
+    """The parts of the signal, each by slice and time; with their affine [mm] and notes.
 
     Real and imaginary are preferred to magnitude and phase, and these to magnitude alone.
 
-    Raises InputError if parts are missing or do not match.
+    Raises
+    ------
+    InputError
+        If parts are missing or do not match.
     """
     by_component, notes = _by_component(planes)
     pair = _complete_signal(by_component)
@@ -45,10 +47,10 @@ def parts_of(planes: Sequence[Plane]) -> tuple[list[Part], FloatArray, tuple[str
         require_one_kind(stack.slices[0])
     orders = [in_time_order(stack.slices) for stack in stacks]
     for stack, order in zip(stacks, orders, strict=True):
-        notes += tuple(note for note in (*stack.notes, *order.notes) if note not in notes)
+        notes += (*stack.notes, *order.notes)
     parts = [Part(name, order.slices) for name, order in zip(pair, orders, strict=True)]
     _check_match(parts, [stack.affine for stack in stacks], orders)
-    return parts, stacks[0].affine, notes
+    return parts, stacks[0].affine, tuple(dict.fromkeys(notes))
 
 
 def _unused_notes(found: Iterable[Component], used: Sequence[Component]) -> tuple[str, ...]:
