@@ -129,7 +129,7 @@ def test_an_encoder_is_trained_stopped_resumed_and_exported(
     done = resume_training(folder, device="cpu")
     assert not done.was_stopped and all(path.exists() for path in done.paths)
     assert "score" in done.scores
-    written = export_run(folder, tmp_path / "m.onnx", reporter)
+    written = export_run(folder, tmp_path / "m.onnx", reporter, allow_inaccurate=True)
     assert written.path.exists() and written.manifest.encoder != "none"
 
 
