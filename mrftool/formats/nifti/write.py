@@ -54,11 +54,15 @@ def write_maps(
     made.
     """
     contents = _contents(maps, placement)
-    contents += [
-        (path, x.encode() if isinstance(x, str) else x) for path, x in (others or {}).items()
-    ]
+    contents += [(path, _encoded(content)) for path, content in (others or {}).items()]
     with all_or_none([path for path, _ in contents], make_folders=True) as parts:
         _fill(parts, contents)
+
+
+def _encoded(content: str | bytes) -> bytes:
+    if isinstance(content, str):
+        return content.encode()
+    return content
 
 
 def write_series(
@@ -74,18 +78,44 @@ def write_series(
     sidecar: Mapping[str, Any] | None = None,
     maps: Iterable[Map] = (),
 ) -> tuple[Path, ...]:
-    """Write a fingerprint series `(x, y, z, time)` from `blocks`, in memory for one block; returns
-    what was written.
+    """Write a fingerprint series `(x, y, z, time)` from blocks, with memory for one of them.
 
-    blocks: (voxels, signal) in any order, as `Series.blocks` gives them: indices into the flat
-        image in C order, and `(voxel, time)`. Voxels in no block are 0.
-    form: complex64, or "magnitude" for the modulus in float32. split: real and imaginary part in
-    two float32 files.
-    sidecar: written to the `.json` beside each file. maps: images that belong with the series, as
-        `write_maps` takes them; they appear together with it.
+    Parameters
+    ----------
+    path : path
+        Of the file; its name says whether it is compressed.
+    shape : tuple of int
+        Number of voxels along x, y and z.
+    placement : Placement
+        Where the image lies.
+    n_time : int
+        Samples of each fingerprint.
+    blocks : iterable of (voxels, signal)
+        In any order, as `Series.blocks` gives them: indices into the flat image in C order, and
+        `(voxel, time)`. Voxels in no block are 0.
+    form : {"complex", "magnitude"}
+        complex64, or the modulus in float32.
+    split : bool
+        Real and imaginary part in two float32 files.
+    description : str
+        For the header.
+    sidecar : mapping, optional
+        Written to the `.json` beside each file.
+    maps : iterable
+        Images that belong with the series, as `write_maps` takes them; they appear together with
+        it.
 
-    Raises InputError if a file cannot be written, MismatchError if a block does not have `n_time`
-    samples.
+    Returns
+    -------
+    tuple of Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    MismatchError
+        If a block does not have `n_time` samples.
     """
     path = Path(path)
     if split and form == "magnitude":
@@ -96,16 +126,19 @@ def write_series(
     if sidecar is not None:
         contents += [(sidecar_path(name), to_json(sidecar).encode()) for name in paths]
     with all_or_none([*paths, *(name for name, _ in contents)]) as parts, ExitStack() as stack:
-        files = [
-            stack.enter_context(_raw_file(part, header, dtype, shape, n_time))
-            for part in parts[: len(paths)]
-        ]
+        mapped = (_raw_file(part, header, dtype, shape, n_time) for part in parts[: len(paths)])
+        files = [stack.enter_context(file) for file in mapped]
         for voxels, signal in blocks:
             _require_block(path, voxels, signal, n_time)
-            for stored, channel in zip(files, _channels(signal, form, split=split), strict=True):
-                _scatter(stored, file_order(voxels, shape), channel)
+            channels = _channels(signal, form, split=split)
+            _write_block(files, file_order(voxels, shape), channels)
         _fill(parts[len(paths) :], contents)
     return paths
+
+
+def _write_block(files: list[Array], positions: Voxels, channels: tuple[Array, ...]) -> None:
+    for stored, channel in zip(files, channels, strict=True):
+        _scatter(stored, positions, channel)
 
 
 def _require_block(path: Path, voxels: Voxels, signal: Signal, n_time: int) -> None:
@@ -154,17 +187,20 @@ def _fill(parts: list[Path], contents: list[tuple[Path, bytes]]) -> None:
 
 
 def _in_form(signal: Signal, form: Form) -> Signal:
-    return np.abs(signal) if form == "magnitude" else signal
+    if form == "magnitude":
+        return np.abs(signal)
+    return signal
 
 
 def _image_bytes(path: Path, image: Array, placement: Placement, description: str) -> bytes:
     _require_name(path)
     if image.dtype.kind == "c":
         image = np.abs(image)
-    dtype = np.dtype("u1" if image.dtype == np.uint8 else "<f4")
-    return header_bytes(image.shape, dtype, placement, description) + image.astype(dtype).tobytes(
-        order="F"
-    )
+    dtype: np.dtype[Any] = np.dtype("<f4")
+    if image.dtype == np.uint8:
+        dtype = np.dtype("u1")
+    header = header_bytes(image.shape, dtype, placement, description)
+    return header + image.astype(dtype).tobytes(order="F")
 
 
 def _require_name(path: Path) -> None:

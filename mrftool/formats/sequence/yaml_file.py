@@ -14,7 +14,7 @@ from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.reading.building import build_events, build_train
 from mrftool.formats.sequence.reading.programme import events_to_list
 from mrftool.formats.sequence.reading.validation import fault_at, validate
-from mrftool.formats.sequence.reading.yaml_text import dump_yaml, load_mapping
+from mrftool.formats.sequence.reading.yaml_text import Fault, dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
 from mrftool.sequence import PulseSequence
 
@@ -75,10 +75,16 @@ def parse_sequence(
             wrong.append((("rr_ms",), "RR intervals are given, but nothing waits for a trigger"))
     faults += [*invalid, *(fault_at(path, text, lines) for path, text in wrong)]
     if faults or sequence is None:
-        listed = "\n".join(f"  {fault}" for fault in sorted(faults, key=lambda fault: fault.line))
-        number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise InputError(f"{origin}: {number} in the sequence\n{listed}")
+        raise InputError(_faults_in_words(faults, origin))
     return sequence
+
+
+def _faults_in_words(faults: list[Fault], origin: str) -> str:
+    listed = "\n".join(f"  {fault}" for fault in sorted(faults, key=lambda fault: fault.line))
+    number = f"{len(faults)} faults"
+    if len(faults) == 1:
+        number = "1 fault"
+    return f"{origin}: {number} in the sequence\n{listed}"
 
 
 def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
@@ -99,12 +105,11 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
     if sequence.train is None:
         data["mrftool_sequence"] = 2
     if sequence.spoiler:
-        axes = [_list(pieces, 1e-9) for pieces in sequence.spoiler.axes * 1e3]
+        axes: Any = [_list(pieces, 1e-9) for pieces in sequence.spoiler.axes * 1e3]
+        if len(axes) == 1:
+            axes = axes[0]
         duration = _list(sequence.spoiler.duration * 1e3, 1e-9)
-        data["spoiler"] = {
-            "gradient_mt_per_m": axes if len(axes) > 1 else axes[0],
-            "duration_ms": duration,
-        }
+        data["spoiler"] = {"gradient_mt_per_m": axes, "duration_ms": duration}
     if sequence.slice_profile:
         profile = sequence.slice_profile
         data["slice_profile"] = {
@@ -203,4 +208,6 @@ def _plain(values: Any, resolution: float) -> Any:
 
 def _range(values: Any, unit: str) -> str:
     low, high = float(values.min()), float(values.max())
-    return f"{low:g} {unit}" if low == high else f"{low:g} to {high:g} {unit}"
+    if low == high:
+        return f"{low:g} {unit}"
+    return f"{low:g} to {high:g} {unit}"

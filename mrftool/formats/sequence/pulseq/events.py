@@ -11,6 +11,7 @@ from mrftool.formats.sequence.pulseq.sections import Line, Sections, number, who
 
 MAX_SAMPLES = 5_000_000  # in one shape; usual ones have some thousand
 MAX_ALL_SAMPLES = 50_000_000
+_MOST_DIGITS = 9  # of a number of samples
 _USES = {"e": "excitation", "r": "refocusing", "i": "inversion", "s": "saturation"}
 
 T = TypeVar("T")
@@ -221,26 +222,33 @@ def _shapes(sections: Sections) -> dict[int, FloatArray]:
 
 def _shape(sections: Sections, head: list[Line], stored: list[Line]) -> tuple[int, FloatArray]:
     """The number of a shape and its samples, as its lines say."""
-    path, count = sections.path, head[-1].words[-1]
-    if len(head) != 2 or not count.isdecimal() or not 1 <= int(count[:9]) <= MAX_SAMPLES:
-        shown = f"{path}: a shape of {count[:20]} samples"
-        raise InputError(f"{shown}, expected at most {MAX_SAMPLES}")
-    if len(count) > 9:
-        raise InputError(f"{path}: a shape of {count[:20]} samples, expected at most {MAX_SAMPLES}")
+    n_samples = _shape_length(sections, head)
     try:
         key = whole(head[0].words[-1])
         values = np.array([number(line.words[0]) for line in stored])
     except (ValueError, IndexError) as error:
         raise sections.damaged(head[0], "is no shape") from error
-    is_plain = sections.version >= (1, 4, 0) and len(values) == int(count)
+    is_plain = sections.version >= (1, 4, 0) and len(values) == n_samples
     if is_plain:
         return key, values
-    samples = _decompress(values, int(count))
+    samples = _decompress(values, n_samples)
     if samples is None:
         raise InputError(
-            f"{path}: shape {key} does not make {count} samples, expected a complete Pulseq file"
+            f"{sections.path}: shape {key} does not make {n_samples} samples, expected a complete "
+            "Pulseq file"
         )
     return key, samples
+
+
+def _shape_length(sections: Sections, head: list[Line]) -> int:
+    """Number of samples of a shape, as the lines above them say."""
+    count = head[-1].words[-1]
+    is_number = count.isdecimal() and len(count) <= _MOST_DIGITS
+    if len(head) != 2 or not is_number or not 1 <= int(count) <= MAX_SAMPLES:
+        raise InputError(
+            f"{sections.path}: a shape of {count[:20]} samples, expected at most {MAX_SAMPLES}"
+        )
+    return int(count)
 
 
 def _decompress(packed: FloatArray, n: int) -> FloatArray | None:
@@ -248,22 +256,21 @@ def _decompress(packed: FloatArray, n: int) -> FloatArray | None:
 
     Two equal values are followed by how often the value comes again.
     """
-    pieces: list[tuple[float, int]] = []
+    differences: list[float] = []
+    counts: list[int] = []
     total, i = 0, 0
     values = packed.tolist()
-    while i < len(values):
+    while i < len(values) and total <= n:
         is_run = i + 2 < len(values) and values[i] == values[i + 1]
         count = 1
         if is_run:
             if not 0 <= values[i + 2] <= n:
                 return None
             count = int(values[i + 2]) + 2
-        pieces.append((values[i], count))
+        differences.append(values[i])
+        counts.append(count)
         total += count
         i += 1 + 2 * is_run
-        if total > n:
-            return None
     if total != n:
         return None
-    differences = np.repeat([value for value, _ in pieces], [count for _, count in pieces])
-    return np.asarray(np.cumsum(differences))
+    return np.asarray(np.cumsum(np.repeat(differences, counts)))

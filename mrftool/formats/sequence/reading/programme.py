@@ -107,12 +107,12 @@ def triggered(programme: Programme, rr: FloatArray, tr: FloatArray) -> Programme
             since += _duration(event, tr)
             continue
         beat += 1
-        if beat == 1:
-            result.faults += [(path, text) for text in _early_faults(since)]
-        else:
+        faults = _early_faults(since)
+        if beat > 1:
             interval = float(next(intervals))
-            result.faults += [(path, text) for text in _late_faults(beat, since, interval)]
+            faults = _late_faults(beat, since, interval)
             result.events.append((path, Wait(max(interval - since, 0.0))))
+        result.faults += [(path, text) for text in faults]
         since = 0.0
     return result
 

@@ -63,34 +63,29 @@ def _spline(rule: Spline, n: int) -> FloatArray:
     # RandomState, because numpy promises that its stream never changes: a seed is part of the
     # sequence.
     random = np.random.RandomState(rule.seed)
+    knots = _knots(rule, random)
+    spline = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")
+    curve = np.asarray(spline(np.linspace(0, 1, n)))
+    if rule.noise_sd:
+        curve = curve + rule.noise_sd * random.standard_normal(n)
+    if rule.low is not None or rule.high is not None:
+        curve = np.clip(curve, rule.low, rule.high)
+    return curve
+
+
+def _knots(rule: Spline, random: np.random.RandomState) -> FloatArray:
     if (rule.knots is None) == (rule.random_knots is None):
         raise InputError("expected either knots or random_knots")
     if rule.knots is not None:
-        knots = np.asarray(rule.knots, np.float64)
-    elif rule.low is None or rule.high is None or rule.low >= rule.high:
+        return np.asarray(rule.knots, np.float64)
+    if rule.low is None or rule.high is None or rule.low >= rule.high:
         raise InputError("random_knots need low < high")
-    else:
-        knots = random.uniform(rule.low, rule.high, rule.random_knots or 2)
-    curve = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")(
-        np.linspace(0, 1, n)
-    )
-    if rule.noise_sd:
-        curve = curve + rule.noise_sd * random.standard_normal(n)
-    return np.asarray(
-        np.clip(curve, rule.low, rule.high)
-        if rule.low is not None or rule.high is not None
-        else curve
-    )
+    return random.uniform(rule.low, rule.high, rule.random_knots or 2)
 
 
 def _csv(source: CsvColumn, folder: Path) -> FloatArray:
-    path = folder / source.csv
-    try:
-        text = read_regular(path, MAX_BYTES, "a CSV file").decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source.csv}: {error}, expected a CSV file") from error
-    names = list(rows[0]) if rows else []
+    rows = _csv_rows(source, folder)
+    names = list(next(iter(rows), {}))
     if source.column not in names:
         raise InputError(
             f"{source.csv} has no column {source.column!r}, expected one of: "
@@ -108,9 +103,18 @@ def _csv(source: CsvColumn, folder: Path) -> FloatArray:
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(
             f"{source.csv} row {bad + 2} column {source.column}: {cells[bad]}, expected a finite "
-            f"number"
+            "number"
         )
     return values
+
+
+def _csv_rows(source: CsvColumn, folder: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file, each by the names of the columns."""
+    try:
+        text = read_regular(folder / source.csv, MAX_BYTES, "a CSV file").decode("utf-8-sig")
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source.csv}: {error}, expected a CSV file") from error
 
 
 def _is_number(cell: Any) -> bool:

@@ -61,21 +61,22 @@ def validate(
     unknown = [str(key) for key in raw if key not in fields]
     faults = [fault_at((key,), _unknown(key, list(fields)), lines) for key in unknown]
     for key, info in fields.items():
-        if key not in raw:
-            if info.is_required():
-                faults.append(Fault(0, key, "missing, expected " + _about(info)))
-            else:
-                values[key] = info.get_default(call_default_factory=True)
-            continue
-        try:
-            values[key] = TypeAdapter(_annotation(info)).validate_python(raw[key])
-        except ValidationError as error:
-            faults += [_fault(key, detail, lines) for detail in error.errors()]
+        if key in raw:
+            try:
+                values[key] = TypeAdapter(_annotation(info)).validate_python(raw[key])
+            except ValidationError as error:
+                faults += [_fault(key, detail, lines) for detail in error.errors()]
+        elif info.is_required():
+            faults.append(Fault(0, key, "missing, expected " + _about(info)))
+        else:
+            values[key] = info.get_default(call_default_factory=True)
     return values, faults
 
 
 def _annotation(info: FieldInfo) -> Any:
-    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    if info.metadata:
+        return Annotated[(info.annotation, *info.metadata)]
+    return info.annotation
 
 
 def _about(info: FieldInfo) -> str:

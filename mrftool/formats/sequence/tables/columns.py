@@ -143,13 +143,18 @@ def _fitting_columns(
     A single column without a name holds flip angles.
     """
     if wanted is not None:
-        return [i for i, name in enumerate(names) if wanted in (name, str(i + 1))][:1]
+        return _named_or_numbered(wanted, names)
     if table.names:
         words = QUANTITIES[key].words
         return [i for i, name in enumerate(names) if words & set(_tokens(name))]
     if key == "flip_angle" and len(names) == 1:
         return [0]
     return []
+
+
+def _named_or_numbered(wanted: str, names: tuple[str, ...]) -> list[int]:
+    """The index of the first column of that name, or of that number counted from 1."""
+    return [i for i, name in enumerate(names) if wanted in (name, str(i + 1))][:1]
 
 
 def _no_single_column(

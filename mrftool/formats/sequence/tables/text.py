@@ -129,20 +129,23 @@ def _split(lines: list[_Line], separator: str, decimal: Decimal) -> _Reading:
     """Split the lines into cells."""
     rows = [_cells(line.text, separator) for line in lines]
     header: list[str] = []
-    if not any(_NUMBER[decimal].fullmatch(cell) for cell in rows[0]):
+    if _is_header(rows[0], decimal):
         header, rows = rows[0], rows[1:]
     width = len((rows or [header])[0])
     if header and width == 1 and not separator:
         header = [lines[0].text]  # one name of several words
     body = lines[len(lines) - len(rows) :]
-    faults = [
-        fault
-        for line, row in zip(body, rows, strict=True)
-        for fault in _row_faults(line, row, width, decimal)
-    ]
+    faults: list[str] = []
+    for line, row in zip(body, rows, strict=True):
+        faults += _row_faults(line, row, width, decimal)
     faults += _header_faults(lines[0], header, width, bool(rows))
     cells = tuple(tuple(row) for row in rows)
     return _Reading(tuple(header), cells, tuple(faults), separator, decimal)
+
+
+def _is_header(cells: list[str], decimal: Decimal) -> bool:
+    """Whether none of the cells is a number."""
+    return not any(_NUMBER[decimal].fullmatch(cell) for cell in cells)
 
 
 def _cells(line: str, separator: str) -> list[str]:
