@@ -19,7 +19,7 @@ def choose_variable(path: Path, shapes: Mapping[str, tuple[int, ...]], variable:
     """
     if variable in shapes:
         return str(variable)
-    most = max((_n_axes(shape) for shape in shapes.values()), default=0)
+    most = max(map(_n_axes, shapes.values()), default=0)
     images = [name for name, shape in shapes.items() if _n_axes(shape) == most]
     if variable is None and len(images) == 1 and most >= _LEAST_AXES:
         return images[0]

@@ -52,7 +52,7 @@ def _require_axes_of(like: Placed, shape: tuple[int, ...], path: Path) -> str:
     named = getattr(like, "axes", "") or SPACE
     expected = {axis: n for axis, n in zip(SPACE, like.shape, strict=True) if n > 1}
     axes = "".join(axis for axis in named if axis in expected)
-    wanted = tuple(expected[axis] for axis in axes)
+    wanted = tuple(map(expected.__getitem__, axes))
     if shape != wanted or len(axes) != len(expected):
         raise MismatchError(
             f"{path}: has the sizes {sizes(shape)}, expected {sizes(wanted)} (axes {axes}) as the "

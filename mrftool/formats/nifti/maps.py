@@ -1,7 +1,6 @@
-"""Images with one number per voxel in NIfTI files: masks, B1 maps, tissue maps."""
+"""Images with one number per voxel in NIfTI files: masks, B1 maps, maps of given parameters."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,29 +15,12 @@ from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.nifti.resample import on_voxels_of
 from mrftool.formats.space import Placed, require_same_voxels, sizes
-from mrftool.grid import Grid, Placement
 from mrftool.manifold.parameters import B1, parameter_named
 from mrftool.plausibility import doubt
-from mrftool.tissue import Tissue
 
-_PER_UNIT = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
 _PER_FRACTION = {"1": 1.0, "fraction": 1.0, "ratio": 1.0, "%": 1e-2, "percent": 1e-2}
 # Medians that each unit can explain; the gap between them is ambiguous.
-_T1_MEDIANS = ((0.05, 10.0, "s", 1.0), (50.0, 10_000.0, "ms", 1e-3))
-_T2_MEDIANS = ((0.001, 2.5, "s", 1.0), (5.0, 5_000.0, "ms", 1e-3))
 _B1_MEDIANS = ((0.3, 2.0, "fraction", 1.0), (30.0, 200.0, "percent", 1e-2))
-
-
-@dataclass(frozen=True, eq=False)
-class TissueMaps:
-    """Tissue of the voxels of a grid, their place in the scanner, and what was assumed to read
-    them.
-    """
-
-    tissue: Tissue
-    grid: Grid
-    placement: Placement
-    assumptions: tuple[str, ...]
 
 
 def read_volume(
@@ -118,7 +100,7 @@ def open_b1(
     inside = mask
     if inside is None:
         inside = np.ones(like.shape, bool)
-    b1, unit = _in_unit(header, "b1", there, inside, _PER_FRACTION, _B1_MEDIANS)
+    b1, unit = in_unit(header, "b1", there, inside, _PER_FRACTION, _B1_MEDIANS)
     return b1, (*said, *unit)
 
 
@@ -139,55 +121,7 @@ def open_given(
     return there, (*said, f"{header.path}: taken as {parameter.label} in {parameter.unit}")
 
 
-def open_maps(
-    t1: str | Path,
-    t2: str | Path,
-    *,
-    m0: str | Path | None = None,
-    b1: str | Path | None = None,
-    mask: str | Path | None = None,
-) -> TissueMaps:
-    """Tissue from maps of T1 and T2, in seconds or milliseconds, and of M0 and B1 if given.
-
-    Voxels count that lie in the mask, have T1 and T2 above 0, and are finite in every map.
-
-    Raises InputError if a map is malformed, or its unit is ambiguous, MismatchError if they lie on
-    different voxels.
-    """
-    header, t1_image = read_volume(t1)
-    place = (header, str(t1))
-    t2_header, t2_image = read_volume(t2)
-    require_same_voxels(t2, t2_header, t1, header)
-    inside = np.ones(header.shape, bool)
-    said_mask: tuple[str, ...] = ()
-    if mask is not None:
-        inside, said_mask = open_mask(mask, *place)
-    inside &= (t1_image > 0) & (t2_image > 0)
-    t1_image, said_t1 = _in_unit(header, "t1", t1_image, inside, _PER_UNIT, _T1_MEDIANS)
-    t2_image, said_t2 = _in_unit(t2_header, "t2", t2_image, inside, _PER_UNIT, _T2_MEDIANS)
-    _require_one_unit(said_t1, said_t2, header, t2_header)
-    columns = {"t1": t1_image, "t2": t2_image}
-    said_b1: tuple[str, ...] = ()
-    if b1 is not None:
-        columns["b1"], said_b1 = open_b1(b1, header, inside, str(t1))
-    if m0 is not None:
-        m0_header, columns["m0"] = read_volume(m0)
-        require_same_voxels(m0, m0_header, t1, header)
-    finite = inside & np.logical_and.reduce([np.isfinite(image) for image in columns.values()])
-    grid = Grid(finite, header.placement.affine)
-    tissue = Tissue(**{name: grid.to_columns(image) for name, image in columns.items()})
-    said = (
-        *header.assumptions,
-        *said_mask,
-        *said_t1,
-        *said_t2,
-        *said_b1,
-        *_left_out(inside, finite),
-    )
-    return TissueMaps(tissue, grid, header.placement, said)
-
-
-def _in_unit(
+def in_unit(
     header: NiftiHeader | ArrayVolume,
     name: str,
     image: Float32Array,
@@ -213,13 +147,24 @@ def _in_unit(
                 f"{header.path}: in {stated}, as its sidecar says, its median is {unlikely}"
             )
         return image * np.float32(factor), ()
+    unit, factor = _likely_unit(header.path, median, units, medians)
+    said = f"{header.path.name} is taken as {unit}, since its median is {median:.3g}."
+    return image * np.float32(factor), (said,)
+
+
+def _likely_unit(
+    path: Path,
+    median: float,
+    units: dict[str, float],
+    medians: Iterable[tuple[float, float, str, float]],
+) -> tuple[str, float]:
+    """The unit that a median fits, and what it is worth. Raises InputError if none fits."""
     for low, high, unit, factor in medians:
         if low <= median <= high:
-            said = f"{header.path.name} is taken as {unit}, since its median is {median:.3g}."
-            return image * np.float32(factor), (said,)
+            return unit, factor
     expected = " or ".join(f"{low:g} to {high:g} {unit}" for low, high, unit, _ in medians)
     raise InputError(
-        f"{header.path}: its median is {median:.3g}, expected {expected}",
+        f"{path}: its median is {median:.3g}, expected {expected}",
         hint=f'state "Units" in its sidecar: {", ".join(units)}',
     )
 
@@ -232,22 +177,3 @@ def _stated_factor(path: Path, stated: object, units: dict[str, float]) -> float
             f"{path}: its sidecar states the unit {stated!r}, expected one of {', '.join(units)}"
         )
     return factor
-
-
-def _require_one_unit(
-    said_t1: tuple[str, ...], said_t2: tuple[str, ...], *headers: NiftiHeader | ArrayVolume
-) -> None:
-    """Two guesses must agree: nobody keeps T1 in seconds and T2 in milliseconds without saying
-    so.
-    """
-    if said_t1 and said_t2 and (" as s," in said_t1[0]) != (" as s," in said_t2[0]):
-        raise InputError(
-            f"{headers[0].path}, {headers[1].path}: one looks like seconds and the other like "
-            f"milliseconds",
-            hint='state "Units" in their sidecars: s or ms',
-        )
-
-
-def _left_out(inside: BoolArray, finite: BoolArray) -> tuple[str, ...]:
-    count = int(inside.sum() - finite.sum())
-    return (f"{count} voxels without a value in every map are left out.",) if count else ()

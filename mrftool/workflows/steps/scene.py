@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.errors import ArgumentError
-from mrftool.formats.nifti.maps import open_maps
+from mrftool.formats.nifti.tissue_maps import open_maps
 from mrftool.formats.npz.tissue import TissueImage, load_tissue_npz
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.brainweb import SHAPE as BRAINWEB_SHAPE

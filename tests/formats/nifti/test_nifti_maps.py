@@ -5,7 +5,8 @@ import pytest
 from nifti_bytes import AFFINE, SROW, nifti
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.formats.nifti.maps import open_b1, open_maps, open_mask
+from mrftool.formats.nifti.maps import open_b1, open_mask
+from mrftool.formats.nifti.tissue_maps import open_maps
 from mrftool.scan.series import series_from_array
 
 RNG = np.random.default_rng(5)

@@ -32,12 +32,10 @@ def read_columns(
     lengths, faults = _lengths(values, raw, folder)
     stated = {"repetitions": values.get("repetitions"), **lengths}
     first = next((key for key, length in stated.items() if length), "repetitions")
-    n = stated[first]
-    if not n:  # one repetition shows what is wrong with the constants
-        n = 1
-        faults = faults or [
-            ("repetitions", "missing, expected the number of repetitions, as no column fixes it")
-        ]
+    n = stated[first] or 1  # one repetition shows what is wrong with the constants
+    if not (stated[first] or faults):
+        text = "missing, expected the number of repetitions, as no column fixes it"
+        faults.append(("repetitions", text))
     columns: dict[str, Any] = {}
     for key, length in lengths.items():
         if length not in (None, n):

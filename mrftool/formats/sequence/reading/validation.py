@@ -60,17 +60,21 @@ def validate(
     fields = schema.model_fields
     unknown = [str(key) for key in raw if key not in fields]
     faults = [fault_at((key,), _unknown(key, list(fields)), lines) for key in unknown]
+    faults += _missing(raw, fields)
     for key, info in fields.items():
         if key in raw:
             try:
                 values[key] = TypeAdapter(_annotation(info)).validate_python(raw[key])
             except ValidationError as error:
                 faults += [_fault(key, detail, lines) for detail in error.errors()]
-        elif info.is_required():
-            faults.append(Fault(0, key, "missing, expected " + _about(info)))
-        else:
+        elif not info.is_required():
             values[key] = info.get_default(call_default_factory=True)
     return values, faults
+
+
+def _missing(raw: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> list[Fault]:
+    missing = [key for key, info in fields.items() if key not in raw and info.is_required()]
+    return [Fault(0, key, "missing, expected " + _about(fields[key])) for key in missing]
 
 
 def _annotation(info: FieldInfo) -> Any:
