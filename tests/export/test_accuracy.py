@@ -6,6 +6,8 @@ import pytest
 from mrftool.errors import CheckFailedError
 from mrftool.export.accuracy import require_near_bound, worst_region
 from mrftool.export.make import make_model
+from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
 
 COUNT = 4000
@@ -49,6 +51,30 @@ def test_tissue_that_is_not_determined_does_not_count(estimates) -> None:
     found, reference, bound = estimates
     found = {name: 3 * values for name, values in found.items()}
     assert worst_region(found, reference, 100 * bound) is None
+
+
+@pytest.mark.parametrize("form", ["complex", "magnitude"])
+def test_a_short_train_passes_though_noise_alone_keeps_it_from_the_bound(form: Form) -> None:
+    """48 repetitions at SNR 5: more Gauss-Newton steps change nothing."""
+    sequence = sequence_from_dict(
+        {
+            "mrftool_sequence": 1,
+            "name": "lobes",
+            "flip_angle_deg": {
+                "rule": "lobes",
+                "peaks": [35, 60],
+                "lengths": [24, 24],
+                "minimum": 5,
+            },
+            "rf_phase_deg": 0,
+            "tr_ms": 12,
+            "te_ms": 2.5,
+            "inversion": {"efficiency": 0.98, "time_ms": 20},
+            "spoiling": "gradient",
+        }
+    )
+    _, manifest = make_model(sequence, form=form)
+    assert manifest.scores["snr_5"]["worst_region"]["rmse_over_bound"] < 1.2
 
 
 def test_a_model_of_too_few_steps_is_not_made(
