@@ -25,9 +25,10 @@ from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
+from mrftool.physics.noise import complex_noise
 from mrftool.physics.simulate import simulate
 from mrftool.reconstruction.reconstruct import Settings, reconstruct
-from mrftool.reconstruction.simulated.raw_data import coarse_coils, complex_noise, sample_scene
+from mrftool.reconstruction.simulated.raw_data import coarse_coils, sample_scene
 from mrftool.reconstruction.simulated.scenes import phantom_scene, tissue_scene
 from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis

@@ -108,8 +108,8 @@ EPG = [
     ("all pulses played", "range(len(phases))[block.slice]", "range(len(phases))[:]"),
     (
         "B1 ignored",
-        "play(sequence, voxels, flip_angle, b1 * float(factor), orders)",
-        "play(sequence, voxels, flip_angle, b1**0 * float(factor), orders)",
+        "play(sequence, voxels, nominal, b1 * float(factor), orders)",
+        "play(sequence, voxels, nominal, b1**0 * float(factor), orders)",
     ),
     ("slice profile ignored", "b1 * float(factor), orders", "b1 * 1.0, orders"),
     ("weights of the slice ignored", "float(weight) * play", "1.0 * play"),

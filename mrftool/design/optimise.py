@@ -242,11 +242,29 @@ def _search(
     should_stop: Callable[[], bool],
 ) -> Design:
     """The best train that a search from one start finds."""
+    objective = _Objective(problem, start, threads, should_stop)
+    began = time.perf_counter()
+    was_stopped = _minimise(objective, start, iterations, progress)
+    train = within_limits(problem.limits, objective.train(objective.best_x))
+    return Design(
+        train=train,
+        loss=train_loss(problem, train, threads),
+        start_loss=train_loss(problem, start, threads),
+        start=name,
+        evaluations=objective.evaluations,
+        seconds=time.perf_counter() - began,
+        was_stopped=was_stopped,
+    )
+
+
+def _minimise(
+    objective: _Objective, start: PulseTrain, iterations: int, progress: Progress
+) -> bool:
+    """Run L-BFGS-B on the objective, which keeps the best variables; whether it was stopped."""
     from scipy.optimize import minimize
 
-    objective = _Objective(problem, start, threads, should_stop)
     low, high = np.transpose(objective.bounds())
-    began, was_stopped, done = time.perf_counter(), False, 0
+    done, was_stopped = 0, False
 
     def count(_: FloatArray) -> None:
         nonlocal done
@@ -266,16 +284,7 @@ def _search(
     except _StopSearch:
         was_stopped = True
     progress(iterations - done)
-    train = within_limits(problem.limits, objective.train(objective.best_x))
-    return Design(
-        train=train,
-        loss=train_loss(problem, train, threads),
-        start_loss=train_loss(problem, start, threads),
-        start=name,
-        evaluations=objective.evaluations,
-        seconds=time.perf_counter() - began,
-        was_stopped=was_stopped,
-    )
+    return was_stopped
 
 
 def _require_determined(problem: Problem, name: str, start: PulseTrain, threads: int) -> None:

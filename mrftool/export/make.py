@@ -49,19 +49,48 @@ def make_model(
 ) -> "tuple[ModelProto, Manifest]":
     """The ONNX model of `sequence` with its manifest inside, verified against the exact engine.
 
-    encoder: what starts the polish, see `mrftool.export.graph.encoder`; None: a coarse search. It
-    needs the `table` that it was trained with; without one it is made. polish: number of
-    Gauss-Newton steps. t1_range, t2_range [s] (by default DEFAULT_RANGES), b1_range [1] and so on,
-    by name of the parameter, and adc [m2/s]: what it is made for. form: of the signals.
-    tolerance: of the table, see `build_table`. training: facts to keep. check: measure the scores.
-    allow_inaccurate: whether errors far above the Cramer-Rao bound are no reason to fail.
+    Parameters
+    ----------
+    sequence
+        That the model is made for.
+    encoder
+        What starts the polish, see `mrftool.export.graph.encoder`; None: a coarse search. It needs
+        the `table` that it was trained with.
+    polish
+        Number of Gauss-Newton steps.
+    adc
+        Apparent diffusion coefficient of all tissue [m2/s].
+    form
+        Of the signals.
+    tolerance
+        Of the table, see `build_table` [1].
+    table
+        To use; by default it is built.
+    name
+        Of the model; by default that of the sequence.
+    training
+        Facts about the training, to keep in the manifest.
+    check
+        Whether the scores are measured.
+    allow_inaccurate
+        Whether errors far above the Cramer-Rao bound are no reason to fail.
+    keywords
+        t1_range, t2_range [s] (by default DEFAULT_RANGES), b1_range [1] and so on, by name of the
+        parameter.
 
-    Raises ArgumentError for invalid ranges or options, CheckFailedError if the table cannot be made
-    accurate enough or the model errs more than 1.2 times its bound somewhere, InputError if the
-    encoder does not fit, MismatchError if the table does not.
+    Raises
+    ------
+    ArgumentError
+        For invalid ranges or options.
+    CheckFailedError
+        If the table cannot be made accurate enough, or an error of the model is more than 1.2 times
+        its bound.
+    InputError
+        If the encoder does not fit.
+    MismatchError
+        If the table does not fit.
     """
-    if polish < 0 or (polish == 0 and encoder is None):
-        raise ArgumentError(f"{polish} polish steps, expected {'0' if encoder else '1'} or more")
+    _check_polish(polish, encoder)
     keywords = DEFAULT_RANGES | keywords
     ranges = ranges_from_keywords(keywords)
     with one_blas_thread():
@@ -70,12 +99,11 @@ def make_model(
         _check_table(table, sequence, form, ranges)
         probes = probe_vectors(sequence, table)
         model = _assemble(table, probes, ranges, encoder, polish)
-        start, default_name = "none", f"{sequence.name}, no encoder"
-        if encoder is not None:
-            start, default_name = encoder.graph.input[0].name, sequence.name
-        facts = {"encoder": start, "polish": polish, "adc": adc, "training": training or {}}
-        manifest = _manifest(sequence, table, weights_sha256(model), ranges=ranges, **facts)
-        manifest = replace(manifest, name=name or default_name)
+        facts = {"polish": polish, "adc": adc, "training": training or {}}
+        manifest = _manifest(
+            sequence, table, weights_sha256(model), ranges=ranges, encoder=_start(encoder), **facts
+        )
+        manifest = replace(manifest, name=name or _default_name(sequence, encoder))
         if check:
             scores = verify(model.SerializeToString(), manifest, sequence)
             manifest = replace(manifest, scores=scores)
@@ -83,6 +111,25 @@ def make_model(
                 require_near_bound(scores)
     write_manifest(model, manifest)
     return model, manifest
+
+
+def _check_polish(steps: int, encoder: "ModelProto | None") -> None:
+    least = int(encoder is None)
+    if steps < least:
+        raise ArgumentError(f"{steps} polish steps, expected {least} or more")
+
+
+def _start(encoder: "ModelProto | None") -> str:
+    """What the encoder reads, as the manifest names it."""
+    if encoder is None:
+        return "none"
+    return str(encoder.graph.input[0].name)
+
+
+def _default_name(sequence: PulseSequence, encoder: "ModelProto | None") -> str:
+    if encoder is None:
+        return f"{sequence.name}, no encoder"
+    return sequence.name
 
 
 def _check_table(
@@ -136,9 +183,19 @@ def model_table(
     tolerance: float | None = None,
     **keywords: Range | None,
 ) -> SignalTable:
-    """The table of a model for the ranges t1_range, t2_range [s], b1_range [1] and so on: it goes
-    beyond them, so that noise does not push estimates against its edge. The other options are those
-    of `build_table`.
+    """The table of a model: it goes beyond the ranges asked for, so that noise does not push
+    estimates against its edge.
+
+    Parameters
+    ----------
+    sequence
+        That the model is made for.
+    adc
+        Apparent diffusion coefficient of all tissue [m2/s].
+    form, tolerance
+        See `build_table`.
+    keywords
+        t1_range, t2_range [s], b1_range [1] and so on, by name of the parameter.
     """
     wider: dict[str, Any] = {}
     for name, (low, high) in ranges_from_keywords(keywords).items():

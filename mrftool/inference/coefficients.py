@@ -165,13 +165,17 @@ def _model(
         )
     images = {name: image for name, image in given.items() if image is not None}
     check_given([parameter.name for parameter in table.given], images)
+    _check_shapes(series, images)
+    return _Model(table, model_projection(table, series.basis))
+
+
+def _check_shapes(series: CoefficientImages, images: Mapping[str, Array]) -> None:
     for name, image in images.items():
         if image.shape != series.shape:
             label = parameter_named(name).label
             raise MismatchError(
                 f"the {label} map has shape {image.shape}, expected {series.shape} as {series.name}"
             )
-    return _Model(table, model_projection(table, series.basis))
 
 
 def _voxels(series: CoefficientImages, mask: BoolArray | None) -> IndexArray:

@@ -150,7 +150,23 @@ def build_effects(
     form: Form = "complex",
     noise: NoiseShape = WHITE,
 ) -> EffectTable:
-    """Tabulate effects over the ranges of the parameters, by name [unit]."""
+    """Tabulate effects over the ranges of the parameters.
+
+    Parameters
+    ----------
+    sequence
+        What is played.
+    parameters, ranges
+        Parameters of the table, and their ranges by name [SI unit].
+    influences
+        Given values whose effects are tabulated.
+    adc
+        Apparent diffusion coefficient of all tissue [m2/s].
+    form
+        Of the signals that are fitted.
+    noise
+        Its shape over time.
+    """
     axes = []
     for parameter in parameters:
         nodes = _GIVEN_NODES

@@ -44,42 +44,72 @@ def epg_signal(
 ) -> Array:
     """Fingerprints of `sequence`: complex signal `(voxel, time)` [m0].
 
-    t1, t2: `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and
-    device. b1 [1], m0 [1], adc [m2/s], off_resonance [Hz]: `(voxel,)` or a number; m0 may be
-    complex.
-    flip_angle: `(pulse,)` [rad], in place of the sequence's own: to differentiate with respect to
-    it.
-    n_states: orders 0 .. n_states-1 are kept; by default all that can reach an echo, so nothing is
-    cut off.
+    Parameters
+    ----------
+    sequence
+        What is played.
+    t1, t2
+        `(voxel,)` [s], float32 or float64, numpy or torch; the result has their precision and
+        device.
+    b1
+        Actual over nominal flip angle, `(voxel,)` or a number [1].
+    m0
+        Magnetisation in equilibrium, `(voxel,)` or a number [1]; may be complex.
+    adc
+        Apparent diffusion coefficient, `(voxel,)` or a number [m2/s].
+    off_resonance
+        `(voxel,)` or a number [Hz].
+    flip_angle
+        `(pulse,)` [rad], in place of the sequence's own: to differentiate with respect to it.
+    n_states
+        Orders 0 .. n_states-1 are kept; by default all that can reach an echo, so that nothing is
+        cut off.
 
-    Raises MismatchError if adc is not 0 and the sequence gives no spoiler waveform, so that
-    diffusion is unknown, or if flip_angle has another length than the sequence; ArgumentError if
-    n_states is less than 1.
+    Raises
+    ------
+    MismatchError
+        If adc is not 0 and the sequence gives no spoiler waveform, so that diffusion is unknown,
+        or if flip_angle has another length than that of the sequence.
+    ArgumentError
+        If n_states is less than 1.
     """
     xp = array_namespace(t1, t2)
-    if n_states is not None and n_states < 1:
-        raise ArgumentError(f"{n_states} states, expected at least 1")
-    if flip_angle is None:
-        flip_angle = sequence.flip_angle
-    flip_angle = _like(flip_angle, t1)
-    if flip_angle.shape != sequence.flip_angle.shape:
-        raise MismatchError(
-            f"{flip_angle.shape[0]} flip angles, expected {len(sequence.flip_angle)}"
-            f" as in {sequence.name}"
-        )
+    nominal = _nominal_flips(sequence, flip_angle, t1)
     voxels = _Voxels(xp, t1, t2, _column(adc, t1), 2 * np.pi * _column(off_resonance, t1))
     if bool(xp.any(voxels.adc != 0)) and sequence.spoiler is None:
         raise MismatchError(
             f"sequence {sequence.name} gives no spoiler waveform, "
             "expected one to simulate diffusion (adc > 0)"
         )
-    orders = xp.arange(n_states or exact_n_states(sequence), dtype=t1.dtype, device=device(t1))
+    orders = _kept_orders(sequence, n_states, t1)
     b1 = _column(b1, t1)
     signal = sum(
-        float(weight) * play(sequence, voxels, flip_angle, b1 * float(factor), orders)
+        float(weight) * play(sequence, voxels, nominal, b1 * float(factor), orders)
         for factor, weight in slice_positions(sequence)
     )
     return _column(m0, signal[:, 0])[:, None] * signal
+
+
+def _nominal_flips(sequence: PulseSequence, flip_angle: Array | None, like: Array) -> Array:
+    """Nominal flip angles `(pulse,)` [rad]: those given, or those of the sequence."""
+    if flip_angle is None:
+        flip_angle = sequence.flip_angle
+    flip_angle = _like(flip_angle, like)
+    if flip_angle.shape != sequence.flip_angle.shape:
+        raise MismatchError(
+            f"{flip_angle.shape[0]} flip angles, expected {len(sequence.flip_angle)}"
+            f" as in {sequence.name}"
+        )
+    return flip_angle
+
+
+def _kept_orders(sequence: PulseSequence, n_states: int | None, like: Array) -> Array:
+    """The orders 0, 1, ... that are kept, as numbers like those of `like`."""
+    if n_states is None:
+        n_states = exact_n_states(sequence)
+    if n_states < 1:
+        raise ArgumentError(f"{n_states} states, expected at least 1")
+    return array_namespace(like).arange(n_states, dtype=like.dtype, device=device(like))
 
 
 def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
@@ -117,7 +147,16 @@ def play(
 ) -> Array:
     """Signal `(voxel, time)` [1] of all events, per unit of m0, from equilibrium.
 
-    nominal: flip angles `(pulse,)` [rad]. field: actual / nominal flip angle `(voxel,)` [1].
+    Parameters
+    ----------
+    sequence, voxels
+        What is played, and the tissue.
+    nominal
+        Flip angles `(pulse,)` [rad].
+    field
+        Actual over nominal flip angle `(voxel,)` [1].
+    orders
+        That are kept `(order,)`: 0, 1, ...
     """
     flips = nominal[:, None] * field
     rest = at_rest(sequence)
@@ -154,6 +193,19 @@ def play_pulses(
     1. Pulse.
     2. Relax for TE and observe order 0; the receiver follows the RF phase.
     3. Relax for TR - TE, and shift by one order under the spoiler.
+
+    Parameters
+    ----------
+    sequence, block
+        The sequence, and the event that plays some of its pulses.
+    states
+        Before the first pulse `(voxel, order)`.
+    voxels
+        The tissue.
+    flips
+        Actual flip angles `(pulse, voxel)` [rad].
+    orders
+        That are kept `(order,)`: 0, 1, ...
     """
     xp, phases, rest = voxels.xp, sequence.rf_phase, at_rest(sequence)
     echoes = []

@@ -8,8 +8,9 @@ MRFTOOL_ENGINE=reference, `is_available` is False and the readable engine serves
 import ctypes
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -170,24 +171,37 @@ def run(
     norm = np.empty(len(task.tissue))
     job, kept = _job(task, signal, derivatives, norm)
     width = WIDTHS[task.width or widest()]
-    parts = _parts(job, len(task.tissue), task.threads or usable_processors())
+    threads = task.threads or usable_processors()
+    parts = _parts(job, len(task.tissue), threads)
 
     def work(part: _Job) -> int:
         if library.epg_run(ctypes.byref(part), width):
             raise MemoryError("no memory for the states of the EPG kernel")
         return int(part.last - part.first)
 
-    if len(parts) == 1:
-        _report(progress, work(parts[0]))
-    else:
-        pool = ThreadPoolExecutor(task.threads or usable_processors())
-        try:
-            for done in as_completed([pool.submit(work, part) for part in parts]):
-                _report(progress, done.result())
-        finally:
-            pool.shutdown(cancel_futures=True)  # after Ctrl-C nothing more begins
+    with closing(_work_done(work, parts, threads)) as finished:
+        for n_voxels in finished:
+            if progress is not None:
+                progress(n_voxels)
     del kept
-    return norm if task.sequence.slice_profile is None else _power(task, signal)
+    if task.sequence.slice_profile is None:
+        return norm
+    return _power(task, signal)
+
+
+def _work_done(
+    work: Callable[[_Job], int], parts: list[_Job], threads: int
+) -> Generator[int, None, None]:
+    """Number of voxels of each part, as the threads finish them."""
+    if len(parts) == 1:
+        yield work(parts[0])
+        return
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for done in as_completed([pool.submit(work, part) for part in parts]):
+            yield done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C nothing more begins
 
 
 def _power(task: Run, signal: Array) -> FloatArray:
@@ -201,14 +215,11 @@ def _power(task: Run, signal: Array) -> FloatArray:
     return np.asarray(np.divide(power, size, out=np.zeros_like(power), where=size > 0))
 
 
-def _report(progress: Callable[[int], None] | None, done: int) -> None:
-    if progress is not None:
-        progress(done)
-
-
 def _parts(job: _Job, n_voxels: int, threads: int) -> list[_Job]:
     """The job in pieces for the threads, the costly ones first."""
-    size = n_voxels if threads == 1 else min(_VOXELS_IN_TASK, -(-n_voxels // (16 * threads)) * 16)
+    size = n_voxels
+    if threads > 1:
+        size = min(_VOXELS_IN_TASK, -(-n_voxels // (16 * threads)) * 16)
     parts = []
     for first in range(0, n_voxels, size):
         part = _Job.from_buffer_copy(job)
@@ -223,6 +234,37 @@ def _job(
     """The kernel's job, and the arrays that it points into."""
     sequence, tissue = task.sequence, task.tissue
     real = is_real(sequence, tissue)
+    arrays = _sequence_arrays(sequence, real) | _tissue_arrays(tissue)
+    arrays["norm"] = norm
+    arrays["n_states"] = np.ascontiguousarray(task.n_states, np.int64)
+    arrays["index"] = np.lexsort((tissue.t2, arrays["n_states"])).astype(np.int64)
+    arrays["signal"] = signal
+    job = _Job(
+        n_pulses=len(sequence.flip_angle),
+        n_echoes=len(sequence),
+        n_events=len(sequence.program),
+        is_spoiled=sequence.spoiling == "gradient",
+        is_real=real,
+        is_diffusing=bool(tissue.adc.any()),
+        n_positions=len(arrays["weight"]),
+        is_same_b1=bool((tissue.b1 == tissue.b1[0]).all()),
+        is_complex_out=task.is_complex,
+        n_derivatives=_n_derivatives(derivatives),
+        last=len(tissue),
+    )
+    if task.cut is not None and not derivatives:
+        arrays["level"] = np.ascontiguousarray(task.cut.level, np.float64)
+        arrays["shortest"] = np.cumsum([0.0, *shortest_tr(sequence, int(arrays["n_states"].max()))])
+        job.tolerance = task.cut.tolerance / float(np.abs(arrays["weight"]).sum())
+    rest = at_rest(sequence)
+    if rest is not None:
+        job.step = rest.step
+    _point_into(job, arrays, derivatives)
+    return job, [*arrays.values(), *derivatives.values()]
+
+
+def _sequence_arrays(sequence: PulseSequence, real: bool) -> dict[str, Any]:
+    """What the kernel reads of a sequence, by field of the job."""
     sign = np.ones(len(sequence.rf_phase))
     if real:
         turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
@@ -236,43 +278,35 @@ def _job(
         "te": sequence.te,
         "flip_factor": factors,
         "weight": weights,
-        "m0": tissue.m0.view(np.float64),
-        **{key: getattr(tissue, key) for key in ("t1", "t2", "b1", "adc", "off_resonance")},
         **_dephasing(sequence),
     }
-    arrays: dict[str, Any] = {
-        key: np.ascontiguousarray(column, np.float64) for key, column in columns.items()
-    }
-    arrays["norm"] = norm
-    arrays["n_states"] = np.ascontiguousarray(task.n_states, np.int64)
-    arrays["index"] = np.lexsort((tissue.t2, arrays["n_states"])).astype(np.int64)
-    arrays["signal"] = signal
-    arrays["events"] = _event_table(sequence)
-    job = _Job(
-        n_pulses=len(sequence.flip_angle),
-        n_echoes=len(sequence),
-        n_events=len(sequence.program),
-        is_spoiled=sequence.spoiling == "gradient",
-        is_real=real,
-        is_diffusing=bool(tissue.adc.any()),
-        n_positions=len(arrays["weight"]),
-        is_same_b1=bool((tissue.b1 == tissue.b1[0]).all()),
-        is_complex_out=task.is_complex,
-        n_derivatives=3 if "b1" in derivatives else 2 if derivatives else 0,
-        last=len(tissue),
-    )
-    if task.cut is not None and not derivatives:
-        arrays["level"] = np.ascontiguousarray(task.cut.level, np.float64)
-        arrays["shortest"] = np.cumsum([0.0, *shortest_tr(sequence, int(arrays["n_states"].max()))])
-        job.tolerance = task.cut.tolerance / float(np.abs(arrays["weight"]).sum())
-    rest = at_rest(sequence)
-    job.step = rest.step if rest else 0.0
+    return _contiguous(columns) | {"events": _event_table(sequence)}
+
+
+def _tissue_arrays(tissue: Tissue) -> dict[str, Any]:
+    """What the kernel reads of a tissue, by field of the job."""
+    names = ("t1", "t2", "b1", "adc", "off_resonance")
+    columns = {name: getattr(tissue, name) for name in names}
+    return _contiguous(columns | {"m0": tissue.m0.view(np.float64)})
+
+
+def _contiguous(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: np.ascontiguousarray(column, np.float64) for key, column in columns.items()}
+
+
+def _n_derivatives(derivatives: Mapping[str, Array]) -> int:
+    """How many the kernel computes: those by T1 and T2 together, and that by B1 beside them."""
+    if "b1" in derivatives:
+        return 3
+    return 2 * bool(derivatives)
+
+
+def _point_into(job: _Job, arrays: Mapping[str, Any], derivatives: Mapping[str, Array]) -> None:
     for key, array in arrays.items():
         setattr(job, key, array.ctypes.data)
     for row, key in enumerate(("t1", "t2", "b1")):
         if key in derivatives:
             job.derivative[row] = derivatives[key].ctypes.data
-    return job, [*arrays.values(), *derivatives.values()]
 
 
 def _event_table(sequence: PulseSequence) -> Array:

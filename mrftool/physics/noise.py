@@ -46,6 +46,12 @@ def noise_sd(signal: ComplexArray, snr: float, *, common: bool) -> FloatArray:
     return np.asarray(level / snr, np.float64)
 
 
+def complex_noise(shape: tuple[int, ...], random: np.random.Generator) -> ComplexArray:
+    """White noise of standard deviation 1 in the real and in the imaginary part."""
+    both = random.standard_normal((*shape, 2), np.float32)
+    return both.view(np.complex64)[..., 0]
+
+
 def add_noise(signal: Array, sd: FloatArray, random: np.random.Generator) -> ComplexArray:
     """Fingerprints with complex white noise; nothing is drawn where all of `sd` is 0.
 
@@ -65,7 +71,7 @@ def add_noise(signal: Array, sd: FloatArray, random: np.random.Generator) -> Com
     """
     if not sd.any():
         return np.asarray(signal, np.complex64)
-    noise = random.standard_normal((*signal.shape, 2), np.float32).view(np.complex64)[..., 0]
+    noise = complex_noise(signal.shape, random)
     return np.asarray(signal + noise * sd[:, None].astype(np.float32), np.complex64)
 
 

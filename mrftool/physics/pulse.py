@@ -43,8 +43,15 @@ def rotation(pulse: Pulse, off_resonance: ArrayLike = 0.0) -> tuple[Spinor, Spin
 
 
 def played(pulse: Pulse, off_resonance: ArrayLike = 0.0) -> Iterator[tuple[Spinor, Spinor]]:
-    """The spinor before the pulse and after each of its steps. The parameters are those of
-    `rotation`.
+    """The spinor before the pulse and after each of its steps.
+
+    Parameters
+    ----------
+    pulse
+        What is played.
+    off_resonance
+        Of each position [Hz]: a number, `(position,)`, or `(position, step)` where a gradient
+        varies.
     """
     offsets = np.asarray(off_resonance, np.float64)
     offsets = offsets if offsets.ndim == 2 else np.outer(offsets, np.ones_like(pulse.duration))

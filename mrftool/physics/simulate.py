@@ -137,20 +137,20 @@ def fill_real_signal(
     """Like `signal_and_derivatives`, but real numbers into arrays at hand; the signal is -i m0
     times `signal`.
 
-    signal, and each array of `derivatives`: `(voxel, time)`, contiguous. Half the memory, for
-    callers in a hurry.
+    signal, and each array of `derivatives`: `(voxel, time)`, contiguous. They take half the memory
+    of complex ones, and less time.
 
     Raises MismatchError if the signal has no constant phase (see `has_real_signal`).
     """
     if not has_real_signal(sequence, tissue):
         raise MismatchError(
             f"the signal of sequence {sequence.name} has no constant phase: its real part is not "
-            f"all"
+            "all of it"
         )
     shape = (len(tissue), len(sequence))
     for array in (signal, *derivatives.values()):
         if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
-            raise MismatchError(f"a result array is no contiguous float32 array of shape {shape}")
+            raise MismatchError(f"expected contiguous float32 result arrays of shape {shape}")
     _fill(sequence, tissue, signal, derivatives, tolerance, n_states, threads, None)
 
 
@@ -168,8 +168,10 @@ def _fill(
     _check(sequence, tissue, derivatives, tolerance, n_states, threads)
     if not len(tissue):
         return
-    if n_states is not None or sequence.spoiling == "none":
-        asked = np.full(len(tissue), 1 if n_states is None else n_states, np.int64)
+    if n_states is None and sequence.spoiling == "none":
+        n_states = 1
+    if n_states is not None:
+        asked = np.full(len(tissue), n_states, np.int64)
         orders = np.minimum(asked, exact_n_states(sequence))
         _run(sequence, tissue, orders, signal, derivatives, threads, progress, None)
         return
@@ -177,23 +179,35 @@ def _fill(
     orders, cut = _plan(sequence, tissue, expected, tolerance, bool(derivatives))
     level = _run(sequence, tissue, orders, signal, derivatives, threads, progress, cut)
     weak = np.flatnonzero(level < truncation.TYPICAL_LEVEL)
+    if not weak.size:
+        return
+    # What was cut off may be missing from the level.
+    at_least = np.maximum(level[weak] - tolerance * truncation.TYPICAL_LEVEL, 0.0)
+    needed, cut = _plan(sequence, tissue[weak], at_least, tolerance, bool(derivatives))
+    if cut is None:
+        more = needed > orders[weak]
+        weak, needed = weak[more], needed[more]
     if weak.size:
-        at_least = np.maximum(
-            level[weak] - tolerance * truncation.TYPICAL_LEVEL, 0.0
-        )  # what was cut off may be missing
-        needed, cut = _plan(sequence, tissue[weak], at_least, tolerance, bool(derivatives))
-        if cut is None:
-            more = needed > orders[weak]
-            weak, needed = weak[more], needed[more]
-    if weak.size:
-        again, slopes = (
-            np.empty_like(signal[weak]),
-            {key: np.empty_like(x[weak]) for key, x in derivatives.items()},
-        )
-        _run(sequence, tissue[weak], needed, again, slopes, threads, None, cut)
-        signal[weak] = again
-        for key, slope in slopes.items():
-            derivatives[key][weak] = slope
+        _fill_again(sequence, tissue, weak, needed, signal, derivatives, threads, cut)
+
+
+def _fill_again(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    voxels: IndexArray,
+    orders: IndexArray,
+    signal: Array,
+    derivatives: Mapping[str, Array],
+    threads: int | None,
+    cut: native.Cut | None,
+) -> None:
+    """Run an engine again on some voxels, with as many `orders` as each needs."""
+    again = np.empty_like(signal[voxels])
+    slopes = {key: np.empty_like(column[voxels]) for key, column in derivatives.items()}
+    _run(sequence, tissue[voxels], orders, again, slopes, threads, None, cut)
+    signal[voxels] = again
+    for key, slope in slopes.items():
+        derivatives[key][voxels] = slope
 
 
 def _plan(
@@ -208,17 +222,19 @@ def _plan(
 
     level: root mean square of each fingerprint at least, for m0 = 1 `(voxel,)`.
     """
-    cuts = native.is_available() and not with_derivative
-    share = tolerance / 2 if cuts else tolerance
+    cut = None
+    if native.is_available() and not with_derivative:
+        tolerance = tolerance / 2
+        cut = native.Cut(tolerance, level)
     orders = truncation.n_states(
         sequence,
         tissue.t1,
         tissue.t2,
-        tolerance=share,
+        tolerance=tolerance,
         level=level,
         with_derivative=with_derivative,
     )
-    return orders, native.Cut(share, level) if cuts else None
+    return orders, cut
 
 
 def _run(
@@ -253,12 +269,15 @@ def _check(
         raise ArgumentError(f"no derivative with respect to {unknown[0]}, expected t1, t2 or b1")
     if not 0 < tolerance < 1:
         raise ArgumentError(f"tolerance {tolerance:g}, expected more than 0 and less than 1")
-    if n_states is not None and np.min(n_states) < 1:
-        raise ArgumentError(f"{np.min(n_states)} states, expected at least 1")
-    if threads is not None and threads < 1:
-        raise ArgumentError(f"{threads} threads, expected at least 1")
+    _check_counts(n_states, threads)
     if tissue.adc.any() and sequence.spoiler is None:
         raise MismatchError(
             f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate "
-            f"diffusion (adc > 0)"
+            "diffusion (adc > 0)"
         )
+
+
+def _check_counts(n_states: Orders | None, threads: int | None) -> None:
+    for number, what in ((n_states, "states"), (threads, "threads")):
+        if number is not None and np.min(number) < 1:
+            raise ArgumentError(f"{np.min(number)} {what}, expected at least 1")

@@ -88,16 +88,28 @@ def shortest_tr(sequence: PulseSequence, n: int) -> FloatArray:
 def transverse_time(
     t1: FloatArray, t2: FloatArray, log_ratio: ArrayLike, *, with_derivative: bool = False
 ) -> FloatArray:
-    """Smallest T [s] `(voxel,)` for which the bound, divided by 2 sqrt(2), is at most
-    exp(-log_ratio).
+    """Smallest T for which the bound, divided by 2 sqrt(2), is at most exp(-log_ratio).
+
+    Parameters
+    ----------
+    t1, t2
+        `(voxel,)` [s].
+    log_ratio
+        Logarithm of one over the bound asked for, `(voxel,)` or a number [1].
+    with_derivative
+        Whether the bound holds for T2 x derivative to T2 as well.
+
+    Returns
+    -------
+    FloatArray
+        T `(voxel,)` [s].
     """
     log_ratio = np.maximum(np.asarray(log_ratio, np.float64), 1.0)
     with np.errstate(divide="ignore"):
         early = log_ratio / np.maximum(1 / t2 - 1 / t1, 0.0)
     late = t2 * (3 * log_ratio + 10)
-    for _ in range(
-        8 if with_derivative else 5
-    ):  # towards the fixed points from above, so that T is never too short
+    # Towards the fixed points from above, so that T is never too short.
+    for _ in range(5 + 3 * with_derivative):
         late = t2 * (
             log_ratio
             + 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, ComplexArray
 from mrftool.errors import InputError
-from mrftool.reconstruction.simulated.raw_data import complex_noise
+from mrftool.physics.noise import complex_noise
 from mrftool.scan.kspace import KSpace
 
 _LEAST_RATIO = 2  # noise samples over coils that a covariance of the coils needs

@@ -176,9 +176,15 @@ def reconstruct(
 
     Parameters
     ----------
+    kspace, basis
+        Raw data of the slice, and the temporal basis of the sequence.
+    settings
+        Of the iterations; by default those of `Settings`.
     noise_sd
-        Of each channel of the raw data, where it is known, as after prewhitening; by default what
-        the reconstruction leaves tells.
+        Of each channel, where it is known, as after prewhitening [unit of the raw data]; by default
+        it is estimated from the residual of the reconstruction.
+    reporter
+        Told of the progress.
     given
         Options of `set_up`.
     """
@@ -240,7 +246,7 @@ def _segments(kspace: KSpace, field_map: FloatArray | None, count: int) -> TimeS
     sample_time = kspace.trajectory.sample_time
     if sample_time is None:
         raise MismatchError(
-            "a field map needs the time of each sample, and the raw data do not tell it"
+            "a field map needs the time of each sample, which the raw data do not state"
         )
     return time_segments(field_map, sample_time, count)
 

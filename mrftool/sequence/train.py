@@ -66,7 +66,22 @@ class Train:
 
 
 def train_faults(inversion: Inversion | None, repeats: int, wait: float) -> list[tuple[str, str]]:
-    """All that is wrong with the numbers of a train, as (field, what is wrong and expected)."""
+    """All that is wrong with the numbers of a train.
+
+    Parameters
+    ----------
+    inversion
+        Before each train, if any.
+    repeats
+        Number of times that the train is played.
+    wait
+        Time between the end of a train and the next one [s].
+
+    Returns
+    -------
+    list[tuple[str, str]]
+        The field, and what is wrong and expected.
+    """
     faults = []
     if inversion is not None:
         faults += [("inversion", text) for text in Invert(inversion.efficiency).faults(0)]

@@ -7,10 +7,11 @@ from kspace_factory import short_sequence
 from mrftool.errors import InputError, MismatchError
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
+from mrftool.physics.noise import complex_noise
 from mrftool.reconstruction.coil_maps import coils_of
 from mrftool.reconstruction.noise import whitened, whitening
 from mrftool.reconstruction.reconstruct import Settings, reconstruct, set_up
-from mrftool.reconstruction.simulated.raw_data import coarse_coils, complex_noise, sample_scene
+from mrftool.reconstruction.simulated.raw_data import coarse_coils, sample_scene
 from mrftool.reconstruction.simulated.scenes import phantom_scene, tissue_scene
 from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis

@@ -26,8 +26,21 @@ def assess_fit(
 ) -> Estimate:
     """The estimate at `place` `(voxel, fitted)`, where the polish ended with the fit `found`.
 
-    n_probes: number of probe vectors. noise_sd `(1,)`: of each channel in the signal's unit; 0: the
-    residual of each voxel tells.
+    Parameters
+    ----------
+    table
+        Of the model.
+    n_probes
+        Number of probe vectors.
+    reading
+        What the graph read of each voxel.
+    place
+        Coordinates on the axes of the fitted parameters `(voxel, fitted)`.
+    found
+        The fit at that place.
+    noise_sd
+        Of each channel `(1,)` [the signal's unit]; 0: it is estimated from the residual of each
+        voxel.
     """
     explained = minimum(found.explained, 1.0)
     misfit = maximum(1.0 - explained, _LEAST_ENERGY)

@@ -93,8 +93,23 @@ def estimate_magnitude(
 ) -> Estimate:
     """The estimate after `steps` steps from `start` `(voxel, fitted)`.
 
-    probes `(time, probe)`; signal `(voxel, time)`; noise_sd `(1,)`: of the real and of the
-    imaginary channel, 0: the residual tells.
+    Parameters
+    ----------
+    spline
+        The table as nodes of the graph.
+    probes
+        Vectors beside the basis `(time, probe)`.
+    reading
+        What the graph read of each voxel.
+    signal
+        Magnitudes `(voxel, time)`.
+    start
+        Coordinates on the axes of the fitted parameters `(voxel, fitted)`.
+    noise_sd
+        Of the real and of the imaginary channel `(1,)` [the signal's unit]; 0: it is estimated from
+        the residual of each voxel.
+    steps
+        Number of steps.
     """
     n_time = len(spline.table.basis.vectors)
     y = where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))

@@ -153,8 +153,19 @@ def bounded_step(
     """Step `(voxel, fitted)` to the minimum of a quadratic, at most the largest step of each
     parameter.
 
-    least: see `least_information`. A parameter that is not determined would go anywhere: no farther
-    than its axis is long, and the others to what is best beside it.
+    A parameter that is not determined moves by no more than the length of its axis, and the others
+    to what is best beside it.
+
+    Parameters
+    ----------
+    table
+        Of the model.
+    information
+        Fisher information, in grid steps [1].
+    gradient
+        Of the log-likelihood by each fitted parameter, in grid steps [1].
+    least
+        Least information of each parameter, see `least_information`.
     """
     n, floors = table.n_fitted, columns_of(least, information)
     held = [maximum(x, floor) for x, floor in zip(information.diagonal, floors, strict=True)]

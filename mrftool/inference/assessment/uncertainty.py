@@ -23,7 +23,7 @@ from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
 from mrftool.inference.assessment.residuals import noise_shape, sample_residuals, typical_noise_sd
 from mrftool.inference.session import Model
-from mrftool.manifold.effects import WHITE, EffectTable, NoiseShape, build_effects
+from mrftool.manifold.effects import WHITE, Effects, EffectTable, NoiseShape, build_effects
 from mrftool.manifold.parameters import FITTED, parameters_of
 from mrftool.manifold.sensitivity import Influence, influence_named, influences_on
 from mrftool.maps import Maps
@@ -143,7 +143,7 @@ def assess_uncertainty(
     if stated is None:
         stated = default_uncertainties(sequence)
     influences = _stated_influences(stated, sequence)
-    images = {name: image for name, image in given.items() if image is not None}
+    images = _present(given)
     sample = sample_residuals(series, maps, sequence, adc=manifest.adc, given=images)
     noise, frames = WHITE, None
     if sample is not None:
@@ -158,12 +158,22 @@ def assess_uncertainty(
         form=series.form,
         noise=noise,
     )
-    columns = {parameter.name: getattr(maps, parameter.name).reshape(-1) for parameter in FITTED}
-    columns |= {name: image.reshape(-1) for name, image in images.items()}
+    columns = _columns(maps, images)
     sizes = {influence.name: stated[influence.name] for influence in influences}
     level = _Noise(noise, noise_sd, _n_values(series))
     assessed = _with_uncertainty(maps, table, columns, sizes, level)
     return Assessment(assessed, sizes, noise, noise_sd, frames, table, columns)
+
+
+def _present(given: Mapping[str, Float32Array | None]) -> dict[str, Float32Array]:
+    return {name: image for name, image in given.items() if image is not None}
+
+
+def _columns(maps: Maps, given: Mapping[str, Array]) -> dict[str, Array]:
+    """Fitted and given parameters by name `(voxel,)`."""
+    images: dict[str, Array] = {each.name: getattr(maps, each.name) for each in FITTED}
+    images.update(given)
+    return {name: image.reshape(-1) for name, image in images.items()}
 
 
 def _stated_influences(
@@ -228,22 +238,14 @@ def _with_uncertainty(
 ) -> Maps:
     """`maps` with those of the uncertainty."""
     flags = maps.flags.reshape(-1).copy()
-    extra = {name: image.reshape(-1).copy() for name, image in maps.extra.items()}
-    added = [f"{kind}_{p.name}" for p in FITTED for kind in ("systematic", "combined")]
-    for name in (*added, "misfit"):
-        extra[name] = np.full(flags.size, np.nan, np.float32)
+    extra = _columns_to_fill(maps)
+    sizes = np.array(list(stated.values()))[:, None]
     estimated = np.flatnonzero(flags & int(_NO_ESTIMATE) == 0)
     for start in range(0, len(estimated), _BLOCK):
         voxels = estimated[start : start + _BLOCK]
-        effects = table.at({name: column[voxels] for name, column in columns.items()})
-        sizes = np.array(list(stated.values()))[:, None]
-        for k, parameter in enumerate(FITTED):
-            value = columns[parameter.name][voxels].astype(np.float64)
-            random = extra[f"sd_{parameter.name}"][voxels] * effects.inflation[:, k]
-            systematic = value * _root_sum_of_squares(sizes * effects.slopes[:, :, k])
-            extra[f"sd_{parameter.name}"][voxels] = random
-            extra[f"systematic_{parameter.name}"][voxels] = systematic
-            extra[f"combined_{parameter.name}"][voxels] = np.hypot(random, systematic)
+        own = {name: column[voxels] for name, column in columns.items()}
+        effects = table.at(own)
+        _fill_uncertainties(extra, voxels, own, sizes, effects)
         fit = np.abs(maps.m0.reshape(-1)[voxels]) * effects.norm
         residual = extra["residual"][voxels].astype(np.float64)
         extra["misfit"][voxels], certain = noise.misfit(residual, fit)
@@ -255,6 +257,37 @@ def _with_uncertainty(
     shape = maps.flags.shape
     images = {name: column.reshape(shape) for name, column in extra.items()}
     return replace(maps, flags=flags.reshape(shape), extra=images)
+
+
+def _columns_to_fill(maps: Maps) -> dict[str, Array]:
+    """The extra maps and, still NaN, those of the uncertainty, by name `(voxel,)`."""
+    columns = {name: image.reshape(-1).copy() for name, image in maps.extra.items()}
+    names = ["misfit"]
+    for parameter in FITTED:
+        names += [f"systematic_{parameter.name}", f"combined_{parameter.name}"]
+    for name in names:
+        columns[name] = np.full(maps.flags.size, np.nan, np.float32)
+    return columns
+
+
+def _fill_uncertainties(
+    filled: dict[str, Array],
+    voxels: IndexArray,
+    own: Mapping[str, Array],
+    sizes: FloatArray,
+    effects: Effects,
+) -> None:
+    """Random, systematic and combined uncertainties of some voxels.
+
+    own: their parameters by name `(voxel,)`; sizes: stated uncertainties `(influence, 1)`.
+    """
+    for k, parameter in enumerate(FITTED):
+        value = own[parameter.name].astype(np.float64)
+        random = filled[f"sd_{parameter.name}"][voxels] * effects.inflation[:, k]
+        systematic = value * _root_sum_of_squares(sizes * effects.slopes[:, :, k])
+        filled[f"sd_{parameter.name}"][voxels] = random
+        filled[f"systematic_{parameter.name}"][voxels] = systematic
+        filled[f"combined_{parameter.name}"][voxels] = np.hypot(random, systematic)
 
 
 def _moves_too_far(

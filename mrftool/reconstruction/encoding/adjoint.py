@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray
+from mrftool.physics.noise import complex_noise
 from mrftool.reconstruction.encoding.nufft import Nufft
 from mrftool.reconstruction.encoding.off_resonance import TimeSegments
-from mrftool.reconstruction.simulated.raw_data import complex_noise
 from mrftool.scan.kspace import KSpace, Trajectory
 
 

@@ -61,7 +61,17 @@ def time_segments(field: FloatArray, sample_time: FloatArray, count: int) -> Tim
 
 
 def segments_needed(field: FloatArray, sample_time: FloatArray, tolerance: float = 1e-3) -> int:
-    """The smallest number of segments whose error is below `tolerance` [1]."""
+    """The smallest number of segments whose error is below a tolerance.
+
+    Parameters
+    ----------
+    field
+        Off-resonance of each pixel [Hz].
+    sample_time
+        Of each sample after the excitation [s].
+    tolerance
+        Of the error, see `TimeSegments` [1].
+    """
     count = 1
     while time_segments(field, sample_time, count).error > tolerance:
         count += 1

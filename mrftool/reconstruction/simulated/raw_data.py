@@ -10,6 +10,7 @@ import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, IndexArray
 from mrftool.environment.threads import chosen_threads
+from mrftool.physics.noise import complex_noise
 from mrftool.reconstruction.encoding.nufft import Nufft
 from mrftool.reconstruction.encoding.off_resonance import (
     TimeSegments,
@@ -110,12 +111,6 @@ def sample_scene(
     if noise_sd and random is not None:
         samples += np.float32(noise_sd) * complex_noise(shape, random)
     return KSpace(samples, trajectory, arm, repetition, scene.matrix)
-
-
-def complex_noise(shape: tuple[int, ...], random: np.random.Generator) -> ComplexArray:
-    """White noise of standard deviation 1 in the real and in the imaginary part."""
-    both = random.standard_normal((*shape, 2), np.float32)
-    return both.view(np.complex64)[..., 0]
 
 
 def _coil_spectra(scene: Scene, trajectory: Trajectory, threads: int) -> Iterator[ComplexArray]:

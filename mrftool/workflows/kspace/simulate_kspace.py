@@ -25,9 +25,10 @@ from mrftool.grid import Placement
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import Phantom
 from mrftool.phantoms.vials import vials_phantom
+from mrftool.physics.noise import complex_noise
 from mrftool.physics.simulate import simulate
 from mrftool.reconstruction.encoding.stack import partitions
-from mrftool.reconstruction.simulated.raw_data import complex_noise, sample_scene
+from mrftool.reconstruction.simulated.raw_data import sample_scene
 from mrftool.reconstruction.simulated.scenes import Reference, phantom_scene
 from mrftool.reconstruction.simulated.trajectories import SAMPLES, Kind, make_trajectory
 from mrftool.scan.kspace import KSpace
