@@ -17,11 +17,12 @@ Parts = Literal[1, 2]
 
 
 def train_columns(sequence: PulseSequence) -> Tensor:
-    """What a recurrent decoder is told of each repetition `(time, 3)`.
+    """What a recurrent decoder is told of the pulse of each echo `(time, 3)`.
 
     Flip angle [rad], TE and TR in units of 10 ms.
     """
-    columns = np.stack([sequence.flip_angle, sequence.te * 100, sequence.tr * 100], axis=1)
+    pulses = np.stack([sequence.flip_angle, sequence.te * 100, sequence.tr * 100], axis=1)
+    columns = pulses[sequence.observed]
     return torch.from_numpy(columns.astype(np.float32))
 
 
