@@ -156,11 +156,15 @@ def _dataset(file: Any, path: Path) -> Any:
     raw = [data for data in found if "head" in _fields_of(data)]
     if len(raw) != 1:
         raise InputError(f"{path}: {len(raw)} groups of readouts, expected one")
-    fields = _fields_of(raw[0])
-    heads = fields["head"][0].fields or {}
-    if not {"traj", "data"} <= set(fields) or not set(heads) >= _FIELDS:
+    if not _is_ismrmrd(_fields_of(raw[0])):
         raise InputError(f"{path}: its readouts are not those of the ISMRMRD schema")
     return raw[0]
+
+
+def _is_ismrmrd(fields: Any) -> bool:
+    """Whether the fields of a record are those of a readout."""
+    heads = fields["head"][0].fields or {}
+    return {"traj", "data"} <= set(fields) and set(heads) >= _FIELDS
 
 
 def _fields_of(data: Any) -> Any:

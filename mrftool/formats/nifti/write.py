@@ -1,27 +1,24 @@
 """NIfTI out: maps, and fingerprint series larger than memory. Whole or not there."""
 
-import os
-import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from mrftool.arrays import Array
-from mrftool.errors import ArgumentError, InputError, MismatchError
+from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import part_path, sidecar_path, to_json
-from mrftool.formats.nifti.data import TILE_TIMES, TILE_VOXELS, as_slice
-from mrftool.formats.nifti.files import deflating, is_gzip, require_space, temporary
+from mrftool.formats.nifti.files import deflating, is_gzip
 from mrftool.formats.nifti.header import header_bytes
+from mrftool.formats.nifti.mapped_file import mapped_file, require_name, scatter
 from mrftool.grid import Placement
 from mrftool.scan.series import Form, Signal, Voxels, file_order
 
 Map = tuple[Path, Array, str, Mapping[str, Any] | None]
-
-_COPY_BYTES = 4 << 20
 
 
 def write_map(
@@ -126,8 +123,8 @@ def write_series(
     if sidecar is not None:
         contents += [(sidecar_path(name), to_json(sidecar).encode()) for name in paths]
     with all_or_none([*paths, *(name for name, _ in contents)]) as parts, ExitStack() as stack:
-        mapped = (_raw_file(part, header, dtype, shape, n_time) for part in parts[: len(paths)])
-        files = [stack.enter_context(file) for file in mapped]
+        opened = partial(mapped_file, header=header, dtype=dtype, shape=shape, n_time=n_time)
+        files = list(map(stack.enter_context, map(opened, parts[: len(paths)])))
         for voxels, signal in blocks:
             _require_block(path, voxels, signal, n_time)
             channels = _channels(signal, form, split=split)
@@ -138,7 +135,7 @@ def write_series(
 
 def _write_block(files: list[Array], positions: Voxels, channels: tuple[Array, ...]) -> None:
     for stored, channel in zip(files, channels, strict=True):
-        _scatter(stored, positions, channel)
+        scatter(stored, positions, channel)
 
 
 def _require_block(path: Path, voxels: Voxels, signal: Signal, n_time: int) -> None:
@@ -193,7 +190,7 @@ def _in_form(signal: Signal, form: Form) -> Signal:
 
 
 def _image_bytes(path: Path, image: Array, placement: Placement, description: str) -> bytes:
-    _require_name(path)
+    require_name(path)
     if image.dtype.kind == "c":
         image = np.abs(image)
     dtype: np.dtype[Any] = np.dtype("<f4")
@@ -201,60 +198,3 @@ def _image_bytes(path: Path, image: Array, placement: Placement, description: st
         dtype = np.dtype("u1")
     header = header_bytes(image.shape, dtype, placement, description)
     return header + image.astype(dtype).tobytes(order="F")
-
-
-def _require_name(path: Path) -> None:
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise InputError(f"{path}: is not named like a NIfTI file, expected .nii or .nii.gz")
-
-
-@contextmanager
-def _raw_file(
-    part: Path, header: bytes, dtype: np.dtype[Any], shape: tuple[int, int, int], n_time: int
-) -> Any:
-    """The numbers `(time, voxel)` of a file to be, mapped for writing; compressed at the end if its
-    name says so.
-    """
-    _require_name(part)
-    n_voxels = int(np.prod(shape, dtype=np.int64))
-    size = len(header) + n_time * n_voxels * dtype.itemsize
-    compressed = is_gzip(part)
-    with (
-        temporary(size, "to write a series", part.parent) if compressed else part.open("r+b") as raw
-    ):
-        _reserve(raw, size, part)
-        raw.write(header)
-        raw.flush()
-        stored = np.memmap(raw, dtype, "r+", len(header), (n_time, n_voxels))
-        yield stored
-        stored.flush()
-        if compressed:
-            _deflate(raw, part)
-
-
-def _reserve(file: IO[bytes], size: int, part: Path) -> None:
-    """Claim the space on disk now: a full disk must show here, since under a memory map it kills
-    the process.
-    """
-    require_space(part.parent, size, "to write a series")
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-    else:
-        file.truncate(size)
-
-
-def _deflate(raw: IO[bytes], part: Path) -> None:
-    raw.seek(0)
-    with deflating(part) as file:
-        shutil.copyfileobj(raw, file, _COPY_BYTES)
-
-
-def _scatter(stored: Array, positions: Voxels, signal: Array) -> None:
-    """`stored` `(time, voxel)` at `positions` becomes `signal` `(voxel, time)`, tile by tile."""
-    order = np.argsort(positions)
-    for first in range(0, len(positions), TILE_VOXELS):
-        chosen = order[first : first + TILE_VOXELS]
-        where, rows = as_slice(positions[chosen]), signal[as_slice(chosen)]
-        for start in range(0, signal.shape[1], TILE_TIMES):
-            times = slice(start, start + TILE_TIMES)
-            stored[times, where] = rows[:, times].T

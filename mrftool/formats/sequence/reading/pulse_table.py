@@ -21,6 +21,7 @@ COLUMNS = {
     "te_ms": "te",
 }
 KEY_OF = {**{field: key for key, field in COLUMNS.items()}, "repeats": "train", "wait": "train"}
+_NO_REPETITIONS = "missing, expected the number of repetitions, as no column fixes it"
 
 
 def read_columns(
@@ -32,20 +33,32 @@ def read_columns(
     lengths, faults = _lengths(values, raw, folder)
     stated = {"repetitions": values.get("repetitions"), **lengths}
     first = next((key for key, length in stated.items() if length), "repetitions")
-    n = stated[first] or 1  # one repetition shows what is wrong with the constants
-    if not (stated[first] or faults):
-        text = "missing, expected the number of repetitions, as no column fixes it"
-        faults.append(("repetitions", text))
+    n = stated[first]
+    if not n:  # one repetition shows what is wrong with the constants
+        n = 1
+        faults = faults or [("repetitions", _NO_REPETITIONS)]
     columns: dict[str, Any] = {}
     for key, length in lengths.items():
         if length not in (None, n):
             faults.append((key, f"{length} values, expected {n} as in {first}"))
         elif key in values:
-            try:
-                columns[key] = resolve(values[key], n, folder)
-            except InputError as error:
-                faults.append((key, str(error)))
+            _resolve_into(columns, key, values[key], n, folder, faults)
     return columns, faults
+
+
+def _resolve_into(
+    columns: dict[str, Any],
+    key: str,
+    column: Any,
+    n: int,
+    folder: Path,
+    faults: list[tuple[str, str]],
+) -> None:
+    """Add the numbers of a column, or a fault if it has none."""
+    try:
+        columns[key] = resolve(column, n, folder)
+    except InputError as error:
+        faults.append((key, str(error)))
 
 
 def _lengths(
@@ -116,10 +129,7 @@ class PulseTable:
     def _add(self, given: dict[str, Any], raw: dict[str, Any], path: FilePath) -> range | None:
         columns, faults = read_columns(given, raw, self._folder)
         if columns:
-            faults += _missing_columns(columns, given)
-        if columns and not faults:
-            wrong = sequence_faults(**column_fields(columns))
-            faults += [(KEY_OF.get(key, key), text) for key, text in wrong]
+            faults += _missing_columns(columns, given) or _column_faults(columns, faults)
         if faults or not columns:
             self.faults += [((*path, key), text) for key, text in faults]
             return None
@@ -140,6 +150,16 @@ def column_fields(columns: Mapping[str, FloatArray]) -> dict[str, Any]:
         "tr": filled["tr_ms"] * 1e-3,
         "te": filled["te_ms"] * 1e-3,
     }
+
+
+def _column_faults(
+    columns: Mapping[str, FloatArray], known: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """What is wrong with numbers that could all be read; nothing where faults are known already."""
+    if known:
+        return []
+    wrong = sequence_faults(**column_fields(columns))
+    return [(KEY_OF.get(key, key), text) for key, text in wrong]
 
 
 def _missing_columns(columns: Mapping[str, Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -58,9 +58,7 @@ def validate(
     """Each key on its own, so that one fault does not hide the others."""
     values: dict[str, Any] = {}
     fields = schema.model_fields
-    unknown = [str(key) for key in raw if key not in fields]
-    faults = [fault_at((key,), _unknown(key, list(fields)), lines) for key in unknown]
-    faults += _missing(raw, fields)
+    faults = [*_unknown_keys(raw, fields, lines), *_missing(raw, fields)]
     for key, info in fields.items():
         if key in raw:
             try:
@@ -70,6 +68,13 @@ def validate(
         elif not info.is_required():
             values[key] = info.get_default(call_default_factory=True)
     return values, faults
+
+
+def _unknown_keys(
+    raw: Mapping[str, Any], fields: Mapping[str, FieldInfo], lines: Lines
+) -> list[Fault]:
+    unknown = [str(key) for key in raw if key not in fields]
+    return [fault_at((key,), _unknown(key, list(fields)), lines) for key in unknown]
 
 
 def _missing(raw: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> list[Fault]:

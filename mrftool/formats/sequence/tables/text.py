@@ -135,9 +135,7 @@ def _split(lines: list[_Line], separator: str, decimal: Decimal) -> _Reading:
     if header and width == 1 and not separator:
         header = [lines[0].text]  # one name of several words
     body = lines[len(lines) - len(rows) :]
-    faults: list[str] = []
-    for line, row in zip(body, rows, strict=True):
-        faults += _row_faults(line, row, width, decimal)
+    faults = _faults_of_rows(body, rows, width, decimal)
     faults += _header_faults(lines[0], header, width, bool(rows))
     cells = tuple(tuple(row) for row in rows)
     return _Reading(tuple(header), cells, tuple(faults), separator, decimal)
@@ -159,6 +157,15 @@ def _cells(line: str, separator: str) -> list[str]:
     if len(cells) > 1 and cells[-1] == "":
         return cells[:-1]
     return cells
+
+
+def _faults_of_rows(
+    lines: list[_Line], rows: list[list[str]], width: int, decimal: Decimal
+) -> list[str]:
+    faults: list[str] = []
+    for line, row in zip(lines, rows, strict=True):
+        faults += _row_faults(line, row, width, decimal)
+    return faults
 
 
 def _row_faults(line: _Line, row: list[str], width: int, decimal: Decimal) -> list[str]:
