@@ -105,6 +105,7 @@ EPG = [
         "return crush(states, event.efficiency)\n\n\ndef _decay",
         "return crush(states, 1.0)\n\n\ndef _decay",
     ),
+    ("diffusion: sign of the order", "transverse(-orders, time)", "transverse(orders, time)"),
     ("all pulses played", "range(len(phases))[block.slice]", "range(len(phases))[:]"),
     (
         "B1 ignored",
@@ -118,12 +119,13 @@ EPG = [
         "(len(sequence.played) - 1) // 2 + 1",
         "(len(sequence.played) - 1) // 2",
     ),
+]
+DEPHASING = [
     (
         "diffusion: lost factor 2",
         "2 * order * self.step * self.first",
         "1 * order * self.step * self.first",
     ),
-    ("diffusion: sign of the order", "transverse(-orders, time)", "transverse(orders, time)"),
     ("diffusion: b of a ramp", "slope**2 * dt**3 / 3", "slope**2 * dt**3 / 2"),
     (
         "diffusion: none while Z",
@@ -457,6 +459,7 @@ def main():
     bound = [mutant for mutant in TRUNCATION if not mutant[0].startswith("weak")]
     suites = [
         ("readable engine", "mrftool/physics/epg.py", PYTHON_TESTS, EPG),
+        ("dephasing", "mrftool/physics/dephasing.py", PYTHON_TESTS, DEPHASING),
         ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
         ("cuts on the way", "native/epg.c", ("test_native_cut.py",), CUTS),
         ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),

@@ -24,10 +24,10 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
 
 from mrftool.errors import ArgumentError, MismatchError
+from mrftool.physics.dephasing import Dephasing, at_rest, spoiled
 from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 
 Array = Any
-GAMMA = 2.675_221_870_8e8  # proton gyromagnetic ratio [rad/s/T], CODATA 2022
 
 
 def epg_signal(
@@ -244,7 +244,7 @@ def prepare_t2(
     voxels: _Voxels,
     field: Array,
     orders: Array,
-    rest: "Dephasing | None",
+    rest: Dephasing | None,
 ) -> States:
     """T2 preparation, see `T2Prep`; field: actual / nominal flip angle `(voxel,)` [1].
 
@@ -265,7 +265,7 @@ def prepare_t2(
 
 
 def _decay_while_tipped(
-    event: T2Prep, voxels: _Voxels, orders: Array, rest: "Dephasing | None"
+    event: T2Prep, voxels: _Voxels, orders: Array, rest: Dephasing | None
 ) -> Array:
     """What is left of Z `(voxel, order)` that perfect pulses keep transverse."""
     decay = voxels.xp.exp(-event.te / voxels.t2)[:, None]
@@ -292,7 +292,7 @@ def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
 
 
 def relax(
-    states: States, voxels: _Voxels, orders: Array, time: float, dephased: "Dephasing | None"
+    states: States, voxels: _Voxels, orders: Array, time: float, dephased: Dephasing | None
 ) -> States:
     """Relaxation (Weigel 2015, eq. 23 and 24), precession and diffusion (see `Dephasing`) for
     `time` [s].
@@ -317,54 +317,6 @@ def shift(xp: Any, states: States) -> States:
     f_minus = xp.concat([f_minus[:, 1:], nothing], axis=1)
     f_plus = xp.concat([xp.conj(f_minus[:, :1]), f_plus[:, :-1]], axis=1)
     return f_plus, f_minus, z
-
-
-@dataclass(frozen=True)
-class Dephasing:
-    """What the gradients do to the wave vector in one interval.
-
-    A state with wave vector q(t) decays by exp(-b x adc), b = integral of |q|^2 over the interval
-    (Weigel 2010).
-    step: length of order 1's wave vector [rad/m]. For a wave vector kappa(t) that starts at 0 in
-    this interval,
-    first: integral of its part along the step [rad s/m], second: integral of |kappa|^2 [rad2 s/m2].
-    """
-
-    step: float
-    first: float = 0.0
-    second: float = 0.0
-
-    def transverse(self, order: Array, time: float) -> Array:
-        """b-value of F(order) over `time` [s]: integral of (order x step + kappa)^2 [s/m2]."""
-        return (order * self.step) ** 2 * time + 2 * order * self.step * self.first + self.second
-
-    def longitudinal(self, order: Array, time: float) -> Array:
-        """b-value of Z(order) over `time` [s]: its wave vector stays [s/m2]."""
-        return (order * self.step) ** 2 * time
-
-
-def at_rest(sequence: PulseSequence) -> Dephasing | None:
-    """An interval without gradients; None where the sequence gives no spoiler waveform."""
-    if sequence.spoiler is None:
-        return None
-    return Dephasing(step=float(GAMMA * np.linalg.norm(sequence.spoiler.moment)))
-
-
-def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
-    """An interval of `time` [s] that the spoiler waveform begins; None where the sequence gives
-    none.
-    """
-    if sequence.spoiler is None:
-        return None
-    slopes, duration = GAMMA * sequence.spoiler.axes.T, sequence.spoiler.duration
-    kappa, first, second = np.zeros((3, slopes.shape[1]))  # on each axis
-    idle = max(time - float(duration.sum()), 0.0)
-    for slope, dt in zip([*slopes, 0 * kappa], [*duration, idle], strict=True):
-        first = first + kappa * dt + slope * dt**2 / 2
-        second = second + kappa**2 * dt + kappa * slope * dt**2 + slope**2 * dt**3 / 3
-        kappa = kappa + slope * dt
-    step = float(np.linalg.norm(kappa))
-    return Dephasing(step=step, first=float(kappa @ first) / step, second=float(second.sum()))
 
 
 def _column(value: Array | float, like: Array) -> Array:

@@ -21,7 +21,8 @@ import numpy as np
 import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.environment.threads import usable_processors
-from mrftool.physics.epg import at_rest, slice_positions, spoiled
+from mrftool.physics.dephasing import at_rest, spoiled
+from mrftool.physics.epg import slice_positions
 from mrftool.physics.truncation import shortest_tr
 from mrftool.sequence import Pulses, PulseSequence
 from mrftool.tissue import Tissue
@@ -323,7 +324,7 @@ def _event_table(sequence: PulseSequence) -> Array:
 
 def _dephasing(sequence: PulseSequence) -> dict[str, Any]:
     """Integrals of the wave vector over each interval from echo to pulse `(time,)`; see
-    `epg.Dephasing`.
+    `dephasing.Dephasing`.
     """
     if sequence.spoiler is None:
         nothing = np.zeros(len(sequence.tr))

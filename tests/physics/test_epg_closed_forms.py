@@ -7,7 +7,8 @@ appears at a repetition that counting cycles gives; pulses of 0 deg let time pas
 import numpy as np
 import pytest
 
-from mrftool.physics.epg import epg_signal, rotate, shift, spoiled
+from mrftool.physics.dephasing import spoiled
+from mrftool.physics.epg import epg_signal, rotate, shift
 from mrftool.sequence import Inversion, PulseSequence, Spoiler, Train
 
 GAMMA = 2.675_221_870_8e8  # [rad/s/T]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from random_sequences import random_sequence, random_tissue
 
-from mrftool.physics.epg import GAMMA, epg_signal
+from mrftool.physics.dephasing import GAMMA
+from mrftool.physics.epg import epg_signal
 from mrftool.sequence import Inversion, PulseSequence, Spoiler, Train
 
 sycomore = pytest.importorskip("sycomore", exc_type=ImportError)

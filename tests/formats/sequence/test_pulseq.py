@@ -11,7 +11,8 @@ from mrftool.formats.sequence.importing import import_sequence
 from mrftool.formats.sequence.pulseq.file import read_pulseq
 from mrftool.formats.sequence.pulseq.shots import list_shots, slice_gradient, sort_into_trains
 from mrftool.formats.sequence.sources import Given
-from mrftool.physics.epg import GAMMA, epg_signal
+from mrftool.physics.dephasing import GAMMA
+from mrftool.physics.epg import epg_signal
 from mrftool.physics.pulse import flip_across
 from mrftool.sequence import PulseSequence
 

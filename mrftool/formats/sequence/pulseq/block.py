@@ -16,7 +16,7 @@ from mrftool.formats.sequence.pulseq.events import (
     find,
 )
 from mrftool.formats.sequence.pulseq.extensions import Extension
-from mrftool.physics.epg import GAMMA
+from mrftool.physics.dephasing import GAMMA
 from mrftool.physics.pulse import Pulse
 
 MAX_READOUT = 10_000_000  # samples

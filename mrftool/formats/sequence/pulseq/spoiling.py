@@ -7,7 +7,7 @@ from mrftool.formats.sequence.pulseq.echo import BALANCED
 from mrftool.formats.sequence.pulseq.file import PulseqFile
 from mrftool.formats.sequence.pulseq.shots import Shot
 from mrftool.formats.sequence.sources import Fault
-from mrftool.physics.epg import GAMMA
+from mrftool.physics.dephasing import GAMMA
 from mrftool.sequence import Spoiler
 
 MAX_PIECES = 64  # constant pieces of a spoiler's waveform
