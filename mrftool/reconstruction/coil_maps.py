@@ -1,7 +1,9 @@
 """Coil sensitivities from the data themselves.
 
 D. O. Walsh, A. F. Gmitro, M. W. Marcellin, Magn Reson Med 43:682 (2000): the dominant eigenvector
-of the local covariance of the coils.
+of the local covariance of the coils. A mean over a window is drawn to the side where the object
+is bright, and the sensitivities with it: these maps are only the start. They combine the coils to
+one image, and smooth surfaces are fitted to the ratio of each coil's image to it.
 """
 
 import numpy as np
@@ -14,10 +16,12 @@ from mrftool.reconstruction.encoding.toeplitz import (
     gram_matrices,
     toeplitz_kernel,
 )
+from mrftool.reconstruction.local_fit import local_ratios
 from mrftool.scan.kspace import KSpace
 
 _WIDTH = 30.0  # of the Gaussian filter in k-space [cycles per field of view]
 _SMOOTHING = 1 / 64  # of the coil covariance, sd [field of view]
+_SURFACE = 1 / 20  # width of the windows that surfaces are fitted in, sd [field of view]
 _POWER_STEPS = 20  # of the power method; it gains a decade in each or so
 _ITERATIONS = 16  # of the image of each coil
 
@@ -50,10 +54,14 @@ def estimate_coils(images: ComplexArray) -> ComplexArray:
     images
         Of each coil alone `(coil, x, y)`, in one contrast.
     """
-    smooth = _low_pass(images)
-    vectors = _dominant(smooth)
-    phase = np.exp(-1j * np.angle(vectors[:1]))
-    return np.asarray(vectors * phase, np.complex64)
+    first = _dominant(_low_pass(images))
+    first = first * np.exp(-1j * np.angle(first[:1]))
+    combined = (first.conj() * images).sum(axis=0)
+    width = _SURFACE * max(images.shape[1:])
+    maps = local_ratios(images, combined, width)
+    size = np.sqrt((abs(maps) ** 2).sum(axis=0)) + np.finfo(np.float32).tiny
+    phase = np.exp(-1j * np.angle(maps[:1]))
+    return np.asarray(maps / size * phase, np.complex64)
 
 
 def _low_pass(images: ComplexArray) -> ComplexArray:
