@@ -32,6 +32,8 @@ from mrftool.scan.kspace import KSpace, check_repetitions
 _NOISE_TAIL = 1e-6  # share of pixels of noise alone that the mask would keep
 _LEAST_SIGNAL = 0.05  # of pixels in the mask, relative to the brightest ones
 _BRIGHT = 99.0  # percentile
+_FEW_COEFFICIENTS = 6  # rank up to which the faint coefficients converge soon
+_FEW_ITERATIONS, _MANY_ITERATIONS = 20, 60
 _CALIBRATION = 1 << 32  # number of the noise that is no replica
 
 
@@ -39,23 +41,34 @@ _CALIBRATION = 1 << 32  # number of the noise that is no replica
 class Settings:
     """How to reconstruct.
 
-    iterations: of the conjugate gradients. replicas: of the noise, for the covariance; 0: none.
+    iterations: of the conjugate gradients; by default 20, or 60 beyond rank 6, whose faint
+    coefficients would stop far from their values, by more than their noise. replicas: of the noise,
+    for the covariance; 0: none.
     segments: of time, where a field map is given. threads: by default one per processor. seed: of
     the replicas.
     """
 
-    iterations: int = 20
+    iterations: int | None = None
     replicas: int = 6
     segments: int = 4
     threads: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.replicas < 0 or self.segments < 1:
+        too_few = self.iterations is not None and self.iterations < 1
+        if too_few or self.replicas < 0 or self.segments < 1:
             raise ArgumentError(
                 f"{self.iterations} iterations, {self.replicas} replicas and {self.segments} time "
                 "segments, expected at least 1, 0 and 1"
             )
+
+    def iterations_at(self, rank: int) -> int:
+        """Iterations for so many coefficients."""
+        if self.iterations is not None:
+            return self.iterations
+        if rank <= _FEW_COEFFICIENTS:
+            return _FEW_ITERATIONS
+        return _MANY_ITERATIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,11 +203,12 @@ def reconstruct(
     """
     settings = settings or Settings()
     reporter = reporter or SilentReporter()
-    rounds = settings.iterations * (2 + settings.replicas)
+    iterations = settings.iterations_at(basis.rank)
+    rounds = iterations * (2 + settings.replicas)
     with reporter.progress("reconstructing", rounds) as progress:
         problem = set_up(kspace, basis, settings, **given)
         solution = conjugate_gradient(
-            problem.operator, problem.right_side, settings.iterations, progress=progress
+            problem.operator, problem.right_side, iterations, progress=progress
         )
         images = solution.x
         found = problem.noise_level(solution, settings.seed, progress)
@@ -235,7 +249,8 @@ def _replicas(
     for replica in range(settings.replicas):
         random = np.random.default_rng((settings.seed, replica))
         noisy = problem.right_side + np.float32(noise_sd) * problem.noise(random)
-        again = conjugate_gradient(problem.operator, noisy, settings.iterations, progress=progress)
+        iterations = len(solution.residuals)
+        again = conjugate_gradient(problem.operator, noisy, iterations, progress=progress)
         yield again.x - solution.x
 
 

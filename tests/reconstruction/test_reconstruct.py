@@ -163,3 +163,9 @@ def test_repetitions_without_readout_are_refused(scan, basis):
 def test_coil_maps_of_another_size_are_refused(scan, basis):
     with pytest.raises(MismatchError, match="coil maps"):
         set_up(scan[1], basis, Settings(), coils=np.ones((4, 8, 8), np.complex64))
+
+
+def test_wide_bases_take_more_iterations():
+    assert Settings().iterations_at(5) == Settings().iterations_at(6) == 20
+    assert Settings().iterations_at(8) == 60
+    assert Settings(iterations=7).iterations_at(8) == 7

@@ -260,7 +260,7 @@ def facts_of(result: Result) -> dict[str, Any]:
         "sequence": sequence_to_dict(job.sequence),
         "rank": job.basis.rank,
         "basis_left_out": job.basis.left_out,
-        "iterations": settings.iterations,
+        "iterations": settings.iterations_at(job.basis.rank),
         "replicas": settings.replicas,
         "seed": settings.seed,
         "trajectory_unit": job.scan.unit,

@@ -33,8 +33,12 @@ def reconstruct(
         typer.Option(help="Coefficients; by default 5 or 6.", callback=between(3, 32)),
     ] = None,
     iterations: Annotated[
-        int, typer.Option(help="Conjugate gradient steps.", callback=between(1, 1000))
-    ] = 20,
+        int | None,
+        typer.Option(
+            help="Conjugate gradient steps; by default 20, or 60 beyond rank 6.",
+            callback=between(1, 1000),
+        ),
+    ] = None,
     replicas: Annotated[
         int,
         typer.Option(help="Noise replicas for the covariance; 0: none.", callback=between(0, 1000)),
