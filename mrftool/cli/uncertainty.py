@@ -4,7 +4,7 @@ import math
 import re
 
 from mrftool.errors import ArgumentError, UsageError
-from mrftool.manifold.sensitivity import INFLUENCES, influence_named
+from mrftool.manifold.influences import INFLUENCES, influence_named
 
 NONE = "none"  # states that everything given is exact
 _UNITS = {

@@ -10,7 +10,8 @@ from mrftool.design.adjoint import signals
 from mrftool.design.arm_loss import ArmLoss, Order, arm_of_repetition
 from mrftool.design.pulse_train import DesignTissue, train_of
 from mrftool.errors import ArgumentError
-from mrftool.manifold.sensitivity import B1, EFFICIENCY, sensitivity
+from mrftool.manifold.influences import B1, EFFICIENCY
+from mrftool.manifold.sensitivity import sensitivity
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.reconstruction.temporal_basis import temporal_basis
 from mrftool.sequence import PulseSequence

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray, Range
+from mrftool.manifold.influences import Influence, signal_derivative
 from mrftool.manifold.parameters import Parameter, points_of, tissue_at
-from mrftool.manifold.sensitivity import Influence, signal_derivative
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence

@@ -11,13 +11,8 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.score_tables import in_words
-from mrftool.manifold.sensitivity import (
-    FLIP_EXPONENT,
-    NEGLIGIBLE,
-    Influence,
-    Sensitivity,
-    sensitivity,
-)
+from mrftool.manifold.influences import FLIP_EXPONENT, Influence
+from mrftool.manifold.sensitivity import NEGLIGIBLE, Sensitivity, sensitivity
 from mrftool.maps import Maps, with_signal
 from mrftool.phantoms.tissues import class_tissue
 from mrftool.physics.cramer_rao import Form
@@ -122,7 +117,7 @@ def budget_table(
     adc
         Diffusion coefficient that the fit takes for granted [m2/s].
     stated
-        Standard uncertainty of given values by name, see `mrftool.manifold.sensitivity` [SI unit];
+        Standard uncertainty of given values by name, see `mrftool.manifold.influences` [SI unit];
         those left out have none. By default typical ones of all.
     """
     groups = _tissue_masks(maps, field)

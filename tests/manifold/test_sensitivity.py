@@ -11,8 +11,8 @@ from scipy.optimize import least_squares
 from mrftool.design.precision import precision
 from mrftool.figures import canvas
 from mrftool.figures.sequences.sensitivity import sensitivity_figure
-from mrftool.manifold import sensitivity as module
-from mrftool.manifold.sensitivity import (
+from mrftool.manifold import influences as module
+from mrftool.manifold.influences import (
     ADC,
     B1,
     EFFICIENCY,
@@ -23,11 +23,9 @@ from mrftool.manifold.sensitivity import (
     TE,
     TI,
     Influence,
-    Sensitivity,
-    combined,
     influences_on,
-    sensitivity,
 )
+from mrftool.manifold.sensitivity import Sensitivity, combined, sensitivity
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.reports.sequences.sequence_tables import common_tissue, sensitivity_table

@@ -8,7 +8,8 @@ from report_page import Page, a_method, a_run, good_maps
 
 from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
 from mrftool.inference.assessment.frames import FrameFault
-from mrftool.manifold.sensitivity import ADC, B1, FLIP_EXPONENT, TI, sensitivity
+from mrftool.manifold.influences import ADC, B1, FLIP_EXPONENT, TI
+from mrftool.manifold.sensitivity import sensitivity
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.reports.budget import Budget, BudgetTable, budget_table, uncertainty_text

@@ -11,7 +11,8 @@ from matplotlib.colors import to_hex
 from mrftool.arrays import FloatArray
 from mrftool.design.precision import Precision
 from mrftool.figures.canvas import label_ticks, picture
-from mrftool.manifold.sensitivity import INFLUENCES, Influence, Sensitivity
+from mrftool.manifold.influences import INFLUENCES, Influence
+from mrftool.manifold.sensitivity import Sensitivity
 from mrftool.sequence import PulseSequence
 
 _WIDTH = 0.8  # of all bars of one tissue [tissue]

@@ -24,8 +24,8 @@ from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
 from mrftool.inference.assessment.residuals import noise_shape, sample_residuals, typical_noise_sd
 from mrftool.inference.session import Model
 from mrftool.manifold.effects import WHITE, Effects, EffectTable, NoiseShape, build_effects
+from mrftool.manifold.influences import Influence, influence_named, influences_on
 from mrftool.manifold.parameters import FITTED, parameters_of
-from mrftool.manifold.sensitivity import Influence, influence_named, influences_on
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
@@ -127,7 +127,7 @@ def assess_uncertainty(
     series, maps, model
         The scan, what was found in it, and the model that found it.
     stated
-        Standard uncertainty of given values by name, see `mrftool.manifold.sensitivity`
+        Standard uncertainty of given values by name, see `mrftool.manifold.influences`
         [SI unit]; by default `default_uncertainties`. Those left out have none.
     noise_sd
         Of the noise per channel, if it was given [scanner's unit].

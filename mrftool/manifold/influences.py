@@ -1,0 +1,199 @@
+"""What a fit takes for granted (B1, inversion efficiency, TE and so on), and the derivative of the
+signal by each of these values.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from mrftool.arrays import Array
+from mrftool.errors import ArgumentError
+from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.sequence import Event, Invert, PulseSequence, SliceProfile, Wait
+from mrftool.tissue import Tissue
+
+Scene = tuple[PulseSequence, Tissue]
+
+TOLERANCE = 1e-6  # of the engine, as differences of signals are taken
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Something that a fit takes for granted, and how well it is usually known.
+
+    Parameters
+    ----------
+    name
+        As options and files spell it.
+    label
+        In tables and pictures.
+    uncertainty
+        Typical standard uncertainty [unit].
+    unit
+        SI unit of the value; "1" for ratios.
+    shown
+        The uncertainty in words, with the unit that people use.
+    """
+
+    name: str
+    label: str
+    uncertainty: float
+    unit: str
+    shown: str
+
+
+B1 = Influence("b1", "B1", 0.02, "1", "2 %")
+EFFICIENCY = Influence("efficiency", "inversion efficiency", 0.03, "1", "3 %")
+TI = Influence("ti", "TI", 1e-3, "s", "1 ms")
+TE = Influence("te", "TE", 0.1e-3, "s", "0.1 ms")
+ADC = Influence("adc", "ADC", 0.2e-9, "m2/s", "200 um2/s")
+OFF_RESONANCE = Influence("off_resonance", "off-resonance", 10.0, "Hz", "10 Hz")
+FLIP_EXPONENT = Influence("flip_exponent", "flip angle exponent", 0.01, "1", "0.01")
+SLICE_PROFILE = Influence("slice_profile", "slice profile", 0.05, "1", "5 %")
+INFLUENCES = (B1, EFFICIENCY, TI, TE, ADC, OFF_RESONANCE, FLIP_EXPONENT, SLICE_PROFILE)
+
+
+def influences_on(sequence: PulseSequence) -> tuple[Influence, ...]:
+    """What a fit of this sequence takes for granted."""
+    there = {
+        EFFICIENCY: bool(_inversions(sequence)),
+        TI: bool(_inversion_times(sequence)),
+        ADC: sequence.spoiler is not None,
+        SLICE_PROFILE: sequence.slice_profile is not None,
+    }
+    return tuple(each for each in INFLUENCES if there.get(each, True))
+
+
+def influence_named(name: str) -> Influence:
+    """The influence of this name. Raises ArgumentError for an unknown one."""
+    for influence in INFLUENCES:
+        if influence.name == name:
+            return influence
+    known = ", ".join(influence.name for influence in INFLUENCES)
+    raise ArgumentError(f"no influence {name!r}, expected one of: {known}")
+
+
+def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:
+    """Derivative of the signal by a value that is taken for granted `(voxel, time)` [m0 / unit].
+
+    A central difference, or a one-sided one of the same order at the end of what is possible. The
+    signal is linear in the efficiency, and smooth over the steps of the others.
+    """
+    shift, step, side = _SHIFTS[influence], _STEPS[influence], _side(influence, sequence, tissue)
+
+    def at(offset: float) -> Array:
+        shifted = shift(sequence, tissue, offset * step)
+        signal, _ = signal_and_derivatives(*shifted, with_respect_to=(), tolerance=TOLERANCE)
+        return signal.astype(np.complex128)
+
+    if side == 0:
+        return np.asarray((at(1) - at(-1)) / (2 * step))
+    return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
+
+
+def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:
+    """Where the value can go: -1 down, 1 up, 0 both ways."""
+    step = _STEPS[influence]
+    if influence == EFFICIENCY:
+        return -int(max(_inversions(sequence).values()) > 1 - step)
+    lowest = np.inf
+    if influence == ADC:
+        lowest = tissue.adc.min()
+    elif influence == TE:
+        lowest = sequence.te.min()
+    elif influence == TI:
+        lowest = min(_inversion_times(sequence).values())
+    return int(lowest < step)
+
+
+def _inversions(sequence: PulseSequence) -> dict[int, float]:
+    """Efficiency of each inversion, by its place among the events."""
+    events = enumerate(sequence.events)
+    return {place: event.efficiency for place, event in events if isinstance(event, Invert)}
+
+
+def _inversion_times(sequence: PulseSequence) -> dict[int, float]:
+    """Each waiting time after an inversion [s], by its place among the events."""
+    pairs = enumerate(pairwise(sequence.events), start=1)
+    return {
+        place: wait.time
+        for place, (before, wait) in pairs
+        if isinstance(before, Invert) and isinstance(wait, Wait)
+    }
+
+
+def _with_events(sequence: PulseSequence, changed: Mapping[int, Event]) -> PulseSequence:
+    events = [changed.get(place, event) for place, event in enumerate(sequence.events)]
+    return replace(sequence, events=events)
+
+
+def _with_b1(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    return sequence, replace(tissue, b1=tissue.b1 + change)
+
+
+def _with_efficiency(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    inversions = _inversions(sequence).items()
+    changed = {place: Invert(efficiency + change) for place, efficiency in inversions}
+    return _with_events(sequence, changed), tissue
+
+
+def _with_ti(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    times = _inversion_times(sequence).items()
+    changed = {place: Wait(time + change) for place, time in times}
+    return _with_events(sequence, changed), tissue
+
+
+def _with_te(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    return replace(sequence, te=sequence.te + change), tissue
+
+
+def _with_adc(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    return sequence, replace(tissue, adc=tissue.adc + change)
+
+
+def _with_off_resonance(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    return sequence, replace(tissue, off_resonance=tissue.off_resonance + change)
+
+
+def _with_flip_exponent(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    """Flip angles that follow the transmitter's amplitude with a power, equal at the largest."""
+    largest = np.abs(sequence.flip_angle).max()
+    if largest == 0:
+        return sequence, tissue
+    relative = np.abs(sequence.flip_angle) / largest
+    flips = np.sign(sequence.flip_angle) * largest * relative ** (1 + change)
+    return replace(sequence, flip_angle=flips), tissue
+
+
+def _with_slice_profile(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
+    """A profile whose flip factors are taken to a power: above 1 for a slice with softer edges."""
+    profile = sequence.slice_profile
+    if profile is None:
+        return sequence, tissue
+    factors = np.asarray(profile.flip_factor) ** (1 + change)
+    changed = SliceProfile(factors, profile.weight)
+    return replace(sequence, slice_profile=changed), tissue
+
+
+_SHIFTS: dict[Influence, Callable[[PulseSequence, Tissue, float], Scene]] = {
+    B1: _with_b1,
+    EFFICIENCY: _with_efficiency,
+    TI: _with_ti,
+    TE: _with_te,
+    ADC: _with_adc,
+    OFF_RESONANCE: _with_off_resonance,
+    FLIP_EXPONENT: _with_flip_exponent,
+    SLICE_PROFILE: _with_slice_profile,
+}
+_STEPS: dict[Influence, float] = {  # of the differences, in the unit of the value
+    B1: 1e-3,
+    EFFICIENCY: 0.1,
+    TI: 1e-3,
+    TE: 0.1e-3,
+    ADC: 0.1e-9,
+    OFF_RESONANCE: 1.0,
+    FLIP_EXPONENT: 0.01,
+    SLICE_PROFILE: 0.02,
+}
