@@ -10,8 +10,8 @@ from pulseq_factory import Fisp
 
 from mrftool.errors import InputError
 from mrftool.formats.sequence.importing import import_sequence
-from mrftool.formats.sequence.pulseq.events import _decompress
 from mrftool.formats.sequence.pulseq.file import read_pulseq
+from mrftool.formats.sequence.pulseq.parsing.shapes import decompress
 from mrftool.formats.sequence.sources import Given
 
 NO_INVERSION = Given(no_inversion=True)
@@ -223,7 +223,7 @@ def test_a_gradient_of_an_old_version_continues_the_block_before_it(tmp_path: Pa
     ],
 )
 def test_shapes_are_decompressed(packed: list[float], n: int, expected: list[float] | None) -> None:
-    samples = _decompress(np.array(packed, float), n)
+    samples = decompress(np.array(packed, float), n)
     if expected is None:
         assert samples is None
     else:

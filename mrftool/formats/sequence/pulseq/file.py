@@ -9,14 +9,14 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.sequence.pulseq.block import Block, decode_block
-from mrftool.formats.sequence.pulseq.events import Events, find, read_events
-from mrftool.formats.sequence.pulseq.extensions import (
+from mrftool.formats.sequence.pulseq.parsing.events import Events, find, read_events
+from mrftool.formats.sequence.pulseq.parsing.extensions import (
     NO_IMAGE,
     Extension,
     Extensions,
     read_extensions,
 )
-from mrftool.formats.sequence.pulseq.sections import Sections, read_sections
+from mrftool.formats.sequence.pulseq.parsing.sections import Sections, read_sections
 
 MAX_BLOCKS = 5_000_000
 _ROUNDING = 1e-9  # [s]; a gradient that ends so close to its block's end may continue in the next

@@ -8,7 +8,7 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
-from mrftool.formats.sequence.pulseq.sections import Sections, number, whole
+from mrftool.formats.sequence.pulseq.parsing.sections import Sections, number, whole
 
 NO_IMAGE = ("NAV", "NOISE")  # labels of readouts that make no image
 _PHYSIOLOGICAL = 2  # kind of trigger, by the specification
