@@ -114,8 +114,8 @@ def test_every_flag_is_described_once() -> None:
     assert flag_legend().startswith("1 outside the model's range, 2 residual too large")
 
 
-def test_the_readme_and_the_sidecar_tell_the_flags() -> None:
-    readme = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
-    assert flag_legend() in " ".join(readme.split())
+def test_the_documentation_and_the_sidecar_tell_the_flags() -> None:
+    page = Path(__file__).parents[1] / "docs" / "how_to" / "what_quantify_writes.md"
+    assert flag_legend() in " ".join(page.read_text("utf-8").split())
     levels = map_sidecar("flags", PROVENANCE)["Levels"]
     assert levels == {str(int(flag)): each.text for flag, each in FLAGS.items()}

@@ -1,11 +1,13 @@
-"""What the README shows is run."""
+"""What the documentation shows is run."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+HOW_TO = Path(__file__).parents[1] / "docs" / "how_to"
+PYTHON = HOW_TO / "use_from_python.md"
+SEQUENCES = HOW_TO / "sequences_and_networks.md"
 
 
 @pytest.mark.slow
@@ -13,9 +15,9 @@ def test_the_python_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", PYTHON.read_text("utf-8"), flags=re.DOTALL)
     names: dict[str, object] = {}
-    exec(compile(code, str(README), "exec"), names)
+    exec(compile(code, str(PYTHON), "exec"), names)
     maps, tissue = names["maps"], names["tissue"]
     assert maps["t1"] == pytest.approx(tissue.t1, rel=1e-3)  # type: ignore[index, attr-defined]
     assert maps["t2"] == pytest.approx(tissue.t2, rel=1e-3)  # type: ignore[index, attr-defined]
@@ -24,5 +26,5 @@ def test_the_python_example_runs(
 def test_the_sequence_example_is_a_sequence() -> None:
     from mrftool.formats.sequence.yaml_file import parse_sequence
 
-    (text,) = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(.*?)```", SEQUENCES.read_text("utf-8"), flags=re.DOTALL)
     assert len(parse_sequence(text)) == 600

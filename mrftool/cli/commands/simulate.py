@@ -119,7 +119,7 @@ def simulate(
     ] = 1e-5,
     n_states: Annotated[int | None, typer.Option(help="Keep this many EPG orders instead.")] = None,
 ) -> None:
-    """Simulate fingerprints: by default the paper's dictionary of 160,200 tissues."""
+    """Simulate a scan (of a phantom or of maps), raw k-space, or a dictionary (the default)."""
     import numpy as np
 
     from mrftool.cli.commands.kspace.simulate_kspace import RawOptions, simulate_raw

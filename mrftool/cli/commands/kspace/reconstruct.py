@@ -55,7 +55,7 @@ def reconstruct(
         int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
     ] = None,
 ) -> None:
-    """Write coefficient images, their covariance, the coil maps, the basis and a report."""
+    """Reconstruct raw k-space: coefficient images, their covariance, coil maps and a report."""
     from mrftool.cli.console import Terminal, show_table, wrote
     from mrftool.reconstruction.reconstruct import Settings
     from mrftool.workflows.kspace.reconstruct import Request, reconstruct_scan, summary_of
