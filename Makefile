@@ -74,6 +74,10 @@ sanitize: $(VENV)/dev
 
 # The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
 PEERS := torchsim==0.0.8 mrpro==0.261015
+.PHONY: bench-trust
+bench-trust: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/wrong_inputs.py
+
 .PHONY: bench-engine bench-quantify bench-train bench-design bench-recon mutants
 $(VENV)-bench/engine: $(SOURCES)
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
