@@ -108,7 +108,7 @@ def open_scene(source: SceneSource, settings: PhantomSettings) -> TissueImage:
 
 
 def with_diffusion(tissue: Tissue, adc: float) -> Tissue:
-    """`tissue` with one diffusion coefficient everywhere [m2/s]."""
+    """`tissue` with one diffusion coefficient `adc` everywhere [m2/s]."""
     return replace(tissue, adc=np.full(len(tissue), adc))
 
 
