@@ -13,7 +13,7 @@ from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.manifold.table import Form
 from mrftool.sequence import PulseSequence
-from mrftool.workflows.steps.places import file_stem
+from mrftool.workflows.steps.outputs.places import file_stem
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from mrftool.matching.match import check_source, match_series
 from mrftool.reports.run import method_of_dictionary
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue
-from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.header import require_agreement
-from mrftool.workflows.steps.maps_run import MapsRun
-from mrftool.workflows.steps.places import require_folder
-from mrftool.workflows.steps.results import MapsResult, write_results
-from mrftool.workflows.steps.run_record import RunIdentity, require_own_outputs
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.places import require_folder
+from mrftool.workflows.steps.outputs.results import MapsResult, write_results
+from mrftool.workflows.steps.outputs.run_record import RunIdentity, require_own_outputs
 from mrftool.workflows.steps.scan import ScanFiles
 from mrftool.workflows.steps.stopwatch import Stopwatch
 

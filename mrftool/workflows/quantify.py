@@ -14,12 +14,12 @@ from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
 from mrftool.reports.run import method_of
-from mrftool.workflows.steps.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.header import require_agreement
-from mrftool.workflows.steps.maps_run import MapsRun
-from mrftool.workflows.steps.places import require_folder
-from mrftool.workflows.steps.results import MapsResult, write_results
-from mrftool.workflows.steps.run_record import RunIdentity, require_own_outputs
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.places import require_folder
+from mrftool.workflows.steps.outputs.results import MapsResult, write_results
+from mrftool.workflows.steps.outputs.run_record import RunIdentity, require_own_outputs
 from mrftool.workflows.steps.scan import ScanFiles
 from mrftool.workflows.steps.stopwatch import Stopwatch
 

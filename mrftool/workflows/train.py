@@ -13,7 +13,7 @@ from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
-from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.training_curve import TrainingCurve
 
 FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")

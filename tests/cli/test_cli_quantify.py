@@ -561,7 +561,10 @@ def test_an_interruption_keeps_earlier_maps(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    for place in ("mrftool.inference.quantify.run", "mrftool.workflows.steps.results.write_maps"):
+    for place in (
+        "mrftool.inference.quantify.run",
+        "mrftool.workflows.steps.outputs.results.write_maps",
+    ):
         with monkeypatch.context() as patch, untouched(tmp_path):
             patch.setattr(place, interrupted)
             found = command("quantify", scan, "--model", model)

@@ -27,7 +27,7 @@ from mrftool.workflows.simulate import (
     simulate_dictionary,
     simulate_scan,
 )
-from mrftool.workflows.steps.dicom_output import DicomChoice
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
 from mrftool.workflows.steps.scan import ScanFiles
 from mrftool.workflows.steps.scene import PhantomSettings, SceneSource, open_scene
 

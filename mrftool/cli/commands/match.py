@@ -79,7 +79,7 @@ def match(
     160,200 tissues.
     """
     from mrftool.workflows.match import DictionaryChoice, match_scan
-    from mrftool.workflows.steps.dicom_output import DicomChoice
+    from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
     if dictionary is not None:

@@ -29,7 +29,7 @@ from mrftool.cli.options import (
 from mrftool.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from mrftool.workflows.steps.results import MapsResult
+    from mrftool.workflows.steps.outputs.results import MapsResult
 
 
 _OF_FRAMES = (
@@ -107,7 +107,7 @@ def quantify(
         quantify_coefficient_scan,
     )
     from mrftool.workflows.quantify import quantify_scan
-    from mrftool.workflows.steps.dicom_output import DicomChoice
+    from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
     if holds_coefficients(scan, basis):

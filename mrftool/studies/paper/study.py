@@ -12,7 +12,7 @@ from mrftool.studies.jobs.runner import State, run_jobs
 from mrftool.studies.paper.plan import choose, make_plan
 from mrftool.studies.paper.results import PLAN, load_study, read_plan, write_plan
 from mrftool.studies.paper.sets import ANATOMICAL, make_sets
-from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.outputs.places import require_folder
 
 DATA_VARIABLE = "MRFTOOL_DATA"
 

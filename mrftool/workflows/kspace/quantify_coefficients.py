@@ -26,9 +26,9 @@ from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.series import Series, Signal, Voxels, c_order
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.kspace.reconstruct import Request, Result, open_job, run_job
-from mrftool.workflows.steps.maps_run import MapsRun
-from mrftool.workflows.steps.places import require_folder
-from mrftool.workflows.steps.results import MapsResult, write_results
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.places import require_folder
+from mrftool.workflows.steps.outputs.results import MapsResult, write_results
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 T1_RANGE: Range = (0.1, 4.5)

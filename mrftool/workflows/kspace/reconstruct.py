@@ -31,7 +31,7 @@ from mrftool.reconstruction.temporal_basis import TemporalBasis, temporal_basis
 from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.kspace import KSpace
 from mrftool.sequence import PulseSequence
-from mrftool.workflows.steps.places import require_folder
+from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 SCHEMA = 1  # of the sidecar of the coefficients

@@ -12,7 +12,7 @@ from mrftool.formats.sequence.tables.columns import Layout
 from mrftool.formats.sequence.write import export_sequence, write_text
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.sequence import PulseSequence
-from mrftool.workflows.steps.places import keep_inputs
+from mrftool.workflows.steps.outputs.places import keep_inputs
 
 
 def check_sequences(names: Iterable[str | Path]) -> tuple[dict[str, PulseSequence], list[str]]:

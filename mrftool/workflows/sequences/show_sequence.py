@@ -22,7 +22,7 @@ from mrftool.reports.sequences.sequence_tables import (
 )
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.steps.places import file_stem
+from mrftool.workflows.steps.outputs.places import file_stem
 
 _T1, _T2, _SIZE = (0.1, 5.0), (0.005, 3.0), 33  # [s], points along each axis
 

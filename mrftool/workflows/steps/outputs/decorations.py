@@ -15,7 +15,7 @@ from mrftool.formats.atomic import writing
 from mrftool.formats.bids import map_path, report_folder, versions
 from mrftool.formats.open_scan import file_kind
 from mrftool.reports.run import Report, Run
-from mrftool.workflows.steps.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
 
 Made = TypeVar("Made")
 

@@ -10,7 +10,7 @@ from mrftool.formats.bids import Provenance
 from mrftool.maps import Maps
 from mrftool.reports.run import Method
 from mrftool.scan.series import Series
-from mrftool.workflows.steps.run_record import RunIdentity
+from mrftool.workflows.steps.outputs.run_record import RunIdentity
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mrftool.errors import ArgumentError
 from mrftool.formats.bids import map_path, report_folder
 from mrftool.quantities import QUANTITIES
-from mrftool.workflows.steps.places import keep_inputs
+from mrftool.workflows.steps.outputs.places import keep_inputs
 
 REPORT = "report.json"
 

@@ -23,17 +23,17 @@ from mrftool.formats.nifti.write import Map, write_maps
 from mrftool.formats.sequence.write import write_text
 from mrftool.maps import Maps
 from mrftool.reports.run import Report
-from mrftool.workflows.steps.decorations import (
+from mrftool.workflows.steps.outputs.decorations import (
     Failures,
     draw_picture,
     make_run_numbers,
     make_run_report,
     names_of_maps,
 )
-from mrftool.workflows.steps.dicom_output import DicomOutput, write_dicom
-from mrftool.workflows.steps.maps_run import MapsRun
-from mrftool.workflows.steps.places import keep_inputs
-from mrftool.workflows.steps.run_record import (
+from mrftool.workflows.steps.outputs.dicom_output import DicomOutput, write_dicom
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.places import keep_inputs
+from mrftool.workflows.steps.outputs.run_record import (
     REPORT,
     former_outputs,
     remove_stale,

@@ -8,7 +8,7 @@ from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.quantities import QUANTITIES
 from mrftool.scan.series import Series
-from mrftool.workflows.steps.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
 
 if TYPE_CHECKING:
     from mrftool.formats.dicom.read.series import DicomSeries
