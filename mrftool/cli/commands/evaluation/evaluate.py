@@ -78,10 +78,10 @@ def model(
 ) -> None:
     """Try a model on random tissue of its range, at its own sequence and at wrong signals.
 
-    RMSE is compared with the Cramer-Rao bound, errors with the error bars that the model gives (z =
-    error / sd), and flags are counted: false alarms on signals as modelled; missed ones on noise, on
-    signals of other shipped sequences, of a B1 20 % below the one that the model is told, and of RF
-    phases that it does not know.
+    RMSE is compared with the Cramer-Rao bound, errors with the error bars that the model gives
+    (z = error / sd), and flags are counted: false alarms on signals as modelled; missed ones on
+    noise, on signals of other shipped sequences, of a B1 20 % below the one that the model is told,
+    and of RF phases that it does not know.
     """
     from mrftool.environment.shipped import find_file
     from mrftool.evaluation.model_tables import accuracy_table, flag_table
