@@ -67,9 +67,9 @@ _HOMES = {
     "Model": "inference.session",
     "Placement": "grid",
     "PulseSequence": "sequence",
-    "Reporter": "reporter",
-    "Series": "series",
-    "SilentReporter": "reporter",
+    "Reporter": "environment.reporter",
+    "Series": "scan.series",
+    "SilentReporter": "environment.reporter",
     "Tissue": "tissue",
 }  # all others are in `api`
 

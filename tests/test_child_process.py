@@ -75,4 +75,4 @@ def test_no_other_place_of_the_package_starts_python_on_its_own():
         for path in PACKAGE.rglob("*.py")
         if starts.search(path.read_text())
     }
-    assert found <= {"child_process.py", "cohort/cluster.py"}
+    assert found <= {"environment/child_process.py", "cohort/cluster.py"}

@@ -411,6 +411,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
     elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
+    elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
     tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
 
