@@ -26,6 +26,7 @@ def folder_with_traps(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ["", None, "here"])
 def test_a_child_process_imports_nothing_from_the_working_folder(
     folder_with_traps, monkeypatch, entry
@@ -43,6 +44,7 @@ def test_a_child_process_imports_nothing_from_the_working_folder(
     assert not (folder_with_traps / "ran").exists()
 
 
+@pytest.mark.slow
 def test_header_workers_import_nothing_from_the_working_folder(folder_with_traps, monkeypatch):
     monkeypatch.setattr(parallel, "_WORTH_A_PROCESS", 2)
     write_classic(folder_with_traps / "scan", Scan(np.ones((2, 2, 1, 4))))

@@ -37,6 +37,7 @@ def t1_of(scan: Path, source: Path, into: Path, *options: object) -> np.ndarray:
     return np.asarray(image.dataobj)
 
 
+@pytest.mark.slow
 def test_arrays_give_the_maps_of_the_image(tmp_path: Path, scan: Path) -> None:
     image = np.asarray(nibabel.load(scan).dataobj)
     np.savez(tmp_path / "scan.npz", first=image.T, second=2 * image.T)
@@ -46,6 +47,7 @@ def test_arrays_give_the_maps_of_the_image(tmp_path: Path, scan: Path) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_mask_of_numpy_chooses_voxels(tmp_path: Path, scan: Path) -> None:
     image = np.asarray(nibabel.load(scan).dataobj)
     np.save(tmp_path / "scan.npy", image)

@@ -41,6 +41,7 @@ def maps_of(paths: list[Path]) -> dict[tuple[float, ...], np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_classic, write_enhanced])
 def test_dicom_in_gives_nifti_and_dicom_out_with_the_same_numbers(
     scan, model, tmp_path, write
@@ -63,6 +64,7 @@ def test_dicom_in_gives_nifti_and_dicom_out_with_the_same_numbers(
     )
 
 
+@pytest.mark.slow
 def test_dicom_maps_can_be_left_out_or_be_parametric(scan, model, tmp_path) -> None:
     source = study(tmp_path / "in", scan)
     works("quantify", source, "--model", model, "-o", tmp_path / "a", "--no-dicom")
@@ -81,6 +83,7 @@ def test_dicom_maps_can_be_left_out_or_be_parametric(scan, model, tmp_path) -> N
     assert kinds == {"Parametric Map Storage"}
 
 
+@pytest.mark.slow
 def test_maps_stay_where_dicom_maps_cannot_be_written(scan, model, tmp_path, monkeypatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise ValueError("a value that DICOM does not know")
@@ -97,6 +100,7 @@ def test_maps_stay_where_dicom_maps_cannot_be_written(scan, model, tmp_path, mon
     assert command(*arguments, "--strict").code == 5
 
 
+@pytest.mark.slow
 def test_nifti_in_goes_into_the_study_of_a_reference(scan, model, tmp_path) -> None:
     source = study(tmp_path / "in", scan)
     works("quantify", source, "--model", model, "-o", tmp_path / "a", "--no-dicom")
@@ -154,6 +158,7 @@ def test_options_that_would_do_nothing_are_refused(scan, model, tmp_path, shelf)
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_a_reference_may_have_phases_of_any_unit_but_must_be_one_series(
     scan, model, tmp_path
 ) -> None:
@@ -226,6 +231,7 @@ def test_what_is_no_scan_is_refused_in_one_line(tmp_path) -> None:
     assert not (tmp_path / "maps").exists()
 
 
+@pytest.mark.slow
 def test_each_dicom_map_is_named_once(scan, model, tmp_path) -> None:
     source = study(tmp_path / "in", scan)
     done = works("quantify", source, "--model", model, "-o", tmp_path / "maps")

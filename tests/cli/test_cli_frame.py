@@ -81,6 +81,7 @@ def all_commands() -> list[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.slow
 def test_help_is_there_for_every_command_and_loads_nothing_heavy() -> None:
     commands = all_commands()
     assert len(commands) >= 15
@@ -266,6 +267,7 @@ assert [name for name in sys.modules if name.startswith("mrftool.learning")] == 
     assert outcome.code == 0, outcome
 
 
+@pytest.mark.slow
 def test_nothing_is_reported_to_the_makers_of_libraries(model: Path, tmp_path: Path) -> None:
     """onnxruntime leaves an identity of the computer in these folders before it reports."""
     (tmp_path / "home").mkdir()
@@ -292,6 +294,7 @@ def test_nothing_is_reported_to_the_makers_of_libraries(model: Path, tmp_path: P
     assert home_of_it == ["runtime.py"]
 
 
+@pytest.mark.slow
 def test_results_go_to_stdout_and_the_rest_to_stderr(shelf: Path, tmp_path: Path) -> None:
     outcome = process("sequence", "check", shelf / "short.yaml", "none.yaml", cwd=tmp_path)
     assert outcome.code == 3
@@ -299,6 +302,7 @@ def test_results_go_to_stdout_and_the_rest_to_stderr(shelf: Path, tmp_path: Path
     assert outcome.err.startswith("mrftool: none.yaml: no such file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_closed_stream_is_no_crash(stream: str, shelf: Path) -> None:
     number = {"stdout": 1, "stderr": 2}[stream]
@@ -314,6 +318,7 @@ def test_a_closed_stream_is_no_crash(stream: str, shelf: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_stdout_is_said(shelf: Path) -> None:
     with Path("/dev/full").open("w") as full:
         line = [*PYTHON, "sequence", "schema"]
@@ -325,6 +330,7 @@ def test_a_full_disk_behind_stdout_is_said(shelf: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     child = subprocess.Popen(
         [*PYTHON, "sequence", "schema"],
@@ -338,6 +344,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     child.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_only_ascii_is_no_crash(shelf: Path, tmp_path: Path) -> None:
     narrow = environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     line = [
@@ -398,6 +405,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
     pytest.fail("it never happened")
 
 
+@pytest.mark.slow
 def test_commands_work_from_any_folder(tmp_path: Path) -> None:
     """Shipped files are found, and nothing is left in the folder that the command was called
     from.

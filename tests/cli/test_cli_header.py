@@ -42,6 +42,7 @@ def test_every_contradiction_is_named_at_once(scan: Path, model: Path) -> None:
     refuses(4, "quantify", scan, "--model", model, says=says)
 
 
+@pytest.mark.slow
 def test_what_is_allowed_is_recorded_in_every_output(scan: Path, model: Path) -> None:
     say(scan, RepetitionTime=0.013)
     done = works("quantify", scan, "--model", model, "--allow", "tr")
@@ -62,6 +63,7 @@ def test_only_what_is_named_is_allowed(scan: Path, model: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_time_between_frames_is_heard(scan: Path, model: Path) -> None:
     image = nibabel.load(scan)
     image.header.set_xyzt_units("mm", "msec")
@@ -73,6 +75,7 @@ def test_the_time_between_frames_is_heard(scan: Path, model: Path) -> None:
     works("quantify", "timed.nii", "--model", model)
 
 
+@pytest.mark.slow
 def test_agreement_changes_no_map(scan: Path, model: Path) -> None:
     works("quantify", scan, "--model", model, "-o", "silent")
     say(scan, RepetitionTime=0.012, EchoTime=0.003, FlipAngle=60, MagneticFieldStrength=3)

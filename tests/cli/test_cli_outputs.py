@@ -37,6 +37,7 @@ def test_the_same_run_may_be_repeated(scan: Path, model: Path) -> None:
     works("quantify", scan, "--model", model, "--threads", 1)
 
 
+@pytest.mark.slow
 def test_another_run_asks_and_changes_nothing(
     scan: Path, shelf: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_report_that_names_foreign_files_removes_none_of_them(scan: Path, mode
     assert Path("precious.txt").exists()
 
 
+@pytest.mark.slow
 def test_each_scan_of_a_bids_data_set_has_a_report_of_its_own(scan: Path, model: Path) -> None:
     for subject in ("01", "02"):
         shutil.copy(scan, f"sub-{subject}_MRF.nii.gz")
@@ -106,6 +108,7 @@ def test_maps_of_a_bids_data_set_are_evaluated_scan_by_scan(scan: Path, model: P
     works("evaluate", "maps", place, scan, "-o", "errors")
 
 
+@pytest.mark.slow
 def test_strict_turns_a_report_that_needs_a_look_into_a_failure(scan: Path, model: Path) -> None:
     done = command("quantify", scan, "--model", model, "--strict")
     status = report()["status"]
@@ -140,6 +143,7 @@ def test_maps_are_written_where_the_picture_cannot_be_drawn(
     assert Path("maps/T1map.nii.gz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "says", "keeps_numbers"),
     [
@@ -178,6 +182,7 @@ def test_a_run_that_is_interrupted_after_its_maps_may_be_repeated(
     works("quantify", scan, "--model", model)
 
 
+@pytest.mark.slow
 def test_a_backend_that_does_not_exist_keeps_no_maps_back(
     scan: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -315,6 +315,7 @@ OPTIONS: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "name", "before", "after"), OPTIONS, ids=[row[0] for row in OPTIONS]
 )
@@ -359,6 +360,7 @@ def test_threads_reach_the_arithmetic(
         np.testing.assert_array_equal(one[name], two[name])
 
 
+@pytest.mark.slow
 def test_series_and_form_act_on_dicom_too(
     noisy: Path, make_onnx: Callable[..., Path], model: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def designed(tmp_path: Path) -> Callable[..., Path]:
     return run
 
 
+@pytest.mark.slow
 def test_a_designed_sequence_is_a_valid_file_with_a_picture(designed: Callable[..., Path]) -> None:
     path = designed("--tr-ms", 11, "--te-ms", 1.5, "--ti-ms", 25, "--max-step", 3)
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -66,6 +67,7 @@ def test_every_option_changes_the_design(
     assert before.sequence_id != after.sequence_id
 
 
+@pytest.mark.slow
 def test_the_seed_changes_the_second_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = []
     monkeypatch.setattr(
@@ -105,6 +107,7 @@ def test_a_start_that_cannot_be_designed_is_refused(tmp_path: Path) -> None:
     refuses(2, "sequence", "optimise", "liquid_phantom", *output, says=("RF phases other than",))
 
 
+@pytest.mark.slow
 def test_sequences_are_compared_side_by_side(tmp_path: Path) -> None:
     outcome = works("sequence", "compare", "fisp_jiang", "delics", "-o", tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

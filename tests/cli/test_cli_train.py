@@ -93,6 +93,7 @@ def test_a_run_becomes_a_model(seq: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert manifest.training["config"]["batch"] == 16
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_step_and_resuming_gives_the_same_weights(
     seq: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +206,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, spoiled: Path) -> Callable
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "base", "more"), OPTIONS, ids=[name for name, _, _ in OPTIONS])
 def test_every_option_changes_the_weights(
     option: str,

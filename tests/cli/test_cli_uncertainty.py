@@ -46,6 +46,7 @@ def test_what_cannot_be_an_uncertainty_is_refused(text: str, says: str) -> None:
         stated_uncertainties(text)
 
 
+@pytest.mark.slow
 def test_a_stated_uncertainty_widens_the_error_bars_and_is_recorded(
     shelf: Path, model: Path
 ) -> None:

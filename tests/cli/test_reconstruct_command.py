@@ -29,6 +29,7 @@ def _image(path):
     return np.asanyarray(nibabel.load(path).dataobj)
 
 
+@pytest.mark.slow
 def test_maps_of_a_reconstruction_are_those_of_the_phantom(folder):
     works("quantify", folder / "recon", "-o", folder / "maps")
     share = _image(folder / "scan_truth_share.nii.gz")
@@ -134,6 +135,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", DAMAGES)
 def test_bad_raw_data_are_refused_in_one_line(folder, message):
     path = _damaged(folder, "bad.mrd", DAMAGES[message])
@@ -161,6 +163,7 @@ def test_raw_data_of_another_sequence_are_refused(folder):
     assert not (folder / "nothing").exists()
 
 
+@pytest.mark.slow
 def test_a_trajectory_of_another_length_is_refused(folder):
     np.save(folder / "other.npy", np.random.default_rng(0).uniform(-3, 3, (48, 100, 2)))
     outcome = command(
@@ -203,6 +206,7 @@ def plain(tmp_path_factory):
     return _raw(tmp_path_factory.mktemp("plain") / "scan.mrd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", RAW_OPTIONS, ids=lambda options: options[0])
 def test_every_option_changes_the_raw_data(tmp_path, plain, options):
     changed = _raw(tmp_path / "scan.mrd", *options)
@@ -217,6 +221,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", CHANGES, ids=lambda options: options[0])
 def test_every_option_changes_the_reconstruction(folder, tmp_path, options):
     chosen = {"--replicas": 3} | dict([options])
@@ -226,6 +231,7 @@ def test_every_option_changes_the_reconstruction(folder, tmp_path, options):
     assert before.shape != after.shape or not np.allclose(before, after, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_coil_maps_may_be_given(folder, tmp_path):
     doubled = nibabel.load(folder / "recon" / "coils.nii")
     path = tmp_path / "coils.nii"
@@ -240,6 +246,7 @@ def test_coil_maps_may_be_given(folder, tmp_path):
     assert after < 0.9 * before
 
 
+@pytest.mark.slow
 def test_a_field_map_and_time_segments_act(folder, tmp_path):
     images = nibabel.load(folder / "recon" / "mask.nii.gz")
     field = np.full(images.shape, 40, np.float32) * np.linspace(0, 1, SIZE)[:, None, None]
@@ -255,6 +262,7 @@ def test_a_field_map_and_time_segments_act(folder, tmp_path):
     assert not np.allclose(found[0], found[1], rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_covariance_of_a_file_gives_error_bars(folder, tmp_path):
     rank = np.load(folder / "recon" / "basis.npy").shape[1]
     widths = []
@@ -270,6 +278,7 @@ def test_covariance_of_a_file_gives_error_bars(folder, tmp_path):
     assert np.median(widths[1][widths[0] > 0]) > 0
 
 
+@pytest.mark.slow
 def test_basis_is_written_for_others(tmp_path):
     works("export", "--seq", "delics", "--basis", tmp_path / "basis.npy")
     works("export", "--seq", "delics", "--basis", tmp_path / "basis.cfl", "--rank", 4)
@@ -285,6 +294,7 @@ def test_basis_is_written_for_others(tmp_path):
     assert command("export", "--basis", tmp_path / "b.npy").code == 2
 
 
+@pytest.mark.slow
 def test_a_joint_estimate_is_refused_where_k_space_is_not_covered(folder, tmp_path):
     outcome = command("quantify", folder / "scan.mrd", "--joint", "-o", tmp_path / "nothing")
     assert outcome.code == 3

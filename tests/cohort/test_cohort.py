@@ -118,6 +118,7 @@ def test_too_little_memory_is_refused_before_work_begins(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_marker_on_disk_is_believed(
     dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +147,7 @@ def _no_cluster(choice: ClusterChoice) -> Any:
     return nullcontext()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_named(unused_port: Callable[[], int]) -> None:
     address = f"tcp://127.0.0.1:{unused_port()}"
     with (

@@ -136,6 +136,7 @@ def write(sequence: PulseSequence, folder: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_show_writes_the_train_the_bound_and_the_comparison(
     tmp_path: Path, short_sequence: PulseSequence, faster: PulseSequence
 ) -> None:
@@ -154,6 +155,7 @@ def test_show_writes_the_train_the_bound_and_the_comparison(
     assert all(name in result.stdout for name in NAMES)
 
 
+@pytest.mark.slow
 def test_options_change_the_table_and_wrong_ones_are_refused(
     tmp_path: Path, short_sequence: PulseSequence, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,7 @@ def evaluated(*arguments: object) -> list[dict[str, object]]:
     return json.loads(written.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
 def test_errors_as_large_as_the_bound_are_recognised(
@@ -213,6 +214,7 @@ def test_errors_as_large_as_the_bound_are_recognised(
     assert rows[0]["n_bound"] > 100
 
 
+@pytest.mark.slow
 def test_the_pictures_and_the_bins_are_written(
     tmp_path: Path, short_sequence: PulseSequence
 ) -> None:
@@ -238,6 +240,7 @@ def test_the_bound_is_of_the_form_that_was_quantified(
     assert second < 0.99 * first  # magnitudes tell less: their bound is larger
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_without_noise_there_is_no_bound(tmp_path: Path, short_sequence: PulseSequence) -> None:
     noisy = tmp_path / "noisy"

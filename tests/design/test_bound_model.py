@@ -203,6 +203,7 @@ def test_the_picture_is_readable(found: ModelTrials, monkeypatch: pytest.MonkeyP
     )
 
 
+@pytest.mark.slow
 def test_the_command_writes_numbers_tables_and_a_picture(model: Model, tmp_path: Path) -> None:
     arguments = [
         "model",
@@ -242,6 +243,7 @@ def test_the_command_writes_numbers_tables_and_a_picture(model: Model, tmp_path:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_a_model_with_b1_is_told_the_b1_of_the_tissue(
     short_sequence: PulseSequence, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_search_entries_cover_all_candidates_evenly() -> None:
     assert apart.min() >= radius
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b1_range", [None, (0.97, 1.03)])
 def test_fewer_gauss_newton_steps_get_more_search_entries(
     short_sequence: PulseSequence, b1_range: tuple[float, float] | None

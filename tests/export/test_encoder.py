@@ -41,6 +41,7 @@ def columns(table: SignalTable, takes: str, signal: np.ndarray) -> np.ndarray:
     return np.c_[rows, TISSUE.b1] if table.given else rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takes", ["features", "fingerprint"])
 @pytest.mark.parametrize("form", ["complex", "magnitude"])
 @pytest.mark.parametrize("b1_range", [None, (0.8, 1.2)])

@@ -90,6 +90,7 @@ def test_estimates_are_those_of_least_squares_on_the_exact_engine(make: Make, ph
         assert found["residual"][k] == pytest.approx(residual, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"phase": 117.0}, {"b1_range": (0.8, 1.2)}, {"form": "magnitude"}]
 )
@@ -168,6 +169,7 @@ def test_scale_and_phase_go_to_m0_alone(make: Make) -> None:
         np.testing.assert_allclose(scaled[name], plain[name], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_more_polish_explains_more(make: Make) -> None:
     signal, _ = noisy(make()[1], brain(300), 50)
     one, two, four = (run(make(polish=n)[0], signal) for n in (1, 2, 4))
@@ -175,6 +177,7 @@ def test_more_polish_explains_more(make: Make) -> None:
     assert gap[1] < gap[0] / 5
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_batch_or_threads(make: Make) -> None:
     for options in (
         {},

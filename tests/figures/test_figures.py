@@ -51,6 +51,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "extra"), [(SHAPES[0], False), *((shape, True) for shape in SHAPES[1:])]
 )
@@ -65,6 +66,7 @@ def test_overview_is_readable_at_any_size(
     assert len(titles) == (7 if extra else 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES[1::2])
 def test_error_maps_are_readable_at_any_size(
     drawn: list[Figure], shape: tuple[int, int, int]
@@ -130,6 +132,7 @@ def test_errors_are_relative_to_the_truth(drawn: list[Figure]) -> None:
         error_figure({"t1": truth}, {"t1": found[:1]}, np.eye(4), "x.png")
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_png_or_not_there(tmp_path: Path, short_sequence: PulseSequence) -> None:
     maps, affine, truth = maps_of((16, 16, 2))
     mask = truth["t1"] > 0

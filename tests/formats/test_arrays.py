@@ -77,6 +77,7 @@ def reference(tmp_path: Path) -> Path:
     return tmp_path / "reference.nii"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAVE)
 def test_scans_of_every_format_are_read(tmp_path: Path, reference: Path, name: str) -> None:
     SAVE[name](tmp_path / name, signals())
@@ -167,6 +168,7 @@ def test_real_numbers_are_magnitudes_unless_said_otherwise(tmp_path: Path) -> No
     np.testing.assert_allclose(series.read(np.arange(3)), abs(signals()[:, 0, 0]), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [save_mat5, save_npz])
 def test_a_variable_is_chosen_by_name_or_as_the_only_image(tmp_path: Path, save) -> None:
     from scipy.io import savemat
@@ -187,6 +189,7 @@ def test_a_variable_is_chosen_by_name_or_as_the_only_image(tmp_path: Path, save)
         read_array(tmp_path / "a.npy", "scan")
 
 
+@pytest.mark.slow
 def test_fields_of_structures_have_names_with_points(tmp_path: Path) -> None:
     from scipy.io import savemat
 

@@ -47,6 +47,7 @@ def assert_same(one: Maps, other: Maps) -> None:
     assert_equal_to_rounding(dict(one.images()), dict(other.images()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "form"), [(40, "complex"), (39, "complex"), (39, "magnitude")])
 def test_maps_do_not_depend_on_batches_threads_and_blocks(
     length: int,

@@ -198,6 +198,7 @@ def test_every_fault_of_a_manifest_is_named() -> None:
             manifest_from_json(text, "x.onnx")
 
 
+@pytest.mark.slow
 def test_signals_that_do_not_fit_are_refused(model: Path, make_onnx: Any) -> None:
     plain, with_b1 = load_model(model), load_model(make_onnx(b1_range=(0.8, 1.2)))
     signal = np.ones((3, 40), np.complex64)

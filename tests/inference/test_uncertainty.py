@@ -121,6 +121,7 @@ def test_the_graph_alone_is_too_sure_of_coloured_noise(
     assert z.std() > 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snr", [10, 40, 200])
 def test_a_b1_map_with_errors_is_covered_by_its_stated_uncertainty(
     snr: float, sequence: PulseSequence, tissue: Tissue

@@ -53,6 +53,7 @@ def test_training_begins_with_the_weights_of_the_model(trained: Path) -> None:
         assert run.sources[0].sequence.name == "other"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [True, False])
 def test_adapting_learns_the_new_sequence(labels: bool, trained: Path, tmp_path: Path) -> None:
     run, _ = adapted(trained / "run", trained / "other.yaml", labels=labels, steps=300)
@@ -61,6 +62,7 @@ def test_adapting_learns_the_new_sequence(labels: bool, trained: Path, tmp_path:
     assert after < before / 2
 
 
+@pytest.mark.slow
 def test_layers_that_do_not_fit_are_drawn_anew(trained: Path) -> None:
     run, weights = adapted(trained / "run", Path("fisp"), steps=1)
     own = run.encoder.state_dict()
@@ -93,6 +95,7 @@ def written(
     return run
 
 
+@pytest.mark.slow
 def test_every_option_changes_the_model(
     written: Callable[..., onnx.ModelProto], shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +111,7 @@ def test_every_option_changes_the_model(
     )
 
 
+@pytest.mark.slow
 def test_a_model_that_errs_too_much_is_written_on_request_alone(
     trained: Path, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def begin(sequence: PulseSequence, config: TrainConfig, folder: Path) -> Trainin
     return prepare_run([sequence], config, folder, CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_ten_steps_are_five_a_resume_and_five_bit_for_bit(
     kind: str, short_sequence: PulseSequence, tmp_path: Path
@@ -95,6 +96,7 @@ def test_ten_steps_are_five_a_resume_and_five_bit_for_bit(
     assert any(not torch.equal(value, start[name]) for name, value in weights(whole).items())
 
 
+@pytest.mark.slow
 def test_training_learns_and_the_decoder_takes_part(
     short_sequence: PulseSequence, tmp_path: Path
 ) -> None:
@@ -369,6 +371,7 @@ def test_labels_teach_only_where_they_may(short_sequence: PulseSequence, tmp_pat
         replace(config, labels=False, decoder="fc")
 
 
+@pytest.mark.slow
 def test_a_learned_decoder_learns(short_sequence: PulseSequence, tmp_path: Path) -> None:
     for decoder in ("fc", "rnn"):
         config = replace(

@@ -119,6 +119,7 @@ def test_seed_and_thickness_and_field_change_the_head() -> None:
     assert first.tissue.t1[3] == 1.084
 
 
+@pytest.mark.slow
 def test_affine_centres_the_stack_and_scales_with_the_matrix() -> None:
     grid = brain_phantom((32, 64, 4)).grid
     np.testing.assert_allclose(grid.voxel_size, [5.5, 5.5, 5.0])

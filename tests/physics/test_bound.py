@@ -42,6 +42,7 @@ def test_the_bound_is_the_inverse_of_the_whole_information_matrix() -> None:
     np.testing.assert_allclose(bound(), np.sqrt(np.diag(covariance))[:2], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_bound_of_magnitudes_weighs_each_sample_by_its_information() -> None:
     signal, (by_t1, by_t2) = (x[..., 0, :] for x in recovery(np.array([T1]), np.array([T2])))
     sign = np.sign(signal)

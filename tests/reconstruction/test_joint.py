@@ -53,6 +53,7 @@ def _start(tissue, mask):
     return Maps(*times, image(tissue.m0, np.complex64), flags)
 
 
+@pytest.mark.slow
 def test_joint_estimates_and_their_error_bars_hold(scan):
     sequence, tissue, mask, scene, kspace = scan
     basis = temporal_basis(sequence, 10)

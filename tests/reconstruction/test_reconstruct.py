@@ -60,6 +60,7 @@ def test_noise_level_is_found_from_the_data(scan, basis, scene):
     assert found.noise_sd == pytest.approx(NOISE, rel=0.01)
 
 
+@pytest.mark.slow
 def test_replicas_tell_the_covariance_of_the_noise(scan, basis, scene):
     noisy, clean = scan
     object_, mask = scene
@@ -109,6 +110,7 @@ def test_object_on_a_finer_grid_lands_in_the_same_pixels(sequence, basis):
     assert likeness / np.linalg.norm(expected) / np.linalg.norm(found.images[0]) > 0.97
 
 
+@pytest.mark.slow
 def test_off_resonance_is_corrected_with_a_field_map(sequence, basis, scene):
     object_, mask = scene
     x = np.linspace(-1, 1, SIZE)

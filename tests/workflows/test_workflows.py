@@ -38,6 +38,7 @@ def _silent(capfd: pytest.CaptureFixture[str]):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_from_a_phantom_to_maps_and_their_errors(
     short_sequence: PulseSequence, model: Path, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_from_a_phantom_to_maps_and_their_errors(
     assert all(path.exists() for path in found.paths)
 
 
+@pytest.mark.slow
 def test_a_scan_is_matched_with_a_simulated_or_a_written_dictionary(
     short_sequence: PulseSequence, shelf: Path, tmp_path: Path
 ) -> None:
@@ -74,6 +76,7 @@ def test_a_scan_is_matched_with_a_simulated_or_a_written_dictionary(
     np.testing.assert_allclose(written.maps.t1, simulated.maps.t1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_sequences_are_shown_checked_and_exchanged(shelf: Path, tmp_path: Path) -> None:
     reporter, name = SilentReporter(), shelf / "short.yaml"
     view = show_sequence(name, tmp_path / "short.png", reporter)

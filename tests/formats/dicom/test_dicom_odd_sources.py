@@ -39,6 +39,7 @@ def written(folder: Path, source: DicomSeries, chosen: Any) -> Dataset:
     return pydicom.dcmread(entry.paths[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", FORMATS)
 @pytest.mark.parametrize(
     ("character_set", "name"),

@@ -63,6 +63,7 @@ def test_dcm2niix_has_the_same_enhanced_numbers(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name",
@@ -439,6 +440,7 @@ def test_blocks_of_a_mask_are_the_masked_voxels(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_workers_read_what_one_process_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -420,6 +420,7 @@ def model(short_sequence: PulseSequence, tmp_path_factory: pytest.TempPathFactor
     return load_model(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("parts", PARTS[:2], ids="-".join)
 def test_phantom_to_dicom_to_maps_to_dicom(

@@ -187,6 +187,7 @@ def test_no_folder_to_inflate_to(tmp_path, monkeypatch):
         open_series(tmp_path / "a.nii.gz")
 
 
+@pytest.mark.slow
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

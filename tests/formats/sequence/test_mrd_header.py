@@ -100,6 +100,7 @@ def test_one_flip_angle_is_no_train(tmp_path: Path, flips: list[float]) -> None:
         import_sequence(path, GIVEN)
 
 
+@pytest.mark.slow
 def test_damaged_files_stop_with_one_line(tmp_path: Path) -> None:
     import h5py
 
@@ -176,6 +177,7 @@ def test_what_is_no_finite_number_is_refused(tmp_path: Path, number: str) -> Non
         import_sequence(path, GIVEN)
 
 
+@pytest.mark.slow
 def test_a_reader_that_does_not_end_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

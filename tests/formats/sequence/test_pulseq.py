@@ -84,6 +84,7 @@ def test_a_slice_off_centre_keeps_flip_angle_and_phase(
     np.testing.assert_allclose((apart + 180) % 360 - 180, 0, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "t1", "t2", "expected"),
     [

@@ -181,6 +181,7 @@ num_samples 2000000
 """
 
 
+@pytest.mark.slow
 def test_a_long_saturation_is_no_fat_saturation_and_takes_seconds(tmp_path: Path) -> None:
     repeats = "\n".join(f"{n} 0 1 0 0 0 0 0\n{n + 1} 0 0 1 0 0 1 0" for n in (2, 4, 6))
     begun = time.process_time()
