@@ -29,18 +29,24 @@ def _image(path):
     return np.asanyarray(nibabel.load(path).dataobj)
 
 
-@pytest.mark.slow
-def test_maps_of_a_reconstruction_are_those_of_the_phantom(folder):
+@pytest.fixture(scope="module")
+def maps(folder):
+    """The folder of maps of the reconstruction."""
     works("quantify", folder / "recon", "-o", folder / "maps")
+    return folder / "maps"
+
+
+@pytest.mark.slow
+def test_maps_of_a_reconstruction_are_those_of_the_phantom(folder, maps):
     share = _image(folder / "scan_truth_share.nii.gz")
     classes = _image(folder / "scan_truth_dseg.nii.gz")
     pure = (share > 0.95) & (classes == 1 + CLASSES.index("white_matter"))
     assert pure.sum() > 20
     for name in ("T1map", "T2map"):
-        found = _image(folder / "maps" / f"{name}.nii.gz")[pure]
+        found = _image(maps / f"{name}.nii.gz")[pure]
         true = _image(folder / f"scan_truth_{name}.nii.gz")[pure]
         assert abs(np.median(found / true) - 1) < 0.1
-    assert (_image(folder / "maps" / "T1sd.nii.gz")[pure] > 0).all()
+    assert (_image(maps / "T1sd.nii.gz")[pure] > 0).all()
 
 
 @pytest.mark.slow
@@ -52,7 +58,8 @@ def test_raw_data_quantify_to_the_same_maps_in_one_command(folder):
     np.testing.assert_allclose(direct, two_steps, rtol=1e-3)
 
 
-def test_bart_files_give_the_same_maps_without_error_bars(folder):
+@pytest.mark.slow
+def test_bart_files_give_the_same_maps_without_error_bars(folder, maps):
     outcome = works(
         "quantify", folder / "recon" / "coefficients.cfl",
         "--basis", folder / "recon" / "basis.cfl", "--seq", "delics", "-o", folder / "bart_maps",
@@ -60,7 +67,7 @@ def test_bart_files_give_the_same_maps_without_error_bars(folder):
     assert "no standard deviations" in outcome.err
     assert not (folder / "bart_maps" / "T1sd.nii.gz").exists()
     mask = _image(folder / "recon" / "mask.nii.gz") > 0
-    first = _image(folder / "maps" / "T1map.nii.gz")[mask]
+    first = _image(maps / "T1map.nii.gz")[mask]
     second = _image(folder / "bart_maps" / "T1map.nii.gz")[mask]
     assert np.median(abs(second / first - 1)) < 0.03
 
