@@ -12,6 +12,7 @@ from mrftool.physics.epg import epg_signal
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
+_FEW = 8  # different numbers of orders, each of which gets chunks of its own
 _STATES_IN_CHUNK = 65536  # voxels x orders in one chunk: its arrays stay in the processor's cache
 # Relative step of the central difference: its error is about step^2 = 1e-10, rounding about
 # 1e-16 / step.
@@ -29,13 +30,17 @@ def run(
     """Fill `signal` and `derivatives` `(voxel, time)`; return sum |signal|^2 / |m0|^2 `(voxel,)`
     [1].
 
-    n_states: orders to keep `(voxel,)`; voxels that need a similar number go together.
+    n_states: orders to keep `(voxel,)`. Where many different numbers are asked for, as the bound of
+    `truncation` does, voxels that need a similar number go together, and get the largest of them.
     """
     power = np.empty(len(tissue))
+    has_few_numbers = len(np.unique(n_states)) <= _FEW
     order = np.argsort(n_states, kind="stable")
     start = 0
     while start < len(order):
         part = order[start : start + max(1, _STATES_IN_CHUNK // int(n_states[order[start]]))]
+        if has_few_numbers:
+            part = part[n_states[part] == n_states[part[0]]]
         columns = {key: getattr(tissue, key)[part] for key in Tissue.columns()}
         m0, states = columns.pop("m0"), int(n_states[part].max())
         unit = epg_signal(sequence, **columns, n_states=states)
