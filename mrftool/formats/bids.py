@@ -15,12 +15,15 @@ from mrftool.errors import InputError
 from mrftool.formats.nifti.files import stem
 from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
 
+RAW_SUFFIXES = (".mrd", ".h5")
 _MOST_BYTES = 64 << 20
 _MOST_LEVELS = 4  # data set, subject, session, kind of images
 
 
 def sidecar_path(image: Path) -> Path:
-    """Where the JSON file of an image lies: `scan.nii.gz` has `scan.json`."""
+    """Where the JSON file of a scan lies: `scan.nii.gz` and `scan.mrd` have `scan.json`."""
+    if image.suffix in RAW_SUFFIXES:
+        return image.with_suffix(".json")
     return image.with_name(f"{stem(image)}.json")
 
 

@@ -25,7 +25,7 @@ from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
 from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.steps.outputs.places import file_stem, keep_inputs
+from mrftool.workflows.steps.outputs.places import file_stem, keep_inputs, require_own_sidecar
 from mrftool.workflows.steps.scene import with_diffusion
 
 _SAMPLE = 20_000  # voxels whose mean power stands for that of all, where there are more
@@ -193,6 +193,7 @@ def simulate_scan(
     truth = _truth_maps(scene, path)
     outputs = [path, sidecar_path(path), *(file for file, _ in truth.values())]
     keep_inputs(inputs, outputs)
+    require_own_sidecar(path)
     for sentence in scene.assumptions:
         reporter.note(sentence)
     sd = _common_noise(simulation, scene.tissue)

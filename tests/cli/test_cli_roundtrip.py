@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from front_door import files, load, process, save, works
+from front_door import files, load, process, refuses, save, works
 
 from mrftool.quantities import Flag
 
@@ -154,3 +154,29 @@ def test_any_name_goes(scan: Path, model: Path, tmp_path: Path) -> None:
     assert len(files(into)) == 2 * len(MAPS) + 3
     assert "<b>&amp;" not in (into / "report.html").read_text()
     assert json.loads((into / "report.json").read_text())["input"]["path"] == name
+
+
+def test_maps_of_another_sequence_are_not_compared_with_the_bound_of_this_one(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noisy = ("--phantom", "brain", "--matrix", 16, "--snr", 50)
+    works("simulate", "--seq", shelf / "short.yaml", *noisy, "-o", "short.nii")
+    works("simulate", "--seq", "delics", *noisy, "-o", "delics.nii")
+    works("quantify", "short.nii", "--model", model, "-o", "maps")
+    refuses(4, "evaluate", "maps", "maps", "delics.nii", says=("maps of sequence short", "delics"))
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mrd"])
+def test_a_second_scan_does_not_take_the_sidecar_of_the_first(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scan = ("--phantom", "brain", "--matrix", 16, "-o", "scan.nii")
+    works("simulate", "--seq", shelf / "short.yaml", *scan)
+    before = Path("scan.json").read_bytes()
+    how = ("--kspace", name) if name.endswith("mrd") else ("-o", name)
+    arguments = ("simulate", "--seq", "delics", "--phantom", "brain", "--matrix", 16, *how)
+    refuses(3, *arguments, says=("scan.nii lies beside it and has scan.json too",))
+    assert Path("scan.json").read_bytes() == before
+    assert not Path(name).exists()

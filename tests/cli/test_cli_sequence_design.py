@@ -116,4 +116,4 @@ def test_sequences_are_compared_side_by_side(tmp_path: Path) -> None:
     line = next(line for line in outcome.out.splitlines() if "squared flip" in line)
     assert line.split()[-1] == energy
     assert "per 1 % of B1" in outcome.out
-    refuses(2, "sequence", "compare", "delics", says=("1 sequences, expected 2 to 6",))
+    refuses(2, "sequence", "compare", "delics", says=("1 sequence(s), expected 2 to 6",))

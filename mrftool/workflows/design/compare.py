@@ -55,7 +55,7 @@ def compare_sequences(
         If there are too few sequences or too many.
     """
     if not 2 <= len(names) <= MAX_SEQUENCES:
-        raise ArgumentError(f"{len(names)} sequences, expected 2 to {MAX_SEQUENCES}")
+        raise ArgumentError(f"{len(names)} sequence(s), expected 2 to {MAX_SEQUENCES}")
     sequences = [read_sequence(name) for name in names]
     table = table_of(sequences, reporter, arms=arms, order=order)
     with all_or_none([picture]) as (path,):

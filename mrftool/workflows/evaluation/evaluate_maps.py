@@ -1,14 +1,16 @@
 """Compare maps with reference values, and their errors with what the data allow."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mrftool.arrays import Float32Array, FloatArray
 from mrftool.environment.reporter import Reporter
-from mrftool.errors import InputError
+from mrftool.errors import InputError, MismatchError
 from mrftool.evaluation.bins import Bins, bins_of
 from mrftool.evaluation.bounds import MAX_TISSUES, distinct_tissues, voxel_bounds
 from mrftool.evaluation.metrics import Score, scores
@@ -59,13 +61,15 @@ def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter
     expected = read_reference(reference)
     if not len(expected.tissue):
         raise InputError(f"{reference}: no voxel has a T1 and a T2, expected some to compare")
+    report = read_report(folder)
+    _require_same_sequence(report, expected, folder, reference)
     images = read_maps(folder, expected)
     columns: Columns = {}
     for name, image in images.items():
         columns[name] = expected.grid.to_columns(image).astype(np.float64)
     estimate = {name: columns[name] for name in ("t1", "t2")}
     sd = {name: columns[f"sd_{name}"] for name in estimate if f"sd_{name}" in columns}
-    bound = _bounds(expected, form_of(read_report(folder)), reporter)
+    bound = _bounds(expected, form_of(report), reporter)
     found = Comparison(
         reference=expected,
         images=images,
@@ -83,6 +87,21 @@ def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter
     )
     _write(found, f"{folder} against {reference}")
     return found
+
+
+def _require_same_sequence(
+    report: Mapping[str, Any], expected: Reference, folder: Path, reference: Path
+) -> None:
+    """Raise MismatchError if the maps were made with another sequence than the reference scan."""
+    about = report.get("sequence")
+    if expected.scan is None or not isinstance(about, dict) or about.get("id") is None:
+        return
+    sequence = expected.scan.sequence
+    if about["id"] != sequence.sequence_id:
+        raise MismatchError(
+            f"{folder}: maps of sequence {about.get('name')} ({about['id']}), expected those of "
+            f"{sequence.name} ({sequence.sequence_id}), as {reference} has it"
+        )
 
 
 def _bounds(reference: Reference, form: str | None, reporter: Reporter) -> Columns | None:

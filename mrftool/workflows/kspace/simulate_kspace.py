@@ -15,7 +15,7 @@ from mrftool.arrays import Array, FloatArray
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.atomic import all_or_none
-from mrftool.formats.bids import to_json
+from mrftool.formats.bids import sidecar_path, to_json
 from mrftool.formats.coefficients.write import image_file
 from mrftool.formats.mrd.header import RawHeader
 from mrftool.formats.mrd.write import RawSlice, write_raw_part
@@ -33,8 +33,10 @@ from mrftool.reconstruction.simulated.scenes import Reference, phantom_scene
 from mrftool.reconstruction.simulated.trajectories import SAMPLES, Kind, make_trajectory
 from mrftool.scan.kspace import KSpace
 from mrftool.sequence import PulseSequence
+from mrftool.workflows.steps.outputs.places import require_own_sidecar
 
 _NOISE_SAMPLES = 4096  # of the noise scan
+_TRUTH = {"t1": "T1map", "t2": "T2map", "m0": "M0map", "b1": "B1map"}
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,12 @@ def simulate_kspace(
     The maps are T1, T2, M0 and B1 on the image's grid, the class of most protons, its share of
     them, and the off-resonance where there is one.
     """
+    require_own_sidecar(path)
     made = _simulated(sequence, settings, reporter)
     noise_sd = _noise_sd(sequence, made, settings)
     random = np.random.default_rng((settings.seed, 1))
     header = _header(sequence, settings, made)
-    facts = {
+    facts: dict[str, Any] = {
         "sequence_id": sequence.sequence_id,
         "noise_sd": noise_sd,
         "snr": None if np.isinf(settings.snr) else settings.snr,
@@ -106,8 +109,8 @@ def simulate_kspace(
         },
     }
     maps = _reference_files(path, made, settings)
-    sidecar = path.with_suffix(".json")
-    paths = [path, sidecar, *maps]
+    facts["truth"] = {key: _reference_file(path, name).name for key, name in _TRUTH.items()}
+    paths = [path, sidecar_path(path), *maps]
     with all_or_none(paths) as parts:
         noise = None
         if noise_sd:
@@ -256,11 +259,15 @@ def _reference_files(path: Path, made: _Simulated, settings: KSpaceSettings) -> 
     images["dseg"] = images["dseg"].astype(np.uint8)
     if settings.b0_peak:
         images["B0map"] = np.stack(made.fields, axis=2)
-    stem = path.name.removesuffix(path.suffix)
     return {
-        path.with_name(f"{stem}_truth_{name}.nii.gz"): image_file(image, made.placement, name)
+        _reference_file(path, name): image_file(image, made.placement, name)
         for name, image in images.items()
     }
+
+
+def _reference_file(path: Path, name: str) -> Path:
+    """Where a map of the object lies."""
+    return path.with_name(f"{path.stem}_truth_{name}.nii.gz")
 
 
 def _filled(mask: Array, column: Array) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mrftool.errors import ArgumentError, InputError
+from mrftool.formats.bids import RAW_SUFFIXES, sidecar_path
 
 
 def file_stem(name: str) -> str:
@@ -22,6 +23,21 @@ def keep_inputs(inputs: Iterable[Path | None], outputs: Iterable[Path]) -> None:
         if os.path.realpath(path) in read:
             raise ArgumentError(
                 f"{path} is an input, expected another place for the output", arguments=("output",)
+            )
+
+
+def require_own_sidecar(path: Path) -> None:
+    """Raise InputError if another scan lies beside `path` whose sidecar has the same name.
+
+    The two would share the sidecar and the names of the maps of their ground truth.
+    """
+    own = sidecar_path(path)
+    for other in (".nii", ".nii.gz", *RAW_SUFFIXES):
+        neighbour = own.with_suffix(other)
+        if neighbour.name != path.name and neighbour.exists():
+            raise InputError(
+                f"{path}: {neighbour.name} lies beside it and has {own.name} too, "
+                "expected another name or folder"
             )
 
 
