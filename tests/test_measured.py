@@ -53,7 +53,7 @@ def quantified(folder: Path, *options: object) -> dict[str, np.ndarray]:
         "--b1",
         folder / "b1.nii.gz",
     )
-    works(*scan, "-o", folder / "maps")
+    works(*scan, "-o", folder / "maps", "--overwrite")
     names = ("T1map", "T2map", "T1uncertainty", "T2uncertainty", "flags")
     return {
         name: nibabel.load(folder / "maps" / f"{name}.nii.gz").get_fdata().ravel() for name in names

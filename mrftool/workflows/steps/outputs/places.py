@@ -48,3 +48,10 @@ def require_folder(path: Path) -> None:
         raise InputError(f"{place}: is not a folder, expected one to write into")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{place}: cannot be written, expected a writable folder")
+
+
+def require_file_places(paths: Iterable[Path]) -> None:
+    """Raise InputError if one of `paths` exists and is not a regular file."""
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is no regular file, expected a file name to write to")

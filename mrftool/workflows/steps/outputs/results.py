@@ -34,14 +34,14 @@ from mrftool.workflows.steps.outputs.dicom_output import DicomOutput, write_dico
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import keep_inputs
 from mrftool.workflows.steps.outputs.run_record import (
+    PAGE,
+    PICTURE,
     REPORT,
     former_outputs,
     remove_stale,
     require_own_outputs,
     with_record,
 )
-
-PICTURE, PAGE = "overview.png", "report.html"
 
 
 @dataclass(frozen=True, eq=False)

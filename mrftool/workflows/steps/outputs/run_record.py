@@ -11,9 +11,9 @@ from typing import Any
 from mrftool.errors import ArgumentError
 from mrftool.formats.bids import map_path, report_folder
 from mrftool.quantities import QUANTITIES
-from mrftool.workflows.steps.outputs.places import keep_inputs
+from mrftool.workflows.steps.outputs.places import keep_inputs, require_file_places
 
-REPORT = "report.json"
+REPORT, PICTURE, PAGE = "report.json", "overview.png", "report.html"
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,13 @@ class RunIdentity:
 def require_own_outputs(folder: Path, identity: RunIdentity, *, overwrite: bool) -> None:
     """Raise ArgumentError if `folder` holds the maps of another run, unless they may be replaced.
 
-    The same run may be repeated: the same command, scan and options.
+    The same run may be repeated: the same command, scan and options. Raises InputError if something
+    that is not a file, such as a folder, has the name of an output.
     """
+    place = report_folder(folder, identity.source)
+    require_file_places(place / name for name in (REPORT, PICTURE, PAGE))
     if overwrite:
         return
-    place = report_folder(folder, identity.source)
     former = _read(place / REPORT)
     if former.get("run") == identity.facts():
         return
