@@ -8,6 +8,7 @@ import typer
 
 from mrftool import errors, quantities
 from mrftool.cli.app import app
+from mrftool.cli.messages.common_options import common_options
 
 
 def write_references(folder: Path) -> None:
@@ -26,6 +27,17 @@ def command_line() -> Iterator[str]:
     yield "# Command line"
     yield ""
     yield "Made from the code. `mrftool COMMAND --help` says the same."
+    yield ""
+    yield "## Options of every command"
+    yield from _option_table(common_options())
+    yield ""
+    yield "Results go to stdout; notes, progress and errors to stderr. Where stderr is no terminal,"
+    yield "long work tells how far it has come after ten seconds, and then every half minute."
+    yield ""
+    yield "With `--json`, stdout is one document: the `command`, its `exit_code`, an `error` if"
+    yield "there was one, the `results` (tables as `values` or `rows`), the `files` that were"
+    yield "written, and the `notes`. Of `model show` it is the manifest, of `sequence schema` the"
+    yield "schema."
     yield from _command(typer.main.get_command(app), "mrftool", depth=1)
 
 
@@ -36,16 +48,16 @@ def _command(command: Any, path: str, depth: int) -> Iterator[str]:
         yield f"## `{path}`"
         yield ""
         yield (command.help or "").strip()
-        yield from _parameters(command)
+        yield from _option_table(command.params)
     for name, child in children.items():
         yield from _command(child, f"{path} {name}", depth + 1)
 
 
-def _parameters(command: Any) -> Iterator[str]:
+def _option_table(parameters: list[Any]) -> Iterator[str]:
     yield ""
     yield "| option | meaning | default |"
     yield "|---|---|---|"
-    for parameter in command.params:
+    for parameter in parameters:
         names = ", ".join(f"`{name}`" for name in parameter.opts)
         if parameter.param_type_name == "argument":
             names = f"`{parameter.name.upper()}`"

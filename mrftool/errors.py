@@ -13,6 +13,7 @@ class MrftoolError(Exception):
     """
 
     exit_code = 1
+    in_words = "a fault of mrftool"  # the exit code, in the help of the command line
 
     def __init__(
         self, message: str, *, hint: str | None = None, arguments: Iterable[str] = ()
@@ -26,6 +27,7 @@ class UsageError(MrftoolError):
     """A command line that makes no sense: raised by the command line alone."""
 
     exit_code = 2
+    in_words = "wrong usage"
 
 
 class ArgumentError(UsageError, ValueError):
@@ -36,21 +38,25 @@ class InputError(MrftoolError):
     """One input is missing, unreadable or malformed."""
 
     exit_code = 3
+    in_words = "an input that cannot be used"
 
 
 class MismatchError(MrftoolError):
     """Each input is valid, but they do not belong together."""
 
     exit_code = 4
+    in_words = "inputs that do not belong together"
 
 
 class CheckFailedError(MrftoolError):
     """A gate looked at a result and said no."""
 
     exit_code = 5
+    in_words = "a failed check"
 
 
 class MissingExtraError(MrftoolError):
     """The command needs a package that this installation does not have."""
 
     exit_code = 6
+    in_words = "a missing package"

@@ -22,8 +22,9 @@ from mrftool.cli.commands.quantify import quantify
 from mrftool.cli.commands.sequences import sequence as sequence_commands
 from mrftool.cli.commands.simulate import simulate
 from mrftool.cli.commands.train import train
-from mrftool.cli.console import note
 from mrftool.cli.hints import hint_for, invoked_command
+from mrftool.cli.messages.common_options import add_common_options
+from mrftool.cli.messages.session import new_session, session
 from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
 from mrftool.evaluation.text_tables import visible
 
@@ -71,6 +72,15 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. A fault of our own, which no code stands for, is raised."""
+    with new_session(arguments) as opened:
+        code = _exit_code(arguments)
+        if code != 0:
+            opened.print_document(code)
+        opened.log(f"exit code {code}")
+    return code
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
     try:
         _invoke(arguments)
     except typer.Exit as end:
@@ -96,12 +106,14 @@ def _invoke(arguments: Sequence[str]) -> None:
     """Without Typer's own main, which has its own idea of messages and exit codes."""
     with _command().make_context("mrftool", list(arguments)) as context:
         context.command.invoke(context)
+    session().print_document(0)
     print(end="", flush=True)  # noqa: T201  a full disk shows now
 
 
 @cache
 def _command() -> Any:
     root = typer.main.get_command(app)
+    add_common_options(root)
     _mend(root)
     return root
 
@@ -122,7 +134,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 def _interrupted() -> int:
-    print("mrftool: interrupted", file=sys.stderr)  # noqa: T201
+    session().fail("interrupted")
     return 130
 
 
@@ -156,7 +168,7 @@ def _tell(error: MrftoolError, options: str) -> int:
     """Print what happened, the error's own hint, and the options that can mend it."""
     hints = [hint for hint in (error.hint, options) if hint]
     if str(error):
-        note(str(error))
+        session().fail(str(error))
     if str(error) and hints:
         print(f"hint: {visible('; '.join(hints))}", file=sys.stderr)  # noqa: T201
     return error.exit_code

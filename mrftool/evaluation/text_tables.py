@@ -27,6 +27,16 @@ def plain(text: str) -> "Text":
     return Text(visible(text))
 
 
+def duration(seconds: float) -> str:
+    """A time span in words [s]: 12 s, 3 min, 1 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def markdown_rows(rows: Iterable[Sequence[str]]) -> str:
     """Rows of a Markdown table, the headings and the rule below them included."""
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

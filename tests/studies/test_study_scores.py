@@ -10,8 +10,9 @@ from scipy import stats
 from study_factory import finish, job, make_set, plan
 
 from mrftool.errors import InputError
+from mrftool.evaluation.text_tables import duration
 from mrftool.studies.paper.results import Cell, Study, load_study, scores_of
-from mrftool.studies.report.cells import compared, differs, duration, number, shown
+from mrftool.studies.report.cells import compared, differs, number, shown
 from mrftool.studies.report.decoder_findings import decoder_findings
 from mrftool.studies.report.findings import in_short
 from mrftool.studies.report.report import report_text, write_report

@@ -62,7 +62,7 @@ def bids(
     path = find_file("models", model, ".onnx")
     results = run_participants(scans, path, output, terminal, resources=resources, work=work_dir)
     states = [result.state for result in results]
-    counts = {state: str(states.count(state)) for state in ("done", "skipped", "failed")}
+    counts = {state: states.count(state) for state in ("done", "skipped", "failed")}
     show_table(str(dataset), counts)
     wrote([output / "status.tsv"])
     if "failed" in states:
@@ -82,5 +82,5 @@ def _group(dataset: Path, output: Path, terminal: Terminal) -> None:
                 f"{1e3 * score.mean:.0f} ms, {row.z:+.1f} deviations from the other scans"
             )
     scans = len({row.scan for row in rows})
-    show_table(str(output), {"scans": str(scans), "rows": str(len(rows))})
+    show_table(str(output), {"scans": scans, "rows": len(rows)})
     wrote([output / "group.tsv"])

@@ -145,7 +145,8 @@ def show_maps(scan: Path, result: "MapsResult", *, strict: bool) -> None:
     Raises CheckFailedError if `strict`, and the report does not say "good" or something could not
     be written beside the maps.
     """
-    show_table(str(scan), {text: str(n) for text, n in result.maps.counts().items() if n})
+    counts = {text: n for text, n in result.maps.counts().items() if n}
+    show_table(str(scan), counts, warnings=list(result.warnings))
     wrote(result.paths)
     if not strict:
         return

@@ -120,7 +120,7 @@ def train(
     folder = output or Path("runs") / "+".join(Path(name).stem for name in sequences)
     _refuse_idle_options(context)
     let_torch_threads_sleep()
-    from mrftool.cli.training_table import TrainingTable
+    from mrftool.cli.messages.training_table import TrainingTable
     from mrftool.workflows.train import resume_training, train_encoder
 
     with StopSignals() as signals, TrainingTable() as table:

@@ -29,16 +29,6 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{max(digits - 1 - order, 0)}f}"
 
 
-def duration(seconds: float) -> str:
-    """12 s, 3 min, 1 h 20 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def differs(one: Cell, other: Cell) -> bool | None:
     """Whether the means differ at the 5 % level by Welch's t test; None if no spread is known.
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from mrftool.evaluation.text_tables import duration
 from mrftool.studies.paper.methods import PAPERS, REMEDIES, ROWS
 from mrftool.studies.paper.published import CAVEATS, PUBLISHED
 from mrftool.studies.paper.results import Cell, Study
-from mrftool.studies.report.cells import compared, duration, number, shown
+from mrftool.studies.report.cells import compared, number, shown
 from mrftool.studies.report.tables import (
     has_short,
     rows_of,

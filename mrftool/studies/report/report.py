@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mrftool.evaluation.text_tables import TextTable
+from mrftool.evaluation.text_tables import TextTable, duration
 from mrftool.formats.atomic import all_or_none
 from mrftool.studies.jobs.machine import commit, machine
 from mrftool.studies.paper.methods import METHODS, ROWS
 from mrftool.studies.paper.plan import LAMBDAS, SHARES
 from mrftool.studies.paper.results import Study
-from mrftool.studies.report.cells import duration
 from mrftool.studies.report.decoder_findings import (
     ablation_findings,
     decoder_findings,

@@ -9,7 +9,7 @@ import typer
 
 from mrftool.cli.checks import between
 from mrftool.cli.commands.evaluation.paper import paper
-from mrftool.cli.console import Terminal, show_text_table, wrote
+from mrftool.cli.console import Terminal, show_drawn, show_text_table, wrote
 from mrftool.cli.options import ModelArgument
 
 app = typer.Typer(
@@ -44,13 +44,14 @@ def maps(
     deviations, the errors are compared with those. bins.png shows RMSE / bound and bias over T1 and
     T2.
     """
-    from rich.console import Console
+    import json
 
-    from mrftool.evaluation.score_tables import score_table
+    from mrftool.evaluation.score_tables import score_json, score_table
     from mrftool.workflows.evaluation.evaluate_maps import compare_maps
 
     found = compare_maps(folder, reference, output or folder / "errors", Terminal())
-    Console().print(score_table(found.scores, f"{folder} against {reference}"))
+    title = f"{folder} against {reference}"
+    show_drawn(score_table(found.scores, title), title, json.loads(score_json(found.scores)))
     wrote(found.paths)
 
 
@@ -83,6 +84,8 @@ def model(
     noise, on signals of other shipped sequences, of a B1 20 % below the one that the model is told,
     and of RF phases that it does not know.
     """
+    import json
+
     from mrftool.environment.shipped import find_file
     from mrftool.evaluation.model_tables import accuracy_table, flag_table
     from mrftool.inference.session import load_model
@@ -102,8 +105,9 @@ def model(
         knows_noise=known_noise,
     )
     title = f"{loaded.manifest.name} on {found.sequence.name}"
-    show_text_table(accuracy_table(found.trials, title))
-    show_text_table(flag_table(found.trials))
+    numbers = json.loads(found.paths[0].read_text("utf-8"))
+    show_text_table(accuracy_table(found.trials, title), numbers["scores"])
+    show_text_table(flag_table(found.trials), numbers["flag_rates"])
     wrote(found.paths)
 
 
@@ -122,8 +126,11 @@ def rois(
     ] = None,
 ) -> None:
     """Print T1 and T2 of regions, with the uncertainty of each mean."""
+    import json
+
     from mrftool.workflows.evaluation.evaluate_rois import evaluate_rois
 
     result = evaluate_rois(folder, labels, reference=reference, output=output)
-    show_text_table(result.table())
+    numbers = json.loads(result.path.read_text("utf-8"))
+    show_text_table(result.table(), numbers["regions"])
     wrote([result.path])

@@ -44,7 +44,7 @@ def paper(
     like: the same command goes on where it was. The full form takes a night on two cores. report.md
     finds its pictures in paper/ beside it.
     """
-    from mrftool.cli.study_table import watching
+    from mrftool.cli.messages.study_table import watching
     from mrftool.studies.paper.study import report_study, run_study
 
     failed: dict[str, str] = {}

@@ -10,7 +10,16 @@ import typer
 from mrftool.cli.checks import between, named
 from mrftool.cli.commands.sequences.sequence_design import compare_command, optimise_command
 from mrftool.cli.commands.sequences.sequence_files import export_command, import_command
-from mrftool.cli.console import Terminal, note, show_table, show_text_table, wrote
+from mrftool.cli.console import (
+    Terminal,
+    note,
+    show_document,
+    show_line,
+    show_table,
+    show_text_table,
+    wrote,
+)
+from mrftool.cli.messages.session import session
 from mrftool.cli.options import SequenceArgument, SignalForm
 from mrftool.errors import InputError
 
@@ -73,7 +82,9 @@ def check(
 
     sound, faults = check_sequences(names)
     for name, sequence in sound.items():
-        typer.echo(f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}")
+        facts = {"repetitions": len(sequence), "sequence_id": sequence.sequence_id}
+        text = f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}"
+        show_line(text, file=name, **facts)
         for doubt in sequence_doubts(sequence):
             note(f"{name}: {doubt}")
     if faults:
@@ -89,8 +100,12 @@ def list_shipped() -> None:
     for path in shipped_files("sequences"):
         if path.suffix == ".yaml":
             sequence = read_sequence(path)
-            typer.echo(
-                f"{path.stem:16} {len(sequence):5} repetitions {sequence.duration:8.3f} s  {path}"
+            show_line(
+                f"{path.stem:16} {len(sequence):5} repetitions {sequence.duration:8.3f} s  {path}",
+                name=path.stem,
+                repetitions=len(sequence),
+                duration_s=round(sequence.duration, 6),
+                path=str(path),
             )
 
 
@@ -101,4 +116,6 @@ def schema() -> None:
 
     from mrftool.formats.sequence.yaml_file import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=1))
+    show_document(json_schema())
+    if not session().as_json:
+        typer.echo(json.dumps(json_schema(), indent=1))

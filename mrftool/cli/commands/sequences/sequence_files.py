@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mrftool.cli.checks import Check, between, named
-from mrftool.cli.console import Terminal, show_table, wrote
+from mrftool.cli.console import Terminal, show_line, show_table, wrote
 from mrftool.cli.options import SequenceArgument
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def export_command(
     from mrftool.workflows.sequences.sequence_files import export_sequence_file
 
     sequence = export_sequence_file(file, output)
-    typer.echo(f"{len(sequence)} repetitions, id {sequence.sequence_id}")
+    facts = {"repetitions": len(sequence), "sequence_id": sequence.sequence_id}
+    show_line(f"{len(sequence)} repetitions, id {sequence.sequence_id}", **facts)
     wrote([output])
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mrftool.cli.console import note
+from mrftool.evaluation.text_tables import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,8 +38,6 @@ class _Lines:
         self._told: set[str] = set()
 
     def show(self, state: "State") -> None:
-        from mrftool.studies.report.cells import duration
-
         for name in {*state.seconds, *state.failed} - self._told:
             self._told.add(name)
             if name in state.seconds:
@@ -51,8 +50,6 @@ class _Lines:
 def _table(state: "State") -> "Table":
     from rich.table import Table
 
-    from mrftool.studies.report.cells import duration
-
     table = Table.grid(padding=(0, 2))
     table.add_row(_progress(state))
     for name, since in state.since.items():
@@ -63,8 +60,6 @@ def _table(state: "State") -> "Table":
 
 
 def _progress(state: "State") -> str:
-    from mrftool.studies.report.cells import duration
-
     text = f"{state.n_ended} of {len(state.jobs)} jobs"
     left = state.seconds_left()
     if left is None:
