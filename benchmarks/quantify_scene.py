@@ -62,11 +62,11 @@ def make_scene(sequence):
     few = compress(noisy(sequence, tissues(12_500, 2)), basis)
     return Scene(
         grid,
-        as_rows(entries * basis.turn, unit=True),
+        as_rows(entries * basis.phase_factor, unit=True),
         as_rows(small, unit=True),
         truth,
         signal,
-        as_rows(turned * basis.turn),
+        as_rows(turned * basis.phase_factor),
         as_rows(compress(turned, basis)),
         np.concatenate([few * np.exp(0.1j * k) for k in range(8)]).astype(np.complex64),
     )

@@ -14,7 +14,7 @@ _SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
 # Residual / signal from which a voxel is noise alone. The fit explains nothing of complex noise
 # (0.98: an SNR below 0.3), and of magnitudes their mean: 0.46 of a Rayleigh distribution is left.
 _COMPLEX_NOISE_RESIDUAL, _MAGNITUDE_NOISE_RESIDUAL = 0.98, 0.43
-_SIGNAL_SHARE = 0.1  # of that percentile, from which a voxel holds signal
+_SIGNAL_FRACTION = 0.1  # of that percentile, from which a voxel holds signal
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,5 +89,5 @@ def with_signal(maps: Maps) -> BoolArray:
         measured &= maps.extra["residual"] < most
     if not measured.any():
         return measured
-    least = _SIGNAL_SHARE * float(np.percentile(size[measured], _SIGNAL_PERCENTILE))
+    least = _SIGNAL_FRACTION * float(np.percentile(size[measured], _SIGNAL_PERCENTILE))
     return measured & (size >= least)

@@ -18,7 +18,7 @@ NIFTI_HEADER = 352
 
 def sequence(rng: np.random.Generator, seeds: Path, folder: Path) -> list[str]:
     """An RF-sequence file (YAML)."""
-    text = (seeds / "tiny.yaml").read_text()
+    text = (seeds / rng.choice(["tiny.yaml", "train.yaml"])).read_text()
     if rng.random() < 0.6:
         changed = change_tree(rng, yaml.safe_load(text))
         text = yaml.safe_dump(changed, allow_unicode=True)

@@ -18,7 +18,7 @@ from mrftool.design.pulse_train import DesignTissue, PulseTrain
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 
-_WORST_START = 1e4  # relative sd of T1 or T2 for noise of sd 1 [M0]: nothing is determined
+_LARGEST_START_SD = 1e4  # relative sd of T1 or T2 for noise of sd 1 [M0]: nothing is determined
 # Variables are scaled so that a step of 1 changes the train about as much, whichever it is.
 _FLIP_SCALE, _TIME_SCALE = np.pi / 180, 1e-3
 
@@ -290,7 +290,7 @@ def _minimise(
 def _require_determined(problem: Problem, name: str, start: PulseTrain, threads: int) -> None:
     """Raise ArgumentError if a start tells nothing about T1 or T2 in some arm."""
     sd = problem.loss.relative_sd(signals(start, problem.tissue, threads=threads))
-    if not float(sd.max()) < _WORST_START:
+    if not float(sd.max()) < _LARGEST_START_SD:
         raise ArgumentError(
             f"start {name} does not determine T1 and T2 in every arm, expected one that does: its"
             " signal or its derivatives vanish"

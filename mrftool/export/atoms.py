@@ -24,7 +24,7 @@ _STEP_WEIGHT = 0.1
 _AXIS_LENGTH = 5.0  # of log T1 and log T2, about
 _LAYER_PENALTY = 4.0  # cost of the next layer: more than any similarity can make good
 _N_TRIALS = 2000
-_MISSED_SHARE = 1e-3  # of the trials that may end elsewhere
+_LARGEST_MISSED_FRACTION = 1e-3  # of the trials that may end elsewhere
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def choose_atoms(table: SignalTable, rank: int, steps: int) -> Atoms:
         for key in layers[0]:
             columns[key] = np.concatenate([layer[key][:count] for layer in layers])
         atoms = Atoms(**columns, layer_steps=layer_steps, settle=settle)
-        if _missed(table, atoms, rank, settle + steps) <= _MISSED_SHARE:
+        if _missed(table, atoms, rank, settle + steps) <= _LARGEST_MISSED_FRACTION:
             break
     return atoms
 

@@ -105,7 +105,7 @@ def _decoded(run: TrainingRun, source: Source, predicted: Tensor, given: Tensor)
         basis, adc = source.table.basis, run.config.adc
         return decode(source.sequence, t1, t2, adc=adc, basis=basis, **columns)
     train = train_columns(source.sequence).to(predicted.device)
-    signal: Tensor = run.decoder(predicted, given, train, source.table.basis.turn)
+    signal: Tensor = run.decoder(predicted, given, train, source.table.basis.phase_factor)
     return signal
 
 

@@ -21,7 +21,7 @@ _UNNAMED_PARAMETERS = ("t1", "t2", "b1")
 
 def table_to_tensors(table: SignalTable) -> dict[str, Tensor]:
     """The arrays of a table as tensors, and its other facts as JSON text in a tensor of bytes."""
-    basis, phase_factor = table.basis, complex(table.basis.turn)
+    basis, phase_factor = table.basis, complex(table.basis.phase_factor)
     facts: dict[str, Any] = {key: getattr(table, key) for key in _TABLE_FACTS}
     facts |= {key: getattr(basis, key) for key in _BASIS_FACTS}
     facts["axes"] = [[axis.start, axis.step, axis.size] for axis in table.axes]
@@ -44,7 +44,7 @@ def table_from_tensors(tensors: dict[str, Tensor]) -> SignalTable:
     facts = json.loads(bytes(tensors["table.facts"].cpu().tolist()))
     basis = Basis(
         vectors=_to_array(tensors["table.vectors"]),
-        turn=complex(*facts["turn"]),
+        phase_factor=complex(*facts["turn"]),
         **{key: facts[key] for key in _BASIS_FACTS},
     )
     magnitude = None

@@ -22,7 +22,7 @@ class Basis:
     vectors: `(time, rank)`, complex128 (float64 for magnitudes).
     is_real: the coefficients of a fingerprint with positive m0 are real, as where all RF phases are
     equal.
-    turn: the factor of size 1 that makes fingerprints of positive m0 as real as can be.
+    phase_factor: the factor of size 1 that makes fingerprints of positive m0 as real as can be.
     truncation: largest relative error of a compressed fingerprint among those that it was made from
     [1].
     reference_floor: smallest |first coefficient| / norm among them [1]: far from 0, the phase is
@@ -31,7 +31,7 @@ class Basis:
 
     vectors: Array
     is_real: bool
-    turn: complex
+    phase_factor: complex
     truncation: float
     reference_floor: float
 
@@ -45,7 +45,7 @@ class Basis:
         """`(time,)`: turn a signal so that its product with this is positive, and it is as real as
         can be.
         """
-        return np.asarray(self.vectors[:, 0] * self.turn)
+        return np.asarray(self.vectors[:, 0] * self.phase_factor)
 
 
 def fit_basis(signals: Array, tolerance: float, *, max_rank: int | None = None) -> Basis:
@@ -61,8 +61,8 @@ def fit_basis(signals: Array, tolerance: float, *, max_rank: int | None = None) 
             "the sequence gives no signal for some tissue, expected a signal everywhere"
         )
     units = signals / norms[:, None]
-    turn = _common_turn(units)
-    units = units * turn
+    factor = _common_phase_factor(units)
+    units = units * factor
     is_real = not np.iscomplexobj(units) or float(abs(units.imag).max()) < _REAL_ENOUGH
     units = units.real if is_real else units
     vectors = np.linalg.svd(units, full_matrices=False)[2].T
@@ -75,7 +75,7 @@ def fit_basis(signals: Array, tolerance: float, *, max_rank: int | None = None) 
     vectors = vectors[:, :rank] @ rotation
     floor = abs(units @ vectors[:, 0].conj()).min()
     worst = float(np.sqrt(max(missing[:, rank - 1].max(), 0.0)))
-    return Basis(vectors * np.conj(turn), is_real, complex(turn), worst, float(floor))
+    return Basis(vectors * np.conj(factor), is_real, complex(factor), worst, float(floor))
 
 
 def compress(signals: Array, basis: Basis) -> Array:
@@ -120,7 +120,7 @@ def real_fingerprints(signals: Array, basis: Basis) -> Float32Array:
     )
 
 
-def _common_turn(units: Array) -> complex | float:
+def _common_phase_factor(units: Array) -> complex | float:
     """The factor of size 1 that makes `units` real, if any can; 1 for magnitudes."""
     return np.exp(-0.5j * np.angle((units**2).sum())) if np.iscomplexobj(units) else 1.0
 

@@ -14,9 +14,8 @@ import numpy as np
 from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Progress
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.fingerprints import Fingerprints
+from mrftool.physics import fallback, truncation
 from mrftool.physics import kernel as native
-from mrftool.physics import readable_engine as readable
-from mrftool.physics import truncation
 from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -252,7 +251,7 @@ def _run(
         task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads, cut=cut)
         power = native.run(task, signal, derivatives, progress)
     else:
-        power = readable.run(sequence, tissue, orders, signal, derivatives, progress)
+        power = fallback.run(sequence, tissue, orders, signal, derivatives, progress)
     return np.asarray(np.sqrt(power / len(sequence)), np.float64)
 
 

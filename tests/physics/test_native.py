@@ -9,8 +9,8 @@ import pytest
 from bloch_oracle import bloch_signal
 from random_sequences import random_sequence, random_tissue
 
+from mrftool.physics import fallback
 from mrftool.physics import kernel as native
-from mrftool.physics import readable_engine as readable
 from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import Inversion, PulseSequence, Spoiler, Train
 from mrftool.tissue import Tissue
@@ -40,7 +40,7 @@ def run_readable(sequence, tissue, n_states=None, names=NAMES):
     orders = np.full(len(tissue), n_states or exact_n_states(sequence))
     signal = np.empty((len(tissue), len(sequence)), np.complex128)
     slopes = {name: np.empty_like(signal) for name in names}
-    norm = readable.run(sequence, tissue, orders, signal, slopes, None)
+    norm = fallback.run(sequence, tissue, orders, signal, slopes, None)
     return signal, slopes, norm
 
 

@@ -2,7 +2,6 @@
 polish.
 """
 
-import numpy as np
 from onnx import ModelProto, compose, inliner, version_converter
 
 from mrftool.errors import InputError
@@ -86,10 +85,12 @@ def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Rea
     if table.form == "magnitude":
         return where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
     cos, sin = direction(reading.coefficients, table.rank)
-    turn_re, turn_im = float(np.real(table.basis.turn)), float(np.imag(table.basis.turn))
+    factor = complex(table.basis.phase_factor)
     # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with
     # basis.reference
-    w = concat([cos * turn_re + sin * turn_im, sin * turn_re - cos * turn_im], 1).reshape(0, 1, 2)
+    w = concat(
+        [cos * factor.real + sin * factor.imag, sin * factor.real - cos * factor.imag], 1
+    ).reshape(0, 1, 2)
     turned = row_sum(signal * w).reshape(0, len(table.basis.vectors))
     return where(reading.empty | reading.bad, 0.0, turned / sqrt(reading.energy))
 

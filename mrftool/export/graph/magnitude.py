@@ -141,7 +141,7 @@ def unfold(spline: Spline, place: Value) -> Unfolded:
     vectors, rows, tape = spline.table.basis.vectors, spline.rows(place), place.tape
     n_time, each = len(vectors), [1] * (1 + spline.table.n_fitted)
     if spline.is_real:
-        over_time = rows @ tape.constant((vectors * spline.table.basis.turn).real.T)
+        over_time = rows @ tape.constant((vectors * spline.table.basis.phase_factor).real.T)
         parts = [[x.reshape(0, n_time)] for x in over_time.split(1, each)]
     else:
         over_time = rows @ tape.constant(
