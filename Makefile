@@ -75,7 +75,9 @@ sanitize: $(VENV)/dev
 # The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
 PEERS := torchsim==0.0.8 mrpro==0.261015
 .PHONY: bench-trust
+# What a user is told of sound scans (exit code 1 where one is not called good), and of wrong ones.
 bench-trust: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sound_inputs.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/wrong_inputs.py
 
 .PHONY: bench-engine bench-quantify bench-train bench-design bench-recon mutants

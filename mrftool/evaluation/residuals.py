@@ -23,6 +23,7 @@ from mrftool.tissue import Tissue
 _MOST_VOXELS = 4000
 _LEAST_VOXELS = 20  # of a slice, to say anything of it
 _ABOVE_NOISE, _ABOVE_OTHERS = 5.0, 6.0  # factors from which the residual of a frame stands out
+_CERTAIN = 3.0  # standard deviations of the energy of noise
 _CONSPICUOUS = 0.03  # residual of a frame below which it is never named [1]
 _N_FITTED = 4  # T1, T2, and M0 with its phase
 _COLUMNS = ("b1", "adc", "off_resonance")  # of the tissue, where they are known
@@ -50,6 +51,12 @@ class AverageResidual:
     def level(self) -> float:
         """Root mean square over the frames [1]."""
         return float(np.sqrt(np.mean(self.size**2)))
+
+    @property
+    def excess(self) -> float:
+        """Root mean square over the frames that noise does not explain [1]."""
+        certain = 1 + _CERTAIN * np.sqrt(2 / self.size.size)
+        return float(np.sqrt(max(self.level**2 - self.noise**2 * certain, 0.0)))
 
     def conspicuous(self) -> IndexArray:
         """Frames whose residual stands out from noise and from most others, counted from 0."""

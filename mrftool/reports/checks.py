@@ -3,19 +3,16 @@
 Shares are of the voxels with signal, so that the noise around a head without a mask does not count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, Range
-from mrftool.evaluation.residuals import FitResiduals
-from mrftool.inference.assessment.frames import Fault, FrameFault
 from mrftool.quantities import Flag
-from mrftool.reports.parts.tables import frames_text
+from mrftool.reports.fit_checks import check_frames, check_noise, implied_snr, median_residual
+from mrftool.reports.remarks import Remark, percent_text
 from mrftool.reports.run import Method, Run
-from mrftool.reports.scores import finite_number, scores_at_snr
+from mrftool.reports.scores import scores_at_snr
 
 _MOST_FLAGGED = {
     Flag.MISFIT: 0.05,
@@ -40,15 +37,6 @@ _CAUSES = {
 }
 _MOST_AT_EDGE = 0.05  # share of the voxels whose estimate lies at an end of the range
 _EDGE = 0.02  # width of such an end, as a share of the logarithm of the range
-_FRAME_FAULTS: dict[Fault, str] = {
-    "empty": "of the scan hold no signal in any voxel",
-    "lost": "hold next to none of the signal that the fit expects",
-    "scaled": "have another gain than their neighbours",
-    "swapped": "hold each other's signal",
-}
-_LEAST_SNR = 3.0  # that the median residual may imply
-_MOST_SNR_FACTOR = 2.0  # between what the residual implies and what the file says
-_MOST_AVERAGE_RESIDUAL = 0.03  # of the signal, averaged over voxels
 _LEAST_TABLE_ERROR = 1e-3  # below which the error of a table is no concern
 _TABLE_SHARE = 0.3  # of the residual, up to which estimates follow the bound (measured, see below)
 _LEAST_COVERAGE = 0.85  # of 95 % intervals, where a method was verified
@@ -58,62 +46,17 @@ _VERIFIED_FROM = 0.8  # SNR of a score / SNR of the scan, from which it speaks f
 _SCORED_BEYOND = 1.5  # SNR of a score / SNR of the scan, up to which the score counts
 _VOXEL_EDGES = (0.05, 30.0)  # that are plausible [mm]
 
-Level = Literal["warning", "note"]
-
-
-@dataclass(frozen=True)
-class Remark:
-    """One thing to know of a run.
-
-    Parameters
-    ----------
-    code
-        Its name in `report.json`.
-    level
-        A "warning" turns the status of the run; a "note" does not.
-    text
-        A sentence.
-    value, limit
-        The number that decided, and what it was compared with.
-    """
-
-    code: str
-    level: Level
-    text: str
-    value: float | None = None
-    limit: float | None = None
-
 
 def check_run(run: Run, signal: BoolArray) -> list[Remark]:
     """All that is to be said of a run, warnings first. signal: `with_signal` of its maps."""
     found = [
         *_check_voxels(run, signal),
-        *_check_noise(run, signal),
-        *_check_frames(run.residuals),
+        *check_noise(run, signal),
+        *check_frames(run.residuals),
         *_check_input(run),
         *_check_method(run, signal),
     ]
     return sorted(found, key=lambda remark: remark.level != "warning")
-
-
-def median_residual(run: Run, signal: BoolArray) -> float | None:
-    """Of the voxels with signal, relative to their signal [1]; None where it is not known."""
-    if "residual" not in run.maps.extra or not signal.any():
-        return None
-    return float(np.nanmedian(run.maps.extra["residual"][signal]))
-
-
-def implied_snr(run: Run, signal: BoolArray) -> float | None:
-    """SNR that the median residual r of the voxels with signal implies, if it is all noise.
-
-    Noise of standard deviation sd per channel leaves r^2 / (1 - r^2) = (channels) sd^2 / (mean
-    squared magnitude). None where r is not known.
-    """
-    r = median_residual(run, signal)
-    if r is None or not 0 < r < 1:
-        return None
-    channels = {"complex": 2, "magnitude": 1}[run.series.form]
-    return float(np.sqrt(channels * (1 - r * r)) / r)
 
 
 def _check_voxels(run: Run, signal: BoolArray) -> Iterator[Remark]:
@@ -127,7 +70,7 @@ def _check_voxels(run: Run, signal: BoolArray) -> Iterator[Remark]:
         share = np.count_nonzero(maps.flags[signal] & flag) / n
         if share > most:
             cause = _CAUSES[flag].format(kind=run.method.kind)
-            text = f"{_percent(share)} of the voxels with signal {cause}"
+            text = f"{percent_text(share)} of the voxels with signal {cause}"
             yield Remark(f"{flag.name}".lower(), "warning", text, share, most)
     bad = int(np.count_nonzero(maps.flags & Flag.NON_FINITE))
     if bad:
@@ -145,68 +88,9 @@ def _check_range(name: str, values: Float32Array, limits: Range) -> Iterator[Rem
     for end, at in (("lower", 0), ("upper", 1)):
         share = float(np.mean(abs(place - at) < _EDGE))
         if share > _MOST_AT_EDGE:
-            text = f"{_percent(share)} of the voxels with signal have a {name} "
+            text = f"{percent_text(share)} of the voxels with signal have a {name} "
             text += f"at the {end} end of the range."
             yield Remark(f"{name.lower()}_at_edge", "warning", text, share, _MOST_AT_EDGE)
-
-
-def _check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
-    snr = implied_snr(run, signal)
-    if snr is None:
-        return
-    if snr < _LEAST_SNR:
-        text = f"The median residual would mean an SNR of {snr:.2g}: "
-        text += "very noisy, or no scan of this sequence."
-        yield Remark("residual", "warning", text, snr, _LEAST_SNR)
-    stated = finite_number((run.series.sidecar or {}).get("snr"))
-    if stated is None or stated <= 0:
-        return
-    factor = max(snr / stated, stated / snr)
-    if factor > _MOST_SNR_FACTOR:
-        text = f"The residual implies an SNR of {snr:.3g}, the file says {stated:.3g}."
-        yield Remark("snr_differs", "warning", text, factor, _MOST_SNR_FACTOR)
-
-
-def _check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
-    """Frames that do not follow the model, which the noise of single voxels hides."""
-    if residuals is None:
-        return
-    average, faults = residuals.average, residuals.faults
-    frames = average.conspicuous()
-    if faults and _explain(faults, frames.tolist()):
-        for fault in faults:
-            text = f"{_named(fault.frames).capitalize()} {_FRAME_FAULTS[fault.kind]}."
-            yield Remark(f"{fault.kind}_frames", "warning", text, float(len(fault.frames)), 0.0)
-    elif frames.size:
-        largest = float(average.size[frames].max())
-        text = f"On average over the voxels the fit leaves up to {_percent(largest)} of the signal "
-        text += f"in {_named(frames.tolist())}: another sequence, a first frame that is missing, "
-        text += "or a wrong value among those that are taken for granted, such as B1?"
-        yield Remark("frames", "warning", text, largest)
-    elif average.level > _MOST_AVERAGE_RESIDUAL:
-        text = f"On average over the voxels the fit leaves {_percent(average.level)} of the signal "
-        text += (
-            f"where noise would leave {_percent(average.noise)}: a gain that changes from frame "
-        )
-        text += "to frame, or another sequence?"
-        limit = _MOST_AVERAGE_RESIDUAL
-        yield Remark("average_residual", "warning", text, average.level, limit)
-
-
-def _explain(faults: Sequence[FrameFault], frames: Sequence[int]) -> bool:
-    """Whether frames that stand out are those with a fault; empty ones make others stand out too.
-
-    Faults among many other frames that stand out are no faults of single frames.
-    """
-    if any(fault.kind == "empty" for fault in faults):
-        return True
-    return {*frames} <= {frame for fault in faults for frame in fault.frames}
-
-
-def _named(frames: Sequence[int]) -> str:
-    if len(frames) == 1:
-        return f"frame {frames_text(frames)}"
-    return f"frames {frames_text(frames)}"
 
 
 def _check_input(run: Run) -> Iterator[Remark]:
@@ -249,7 +133,7 @@ def _check_scores(method: Method, snr: float | None) -> Iterator[Remark]:
             continue
         text = f"When the {method.kind} was verified at SNR {score_snr:g}, its {parameter.upper()} "
         text += f"had {score.get('rmse_over_bound', 0.0):.2f} times the smallest possible error, "
-        text += f"and its 95 % intervals held {_percent(score.get('coverage_95', 1.0))}."
+        text += f"and its 95 % intervals held {percent_text(score.get('coverage_95', 1.0))}."
         yield Remark("scores", "warning", text)
 
 
@@ -267,9 +151,3 @@ def _is_verified(method: Method, snr: float | None) -> bool:
         at for at, _, score in found if at >= _VERIFIED_FROM * snr and "rmse_over_bound" in score
     }
     return any(all(_is_good(score) for at, _, score in found if at == each) for each in verified)
-
-
-def _percent(share: float) -> str:
-    if share < 0.995:
-        return f"{100 * share:.2g} %"
-    return f"{100 * share:.0f} %"

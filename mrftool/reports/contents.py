@@ -16,8 +16,10 @@ from mrftool.figures.views import orientation
 from mrftool.maps import Maps, with_signal
 from mrftool.quantities import FLAGS, Flag
 from mrftool.reports.budget import BudgetTable
-from mrftool.reports.checks import Remark, check_run, implied_snr
+from mrftool.reports.checks import check_run
+from mrftool.reports.fit_checks import implied_snr
 from mrftool.reports.parts.statistics import map_statistics
+from mrftool.reports.remarks import Remark
 from mrftool.reports.run import Method, Run
 from mrftool.sequence import PulseSequence
 

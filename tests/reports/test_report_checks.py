@@ -8,7 +8,7 @@ from report_page import a_method, a_run, good_maps
 from mrftool.grid import Placement
 from mrftool.maps import with_signal
 from mrftool.quantities import Flag
-from mrftool.reports.checks import implied_snr
+from mrftool.reports.fit_checks import implied_snr
 from mrftool.reports.page import make_report
 
 SCORES = {"snr_20": {"t1": {"coverage_95": 0.95, "rmse_over_bound": 1.02}}}

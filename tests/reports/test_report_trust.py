@@ -1,5 +1,6 @@
 """The uncertainty budget and the look at the fit, on the page and in numbers."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -152,6 +153,34 @@ def test_frames_that_do_not_follow_the_model_are_named(method, residuals, code, 
     (remark,) = json.loads(report.json)["remarks"]
     assert remark["code"] == code and remark["level"] == "warning"
     assert words in remark["text"]
+
+
+def noise_residual(snr: float, n_voxels: int, shared: float = 0.0) -> FitResiduals:
+    """The average residual of noise, and of a misfit that all voxels share [1]."""
+    level = np.sqrt(2) / snr / np.sqrt(n_voxels)
+    random = np.random.default_rng(0)
+    parts = random.standard_normal((2, 1000)) * level / np.sqrt(2)
+    fit = VoxelFit((3, 4, 1), np.sin(np.arange(40)), np.sin(np.arange(40) + 0.1), 0.1)
+    size = np.abs(parts[0] + 1j * parts[1] + shared)
+    return FitResiduals(1, AverageResidual(size, float(level), n_voxels), (), fit, fit)
+
+
+@pytest.mark.parametrize(
+    ("snr", "n_voxels", "shared", "expected"),
+    [
+        (3, 60, 0.0, []),  # 6 % of the signal is left on average, all of it noise
+        (1.5, 2000, 0.0, []),
+        (1.5, 2000, 0.05, ["average_residual", "residual"]),
+        (20, 2000, 0.05, ["average_residual"]),
+    ],
+)
+def test_strong_noise_is_no_misfit(method, snr, n_voxels, shared, expected):
+    """What counts is what noise does not explain, in few voxels and in many."""
+    residual = float(np.sqrt(2 / (snr**2 + 2)))
+    run = a_run(good_maps(residual=residual), method)
+    run = dataclasses.replace(run, residuals=noise_residual(snr, n_voxels, shared))
+    codes = [remark["code"] for remark in json.loads(make_report(run).json)["remarks"]]
+    assert sorted(codes) == expected
 
 
 def test_many_frames_are_named_in_short():
