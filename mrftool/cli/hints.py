@@ -12,6 +12,10 @@ _SEVERAL = {
     "inversion": ("no_inversion", "ti", "inversion_efficiency"),
     "inversion_time": ("ti",),
     "slice_positions": ("slice_profile",),
+    "t1_range": ("t1_ms",),
+    "t2_range": ("t2_ms",),
+    "b1_range": ("b1",),
+    "snr_range": ("snr", "noise"),
 }  # quantities that the command line calls otherwise, or splits
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, CheckFailedError
@@ -101,11 +102,26 @@ def resume_training(
     device: str = "auto",
     watch: Watch | None = None,
     should_stop: ShouldStop | None = None,
+    sequences: Sequence[str | Path] | None = None,
+    expected: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Resume the run in `folder` at its last checkpoint: the weights become those of a run without
     a pause.
 
-    The parameters are those of `train_encoder`. Raises ArgumentError if the run is complete.
+    Parameters
+    ----------
+    folder, device, watch, should_stop
+        As for `train_encoder`.
+    sequences : sequence of str or Path, optional
+        What the caller takes for the sequences of the run.
+    expected : dict, optional
+        What the caller takes for its settings, by their names in `TrainConfig`.
+
+    Raises
+    ------
+    ArgumentError
+        If the run is complete, or has other sequences or settings.
+
     """
     require_folder(folder)
     with _without_empty_folder(folder), joined(pick_device(device)) as chosen:
@@ -114,7 +130,39 @@ def resume_training(
             raise ArgumentError(
                 f"{folder}: the run is at its end, step {run.step}, expected an unfinished one"
             )
+        _require_settings(run, folder, expected or {})
+        if sequences is not None:
+            _require_sequences(run, folder, sequences)
         return _train(run, folder, watch, should_stop)
+
+
+def _require_settings(run: TrainingRun, folder: Path, expected: Mapping[str, Any]) -> None:
+    """Raise ArgumentError if the run has other settings."""
+    for name, value in expected.items():
+        own = getattr(run.config, name)
+        if own != value:
+            raise ArgumentError(
+                f"{folder}: the run has {name} {_shown(own)}, not {_shown(value)}, expected its "
+                "own setting or none",
+                arguments=(name,),
+            )
+
+
+def _require_sequences(run: TrainingRun, folder: Path, names: Sequence[str | Path]) -> None:
+    """Raise ArgumentError if the run learns other sequences."""
+    asked = [read_sequence(name).sequence_id for name in names]
+    if asked != [source.sequence.sequence_id for source in run.sources]:
+        own = ", ".join(source.sequence.name for source in run.sources)
+        raise ArgumentError(
+            f"{folder}: the run learns {own}, expected the same sequences or none",
+            arguments=("seq",),
+        )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(f"{number:g}" for number in value)
+    return str(value)
 
 
 class _StoppedError(Exception):

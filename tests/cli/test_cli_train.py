@@ -106,7 +106,16 @@ def test_ctrl_c_keeps_the_step_and_resuming_gives_the_same_weights(
         "mrftool: stopped after step 2 of 4; --resume goes on\nmrftool: interrupted\n"
     )
     assert set(files(Path("halves"))) == {"last.safetensors"}
-    works("train", "--resume", "-o", "halves")
+    for options, says in (
+        (("--steps", 5), "halves: the run has steps 4, not 5"),
+        (("--snr", 2, 90), "the run has snr_range 1 to 100, not 2 to 90"),
+        (("--seq", "delics"), "halves: the run learns short, expected the same sequences"),
+    ):
+        assert (
+            "see " + str(options[0])
+            in refuses(2, "train", "--resume", "-o", "halves", *options, says=(says,)).err
+        )
+    works("train", "--resume", "--seq", seq, *SMALL, "-o", "halves")
     assert same("whole/last.safetensors", "halves/last.safetensors")
     assert same("whole/best.safetensors", "halves/best.safetensors")
     assert set(files(Path("halves"))) == RUN
@@ -271,8 +280,6 @@ def test_no_option_was_forgotten() -> None:
             "empty: no last.safetensors, expected the folder of a training run",
         ),
         (3, ("--resume", "-o", "nowhere"), "nowhere: no last.safetensors"),
-        (2, ("--resume", "-o", "empty", "--steps", 5), "--steps is a setting of the run"),
-        (2, ("--resume", "-o", "empty", "--seed", 0), "--seed is a setting of the run"),
         (5, ("--rate", 1000, "--steps", 20), "training diverged"),
         (5, ("--rate", 1000, "--steps", 20, "--decoder", "none"), "training diverged"),
     ],

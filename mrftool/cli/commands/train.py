@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mrftool.cli.checks import ascending, between, refuse
+from mrftool.cli.checks import ascending, between, given, refuse
 from mrftool.cli.console import Terminal, note, show_table, wrote
 from mrftool.cli.options import (
     Adc,
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 _DEFAULT = TrainConfig  # its class holds the defaults
 _T1_MS, _T2_MS = in_ms(_DEFAULT.t1_range), in_ms(_DEFAULT.t2_range)
-_NOT_OF_THE_RUN = {"seq", "output", "device", "resume"}
+_FIELDS = {  # of TrainConfig, by option
+    "t1_ms": "t1_range",
+    "t2_ms": "t2_range",
+    "b1": "b1_range",
+    "snr": "snr_range",
+    "noise": "snr_range",
+}
 _OWN_CONVERSION = {"t1_range", "t2_range", "b1_range", "snr_range", "validate_every"}
 _SAME_NAMES = tuple(each.name for each in fields(TrainConfig) if each.name not in _OWN_CONVERSION)
 
@@ -109,12 +115,14 @@ def train(
     ] = _DEFAULT.seed,
     device: Device = "auto",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the output folder.")
+        bool,
+        typer.Option("--resume", help="Go on with the run in the output folder, as it was set up."),
     ] = False,
 ) -> None:
     """Train an encoder; write checkpoints, a curve (CSV and PNG) and scores into a folder.
 
     Ctrl-C keeps the last step; --resume goes on from it, to the same weights as without a pause.
+    Settings that are given with it must be those of the run.
     """
     sequences = seq or ["fisp"]
     folder = output or Path("runs") / "+".join(Path(name).stem for name in sequences)
@@ -126,7 +134,12 @@ def train(
     with StopSignals() as signals, TrainingTable() as table:
         if resume:
             result = resume_training(
-                folder, device=device, watch=table.show, should_stop=signals.any_came
+                folder,
+                device=device,
+                watch=table.show,
+                should_stop=signals.any_came,
+                sequences=seq,
+                expected=_given_settings(context),
             )
         else:
             result = train_encoder(
@@ -146,18 +159,20 @@ def train(
 def _refuse_idle_options(context: typer.Context) -> None:
     """Raise UsageError for options that would do nothing."""
     options = context.params
-    if options["resume"]:
-        settings = {param.name for param in context.command.params} - _NOT_OF_THE_RUN
-        if options["output"]:
-            settings.add("seq")
-        reason = "is a setting of the run that --resume goes on with, expected none"
-        refuse(context, settings, reason)
     if options["decoder"] == "none":
         refuse(context, ["weight", "decode_voxels"], "does nothing with --decoder none")
     if options["tissue"] == "random":
         refuse(context, ["share"], "goes with --tissue grid")
     if not options["noise"]:
         refuse(context, ["snr"], "does nothing with --no-noise")
+
+
+def _given_settings(context: typer.Context) -> dict[str, Any]:
+    """The settings that the command line states, by their names in TrainConfig."""
+    config = _config(context.params)
+    names = {field.name for field in fields(TrainConfig)}
+    stated = {_FIELDS.get(name, name) for name in context.params if given(context, name)}
+    return {name: getattr(config, name) for name in sorted(stated & names)}
 
 
 def _config(options: dict[str, Any]) -> TrainConfig:
