@@ -414,7 +414,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
-    tested = {row[0] for row in OPTIONS} | {"scan", "output", "threads", "series"} | elsewhere
+    tested = {row[0] for row in OPTIONS} | {"scans", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
 
 
@@ -603,3 +603,25 @@ def test_a_bids_scan_gets_bids_names(scan: Path, model: Path) -> None:
     assert (
         json.loads(Path("out/dataset_description.json").read_text())["DatasetType"] == "derivative"
     )
+
+
+def test_several_scans_in_one_call_have_folders_of_their_own(scan: Path, model: Path) -> None:
+    alone = quantify(scan, model, into="alone")
+    for name in ("a.nii.gz", "b.nii.gz", "sub-01_MRF.nii.gz"):
+        shutil.copy(scan, name)
+    outcome = command(
+        *("quantify", "a.nii.gz", "none.nii", "b.nii.gz", "sub-01_MRF.nii.gz"),
+        *("--model", model, "-o", "all", "-q"),
+    )
+    assert outcome.code == 3
+    first, last = outcome.err.splitlines()
+    assert first.startswith("mrftool: none.nii: no such file")
+    assert last == "mrftool: 1 of 4 scans failed, see above"
+    for place in ("all/a/", "all/b/", "all/sub-01/anat/sub-01_"):
+        np.testing.assert_array_equal(load(Path(f"{place}T1map.nii.gz")), alone["T1map"])
+    assert not Path("all/none").exists()
+
+
+def test_scans_of_one_name_are_refused_in_one_call(tmp_path: Path) -> None:
+    with untouched(tmp_path):
+        refuses(2, "quantify", "a/x.nii", "b/x.nii", says=("a/x.nii and b/x.nii would both go",))

@@ -26,6 +26,7 @@ from mrftool.cli.options import (
     Uncertainty,
     Variable,
 )
+from mrftool.cli.several_scans import for_each_scan
 from mrftool.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ _OF_FRAMES = (
 
 def quantify(
     context: typer.Context,
-    scan: Annotated[
-        Path,
+    scans: Annotated[
+        list[Path],
         typer.Argument(
-            help="4-D NIfTI, DICOM, MRD raw data, coefficient images, .cfl, .mat, .npy, .npz, .ra."
+            metavar="SCAN...",
+            help="4-D NIfTI, DICOM, MRD raw data, coefficient images, .cfl, .mat, .npy, .npz, .ra; "
+            "of several, each into a folder of its own in that of the maps.",
         ),
     ],
     output: MapFolder = Path("maps"),
@@ -110,33 +113,38 @@ def quantify(
     from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
-    if holds_coefficients(scan, basis):
-        refuse(context, _OF_FRAMES, "goes with a series of frames")
-        named = None
-        if given(context, "model"):
-            named = model
-        coefficients = CoefficientScan(
-            scan, basis, covariance, seq, named, mask, b1, threads, joint
+    def quantify_one(scan: Path, folder: Path) -> None:
+        if holds_coefficients(scan, basis):
+            refuse(context, _OF_FRAMES, "goes with a series of frames")
+            named = None
+            if given(context, "model"):
+                named = model
+            coefficients = CoefficientScan(
+                scan, basis, covariance, seq, named, mask, b1, threads, joint
+            )
+            result = quantify_coefficient_scan(
+                coefficients, folder, Terminal(), overwrite=overwrite
+            )
+            show_maps(scan, result, strict=strict)
+            return
+        refuse(context, ["covariance", "seq", "joint"], "goes with coefficient images or raw data")
+        result = quantify_scan(
+            ScanFiles(scan, imag, phase, form, series, axes, like, variable),
+            folder,
+            Terminal(),
+            model=model,
+            mask=mask,
+            b1=b1,
+            noise_sd=noise_sd,
+            uncertainty=stated_uncertainties(uncertainty),
+            dicom=DicomChoice(dicom, dicom_reference, dicom_format),
+            threads=threads,
+            allow=allow or (),
+            overwrite=overwrite,
         )
-        result = quantify_coefficient_scan(coefficients, output, Terminal(), overwrite=overwrite)
         show_maps(scan, result, strict=strict)
-        return
-    refuse(context, ["covariance", "seq", "joint"], "goes with coefficient images or raw data")
-    result = quantify_scan(
-        ScanFiles(scan, imag, phase, form, series, axes, like, variable),
-        output,
-        Terminal(),
-        model=model,
-        mask=mask,
-        b1=b1,
-        noise_sd=noise_sd,
-        uncertainty=stated_uncertainties(uncertainty),
-        dicom=DicomChoice(dicom, dicom_reference, dicom_format),
-        threads=threads,
-        allow=allow or (),
-        overwrite=overwrite,
-    )
-    show_maps(scan, result, strict=strict)
+
+    for_each_scan(scans, output, quantify_one)
 
 
 def show_maps(scan: Path, result: "MapsResult", *, strict: bool) -> None:
