@@ -10,6 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from mrftool.cli.checks import ascending, between, named, plausible
+from mrftool.environment.shipped import shipped_names
+
+_SEQUENCES = ", ".join(shipped_names("sequences", ".yaml"))
+_MODELS = ", ".join(shipped_names("models", ".onnx"))
 
 SignalForm = Annotated[
     Literal["complex", "magnitude"], typer.Option("--form", help="Of the signals.")
@@ -17,14 +21,16 @@ SignalForm = Annotated[
 
 # Files
 SequenceName = Annotated[
-    str, typer.Option("--seq", help="Sequence file, or the name of a shipped one.")
+    str, typer.Option("--seq", help=f"Sequence file, or a shipped one: {_SEQUENCES}.")
 ]
 SequenceArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="Sequence file (YAML), or the name of a shipped one.")
+    str,
+    typer.Argument(metavar="FILE", help=f"Sequence file (YAML), or a shipped one: {_SEQUENCES}."),
 ]
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Model file (.onnx), or the name of a shipped one.")
+    str, typer.Argument(metavar="MODEL", help=f"Model file (.onnx), or a shipped one: {_MODELS}.")
 ]
+ModelName = Annotated[str, typer.Option(help=f"Model file (.onnx), or a shipped one: {_MODELS}.")]
 ModelOutput = Annotated[
     Path | None,
     typer.Option(
@@ -137,7 +143,9 @@ AllowInaccurate = Annotated[
 # Training
 Steps = Annotated[int, typer.Option(help="Optimiser steps.", callback=between(1, 10_000_000))]
 Rate = Annotated[float, typer.Option(help="Peak learning rate.", callback=between(1e-9, 1e3))]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
+Device = Annotated[
+    str, typer.Option(metavar="[auto|cpu|cuda]", help="auto: a GPU where there is one.")
+]
 
 
 def in_seconds(range_ms: tuple[float, float]) -> tuple[float, float]:

@@ -22,6 +22,11 @@ def shipped_files(kind: str) -> list[Path]:
     return []
 
 
+def shipped_names(kind: str, suffix: str) -> list[str]:
+    """Names of the shipped files of a kind, without their suffix."""
+    return [path.stem for path in shipped_files(kind) if path.suffix == suffix]
+
+
 def find_file(kind: str, name: str, suffix: str) -> Path:
     """A file by its path, or a shipped one by its name, with or without the suffix.
 
@@ -46,5 +51,4 @@ def find_file(kind: str, name: str, suffix: str) -> Path:
 
 
 def _known_names(kind: str, suffix: str) -> str:
-    names = [file.stem for file in shipped_files(kind) if file.suffix == suffix]
-    return ", ".join(names) or "none"
+    return ", ".join(shipped_names(kind, suffix)) or "none"

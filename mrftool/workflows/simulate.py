@@ -4,6 +4,7 @@ it.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,10 +26,17 @@ from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
 from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
-from mrftool.workflows.steps.outputs.places import file_stem, keep_inputs, require_own_sidecar
+from mrftool.workflows.steps.outputs.places import (
+    file_stem,
+    keep_inputs,
+    require_own_sidecar,
+    tell_size,
+)
 from mrftool.workflows.steps.scene import with_diffusion
 
 _SAMPLE = 20_000  # voxels whose mean power stands for that of all, where there are more
+
+_BYTES = {"complex": 8, "magnitude": 4}  # of a sample in a file
 
 Form = Literal["complex", "magnitude"]
 
@@ -135,6 +143,7 @@ def simulate_dictionary(
     path = output or Path(f"{file_stem(sequence.name)}.npz")
     if path.suffix != ".npz":
         raise ArgumentError(f"{path}: a dictionary is a .npz file, expected that suffix")
+    tell_size(path, len(tissue) * len(sequence) * 8, reporter)
     facts, name = sequence_to_dict(sequence), sequence.sequence_id
     with (
         reporter.progress("simulating", len(tissue)) as progress,
@@ -208,6 +217,7 @@ def simulate_scan(
         sidecar["noise_sd"] = float(sd[0])
     maps = [(file, values, name, None) for name, (file, values) in truth.items()]
     shape, placement = scene.grid.shape, Placement(scene.grid.affine)
+    tell_size(path, prod(shape) * len(sequence) * _BYTES[form], reporter)
     with reporter.progress("simulating", len(scene.tissue)) as progress:
         blocks = _with_voxels(simulation.blocks(scene.tissue, sd, progress), scene)
         write_series(

@@ -31,6 +31,7 @@ from mrftool.phantoms.brainweb import read_brainweb
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
+from mrftool.workflows.steps.outputs.places import tell_size
 
 DICTIONARY = ("--t1-ms", "100,500,1000", "--t2-ms", "20,80")
 PHANTOM = ("--phantom", "vials", "--matrix", 8)
@@ -288,6 +289,7 @@ def test_an_option_that_would_do_nothing_is_refused(
             "a T1 map with a T2 map\nhint: see --phantom, --brainweb, --t1, --t2",
         ),
         (("--phantom", "brain", "--brainweb", "x"), "expected one of"),
+        (("--phantom", "head"), "there is no phantom head, expected brain, vials or a .npz file"),
         ((*DICTIONARY, "-o", "d.nii"), "d.nii: a dictionary is a .npz file"),
         ((*PHANTOM, "-o", "d.npz"), "d.npz: an image of a phantom is a NIfTI file"),
         ((*PHANTOM, "-o", ""), "expected .nii or .nii.gz"),
@@ -303,7 +305,7 @@ def test_absurd_numbers_are_refused_with_the_option_and_what_was_expected(
 @pytest.mark.parametrize(
     ("code", "arguments", "says"),
     [
-        (3, ("--phantom", "brian"), "brian"),
+        (2, ("--phantom", "brian"), "brian"),
         (3, ("--phantom", "none.npz"), "none.npz"),
         (3, ("--phantom", "text.npz"), "text.npz"),
         (3, ("--brainweb", "nowhere"), "nowhere: no such folder"),
@@ -524,3 +526,30 @@ def test_brainweb_gives_its_middle_slices(
         8,
         says=("8 slices, expected at most the 7 of BrainWeb\nhint: see --slices",),
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((*DICTIONARY, "-o", "d.npz"), "mrftool: d.npz will take 2.1 GB\n"),
+        ((*PHANTOM, "-o", "a.nii"), "mrftool: a.nii will take 2.1 GB\n"),
+        ((*PHANTOM, "-o", "a.nii.gz"), "mrftool: a.nii.gz will take 2.1 GB before compression\n"),
+    ],
+)
+def test_the_size_of_a_large_file_is_told_first(
+    options: tuple[object, ...], says: str, seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def as_if_large(path: Path, n_bytes: int, reporter: Any) -> None:
+        asked.append(n_bytes)
+        tell_size(path, int(2.1e9), reporter)
+
+    monkeypatch.setattr("mrftool.workflows.simulate.tell_size", as_if_large)
+    outcome = works("simulate", "--seq", seq, *options)
+    assert outcome.err == says
+    written = Path(str(options[-1]))
+    if written.suffix != ".gz":
+        assert asked[0] <= written.stat().st_size < asked[0] + 40_000
+    with untouched(Path.cwd()):
+        tell_size(written, int(0.99e9), None)  # type: ignore[arg-type]  not worth a word

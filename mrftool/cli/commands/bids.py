@@ -7,9 +7,9 @@ import typer
 
 from mrftool.cli.checks import between
 from mrftool.cli.console import Terminal, show_table, wrote
+from mrftool.cli.options import ModelName
 
 _Labels = Annotated[list[str] | None, typer.Option(help="Labels to take; all by default.")]
-_Model = Annotated[str, typer.Option(help="Model file (.onnx), or the name of a shipped one.")]
 _Suffix = Annotated[str, typer.Option(help="Last part of the names of the scans.")]
 _Work = Annotated[Path | None, typer.Option(help="Folder for unfinished work.")]
 _Processes = Annotated[int, typer.Option(help="Scans at a time.", callback=between(1, 4096))]
@@ -31,7 +31,7 @@ def bids(
     ],
     participant_label: _Labels = None,
     session_label: _Labels = None,
-    model: _Model = "fisp",
+    model: ModelName = "fisp",
     suffix: _Suffix = "MRF",
     work_dir: _Work = None,
     n_cpus: _Processes = 1,

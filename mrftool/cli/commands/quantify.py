@@ -18,6 +18,7 @@ from mrftool.cli.options import (
     Like,
     MapFolder,
     Mask,
+    ModelName,
     Overwrite,
     Phase,
     ScanForm,
@@ -61,9 +62,7 @@ def quantify(
         ),
     ],
     output: MapFolder = Path("maps"),
-    model: Annotated[
-        str, typer.Option(help="Model file (.onnx), or the name of a shipped one.")
-    ] = "fisp",
+    model: ModelName = "fisp",
     mask: Mask = None,
     b1: Annotated[Path | None, typer.Option(help="B1 map (NIfTI): fraction or percent.")] = None,
     imag: Imag = None,

@@ -35,7 +35,10 @@ def simulate(
     ] = None,
     phantom: Annotated[
         str | None,
-        typer.Option(help="brain, vials, or a .npz with tissue maps: simulate an image of it."),
+        typer.Option(
+            metavar="[brain|vials|FILE.npz]",
+            help="Simulate an image of a phantom, or of tissue maps.",
+        ),
     ] = None,
     brainweb: Annotated[
         Path | None, typer.Option(help="Folder with BrainWeb's fuzzy class volumes.")

@@ -46,7 +46,7 @@ def train(
         list[str] | None,
         typer.Option(
             "--seq",
-            help="Sequence file, or the name of a shipped one (fisp); may be given several times.",
+            help="Sequence file, or a shipped one; by default fisp; may be given several times.",
         ),
     ] = None,
     decoder: Annotated[
@@ -116,7 +116,7 @@ def train(
     device: Device = "auto",
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the run in the output folder, as it was set up."),
+        typer.Option("--resume", help="Go on with the run in the output folder."),
     ] = False,
 ) -> None:
     """Train an encoder; write checkpoints, a curve (CSV and PNG) and scores into a folder.

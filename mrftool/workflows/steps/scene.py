@@ -47,6 +47,12 @@ class SceneSource:
 
     def __post_init__(self) -> None:
         chosen = [self.phantom, self.brainweb, self.t1 or self.t2]
+        if self.is_file and Path(str(self.phantom)).suffix != ".npz":
+            known = ", ".join(PHANTOMS)
+            raise ArgumentError(
+                f"there is no phantom {self.phantom}, expected {known} or a .npz file",
+                arguments=("phantom",),
+            )
         n_chosen = sum(source is not None for source in chosen)
         if n_chosen > 1 or (self.t1 is None) != (self.t2 is None):
             raise ArgumentError(

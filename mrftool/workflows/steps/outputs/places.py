@@ -5,8 +5,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.bids import RAW_SUFFIXES, sidecar_path
+
+_LARGE = 1e9  # bytes
 
 
 def file_stem(name: str) -> str:
@@ -39,6 +42,16 @@ def require_own_sidecar(path: Path) -> None:
                 f"{path}: {neighbour.name} lies beside it and has {own.name} too, "
                 "expected another name or folder"
             )
+
+
+def tell_size(path: Path, n_bytes: int, reporter: Reporter) -> None:
+    """Tell how large a file will be, if it is large, before it is written."""
+    if n_bytes < _LARGE:
+        return
+    size = f"{n_bytes / 1e9:.1f} GB"
+    if path.suffix == ".gz":
+        size += " before compression"
+    reporter.note(f"{path} will take {size}")
 
 
 def require_folder(path: Path) -> None:
