@@ -1,18 +1,23 @@
 """T1, T2 and M0 from coefficient images: least squares against a table, weighted by the covariance.
 
 The table's fingerprints are projected onto the basis of the images. Each voxel's coefficients and
-the model are whitened by its covariance; M0 is eliminated (variable projection: G. Golub, V.
-Pereyra, Inverse Probl 19:R1, 2003), and Gauss-Newton steps in log T1 and log T2 start at the best
-of a grid. Covariance of the estimate: S. M. Kay, Estimation Theory (1993), ch. 3 and 15.
+the model are whitened by its covariance, and fitted by least squares.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray, IndexArray, Progress, Range
 from mrftool.errors import MismatchError
+from mrftool.inference.coefficient_fit import (
+    TINY,
+    Fit,
+    TableInBasis,
+    best_on_grid,
+    grid_places,
+    refined,
+)
 from mrftool.inference.session import check_given
 from mrftool.manifold.parameters import parameter_named
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
@@ -23,46 +28,10 @@ from mrftool.scan.coefficients import CoefficientImages
 FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and Gaussian noise
 UNDETERMINED = 0.5  # a relative standard deviation above this does not determine a value [1]
 _N_FITTED = 4  # T1, T2 and the two parts of m0
-_STEPS = 8
-_LONGEST_STEP = 0.5  # in log T1 and log T2 [1]
-_GRID = (40, 40)
 _BLOCK = 4096  # voxels at a time
 _WINDOW = 7  # of the local misfit [pixel]
 _OFFSETS = range(-(_WINDOW // 2), _WINDOW // 2 + 1)
 _LEFT_OUT = 0.2  # median share of the model's norm that a basis of another sequence leaves out
-_TINY = 1e-30
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """The table in the basis of the images. projection: `(table rank, K)`."""
-
-    table: SignalTable
-    projection: Array
-
-    def rows(self, place: FloatArray, given: FloatArray) -> Array:
-        """Coefficients of m0 = 1 and their derivatives by log T1 and log T2 `(voxel, 3, K)`."""
-        points = np.concatenate([place, given], axis=1)
-        return np.asarray(evaluate_derivatives(self.table, points) @ self.projection)
-
-    def inside(self, place: FloatArray) -> FloatArray:
-        """Places `(voxel, 2)` held inside the table."""
-        low, high = np.array([(axis.start, axis.stop) for axis in self.table.fitted_axes]).T
-        return np.clip(place, low, high)
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """Estimates of voxels: place (log T1, log T2) and its covariance for noise of the covariance
-    given `(voxel, 2, 2)`, m0, misfit: squared norm of the whitened residual, and total: that of the
-    whitened coefficients.
-    """
-
-    place: FloatArray
-    spread: FloatArray
-    m0: Array
-    misfit: FloatArray
-    total: FloatArray
 
 
 def quantify_coefficients(
@@ -107,7 +76,7 @@ def quantify_coefficients(
         if image is not None:
             columns[:, k] = image.reshape(-1)[voxels]
     fits = list(_fits(series, model, voxels, columns, progress))
-    fit = _Fit(*(np.concatenate([getattr(part, key) for part in fits]) for key in _keys()))
+    fit = Fit(*(np.concatenate([getattr(part, key) for part in fits]) for key in _keys()))
     degrees = 2 * series.rank - _N_FITTED
     scale = np.ones(len(voxels))
     if series.covariance is not None:
@@ -141,7 +110,7 @@ def model_projection(table: SignalTable, basis: Array) -> Array:
 
 def _left_out(table: SignalTable, projection: Array) -> float:
     """Median over the grid of the relative norm that the projection leaves out [1]."""
-    places = _grid_places(table)
+    places = grid_places(table)
     middle = [(axis.start + axis.stop) / 2 for axis in table.given_axes]
     points = np.concatenate([places, np.tile(middle, (len(places), 1))], axis=1)
     rows = evaluate_derivatives(table, points)[:, 0]
@@ -150,12 +119,12 @@ def _left_out(table: SignalTable, projection: Array) -> float:
 
 
 def _keys() -> tuple[str, ...]:
-    return tuple(_Fit.__dataclass_fields__)
+    return tuple(Fit.__dataclass_fields__)
 
 
 def _model(
     series: CoefficientImages, table: SignalTable, given: Mapping[str, Array | None]
-) -> _Model:
+) -> TableInBasis:
     if table.form != "complex":
         raise MismatchError("a model of magnitudes, expected one of complex signals")
     known = series.sequence_id
@@ -166,7 +135,7 @@ def _model(
     images = {name: image for name, image in given.items() if image is not None}
     check_given([parameter.name for parameter in table.given], images)
     _check_shapes(series, images)
-    return _Model(table, model_projection(table, series.basis))
+    return TableInBasis(table, model_projection(table, series.basis))
 
 
 def _check_shapes(series: CoefficientImages, images: Mapping[str, Array]) -> None:
@@ -192,11 +161,11 @@ def _voxels(series: CoefficientImages, mask: BoolArray | None) -> IndexArray:
 
 def _fits(
     series: CoefficientImages,
-    model: _Model,
+    model: TableInBasis,
     voxels: IndexArray,
     given: FloatArray,
     progress: Progress | None,
-) -> Iterator[_Fit]:
+) -> Iterator[Fit]:
     """Fits of the voxels, block by block."""
     rows = series.images.reshape(-1, series.rank)
     factors = _whitening(series, voxels)
@@ -206,8 +175,8 @@ def _fits(
         own = factors[start : start + _BLOCK] if factors.ndim == 3 else factors
         field = given[start : start + _BLOCK]
         values = np.nan_to_num(rows[chosen].astype(np.complex128))
-        place = _start(model, values @ mean.T, mean, field)
-        yield _refined(model, values, own, place, field)
+        place = best_on_grid(model, values @ mean.T, mean, field)
+        yield refined(model, values, own, place, field)
         if progress is not None:
             progress(len(chosen))
 
@@ -226,75 +195,6 @@ def _whitening(series: CoefficientImages, voxels: IndexArray) -> Array:
         raise MismatchError(
             f"{series.name}: the covariance is not positive definite in every voxel"
         ) from error
-
-
-def _grid_places(table: SignalTable) -> FloatArray:
-    """Places `(atom, 2)` with T2 <= T1 on a regular grid over the table."""
-    axes = [
-        np.linspace(axis.start, axis.stop, size)
-        for axis, size in zip(table.fitted_axes, _GRID, strict=True)
-    ]
-    places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
-    return np.asarray(places[places[:, 1] <= places[:, 0]])
-
-
-def _start(model: _Model, whitened: Array, factor: Array, given: FloatArray) -> FloatArray:
-    """The place on the grid whose fingerprint is most like each voxel, at the mean of the given
-    parameters.
-    """
-    places = _grid_places(model.table)
-    field = np.tile(np.nan_to_num(given).mean(axis=0), (len(places), 1))
-    atoms = model.rows(places, field)[:, 0] @ factor.T
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    likeness = abs(whitened.astype(np.complex64) @ atoms.conj().T.astype(np.complex64))
-    return np.asarray(places[likeness.argmax(axis=1)])
-
-
-def _refined(
-    model: _Model, values: Array, factors: Array, place: FloatArray, given: FloatArray
-) -> _Fit:
-    """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`."""
-    whitened = _applied(factors, values[:, None])[:, 0]
-    for _ in range(_STEPS):
-        step, *_ = _normal_equations(_applied(factors, model.rows(place, given)), whitened)
-        place = model.inside(place + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
-    _, spread, m0, residual = _normal_equations(
-        _applied(factors, model.rows(place, given)), whitened
-    )
-    return _Fit(place, spread, m0, _energy(residual), _energy(whitened))
-
-
-def _applied(factors: Array, rows: Array) -> Array:
-    """Factors `(voxel, K, K)` or `(K, K)` times rows `(voxel, n, K)`."""
-    return np.asarray(rows @ factors.swapaxes(-1, -2))
-
-
-def _normal_equations(rows: Array, whitened: Array) -> tuple[FloatArray, FloatArray, Array, Array]:
-    """Step, its covariance, m0 and residual, of whitened model rows `(voxel, 3, K)`."""
-    signal, slopes = rows[:, 0], rows[:, 1:]
-    energy = np.maximum(_energy(signal), _TINY)
-    m0 = (signal.conj() * whitened).sum(axis=1) / energy
-    residual = whitened - m0[:, None] * signal
-    shares = (slopes @ signal.conj()[:, :, None])[:, :, 0] / energy[:, None]
-    slopes = slopes - shares[:, :, None] * signal[:, None]
-    weighted = m0[:, None, None] * slopes
-    information = (weighted.conj() @ weighted.swapaxes(1, 2)).real
-    gradient = (weighted.conj() @ residual[:, :, None]).real[:, :, 0]
-    covariance = _inverse(information)
-    step = (covariance @ gradient[:, :, None])[:, :, 0]
-    return step, covariance, m0, residual
-
-
-def _inverse(matrices: FloatArray) -> FloatArray:
-    """Inverses of symmetric `(voxel, 2, 2)`; very large where they are singular."""
-    a, b, d = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]
-    determinant = np.maximum(a * d - b * b, _TINY + 1e-12 * a * d)
-    cofactors = np.stack([np.stack([d, -b], -1), np.stack([-b, a], -1)], -2)
-    return np.asarray(cofactors / determinant[:, None, None])
-
-
-def _energy(rows: Array) -> FloatArray:
-    return np.asarray((abs(rows) ** 2).sum(axis=-1))
 
 
 def _local_misfit(
@@ -328,7 +228,7 @@ def _shifted(image: FloatArray, dx: int, dy: int) -> FloatArray:
 
 
 def _flags(
-    series: CoefficientImages, fit: _Fit, scale: FloatArray, ranges: tuple[Range, Range]
+    series: CoefficientImages, fit: Fit, scale: FloatArray, ranges: tuple[Range, Range]
 ) -> Array:
     from scipy.special import chdtri
 
@@ -345,7 +245,7 @@ def _flags(
 
 
 def _maps(
-    series: CoefficientImages, voxels: IndexArray, fit: _Fit, scale: FloatArray, flags: Array
+    series: CoefficientImages, voxels: IndexArray, fit: Fit, scale: FloatArray, flags: Array
 ) -> Maps:
     """Images of the columns; voxels with non-finite input are NaN, those left out 0."""
     values = series.images.reshape(-1, series.rank)[voxels]
@@ -353,7 +253,7 @@ def _maps(
     flags = np.where(bad, np.uint8(Flag.NON_FINITE), flags)
     times = np.exp(fit.place)
     columns: dict[str, Array] = {"t1": times[:, 0], "t2": times[:, 1], "m0": fit.m0}
-    extra: dict[str, Array] = {"residual": np.sqrt(fit.misfit / np.maximum(fit.total, _TINY))}
+    extra: dict[str, Array] = {"residual": np.sqrt(fit.misfit / np.maximum(fit.total, TINY))}
     if series.covariance is not None:
         relative = np.sqrt(np.diagonal(fit.spread, axis1=1, axis2=2) * scale[:, None])
         extra["sd_t1"], extra["sd_t2"] = (times * relative).T

@@ -1,0 +1,121 @@
+"""Least squares of coefficients against a table: the fit of each voxel, and its covariance.
+
+M0 is eliminated (variable projection: G. Golub, V. Pereyra, Inverse Probl 19:R1, 2003), and
+Gauss-Newton steps in log T1 and log T2 start at the best of a grid. Covariance of the estimate: S.
+M. Kay, Estimation Theory (1993), ch. 3 and 15.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrftool.arrays import Array, FloatArray
+from mrftool.manifold.table import SignalTable, evaluate_derivatives
+
+_STEPS = 8
+_LONGEST_STEP = 0.5  # in log T1 and log T2 [1]
+_GRID = (40, 40)
+TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class TableInBasis:
+    """The table in the basis of the images. projection: `(table rank, K)`."""
+
+    table: SignalTable
+    projection: Array
+
+    def rows(self, place: FloatArray, given: FloatArray) -> Array:
+        """Coefficients of m0 = 1 and their derivatives by log T1 and log T2 `(voxel, 3, K)`."""
+        points = np.concatenate([place, given], axis=1)
+        return np.asarray(evaluate_derivatives(self.table, points) @ self.projection)
+
+    def inside(self, place: FloatArray) -> FloatArray:
+        """Places `(voxel, 2)` held inside the table."""
+        low, high = np.array([(axis.start, axis.stop) for axis in self.table.fitted_axes]).T
+        return np.clip(place, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Estimates of voxels: place (log T1, log T2) and its covariance for noise of the covariance
+    given `(voxel, 2, 2)`, m0, misfit: squared norm of the whitened residual, and total: that of the
+    whitened coefficients.
+    """
+
+    place: FloatArray
+    spread: FloatArray
+    m0: Array
+    misfit: FloatArray
+    total: FloatArray
+
+
+def grid_places(table: SignalTable) -> FloatArray:
+    """Places `(atom, 2)` with T2 <= T1 on a regular grid over the table."""
+    axes = [
+        np.linspace(axis.start, axis.stop, size)
+        for axis, size in zip(table.fitted_axes, _GRID, strict=True)
+    ]
+    places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return np.asarray(places[places[:, 1] <= places[:, 0]])
+
+
+def best_on_grid(
+    model: TableInBasis, whitened: Array, factor: Array, given: FloatArray
+) -> FloatArray:
+    """The place on the grid whose fingerprint is most like each voxel, at the mean of the given
+    parameters.
+    """
+    places = grid_places(model.table)
+    field = np.tile(np.nan_to_num(given).mean(axis=0), (len(places), 1))
+    atoms = model.rows(places, field)[:, 0] @ factor.T
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    likeness = abs(whitened.astype(np.complex64) @ atoms.conj().T.astype(np.complex64))
+    return np.asarray(places[likeness.argmax(axis=1)])
+
+
+def refined(
+    model: TableInBasis, values: Array, factors: Array, place: FloatArray, given: FloatArray
+) -> Fit:
+    """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`."""
+    whitened = _applied(factors, values[:, None])[:, 0]
+    for _ in range(_STEPS):
+        step, *_ = _normal_equations(_applied(factors, model.rows(place, given)), whitened)
+        place = model.inside(place + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
+    _, spread, m0, residual = _normal_equations(
+        _applied(factors, model.rows(place, given)), whitened
+    )
+    return Fit(place, spread, m0, _energy(residual), _energy(whitened))
+
+
+def _applied(factors: Array, rows: Array) -> Array:
+    """Factors `(voxel, K, K)` or `(K, K)` times rows `(voxel, n, K)`."""
+    return np.asarray(rows @ factors.swapaxes(-1, -2))
+
+
+def _normal_equations(rows: Array, whitened: Array) -> tuple[FloatArray, FloatArray, Array, Array]:
+    """Step, its covariance, m0 and residual, of whitened model rows `(voxel, 3, K)`."""
+    signal, slopes = rows[:, 0], rows[:, 1:]
+    energy = np.maximum(_energy(signal), TINY)
+    m0 = (signal.conj() * whitened).sum(axis=1) / energy
+    residual = whitened - m0[:, None] * signal
+    shares = (slopes @ signal.conj()[:, :, None])[:, :, 0] / energy[:, None]
+    slopes = slopes - shares[:, :, None] * signal[:, None]
+    weighted = m0[:, None, None] * slopes
+    information = (weighted.conj() @ weighted.swapaxes(1, 2)).real
+    gradient = (weighted.conj() @ residual[:, :, None]).real[:, :, 0]
+    covariance = _inverse(information)
+    step = (covariance @ gradient[:, :, None])[:, :, 0]
+    return step, covariance, m0, residual
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses of symmetric `(voxel, 2, 2)`; very large where they are singular."""
+    a, b, d = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]
+    determinant = np.maximum(a * d - b * b, TINY + 1e-12 * a * d)
+    cofactors = np.stack([np.stack([d, -b], -1), np.stack([-b, a], -1)], -2)
+    return np.asarray(cofactors / determinant[:, None, None])
+
+
+def _energy(rows: Array) -> FloatArray:
+    return np.asarray((abs(rows) ** 2).sum(axis=-1))
