@@ -1,8 +1,9 @@
 """From raw k-space to maps: time, memory, error over the bound, and whether error bars hold.
 
-`make bench-recon` prints tables; BENCH_OPTIONS="--matrix 96 --only well speed" takes less time.
-BART (Debian's package) is compared where it is installed. Times are seconds of all threads, so that
-a busy machine does not change them, and wall clock beside.
+`make bench-recon` prints lines of `name: value`, and the error bars as a table besides;
+BENCH_OPTIONS="--matrix 96 --only well speed" takes less time. BART (Debian's package) is compared
+where it is installed. Times are by the wall clock, and of all threads together (processor), which a
+busy machine hardly changes.
 """
 
 import argparse
@@ -120,6 +121,10 @@ def maps_of(case, images, basis, covariance, table):
     return columns
 
 
+def say(name, value, unit=""):
+    print(f"{name}: {value:.4g} {unit}".rstrip(), flush=True)
+
+
 def cpu():
     """Processor time of this process and its children [s]."""
     return sum(
@@ -129,11 +134,14 @@ def cpu():
 
 
 class Clock:
+    """Seconds since it was made, by the wall clock and of all threads together."""
+
     def __init__(self):
         self.start = time.perf_counter(), cpu()
 
-    def __str__(self):
-        return f"{time.perf_counter() - self.start[0]:6.1f} s wall {cpu() - self.start[1]:6.1f} s"
+    def say(self, name):
+        say(f"{name}_wall", time.perf_counter() - self.start[0], "s")
+        say(f"{name}_processor", cpu() - self.start[1], "s")
 
 
 def speed(matrix):
@@ -145,12 +153,12 @@ def speed(matrix):
     found = reconstruct(kspace, basis, Settings(replicas=0))
     table = model_table(case.sequence, **RANGES)
     maps_of(case, found.images, basis, None, table)
-    print(f"raw data to maps                 {clock} processor")
+    clock.say("raw_data_to_maps")
     clock = Clock()
     reconstruct(kspace, basis, Settings(replicas=6))
-    print(f"with six replicas, maps apart    {clock} processor")
+    clock.say("coefficients_with_six_replicas")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"peak memory, simulation included {peak:6.2f} GB")
+    say("peak_memory_with_simulation", peak, "GB")
     if shutil.which("bart"):
         against_bart(case, kspace, basis, table)
 
@@ -160,17 +168,17 @@ def against_bart(case, kspace, basis, table, iterations=20):
     settings = Settings(iterations=iterations, replicas=0)
     clock = Clock()
     ours = reconstruct(kspace, basis, settings, coils=case.coils).images
-    print(f"ours, {iterations} iterations              {clock} processor")
+    clock.say(f"ours_{iterations}_iterations")
     clock = Clock()
     theirs = bart_pics(kspace, basis.vectors, case.coils, iterations)
-    print(f"BART pics -B, {iterations} iterations      {clock} processor")
+    clock.say(f"bart_{iterations}_iterations")
     theirs = theirs * (np.vdot(theirs, ours) / np.vdot(theirs, theirs))
     difference = np.linalg.norm(theirs - ours) / np.linalg.norm(ours)
-    print(f"coefficients differ by           {100 * difference:.3f} %")
+    say("coefficients_from_bart_differ", 100 * difference, "%")
     first, second = (maps_of(case, x, basis, None, table) for x in (ours, theirs))
     for name in ("t1", "t2"):
         apart = np.median(abs(second[name] / first[name] - 1))
-        print(f"{name} maps of both differ by        {100 * apart:.3f} % (median)")
+        say(f"{name}_from_bart_differs_median", 100 * apart, "%")
 
 
 def bart_pics(kspace, basis, coils, iterations):
@@ -211,69 +219,71 @@ def well(matrix):
         basis = temporal_basis(case.sequence, rank)
         found = reconstruct(kspace, basis, Settings(iterations=25, replicas=0), coils=coils)
         maps = maps_of(case, found.images, basis, None, table)
-        for name in ("white_matter", "grey_matter"):
-            chosen = case.chosen(name)
-            ratios = []
+        label = f"rank{rank}_coils_{'found' if coils is None else 'given'}"
+        say(f"{label}_noise_sd_over_actual", found.noise_sd / sd)
+        for tissue in TISSUES:
+            chosen = case.chosen(tissue)
             for key in ("t1", "t2"):
                 bound = getattr(ideal, f"sd_{key}")[chosen]
                 error = (maps[key] - getattr(case.tissue, key))[chosen] / bound
-                ratios += [np.sqrt(np.mean(error**2)), np.median(abs(error)) / 0.6745]
-            print(
-                f"rank {rank} coils {'found' if coils is None else 'given'} {name:12}"
-                f" RMSE/bound T1 {ratios[0]:.3f} T2 {ratios[2]:.3f}"
-                f" robust {ratios[1]:.3f} {ratios[3]:.3f}"
-                f" noise sd {found.noise_sd / sd:.4f}"
-            )
+                say(f"{label}_{tissue}_{key}_rmse_over_bound", np.sqrt(np.mean(error**2)))
+                say(f"{label}_{tissue}_{key}_robust_over_bound", np.median(abs(error)) / 0.6745)
 
 
 SCANS = {
-    "circle": {},
-    "square": {"coverage": SQUARE},
-    "one coil": {"coils": 1},
-    "arms in order": {"kind": "spiral48-in-order"},
+    "circle": ({}, [(5, 5), (5, 2), (6, 5), (6, 2), (8, 5), (8, 2)]),
+    "square": ({"coverage": SQUARE}, [(5, 5), (5, 2), (8, 5)]),
+    "one_coil": ({"coils": 1}, [(5, 5), (5, 2)]),
+    "in_order": ({"kind": "spiral48-in-order"}, [(5, 5), (5, 2)]),
 }
+TISSUES = ("white_matter", "grey_matter")
 
 
 def bars(matrix):
-    """Whether error bars hold: spread of (estimate - reference) / sd, for noise alone and in
-    all.
-    """
-    for title, options in SCANS.items():
+    """Whether error bars hold: spread of (estimate - estimate without noise) / sd."""
+    rows = []
+    for title, (options, settings) in SCANS.items():
         case = realistic(matrix, **options)
         table = model_table(case.sequence, **RANGES)
-        settings = [(5, 5), (5, 2)]
-        if title == "circle":
-            settings += [(6, 5), (8, 5)]
         for rank, snr in settings:
-            print(title, f"rank {rank} SNR {snr}", end=" ")
-            one_row(case, rank, snr, table)
+            found = one_scan(case, rank, snr, table)
+            for name, value in found.items():
+                say(f"{title}_rank{rank}_snr{snr}_{name}", value)
+            rows.append((f"{title.replace('_', ' ')} | {rank} | {snr}", found))
+    names = [f"z_{tissue}_{key}" for tissue in TISSUES for key in ("t1", "t2")]
+    every = [found[name] for _, found in rows for name in names]
+    say("z_smallest", min(every))
+    say("z_largest", max(every))
+    say("flagged_percent_largest", max(found["flagged_percent"] for _, found in rows))
+    print(f"\n| scan | rank | SNR | {' | '.join(names)} | flagged |\n|{'---|' * (4 + len(names))}")
+    for label, found in rows:
+        values = " | ".join(f"{found[name]:.3f}" for name in names)
+        print(f"| {label} | {values} | {found['flagged_percent']:.1f} % |")
 
 
-def one_row(case, rank, snr, table):
+def one_scan(case, rank, snr, table):
+    """Spread of z in each tissue, for noise alone; of the whole error over the combined
+    uncertainty; and how many voxels of one tissue are flagged as misfits [%].
+    """
     basis = temporal_basis(case.sequence, rank)
     sd = case.noise_sd(snr)
     found = reconstruct(case.noisy(sd), basis, Settings())
     settings = Settings(replicas=0)
     clean = reconstruct(case.kspace, basis, settings, coils=found.coils)
     maps = maps_of(case, found.images, basis, found.covariance, table)
-    reference = maps_of(case, clean.images, basis, found.covariance, table)
-    print(f"noise sd {found.noise_sd / sd:.3f}", end=" ")
-    for name in ("white_matter", "grey_matter"):
-        chosen = case.chosen(name)
-        spreads = []
+    noiseless = maps_of(case, clean.images, basis, found.covariance, table)
+    numbers = {"noise_sd_over_actual": found.noise_sd / sd}
+    for tissue in TISSUES:
+        chosen = case.label == case.classes.index(tissue)
         for key in ("t1", "t2"):
-            error = (maps[key] - reference[key]) / maps[f"sd_{key}"]
-            whole = (maps[key] - getattr(case.tissue, key)) / maps[f"sd_{key}"]
-            inner = chosen & case.pure
-            robust = np.median(abs(whole[inner] - np.median(whole[inner]))) / 0.6745
-            spreads += [error[chosen].std(), robust]
-        flagged = np.mean((maps["flags"][chosen & case.pure] & Flag.MISFIT) > 0)
-        print(
-            f"| {name[:5]} z of noise {spreads[0]:.3f} {spreads[2]:.3f}"
-            f" whole {spreads[1]:.3f} {spreads[3]:.3f} flagged {100 * flagged:.1f} %",
-            end=" ",
-        )
-    print(flush=True)
+            z = (maps[key] - noiseless[key]) / maps[f"sd_{key}"]
+            numbers[f"z_{tissue}_{key}"] = z[chosen].std()
+            error = (maps[key] - getattr(case.tissue, key)) / maps[f"combined_{key}"]
+            inner = error[chosen & case.pure]
+            numbers[f"whole_error_{tissue}_{key}"] = np.median(abs(inner)) / 0.6745
+    flags = maps["flags"][case.pure & (case.label >= 0)]
+    numbers["flagged_percent"] = 100 * np.mean((flags & Flag.MISFIT) > 0)
+    return numbers
 
 
 def main():
@@ -283,7 +293,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     arguments = parser.parse_args()
     for name in arguments.only:
-        print(f"== {name}: {arguments.matrix} x {arguments.matrix}, {SEQUENCE}", flush=True)
+        print(f"== {name}, {arguments.matrix} x {arguments.matrix}, {SEQUENCE}", flush=True)
         parts[name](arguments.matrix)
 
 

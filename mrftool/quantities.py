@@ -298,6 +298,15 @@ _ALL = (
         suffix="misfit",
     ),
     Quantity(
+        key="local_misfit",
+        label="Local misfit",
+        caption="local misfit",
+        description="Squared residual around the voxel / that which noise leaves there",
+        unit=RATIO,
+        suffix="localmisfit",
+        window=(0.0, 5.0),
+    ),
+    Quantity(
         key="b1",
         label="B1",
         caption="B1",

@@ -2,6 +2,10 @@
 
 The table's fingerprints are projected onto the basis of the images. Each voxel's coefficients and
 the model are whitened by its covariance, and fitted by least squares.
+
+Standard deviations are those of noise (type A). How much larger the residuals around a voxel are
+than noise explains is a map of its own; the systematic part (type B) takes this excess for further
+noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,6 +22,7 @@ from mrftool.inference.coefficient_fit import (
     grid_places,
     refined,
 )
+from mrftool.inference.local_misfit import local_misfit
 from mrftool.inference.session import check_given
 from mrftool.manifold.parameters import parameter_named
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
@@ -29,8 +34,6 @@ FALSE_ALARM = 1e-3  # of MISFIT, for a voxel of the right model and Gaussian noi
 UNDETERMINED = 0.5  # a relative standard deviation above this does not determine a value [1]
 _N_FITTED = 4  # T1, T2 and the two parts of m0
 _BLOCK = 4096  # voxels at a time
-_WINDOW = 7  # of the local misfit [pixel]
-_OFFSETS = range(-(_WINDOW // 2), _WINDOW // 2 + 1)
 _LEFT_OUT = 0.2  # median share of the model's norm that a basis of another sequence leaves out
 
 
@@ -78,11 +81,11 @@ def quantify_coefficients(
     fits = list(_fits(series, model, voxels, columns, progress))
     fit = Fit(*(np.concatenate([getattr(part, key) for part in fits]) for key in _keys()))
     degrees = 2 * series.rank - _N_FITTED
-    scale = np.ones(len(voxels))
+    local = np.ones(len(voxels))
     if series.covariance is not None:
-        scale = _local_misfit(fit.misfit, degrees, voxels, series.shape)
-    flags = _flags(series, fit, scale, (t1_range, t2_range))
-    return _maps(series, voxels, fit, scale, flags)
+        local = local_misfit(fit.misfit, degrees, voxels, series.shape)
+    flags = _flags(series, fit, local, (t1_range, t2_range))
+    return _maps(series, voxels, fit, local, flags)
 
 
 def model_projection(table: SignalTable, basis: Array) -> Array:
@@ -197,38 +200,8 @@ def _whitening(series: CoefficientImages, voxels: IndexArray) -> Array:
         ) from error
 
 
-def _local_misfit(
-    ratio: FloatArray, degrees: int, voxels: IndexArray, shape: tuple[int, int, int]
-) -> FloatArray:
-    """Misfit of the neighbourhood over what noise leaves there, at least 1 `(voxel,)` [1].
-
-    What noise does not explain (truncation, motion, the basis) widens the error bars. The median
-    over a window of each slice is taken: voxels of several tissues do not spoil their neighbours.
-
-    Parameters
-    ----------
-    ratio
-        Misfit of each voxel `(voxel,)`, chi-squared with `degrees` of freedom under noise alone.
-    """
-    from scipy.special import chdtri
-
-    image = np.full(shape, np.nan)
-    image.reshape(-1)[voxels] = ratio
-    around = np.stack([_shifted(image, dx, dy) for dx in _OFFSETS for dy in _OFFSETS])
-    middle = np.nanmedian(around.reshape(len(around), -1)[:, voxels], axis=0)
-    return np.asarray(np.maximum(middle / chdtri(degrees, 0.5), 1.0))
-
-
-def _shifted(image: FloatArray, dx: int, dy: int) -> FloatArray:
-    """The image moved by whole pixels in the plane, NaN where nothing moves in."""
-    reach = _WINDOW // 2
-    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), constant_values=np.nan)
-    x, y = reach + dx, reach + dy
-    return padded[x : x + image.shape[0], y : y + image.shape[1]]
-
-
 def _flags(
-    series: CoefficientImages, fit: Fit, scale: FloatArray, ranges: tuple[Range, Range]
+    series: CoefficientImages, fit: Fit, local: FloatArray, ranges: tuple[Range, Range]
 ) -> Array:
     from scipy.special import chdtri
 
@@ -237,15 +210,31 @@ def _flags(
     flags = outside * int(Flag.OUT_OF_RANGE)
     if series.covariance is not None:
         limit = chdtri(2 * series.rank - _N_FITTED, FALSE_ALARM)
-        flags = flags + (fit.misfit > limit * scale) * int(Flag.MISFIT)
-        wide = np.sqrt(np.diagonal(fit.spread, axis1=1, axis2=2) * scale[:, None]) > UNDETERMINED
+        flags = flags + (fit.misfit > limit) * int(Flag.MISFIT)
+        wide = _relative_sd(fit) * np.sqrt(local)[:, None] > UNDETERMINED
         flags = flags + wide[:, 0] * int(Flag.T1_UNDETERMINED)
         flags = flags + wide[:, 1] * int(Flag.T2_UNDETERMINED)
     return np.asarray(np.where(fit.total > 0, flags, int(Flag.MASKED)), np.uint8)
 
 
+def _relative_sd(fit: Fit) -> FloatArray:
+    """Standard deviations of log T1 and log T2 for noise alone `(voxel, 2)`."""
+    return np.asarray(np.sqrt(np.diagonal(fit.spread, axis1=1, axis2=2)))
+
+
+def _uncertainties(fit: Fit, local: FloatArray) -> dict[str, FloatArray]:
+    """Random, systematic and combined standard uncertainties [s], and the local misfit [1]."""
+    columns = {"local_misfit": local}
+    random = (np.exp(fit.place) * _relative_sd(fit)).T
+    for name, own in zip(("t1", "t2"), random, strict=True):
+        columns[f"sd_{name}"] = own
+        columns[f"systematic_{name}"] = own * np.sqrt(local - 1)
+        columns[f"combined_{name}"] = own * np.sqrt(local)
+    return columns
+
+
 def _maps(
-    series: CoefficientImages, voxels: IndexArray, fit: Fit, scale: FloatArray, flags: Array
+    series: CoefficientImages, voxels: IndexArray, fit: Fit, local: FloatArray, flags: Array
 ) -> Maps:
     """Images of the columns; voxels with non-finite input are NaN, those left out 0."""
     values = series.images.reshape(-1, series.rank)[voxels]
@@ -255,8 +244,7 @@ def _maps(
     columns: dict[str, Array] = {"t1": times[:, 0], "t2": times[:, 1], "m0": fit.m0}
     extra: dict[str, Array] = {"residual": np.sqrt(fit.misfit / np.maximum(fit.total, TINY))}
     if series.covariance is not None:
-        relative = np.sqrt(np.diagonal(fit.spread, axis1=1, axis2=2) * scale[:, None])
-        extra["sd_t1"], extra["sd_t2"] = (times * relative).T
+        extra |= _uncertainties(fit, local)
     empty = flags & int(Flag.MASKED) > 0
     images = {
         name: _image(np.where(bad, np.nan, np.where(empty, 0, column)), voxels, series.shape)

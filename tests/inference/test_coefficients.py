@@ -125,3 +125,35 @@ def test_another_sequence_id_is_refused(table, basis):
     series = CoefficientImages(images, basis, Placement(np.eye(4)), sequence_id="other")
     with pytest.raises(MismatchError, match="made with sequence other"):
         quantify_coefficients(series, table, **RANGES)
+
+
+def test_standard_deviations_are_those_of_noise_whatever_else_the_residual_holds(
+    sequence, table, basis
+):
+    covariance = 1e-6 * np.eye(RANK)
+    _, _, series = _series(sequence, basis, 30, covariance, noise=1.0)
+    before = quantify_coefficients(series, table, **RANGES)
+    random = np.random.default_rng(6)
+    further = random.normal(size=(15, 30, 1, RANK, 2)) @ [1, 1j] * np.sqrt(3e-6)
+    series.images[:15] += further
+    after = quantify_coefficients(series, table, **RANGES)
+    disturbed, quiet = np.s_[4:11], np.s_[19:]
+    assert np.median(after.extra["local_misfit"][disturbed]) == pytest.approx(4, rel=0.2)
+    assert np.median(after.extra["local_misfit"][quiet]) < 1.2
+    for name in ("t1", "t2"):
+        random_part, systematic, combined = (
+            after.extra[f"{kind}_{name}"] for kind in ("sd", "systematic", "combined")
+        )
+        kept = random_part / before.extra[f"sd_{name}"]
+        assert np.median(kept[disturbed]) == pytest.approx(1, abs=0.05)
+        np.testing.assert_allclose(combined, np.hypot(random_part, systematic), rtol=1e-5)
+        wider = combined / random_part
+        np.testing.assert_allclose(wider**2, after.extra["local_misfit"], rtol=1e-4)
+
+
+def test_neighbours_that_fit_as_badly_do_not_hide_a_misfit(sequence, table, basis):
+    covariance = 1e-8 * np.eye(RANK)
+    _, _, series = _series(sequence, basis, 20, covariance, noise=1.0)
+    series.images[:] += 0.01 * series.images[..., ::-1]
+    maps = quantify_coefficients(series, table, **RANGES)
+    assert np.mean((maps.flags & Flag.MISFIT) > 0) > 0.9
