@@ -24,5 +24,9 @@ class Fingerprints:
         if self.signal.ndim != 2:
             raise InputError(f"the signal has shape {self.signal.shape}, expected (voxel, time)")
 
+    def __repr__(self) -> str:
+        voxels, time = self.signal.shape
+        return f"Fingerprints({voxels} voxels, {time} samples, sequence {self.sequence_id})"
+
     def __len__(self) -> int:
         return len(self.signal)

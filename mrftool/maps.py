@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.arrays import Array, BoolArray, ComplexArray, Float32Array
-from mrftool.errors import InputError
+from mrftool.environment.notebook import ShownInNotebooks
+from mrftool.errors import ArgumentError, InputError
 from mrftool.quantities import FLAGS, Flag, quantity
 
 _SIGNAL_PERCENTILE = 99.0  # of |M0| over the measured voxels
@@ -18,7 +19,7 @@ _SIGNAL_FRACTION = 0.1  # of that percentile, from which a voxel holds signal
 
 
 @dataclass(frozen=True, eq=False)
-class Maps:
+class Maps(ShownInNotebooks):
     """Images `(x, y, z)` of one scan, all of the same shape.
 
     Masked voxels are 0 in every map, voxels whose input is not finite are NaN.
@@ -57,6 +58,18 @@ class Maps:
             quantity(name)
             if image.shape != self.t1.shape or image.ndim != 3:
                 raise InputError(f"map {name} has shape {image.shape}, expected {self.t1.shape}")
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.t1.shape))
+        names = ", ".join(name for name, _ in self.images())
+        return f"Maps({size} voxels: {names})"
+
+    def __getitem__(self, name: str) -> Array:
+        """The map of that name, such as "sd_t1"."""
+        images = dict(self.images())
+        if name not in images:
+            raise ArgumentError(f"there is no map {name!r}, expected one of {', '.join(images)}")
+        return images[name]
 
     def images(self) -> Iterator[tuple[str, Array]]:
         """All maps by name, flags last."""

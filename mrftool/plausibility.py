@@ -6,7 +6,7 @@ A number outside these ranges is possible and improbable: most likely it is give
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import pi
+from math import inf, pi
 from types import MappingProxyType
 
 
@@ -71,6 +71,10 @@ PLAUSIBLE: Mapping[str, Plausible] = MappingProxyType(
 )
 
 
+# The most that any tissue has, in memory's unit: what lies above was given in another one.
+MOST = {"t1": 100.0, "t2": 100.0, "b1": 20.0, "adc": 1e-6}
+
+
 def unit_slip(name: str, value: float, is_right: Callable[[float], bool]) -> str:
     """The mistake of units that explains `value`, in words; "" if none does.
 
@@ -88,6 +92,18 @@ def unit_slip(name: str, value: float, is_right: Callable[[float], bool]) -> str
         if is_right(value / factor):
             return phrase
     return ""
+
+
+def excess(name: str, value: float) -> str:
+    """What was expected in place of `value` [SI], if no tissue has as much; "" otherwise."""
+    if name not in MOST or not MOST[name] < value < inf:
+        return ""
+    plausible = PLAUSIBLE[name]
+    text = f"{plausible.text(plausible.low)} to {plausible.text(plausible.high)}"
+    slip = unit_slip(name, value, plausible.holds)
+    if slip:
+        text += f": {slip}?"
+    return text
 
 
 def doubt(name: str, value: float) -> str:

@@ -2,12 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.errors import InputError
+from mrftool.plausibility import MOST, excess
+
+_SHOWN = {  # unit of each column, and the value that goes without saying
+    "t1": (" s", None),
+    "t2": (" s", None),
+    "b1": ("", 1.0),
+    "m0": ("", 1.0),
+    "adc": (" m2/s", 0.0),
+    "off_resonance": (" Hz", 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,7 @@ class Tissue:
     m0: equilibrium magnetisation, may be complex [1]. adc: diffusion coefficient [m2/s].
     off_resonance: precession frequency in the rotating frame [Hz].
 
-    Raises InputError if a column has another length, or a value that no tissue has.
+    Raises InputError if a column has another length, or a value that no tissue has: 800 s.
     """
 
     t1: FloatArray
@@ -29,12 +40,26 @@ class Tissue:
     adc: FloatArray = 0.0  # type: ignore[assignment]
     off_resonance: FloatArray = 0.0  # type: ignore[assignment]
 
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            t1: ArrayLike,
+            t2: ArrayLike,
+            b1: ArrayLike = 1.0,
+            m0: ArrayLike = 1.0,
+            adc: ArrayLike = 0.0,
+            off_resonance: ArrayLike = 0.0,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         columns = [np.shape(getattr(self, key)) for key in self.columns()]
         n = next((shape[0] for shape in columns if shape), 1)
         for key in self.columns():
             dtype = np.complex128 if key == "m0" else np.float64
             object.__setattr__(self, key, _column(key, getattr(self, key), n, dtype))
+        for key in MOST:
+            _require_no_excess(key, getattr(self, key))
         _require("t1", self.t1, self.t1 > 0, "a time of more than 0 s")
         _require("t2", self.t2, self.t2 > 0, "a time of more than 0 s")
         _require("b1", self.b1, self.b1 >= 0, "a fraction of 0 or more")
@@ -46,6 +71,14 @@ class Tissue:
             np.isfinite(self.off_resonance),
             "a finite number of Hz",
         )
+
+    def __repr__(self) -> str:
+        shown = [f"{len(self)} voxels"]
+        for key, (unit, usual) in _SHOWN.items():
+            column = np.abs(getattr(self, key))
+            if (column != usual).any():
+                shown.append(f"{key} {_span(column)}{unit}")
+        return f"Tissue({', '.join(shown)})"
 
     @staticmethod
     def columns() -> tuple[str, ...]:
@@ -61,6 +94,28 @@ class Tissue:
     def chunks(self, size: int) -> Iterator["Tissue"]:
         """The tissue in pieces of at most `size` voxels, in order."""
         return (self[start : start + size] for start in range(0, len(self), size))
+
+
+def _span(column: FloatArray) -> str:
+    if not column.size:
+        return "of none"
+    low, high = float(column.min()), float(column.max())
+    if low == high:
+        return f"{low:.4g}"
+    return f"{low:.4g} to {high:.4g}"
+
+
+def _require_no_excess(key: str, column: FloatArray) -> None:
+    """Raise InputError for the largest value, if no tissue has as much."""
+    if not column.size:
+        return
+    place = int(np.argmax(np.where(np.isfinite(column), column, 0)))
+    expected = excess(key, float(column[place]))
+    if expected:
+        unit = _SHOWN[key][0]
+        raise InputError(
+            f"tissue {key} is {column[place]:g}{unit} at voxel {place}, expected {expected}"
+        )
 
 
 def _column(key: str, values: ArrayLike, n: int, dtype: type) -> NDArray[np.generic]:

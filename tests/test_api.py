@@ -1,5 +1,7 @@
 """`import mrftool`: the nouns, and a function for each step."""
 
+import base64
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +12,15 @@ from front_door import environment, load
 
 import mrftool
 from mrftool import Tissue
+from mrftool.errors import ArgumentError
 from mrftool.sequence import PulseSequence
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
     script = (
         "import sys, mrftool; mrftool.__version__; "
-        "print([name for name in ('numpy', 'torch', 'onnx', 'matplotlib') if name in sys.modules])"
+        "heavy = ('numpy', 'scipy', 'torch', 'onnx', 'onnxruntime', 'matplotlib', 'nibabel'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -81,3 +85,86 @@ def test_a_model_is_written_and_loaded(short_sequence: PulseSequence, tmp_path: 
         check=False,
     )
     assert made.path.exists() and made.manifest.ranges["t1"] == (0.5, 1.5)
+
+
+def test_reprs_are_one_short_line_with_units(
+    short_sequence: PulseSequence, model: Path, shelf: Path
+) -> None:
+    tissue = Tissue([0.8, 1.2], 0.06, b1=[0.9, 1])
+    prints = mrftool.simulate(short_sequence, tissue)
+    loaded = mrftool.load_model(model)
+    maps = mrftool.quantify(prints.signal.reshape(2, 1, 1, 40), loaded)
+    scan = mrftool.load_scan(shelf / "brain.nii.gz")
+    assert repr(tissue) == "Tissue(2 voxels, t1 0.8 to 1.2 s, t2 0.06 s, b1 0.9 to 1)"
+    assert repr(maps).startswith("Maps(2 x 1 x 1 voxels: t1, t2, m0, residual, ")
+    assert "40 complex samples, t1 " in repr(loaded) and " ms" in repr(loaded)
+    assert repr(prints).startswith("Fingerprints(2 voxels, 40 samples, sequence ")
+    assert "40 repetitions" in repr(short_sequence) and " deg" in repr(short_sequence)
+    for noun in (tissue, prints, loaded, maps, scan, short_sequence):
+        assert len(repr(noun)) < 160 and "\n" not in repr(noun) and "array" not in repr(noun)
+    np.testing.assert_array_equal(maps["sd_t1"], maps.extra["sd_t1"])
+    with pytest.raises(ArgumentError, match="there is no map 'sd'"):
+        maps["sd"]
+
+
+@pytest.mark.slow
+def test_notebooks_show_pictures_and_tables(short_sequence: PulseSequence, model: Path) -> None:
+    """The pictures are in the page: it asks nobody for anything."""
+    loaded = mrftool.load_model(model)
+    scan = mrftool.simulate(short_sequence, Tissue([0.8, 1.2], 0.06)).signal
+    maps = mrftool.quantify(scan.reshape(2, 1, 1, 40), loaded)
+    for noun in (short_sequence, maps):
+        html = noun._repr_html_()
+        encoded = html.split("data:image/png;base64,")[1].split('"')[0]
+        assert base64.b64decode(encoded).startswith(b"\x89PNG")
+    assert "<table>" in loaded._repr_html_() and "40 repetitions" in loaded._repr_html_()
+    renamed = dataclasses.replace(short_sequence, name="<script>")
+    assert "<script>" not in renamed._repr_html_()
+
+
+def test_a_single_number_stands_for_all_pulses() -> None:
+    sequence = PulseSequence([0.1, 0.2], rf_phase=0, tr=0.012, te=0.002)
+    assert sequence == PulseSequence([0.1, 0.2], [0, 0], [0.012] * 2, [0.002] * 2)
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_the_types_in_a_script(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import mrftool as mrf
+
+sequence = mrf.load_sequence("fisp")
+tissue = mrf.Tissue(t1=[0.8], t2=[0.05])
+mrf.PulseSequence([0.1, 0.2], 0, 0.012, 0.002)
+maps = mrf.quantify("scan.nii", "fisp")
+reveal_type(sequence)
+reveal_type(maps)
+reveal_type(mrf.crlb(sequence, tissue, 20).sd_t1)
+reveal_type(mrf.write_maps(maps, "maps"))
+mrf.simulate(sequence, 12)
+""",
+        "utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    for shown in ("PulseSequence", "Maps", "numpy.ndarray", "dict[str, pathlib.Path]"):
+        assert shown in done.stdout, done.stdout
+    assert 'Argument 2 to "simulate" has incompatible type "int"' in done.stdout
+    assert done.stdout.count("error:") == 1
+
+
+def test_importing_it_takes_no_time() -> None:
+    script = (
+        "import time; start = time.process_time(); import mrftool; "
+        "print(time.process_time() - start)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, env=environment()
+    )
+    assert float(done.stdout) < 0.1

@@ -417,6 +417,12 @@ def test_sequences_are_equal_by_what_they_do():
 
 
 TISSUE_FAULTS = {
+    "t1 in ms": (
+        {"t1": [0.8, 800.0]},
+        "tissue t1 is 800 s at voxel 1, expected 10 ms to 10000 ms: milliseconds taken for",
+    ),
+    "b1 in percent": ({"b1": 120}, "tissue b1 is 120 at voxel 0, expected 0.1 to 3: percent taken"),
+    "adc in mm2/s": ({"adc": 2e-3}, "tissue adc is 0.002 m2/s at voxel 0, expected 1e-12 m2/s to"),
     "t1 zero": ({"t1": [1.0, 0.0]}, "tissue t1 is 0 at voxel 1, expected a time of more than 0 s"),
     "t1 infinite": (
         {"t1": [np.inf, 1.0]},

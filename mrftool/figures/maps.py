@@ -30,27 +30,36 @@ from mrftool.tissue import Tissue
 
 _PANEL, _MONTAGE = 4.0, 5.5  # width of a map with its colour bar, of one or of more slices [inch]
 _MOST_POINTS = 20_000
+_COLUMNS = 4  # of an overview
+_IN_ORDER = (
+    *("t1", "t2", "m0", "flags"),
+    *("sd_t1", "systematic_t1", "combined_t1", "residual"),
+    *("sd_t2", "systematic_t2", "combined_t2", "misfit"),
+)
 
 
-def overview_figure(maps: Maps, affine: FloatArray, path: str | Path, *, title: str = "") -> None:
-    """Draw all maps of a scan beside each other: at most twelve slices, evenly spread.
+def overview_figure(
+    maps: Maps, affine: FloatArray | None, path: str | Path, *, title: str = ""
+) -> None:
+    """Draw all maps of a scan: at most twelve slices, evenly spread.
+
+    T1, T2, M0 and the flags come first; the standard deviation and uncertainties of T1, and of T2,
+    have a row each.
 
     Parameters
     ----------
     maps
         T1, T2, M0 and flags, and what else there is.
     affine
-        Voxel index to millimetres in RAS+, `(4, 4)` [mm].
+        Voxel index to millimetres in RAS+, `(4, 4)` [mm]; None where it is not known.
     path
         Of the PNG file.
     title
         Text above the maps.
     """
-    images = list(maps.images())
+    images = _in_rows(dict(maps.images()))
     masked = (maps.flags & Flag.MASKED) != 0
-    columns = len(images)
-    if columns > 4:
-        columns = -(-columns // 2)
+    columns = min(len(images), _COLUMNS)
     with _map_panels(path, affine, maps.t1.shape, len(images), columns, title) as page:
         figure, panels, view = page
         for axes, (name, image) in zip(panels, images, strict=True):
@@ -58,6 +67,13 @@ def overview_figure(maps: Maps, affine: FloatArray, path: str | Path, *, title: 
                 draw_flags(axes, image, view)
             else:
                 draw_map(figure, axes, image, view, style_of(name, image), masked)
+
+
+def _in_rows(images: dict[str, Array]) -> list[tuple[str, Array]]:
+    """Images by name, those that belong together in one row; others follow."""
+    known = [name for name in _IN_ORDER if name in images]
+    others = [name for name in images if name not in _IN_ORDER]
+    return [(name, images[name]) for name in (*known, *others)]
 
 
 def error_figure(
@@ -201,14 +217,17 @@ def _identity_axes(axes: Axes, true: FloatArray, title: str) -> None:
 @contextmanager
 def _map_panels(
     path: str | Path,
-    affine: FloatArray,
+    affine: FloatArray | None,
     shape: tuple[int, ...],
     n: int,
     columns: int,
     title: str,
 ) -> Iterator[tuple[Figure, list[Axes], View]]:
     """A picture with `n` panels for maps of that shape, in rows of `columns`, and a caption."""
-    view, rows, width = view_of(affine), -(-n // columns), _PANEL
+    place = affine
+    if place is None:
+        place = np.eye(4)
+    view, rows, width = view_of(place), -(-n // columns), _PANEL
     if shape[view.axes[0]] >= 3:
         width = _MONTAGE
     height = rows * (0.82 * width * panel_height(shape, view) + 0.4) + 0.9
@@ -217,6 +236,15 @@ def _map_panels(
         for unused in panels[n:]:
             unused.set_axis_off()
         yield figure, panels[:n], view
-        size = " x ".join(f"{edge:.3g}" for edge in np.linalg.norm(affine[:3, :3], axis=0))
-        text = f"{slices_text(shape, view)}; voxels {size} mm; grey: not a number, black: masked"
+        text = (
+            f"{slices_text(shape, view)}; {_place_text(affine)}; grey: not a number, black: masked"
+        )
         figure.supxlabel(text, fontsize=8, color="0.35")
+
+
+def _place_text(affine: FloatArray | None) -> str:
+    """The size of the voxels, where it is known."""
+    if affine is None:
+        return "axes taken for R, A, S"
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    return f"voxels {' x '.join(f'{edge:.3g}' for edge in edges)} mm"

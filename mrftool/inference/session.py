@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mrftool.arrays import Array, Float32Array
+from mrftool.environment.notebook import ShownInNotebooks
 from mrftool.environment.threads import chosen_threads
 from mrftool.errors import InputError, MismatchError
 from mrftool.inference.model.graph_limits import require_bounded
 from mrftool.inference.model.manifest import Manifest, read_manifest
 from mrftool.inference.model.onnx_file import read_model
+from mrftool.inference.model.summary import range_text
 from mrftool.inference.runtime import InferenceSession, SessionOptions
 from mrftool.manifold.parameters import FITTED, parameter_named
 
@@ -23,7 +25,7 @@ _OUTPUTS = (*_FITTED, "m0", "residual", *(f"sd_{name}" for name in _FITTED), "fl
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(ShownInNotebooks):
     """A model file, checked and ready to run.
 
     content: the bytes that were checked; they are what runs.
@@ -54,7 +56,9 @@ class Model:
         return self.manifest.sequence_id
 
     def __repr__(self) -> str:
-        return f"Model({str(self.path)!r}, {self.manifest.name!r})"
+        ranges = [f"{name} {range_text(name, own)}" for name, own in self.manifest.ranges.items()]
+        text = f"Model({self.path.name!r}, {self.n_time} {self.form} samples"
+        return ", ".join([text, *ranges]) + ")"
 
 
 def load_model(path: str | Path) -> Model:

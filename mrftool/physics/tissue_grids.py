@@ -45,7 +45,7 @@ def grid_tissue(
     possible = columns[1] <= columns[0]
     if not possible.any():
         raise ArgumentError("no pair of the grid has T2 <= T1, expected at least one")
-    return Tissue(columns[0][possible], columns[1][possible], b1=columns[2][possible], adc=adc)  # type: ignore[arg-type]
+    return Tissue(columns[0][possible], columns[1][possible], b1=columns[2][possible], adc=adc)
 
 
 def parse_values(text: str) -> FloatArray:

@@ -60,6 +60,10 @@ class Series:
         if self.form not in ("complex", "magnitude"):
             raise InputError(f"{self.name}: form {self.form!r}, expected 'complex' or 'magnitude'")
 
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        return f"Series({self.name!r}, {size} voxels, {self.n_time} {self.form} samples)"
+
     @property
     def affine(self) -> FloatArray:
         """Voxel index to millimetres in RAS+, `(4, 4)` [mm]."""

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mrftool.arrays import BoolArray, FloatArray, IndexArray
+from mrftool.environment.notebook import ShownInNotebooks
 from mrftool.errors import InputError
 from mrftool.sequence.events import Event, Pulses, joined
 from mrftool.sequence.faults import COLUMNS, sequence_faults
@@ -18,7 +21,7 @@ _CHECKED = (*COLUMNS, "events", "spoiling", "spoiler", "slice_profile")
 
 
 @dataclass(frozen=True, eq=False)
-class PulseSequence:
+class PulseSequence(ShownInNotebooks):
     """RF pulses, and the events that play them, each followed by an echo at TE. Valid once built.
 
     Two sequences are equal if no signal can tell them apart: if they have one `sequence_id`.
@@ -26,7 +29,8 @@ class PulseSequence:
     Parameters
     ----------
     flip_angle, rf_phase : array (pulse,)
-        Flip angle and phase of the RF axis of each pulse [rad].
+        Flip angle and phase of the RF axis of each pulse [rad]; a single phase, TR or TE stands for
+        all pulses.
     tr, te : array (pulse,)
         From the centre of a pulse to the next one, and to its echo [s].
     events
@@ -51,12 +55,35 @@ class PulseSequence:
     slice_profile: SliceProfile | None = None
     name: str = "unnamed"
 
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            flip_angle: ArrayLike,
+            rf_phase: ArrayLike,
+            tr: ArrayLike,
+            te: ArrayLike,
+            events: Sequence[Event] = (Pulses(),),
+            spoiling: Spoiling = "gradient",
+            spoiler: Spoiler | None = None,
+            slice_profile: SliceProfile | None = None,
+            name: str = "unnamed",
+        ) -> None: ...
+
     def __post_init__(self) -> None:
+        self._repeat_numbers()
         freeze_columns(self, *COLUMNS)
         object.__setattr__(self, "events", tuple(self.events))
         faults = sequence_faults(**{key: getattr(self, key) for key in _CHECKED})
         if faults:
             raise InputError(f"sequence {self.name}: " + "; ".join(text for _, text in faults))
+
+    def __repr__(self) -> str:
+        flips = np.rad2deg(self.flip_angle)
+        return (
+            f"PulseSequence({self.name!r}, {len(self)} repetitions, {self.duration:.4g} s, "
+            f"flip angles {flips.min():.3g} to {flips.max():.3g} deg, id {self.sequence_id})"
+        )
 
     def __len__(self) -> int:
         return len(self.observed)
@@ -66,6 +93,15 @@ class PulseSequence:
 
     def __hash__(self) -> int:
         return hash(self.sequence_id)
+
+    def _repeat_numbers(self) -> None:
+        """A single number stands for all pulses."""
+        shape = np.shape(self.flip_angle)
+        if len(shape) != 1:
+            return
+        for key in COLUMNS:
+            if np.ndim(getattr(self, key)) == 0:
+                object.__setattr__(self, key, np.full(shape, getattr(self, key)))
 
     @cached_property
     def program(self) -> tuple[Event, ...]:

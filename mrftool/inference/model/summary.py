@@ -19,7 +19,7 @@ def summary(manifest: Manifest) -> dict[str, str]:
         "sequence": f"{manifest.sequence_name}, {manifest.n_time} repetitions, id "
         f"{manifest.sequence_id}",
         "input": _inputs(manifest),
-        **{_label(name): _range(name, limits) for name, limits in manifest.ranges.items()},
+        **{_label(name): range_text(name, limits) for name, limits in manifest.ranges.items()},
         **({"diffusion": f"{manifest.adc:g} m2/s"} if manifest.adc else {}),
         "encoder": encoder,
         "polish": f"{manifest.polish} Gauss-Newton steps",
@@ -42,7 +42,8 @@ def _label(name: str) -> str:
     return parameter_named(name).label
 
 
-def _range(name: str, limits: Range) -> str:
+def range_text(name: str, limits: Range) -> str:
+    """The range of a parameter with its unit, such as "30 to 5000 ms"."""
     unit, factor = parameter_named(name).unit, 1.0
     if unit == "s":
         unit, factor = "ms", 1e3
