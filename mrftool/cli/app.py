@@ -20,6 +20,8 @@ from mrftool.cli.commands.kspace.reconstruct import reconstruct
 from mrftool.cli.commands.match import match
 from mrftool.cli.commands.quantify import quantify
 from mrftool.cli.commands.sequences import sequence as sequence_commands
+from mrftool.cli.commands.servers import serve as serve_commands
+from mrftool.cli.commands.servers.send import send
 from mrftool.cli.commands.simulate import simulate
 from mrftool.cli.commands.train import train
 from mrftool.cli.hints import hint_for, invoked_command
@@ -43,9 +45,11 @@ app.command()(reconstruct)
 app.command()(quantify)
 app.command()(match)
 app.command()(bids)
+app.command()(send)
 app.add_typer(sequence_commands.app, name="sequence")
 app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")
+app.add_typer(serve_commands.app, name="serve")
 
 _EXTRA_OF = {
     "torch": "train",
@@ -54,6 +58,7 @@ _EXTRA_OF = {
     "h5py": "brainweb",
     "finufft": "recon",
     "ducc0": "recon",
+    "ismrmrd": "recon",
 }
 _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no public name
 

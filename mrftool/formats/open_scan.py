@@ -12,6 +12,7 @@ from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.arrays import scan as arrays
 from mrftool.formats.coefficients import scan as coefficients
 from mrftool.formats.dicom import scan as dicom
+from mrftool.formats.mrd import image_series as mrd_images
 from mrftool.formats.mrd import scan as mrd
 from mrftool.formats.nifti import scan as nifti
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
@@ -31,6 +32,7 @@ class ScanFormat(Protocol):
 ARRAYS = "array file"
 FORMATS: dict[str, ScanFormat] = {  # the first that recognises a path opens it
     "coefficient images": coefficients,
+    "MRD images": mrd_images,
     "MRD raw data": mrd,
     ARRAYS: arrays,
     "DICOM": dicom,

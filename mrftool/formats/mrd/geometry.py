@@ -51,3 +51,17 @@ def _centred(columns: FloatArray, header: RawHeader, centre: FloatArray) -> Floa
     affine[:3, :3] = columns
     affine[:3, 3] = centre - columns @ middle
     return affine
+
+
+def image_axes(affine: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Edges of a voxel `(3,)` [mm], and unit vectors along x, y and z in LPS `(3, axis)`.
+
+    Parameters
+    ----------
+    affine
+        Voxel index to millimetres in RAS+, `(4, 4)` [mm].
+
+    """
+    columns = affine[:3, :3]
+    size = np.linalg.norm(columns, axis=0)
+    return size, LPS_TO_RAS @ (columns / size)
