@@ -43,8 +43,16 @@ SequenceLike = PulseSequence | str | Path
 Scan = Series | str | Path | ArrayLike
 
 
-def load_sequence(name: str | Path) -> PulseSequence:
+def load_sequence(name: str | Path, *, rr: ArrayLike | None = None) -> PulseSequence:
     """Read a sequence file, or a shipped sequence by its name ("fisp").
+
+    Parameters
+    ----------
+    name : str or Path
+        The file, or the name.
+    rr : array_like, optional
+        For a sequence that waits for heartbeats: RR intervals, times of all triggers, or one
+        interval for all [s]; by default those of the file.
 
     Raises
     ------
@@ -52,7 +60,10 @@ def load_sequence(name: str | Path) -> PulseSequence:
         If there is no such sequence, naming every fault of the file otherwise.
 
     """
-    return read_sequence(name)
+    heartbeats = None
+    if rr is not None:
+        heartbeats = np.asarray(rr, np.float64)
+    return read_sequence(name, rr=heartbeats)
 
 
 def load_model(name: str | Path) -> Model:

@@ -59,6 +59,8 @@ PLAUSIBLE: Mapping[str, Plausible] = MappingProxyType(
         "tr": Plausible("TR", 0.5e-3, 5.0, "ms", 1e3, _TIMES),
         "te": Plausible("TE", 0.02e-3, 0.5, "ms", 1e3, _TIMES),
         "ti": Plausible("TI", 1e-3, 10.0, "ms", 1e3, _TIMES),
+        # 300 down to 12 beats a minute
+        "rr": Plausible("RR interval", 0.2, 5.0, "ms", 1e3, _TIMES),
         "t1": Plausible("T1", 10e-3, 10.0, "ms", 1e3, _TIMES),
         "t2": Plausible("T2", 1e-3, 5.0, "ms", 1e3, _TIMES),
         # Trains of smaller flip angles hardly encode T1 and T2.

@@ -23,6 +23,13 @@ SignalForm = Annotated[
 SequenceName = Annotated[
     str, typer.Option("--seq", help=f"Sequence file, or a shipped one: {_SEQUENCES}.")
 ]
+Heartbeats = Annotated[
+    str | None,
+    typer.Option(
+        "--rr",
+        help="RR intervals [ms]: a number, or a file with one a line, or with trigger times.",
+    ),
+]
 SequenceArgument = Annotated[
     str,
     typer.Argument(metavar="FILE", help=f"Sequence file (YAML), or a shipped one: {_SEQUENCES}."),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
-from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
+from mrftool.formats.sequence.heartbeats import read_with_heartbeats
+from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.matching.dictionary import (
     Source,
     compress_dictionary,
@@ -42,6 +43,8 @@ class DictionaryChoice:
         160,200 pairs of T1 and T2.
     adc : float
         Diffusion coefficient [m2/s].
+    rr : str, optional
+        RR intervals of the scan [ms], as `read_heartbeats` reads them.
 
     """
 
@@ -51,13 +54,15 @@ class DictionaryChoice:
     t2_ms: str | None = None
     b1: str | None = None
     adc: float = 0.0
+    rr: str | None = None
 
     def load(self, threads: int | None) -> Source:
         """The dictionary, read or ready to be simulated."""
         if self.file is not None:
             return dictionary_from_file(self.file)
         tissue = dictionary_tissue(self.t1_ms, self.t2_ms, self.b1, self.adc)
-        return dictionary_from_sequence(read_sequence(self.sequence), tissue, threads=threads)
+        sequence = read_with_heartbeats(self.sequence, self.rr)
+        return dictionary_from_sequence(sequence, tissue, threads=threads)
 
     def chosen(self) -> dict[str, object]:
         """What was chosen, for the report."""
@@ -65,6 +70,7 @@ class DictionaryChoice:
             return {"dictionary": self.file}
         return {
             "seq": self.sequence,
+            "rr": self.rr,
             "t1-ms": self.t1_ms,
             "t2-ms": self.t2_ms,
             "b1-grid": self.b1,

@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
-from mrftool.environment.shipped import find_file
 from mrftool.formats.open_scan import open_volumes
-from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.quantify import quantify
-from mrftool.inference.session import load_model
 from mrftool.reports.run import method_of
 from mrftool.workflows.steps.header import require_agreement
+from mrftool.workflows.steps.model_source import SequenceModel, model_source
 from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
@@ -29,7 +27,7 @@ def quantify_scan(
     folder: Path,
     reporter: Reporter,
     *,
-    model: str | Path = "fisp",
+    model: str | Path | SequenceModel = "fisp",
     mask: Path | None = None,
     noise_sd: float | None = None,
     uncertainty: Mapping[str, float] | None = None,
@@ -49,8 +47,8 @@ def quantify_scan(
         Folder of the maps; it is made where it does not exist.
     reporter : Reporter
         Hears of progress and notes.
-    model : str or Path
-        Model file (.onnx), or the name of a shipped one.
+    model : str, Path or SequenceModel
+        Model file (.onnx), or the name of a shipped one; or the sequence that a model is made for.
     mask : Path, optional
         Mask (NIfTI) of the voxels that count; by default all.
     noise_sd : float, optional
@@ -81,17 +79,20 @@ def quantify_scan(
     require_folder(folder)
     choice, watch = dicom or DicomChoice(), Stopwatch()
     with watch.stage("read the model"):
-        loaded = load_model(find_file("models", str(model), ".onnx"))
+        source = model_source(model)
     chosen = {"mask": mask, **given, **scan.chosen(), "noise-sd": noise_sd, **choice.chosen()}
-    asked = {**chosen, "uncertainty": uncertainty, "model": loaded.manifest.weights_sha256}
+    chosen |= source.chosen
+    asked = {**chosen, "uncertainty": uncertainty, "model": source.digest}
     identity = RunIdentity("quantify", scan.path, asked)
     require_own_outputs(folder, identity, overwrite=overwrite)
     with watch.stage("open the scan"):
         series = scan.open(reporter)
         study = dicom_output(series, choice, folder, reporter)
         inside, images, assumed = open_volumes(series, mask, given)
-    sequence = sequence_from_dict(loaded.manifest.sequence, str(loaded.path))
-    allowed = require_agreement(series, sequence, allow, reporter)
+    allowed = require_agreement(series, source.sequence, allow, reporter)
+    with watch.stage("make the model"):
+        loaded = source.load(series, images, reporter)
+    assumed += source.sentences
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)
     count = series.n_voxels

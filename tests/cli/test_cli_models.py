@@ -135,6 +135,7 @@ def test_no_option_was_forgotten() -> None:
     tested = {name for name, _ in OPTIONS} | {"run", "output", "seq", "encoder", "adc"}
     tested |= {"basis", "rank"}  # see test_reconstruct_command
     tested |= {"allow_inaccurate"}
+    tested |= {"rr"}  # see test_cli_heartbeats
     assert set(inspect.signature(export_command).parameters) - {"context"} == tested
 
 

@@ -412,6 +412,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere = {"dicom", "dicom_format", "dicom_reference"}  # see test_cli_dicom
     elsewhere |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
     elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
+    elsewhere |= {"rr"}  # see test_cli_heartbeats
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
     tested = {row[0] for row in OPTIONS} | {"scans", "output", "threads", "series"} | elsewhere

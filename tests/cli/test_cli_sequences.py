@@ -109,6 +109,7 @@ def test_shipped_sequences_are_listed_and_good() -> None:
         "cao",
         "delics",
         "liquid_phantom",
+        "cmrf15",
     } <= set(names)
     works("sequence", "check", *names)
 

@@ -10,6 +10,7 @@ from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
     Adc,
     AllowInaccurate,
+    Heartbeats,
     ModelOutput,
     Polish,
     RangeB1,
@@ -27,7 +28,7 @@ _OF_A_MODEL = (
     *("run", "output", "encoder", "polish", "allow_inaccurate"),
     *("form", "t1_ms", "t2_ms", "adc"),
 )
-_OF_A_SEQUENCE = ("form", "t1_ms", "t2_ms", "b1", "adc")
+_OF_A_SEQUENCE = ("form", "rr", "t1_ms", "t2_ms", "b1", "adc")
 
 
 def export(
@@ -43,6 +44,7 @@ def export(
             help="Sequence file: for a model without a network, or one that the run learned.",
         ),
     ] = None,
+    rr: Heartbeats = None,
     encoder: Annotated[
         Literal["run", "none"] | None,
         typer.Option(help="run: the trained one; none: coarse search (with --seq)."),
@@ -71,13 +73,14 @@ def export(
     Form, ranges and diffusion belong to a model without a network: a run knows its own.
     """
     if basis is not None:
-        _export_basis(context, seq, basis, rank, b1)
+        _export_basis(context, seq, rr, basis, rank, b1)
         return
     refuse(context, ["rank"], "goes with --basis")
     if run is None and seq is None:
         raise UsageError("expected a training run, or --seq FILE --encoder none")
     if (run is None and encoder == "run") or (run is not None and encoder == "none"):
         raise UsageError("expected a training run, or --seq FILE --encoder none")
+    from mrftool.formats.sequence.heartbeats import read_with_heartbeats
     from mrftool.workflows.export import export_run, export_sequence
 
     if run is not None:
@@ -92,7 +95,7 @@ def export(
         )
     else:
         written = export_sequence(
-            str(seq),
+            read_with_heartbeats(str(seq), rr),
             output,
             Terminal(),
             polish=polish,
@@ -109,17 +112,19 @@ def export(
 def _export_basis(
     context: typer.Context,
     seq: str | None,
+    rr: str | None,
     path: Path,
     rank: int | None,
     b1: tuple[float, float] | None,
 ) -> None:
     """Write a temporal basis for other reconstructions."""
+    from mrftool.formats.sequence.heartbeats import read_with_heartbeats
     from mrftool.workflows.kspace.export_basis import export_basis
 
     refuse(context, _OF_A_MODEL, "goes with a model, not with --basis")
     if seq is None:
         raise UsageError("--basis needs a sequence, expected --seq FILE")
-    wrote(export_basis(seq, path, rank=rank, b1_range=b1))
+    wrote(export_basis(read_with_heartbeats(seq, rr), path, rank=rank, b1_range=b1))
 
 
 def show_model(written: "WrittenModel") -> None:

@@ -17,6 +17,7 @@ from mrftool.cli.options import (
     DicomSeries,
     DictionaryT1,
     DictionaryT2,
+    Heartbeats,
     Imag,
     Like,
     MapFolder,
@@ -41,6 +42,7 @@ def match(
     seq: Annotated[
         str, typer.Option("--seq", help="Or: the sequence to simulate one for.")
     ] = "fisp",
+    rr: Heartbeats = None,
     t1_ms: DictionaryT1 = None,
     t2_ms: DictionaryT2 = None,
     b1_grid: Annotated[
@@ -85,7 +87,7 @@ def match(
     if dictionary is not None:
         refuse(
             context,
-            ["seq", "t1_ms", "t2_ms", "b1_grid", "adc"],
+            ["seq", "rr", "t1_ms", "t2_ms", "b1_grid", "adc"],
             "goes with a simulated dictionary, not with a file",
         )
     if given(context, "tolerance"):
@@ -94,7 +96,7 @@ def match(
         ScanFiles(scan, imag, phase, form, series, axes, like, variable),
         output,
         Terminal(),
-        dictionary=DictionaryChoice(dictionary, seq, t1_ms, t2_ms, b1_grid, adc),
+        dictionary=DictionaryChoice(dictionary, seq, t1_ms, t2_ms, b1_grid, adc, rr),
         tolerance=tolerance,
         rank=rank,
         mask=mask,

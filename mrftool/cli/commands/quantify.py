@@ -14,6 +14,7 @@ from mrftool.cli.options import (
     DicomFormat,
     DicomReference,
     DicomSeries,
+    Heartbeats,
     Imag,
     Like,
     MapFolder,
@@ -90,8 +91,9 @@ def quantify(
     ] = None,
     seq: Annotated[
         str | None,
-        typer.Option("--seq", help="Of coefficient images or raw data: the sequence."),
+        typer.Option("--seq", help="Instead of a model: the sequence; its model is made and kept."),
     ] = None,
+    rr: Heartbeats = None,
     allow: Allow = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
@@ -109,8 +111,12 @@ def quantify(
         quantify_coefficient_scan,
     )
     from mrftool.workflows.quantify import quantify_scan
+    from mrftool.workflows.steps.model_source import SequenceModel
     from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
+
+    if seq is None:
+        refuse(context, ["rr"], "goes with --seq")
 
     def quantify_one(scan: Path, folder: Path) -> None:
         if holds_coefficients(scan, basis):
@@ -119,19 +125,23 @@ def quantify(
             if given(context, "model"):
                 named = model
             coefficients = CoefficientScan(
-                scan, basis, covariance, seq, named, mask, b1, threads, joint
+                scan, basis, covariance, seq, named, mask, b1, threads, joint, rr
             )
             result = quantify_coefficient_scan(
                 coefficients, folder, Terminal(), overwrite=overwrite
             )
             show_maps(scan, result, strict=strict)
             return
-        refuse(context, ["covariance", "seq", "joint"], "goes with coefficient images or raw data")
+        refuse(context, ["covariance", "joint"], "goes with coefficient images or raw data")
+        origin: str | SequenceModel = model
+        if seq is not None:
+            refuse(context, ["model"], "and --seq both name a sequence, expected one of them")
+            origin = SequenceModel(seq, rr)
         result = quantify_scan(
             ScanFiles(scan, imag, phase, form, series, axes, like, variable),
             folder,
             Terminal(),
-            model=model,
+            model=origin,
             mask=mask,
             b1=b1,
             noise_sd=noise_sd,

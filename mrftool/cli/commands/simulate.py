@@ -9,7 +9,7 @@ import typer
 
 from mrftool.cli.checks import between, given, named, plausible, refuse
 from mrftool.cli.console import Terminal, wrote
-from mrftool.cli.options import DictionaryT1, DictionaryT2, SequenceName, SignalForm
+from mrftool.cli.options import DictionaryT1, DictionaryT2, Heartbeats, SequenceName, SignalForm
 
 if TYPE_CHECKING:
     from mrftool.workflows.steps.scene import SceneSource
@@ -29,6 +29,7 @@ _OF_RAW_DATA = ("coils", "trajectory", "coverage", "fine", "b0_hz", "stack")
 def simulate(
     context: typer.Context,
     seq: SequenceName,
+    rr: Heartbeats = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Dictionary (.npz) or 4-D image (.nii, .nii.gz)."),
@@ -126,7 +127,7 @@ def simulate(
     import numpy as np
 
     from mrftool.cli.commands.kspace.simulate_kspace import RawOptions, simulate_raw
-    from mrftool.formats.sequence.yaml_file import read_sequence
+    from mrftool.formats.sequence.heartbeats import read_with_heartbeats
     from mrftool.workflows.simulate import (
         Simulation,
         dictionary_tissue,
@@ -135,17 +136,18 @@ def simulate(
     )
     from mrftool.workflows.steps.scene import PhantomSettings, SceneSource, open_scene
 
+    sequence = read_with_heartbeats(seq, rr)
     if kspace is not None:
         raw = RawOptions(
             phantom, (matrix, slices), stack, coils, trajectory, coverage, fine, snr, b0_hz,
             b1_spread, m0_phase, seed,
         )  # fmt: skip
-        simulate_raw(context, read_sequence(seq), raw, kspace)
+        simulate_raw(context, sequence, raw, kspace)
         return
     refuse(context, _OF_RAW_DATA, "goes with --kspace")
     source = SceneSource(phantom, brainweb, t1, t2, m0, b1, mask)
     _refuse_idle_options(context, _kind(source))
-    simulation = Simulation(read_sequence(seq), tolerance, n_states, snr, seed)
+    simulation = Simulation(sequence, tolerance, n_states, snr, seed)
     if source.is_empty:
         tissue = dictionary_tissue(t1_ms, t2_ms, b1_grid, adc or 0.0)
         wrote([simulate_dictionary(simulation, tissue, output, Terminal())])

@@ -11,7 +11,15 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.formats.sequence.sources import Fault, Findings, Given, refuse
-from mrftool.sequence import Inversion, PulseSequence, Train, sequence_faults, train_faults
+from mrftool.sequence import (
+    Event,
+    Inversion,
+    Pulses,
+    PulseSequence,
+    Train,
+    sequence_faults,
+    train_faults,
+)
 
 _COLUMNS = ("rf_phase", "tr", "te")
 _SHOWN_UNITS = {"tr": ("ms", 1e3), "te": ("ms", 1e3), "rf_phase": ("deg", 180 / np.pi)}
@@ -54,14 +62,14 @@ def combine(found: Findings, given: Given, name: str, path: str) -> Imported:
     InputError
         Naming every fault and every missing quantity, one a line.
     """
-    faults = [*found.faults, *_length_faults(found, given)]
+    faults = [*found.faults, *_length_faults(found, given), *_event_faults(found, given)]
     found, overridden = _override(found, given)
     refuse(path, [*faults, *_missing_faults(found)])
-    fields, train = _fields(found), _train_fields(found)
-    wrong = [*sequence_faults(**fields), *train_faults(**train)]
-    refuse(path, [Fault(text) for _, text in wrong])
+    events, wrong = _events(found)
+    fields = {**_fields(found), "events": events}
+    refuse(path, [Fault(text) for _, text in (*sequence_faults(**fields), *wrong)])
     name = given.name or found.name or name
-    sequence = PulseSequence(**fields, events=Train(**train).events, name=name)
+    sequence = PulseSequence(**fields, name=name)
     notes = (*found.notes, *overridden, *sequence_doubts(sequence))
     return Imported(sequence, found.origin, notes)
 
@@ -78,6 +86,15 @@ def _length_faults(found: Findings, given: Given) -> list[Fault]:
             text = f"{key}: {len(values)} values are given, expected 1 or {n}"
             faults.append(Fault(f"{text}, one for each flip angle", (key,)))
     return faults
+
+
+def _event_faults(found: Findings, given: Given) -> list[Fault]:
+    """A fault where the user describes a train, and the file lists events."""
+    said = (given.inversion_time, given.inversion_efficiency, given.repeats, given.wait)
+    if found.events is None or (not given.no_inversion and said == (None,) * 4):
+        return []
+    text = "the file lists its events, expected no inversion, repeats and waiting time besides"
+    return [Fault(text, ("inversion", "repeats", "wait"))]
 
 
 def _override(found: Findings, given: Given) -> tuple[Findings, list[str]]:
@@ -143,7 +160,7 @@ def _given_repeats(found: Findings, given: Given) -> tuple[dict[str, Any], list[
     if given.repeats is not None:
         changes["repeats"] = given.repeats
         notes.append(f"the train plays {given.repeats} x, as the user says")
-    elif found.repeats == 1:
+    elif found.repeats == 1 and found.events is None:
         notes.append("the train is assumed to play once, from equilibrium")
     if given.wait is not None:
         changes["wait"] = given.wait
@@ -166,6 +183,8 @@ def _missing_faults(found: Findings) -> list[Fault]:
     columns = ("flip_angle", *_COLUMNS, "spoiling")
     missing = [key for key in columns if getattr(found, key) is None]
     faults = [_named(key, found.unknown.get(key, _MISSING[key])) for key in missing]
+    if found.events is not None:
+        return faults
     return faults + _inversion_faults(found)
 
 
@@ -187,6 +206,17 @@ def _fields(found: Findings) -> dict[str, Any]:
     """Fields of the `PulseSequence` but for its events and its name."""
     names = ("flip_angle", "rf_phase", "tr", "te", "spoiling", "spoiler", "slice_profile")
     return {name: getattr(found, name) for name in names}
+
+
+def _events(found: Findings) -> tuple[tuple[Event, ...], list[tuple[str, str]]]:
+    """What is played, and what is wrong with a train."""
+    if found.events is not None:
+        return found.events, []
+    train = _train_fields(found)
+    wrong = train_faults(**train)
+    if wrong:
+        return (Pulses(),), wrong
+    return Train(**train).events, []
 
 
 def _train_fields(found: Findings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Sequences from files of other tools: Pulseq, MRD headers, tables of numbers."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from mrftool.errors import ArgumentError, InputError
@@ -116,28 +117,30 @@ def _table(path: Path, given: Given, layout: Layout) -> Findings:
 
 
 def _as_findings(sequence: PulseSequence) -> Findings:
-    train = sequence.train
-    if train is None:
-        raise InputError(f"sequence {sequence.name}: other events, expected one train of pulses")
-    time = efficiency = None
-    if train.inversion is not None:
-        time, efficiency = train.inversion.time, train.inversion.efficiency
-    return Findings(
+    found = Findings(
         "list of mrftool",
         name=sequence.name,
         flip_angle=sequence.flip_angle,
         rf_phase=sequence.rf_phase,
         tr=sequence.tr,
         te=sequence.te,
-        has_inversion=train.inversion is not None,
-        inversion_time=time,
-        inversion_efficiency=efficiency,
         spoiling=sequence.spoiling,
         spoiler=sequence.spoiler,
         slice_profile=sequence.slice_profile,
+    )
+    train = sequence.train
+    if train is None:
+        return replace(found, events=tuple(sequence.events))
+    found = replace(
+        found,
+        has_inversion=train.inversion is not None,
         repeats=train.repeats,
         wait=train.wait,
     )
+    if train.inversion is None:
+        return found
+    time, efficiency = train.inversion.time, train.inversion.efficiency
+    return replace(found, inversion_time=time, inversion_efficiency=efficiency)
 
 
 def _sha256(path: Path) -> str:

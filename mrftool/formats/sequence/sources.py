@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
-from mrftool.sequence import SliceProfile, Spoiler, Spoiling
+from mrftool.sequence import Event, SliceProfile, Spoiler, Spoiling
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,9 @@ class Findings:
         None where the file does not tell.
     inversion_time, wait : float
         [s]
+    events : tuple of Event
+        What is played, where it is no train of all pulses; inversion, repeats and wait say nothing
+        then.
     notes : tuple of str
         Sentences on what was read and assumed.
     unknown : dict
@@ -104,6 +107,7 @@ class Findings:
     slice_profile: SliceProfile | None = None
     repeats: int = 1
     wait: float = 0.0
+    events: tuple[Event, ...] | None = None
     notes: tuple[str, ...] = ()
     unknown: dict[str, Fault] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()

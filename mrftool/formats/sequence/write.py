@@ -9,9 +9,10 @@ from typing import Any
 from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
+from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.reading.yaml_text import dump_yaml, load_mapping
 from mrftool.formats.sequence.tables.text import Table
-from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence, sequence_to_dict
+from mrftool.formats.sequence.yaml_file import parse_sequence, sequence_to_dict
 from mrftool.sequence import PulseSequence
 
 WIDTH = 120
@@ -63,14 +64,15 @@ def from_csv(table: Table, origin: str) -> PulseSequence:
     return parse_sequence(dump_yaml({**head, **columns}), origin=origin)
 
 
-def export_sequence(name: str, path: Path) -> PulseSequence:
+def export_sequence(name: str, path: Path, *, rr: str | None = None) -> PulseSequence:
     """Write the sequence of a file, or a shipped one, to `path`: CSV or YAML by its suffix.
 
+    rr: RR intervals [ms], as `read_heartbeats` reads them.
     Raises InputError if the sequence or the place is bad.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: unknown suffix, expected {' or '.join(SUFFIXES)}")
-    sequence = read_sequence(name)
+    sequence = read_with_heartbeats(name, rr)
     is_csv = path.suffix.lower() == ".csv"
     write_text(csv_text(sequence) if is_csv else yaml_text(sequence, *_said_in(name)), path)
     return sequence

@@ -16,7 +16,7 @@ from mrftool.formats.sequence.reading.programme import events_to_list
 from mrftool.formats.sequence.reading.validation import fault_at, validate
 from mrftool.formats.sequence.reading.yaml_text import Fault, dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import PulseSequence, Wait
 
 __all__ = [
     "json_schema",
@@ -38,8 +38,8 @@ def read_sequence(name: str | Path, *, rr: FloatArray | None = None) -> PulseSeq
     name
         Path of the file, or name of a shipped sequence.
     rr
-        RR intervals between the triggers that the sequence waits for `(interval,)` [s], in place of
-        those in the file.
+        RR intervals between the triggers that the sequence waits for `(interval,)`, or the times of
+        all triggers `(trigger,)`, or one interval for all `()` [s], in place of those in the file.
 
     Raises
     ------
@@ -123,7 +123,8 @@ def _played(sequence: PulseSequence) -> dict[str, Any]:
     """The events: in the words of version 1 if they are a train."""
     train = sequence.train
     if train is None:
-        return {"events": events_to_list(sequence.events, len(sequence.flip_angle))}
+        events = [event for event in sequence.events if event != Wait(0.0)]
+        return {"events": events_to_list(events, len(sequence.flip_angle))}
     wait = _plain(train.wait * 1e3, 1e-9)
     data: dict[str, Any] = {"train": {"repeats": train.repeats, "wait_ms": wait}}
     if train.inversion:

@@ -8,17 +8,22 @@ from mrftool.formats.atomic import all_or_none
 from mrftool.formats.coefficients.write import array_file
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.reconstruction.temporal_basis import temporal_basis
+from mrftool.sequence import PulseSequence
 
 
 def export_basis(
-    sequence: str | Path, path: Path, *, rank: int | None = None, b1_range: Range | None = None
+    sequence: PulseSequence | str | Path,
+    path: Path,
+    *,
+    rank: int | None = None,
+    b1_range: Range | None = None,
 ) -> list[Path]:
     """Write the basis `(time, rank)` of a sequence; the files that were written.
 
     Parameters
     ----------
-    sequence : str or Path
-        Sequence file, or the name of a shipped one.
+    sequence : PulseSequence, str or Path
+        The sequence, its file, or the name of a shipped one.
     path : Path
         .npy for Python and Julia, .cfl (with .hdr) for BART.
     rank : int, optional
@@ -27,7 +32,9 @@ def export_basis(
         Actual over nominal flip angle that occurs [1].
 
     """
-    vectors = temporal_basis(read_sequence(sequence), rank, b1_range=b1_range).vectors
+    if not isinstance(sequence, PulseSequence):
+        sequence = read_sequence(sequence)
+    vectors = temporal_basis(sequence, rank, b1_range=b1_range).vectors
     contents = {path: array_file(vectors)}
     if path.suffix == ".cfl":
         contents = dict(cfl_contents(path, basis_array(vectors)))

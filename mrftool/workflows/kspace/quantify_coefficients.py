@@ -15,7 +15,8 @@ from mrftool.export.make import model_table
 from mrftool.formats.coefficients.read import open_coefficients, sequence_facts
 from mrftool.formats.nifti.maps import open_b1, open_mask
 from mrftool.formats.open_scan import file_kind
-from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict, sequence_to_dict
+from mrftool.formats.sequence.heartbeats import read_with_heartbeats
+from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.inference.session import load_model
 from mrftool.manifold.table import SignalTable
@@ -59,6 +60,8 @@ class CoefficientScan:
         B1 map (NIfTI): fraction or percent.
     threads : int, optional
         Threads of the arithmetic.
+    rr : str, optional
+        RR intervals of the scan [ms], as `read_heartbeats` reads them; with a sequence.
     is_joint : bool
         Estimate all voxels of raw data at once; experimental.
 
@@ -73,6 +76,7 @@ class CoefficientScan:
     b1: Path | None = None
     threads: int | None = None
     is_joint: bool = False
+    rr: str | None = None
 
     def chosen(self) -> dict[str, object]:
         """What was chosen beside the path, for the report."""
@@ -80,6 +84,7 @@ class CoefficientScan:
             "basis": self.basis,
             "covariance": self.covariance,
             "seq": self.sequence,
+            "rr": self.rr,
             "model": self.model,
             "mask": self.mask,
             "b1": self.b1,
@@ -209,19 +214,21 @@ def _opened(
     named, settings = None, TableSettings()
     if scan.model is not None:
         named, settings = _of_model(scan.model)
+    if scan.sequence is not None:
+        named = read_with_heartbeats(scan.sequence, scan.rr)
     if file_kind(scan.path) != "MRD raw data":
         if scan.is_joint:
             raise ArgumentError("a joint estimate needs raw data, expected an MRD file")
         with watch.stage("open the images"):
             images = open_coefficients(scan.path, scan.basis, scan.covariance)
-            return images, named or _sequence(scan.path, scan.sequence), settings, None
+            return images, named or _sequence(scan.path), settings, None
     if scan.basis is not None or scan.covariance is not None:
         raise ArgumentError("basis and covariance go with coefficient images, not with raw data")
     if scan.is_joint and scan.b1 is not None:
         raise ArgumentError("a joint estimate takes no B1 map, expected none")
     request = Request(
         scan.path,
-        scan.sequence,
+        None,
         known_sequence=named,
         settings=Settings(threads=scan.threads),
     )
@@ -242,10 +249,8 @@ def _joint_maps(result: Result, start: Maps, settings: TableSettings, reporter: 
     return maps_of_slices(result, start, table, reporter)
 
 
-def _sequence(path: Path, given: str | None) -> PulseSequence:
-    """The sequence of coefficient images: as given, or the one that a folder of ours names."""
-    if given is not None:
-        return read_sequence(given)
+def _sequence(path: Path) -> PulseSequence:
+    """The sequence of coefficient images that a folder of ours names."""
     facts = sequence_facts(path)
     if facts is None:
         raise InputError(f"{path}: does not name its sequence, expected a sequence file besides")

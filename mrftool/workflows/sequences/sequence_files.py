@@ -60,7 +60,18 @@ def import_sequence_file(
     return imported
 
 
-def export_sequence_file(name: str | Path, output: Path) -> PulseSequence:
-    """Write a sequence as a table (.csv), or as YAML with every rule resolved; both keep its id."""
+def export_sequence_file(name: str | Path, output: Path, *, rr: str | None = None) -> PulseSequence:
+    """Write a sequence as a table (.csv), or as YAML with every rule resolved; both keep its id.
+
+    Parameters
+    ----------
+    name : str or Path
+        Sequence file, or the name of a shipped one.
+    output : Path
+        The file to write.
+    rr : str, optional
+        RR intervals [ms], as `read_heartbeats` reads them.
+
+    """
     keep_inputs([Path(name)], [output])
-    return export_sequence(str(name), output)
+    return export_sequence(str(name), output, rr=rr)

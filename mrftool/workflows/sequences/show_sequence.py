@@ -12,6 +12,7 @@ from mrftool.figures.curves import sequence_figure
 from mrftool.figures.sequences.precision import comparison_figure, precision_figure
 from mrftool.figures.sequences.sensitivity import sensitivity_figure
 from mrftool.formats.atomic import all_or_none
+from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.manifold.sensitivity import sensitivity
 from mrftool.physics.cramer_rao import Form
@@ -42,6 +43,7 @@ def show_sequence(
     picture: Path | None,
     reporter: Reporter,
     *,
+    rr: str | None = None,
     compare: str | Path | None = None,
     snr: float = 20.0,
     form: Form = "complex",
@@ -57,6 +59,8 @@ def show_sequence(
         of the sensitivity to given values go beside it. By default named after the sequence.
     reporter : Reporter
         Hears of progress and notes.
+    rr : str, optional
+        RR intervals [ms], as `read_heartbeats` reads them.
     compare : str or Path, optional
         Another sequence to compare the bounds with.
     snr : float
@@ -65,7 +69,7 @@ def show_sequence(
         Of the signals.
 
     """
-    sequence, other = read_sequence(name), None
+    sequence, other = read_with_heartbeats(name, rr), None
     if compare is not None:
         other = read_sequence(compare)
     names, tissue = common_tissue()

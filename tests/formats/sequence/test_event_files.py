@@ -175,12 +175,19 @@ def test_triggers_come_with_the_heartbeats() -> None:
     assert waits == pytest.approx([0.2, 0.85 - 0.24, 0.85 - 0.09])
     listed = parse_sequence(HEAD + HEART + "rr_ms: [900, 800]\n")
     assert listed.sequence_id == sequence.sequence_id != constant.sequence_id
+    of_triggers = read(HEART, rr=np.array([100.0, 100.9, 101.7]))
+    np.testing.assert_allclose(of_triggers.duration, sequence.duration)
+    assert of_triggers.sequence_id == sequence.sequence_id
 
 
 def test_a_rhythm_that_does_not_fit_is_refused_with_the_beat() -> None:
     assert faults(HEART) == ["rr_ms: missing, expected the RR intervals between 3 triggers"]
     assert faults(HEART, rr=np.array([0.9])) == [
-        "rr_ms: 1 RR intervals, expected 2 between 3 triggers"
+        "rr_ms: 1 RR intervals, expected 2 between 3 triggers, or the 3 times of all triggers in "
+        "ascending order"
+    ]
+    assert faults(HEART, rr=np.array([0.9, 5.1])) == [
+        "rr_ms: RR interval 2, from trigger 2 to 3, is 5100 ms, expected at most 5000 ms"
     ]
     assert faults(HEART, rr=np.array([0.9, 0.05])) == [
         "line 13: events[3].repeat.events[0].wait_until_trigger: trigger 3 is missed: it comes 50 "

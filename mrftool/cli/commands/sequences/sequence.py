@@ -20,7 +20,7 @@ from mrftool.cli.console import (
     wrote,
 )
 from mrftool.cli.messages.session import session
-from mrftool.cli.options import SequenceArgument, SignalForm
+from mrftool.cli.options import Heartbeats, SequenceArgument, SignalForm
 from mrftool.errors import InputError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command("compare")(compare_command)
 @app.command()
 def show(
     name: SequenceArgument,
+    rr: Heartbeats = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -65,7 +66,7 @@ def show(
     from mrftool.formats.sequence.yaml_file import sequence_summary
     from mrftool.workflows.sequences.show_sequence import show_sequence
 
-    view = show_sequence(name, output, Terminal(), compare=compare, snr=snr, form=form)
+    view = show_sequence(name, output, Terminal(), rr=rr, compare=compare, snr=snr, form=form)
     show_table(f"sequence {view.sequence.name}", sequence_summary(view.sequence))
     show_text_table(view.precision)
     show_text_table(view.sensitivity)

@@ -7,7 +7,7 @@ import typer
 
 from mrftool.cli.checks import Check, between, named
 from mrftool.cli.console import Terminal, show_line, show_table, wrote
-from mrftool.cli.options import SequenceArgument
+from mrftool.cli.options import Heartbeats, SequenceArgument
 
 if TYPE_CHECKING:
     from mrftool.arrays import FloatArray
@@ -120,11 +120,12 @@ def export_command(
             help=".csv, or .yaml without rules.",
         ),
     ],
+    rr: Heartbeats = None,
 ) -> None:
     """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id."""
     from mrftool.workflows.sequences.sequence_files import export_sequence_file
 
-    sequence = export_sequence_file(file, output)
+    sequence = export_sequence_file(file, output, rr=rr)
     facts = {"repetitions": len(sequence), "sequence_id": sequence.sequence_id}
     show_line(f"{len(sequence)} repetitions, id {sequence.sequence_id}", **facts)
     wrote([output])

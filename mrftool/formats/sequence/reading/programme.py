@@ -14,6 +14,7 @@ from mrftool.formats.sequence.schema.second import (
     RepeatBlock,
     TriggerBlock,
 )
+from mrftool.plausibility import PLAUSIBLE
 from mrftool.sequence import Event, Pulses, Wait
 
 Path = tuple[str | int, ...]
@@ -89,17 +90,18 @@ def triggered(programme: Programme, rr: FloatArray, tr: FloatArray) -> Programme
     programme
         Events and triggers.
     rr
-        Time from each trigger to the next one [s]; a single number stands for all.
+        Time from each trigger to the next one [s]; a single number stands for all. Or the times of
+        all triggers [s].
     tr
         Of all pulses [s].
     """
     n_triggers = sum(event is None for _, event in programme.events)
     result = Programme(faults=list(programme.faults))
-    if rr.ndim and len(rr) != max(n_triggers - 1, 0):
-        text = f"{len(rr)} RR intervals, expected {n_triggers - 1} between {n_triggers} triggers"
+    rr_intervals, text = _intervals(rr, n_triggers)
+    if text:
         result.faults.append((("rr_ms",), text))
         return result
-    intervals = iter(np.broadcast_to(rr, max(n_triggers - 1, 0)))
+    intervals = iter(rr_intervals)
     beat, since = 0, 0.0
     for path, event in programme.events:
         if event is not None:
@@ -115,6 +117,24 @@ def triggered(programme: Programme, rr: FloatArray, tr: FloatArray) -> Programme
         result.faults += [(path, text) for text in faults]
         since = 0.0
     return result
+
+
+def _intervals(rr: FloatArray, n_triggers: int) -> tuple[FloatArray, str]:
+    """RR intervals from what is given, or what is wrong with it."""
+    count = max(n_triggers - 1, 0)
+    if count and rr.ndim and len(rr) == n_triggers and (np.diff(rr) > 0).all():
+        rr = np.diff(rr)
+    elif rr.ndim and len(rr) != count:
+        text = f"{len(rr)} RR intervals, expected {count} between {n_triggers} triggers, "
+        return rr, text + f"or the {n_triggers} times of all triggers in ascending order"
+    intervals = np.broadcast_to(rr, count)
+    longest = PLAUSIBLE["rr"].high
+    long = np.flatnonzero(intervals > longest)
+    if long.size:
+        beat = int(long[0])
+        text = f"RR interval {beat + 1}, from trigger {beat + 1} to {beat + 2}, is "
+        return rr, text + f"{intervals[beat] * 1e3:g} ms, expected at most {longest * 1e3:g} ms"
+    return intervals, ""
 
 
 def _duration(event: Event, tr: FloatArray) -> float:
