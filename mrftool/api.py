@@ -288,7 +288,7 @@ def train(
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> Path:
-    """Train an encoder; `export_model` makes a model of it. Needs the extra mrftool[train].
+    """Train an encoder; `export_model` makes a model of it. Needs the extra `train`.
 
     Parameters
     ----------

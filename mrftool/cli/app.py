@@ -27,6 +27,7 @@ from mrftool.cli.commands.train import train
 from mrftool.cli.hints import hint_for, invoked_command
 from mrftool.cli.messages.common_options import add_common_options
 from mrftool.cli.messages.session import new_session, session
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
 from mrftool.evaluation.text_tables import visible
 
@@ -150,7 +151,7 @@ def _explained(error: Exception) -> MrftoolError | None:
     if isinstance(error, _WrongUsage):
         return _as_usage_error(error)
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRA_OF:
-        hint = f"pip install 'mrftool[{_EXTRA_OF[error.name]}]'"
+        hint = install_hint(_EXTRA_OF[error.name])
         return MissingExtraError(f"{error.name} is not installed", hint=hint)
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"{error.filename or 'output'}: {error.strerror}")

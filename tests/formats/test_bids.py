@@ -125,7 +125,7 @@ def test_the_bids_validator_finds_no_error(tmp_path):
         "bids-validator-deno", path=Path(sys.executable).parent
     )
     if tool is None:
-        pytest.skip("bids-validator-deno is not installed: pip install 'mrftool[bench]'")
+        pytest.skip("bids-validator-deno is not installed: pip install '.[bench]'")
     write_derivative(tmp_path)
     (tmp_path / "overview.png").write_bytes(b"x")
     (tmp_path / "report.html").write_text("x")

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from mrftool.arrays import Array
+from mrftool.environment.extras import install_hint
 from mrftool.errors import MissingExtraError
 from mrftool.formats.apart import read_apart, write_apart
 from mrftool.formats.arrays.choice import choose_variable
@@ -43,5 +44,5 @@ def _require_reader(path: Path) -> None:
         import h5py  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{path}: MATLAB files of version 7.3 need h5py", hint="pip install 'mrftool[import]'"
+            f"{path}: MATLAB files of version 7.3 need h5py", hint=install_hint("import")
         ) from error

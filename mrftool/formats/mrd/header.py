@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from mrftool.arrays import FloatArray
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.sequence.mrd.header import parse_header, read_header_text
 
@@ -158,9 +159,7 @@ def _schema() -> Any:
     try:
         from ismrmrd import xsd
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "MRD raw data need ismrmrd", hint="pip install 'mrftool[recon]'"
-        ) from error
+        raise MissingExtraError("MRD raw data need ismrmrd", hint=install_hint("recon")) from error
     return xsd
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, Float32Array, IndexArray
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 
 # Bits of `flags`, counted from 1 in the schema.
@@ -137,9 +138,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "MRD raw data need h5py", hint="pip install 'mrftool[recon]'"
-        ) from error
+        raise MissingExtraError("MRD raw data need h5py", hint=install_hint("recon")) from error
     try:
         with h5py.File(path, "r") as file:
             yield _dataset(file, path)

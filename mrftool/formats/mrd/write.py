@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray
+from mrftool.environment.extras import install_hint
 from mrftool.errors import MissingExtraError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.mrd.geometry import LPS_TO_RAS
@@ -82,7 +83,7 @@ def _created(part: Path, xml: str) -> Iterator[Any]:
         from ismrmrd.hdf5 import acquisition_dtype
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "MRD raw data need ismrmrd and h5py", hint="pip install 'mrftool[recon]'"
+            "MRD raw data need ismrmrd and h5py", hint=install_hint("recon")
         ) from error
     with h5py.File(part, "w") as file:
         group = file.create_group("dataset")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from mrftool.environment.extras import install_hint
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, InputError, MissingExtraError
 from mrftool.studies.jobs.records import digest
@@ -54,7 +55,7 @@ def run_study(
 
     """
     if find_spec("torch") is None:
-        raise MissingExtraError("torch is not installed", hint="pip install 'mrftool[train]'")
+        raise MissingExtraError("torch is not installed", hint=install_hint("train"))
     require_folder(output)
     output.mkdir(parents=True, exist_ok=True)
     _refuse_other_form(output, quick)

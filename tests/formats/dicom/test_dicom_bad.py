@@ -167,7 +167,8 @@ def test_a_codec_that_is_not_installed_is_named(
         MissingExtraError, match="no decoder for RLE Lossless is installed"
     ) as caught:
         open_dicom_series(tmp_path)
-    assert (caught.value.exit_code, caught.value.hint) == (6, "pip install 'mrftool[jpeg]'")
+    assert caught.value.exit_code == 6
+    assert str(caught.value.hint).startswith("pip install 'pylibjpeg-libjpeg>=")
 
 
 def test_a_transfer_syntax_that_holds_no_images(tmp_path: Path) -> None:

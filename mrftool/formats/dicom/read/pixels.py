@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.dicom.headers.header import inflated_pixels
 from mrftool.formats.dicom.read.plane import Layout, Plane
@@ -42,7 +43,7 @@ def is_compressed(layout: Layout, plane: Plane) -> bool:
     except NotImplementedError as error:
         raise InputError(f"{plane.label}: transfer syntax {uid.name} cannot be decoded") from error
     if not decoder.is_available:
-        hint = "pip install 'mrftool[jpeg]'"
+        hint = install_hint("jpeg")
         raise MissingExtraError(f"{plane.label}: no decoder for {uid.name} is installed", hint=hint)
     return True
 

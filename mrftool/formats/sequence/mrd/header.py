@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mrftool.arrays import FloatArray
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.apart import one_line, read_apart
 from mrftool.formats.sequence.sources import Fault, Findings
@@ -67,7 +68,7 @@ def _seconds(milliseconds: list[float], n: int) -> FloatArray:
 def read_header_text(path: Path) -> bytes:
     """The XML text of the header."""
     if importlib.util.find_spec("h5py") is None:
-        raise MissingExtraError("MRD files need h5py", hint="pip install 'mrftool[import]'")
+        raise MissingExtraError("MRD files need h5py", hint=install_hint("import"))
     return read_apart(_READER, path, "an ISMRMRD file in HDF5 with one header")
 
 
