@@ -64,9 +64,13 @@ format: $(VENV)/dev
 
 # Mutated files of every format, a new seed each day; a campaign of 50,000 takes about three hours of one core.
 FUZZ_OPTIONS ?= --cases 1000
-.PHONY: fuzz sanitize
+.PHONY: fuzz interrupt sanitize
 fuzz: $(VENV)/dev
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=benchmarks $(BIN)/python -m fuzz $(FUZZ_OPTIONS)
+
+# Commands killed, terminated, out of disk space (as root) and with inputs cut short at random moments.
+interrupt: $(VENV)/dev
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=benchmarks $(BIN)/python -m fuzz.interruptions $(INTERRUPT_OPTIONS)
 
 # The native kernel under AddressSanitizer and UBSan, with extreme arguments.
 sanitize: $(VENV)/dev

@@ -44,7 +44,7 @@ def main() -> None:
     work = clear(options.folder)
     seeds = work / "seeds"
     seeds.mkdir()
-    _prepare(seeds)
+    prepare(seeds)
     begun, done = time.monotonic(), 0
     found: Counter[str] = Counter()
     for k in range(options.first, options.first + options.cases):
@@ -75,7 +75,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prepare(seeds: Path) -> None:
+def prepare(seeds: Path) -> None:
     """Make the seeds in a child, then import here what every command needs."""
     here = Path(__file__).resolve().parents[2]
     sys.path.insert(0, str(here / "tests" / "support"))

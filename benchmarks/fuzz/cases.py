@@ -137,7 +137,7 @@ def dictionary(rng: np.random.Generator, seeds: Path, folder: Path) -> list[str]
         name = one_of(rng, list(content))
         content[name] = _odd_array(rng, content[name])
         np.savez(path, **content)
-    return ["match", str(seeds / "scan.nii"), "--dict", str(path), "-o", "out/maps"]
+    return ["match", str(seeds / "scan.nii"), "--dictionary", str(path), "-o", "out/maps"]
 
 
 def model(rng: np.random.Generator, seeds: Path, folder: Path) -> list[str]:

@@ -102,11 +102,12 @@ def make_seeds(folder: Path) -> None:
     (folder / "table.csv").write_text(TABLE)
     sequence = str(folder / "tiny.yaml")
     simulate = ["simulate", "--seq", sequence]
+    export = ["export", "--seq", sequence, "--encoder", "none", "--allow-inaccurate"]
     scan = str(folder / "scan.nii")
     commands = [
         [*simulate, "--phantom", "brain", "--matrix", "8", "--snr", "40", "-o", scan],
         [*simulate, "--t1-ms", "100:1000:log8", "--t2-ms", "10:100:log6", "-o", f"{folder}/d.npz"],
-        ["export", "--seq", sequence, "--encoder", "none", "-o", str(folder / "m.onnx")],
+        [*export, "-o", str(folder / "m.onnx")],
         ["quantify", scan, "--model", str(folder / "m.onnx"), "-o", str(folder / "maps")],
     ]  # fmt: skip
     for command in commands:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from mrftool.cli.bus_error import tell_bus_errors
 from mrftool.cli.commands import model as model_commands
 from mrftool.cli.commands.adapt import adapt
 from mrftool.cli.commands.bids import bids
@@ -69,6 +70,7 @@ def main() -> NoReturn:
     if "_MRFTOOL_COMPLETE" in os.environ:  # the shell asks what may come next
         app(prog_name="mrftool")
     signal.signal(signal.SIGTERM, _terminate)
+    tell_bus_errors()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # the shell can close them
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

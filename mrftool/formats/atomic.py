@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mrftool.errors import InputError
+from mrftool.formats.leftovers import Watch, watched
 
 _PART = re.compile(r"^\.[0-9a-f]{12}\.part\.")
 
@@ -48,23 +49,28 @@ def all_or_none(paths: Sequence[str | Path], *, make_folders: bool = False) -> I
     targets = _distinct_targets(paths)
     token = uuid.uuid4().hex[:12]
     parts = [target.with_name(f".{token}.part.{target.name}") for target in targets]
-    made: list[Path] = []
-    done = False
-    try:
-        if make_folders:
-            _make_parents(targets, made)
-        _prepare(paths, targets, parts)
-        yield parts
-        _publish(parts, targets)
-        done = True
-    except OSError as error:
-        if not _is_about_writing(error, parts, targets):
-            raise
-        place = _place(error, paths, parts, targets)
-        raise InputError(f"{place}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if not done:
-            _discard(parts, made)
+    missing: list[Path] = []
+    if make_folders:
+        missing = _missing_folders(targets)
+    files = [(part, _old(part), target) for part, target in zip(parts, targets, strict=True)]
+    with watched(files, missing[::-1]) as watch:
+        done = False
+        try:
+            for folder in missing:
+                folder.mkdir(exist_ok=True)
+            _prepare(paths, targets, parts)
+            yield parts
+            _publish(files, watch)
+            done = True
+        except OSError as error:
+            if not _is_about_writing(error, parts, targets):
+                raise
+            place = _place(error, paths, parts, targets)
+            raise InputError(f"{place}: cannot be written: {error.strerror or error}") from error
+        finally:
+            if not done:
+                _discard(parts, missing)
+                watch.settled()
 
 
 def _distinct_targets(paths: Sequence[str | Path]) -> list[Path]:
@@ -78,10 +84,19 @@ def _distinct_targets(paths: Sequence[str | Path]) -> list[Path]:
     return targets
 
 
-def _make_parents(targets: Sequence[Path], made: list[Path]) -> None:
-    """Create the folders of all targets, and list those that were missing in `made`."""
+def _missing_folders(targets: Sequence[Path]) -> list[Path]:
+    """The folders of all targets that do not exist, the outermost first."""
+    missing: dict[Path, None] = {}
     for target in targets:
-        _make_folders(target.parent, made)
+        missing |= dict.fromkeys(
+            folder for folder in reversed(target.parents) if not folder.exists()
+        )
+    return list(missing)
+
+
+def _old(part: Path) -> Path:
+    """Where a target goes while its part takes its place."""
+    return part.with_name(f"{part.name}.old")
 
 
 def _prepare(paths: Sequence[str | Path], targets: list[Path], parts: list[Path]) -> None:
@@ -92,35 +107,32 @@ def _prepare(paths: Sequence[str | Path], targets: list[Path], parts: list[Path]
         part.open("xb").close()
 
 
-def _make_folders(folder: Path, made: list[Path]) -> None:
-    """Create a folder and its parents, and list those that were missing in `made`."""
-    if not folder.exists():
-        _make_folders(folder.parent, made)
-        made.append(folder)
-        folder.mkdir(exist_ok=True)
-
-
-def _publish(parts: list[Path], targets: list[Path]) -> None:
+def _publish(files: Sequence[tuple[Path, Path, Path]], watch: Watch) -> None:
     """Rename every part to its target. If one fails, the targets are as they were before."""
+    if len(files) == 1:
+        part, _, target = files[0]
+        part.replace(target)
+        watch.settled()
+        return
     begun: list[tuple[Path, Path, Path]] = []
+    watch.publishing()
     try:
-        for part, target in zip(parts, targets, strict=True):
-            old = part.with_name(f"{part.name}.old")
-            begun.append((part, target, old))
-            if len(parts) > 1 and target.exists():
+        for part, old, target in files:
+            begun.append((part, old, target))
+            if target.exists():
                 target.replace(old)
             part.replace(target)
     except BaseException:
-        if len(parts) > 1:
-            _restore(begun)
+        _restore(begun)
         raise
-    for _, _, old in begun:
+    watch.settled()
+    for _, old, _ in files:
         old.unlink(missing_ok=True)
 
 
 def _restore(begun: Sequence[tuple[Path, Path, Path]]) -> None:
     """Bring back what each target was before: an older file, or nothing."""
-    for part, target, old in begun:
+    for part, old, target in begun:
         if old.exists():
             old.replace(target)
         elif not part.exists():

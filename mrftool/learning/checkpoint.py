@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mrftool.errors import ArgumentError, InputError
+from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Source
@@ -23,6 +23,8 @@ from mrftool.learning.table_tensors import table_from_tensors, table_to_tensors
 # Of a checkpoint's content. Raised when older readers would misread it. Version 0.1.0 wrote no
 # number; what it wrote is schema 1.
 SCHEMA = 1
+
+LAST, BEST, PREVIOUS = (f"{name}.safetensors" for name in ("last", "best", "previous"))
 
 
 @dataclass
@@ -58,7 +60,10 @@ class TrainingRun:
 
 
 def save_run(run: TrainingRun, folder: Path, name: str, scores: dict[str, Any]) -> None:
-    """Write checkpoint `name` ("last" or "best") of a run into its folder, whole or not at all."""
+    """Write checkpoint `name` (LAST or BEST) of a run into its folder, whole or not at all.
+
+    The last one before stays as PREVIOUS.
+    """
     tensors = _with_prefix("encoder.", run.encoder.state_dict())
     if run.decoder:
         tensors |= _with_prefix("decoder.", run.decoder.state_dict())
@@ -74,8 +79,32 @@ def save_run(run: TrainingRun, folder: Path, name: str, scores: dict[str, Any]) 
         "best": run.best,
         "scores": scores,
     }
-    with writing(folder / f"{name}.safetensors") as path:
+    target = folder / name
+    with writing(target) as path:
         path.write_bytes(save(tensors, metadata={"run": json.dumps(facts)}))
+        if name == LAST and target.exists():
+            target.replace(folder / PREVIOUS)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is a run in `folder` that can be resumed."""
+    return any((folder / name).exists() for name in (LAST, PREVIOUS))
+
+
+def load_latest(folder: Path, device: torch.device) -> tuple[TrainingRun, InputError | None]:
+    """The run in the latest sound checkpoint of `folder`, and what is wrong with a later one.
+
+    Raises
+    ------
+    InputError
+        If there is no sound checkpoint.
+    """
+    try:
+        return load_run(folder / LAST, device)[0], None
+    except InputError as error:
+        if not (folder / PREVIOUS).exists():
+            raise
+        return load_run(folder / PREVIOUS, device)[0], error
 
 
 def load_run(path: Path, device: torch.device) -> tuple[TrainingRun, dict[str, Any]]:
@@ -91,12 +120,14 @@ def load_run(path: Path, device: torch.device) -> tuple[TrainingRun, dict[str, A
         facts = json.loads(_metadata(path)["run"])
         _require_schema(facts, path)
         return _run_from(tensors, facts, path, device), dict(facts["scores"])
+    except InputError:
+        raise
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {reason}, expected a checkpoint") from error
     except KeyError as error:
         raise _damaged(path, f"{error} is missing") from error
-    except (TypeError, ValueError, AttributeError, RuntimeError, ArgumentError) as error:
+    except Exception as error:  # torch, safetensors and our own types meet values of any type
         first_line = (str(error) or type(error).__name__).splitlines()[0]
         raise _damaged(path, first_line) from error
 

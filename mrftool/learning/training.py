@@ -17,7 +17,16 @@ from mrftool.errors import ArgumentError, InputError
 from mrftool.export.make import model_table
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Batch, Source, draw_batches, draw_tissue, make_batch
-from mrftool.learning.checkpoint import TrainingRun, decoder_of, load_run, save_run
+from mrftool.learning.checkpoint import (
+    BEST,
+    LAST,
+    PREVIOUS,
+    TrainingRun,
+    decoder_of,
+    holds_run,
+    load_latest,
+    save_run,
+)
 from mrftool.learning.config import TrainConfig, log_range, log_ratio_range
 from mrftool.learning.networks.encoders import Encoder, EncoderSpec, evaluating, preset, times_of
 from mrftool.learning.optimisers import new_optimisers
@@ -53,7 +62,7 @@ def prepare_run(
     ArgumentError
         If the folder holds a run already.
     """
-    if (folder / "last.safetensors").exists():
+    if holds_run(folder):
         raise ArgumentError(
             f"{folder} holds a run already, expected a new folder",
             hint="resume that run, or choose another folder",
@@ -85,18 +94,24 @@ def start_run(sources: list[Source], config: TrainConfig, device: torch.device) 
     return TrainingRun(config, sources, spec, encoder, decoder, optimisers)
 
 
-def resume_run(folder: Path, device: torch.device) -> TrainingRun:
-    """The run in `folder` as its last checkpoint holds it.
+def resume_run(
+    folder: Path, device: torch.device, note: Callable[[str], None] | None = None
+) -> TrainingRun:
+    """The run in `folder` as its last checkpoint holds it, or the one before if that is damaged.
+
+    note: called with a sentence in that case.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is no sound checkpoint.
     """
-    path = folder / "last.safetensors"
-    if not path.exists():
-        raise InputError(f"{folder}: no last.safetensors, expected the folder of a training run")
-    return load_run(path, device)[0]
+    if not holds_run(folder):
+        raise InputError(f"{folder}: no {LAST}, expected the folder of a training run")
+    run, damage = load_latest(folder, device)
+    if damage and note:
+        note(f"{damage}: the checkpoint before it is taken, step {run.step}")
+    return run
 
 
 def train(run: TrainingRun, folder: Path, report: Report) -> dict[str, float]:
@@ -119,6 +134,8 @@ def train(run: TrainingRun, folder: Path, report: Report) -> dict[str, float]:
                 _save(run, folder, scores)
                 losses |= scores
             report(run.step, losses)
+    if is_first():
+        (folder / PREVIOUS).unlink(missing_ok=True)
     return scores
 
 
@@ -203,8 +220,8 @@ def _is_validated(run: TrainingRun) -> bool:
 def _save(run: TrainingRun, folder: Path, scores: dict[str, float]) -> None:
     if scores["score"] < run.best:
         run.best = scores["score"]
-        save_run(run, folder, "best", scores)
-    save_run(run, folder, "last", scores)
+        save_run(run, folder, BEST, scores)
+    save_run(run, folder, LAST, scores)
 
 
 def _batch(run: TrainingRun, k: int) -> list[Batch]:

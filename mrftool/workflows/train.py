@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrftool.environment.reporter import Reporter
+from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.errors import ArgumentError, CheckFailedError
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.learning.checkpoint import TrainingRun, save_run
+from mrftool.learning.checkpoint import BEST, LAST, TrainingRun, save_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
@@ -17,7 +17,7 @@ from mrftool.learning.training import pick_device, prepare_run, resume_run, trai
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.training_curve import TrainingCurve
 
-FILES = ("best.safetensors", "last.safetensors", "curve.csv", "curve.png")
+FILES = (BEST, LAST, "curve.csv", "curve.png")
 
 # Called after each step with its number, the number of all steps, and smoothed losses and scores.
 Watch = Callable[[int, int, Mapping[str, float]], None]
@@ -98,6 +98,7 @@ def train_encoder(
 
 def resume_training(
     folder: Path,
+    reporter: Reporter | None = None,
     *,
     device: str = "auto",
     watch: Watch | None = None,
@@ -106,11 +107,11 @@ def resume_training(
     expected: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Resume the run in `folder` at its last checkpoint: the weights become those of a run without
-    a pause.
+    a pause. If that checkpoint is damaged, the one before it is taken, and `reporter` told.
 
     Parameters
     ----------
-    folder, device, watch, should_stop
+    folder, reporter, device, watch, should_stop
         As for `train_encoder`.
     sequences : sequence of str or Path, optional
         What the caller takes for the sequences of the run.
@@ -125,7 +126,7 @@ def resume_training(
     """
     require_folder(folder)
     with _without_empty_folder(folder), joined(pick_device(device)) as chosen:
-        run = resume_run(folder, chosen)
+        run = resume_run(folder, chosen, (reporter or SilentReporter()).note)
         if run.step >= run.config.steps:
             raise ArgumentError(
                 f"{folder}: the run is at its end, step {run.step}, expected an unfinished one"
@@ -189,7 +190,7 @@ def _train(
         scores = train(run, folder, after_step)
     except _StoppedError:
         if is_first():
-            save_run(run, folder, "last", {})
+            save_run(run, folder, LAST, {})
         return TrainingResult(folder, run.step, steps, is_first())
     finally:
         if is_first():
@@ -202,7 +203,7 @@ def _train(
 
 
 def _require_best(folder: Path) -> None:
-    if not (folder / "best.safetensors").exists():
+    if not (folder / BEST).exists():
         raise CheckFailedError(
             f"{folder}: training diverged, no score of this run is a number",
             hint="try a lower learning rate",

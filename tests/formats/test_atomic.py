@@ -1,10 +1,15 @@
 import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mrftool.errors import InputError
+from mrftool.formats import leftovers
 from mrftool.formats.atomic import all_or_none, writing
 
 
@@ -103,3 +108,68 @@ def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
         all_or_none([tmp_path / "a", tmp_path / "." / "a"]),
     ):
         pytest.fail("the block must not run")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mrftool.formats import atomic
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+where, folder = sys.argv[1], Path(sys.argv[2])
+targets = [folder / name for name in sys.argv[3:]]
+if where == "after the first is renamed":
+    replaced = []
+    replace = Path.replace
+    def counting(self, target):
+        if replaced and self.name.endswith(targets[1].name):
+            die()
+        replaced.append(target)
+        return replace(self, target)
+    Path.replace = counting
+if where == "after all are renamed":
+    Path.unlink = die
+with atomic.all_or_none(targets, make_folders=True) as parts:
+    for part in parts:
+        part.write_text("new")
+    if where == "while they are written":
+        die()
+"""
+
+
+def left_by_the_killed(where: str, folder: Path, *names: str) -> dict[str, str]:
+    """What stands in a folder soon after a process that writes there was killed."""
+    command = [sys.executable, "-c", KILLED, where, str(folder), *names]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    deadline = time.monotonic() + 20
+    while any(".part." in str(path) for path in folder.rglob("*")):
+        assert time.monotonic() < deadline, sorted(folder.rglob("*"))
+        time.sleep(0.01)
+    time.sleep(0.05)
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
+@pytest.mark.parametrize("where", ["while they are written", "after the first is renamed"])
+def test_a_killed_process_leaves_the_files_of_before(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a b").write_text("old")
+    assert left_by_the_killed(where, tmp_path, "a b", "b/c", "b/'d") == {"a b": "old"}
+    if where == "while they are written":
+        assert listed(tmp_path) == ["a b"]
+        assert left_by_the_killed(where, tmp_path, "a b") == {"a b": "old"}
+
+
+def test_a_process_that_is_killed_at_its_end_leaves_the_new_files(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    found = left_by_the_killed("after all are renamed", tmp_path, "a", "b")
+    assert found == {"a": "new", "b": "new"}
+
+
+def test_without_a_shell_files_are_written_all_the_same(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(leftovers, "_SHELL", str(tmp_path / "none"))
+    with writing(tmp_path / "a") as part:
+        part.write_bytes(b"new")
+    assert listed(tmp_path) == ["a"]

@@ -160,6 +160,14 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"n_time": True}, "n_time is True"),
     ({"polish": "two"}, "polish is 'two'"),
     ({"sequence": []}, r"sequence is \[\]"),
+    ({"scores": {"noise_free": [1]}}, r"score noise_free is \[1\]"),
+    ({"scores": {"noise_free": {"rms_t1": 1}}}, "expected errors of T1 and T2"),
+    ({"scores": {"snr_5": 3}}, "score snr_5 is 3, expected scores of T1 and T2"),
+    ({"scores": {"snr_5": {"t1": [1]}}}, "score snr_5 is"),
+    ({"scores": {"snr_5": {"t2": {"rmse_over_bound": "x"}}}}, "score snr_5 is"),
+    ({"training": {"loss": float("inf")}}, "not JSON .Infinity is no finite number"),
+    ({"versions": {"numpy": float("nan")}}, "not JSON .NaN is no finite number"),
+    ({"polish": 10**400}, "not JSON .1000.* is no finite number"),
 ]
 
 

@@ -28,6 +28,7 @@ from mrftool.physics.cramer_rao import cramer_rao  # noqa: E402
 from mrftool.physics.simulate import simulate  # noqa: E402
 from mrftool.physics.tissue_grids import paper_tissue  # noqa: E402
 from mrftool.sequence import PulseSequence  # noqa: E402
+from mrftool.workflows.steps.training_curve import TrainingCurve  # noqa: E402
 
 CPU = torch.device("cpu")
 SMALL = TrainConfig(
@@ -94,6 +95,45 @@ def test_ten_steps_are_five_a_resume_and_five_bit_for_bit(
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(again)[name]), name
     assert any(not torch.equal(value, start[name]) for name, value in weights(whole).items())
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None], ids=["empty", "nonsense", "missing"])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
+    short_sequence: PulseSequence, tmp_path: Path, damage: bytes | None
+) -> None:
+    config = replace(KINDS["labels"], steps=6, validate_every=2)
+    whole, cut = (begin(short_sequence, config, tmp_path / name) for name in ("whole", "cut"))
+    train(whole, tmp_path / "whole", lambda step, losses: None)
+
+    def stop_at_four(step: int, losses: dict[str, float]) -> None:
+        if step == 4:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(cut, tmp_path / "cut", stop_at_four)
+    last = tmp_path / "cut" / checkpoint.LAST
+    last.unlink()
+    if damage is not None:
+        last.write_bytes(damage)
+    notes: list[str] = []
+    again = resume_run(tmp_path / "cut", CPU, notes.append)
+    assert again.step == 2
+    assert [note[-37:] for note in notes] == ["the checkpoint before it is taken, step 2"[-37:]]
+    train(again, tmp_path / "cut", lambda step, losses: None)
+    for name in (checkpoint.LAST, checkpoint.BEST):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / "cut" / checkpoint.PREVIOUS).exists()
+
+
+def test_without_a_sound_checkpoint_the_last_one_is_told(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    for name in (checkpoint.LAST, checkpoint.PREVIOUS):
+        (tmp_path / name).write_bytes(b"nonsense")
+    with pytest.raises(UsageError, match="holds a run already"):
+        prepare_run([short_sequence], SMALL, tmp_path, CPU)
+    with pytest.raises(InputError, match="expected a checkpoint"):
+        resume_run(tmp_path, CPU)
 
 
 @pytest.mark.slow
@@ -415,7 +455,7 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
 ) -> None:
     run = begin(short_sequence, SMALL, tmp_path / "a")
     path = tmp_path / "a" / "last.safetensors"
-    checkpoint.save_run(run, tmp_path / "a", "last", {})
+    checkpoint.save_run(run, tmp_path / "a", checkpoint.LAST, {})
     with safe_open(path, framework="pt") as file:
         facts = json.loads(file.metadata()["run"])
     assert facts["schema"] == checkpoint.SCHEMA == 1
@@ -456,3 +496,11 @@ def test_a_run_that_diverges_is_stopped(short_sequence: PulseSequence, tmp_path:
         run.encoder.center += 1000
     with pytest.raises(CheckFailedError, match="step 0: training diverged"):
         batch_losses(run, training._batch(run, 0))
+
+
+@pytest.mark.parametrize("text", ["step,loss\n1,x\n", "loss\n1\n", "step,loss\n1,2,3\n", "\0\xff"])
+def test_a_damaged_curve_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "curve.csv"
+    path.write_text(text, "latin-1")
+    with pytest.raises(InputError, match=r"curve\.csv: is damaged"):
+        TrainingCurve(path, from_step=3)

@@ -135,6 +135,7 @@ def train(
         if resume:
             result = resume_training(
                 folder,
+                Terminal(),
                 device=device,
                 watch=table.show,
                 should_stop=signals.any_came,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Range
 from mrftool.errors import ArgumentError, InputError
+from mrftool.formats.json_text import load_json
+from mrftool.inference.model.scores import score_faults
 from mrftool.manifold.parameters import (
     GIVEN,
     PARAMETERS,
@@ -155,11 +157,12 @@ def manifest_from_json(text: str, origin: str) -> Manifest:
     sound.
     """
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = load_json(text)
+    except ValueError as error:
         raise InputError(f"{origin}: the manifest is not JSON ({error})") from error
     data = _in_current_schema(data, origin)
     faults = [*_plain_faults(data), *_range_faults(data), *_number_faults(data)]
+    faults += score_faults(data.get("scores"))
     if faults:
         raise InputError(f"{origin}: the manifest is not sound: " + "; ".join(faults))
     facts = {key: data[key] for key in _PLAIN} | {"grid": tuple(data["grid"])}

@@ -1,9 +1,8 @@
 """A manifest in words, for a person."""
 
-from typing import Any
-
 from mrftool.arrays import Range
 from mrftool.inference.model.manifest import Manifest
+from mrftool.inference.model.scores import score_lines
 from mrftool.manifold.parameters import parameter_named
 
 
@@ -25,7 +24,7 @@ def summary(manifest: Manifest) -> dict[str, str]:
         "polish": f"{manifest.polish} Gauss-Newton steps",
         "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error "
         f"{manifest.table_error:.1e}",
-        **_scores(manifest.scores),
+        **score_lines(manifest.scores),
         "weights": f"sha256 {manifest.weights_sha256[:16]}",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
@@ -51,26 +50,3 @@ def range_text(name: str, limits: Range) -> str:
     if unit == "1":
         return text
     return f"{text} {unit}"
-
-
-def _scores(scores: dict[str, Any]) -> dict[str, str]:
-    lines = {}
-    if clean := scores.get("noise_free"):
-        lines["noise-free error"] = (
-            f"T1 {clean['rms_t1']:.1e}, T2 {clean['rms_t2']:.1e} (root mean square, relative)"
-        )
-    for key, entry in scores.items():
-        if key.startswith("snr_"):
-            texts = [
-                f"{name.upper()} {_against_bound(entry.get(name, {}))}" for name in ("t1", "t2")
-            ]
-            lines[f"SNR {key.removeprefix('snr_')}"] = (
-                "RMSE/bound (95 % intervals hold): " + ", ".join(texts)
-            )
-    return lines
-
-
-def _against_bound(score: dict[str, float]) -> str:
-    if "rmse_over_bound" not in score:
-        return "not determined"
-    return f"{score['rmse_over_bound']:.3f} ({score['coverage_95']:.1%})"

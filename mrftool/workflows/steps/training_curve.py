@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrftool.errors import InputError
 from mrftool.figures import curves
 from mrftool.formats.atomic import writing
 
@@ -62,10 +63,15 @@ def _read_rows(path: Path, until: int) -> list[dict[str, Any]]:
     if until == 0 or not path.exists():
         return []
     rows: list[dict[str, Any]] = []
-    with path.open(newline="") as file:
-        for cells in csv.DictReader(file):
-            row: dict[str, Any] = {name: float(value) for name, value in cells.items() if value}
-            row["step"] = int(row["step"])
-            if row["step"] <= until:
+    try:
+        with path.open(newline="") as file:
+            for cells in csv.DictReader(file):
+                row: dict[str, Any] = {name: float(value) for name, value in cells.items() if value}
+                row["step"] = int(row["step"])
                 rows.append(row)
-    return rows
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
+        raise InputError(
+            f"{path}: is damaged, expected the curve of a training run",
+            hint="a run without this file begins a new curve",
+        ) from error
+    return [row for row in rows if row["step"] <= until]

@@ -269,6 +269,13 @@ def test_shipped_sequences_keep_their_identity_through_csv_and_yaml(
     assert "rule" not in (tmp_path / "plain.yaml").read_text().split("flip_angle_deg")[1]
 
 
+@pytest.mark.parametrize("end", [",,\n,,\n", "\n , \n", ";;\r\n", "\t\t\n"])
+def test_empty_rows_of_a_spreadsheet_are_left_out(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text("flip_deg,tr_ms,te_ms\n10,12,2.5\n,,\n20,12,2.5\n" + end)
+    assert read_table(path).values.tolist() == [[10, 12, 2.5], [20, 12, 2.5]]
+
+
 def test_a_damaged_export_is_refused_and_a_changed_one_believed(tmp_path: Path) -> None:
     text = csv_text(random_sequence(1))
     for change, expected in (

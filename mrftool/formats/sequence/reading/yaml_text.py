@@ -97,7 +97,9 @@ def load_mapping(text: str, origin: str) -> tuple[dict[str, Any], Lines, list[Fa
         raw = None
         if root is not None:
             raw = loader.construct_document(root)
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # PyYAML raises whatever its parts of Python raise
         raise InputError(f"{origin}:{_problem(error)}, expected YAML") from error
     if not isinstance(raw, dict) or not isinstance(root, yaml.MappingNode):
         raise InputError(f"{origin}: expected a YAML mapping with the key mrftool_sequence")

@@ -25,6 +25,8 @@ LONGEST_ROW = 5  # one row of more numbers than this is a list
 SHOWN_FAULTS = 5
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "": "spaces"}
+# A spreadsheet writes an empty row as separators alone.
+_SPACE_AND_SEPARATORS = " \t\r\v\f,;"
 _NUMBER = {
     "point": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
     "comma": re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?"),
@@ -118,7 +120,7 @@ def _lines(path: Path) -> tuple[list[_Line], tuple[str, ...]]:
         stripped = line.strip(" \r")
         if stripped.startswith(_COMMENT_MARKS):
             comments.append(stripped.lstrip("#%/").strip())
-        elif line.strip():
+        elif line.strip(_SPACE_AND_SEPARATORS):
             lines.append(_Line(number, stripped))
     if not lines or "\0" in text:
         raise InputError(f"{path}: no numbers, expected a list or a table of them")
