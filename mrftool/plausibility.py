@@ -50,7 +50,11 @@ _TIMES = {
     "microseconds taken for seconds": 1e6,
 }
 _ANGLES = {"radians taken for degrees": pi / 180, "degrees taken for radians": 180 / pi}
-_DIFFUSIVITIES = {"mm2/s taken for m2/s": 1e6, "um2/ms taken for m2/s": 1e9}
+_DIFFUSIVITIES = {
+    "mm2/s taken for m2/s": 1e6,
+    "um2/ms taken for m2/s": 1e9,
+    "mm2/ms taken for m2/s": 1e3,
+}
 _FRACTIONS = {"percent taken for a fraction": 100.0, "a fraction taken for percent": 0.01}
 
 PLAUSIBLE: Mapping[str, Plausible] = MappingProxyType(

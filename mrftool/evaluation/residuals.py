@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
+from mrftool.evaluation.given_values import SuspectedError, suspected_error
 from mrftool.inference.assessment.frames import FrameFault, frame_residuals
 from mrftool.inference.assessment.residuals import SampledResiduals
 from mrftool.maps import Maps, with_signal
@@ -93,6 +94,8 @@ class FitResiduals:
         Frames that do not hold what the sequence says.
     typical, worst
         The voxel with the median residual, and that with the largest.
+    suspected
+        An error of a given value that would leave this residual, if one would.
     """
 
     slice_index: int
@@ -100,10 +103,15 @@ class FitResiduals:
     faults: tuple[FrameFault, ...]
     typical: VoxelFit
     worst: VoxelFit
+    suspected: SuspectedError | None = None
 
 
 def fit_residuals(
-    series: Series, maps: Maps, sequence: PulseSequence, given: Mapping[str, Array | float]
+    series: Series,
+    maps: Maps,
+    sequence: PulseSequence,
+    given: Mapping[str, Array | float],
+    stated: Mapping[str, float] | None = None,
 ) -> FitResiduals | None:
     """What the fit leaves in the slice with most signal; None where too few voxels hold any.
 
@@ -118,6 +126,8 @@ def fit_residuals(
     given
         What the fit took as known: images `(x, y, z)`, or numbers, of b1 [1], adc [m2/s] and
         off_resonance [Hz]. Maps of them take their place.
+    stated
+        Standard uncertainty of given values by name [SI unit]; typical ones of the others.
     """
     chosen = _chosen_voxels(maps)
     if np.count_nonzero(chosen) < _LEAST_VOXELS or series.n_time != len(sequence):
@@ -125,7 +135,8 @@ def fit_residuals(
     parts = list(series.blocks(chosen))
     voxels = np.concatenate([part for part, _ in parts])
     signal = np.concatenate([rows for _, rows in parts])
-    fitted, m0 = _fitted(signal, voxels, maps, sequence, given)
+    tissue = _tissue_at(voxels, maps, given)
+    fitted, m0 = _fitted(signal, tissue, sequence)
     residuals = np.linalg.norm(signal - fitted, axis=1) / np.linalg.norm(signal, axis=1)
     order = np.argsort(residuals)
     middle, last = int(order[len(order) // 2]), int(order[-1])
@@ -134,6 +145,7 @@ def fit_residuals(
         slice_index=int(places[0, 2]),
         average=average_residual(signal, fitted, m0),
         faults=frame_residuals(_sample(signal, fitted, m0)).faults,
+        suspected=_suspected(signal, fitted, m0, tissue, sequence, stated, tuple(maps.extra)),
         typical=_voxel_fit(places[middle], signal[middle], fitted[middle]),
         worst=_voxel_fit(places[last], signal[last], fitted[last]),
     )
@@ -149,23 +161,46 @@ def average_residual(signal: Array, fitted: Array, m0: Array) -> AverageResidual
     m0
         Of the fit `(voxel,)` [scanner's unit].
     """
-    n_voxels, n_time = signal.shape
     channels = 1 + int(np.iscomplexobj(signal))
     weights = np.conj(m0) / np.sum(np.abs(m0) ** 2)
-    n_free = max(channels * n_time - _N_FITTED, 1)
-    variance = np.sum(np.abs(signal - fitted) ** 2, axis=1) / n_free  # of noise in each channel
-    expected = fitted
-    if channels == 1:
-        noise_sd = np.maximum(np.sqrt(variance), 1e-9 * np.abs(fitted).max())[:, None]
-        expected = noise_sd * rician_moments(fitted / noise_sd)[0]
-    residual = signal - expected
+    noise_sd = _noise_sd(signal, fitted)
+    residual = signal - _expected(fitted, noise_sd)
     level = np.sqrt(np.mean(np.abs(weights @ fitted) ** 2))
-    noise = np.sqrt(channels * np.sum(np.abs(weights) ** 2 * variance))
+    noise = np.sqrt(channels * np.sum(np.abs(weights * noise_sd) ** 2))
     return AverageResidual(
         size=np.abs(weights @ residual).astype(np.float64) / level,
         noise=float(noise / level),
-        n_voxels=n_voxels,
+        n_voxels=len(signal),
     )
+
+
+def _noise_sd(signal: Array, fitted: Array) -> FloatArray:
+    """Of each channel, if all of the residual is noise `(voxel,)` [scanner's unit]."""
+    channels = 1 + int(np.iscomplexobj(signal))
+    n_free = max(channels * signal.shape[1] - _N_FITTED, 1)
+    return np.asarray(np.sqrt(np.sum(np.abs(signal - fitted) ** 2, axis=1) / n_free))
+
+
+def _expected(fitted: Array, noise_sd: FloatArray) -> Array:
+    """Mean of what is measured: of magnitudes, that of the distribution of Rice."""
+    if np.iscomplexobj(fitted):
+        return fitted
+    level = np.maximum(noise_sd, 1e-9 * np.abs(fitted).max())[:, None]
+    return np.asarray(level * rician_moments(fitted / level)[0])
+
+
+def _suspected(
+    signal: Array,
+    fitted: Array,
+    m0: Array,
+    tissue: Tissue,
+    sequence: PulseSequence,
+    stated: Mapping[str, float] | None,
+    known: tuple[str, ...],
+) -> SuspectedError | None:
+    noise_sd = np.maximum(_noise_sd(signal, fitted), 1e-6 * np.abs(fitted).max(axis=1))
+    residual = signal - _expected(fitted, noise_sd)
+    return suspected_error(residual, m0, noise_sd, tissue, sequence, stated=stated, fitted=known)
 
 
 def _sample(signal: Array, fitted: Array, m0: Array) -> SampledResiduals:
@@ -184,20 +219,19 @@ def _chosen_voxels(maps: Maps) -> BoolArray:
     return chosen
 
 
-def _fitted(
-    signal: Array,
-    voxels: IndexArray,
-    maps: Maps,
-    sequence: PulseSequence,
-    given: Mapping[str, Array | float],
-) -> tuple[Array, Array]:
-    """Fingerprints of the estimates with the M0 that brings each closest to the signal, and M0."""
+def _tissue_at(voxels: IndexArray, maps: Maps, given: Mapping[str, Array | float]) -> Tissue:
+    """What was fitted, and what was given, in some voxels."""
     images = {**given, **maps.extra}
     columns: dict[str, Any] = {"t1": maps.t1.reshape(-1)[voxels], "t2": maps.t2.reshape(-1)[voxels]}
     for name in _COLUMNS:
         if name in images:
             columns[name] = np.broadcast_to(images[name], maps.t1.shape).reshape(-1)[voxels]
-    shape: Array = simulate(sequence, Tissue(**columns)).signal
+    return Tissue(**columns)
+
+
+def _fitted(signal: Array, tissue: Tissue, sequence: PulseSequence) -> tuple[Array, Array]:
+    """Fingerprints of the estimates with the M0 that brings each closest to the signal, and M0."""
+    shape: Array = simulate(sequence, tissue).signal
     if not np.iscomplexobj(signal):
         shape = np.abs(shape)
     power = np.sum(np.abs(shape) ** 2, axis=1)

@@ -128,9 +128,10 @@ def _contradiction(statement: Statement, sequence: PulseSequence) -> str:
         return ""
     plausible = PLAUSIBLE[name]
     text = f"{statement.source} is {plausible.text(value)}, the sequence has {expected}"
-    slip = unit_slip(name, value, agrees)
-    if slip:
-        text += f": {slip}?"
+    if not plausible.holds(value):  # what is plausible needs no other unit to explain it
+        slip = unit_slip(name, value, agrees)
+        if slip:
+            text += f": {slip}?"
     return text
 
 

@@ -9,7 +9,13 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.quantities import Flag
-from mrftool.reports.fit_checks import check_frames, check_noise, implied_snr, median_residual
+from mrftool.reports.fit_checks import (
+    check_frames,
+    check_given_values,
+    check_noise,
+    implied_snr,
+    median_residual,
+)
 from mrftool.reports.remarks import Remark, percent_text
 from mrftool.reports.run import Method, Run
 from mrftool.reports.scores import scores_at_snr
@@ -50,9 +56,10 @@ _VOXEL_EDGES = (0.05, 30.0)  # that are plausible [mm]
 def check_run(run: Run, signal: BoolArray) -> list[Remark]:
     """All that is to be said of a run, warnings first. signal: `with_signal` of its maps."""
     found = [
+        *check_frames(run.residuals),
+        *check_given_values(run.residuals),
         *_check_voxels(run, signal),
         *check_noise(run, signal),
-        *check_frames(run.residuals),
         *_check_input(run),
         *_check_method(run, signal),
     ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError
+from mrftool.evaluation.given_values import SuspectedError
 from mrftool.evaluation.residuals import FitResiduals
 from mrftool.figures.views import orientation
 from mrftool.maps import Maps, with_signal
@@ -205,11 +206,26 @@ def _fit(residuals: FitResiduals | None) -> dict[str, Any] | None:
         "average_residual": average.level,
         "average_noise": average.noise,
         "faults": [
-            {"kind": fault.kind, "frames": [frame + 1 for frame in fault.frames]}
+            {"kind": fault.kind, "frames": [frame + 1 for frame in fault.frames], "lag": fault.lag}
             for fault in residuals.faults
         ],
+        "suspected_error": _suspected(residuals.suspected),
         "conspicuous_frames": (average.conspicuous() + 1).tolist(),
         "residual_of_frames": _rounded(average.size),
+    }
+
+
+def _suspected(error: SuspectedError | None) -> dict[str, Any] | None:
+    """In the SI unit of the value."""
+    if error is None:
+        return None
+    return {
+        "value": error.influence.name,
+        "unit": error.influence.unit,
+        "size": error.size,
+        "sd": error.sd,
+        "uncertainty": error.uncertainty,
+        "others": [each.name for each in error.others],
     }
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from mrftool.arrays import BoolArray
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.inference.assessment.frames import Fault, FrameFault
+from mrftool.inference.assessment.frames import Fault, FrameFault, shift_text
+from mrftool.reports.budget import uncertainty_text
 from mrftool.reports.parts.tables import frames_text
 from mrftool.reports.remarks import Remark, percent_text
 from mrftool.reports.run import Run
@@ -17,6 +18,7 @@ _FRAME_FAULTS: dict[Fault, str] = {
     "lost": "hold next to none of the signal that the fit expects",
     "scaled": "have another gain than their neighbours",
     "swapped": "hold each other's signal",
+    "shifted": "and all later ones hold the signal of another place",
 }
 _LEAST_SNR = 3.0  # that the median residual may imply where the average tells nothing
 _MOST_SNR_FACTOR = 2.0  # between what the residual implies and what the file says
@@ -70,6 +72,10 @@ def check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
     if faults and _explain(faults, frames.tolist()):
         for fault in faults:
             text = f"{_named(fault.frames).capitalize()} {_FRAME_FAULTS[fault.kind]}."
+            if fault.kind == "shifted":
+                text = (
+                    f"All frames from about {fault.frames[0] + 1} on hold {shift_text(fault.lag)}."
+                )
             yield Remark(f"{fault.kind}_frames", "warning", text, float(len(fault.frames)), 0.0)
     elif frames.size:
         largest = float(average.size[frames].max())
@@ -85,6 +91,27 @@ def check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
         yield Remark("average_residual", "warning", text, average.excess, limit)
 
 
+def check_given_values(residuals: FitResiduals | None) -> Iterator[Remark]:
+    """An error of a value that is taken for granted, which would leave what the fit leaves."""
+    if residuals is None or residuals.suspected is None:
+        return
+    if _explain(residuals.faults, residuals.average.conspicuous().tolist()) and residuals.faults:
+        return  # frames with a fault leave more than any value
+    error = residuals.suspected
+    influence, limit = error.influence, error.uncertainty
+    size = uncertainty_text(influence, abs(error.size))
+    direction = "larger"
+    if error.size < 0:
+        direction = "smaller"
+    text = f"The average residual is that of a {influence.label} about {size} {direction} than the "
+    text += f"fit takes for granted (standard uncertainty {uncertainty_text(influence, limit)})"
+    if error.others:
+        labels = " or ".join(each.label for each in error.others)
+        text += f", or of an error of the {labels}"
+    text += ": T1 and T2 may be off by more than their uncertainty."
+    yield Remark("given_value", "warning", text, abs(error.size), limit)
+
+
 def _is_noise(residuals: FitResiduals | None) -> bool:
     """Whether noise explains what the fit leaves, however strong it is; False if not looked at."""
     if residuals is None:
@@ -93,11 +120,12 @@ def _is_noise(residuals: FitResiduals | None) -> bool:
 
 
 def _explain(faults: Sequence[FrameFault], frames: Sequence[int]) -> bool:
-    """Whether frames that stand out are those with a fault; empty ones make others stand out too.
+    """Whether frames that stand out are those with a fault; empty ones make others stand out too,
+    and shifted ones are all.
 
     Faults among many other frames that stand out are no faults of single frames.
     """
-    if any(fault.kind == "empty" for fault in faults):
+    if any(fault.kind in ("empty", "shifted") for fault in faults):
         return True
     return {*frames} <= {frame for fault in faults for frame in fault.frames}
 

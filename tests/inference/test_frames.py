@@ -1,5 +1,7 @@
 """Frames that are empty, lost, scaled or swapped are named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,76 @@ def test_a_smooth_model_error_is_no_fault_of_a_frame() -> None:
     found = frame_residuals(sample(change=drift))
     assert not found.faults
     assert abs(found.gain).max() > 0.08
+
+
+def edged(form: str = "complex", sd: float = 0.1) -> SampledResiduals:
+    """A train with edges, as between lobes of flip angles, and noise."""
+    found = sample(form)
+    random = np.random.default_rng(1)
+    lobes = np.abs(np.sin(np.arange(N_TIME) / 7)) * (np.arange(N_TIME) % 30 > 2)
+    model = found.model * lobes
+    noise = sd * random.standard_normal((N_VOXELS, N_TIME, 2)).view(complex)[..., 0]
+    signal = model + noise
+    if form == "magnitude":
+        signal = np.abs(signal)
+    return SampledResiduals(signal, model, found.m0, np.full(N_VOXELS, sd))
+
+
+def shifted(found: SampledResiduals, start: int, lag: int) -> SampledResiduals:
+    """Frames from `start` on hold those of `lag` places later, the last ones doubled."""
+    places = np.arange(N_TIME)
+    places[start:] = np.clip(places[start:] + lag, 0, N_TIME - 1)
+    return replace(found, signal=found.signal[:, places])
+
+
+@pytest.mark.parametrize("form", ["complex", "magnitude"])
+@pytest.mark.parametrize(("start", "lag"), [(0, 1), (0, -1), (0, 2), (60, 1), (35, -1), (80, 3)])
+def test_shifted_frames_are_named(start: int, lag: int, form: str) -> None:
+    found = frame_residuals(shifted(edged(form), start, lag)).faults
+    (shift,) = (fault for fault in found if fault.kind == "shifted")
+    assert shift.lag == lag and abs(shift.frames[0] - start) <= 6
+    assert shift.text().startswith(f"frame {shift.frames[0] + 1}: all from about there on hold")
+
+
+def fade(signal: np.ndarray) -> None:
+    signal[:, 50] *= 0.01
+
+
+def amplify(signal: np.ndarray) -> None:
+    signal[:, [50, 75]] *= 1.2
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), [(empty, (40, 41, 42)), (fade, (50,)), (amplify, (50, 75))]
+)
+def test_frames_with_a_fault_beside_a_shift_are_named(change, expected) -> None:
+    """A first frame that is lost does not hide other frames, nor make sound ones stand out."""
+    late = shifted(edged(sd=0.02), 0, 1)
+    change(late.signal)
+    found = faults(frame_residuals(late))
+    assert found.pop("shifted") == (0,)
+    (named,) = found.values()
+    assert {*expected} <= {*named} <= {*expected, N_TIME - 1}  # the last one is doubled
+
+
+@pytest.mark.parametrize("change", [empty, scale, swap])
+def test_other_faults_are_no_shift(change) -> None:
+    found = edged()
+    change(found.signal)
+    assert "shifted" not in faults(frame_residuals(found))
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda signal: signal[:, ::-1],
+        lambda signal: np.roll(signal, 10, axis=1),
+        lambda signal: signal * (1 + 0.2 * np.random.default_rng(3).standard_normal(N_TIME)),
+        lambda signal: signal * np.linspace(1, 0.6, N_TIME),
+        lambda signal: np.random.default_rng(4).permutation(signal, axis=1),
+    ],
+)
+def test_another_misfit_is_no_shift_by_a_few_frames(alter) -> None:
+    found = edged()
+    altered = replace(found, signal=alter(found.signal))
+    assert "shifted" not in faults(frame_residuals(altered))

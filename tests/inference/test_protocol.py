@@ -8,7 +8,7 @@ import pytest
 from mrftool.inference.protocol import contradictions, inversion_times, statements
 from mrftool.plausibility import PLAUSIBLE, doubt
 from mrftool.scan.series import Series, series_from_array
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Event, PulseSequence, Wait
 
 
 def scan(sidecar: dict[str, object] | None = None, frame_time: float | None = None) -> Series:
@@ -67,6 +67,37 @@ def test_a_header_that_contradicts_the_sequence_is_heard(
     assert list(texts) == [name] and says in texts[name]
 
 
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        {"RepetitionTime": 0.013},
+        {"RepetitionTime": 3.0},
+        {"EchoTime": 0.004},
+        {"InversionTime": 0.1},
+        {"InversionTime": 1.0},
+        {"FlipAngle": 90},
+        {"FlipAngle": 120},
+    ],
+)
+def test_a_plausible_number_is_no_mistake_of_the_unit(
+    short_sequence: PulseSequence, sidecar: dict[str, object]
+) -> None:
+    """A TI of 100 ms is not one of 0.1 ms in another unit, whatever the sequence has."""
+    for inversion_time in (0.02, 0.0):
+        changed = dataclasses.replace(
+            short_sequence, events=_with_inversion_time(short_sequence, inversion_time)
+        )
+        (text,) = found(changed, **sidecar).values()
+        assert "taken for" not in text
+
+
+def _with_inversion_time(sequence: PulseSequence, time: float) -> list[Event]:
+    return [
+        dataclasses.replace(event, time=time) if isinstance(event, Wait) else event
+        for event in sequence.events
+    ]
+
+
 def test_the_time_between_frames_is_a_tr(short_sequence: PulseSequence) -> None:
     (only,) = contradictions(scan(frame_time=0.013), short_sequence)
     assert only.name == "tr" and "pixdim[4]" in only.text
@@ -95,6 +126,8 @@ def test_every_plausible_range_holds_its_ends_and_nothing_beyond(name: str) -> N
 
 def test_a_doubt_names_the_unit_that_was_mistaken() -> None:
     assert "mm2/s taken for m2/s?" in doubt("adc", 0.7e-3)
+    assert "mm2/ms taken for m2/s?" in doubt("adc", 0.7e-6)
+    assert "um2/ms taken for m2/s?" in doubt("adc", 0.7)
     assert "percent taken for a fraction?" in doubt("b1", 105)
 
 

@@ -1,12 +1,13 @@
 """The uncertainty budget and the look at the fit, on the page and in numbers."""
 
-import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from report_page import Page, a_method, a_run, good_maps
 
+from mrftool.evaluation.given_values import SuspectedError
 from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
 from mrftool.inference.assessment.frames import FrameFault
 from mrftool.manifold.influences import ADC, B1, FLIP_EXPONENT, TI
@@ -143,6 +144,22 @@ def spiky(*frames: int) -> np.ndarray:
             "frames",
             "a first frame that is missing",
         ),
+        (
+            residuals_of(spiky(*range(0, 30, 3)), FrameFault("shifted", (0,), lag=1)),
+            "shifted_frames",
+            "All frames from about 1 on hold what is expected 1 frame later (1 lost before?).",
+        ),
+        (
+            replace(residuals_of(spiky()), suspected=SuspectedError(TI, 0.019, 1e-3, 1e-3)),
+            "given_value",
+            "a TI about 19 ms larger than the fit takes for granted (standard uncertainty 1 ms)",
+        ),
+        (
+            replace(residuals_of(spiky()), suspected=SuspectedError(B1, -0.1, 0.01, 0.02, (ADC,))),
+            "given_value",
+            "a B1 about 10 % smaller than the fit takes for granted (standard uncertainty 2 %), "
+            "or of an error of the ADC",
+        ),
         (residuals_of(spiky(4)), "frames", "leaves up to 20 % of the signal in frame 5:"),
         (residuals_of(spiky(0, 2, 3)), "frames", "in frames 1 and 3 to 4: another sequence"),
         (residuals_of(np.full(40, 0.1)), "average_residual", "10 % of the signal where noise"),
@@ -178,7 +195,7 @@ def test_strong_noise_is_no_misfit(method, snr, n_voxels, shared, expected):
     """What counts is what noise does not explain, in few voxels and in many."""
     residual = float(np.sqrt(2 / (snr**2 + 2)))
     run = a_run(good_maps(residual=residual), method)
-    run = dataclasses.replace(run, residuals=noise_residual(snr, n_voxels, shared))
+    run = replace(run, residuals=noise_residual(snr, n_voxels, shared))
     codes = [remark["code"] for remark in json.loads(make_report(run).json)["remarks"]]
     assert sorted(codes) == expected
 

@@ -12,14 +12,16 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.inference.assessment.residuals import SampledResiduals, empty_frames
+from mrftool.inference.assessment.shifts import aligned, find_shift
 
-Fault = Literal["empty", "lost", "scaled", "swapped"]
+Fault = Literal["empty", "lost", "scaled", "swapped", "shifted"]
 
 _WORDS: dict[Fault, str] = {
     "empty": "no signal in any voxel",
     "lost": "next to no signal",
     "scaled": "another gain than their neighbours",
     "swapped": "each holds the other's signal",
+    "shifted": "all from about there on hold",
 }
 _SHOWN = 10  # frames that are named
 _SIGNIFICANT = 6.0  # standard deviations
@@ -38,16 +40,20 @@ class FrameFault:
     ----------
     kind
         "empty": no signal at all in any voxel. "lost": next to none. "scaled": another gain than
-        the neighbours. "swapped": each other's signal.
+        the neighbours. "swapped": each other's signal. "shifted": from this frame on, all hold what
+        is expected some frames later.
     frames
         Their numbers.
     gain
         Mean deviation from the neighbours of scaled frames [1].
+    lag
+        Frames from the place of shifted ones to the place whose signal they hold [1].
     """
 
     kind: Fault
     frames: tuple[int, ...]
     gain: float = 0.0
+    lag: int = 0
 
     def text(self) -> str:
         """In words, frames counted from 1: "frames 301, 302 and 48 more: no signal"."""
@@ -55,12 +61,25 @@ class FrameFault:
         if len(self.frames) > _SHOWN:
             shown += f" and {len(self.frames) - _SHOWN} more"
         words = _WORDS[self.kind]
+        if self.kind == "shifted":
+            words += f" {shift_text(self.lag)}"
         if self.kind == "scaled":
             words += f" ({100 * self.gain:.0f} % on average)"
         noun = "frame"
         if len(self.frames) > 1:
             noun = "frames"
         return f"{noun} {shown}: {words}"
+
+
+def shift_text(lag: int) -> str:
+    """What shifted frames hold: "what is expected 1 frame later (1 lost before it?)"."""
+    count = abs(lag)
+    noun = "frame"
+    if count > 1:
+        noun = "frames"
+    if lag > 0:
+        return f"what is expected {count} {noun} later ({count} lost before?)"
+    return f"what is expected {count} {noun} earlier ({count} too many before?)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +105,15 @@ class FrameResiduals:
 
 
 def frame_residuals(sample: SampledResiduals) -> FrameResiduals:
-    """Gains and residuals of each frame, and the frames that stand out."""
+    """Gains and residuals of each frame, and the frames that stand out.
+
+    Where frames are shifted, the others are looked for where they belong.
+    """
+    shift = find_shift(sample)
+    shifted: tuple[FrameFault, ...] = ()
+    if shift is not None:
+        sample = aligned(sample, shift)
+        shifted = (FrameFault("shifted", (shift.start,), lag=shift.lag),)
     fit = sample.model / sample.noise_sd[:, None]
     residual = sample.residual
     power = (np.abs(fit) ** 2).sum(axis=0)
@@ -96,7 +123,7 @@ def frame_residuals(sample: SampledResiduals) -> FrameResiduals:
     middle = max(float(np.median(energy)), 1e-300)
     parts = 1 + np.iscomplexobj(residual)
     gain_sd = np.sqrt(middle / parts / typical)
-    faults = _faults(sample, gain, gain_sd)
+    faults = (*shifted, *_faults(sample, gain, gain_sd))
     return FrameResiduals(gain, gain_sd, np.sqrt(energy / middle), faults)
 
 

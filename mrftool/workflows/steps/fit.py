@@ -43,4 +43,5 @@ def look_at_fit(
     budget = budget_table(maps, sequence, form=series.form, field=field, adc=adc, stated=stated)
     if method.b1_range is not None and "b1" not in {*given, *maps.extra}:
         return None, budget
-    return fit_residuals(series, maps, sequence, {"adc": adc, **given}), budget
+    values: dict[str, Array | float] = {"adc": adc, **given}
+    return fit_residuals(series, maps, sequence, values, stated), budget
