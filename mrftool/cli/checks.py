@@ -2,6 +2,7 @@
 exclude each other.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import typer
 from mrftool.errors import UsageError
 from mrftool.plausibility import doubt
 
+_FRAMES = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
+_MOST_FRAMES = 1_000_000  # of a range
 Check = Callable[[typer.CallbackParam, Any], Any]
 
 
@@ -81,6 +84,37 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str) -> None:
     for param in context.command.params:
         if param.name in set(names) and given(context, param.name):
             raise UsageError(f"{_name(param)} {reason}")
+
+
+def chosen_frames(value: str | None) -> tuple[int, ...]:
+    """`1,18-21`, counted from 1 as in reports, as indices from 0.
+
+    Raises
+    ------
+    UsageError
+        If a part is no frame and no range of frames.
+    """
+    if value is None:
+        return ()
+    chosen: set[int] = set()
+    for part in value.split(","):
+        found = _FRAMES.fullmatch(part)
+        if found is None:
+            raise UsageError(f"--skip {part.strip()!r}, expected frames as in 1,18-21")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if first < 1:
+            raise UsageError(f"--skip {part.strip()}: frames are counted from 1, as in reports")
+        if not first <= last < first + _MOST_FRAMES:
+            raise UsageError(f"--skip {part.strip()}, expected the first frame before the last")
+        chosen.update(range(first - 1, last))
+    return tuple(sorted(chosen))
+
+
+def mask_file(value: Path | None) -> Path | None:
+    """The file that `--mask` names; None for `none`."""
+    if value == Path("none"):
+        return None
+    return value
 
 
 def _name(param: Any) -> str:

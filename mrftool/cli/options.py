@@ -48,7 +48,12 @@ ModelOutput = Annotated[
 # A scan, and maps of it
 Scan = Annotated[Path, typer.Argument(help="4-D NIfTI, DICOM, or .cfl, .mat, .npy, .npz, .ra.")]
 MapFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder of the maps.")]
-Mask = Annotated[Path | None, typer.Option(help="Mask (NIfTI) of the voxels that count.")]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        help="Mask (NIfTI) of the voxels that count, or none; by default all but those of noise."
+    ),
+]
 Imag = Annotated[Path | None, typer.Option(help="Imaginary part, if the scan is the real part.")]
 Phase = Annotated[Path | None, typer.Option(help="Phase, if the scan is the magnitude.")]
 ScanForm = Annotated[
@@ -87,6 +92,13 @@ Allow = Annotated[
         metavar="NAME",
         help="Go on where the header contradicts the sequence in this: tr, te, ti, flip-angle, "
         "field or sequence-name; may be given several times.",
+    ),
+]
+Skip = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FRAMES",
+        help="Frames to leave out, counted from 1 as in reports: 1,18-21.",
     ),
 ]
 Uncertainty = Annotated[

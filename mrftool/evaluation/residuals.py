@@ -96,6 +96,8 @@ class FitResiduals:
         The voxel with the median residual, and that with the largest.
     suspected
         An error of a given value that would leave this residual, if one would.
+    frames
+        Index in the scan of each frame that was fitted `(time,)`; None where all were.
     """
 
     slice_index: int
@@ -104,6 +106,22 @@ class FitResiduals:
     typical: VoxelFit
     worst: VoxelFit
     suspected: SuspectedError | None = None
+    frames: IndexArray | None = None
+
+    def conspicuous(self) -> list[int]:
+        """Frames of the scan whose residual stands out, counted from 0."""
+        found = self.average.conspicuous()
+        if self.frames is not None:
+            found = self.frames[found]
+        return [int(frame) for frame in found]
+
+    def over_frames(self, values: FloatArray) -> FloatArray:
+        """Values of the fitted frames, over all frames up to the last one; those that were left out
+        lie on a line between their neighbours.
+        """
+        if self.frames is None:
+            return values
+        return np.interp(np.arange(self.frames[-1] + 1), self.frames, values)
 
 
 def fit_residuals(
@@ -144,10 +162,11 @@ def fit_residuals(
     return FitResiduals(
         slice_index=int(places[0, 2]),
         average=average_residual(signal, fitted, m0),
-        faults=frame_residuals(_sample(signal, fitted, m0)).faults,
+        faults=frame_residuals(_sample(signal, fitted, m0)).numbered(series.frames).faults,
         suspected=_suspected(signal, fitted, m0, tissue, sequence, stated, tuple(maps.extra)),
         typical=_voxel_fit(places[middle], signal[middle], fitted[middle]),
         worst=_voxel_fit(places[last], signal[last], fitted[last]),
+        frames=series.frames,
     )
 
 

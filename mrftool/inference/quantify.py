@@ -49,9 +49,12 @@ def quantify(
     return maps_of(series, found(), assumptions=(*series.assumptions, *assumed), progress=progress)
 
 
-def _check_match(series: Series, model: Model, given: Mapping[str, Float32Array]) -> list[str]:
-    """Refuse what does not belong together; name what the files cannot tell."""
-    assumed = check_belongs(
+def check_model(series: Series, model: Model) -> list[str]:
+    """Refuse a series that a model is not made for; name what the files cannot tell.
+
+    Raises MismatchError.
+    """
+    return check_belongs(
         series,
         "model",
         n_time=model.n_time,
@@ -60,6 +63,11 @@ def _check_match(series: Series, model: Model, given: Mapping[str, Float32Array]
         sequence_name=model.manifest.sequence_name,
         sequence=model.manifest.sequence,
     )
+
+
+def _check_match(series: Series, model: Model, given: Mapping[str, Float32Array]) -> list[str]:
+    """Refuse what does not belong together; name what the files cannot tell."""
+    assumed = check_model(series, model)
     check_given(model.given, given)
     for name, image in given.items():
         if image.shape != series.shape:

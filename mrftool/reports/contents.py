@@ -210,7 +210,7 @@ def _fit(residuals: FitResiduals | None) -> dict[str, Any] | None:
             for fault in residuals.faults
         ],
         "suspected_error": _suspected(residuals.suspected),
-        "conspicuous_frames": (average.conspicuous() + 1).tolist(),
+        "conspicuous_frames": [frame + 1 for frame in residuals.conspicuous()],
         "residual_of_frames": _rounded(average.size),
     }
 

@@ -68,8 +68,8 @@ def check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
     if residuals is None:
         return
     average, faults = residuals.average, residuals.faults
-    frames = average.conspicuous()
-    if faults and _explain(faults, frames.tolist()):
+    frames = residuals.conspicuous()
+    if faults and _explain(faults, frames):
         for fault in faults:
             text = f"{_named(fault.frames).capitalize()} {_FRAME_FAULTS[fault.kind]}."
             if fault.kind == "shifted":
@@ -77,10 +77,10 @@ def check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
                     f"All frames from about {fault.frames[0] + 1} on hold {shift_text(fault.lag)}."
                 )
             yield Remark(f"{fault.kind}_frames", "warning", text, float(len(fault.frames)), 0.0)
-    elif frames.size:
-        largest = float(average.size[frames].max())
+    elif frames:
+        largest = float(average.size[average.conspicuous()].max())
         text = f"On average over the voxels the fit leaves up to {percent_text(largest)} of the "
-        text += f"signal in {_named(frames.tolist())}: another sequence, a first frame that is "
+        text += f"signal in {_named(frames)}: another sequence, a first frame that is "
         text += "missing, or a wrong value among those that are taken for granted, such as B1?"
         yield Remark("frames", "warning", text, largest)
     elif not _is_noise(residuals):

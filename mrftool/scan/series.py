@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mrftool.arrays import BoolArray, FloatArray
+from mrftool.arrays import BoolArray, FloatArray, IndexArray
 from mrftool.errors import InputError, MismatchError
 from mrftool.grid import Placement
 
@@ -35,6 +35,7 @@ class Series:
     name: how messages call the series.
     axes: letters of the axes in the file, where the caller named them ("tyx").
     frame_time: time between frames, where the file states it [s].
+    frames: index in the file of each sample `(time,)`, where some are left out; else None.
 
     Raises InputError if the sizes are no 4-D series.
     """
@@ -50,6 +51,7 @@ class Series:
     name: str = "series"
     axes: str = ""
     frame_time: float | None = None
+    frames: IndexArray | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1 or self.n_time < 1 or self.granule < 1:

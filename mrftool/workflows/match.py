@@ -1,6 +1,6 @@
 """Match a scan against a dictionary: maps of the most similar entries, a picture and a report."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.inference.foreground import without_air
 from mrftool.matching.dictionary import (
     Source,
     compress_dictionary,
@@ -19,12 +20,13 @@ from mrftool.reports.run import method_of_dictionary
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue
 from mrftool.workflows.steps.header import require_agreement
+from mrftool.workflows.steps.left_out import series_and_dictionary, skip_option
 from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
 from mrftool.workflows.steps.outputs.run_record import RunIdentity, require_own_outputs
-from mrftool.workflows.steps.scan import ScanFiles
+from mrftool.workflows.steps.scan import ScanFiles, mask_option
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 
@@ -87,6 +89,8 @@ def match_scan(
     tolerance: float = 2e-3,
     rank: int | None = None,
     mask: Path | None = None,
+    hide_air: bool = True,
+    skip: Collection[int] = (),
     dicom: DicomChoice | None = None,
     threads: int | None = None,
     allow: Iterable[str] = (),
@@ -108,7 +112,7 @@ def match_scan(
         Largest error of each compressed entry that is allowed [1].
     rank : int, optional
         Number of coefficients to compress to instead.
-    mask, dicom, threads, allow, overwrite
+    mask, hide_air, skip, dicom, threads, allow, overwrite
         See `quantify_scan`.
 
     """
@@ -118,7 +122,8 @@ def match_scan(
     chosen = {
         **entries.chosen(),
         "rank": rank,
-        "mask": mask,
+        "mask": mask_option(mask, hide_air),
+        "skip": skip_option(skip),
         **scan.chosen(),
         "tolerance": tolerance,
         **choice.chosen(),
@@ -130,9 +135,12 @@ def match_scan(
         study = dicom_output(series, choice, folder, reporter)
         inside, _, assumed = open_volumes(series, mask, {})
     source = entries.load(threads)
-    for sentence in (*series.assumptions, *assumed, *check_source(series, source, series.form)):
-        reporter.note(sentence)
+    assumed = (*assumed, *check_source(series, source, series.form))
     allowed = require_agreement(series, _sequence_of(source), allow, reporter)
+    sequence_id = source.sequence_id
+    series, source = series_and_dictionary(series, source, skip)
+    for sentence in (*series.assumptions, *assumed):
+        reporter.note(sentence)
     with (
         watch.stage("compress the dictionary"),
         reporter.progress("compressing", len(source)) as progress,
@@ -145,12 +153,18 @@ def match_scan(
         count = int(inside.sum())
     with watch.stage("read and match"), reporter.progress("matching", count) as progress:
         maps = match_series(series, compressed, mask=inside, threads=threads, progress=progress)
+    if hide_air and mask is None:
+        before, maps = maps, without_air(maps, series.n_time)
+        for sentence in maps.assumptions[len(before.assumptions) :]:
+            reporter.note(sentence)
     run = MapsRun(
         command="match",
         source=scan.path,
         series=series,
         maps=replace(maps, assumptions=(*maps.assumptions, *allowed)),
         allowed=allowed,
+        skipped=tuple(sorted(skip)),
+        sequence_id=sequence_id,
         method=method_of_dictionary(compressed),
         options={**chosen, "threads": threads},
         identity=identity,

@@ -2,23 +2,25 @@
 report.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.inference.assessment.uncertainty import assess_uncertainty
+from mrftool.inference.foreground import without_air
 from mrftool.inference.quantify import quantify
 from mrftool.reports.run import method_of
 from mrftool.workflows.steps.header import require_agreement
+from mrftool.workflows.steps.left_out import series_and_model, skip_option
 from mrftool.workflows.steps.model_source import SequenceModel, model_source
 from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
 from mrftool.workflows.steps.outputs.run_record import RunIdentity, require_own_outputs
-from mrftool.workflows.steps.scan import ScanFiles
+from mrftool.workflows.steps.scan import ScanFiles, mask_option
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 
@@ -29,8 +31,10 @@ def quantify_scan(
     *,
     model: str | Path | SequenceModel = "fisp",
     mask: Path | None = None,
+    hide_air: bool = True,
     noise_sd: float | None = None,
     uncertainty: Mapping[str, float] | None = None,
+    skip: Collection[int] = (),
     dicom: DicomChoice | None = None,
     threads: int | None = None,
     allow: Iterable[str] = (),
@@ -50,7 +54,9 @@ def quantify_scan(
     model : str, Path or SequenceModel
         Model file (.onnx), or the name of a shipped one; or the sequence that a model is made for.
     mask : Path, optional
-        Mask (NIfTI) of the voxels that count; by default all.
+        Mask (NIfTI) of the voxels that count; by default all that hold more than noise.
+    hide_air : bool
+        Whether voxels that hold nothing but noise are masked, where no mask is given.
     noise_sd : float, optional
         Standard deviation of the noise per channel [the scan's unit]; by default estimated from
         each voxel's residual.
@@ -58,6 +64,8 @@ def quantify_scan(
         Standard uncertainty of each value that the fit takes for granted, by name (b1, efficiency,
         ti, te, adc, off_resonance, flip_exponent, slice_profile) [SI unit]; by default typical ones
         of all that the sequence has.
+    skip : collection of int
+        Indices of frames, from 0, that are left out: a model of the others is made for the run.
     dicom : DicomChoice, optional
         Whether and how DICOM maps are written.
     threads : int, optional
@@ -80,8 +88,15 @@ def quantify_scan(
     choice, watch = dicom or DicomChoice(), Stopwatch()
     with watch.stage("read the model"):
         source = model_source(model)
-    chosen = {"mask": mask, **given, **scan.chosen(), "noise-sd": noise_sd, **choice.chosen()}
-    chosen |= source.chosen
+    chosen = {
+        "mask": mask_option(mask, hide_air),
+        "skip": skip_option(skip),
+        **given,
+        **scan.chosen(),
+        "noise-sd": noise_sd,
+        **choice.chosen(),
+        **source.chosen,
+    }
     asked = {**chosen, "uncertainty": uncertainty, "model": source.digest}
     identity = RunIdentity("quantify", scan.path, asked)
     require_own_outputs(folder, identity, overwrite=overwrite)
@@ -93,6 +108,9 @@ def quantify_scan(
     with watch.stage("make the model"):
         loaded = source.load(series, images, reporter)
     assumed += source.sentences
+    if skip:
+        with watch.stage("make a model of the other frames"):
+            series, loaded = series_and_model(series, loaded, skip)
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)
     count = series.n_voxels
@@ -108,6 +126,8 @@ def quantify_scan(
             progress=progress,
             **images,
         )
+    if hide_air and mask is None:
+        maps = without_air(maps, series.n_time)
     for sentence in maps.assumptions[len(series.assumptions) :]:
         reporter.note(sentence)
     with watch.stage("assess the uncertainty"):
@@ -125,6 +145,8 @@ def quantify_scan(
         method=method_of(loaded),
         given=images,
         allowed=allowed,
+        skipped=tuple(sorted(skip)),
+        sequence_id=source.sequence.sequence_id,
         stated=uncertainty,
         options={**chosen, "uncertainty": uncertainty, "threads": threads},
         identity=identity,

@@ -415,6 +415,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"rr"}  # see test_cli_heartbeats
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
+    elsewhere |= {"skip"}  # see test_cli_skip
     tested = {row[0] for row in OPTIONS} | {"scans", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrftool.cli.checks import between, given, plausible, refuse
+from mrftool.cli.checks import between, chosen_frames, given, mask_file, plausible, refuse
 from mrftool.cli.commands.quantify import show_maps
 from mrftool.cli.console import Terminal
 from mrftool.cli.options import (
@@ -26,6 +26,7 @@ from mrftool.cli.options import (
     Phase,
     Scan,
     ScanForm,
+    Skip,
     Strict,
     Threads,
     Variable,
@@ -65,6 +66,7 @@ def match(
     imag: Imag = None,
     phase: Phase = None,
     form: ScanForm = None,
+    skip: Skip = None,
     series: DicomSeries = None,
     axes: ArrayAxes = None,
     like: Like = None,
@@ -99,7 +101,9 @@ def match(
         dictionary=DictionaryChoice(dictionary, seq, t1_ms, t2_ms, b1_grid, adc, rr),
         tolerance=tolerance,
         rank=rank,
-        mask=mask,
+        mask=mask_file(mask),
+        hide_air=mask is None,
+        skip=chosen_frames(skip),
         dicom=DicomChoice(dicom, dicom_reference, dicom_format),
         threads=threads,
         allow=allow or (),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrftool.cli.checks import between, given, refuse
+from mrftool.cli.checks import between, chosen_frames, given, mask_file, refuse
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
     Allow,
@@ -23,6 +23,7 @@ from mrftool.cli.options import (
     Overwrite,
     Phase,
     ScanForm,
+    Skip,
     Strict,
     Threads,
     Uncertainty,
@@ -39,6 +40,7 @@ _OF_FRAMES = (
     "imag",
     "phase",
     "form",
+    "skip",
     "noise_sd",
     "series",
     "axes",
@@ -69,6 +71,7 @@ def quantify(
     imag: Imag = None,
     phase: Phase = None,
     form: ScanForm = None,
+    skip: Skip = None,
     noise_sd: Annotated[
         float | None,
         typer.Option(
@@ -142,7 +145,9 @@ def quantify(
             folder,
             Terminal(),
             model=origin,
-            mask=mask,
+            mask=mask_file(mask),
+            hide_air=mask is None,
+            skip=chosen_frames(skip),
             b1=b1,
             noise_sd=noise_sd,
             uncertainty=stated_uncertainties(uncertainty),

@@ -29,7 +29,8 @@ from mrftool.export.graph.polish import (
 from mrftool.export.graph.reading import Reading
 from mrftool.export.graph.spline import Spline
 from mrftool.export.graph.symmetric import Symmetric, columns_of
-from mrftool.export.thresholds import LEAST_MISFIT, rayleigh_ratio, thresholds
+from mrftool.export.thresholds import LEAST_MISFIT, thresholds
+from mrftool.inference.foreground import rayleigh_ratio
 from mrftool.manifold.table import SignalTable
 
 # f^2 - u^2 - 1 as a ratio of polynomials in u^2, fitted to Rice's distribution up to u = 40; f is

@@ -5,7 +5,7 @@ voxels together. Slow changes of it over time are model errors; a frame that sta
 neighbours is one that the scanner or a conversion changed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -55,6 +55,12 @@ class FrameFault:
     gain: float = 0.0
     lag: int = 0
 
+    def numbered(self, frames: IndexArray | None) -> "FrameFault":
+        """The same fault where the k-th frame has the number `frames[k]`; None: k."""
+        if frames is None:
+            return self
+        return replace(self, frames=_numbers(frames[list(self.frames)]))
+
     def text(self) -> str:
         """In words, frames counted from 1: "frames 301, 302 and 48 more: no signal"."""
         shown = ", ".join(str(frame + 1) for frame in self.frames[:_SHOWN])
@@ -102,6 +108,10 @@ class FrameResiduals:
     gain_sd: FloatArray
     relative: FloatArray
     faults: tuple[FrameFault, ...]
+
+    def numbered(self, frames: IndexArray | None) -> "FrameResiduals":
+        """The same where the k-th frame has the number `frames[k]` in the faults; None: k."""
+        return replace(self, faults=tuple(fault.numbered(frames) for fault in self.faults))
 
 
 def frame_residuals(sample: SampledResiduals) -> FrameResiduals:

@@ -147,7 +147,7 @@ def assess_uncertainty(
     sample = sample_residuals(series, maps, sequence, adc=manifest.adc, given=images)
     noise, frames = WHITE, None
     if sample is not None:
-        noise, frames = noise_shape(sample), frame_residuals(sample)
+        noise, frames = noise_shape(sample), frame_residuals(sample).numbered(series.frames)
         noise_sd = noise_sd or typical_noise_sd(sample)
     table = build_effects(
         sequence,

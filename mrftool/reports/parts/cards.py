@@ -125,13 +125,16 @@ def fit_plots(residuals: FitResiduals | None) -> list[Card]:
     if residuals is None:
         return []
     average = residuals.average
-    size, noise = 100 * average.size, np.full(len(average.size), 100 * average.noise)
+    size = residuals.over_frames(100 * average.size)
+    noise = np.full(len(size), 100 * average.noise)
     title = f"average residual of {average.n_voxels} voxels [% of the signal]"
     plots = [plot_over_repetitions(title, {"residual": size, "noise": noise})]
     for name, fit in (("typical", residuals.typical), ("worst", residuals.worst)):
         x, y, z = (index + 1 for index in fit.voxel)
         title = f"{name} voxel ({x}, {y}, {z}), residual {percent(fit.residual)}"
-        plots.append(plot_over_repetitions(title, {"measured": fit.measured, "fitted": fit.fitted}))
+        curves = {"measured": fit.measured, "fitted": fit.fitted}
+        shown = {name: residuals.over_frames(values) for name, values in curves.items()}
+        plots.append(plot_over_repetitions(title, shown))
     return plots
 
 

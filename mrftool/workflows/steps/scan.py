@@ -9,6 +9,8 @@ from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_scan
 from mrftool.scan.series import Series
 
+NO_MASK = "none"  # all voxels count
+
 
 @dataclass(frozen=True)
 class ScanFiles:
@@ -73,3 +75,10 @@ class ScanFiles:
             yield self.phase
         if self.like is not None:
             yield self.like
+
+
+def mask_option(mask: Path | None, hide_air: bool) -> Path | str | None:
+    """The choice of a mask, for the report: its file, "none", or None for an automatic one."""
+    if mask is None and not hide_air:
+        return NO_MASK
+    return mask

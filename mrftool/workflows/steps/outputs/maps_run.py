@@ -37,6 +37,10 @@ class MapsRun:
         ones.
     allowed : tuple of str
         Contradictions of the header that the caller let stand.
+    skipped : tuple of int
+        Indices of frames of the scan that were left out, from 0.
+    sequence_id : str, optional
+        Of the whole scan, where frames were left out.
     options : dict
         What the caller chose, by name; None where the default was taken.
     identity : RunIdentity, optional
@@ -54,6 +58,8 @@ class MapsRun:
     given: dict[str, Float32Array] = field(default_factory=dict)
     stated: Mapping[str, float] | None = None
     allowed: tuple[str, ...] = ()
+    skipped: tuple[int, ...] = ()
+    sequence_id: str | None = None
     options: dict[str, object] = field(default_factory=dict)
     identity: RunIdentity | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
@@ -72,6 +78,9 @@ class MapsRun:
         details = _details(method)
         if self.allowed:
             details["allowed"] = list(self.allowed)
+        if self.skipped:
+            details["sequence_id"] = self.sequence_id
+            details["skipped_frames"] = [index + 1 for index in self.skipped]
         return Provenance(
             sources=(self.source.name,),
             algorithm=f"MR fingerprinting, {method.kind} {method.name}: {method.algorithm}",

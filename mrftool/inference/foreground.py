@@ -1,0 +1,103 @@
+"""Which voxels hold a fingerprint, and which nothing but noise: the air around a head.
+
+A voxel is empty when the fit explains no more of it than it would explain of noise. The tests are
+made for white noise; slow noise and artefacts exceed them, and those voxels stay.
+"""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray
+from mrftool.manifold.parameters import FITTED
+from mrftool.maps import Maps
+from mrftool.quantities import FLAGS, Flag
+
+FALSE_ALARM = 1e-3  # of each test
+_SEARCHED = 1e4  # independent fingerprints that a search can choose among, generously
+_PARTS_OF_M0 = 2
+_LEAST_NEIGHBOURS = 5  # of a voxel that its neighbours decide on
+
+
+def detection_limit() -> float:
+    """Least energy that a fit explains of a complex signal that is no noise, over the noise's
+    variance in each channel [1].
+    """
+    return float(2 * np.log(_SEARCHED / FALSE_ALARM))
+
+
+def rayleigh_ratio(n_time: int) -> float:
+    """Largest ratio of mean and standard deviation that `n_time` magnitudes of pure noise have, but
+    for false alarms.
+
+    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2. The spread of the ratio
+    follows from its skewness and kurtosis to first order in 1 / n_time.
+    """
+    from scipy import special
+
+    variance = 2 - np.pi / 2
+    skewness = np.sqrt(np.pi / 2) * (np.pi - 3) / variance**1.5
+    kurtosis = (8 - 3 * np.pi**2 / 4) / variance**2
+    ratio = np.sqrt(np.pi / 2 / variance)
+    spread = np.sqrt((1 - ratio * skewness + ratio**2 * (kurtosis - 1) / 4) / n_time)
+    return float(ratio - special.ndtri(FALSE_ALARM) * spread)
+
+
+def without_air(maps: Maps, n_time: int) -> Maps:
+    """The maps with voxels that hold nothing but noise masked.
+
+    Parameters
+    ----------
+    maps
+        With the map `residual`; those of a model flag what is no fingerprint.
+    n_time
+        Number of frames.
+    """
+    empty = maps.flags & int(Flag.MASKED) > 0
+    noise = _is_noise(maps, n_time) & ~empty & (maps.flags & int(Flag.NON_FINITE) == 0)
+    air = noise
+    if f"sd_{FITTED[0].name}" in maps.extra:  # made by a model, which has tests of its own
+        air = noise & (maps.flags & int(Flag.MISFIT) > 0)
+        air |= noise & _is_surrounded(air | empty)
+    count = int(air.sum())
+    if not count:
+        return maps
+    images: dict[str, Any] = {name: _emptied(image, air) for name, image in maps.images()}
+    flags = np.where(air, np.uint8(Flag.MASKED), images.pop("flags"))
+    first = {name: images.pop(name) for name in ("t1", "t2", "m0")}
+    sentence = (
+        f"{count} voxels hold nothing but noise: taken as air and left empty "
+        f"({FLAGS[Flag.MASKED].text})"
+    )
+    return replace(
+        maps, **first, flags=flags, extra=images, assumptions=(*maps.assumptions, sentence)
+    )
+
+
+def _is_noise(maps: Maps, n_time: int) -> BoolArray:
+    """Voxels of which the fit explains no more than of noise `(x, y, z)`."""
+    residual = np.square(maps.extra["residual"].astype(np.float64))
+    if not np.iscomplexobj(maps.m0):
+        left = residual * n_time / (n_time - len(FITTED) - 1)
+        return np.asarray(left * (1 + rayleigh_ratio(n_time) ** 2) > 1)
+    degrees = 2 * n_time - len(FITTED) - _PARTS_OF_M0
+    return np.asarray((1 - residual) * degrees < detection_limit() * residual)
+
+
+def _is_surrounded(air: BoolArray) -> BoolArray:
+    """Voxels `(x, y, z)` with enough neighbours in their slice, all of them air."""
+    size_x, size_y, _ = air.shape
+    inside = np.pad(np.ones(air.shape, np.int8), ((1, 1), (1, 1), (0, 0)))
+    others = np.pad((~air).astype(np.int8), ((1, 1), (1, 1), (0, 0)))
+    n_neighbours, n_others = np.zeros(air.shape, int), np.zeros(air.shape, int)
+    for x, y in product(range(3), range(3)):
+        if (x, y) != (1, 1):
+            n_neighbours += inside[x : x + size_x, y : y + size_y]
+            n_others += others[x : x + size_x, y : y + size_y]
+    return np.asarray((n_neighbours >= _LEAST_NEIGHBOURS) & (n_others == 0))
+
+
+def _emptied(image: Array, air: BoolArray) -> Array:
+    return np.where(air, image.dtype.type(0), image)
