@@ -50,6 +50,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first stream")
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=120, help="after which a session hangs")
@@ -170,7 +171,7 @@ def damaged(scan: Path, port: int, options: argparse.Namespace, reporter: Silent
     ends = {"answered": 0, "refused": 0, "hung": 0}
     already = len(reporter.notes)
     pieces = messages_of(scan)
-    for number in range(options.streams):
+    for number in range(options.first, options.first + options.streams):
         random = np.random.default_rng((1, number))
         content = change(random, pieces)
         answer = exchange(content, port, options.seconds + 30)

@@ -15,7 +15,6 @@ from mrftool.formats.sequence.mrd.header import parse_header
 from mrftool.grid import Placement
 from mrftool.maps import Maps
 from mrftool.servers.mrd.messages import Connection, Kind, Message, Readout, Text
-from mrftool.servers.mrd.quantification import Work, quantify_incoming
 from mrftool.servers.mrd.service import Service
 
 _LAST_IN_MEASUREMENT = 1 << 24
@@ -122,6 +121,8 @@ class Session:
 
     def _finish(self) -> None:
         """Quantify the measurement, send its maps, and be ready for the next."""
+        from mrftool.servers.mrd.quantification import Work, quantify_incoming
+
         path, source = self._path(), self._source
         header = self._header or ""
         self._open.close()
