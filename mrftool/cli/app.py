@@ -61,6 +61,7 @@ _EXTRA_OF = {
     "finufft": "recon",
     "ducc0": "recon",
     "ismrmrd": "recon",
+    "pynetdicom": "serve",
 }
 _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no public name
 

@@ -1,0 +1,253 @@
+"""The DICOM node between two archives, killed again and again. Prints `name: value`.
+
+    python benchmarks/dicom_node.py [--series 10] [--kills 5] [--work real]
+    python benchmarks/dicom_node.py --series 100 --kills 20 --work fake
+    python benchmarks/dicom_node.py --soak 2000
+
+Needs Debian's orthanc. A first Orthanc sends series, as a scanner does: again, until all images are
+acknowledged. The node makes maps and sends them to a second Orthanc, which is ended for a while in
+between. The node is killed (-9) at random moments and started again. With --work fake, one image is
+made of each series in place of its maps, so that many series can be tried. --soak sends series to
+one node in this process, with fake work, and prints its memory.
+"""
+
+import argparse
+import io
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from dicom_factory import write_enhanced
+from dicom_peers import (
+    Archive,
+    FakeWorker,
+    fingerprint,
+    running,
+    send,
+    wait_for,
+    write_settings,
+)
+from orthanc import Orthanc
+
+import mrftool.servers.dicom.node as node_module
+from mrftool.environment.reporter import SilentReporter
+from mrftool.export.make import make_model
+from mrftool.inference.model.onnx_file import write_model
+from mrftool.sequence import Inversion, PulseSequence, Train
+from mrftool.servers.dicom.settings import read_settings
+
+HERE = Path(__file__).resolve()
+QUIET = 1.0  # seconds after which a series is complete
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--series", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--work", choices=("real", "fake"), default="real")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--soak", type=int, default=0, metavar="SERIES")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve is not None:
+        node_module.Worker = FakeWorker  # type: ignore[misc]
+        node_module.serve(read_settings(options.serve), SilentReporter())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if options.soak:
+            soak(Path(folder), options.soak)
+        else:
+            between_archives(Path(folder), options)
+
+
+def short_sequence() -> PulseSequence:
+    """Forty pulses that tell T1 from T2."""
+    flips = np.deg2rad(5 + 55 * np.sin(np.pi * np.arange(40) / 40))
+    zeros, tr, te = np.zeros(40), np.full(40, 0.012), np.full(40, 0.003)
+    return PulseSequence(flips, zeros, tr, te, Train(Inversion(1.0, 0.02)).events, name="short")
+
+
+class KilledNode:
+    """A node in a process that is killed and started again."""
+
+    def __init__(self, path: Path, work: str) -> None:
+        self.command = [sys.executable, "-m", "mrftool", "serve", "dicom", str(path)]
+        if work == "fake":
+            self.command = [sys.executable, str(HERE), "--serve", str(path)]
+        self.kills = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait()
+
+    def torment(self, chance: random.Random, kills: int, stop: threading.Event) -> None:
+        """Kill at random moments."""
+        longest = 4.0 if "--serve" in self.command else 15.0
+        while self.kills < kills and not stop.wait(chance.uniform(0.5, longest)):
+            self.end()
+            self.kills += 1
+            self.start()
+
+
+def between_archives(folder: Path, options: argparse.Namespace) -> None:
+    """Series through archive, node, archive."""
+    sequence = short_sequence()
+    model = folder / "short.onnx"
+    write_model(make_model(sequence, tolerance=1e-3, check=False)[0], model)
+    target = Orthanc(folder / "target", "ARCHIVE").up()
+    settings = write_settings(folder / "node.yaml", model, target.port, quiet=QUIET)
+    source = Orthanc(
+        folder / "source", "SCANNER", {"node": ["MRFTOOL", "127.0.0.1", settings.port]}
+    ).up()
+    node = KilledNode(folder / "node.yaml", options.work)
+    stop = threading.Event()
+    chance = random.Random(options.seed)
+    killer = threading.Thread(target=node.torment, args=(chance, options.kills, stop))
+    start = time.monotonic()
+    try:
+        node.start()
+        killer.start()
+        scans = {}
+        for number in range(options.series):
+            scan = fingerprint(sequence, scale=1 + 0.1 * number)
+            scans[scan.study] = 1 + 0.1 * number
+            (path,) = write_enhanced(folder / "scans" / str(number), scan)
+            series = source.post("/instances", path.read_bytes())["ParentSeries"]
+            send_until_acknowledged(source, series)
+            if number == options.series // 2:
+                target.down()
+            if number == options.series // 2 + max(options.series // 5, 1):
+                target.up()
+        journal = folder / "node" / "journal"
+        wait_for(lambda: len(states(journal)) == options.series, 60 + 60 * options.series)
+        killer.join(60)
+        stop.set()
+        seconds = time.monotonic() - start
+        report(target, scans, states(journal), node, seconds, options)
+    finally:
+        stop.set()
+        killer.join()
+        node.end()
+        source.down()
+        target.down()
+
+
+def send_until_acknowledged(source: Orthanc, series: str) -> None:
+    """Send a series to the node as often as it takes."""
+    while True:
+        try:
+            answer = source.post("/modalities/node/store", {"Resources": [series]})
+        except urllib.error.HTTPError:
+            answer = {"FailedInstancesCount": 1}
+        if answer.get("FailedInstancesCount") == 0:
+            return
+        time.sleep(0.3)
+
+
+def states(journal: Path) -> list[str]:
+    """How series ended."""
+    return [json.loads(path.read_text())["state"] for path in journal.glob("*.json")]
+
+
+def report(
+    target: Orthanc,
+    scans: dict[str, float],
+    ended: list[str],
+    node: KilledNode,
+    seconds: float,
+    options: argparse.Namespace,
+) -> None:
+    """Count what arrived, by study."""
+    found: Counter[str] = Counter()
+    largest: dict[str, float] = {}
+    for identifier in target.get("/instances"):
+        dataset = pydicom.dcmread(io.BytesIO(target.read(f"/instances/{identifier}/file")))
+        found[str(dataset.StudyInstanceUID)] += 1
+        if "M0" in str(dataset.SeriesDescription):
+            values = dataset.pixel_array * float(dataset.RescaleSlope)
+            largest[str(dataset.StudyInstanceUID)] = float(values.max())
+    counts = Counter(found[study] for study in scans)
+    usual = counts.most_common(1)[0][0]
+    print("work:", options.work)
+    print("series_sent:", len(scans))
+    print("kills:", node.kills)
+    print("series_sent_on:", ended.count("sent"))
+    print("series_failed:", ended.count("failed"))
+    print("images_per_series:", usual)
+    print("series_lost:", sum(found[study] < usual for study in scans))
+    print("series_with_more_images:", sum(found[study] > usual for study in scans))
+    print("foreign_studies:", len(set(found) - set(scans)))
+    if options.work == "real":
+        mixed = [study for study in scans if not _is_own(largest, study, scans)]
+        print("series_with_the_m0_of_another:", len(mixed))
+    print("seconds:", round(seconds))
+
+
+def _is_own(largest: dict[str, float], study: str, scans: dict[str, float]) -> bool:
+    """Whether M0 is that of the scan: it was simulated with 1, times its scale."""
+    return abs(largest.get(study, 0.0) / scans[study] - 1) < 0.03
+
+
+def soak(folder: Path, count: int) -> None:
+    """Many series through one node, with fake work."""
+    node_module.Worker = FakeWorker  # type: ignore[misc]
+    archive = Archive()
+    archive.up()
+    model = folder / "short.onnx"
+    write_model(make_model(short_sequence(), tolerance=1e-3, check=False)[0], model)
+    settings = write_settings(folder / "node.yaml", model, archive.port, quiet=0.2)
+    scan = fingerprint(short_sequence())
+    (path,) = write_enhanced(folder / "scan", scan)
+    dataset = pydicom.dcmread(path)
+    with running(settings) as said:
+        for number in range(count):
+            dataset.SeriesInstanceUID = f"1.2.3.{number + 1}"
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
+                f"1.2.4.{number + 1}"
+            )
+            dataset.save_as(path)
+            if send([path], settings.port) != [0]:
+                raise RuntimeError("an image was refused")
+            if number in (count // 10, count // 2, count - 1):
+                wait_for(lambda: not list((folder / "node" / "results").iterdir()))
+                print(f"anonymous_kilobytes_after_{number + 1}:", anonymous_kilobytes())
+                said.notes.clear()
+        journal = folder / "node" / "journal"
+        wait_for(lambda: len(states(journal)) == count, 300)
+        print("soak_series:", count)
+        print("soak_series_sent_on:", states(journal).count("sent"))
+        print("soak_images_arrived:", len(archive.images))
+        print("soak_images_arrived_twice:", sum(n > 1 for n in archive.times.values()))
+        print("files_left:", len(list((folder / "node" / "incoming").iterdir())))
+    archive.down()
+
+
+def anonymous_kilobytes() -> int:
+    """Memory of this process without mapped files."""
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""From a complete series to its maps: the rule, and the work in a process of its own."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mrftool.environment.child_process import python_command, python_environment
+from mrftool.environment.reporter import Reporter
+from mrftool.servers.dicom.settings import NodeSettings, Rule
+from mrftool.servers.dicom.storage import Storage
+
+_CHILD = "mrftool.servers.dicom.child"
+_ATTRIBUTES = ("StationName", "ProtocolName", "SeriesDescription", "SeriesInstanceUID")
+_LONGEST_REASON = 500
+
+
+class Worker:
+    """Takes complete series one after the other."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        storage: Storage,
+        reporter: Reporter,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._reporter = reporter
+        self._is_stopping = is_stopping
+
+    def step(self) -> None:
+        """Work on every series that is complete."""
+        for key in self._storage.complete_series(self._settings.quiet_seconds):
+            if self._is_stopping():
+                return
+            self.take(key)
+
+    def take(self, key: str) -> None:
+        """Make the maps of a series, or write down why there are none."""
+        images = self._storage.images(key)
+        if not images:
+            return
+        attributes = attributes_of(images[0])
+        facts: dict[str, Any] = {
+            "series_uid": attributes["SeriesInstanceUID"],
+            "images": len(images),
+        }
+        rule = self._settings.rule_for(attributes)
+        if rule is None:
+            self._storage.finish(key, "ignored", **facts, reason="no rule means it")
+            return
+        reason = self._quantify(key, rule, {**facts, "rule": rule.name})
+        if reason is not None:
+            self._reporter.note(f"series {facts['series_uid']}: {reason}")
+            self._storage.finish(key, "failed", **facts, rule=rule.name, reason=reason)
+
+    def _quantify(self, key: str, rule: Rule, facts: dict[str, Any]) -> str | None:
+        """Maps into the results; why not, if there are none."""
+        work = Path(tempfile.mkdtemp(prefix="series-", dir=self._storage.work))
+        try:
+            reason = self._run(self._storage.incoming / key, work / "maps", rule)
+            files = [str(path.relative_to(work)) for path in (work / "maps").rglob("*.dcm")]
+            if reason is None and not files:
+                reason = "no DICOM maps were made"
+            if reason is not None:
+                return reason
+            record = {**facts, "destinations": rule.destinations, "files": len(files)}
+            self._storage.publish(key, work, record)
+            return None
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _run(self, images: Path, folder: Path, rule: Rule) -> str | None:
+        """Run the process that makes the maps; why it failed."""
+        limit = str(self._settings.most_memory)
+        command = python_command(_CHILD, str(images), str(folder), str(rule.model), limit)
+        try:
+            run = subprocess.run(  # noqa: S603
+                command,
+                env=python_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._settings.seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"the work took more than {self._settings.seconds:g} s"
+        if run.returncode == 0:
+            return None
+        said = run.stdout.decode("utf-8", "replace").strip()
+        return said[:_LONGEST_REASON] or f"the process ended with {run.returncode}"
+
+
+def attributes_of(path: Path) -> dict[str, str]:
+    """What rules look at, of one image."""
+    import pydicom
+
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ATTRIBUTES))
+    return {name: str(dataset.get(name, "") or "") for name in _ATTRIBUTES}

@@ -1,0 +1,245 @@
+"""The DICOM node: who may send, what is kept, and that maps arrive once."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from dicom_factory import write_classic, write_enhanced
+from dicom_peers import Archive, FakeWorker, fingerprint, running, send, wait_for, write_settings
+from front_door import command
+
+from mrftool.errors import InputError
+from mrftool.servers.dicom.receive import client_context, server_context
+from mrftool.servers.dicom.settings import Tls, read_settings
+from mrftool.servers.dicom.storage import Storage, key_of, mark_sent, sent_names, write_durably
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def archive():
+    archive = Archive()
+    yield archive
+    archive.down()
+
+
+@pytest.fixture
+def settings(tmp_path, model, archive):
+    return write_settings(tmp_path / "node.yaml", model, archive.port, quiet=0.3)
+
+
+@pytest.fixture
+def patient_settings(tmp_path, model, archive):
+    return write_settings(tmp_path / "node.yaml", model, archive.port, quiet=3.0)
+
+
+@pytest.fixture
+def fake_work(monkeypatch):
+    monkeypatch.setattr("mrftool.servers.dicom.node.Worker", FakeWorker)
+
+
+def _journal(settings):
+    return [json.loads(path.read_text()) for path in (settings.folder / "journal").glob("*.json")]
+
+
+@pytest.mark.slow
+def test_a_series_comes_back_as_maps_in_its_study(
+    patient_settings, archive, short_sequence, tmp_path
+):
+    settings = patient_settings
+    scan = fingerprint(short_sequence)
+    paths = write_classic(tmp_path / "scan", scan)
+    archive.up()
+    with running(settings) as said:
+        assert send(paths, settings.port) == [0] * len(paths)
+        assert wait_for(lambda: any("are sent" in note for note in said.notes), 120)
+    assert {study for study, _ in archive.images.values()} == {scan.study}
+    assert any("T1" in name for _, name in archive.images.values())
+    (entry,) = _journal(settings)
+    assert (entry["state"], entry["images"]) == ("sent", len(paths))
+    assert entry["files"] == len(archive.images)
+    assert not list((settings.folder / "incoming").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fake_work")
+def test_maps_wait_for_a_destination_that_is_down(settings, archive, short_sequence, tmp_path):
+    scans = [fingerprint(short_sequence) for _ in range(3)]
+    for number, scan in enumerate(scans):
+        paths = write_enhanced(tmp_path / str(number), scan)
+        with running(settings):
+            assert send(paths, settings.port) == [0]
+            results = settings.folder / "results"
+            assert wait_for(lambda: len(list(results.iterdir())) == number + 1)  # noqa: B023
+    assert not archive.images
+    archive.up()
+    with running(settings):
+        assert wait_for(lambda: len(_journal(settings)) == 3)
+    assert sorted(study for study, _ in archive.images.values()) == sorted(
+        scan.study for scan in scans
+    )
+    assert set(archive.times.values()) == {1}
+
+
+@pytest.mark.usefixtures("fake_work")
+def test_a_series_that_is_sent_again_is_not_answered_again(
+    settings, archive, short_sequence, tmp_path
+):
+    paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence))
+    archive.up()
+    with running(settings):
+        send(paths, settings.port)
+        assert wait_for(lambda: _journal(settings))
+        assert send(paths, settings.port) == [0]
+        assert not list((settings.folder / "incoming").iterdir())
+    assert len(archive.images) == 1
+
+
+@pytest.mark.usefixtures("fake_work")
+def test_series_that_no_rule_means_are_ignored(settings, short_sequence, tmp_path):
+    paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence, "localizer"))
+    with running(settings):
+        send(paths, settings.port)
+        assert wait_for(lambda: _journal(settings))
+    (entry,) = _journal(settings)
+    assert entry["state"] == "ignored"
+    assert not list((settings.folder / "incoming").iterdir())
+
+
+@pytest.mark.usefixtures("fake_work")
+def test_own_maps_are_never_taken_as_input(settings, short_sequence, tmp_path):
+    scan = fingerprint(short_sequence, maker="mrftool")
+    with running(settings):
+        assert send(write_enhanced(tmp_path / "scan", scan), settings.port) == [0]
+    assert not list((settings.folder / "incoming").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("title", "called"),
+    [("STRANGER", "MRFTOOL"), ("ELSEWHERE", "MRFTOOL"), ("SCANNER", "OTHER")],
+)
+@pytest.mark.usefixtures("fake_work")
+def test_unknown_peers_are_refused(settings, short_sequence, tmp_path, title, called):
+    paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence))
+    with running(settings):
+        assert send(paths, settings.port, title, called) is None
+        assert send(paths, settings.port) == [0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fake_work")
+def test_associations_that_send_too_much_are_aborted(tmp_path, model, archive, short_sequence):
+    settings = write_settings(tmp_path / "node.yaml", model, archive.port, more="max_bytes: 100000")
+    paths = write_classic(tmp_path / "scan", fingerprint(short_sequence))
+    with running(settings) as said:
+        assert send(paths * 4, settings.port) is None
+        assert send(paths[:3], settings.port) == [0, 0, 0]
+    assert any("aborted an association" in note for note in said.notes)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate that signs itself, for all sides, and its key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    return Tls(folder / "certificate.pem", folder / "key.pem", folder / "certificate.pem")
+
+
+@pytest.mark.usefixtures("fake_work")
+def test_with_tls_both_ways_are_encrypted(tmp_path, model, archive, short_sequence, certificate):
+    more = "tls:\n" + "".join(
+        f"  {name}: {getattr(certificate, name)}\n" for name in ("certificate", "key", "authority")
+    )
+    settings = write_settings(
+        tmp_path / "node.yaml", model, archive.port, more=more, tls=", tls: true"
+    )
+    paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence))
+    archive.up(server_context(certificate))
+    with running(settings):
+        assert send(paths, settings.port) is None
+        assert send(paths, settings.port, context=client_context(certificate)) == [0]
+        assert wait_for(lambda: archive.images)
+
+
+def test_a_second_node_in_the_same_folder_is_refused(settings):
+    with running(settings), pytest.raises(InputError, match="another node"), running(settings):
+        pass
+
+
+@pytest.mark.slow
+def test_a_series_that_fails_says_why_and_is_tried_when_more_images_come(
+    patient_settings, archive, short_sequence, tmp_path
+):
+    settings = patient_settings
+    paths = write_classic(tmp_path / "scan", fingerprint(short_sequence))
+    archive.up()
+    with running(settings) as said:
+        send(paths[:-2], settings.port)
+        assert wait_for(lambda: _journal(settings), 120)
+        assert _journal(settings)[0]["state"] == "failed"
+        send(paths[-2:], settings.port)
+        assert wait_for(lambda: any("are sent" in note for note in said.notes), 120)
+    assert _journal(settings)[0]["state"] == "sent"
+
+
+@pytest.mark.slow
+def test_check_names_what_is_wrong(settings, archive, tmp_path):
+    path = tmp_path / "node.yaml"
+    outcome = command("serve", "dicom", path, "--check")
+    assert outcome.code == 5
+    assert "destination archive" in outcome.err
+    archive.up()
+    outcome = command("serve", "dicom", path, "--check")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("mrftool_dicom_node: 1", "mrftool_dicom_node: 2", "schema number"),
+        ("quiet_seconds: 1.0", "quiet: 1.0", "quiet is unknown"),
+        ("destinations: [archive]", "destinations: [pacs]", "destinations pacs"),
+        ("quiet_seconds: 1.0", "quiet_seconds: soon", "quiet_seconds is 'soon'"),
+        ("ae_title: MRFTOOL", "ae_title: A TITLE THAT IS TOO LONG", "AE title"),
+        ("peers:", "peers: {}\nothers:", "others is unknown"),
+        ("rules:", "rules: !!python/name:os.system\nx:", "cannot be read"),
+        ("station:", "stationname:", "stationname is unknown"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path, model, before, after, said):
+    write_settings(tmp_path / "node.yaml", model, 104)
+    text = (tmp_path / "node.yaml").read_text()
+    assert before in text
+    (tmp_path / "node.yaml").write_text(text.replace(before, after))
+    with pytest.raises(InputError, match=said):
+        read_settings(tmp_path / "node.yaml")
+
+
+def test_a_restart_removes_unfinished_work_and_keeps_images(tmp_path):
+    storage = Storage(tmp_path)
+    storage.open()
+    assert storage.add_image("1.2", "1.2.3", b"image")
+    (storage.work / "half").mkdir()
+    storage.open()
+    assert [path.read_bytes() for path in storage.images(key_of("1.2"))] == [b"image"]
+    assert not list(storage.work.iterdir())
+    storage.finish(key_of("1.2"), "sent")
+    assert not storage.add_image("1.2", "1.2.4", b"image")
+    assert storage.images(key_of("1.2")) == []
+
+
+def test_marks_of_sent_files_survive(tmp_path):
+    mark_sent(tmp_path, "archive", "maps/a.dcm")
+    mark_sent(tmp_path, "archive", "maps/b.dcm")
+    assert sent_names(tmp_path, "archive") == {"maps/a.dcm", "maps/b.dcm"}
+    assert sent_names(tmp_path, "other") == set()
+    write_durably(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
