@@ -60,6 +60,7 @@ def influences_on(sequence: PulseSequence) -> tuple[Influence, ...]:
     there = {
         EFFICIENCY: bool(_inversions(sequence)),
         TI: bool(_inversion_times(sequence)),
+        TE: _side_of_te(sequence) is not None,
         ADC: sequence.spoiler is not None,
         SLICE_PROFILE: sequence.slice_profile is not None,
     }
@@ -102,10 +103,21 @@ def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:
     if influence == ADC:
         lowest = tissue.adc.min()
     elif influence == TE:
-        lowest = sequence.te.min()
+        return _side_of_te(sequence) or 0
     elif influence == TI:
         lowest = min(_inversion_times(sequence).values())
     return int(lowest < step)
+
+
+def _side_of_te(sequence: PulseSequence) -> int | None:
+    """Where all TEs can go within their TR, as `_side`; None for nowhere."""
+    step = _STEPS[TE]
+    below, above = float(sequence.te.min()), float((sequence.tr - sequence.te).min())
+    if min(below, above) >= step:
+        return 0
+    if max(below, above) < 2 * step:
+        return None
+    return int(np.sign(above - below))
 
 
 def _inversions(sequence: PulseSequence) -> dict[int, float]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, Range
+from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.quantities import Flag
 from mrftool.reports.fit_checks import (
     check_frames,
@@ -19,6 +20,7 @@ from mrftool.reports.fit_checks import (
 from mrftool.reports.remarks import Remark, percent_text
 from mrftool.reports.run import Method, Run
 from mrftool.reports.scores import scores_at_snr
+from mrftool.sequence import PulseSequence
 
 _MOST_FLAGGED = {
     Flag.MISFIT: 0.05,
@@ -64,6 +66,18 @@ def check_run(run: Run, signal: BoolArray) -> list[Remark]:
         *_check_method(run, signal),
     ]
     return sorted(found, key=lambda remark: remark.level != "warning")
+
+
+def check_sequence(method: Method, sequence: PulseSequence | None) -> Iterator[Remark]:
+    """Whether the sequence of the method, where it could be read, is one that a scanner plays."""
+    if sequence is None:
+        if method.sequence is not None:
+            text = f"The {method.kind} does not describe its sequence in a way that can be read."
+            yield Remark("sequence_unreadable", "warning", text)
+        return
+    for doubt in sequence_doubts(sequence):
+        text = f"Of the {method.kind}'s sequence, {doubt}"
+        yield Remark("sequence_implausible", "warning", text)
 
 
 def _check_voxels(run: Run, signal: BoolArray) -> Iterator[Remark]:

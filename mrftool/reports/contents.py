@@ -17,7 +17,7 @@ from mrftool.figures.views import orientation
 from mrftool.maps import Maps, with_signal
 from mrftool.quantities import FLAGS, Flag
 from mrftool.reports.budget import BudgetTable
-from mrftool.reports.checks import check_run
+from mrftool.reports.checks import check_run, check_sequence
 from mrftool.reports.fit_checks import implied_snr
 from mrftool.reports.parts.statistics import map_statistics
 from mrftool.reports.remarks import Remark
@@ -41,10 +41,7 @@ def report_contents(run: Run, sequence: PulseSequence | None) -> dict[str, Any]:
         Of the method, where it could be read.
     """
     signal = with_signal(run.maps)
-    found = check_run(run, signal)
-    if sequence is None and run.method.sequence is not None:
-        text = f"The {run.method.kind} does not describe its sequence in a way that can be read."
-        found.append(Remark("sequence_unreadable", "warning", text))
+    found = [*check_sequence(run.method, sequence), *check_run(run, signal)]
     contents = {
         "mrftool_report": SCHEMA,
         "status": _status(found),

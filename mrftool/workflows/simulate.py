@@ -26,6 +26,7 @@ from mrftool.physics.tissue_grids import grid_tissue, paper_tissue, parse_values
 from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
+from mrftool.workflows.steps.doubts import note_doubts
 from mrftool.workflows.steps.outputs.places import (
     file_stem,
     keep_inputs,
@@ -143,6 +144,7 @@ def simulate_dictionary(
     path = output or Path(f"{file_stem(sequence.name)}.npz")
     if path.suffix != ".npz":
         raise ArgumentError(f"{path}: a dictionary is a .npz file, expected that suffix")
+    note_doubts(sequence, reporter)
     tell_size(path, len(tissue) * len(sequence) * 8, reporter)
     facts, name = sequence_to_dict(sequence), sequence.sequence_id
     with (
@@ -217,6 +219,7 @@ def simulate_scan(
         sidecar["noise_sd"] = float(sd[0])
     maps = [(file, values, name, None) for name, (file, values) in truth.items()]
     shape, placement = scene.grid.shape, Placement(scene.grid.affine)
+    note_doubts(sequence, reporter)
     tell_size(path, prod(shape) * len(sequence) * _BYTES[form], reporter)
     with reporter.progress("simulating", len(scene.tissue)) as progress:
         blocks = _with_voxels(simulation.blocks(scene.tissue, sd, progress), scene)

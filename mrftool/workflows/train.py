@@ -14,6 +14,7 @@ from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
+from mrftool.workflows.steps.doubts import note_doubts
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.training_curve import TrainingCurve
 
@@ -87,6 +88,8 @@ def train_encoder(
     with _without_empty_folder(folder), joined(pick_device(device)) as chosen:
         with reporter.working("tabulating the signals"):
             read = [read_sequence(sequence) for sequence in sequences]
+            for sequence in read:
+                note_doubts(sequence, reporter)
             run = prepare_run(read, config, folder, chosen)
         if config.decoder == "bloch":
             for sequence in read:

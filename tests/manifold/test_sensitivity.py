@@ -180,3 +180,20 @@ def test_the_picture_is_readable(
     tops = [bar.get_y() + bar.get_height() for bar in bars]
     expected = 100 * np.abs(common.shifts()[0, :, 1])
     np.testing.assert_allclose(tops, np.clip(expected, 0.02, 50))
+
+
+@pytest.mark.parametrize("te_ms", [2.0, 11.95, 0.02])
+def test_an_echo_at_either_end_of_its_repetition_has_a_derivative(
+    short_sequence: PulseSequence, te_ms: float
+) -> None:
+    changed = replace(short_sequence, te=np.full(40, te_ms * 1e-3))
+    assert TE in influences_on(changed)
+    found = sensitivity(changed, Tissue([1.0], [0.08]))
+    assert np.isfinite(found.slopes).all()
+
+
+def test_an_echo_without_room_is_taken_as_exact(short_sequence: PulseSequence) -> None:
+    """Repetitions of 0.15 ms: no TE can be off by its typical uncertainty."""
+    tr, te = np.full(40, 0.15e-3), np.full(40, 0.05e-3)
+    changed = replace(short_sequence, tr=tr, te=te)
+    assert TE not in influences_on(changed)

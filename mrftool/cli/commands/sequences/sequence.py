@@ -21,7 +21,7 @@ from mrftool.cli.console import (
 )
 from mrftool.cli.messages.session import session
 from mrftool.cli.options import Heartbeats, SequenceArgument, SignalForm
-from mrftool.errors import InputError
+from mrftool.errors import CheckFailedError, InputError
 
 app = typer.Typer(
     help="Look at RF-sequence files and check them; bring in those of other tools.",
@@ -77,19 +77,31 @@ def show(
 def check(
     names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Sequence files.")],
 ) -> None:
-    """Check sequence files; name every fault with its line, and exit with 3 if there is one."""
+    """Check sequence files; name every fault with its line, and exit with 3 if there is one.
+
+    A file whose numbers are most likely in another unit is not called good, and exits with 5.
+    """
     from mrftool.formats.sequence.doubts import sequence_doubts
     from mrftool.workflows.sequences.sequence_files import check_sequences
 
     sound, faults = check_sequences(names)
+    doubtful = []
     for name, sequence in sound.items():
         facts = {"repetitions": len(sequence), "sequence_id": sequence.sequence_id}
-        text = f"{name}: good, {len(sequence)} repetitions, id {sequence.sequence_id}"
+        doubts, verdict = sequence_doubts(sequence), "good"
+        if doubts:
+            verdict = "look"
+            doubtful.append(name)
+        text = f"{name}: {verdict}, {len(sequence)} repetitions, id {sequence.sequence_id}"
         show_line(text, file=name, **facts)
-        for doubt in sequence_doubts(sequence):
+        for doubt in doubts:
             note(f"{name}: {doubt}")
     if faults:
         raise InputError("\nmrftool: ".join(faults))
+    if doubtful:
+        raise CheckFailedError(
+            f"{', '.join(doubtful)}: numbers most likely in another unit, expected plausible ones"
+        )
 
 
 @app.command(name="list")
