@@ -3,7 +3,9 @@
 D. O. Walsh, A. F. Gmitro, M. W. Marcellin, Magn Reson Med 43:682 (2000): the dominant eigenvector
 of the local covariance of the coils. A mean over a window is drawn to the side where the object
 is bright, and the sensitivities with it: these maps are only the start. They combine the coils to
-one image, and smooth surfaces are fitted to the ratio of each coil's image to it.
+one image, and smooth surfaces are fitted to the ratio of each coil's image to it. Where no object
+lies, nothing tells a sensitivity: the maps are 0 there, and so are the coefficients. Arbitrary
+values would make the normal operator ill-conditioned, and the noise in the object larger.
 """
 
 import numpy as np
@@ -17,33 +19,49 @@ from mrftool.reconstruction.encoding.toeplitz import (
     toeplitz_kernel,
 )
 from mrftool.reconstruction.local_fit import local_ratios
-from mrftool.scan.kspace import KSpace
+from mrftool.reconstruction.support import object_support
+from mrftool.scan.kspace import KSpace, Trajectory
 
 _WIDTH = 30.0  # of the Gaussian filter in k-space [cycles per field of view]
 _SMOOTHING = 1 / 64  # of the coil covariance, sd [field of view]
 _SURFACE = 1 / 20  # width of the windows that surfaces are fitted in, sd [field of view]
 _POWER_STEPS = 20  # of the power method; it gains a decade in each or so
-_ITERATIONS = 16  # of the image of each coil
+_CONTRASTS = 5  # temporal vectors of the images of each coil
+_ITERATIONS = 16  # of those images
+_FEWEST_PIXELS = 64  # along each axis of those images, where the image has as many
+_SPLINE = 3  # order of the splines between their pixels
+_BEYOND = 1.5 * np.pi  # a place outside the square of the image [rad/pixel]
+_HALF = 0.5
 
 
-def coils_of(kspace: KSpace, vector: Array, threads: int = 1) -> ComplexArray:
-    """Sensitivities `(coil, x, y)` of raw data, from the first temporal vector `(time,)`.
+def coils_of(kspace: KSpace, basis: Array, threads: int = 1) -> ComplexArray:
+    """Sensitivities `(coil, x, y)` of raw data; 0 where no object lies.
 
-    Each coil's image in that contrast is a least-squares reconstruction of its own: the adjoint
-    alone, blurred by the density of the samples, would mix the sensitivities of distant places.
+    Each coil's images are least-squares reconstructions of their own, at half the resolution: the
+    adjoint alone, blurred by the density of the samples, would mix the sensitivities of distant
+    places, and a single contrast would take in what the others alias into it.
+
+    Parameters
+    ----------
+    basis
+        Temporal vectors `(time, K)`; the first few of them are used.
     """
     if kspace.n_coils == 1:
         return np.ones((1, *kspace.matrix), np.complex64)
-    basis = vector[:, None]
-    grams = gram_matrices(basis, kspace.arm, kspace.repetition, kspace.trajectory.n_arms)
-    kernel = toeplitz_kernel(kspace.trajectory, grams, kspace.matrix, threads=threads)
-    operator = NormalOperator(kernel, np.ones((1, *kspace.matrix), np.complex64), threads=threads)
+    vectors = basis[:, :_CONTRASTS]
+    coarse = central_part(kspace, tuple(_coarse(n) for n in kspace.matrix))
+    grams = gram_matrices(vectors, coarse.arm, coarse.repetition, coarse.trajectory.n_arms)
+    kernel = toeplitz_kernel(coarse.trajectory, grams, coarse.matrix, threads=threads)
+    operator = NormalOperator(kernel, np.ones((1, *coarse.matrix), np.complex64), threads=threads)
     solution = conjugate_gradient(
-        lambda images: operator.convolved(images[:, None])[:, 0].copy(),
-        coil_images(kspace, vector, threads),
+        lambda images: operator.convolved(images).copy(),
+        coil_images(coarse, vectors, threads),
         _ITERATIONS,
     )
-    return estimate_coils(solution.x)
+    maps = estimate_coils(solution.x)
+    support = object_support(solution.x)
+    finer = _resampled(maps, kspace.matrix) * (_resampled(support[None], kspace.matrix)[0] > _HALF)
+    return _normalised(finer)
 
 
 def estimate_coils(images: ComplexArray) -> ComplexArray:
@@ -52,13 +70,48 @@ def estimate_coils(images: ComplexArray) -> ComplexArray:
     Parameters
     ----------
     images
-        Of each coil alone `(coil, x, y)`, in one contrast.
+        Of each coil alone `(coil, contrast, x, y)`.
     """
-    first = _dominant(_low_pass(images))
-    first = first * np.exp(-1j * np.angle(first[:1]))
-    combined = (first.conj() * images).sum(axis=0)
-    width = _SURFACE * max(images.shape[1:])
-    maps = local_ratios(images, combined, width)
+    first = _normalised(_dominant(_low_pass(images[:, 0])))
+    combined = (first.conj()[:, None] * images).sum(axis=0)
+    width = _SURFACE * max(images.shape[2:])
+    return _normalised(local_ratios(images, combined, width))
+
+
+def central_part(kspace: KSpace, matrix: tuple[int, ...]) -> KSpace:
+    """Raw data of an image of the same field of view with fewer pixels."""
+    n_x, n_y = matrix
+    points = kspace.trajectory.points * (np.array(kspace.matrix) / (n_x, n_y))
+    near = kspace.trajectory.inside & (abs(points) <= np.pi).all(axis=-1)
+    used = near.any(axis=0)
+    beyond = np.where(near[..., None], points, _BEYOND)[:, used]
+    samples = np.ascontiguousarray(kspace.samples[:, :, used])
+    return KSpace(samples, Trajectory(beyond), kspace.arm, kspace.repetition, (n_x, n_y))
+
+
+def _coarse(size: int) -> int:
+    """Pixels of the images that coil maps are estimated from, for an image of `size` pixels."""
+    return min(size, max(2 * ((size + 3) // 4), _FEWEST_PIXELS))
+
+
+def _resampled(maps: Array, matrix: tuple[int, int]) -> Array:
+    """Smooth maps `(map, x, y)` on a finer grid whose centre is pixel n // 2 as well."""
+    from scipy.ndimage import map_coordinates
+
+    if maps.shape[1:] == matrix:
+        return maps
+    axes = [
+        (np.arange(fine) - fine // 2) * coarse / fine + coarse // 2
+        for fine, coarse in zip(matrix, maps.shape[1:], strict=True)
+    ]
+    places = np.meshgrid(*axes, indexing="ij")
+    exact = maps.astype(np.complex128)
+    fine = [map_coordinates(each, places, order=_SPLINE, mode="nearest") for each in exact]
+    return np.stack(fine)
+
+
+def _normalised(maps: ComplexArray) -> ComplexArray:
+    """Maps `(coil, x, y)` scaled to a sum of squares of 1, the phase of the first coil 0."""
     size = np.sqrt((abs(maps) ** 2).sum(axis=0)) + np.finfo(np.float32).tiny
     phase = np.exp(-1j * np.angle(maps[:1]))
     return np.asarray(maps / size * phase, np.complex64)

@@ -10,13 +10,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mrftool.arrays import Array, FloatArray
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.reconstruction.encoding.kernel_product import triangle
 
 _SMOOTHING = 4.0  # of the products of replicas over the image, sd [pixel]
+_LEAST_SHARE = 1e-3  # of the window that lies in the support
 
 
-def replica_covariance(differences: Iterable[Array], is_real: bool) -> Array:
+def replica_covariance(
+    differences: Iterable[Array], is_real: bool, support: BoolArray | None = None
+) -> Array:
     """Covariance `(x, y, K, K)` per channel from differences of replicas `(K, x, y)`.
 
     The mean of x x^H / 2 over replicas, smoothed over the image.
@@ -28,6 +31,8 @@ def replica_covariance(differences: Iterable[Array], is_real: bool) -> Array:
     is_real
         Whether to keep the real part only: with a real basis the covariance is real but for the
         coils' part in it, which few replicas do not tell.
+    support
+        Pixels that may hold an object `(x, y)`, elsewhere differences are 0; by default all.
     """
     total: Array = np.zeros(0)
     count = 0
@@ -35,7 +40,11 @@ def replica_covariance(differences: Iterable[Array], is_real: bool) -> Array:
         products = _products(difference, is_real)
         total = products if count == 0 else total + products
         count += 1
-    return _filled(_smooth(total / (2 * count)), is_real)
+    smooth = _smooth(total / (2 * count))
+    if support is not None:
+        share = _smooth(support[None].astype(np.float64))[0]
+        smooth = smooth * (support / np.maximum(share, _LEAST_SHARE))
+    return _filled(smooth, is_real)
 
 
 def noise_amplification(covariance: Array, ideal_variance: float) -> FloatArray:

@@ -22,13 +22,13 @@ def local_ratios(images: ComplexArray, reference: ComplexArray, width: float) ->
     Parameters
     ----------
     images
-        `(image, x, y)`.
+        `(image, contrast, x, y)`.
     reference
-        What they have in common `(x, y)`.
+        What they have in common `(contrast, x, y)`.
     width
         Standard deviation of the Gaussian window [pixel].
     """
-    weight: FloatArray = np.abs(reference).astype(np.float64) ** 2
+    weight: FloatArray = np.square(np.abs(reference).astype(np.float64)).sum(axis=0)
     kernels = _kernels(width)
     moments = {
         (i, j): _windowed(weight, kernels[i], kernels[j])
@@ -41,7 +41,8 @@ def local_ratios(images: ComplexArray, reference: ComplexArray, width: float) ->
     matrices = matrices + (_RIDGE * moments[0, 0] + _floor(weight))[..., None, None] * held
     matrices[..., 0, 0] += _floor(weight)
     weights = np.linalg.inv(matrices)[..., 0, :]
-    return np.stack([_value(image * reference.conj(), kernels, weights) for image in images])
+    products = ((image * reference.conj()).sum(axis=0) for image in images)
+    return np.stack([_value(product, kernels, weights) for product in products])
 
 
 def _value(product: Array, kernels: FloatArray, weights: Array) -> ComplexArray:

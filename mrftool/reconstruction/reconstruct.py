@@ -106,6 +106,11 @@ class Problem:
     kspace: KSpace = field(repr=False)
     threads: int = 1
 
+    @property
+    def support(self) -> BoolArray:
+        """Pixels `(x, y)` that some coil sees."""
+        return np.asarray(self.coils.any(axis=0))
+
     def noise(self, random: np.random.Generator) -> ComplexArray:
         """A^H n of noise of sd 1."""
         return adjoint_noise(
@@ -164,7 +169,7 @@ def set_up(
     threads = chosen_threads(settings.threads)
     vectors = basis.vectors
     if coils is None:
-        coils = coils_of(kspace, vectors[:, 0], threads)
+        coils = coils_of(kspace, vectors, threads)
     _check_size("coil maps", coils.shape, (kspace.n_coils, *kspace.matrix))
     segments = _segments(kspace, field_map, settings.segments)
     trajectory = kspace.trajectory
@@ -216,7 +221,9 @@ def reconstruct(
         covariance = None
         if settings.replicas:
             differences = _replicas(problem, solution, used, settings, progress)
-            covariance = replica_covariance(differences, not np.iscomplexobj(basis.vectors))
+            covariance = replica_covariance(
+                differences, not np.iscomplexobj(basis.vectors), problem.support
+            )
     return Reconstruction(
         images,
         problem.coils,
@@ -237,10 +244,11 @@ def object_mask(images: ComplexArray, covariance: Array | None) -> BoolArray:
         return np.asarray(bright)
     from scipy.special import chdtri
 
-    columns = np.moveaxis(images, 0, -1)[..., None]
-    whitened = np.linalg.solve(covariance.astype(np.complex128), columns)
+    columns = np.moveaxis(images, 0, -1)[bright][..., None]
+    whitened = np.linalg.solve(covariance[bright].astype(np.complex128), columns)
     ratio = (columns.conj() * whitened).real.sum(axis=(-1, -2))
-    return np.asarray(bright & (ratio > chdtri(2 * len(images), _NOISE_TAIL)))
+    bright[bright] = ratio > chdtri(2 * len(images), _NOISE_TAIL)
+    return np.asarray(bright)
 
 
 def _replicas(

@@ -9,6 +9,7 @@ from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.physics.noise import complex_noise
 from mrftool.reconstruction.coil_maps import coils_of
+from mrftool.reconstruction.covariance import replica_covariance
 from mrftool.reconstruction.noise import whitened, whitening
 from mrftool.reconstruction.reconstruct import Settings, reconstruct, set_up
 from mrftool.reconstruction.simulated.raw_data import coarse_coils, sample_scene
@@ -16,6 +17,7 @@ from mrftool.reconstruction.simulated.scenes import phantom_scene, tissue_scene
 from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis
 from mrftool.scan.kspace import KSpace
+from mrftool.tissue import Tissue
 
 SIZE = 32
 NOISE = 0.3
@@ -87,10 +89,44 @@ def test_more_noise_gives_a_larger_covariance(scan, basis, scene):
 
 def test_coil_maps_are_found_from_the_data(scan, scene, basis):
     object_, mask = scene
-    found = coils_of(scan[1], basis.vectors[:, 0])
+    found = coils_of(scan[1], basis.vectors)
     expected = object_.coils * np.exp(-1j * np.angle(object_.coils[:1]))
     assert np.median(np.abs(found - expected).max(axis=0)[mask]) < 0.06
     np.testing.assert_allclose((np.abs(found) ** 2).sum(axis=0)[mask], 1, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def small_object():
+    """A scan whose object fills a part of the field of view; its mask."""
+    sequence = short_sequence(288)
+    place = np.arange(48) - 24
+    mask = np.hypot(place[:, None], place[None]) < 12
+    count = int(mask.sum())
+    random = np.random.default_rng(2)
+    tissue = Tissue(random.uniform(0.6, 1.4, count), random.uniform(0.05, 0.12, count))
+    scene = tissue_scene(sequence, tissue, mask, n_coils=4)
+    trajectory, arm = make_trajectory("spiral48", 48, 288, samples=300, coverage=1.414)
+    return sample_scene(scene, trajectory, arm, noise_sd=NOISE, random=random), mask
+
+
+def test_coil_maps_and_coefficients_are_zero_where_no_object_lies(small_object, basis):
+    kspace, mask = small_object
+    found = reconstruct(kspace, basis, Settings(iterations=5, replicas=1))
+    assert (abs(found.coils[:, mask]).sum(axis=0) > 0).all()
+    assert not found.coils[:, :4, :4].any()
+    assert not found.images[:, :4, :4].any()
+    assert not found.covariance[:4, :4].any()
+    assert found.mask[mask].mean() > 0.9
+
+
+def test_covariance_at_the_edge_of_the_support_is_that_of_its_pixels():
+    random = np.random.default_rng(0)
+    support = np.zeros((64, 64), bool)
+    support[:, 20:] = True
+    draws = (complex_noise((2, 64, 64), random) * support for _ in range(20))
+    found = replica_covariance(draws, True, support)
+    assert found[:, 20, 0, 0].mean() == pytest.approx(1, abs=0.1)
+    assert not found[:, :20].any()
 
 
 def test_object_on_a_finer_grid_lands_in_the_same_pixels(sequence, basis):

@@ -78,11 +78,12 @@ def adjoint_noise(
     return _gathered(drawn, trajectory, coils, segments, threads)
 
 
-def coil_images(kspace: KSpace, vector: Array, threads: int = 1) -> ComplexArray:
-    """Adjoint images `(coil, x, y)` of one temporal vector `(time,)`, for each coil alone."""
-    transform = Nufft(kspace.trajectory.points.reshape(-1, 2), kspace.matrix, 1, threads)
+def coil_images(kspace: KSpace, basis: Array, threads: int = 1) -> ComplexArray:
+    """Adjoint images `(coil, K, x, y)` in a temporal basis `(time, K)`, of each coil alone."""
+    rank = basis.shape[1]
+    transform = Nufft(kspace.trajectory.points.reshape(-1, 2), kspace.matrix, rank, threads)
     images = [
-        transform.adjoint(_combined(kspace, vector[:, None], coil).reshape(1, -1))[0]
+        transform.adjoint(_combined(kspace, basis, coil).reshape(rank, -1))
         for coil in range(kspace.n_coils)
     ]
     return np.stack(images)
