@@ -4,7 +4,8 @@ They write nothing but what they are asked to. The whole of a command, with its 
 pictures, is in `mrftool.workflows`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +19,14 @@ from mrftool.fingerprints import Fingerprints
 from mrftool.formats.bids import map_description, map_path
 from mrftool.formats.nifti.write import write_maps as write_nifti_maps
 from mrftool.formats.open_scan import open_scan
-from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
 from mrftool.grid import Placement
 from mrftool.inference import quantify as model_quantify
 from mrftool.inference.session import Model
 from mrftool.inference.session import load_model as load_model_file
 from mrftool.maps import Maps
 from mrftool.matching.dictionary import (
+    Source,
     compress_dictionary,
     dictionary_from_file,
     dictionary_from_sequence,
@@ -38,6 +40,7 @@ from mrftool.quantities import quantity
 from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
+from mrftool.workflows.steps.header import require_agreement
 
 SequenceLike = PulseSequence | str | Path
 Scan = Series | str | Path | ArrayLike
@@ -165,6 +168,7 @@ def quantify(
     mask: ArrayLike | None = None,
     noise_sd: float | None = None,
     threads: int | None = None,
+    allow: Iterable[str] = (),
     **given: ArrayLike,
 ) -> Maps:
     """Compute maps of T1, T2 and M0 with their standard deviations and flags from a scan.
@@ -182,6 +186,9 @@ def quantify(
         each voxel's residual.
     threads : int, optional
         By default one per processor.
+    allow : iterable of str
+        Contradictions between the scan's header and the model's sequence that may stand: "tr",
+        "te", "ti", "flip-angle", "field", "sequence-name".
     given : array_like
         Maps of the parameters that the model takes, by name `(x, y, z)`: b1, actual over nominal
         flip angle [1].
@@ -189,20 +196,35 @@ def quantify(
     Raises
     ------
     MismatchError
-        If scan, model and given maps do not belong together.
+        If scan, model and given maps do not belong together, or the header of the scan contradicts
+        the model's sequence.
 
     """
     if not isinstance(model, Model):
         model = load_model(model)
     maps: dict[str, Any] = {name: np.asarray(image, np.float32) for name, image in given.items()}
-    return model_quantify.quantify(
-        _series(scan),
+    series = _series(scan)
+    allowed = require_agreement(series, _sequence_of(model), allow, SilentReporter())
+    found = model_quantify.quantify(
+        series,
         model,
         mask=_mask(mask),
         noise_sd=noise_sd,
         threads=threads,
         **maps,
     )
+    return replace(found, assumptions=(*found.assumptions, *allowed))
+
+
+def _sequence_of(method: Model | Source) -> PulseSequence | None:
+    """Of a model or dictionary, where it is known."""
+    if isinstance(method, Model):
+        facts: Mapping[str, Any] | None = method.manifest.sequence
+    else:
+        facts = method.sequence
+    if facts is None:
+        return None
+    return sequence_from_dict(dict(facts))
 
 
 def match(
@@ -213,6 +235,7 @@ def match(
     tissue: Tissue | None = None,
     mask: ArrayLike | None = None,
     threads: int | None = None,
+    allow: Iterable[str] = (),
 ) -> Maps:
     """Compute maps from the most similar entries of a dictionary.
 
@@ -230,6 +253,14 @@ def match(
         Voxels that count `(x, y, z)`; by default all.
     threads : int, optional
         By default one per processor.
+    allow : iterable of str
+        Contradictions between the scan's header and the sequence that may stand, as in `quantify`.
+
+    Raises
+    ------
+    MismatchError
+        If scan and dictionary do not belong together, or the header of the scan contradicts the
+        sequence.
 
     """
     series = _series(scan)
@@ -239,8 +270,10 @@ def match(
         if tissue is None:
             tissue = paper_tissue()
         source = dictionary_from_sequence(_sequence(sequence), tissue, threads=threads)
+    allowed = require_agreement(series, _sequence_of(source), allow, SilentReporter())
     compressed = compress_dictionary(source, series.form)
-    return match_series(series, compressed, mask=_mask(mask), threads=threads)
+    found = match_series(series, compressed, mask=_mask(mask), threads=threads)
+    return replace(found, assumptions=(*found.assumptions, *allowed))
 
 
 def export_model(

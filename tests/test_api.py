@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from front_door import environment, load
 
 import mrftool
 from mrftool import Tissue
-from mrftool.errors import ArgumentError
+from mrftool.errors import ArgumentError, MismatchError
 from mrftool.sequence import PulseSequence
 
 
@@ -72,6 +73,24 @@ def test_files_go_through_every_step(shelf: Path, model: Path) -> None:
     np.testing.assert_allclose(np.median(maps.t1[mask] / truth[mask]), 1, rtol=0.01)
     whole = mrftool.quantify(str(shelf / "brain.nii.gz"), str(model), mask=mask)
     np.testing.assert_allclose(whole.t1[mask], maps.t1[mask], rtol=1e-5)
+
+
+def test_a_header_that_contradicts_the_sequence_is_refused(
+    shelf: Path, model: Path, tmp_path: Path
+) -> None:
+    """By quantify and match as on the command line, and on record where it may stand."""
+    shutil.copy(shelf / "brain.nii.gz", tmp_path / "scan.nii.gz")
+    (tmp_path / "scan.json").write_text('{"RepetitionTime": 0.013}')
+    scan = str(tmp_path / "scan.nii.gz")
+    tissue = Tissue([1.0, 1.4], [0.08, 0.1])
+    of_sequence = {"sequence": shelf / "short.yaml", "tissue": tissue}
+    for work in (
+        lambda **allow: mrftool.quantify(scan, str(model), **allow),
+        lambda **allow: mrftool.match(scan, **of_sequence, **allow),
+    ):
+        with pytest.raises(MismatchError, match="RepetitionTime is 13 ms"):
+            work()
+        assert work(allow=["tr"]).assumptions[-1].startswith("allowed (tr): RepetitionTime")
 
 
 def test_a_model_is_written_and_loaded(short_sequence: PulseSequence, tmp_path: Path) -> None:

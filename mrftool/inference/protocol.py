@@ -44,6 +44,25 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Header:
+    """What a file that is no series of frames states of its scan.
+
+    Parameters
+    ----------
+    name
+        Of the file, for messages.
+    sidecar
+        Under the names of BIDS.
+    frame_time
+        Time between frames, where it is known [s].
+    """
+
+    name: str
+    sidecar: Mapping[str, Any]
+    frame_time: float | None = None
+
+
+@dataclass(frozen=True)
 class Contradiction:
     """A statement of the header that the sequence contradicts; `name` is what allows it."""
 
@@ -55,7 +74,7 @@ NAMES = ("tr", "te", "ti", "flip-angle", "field", "sequence-name")
 
 
 def contradictions(
-    series: Series, sequence: PulseSequence, other_names: tuple[str, ...] = ()
+    series: Series | Header, sequence: PulseSequence, other_names: tuple[str, ...] = ()
 ) -> list[Contradiction]:
     """What the header of a scan says that cannot be true of a sequence.
 
@@ -81,7 +100,7 @@ def contradictions(
     return list(found.values())
 
 
-def statements(series: Series) -> Iterator[Statement]:
+def statements(series: Series | Header) -> Iterator[Statement]:
     """What the header states of the sequence."""
     sidecar = series.sidecar or {}
     for key, (name, factor) in _KEYS.items():

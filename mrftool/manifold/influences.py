@@ -54,6 +54,8 @@ FLIP_EXPONENT = Influence("flip_exponent", "flip angle exponent", 0.01, "1", "0.
 SLICE_PROFILE = Influence("slice_profile", "slice profile", 0.05, "1", "5 %")
 INFLUENCES = (B1, EFFICIENCY, TI, TE, ADC, OFF_RESONANCE, FLIP_EXPONENT, SLICE_PROFILE)
 
+_SHOWN_UNITS = {"1": (100.0, "%"), "s": (1e3, "ms"), "m2/s": (1e12, "um2/s"), "Hz": (1.0, "Hz")}
+
 
 def influences_on(sequence: PulseSequence) -> tuple[Influence, ...]:
     """What a fit of this sequence takes for granted."""
@@ -74,6 +76,14 @@ def influence_named(name: str) -> Influence:
             return influence
     known = ", ".join(influence.name for influence in INFLUENCES)
     raise ArgumentError(f"no influence {name!r}, expected one of: {known}")
+
+
+def uncertainty_text(influence: Influence, size: float) -> str:
+    """A standard uncertainty in the unit that people use: `2 %`, `1 ms`. size: [SI unit]."""
+    factor, unit = _SHOWN_UNITS[influence.unit]
+    if influence == FLIP_EXPONENT:
+        factor, unit = 1.0, ""
+    return f"{factor * size:.3g} {unit}".rstrip()
 
 
 def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:

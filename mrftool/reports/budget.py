@@ -11,7 +11,7 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.score_tables import in_words
-from mrftool.manifold.influences import FLIP_EXPONENT, Influence
+from mrftool.manifold.influences import Influence, uncertainty_text
 from mrftool.manifold.sensitivity import NEGLIGIBLE, Sensitivity, sensitivity
 from mrftool.maps import Maps, with_signal
 from mrftool.phantoms.tissues import class_tissue
@@ -23,7 +23,6 @@ from mrftool.tissue import Tissue
 _CLASSES = ("white_matter", "grey_matter", "csf", "fat")
 _FIELDS = (1.5, 3.0)  # for which typical times are known [T]
 _NEAR_T1, _NEAR_T2 = 0.3, 0.5  # largest distance in log T to the typical times of a tissue
-_SHOWN_UNITS = {"1": (100.0, "%"), "s": (1e3, "ms"), "m2/s": (1e12, "um2/s"), "Hz": (1.0, "Hz")}
 _LEAST_VOXELS = 20  # of a tissue
 
 
@@ -153,14 +152,6 @@ def _uncertainty_of(influence: Influence, stated: Mapping[str, float] | None) ->
     if stated is None:
         return influence.uncertainty
     return stated.get(influence.name, 0.0)
-
-
-def uncertainty_text(influence: Influence, size: float) -> str:
-    """A standard uncertainty in the unit that people use: `2 %`, `1 ms`. size: [SI unit]."""
-    factor, unit = _SHOWN_UNITS[influence.unit]
-    if influence == FLIP_EXPONENT:
-        factor, unit = 1.0, ""
-    return f"{factor * size:.3g} {unit}".rstrip()
 
 
 def _medians(image: Array, groups: Mapping[str, BoolArray]) -> FloatArray:

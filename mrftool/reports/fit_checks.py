@@ -7,7 +7,7 @@ import numpy as np
 from mrftool.arrays import BoolArray
 from mrftool.evaluation.residuals import FitResiduals
 from mrftool.inference.assessment.frames import Fault, FrameFault, shift_text
-from mrftool.reports.budget import uncertainty_text
+from mrftool.manifold.influences import uncertainty_text
 from mrftool.reports.parts.tables import frames_text
 from mrftool.reports.remarks import Remark, percent_text
 from mrftool.reports.run import Run

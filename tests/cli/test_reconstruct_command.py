@@ -1,12 +1,13 @@
 """From simulated raw data to maps, through the front door."""
 
 import json
+import shutil
 
 import h5py
 import nibabel
 import numpy as np
 import pytest
-from front_door import command, works
+from front_door import command, refuses, works
 
 from mrftool.formats.arrays.bart import read_all_dimensions
 from mrftool.phantoms.head import CLASSES
@@ -267,6 +268,34 @@ def test_a_field_map_and_time_segments_act(folder, tmp_path):
         )  # fmt: skip
         found.append(_image(tmp_path / f"recon{count}" / "coefficients.nii"))
     assert not np.allclose(found[0], found[1], rtol=1e-2)
+
+
+def test_a_sidecar_of_coefficients_is_compared_with_the_sequence(folder, tmp_path):
+    shutil.copytree(folder / "recon", tmp_path / "recon")
+    sidecar = tmp_path / "recon" / "coefficients.json"
+    facts = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**facts, "RepetitionTime": 0.013}))
+    maps = ("-o", tmp_path / "maps")
+    says = ("RepetitionTime is 13 ms, the sequence has TR 12 ms", "allow tr")
+    refuses(4, "quantify", tmp_path / "recon", *maps, says=says)
+    assert not (tmp_path / "maps").exists()
+    sidecar.write_text(json.dumps({**facts, "RepetitionTime": 0.012, "EchoTime": 0.0007}))
+    assert "allowed" not in works("quantify", tmp_path / "recon", *maps).err
+
+
+@pytest.mark.slow
+def test_the_header_of_raw_data_is_compared_with_the_sequence(folder, tmp_path):
+    raw = shutil.copy(folder / "scan.mrd", tmp_path / "scan.mrd")
+    with h5py.File(raw, "r+") as file:
+        text = file["dataset/xml"][0].decode()
+        start = text.index("<sequenceParameters>") + len("<sequenceParameters>")
+        file["dataset/xml"][0] = text[:start] + "<TR>13</TR><TE>0.7</TE>" + text[start:]
+    says = ("RepetitionTimeExcitation is 13 ms, the sequence has TR 12 ms", "allow tr")
+    refuses(4, "quantify", raw, "-o", tmp_path / "maps", says=says)
+    outcome = works("quantify", raw, "--allow", "tr", "-o", tmp_path / "maps")
+    assert "allowed (tr): RepetitionTimeExcitation is 13 ms" in outcome.err
+    facts = json.loads((tmp_path / "maps" / "T1map.json").read_text())["mrftool"]
+    assert facts["allowed"][0].startswith("allowed (tr)")
 
 
 @pytest.mark.slow

@@ -10,11 +10,11 @@ from report_page import Page, a_method, a_run, good_maps
 from mrftool.evaluation.given_values import SuspectedError
 from mrftool.evaluation.residuals import AverageResidual, FitResiduals, VoxelFit
 from mrftool.inference.assessment.frames import FrameFault
-from mrftool.manifold.influences import ADC, B1, FLIP_EXPONENT, TI
+from mrftool.manifold.influences import ADC, B1, FLIP_EXPONENT, TI, uncertainty_text
 from mrftool.manifold.sensitivity import sensitivity
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
-from mrftool.reports.budget import Budget, BudgetTable, budget_table, uncertainty_text
+from mrftool.reports.budget import Budget, BudgetTable, budget_table
 from mrftool.reports.page import make_report
 from mrftool.reports.parts.tables import frames_text
 from mrftool.sequence import PulseSequence

@@ -49,7 +49,6 @@ _OF_FRAMES = (
     "dicom",
     "dicom_reference",
     "dicom_format",
-    "allow",
     "uncertainty",
 )
 
@@ -131,7 +130,7 @@ def quantify(
                 scan, basis, covariance, seq, named, mask, b1, threads, joint, rr
             )
             result = quantify_coefficient_scan(
-                coefficients, folder, Terminal(), overwrite=overwrite
+                coefficients, folder, Terminal(), allow=allow or (), overwrite=overwrite
             )
             show_maps(scan, result, strict=strict)
             return

@@ -186,6 +186,13 @@ def _facts(path: Path) -> dict[str, Any]:
     return read_sidecar(path) or {}
 
 
+def header_facts(path: Path) -> dict[str, Any]:
+    """What the sidecar of coefficient images says, of a file or of a folder of ours."""
+    if (path / IMAGES).is_file():
+        path = path / IMAGES
+    return _facts(path)
+
+
 def sequence_facts(folder: Path) -> dict[str, Any] | None:
     """The sequence that a folder of ours was made with, as `sequence_from_dict` takes it."""
     found = _facts(folder / IMAGES).get("sequence")

@@ -6,7 +6,8 @@ Source: S. J. Inati et al., Magn Reson Med 77:411 (2017), doi 10.1002/mrm.26089.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 from xml.etree.ElementTree import Element
@@ -33,7 +34,8 @@ class RawHeader:
     [mm]. n_slices: separate slices.
     sequence: what `sequence_to_dict` made of it, where mrftool wrote the file; sequence_id: its
     digest. flip_angle: of each repetition [rad], where the header lists them. unit: of the
-    trajectory, where mrftool wrote the file. details: further user parameters of ours.
+    trajectory, where mrftool wrote the file. protocol: what the header states of TR, TE and TI [s]
+    and flip angles [deg], under the names of BIDS.
     """
 
     matrix: tuple[int, int, int]
@@ -43,6 +45,7 @@ class RawHeader:
     sequence_id: str | None = None
     flip_angle: FloatArray | None = None
     unit: Unit | None = None
+    protocol: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 def read_raw_header(path: Path) -> RawHeader:
@@ -68,6 +71,7 @@ def read_raw_header(path: Path) -> RawHeader:
         ours.get("sequence_id"),
         _flip_angles(header),
         _unit(ours.get("trajectory_unit"), path),
+        _protocol(header),
     )
 
 
@@ -207,6 +211,27 @@ def _unit(text: str | None, path: Path) -> Unit | None:
     raise InputError(
         f"{path}: a trajectory in {text!r}, expected one of {', '.join(get_args(Unit))}"
     )
+
+
+_PROTOCOL = {  # element, its name in BIDS, and its unit in that of BIDS
+    "TR": ("RepetitionTimeExcitation", 1e-3),
+    "TE": ("EchoTime", 1e-3),
+    "TI": ("InversionTime", 1e-3),
+    "flipAngle_deg": ("FlipAngle", 1.0),
+}
+
+
+def _protocol(header: Element) -> dict[str, list[float]]:
+    """What the header states of the protocol; texts that are no numbers state nothing."""
+    found: dict[str, list[float]] = {}
+    for element, (name, factor) in _PROTOCOL.items():
+        values = []
+        for item in header.findall(f"sequenceParameters/{element}"):
+            with suppress(ValueError):
+                values.append(float(item.text or "") * factor)
+        if values:
+            found[name] = values
+    return found
 
 
 def _flip_angles(header: Element) -> FloatArray | None:

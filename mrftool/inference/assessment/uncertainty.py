@@ -24,7 +24,7 @@ from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
 from mrftool.inference.assessment.residuals import noise_shape, sample_residuals, typical_noise_sd
 from mrftool.inference.session import Model
 from mrftool.manifold.effects import WHITE, Effects, EffectTable, NoiseShape, build_effects
-from mrftool.manifold.influences import Influence, influence_named, influences_on
+from mrftool.manifold.influences import Influence, influence_named, influences_on, uncertainty_text
 from mrftool.manifold.parameters import FITTED, parameters_of
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
@@ -68,10 +68,7 @@ class Assessment:
         parts = []
         for name, size in self.stated.items():
             influence = influence_named(name)
-            unit = f" {influence.unit}"
-            if influence.unit == "1":
-                unit = ""
-            parts.append(f"{influence.label} {size:g}{unit}")
+            parts.append(f"{influence.label} {uncertainty_text(influence, size)}")
         sentences = []
         if parts:
             sentences = ["standard uncertainties assumed: " + ", ".join(parts)]

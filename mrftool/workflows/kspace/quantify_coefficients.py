@@ -1,8 +1,10 @@
 """Quantify coefficient images, or raw data that become such images first."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +14,13 @@ from mrftool.environment.shipped import find_file
 from mrftool.environment.threads import one_blas_thread
 from mrftool.errors import ArgumentError, InputError
 from mrftool.export.make import model_table
-from mrftool.formats.coefficients.read import open_coefficients, sequence_facts
+from mrftool.formats.coefficients.read import header_facts, open_coefficients, sequence_facts
 from mrftool.formats.nifti.maps import open_b1, open_mask
 from mrftool.formats.open_scan import file_kind
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.inference.coefficients import quantify_coefficients
+from mrftool.inference.protocol import Header
 from mrftool.inference.session import load_model
 from mrftool.manifold.table import SignalTable
 from mrftool.maps import Maps
@@ -27,6 +30,7 @@ from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.series import Series, Signal, Voxels, c_order
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.kspace.reconstruct import Request, Result, open_job, run_job
+from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
@@ -108,9 +112,17 @@ def holds_coefficients(path: Path, basis: Path | None) -> bool:
 
 
 def quantify_coefficient_scan(
-    scan: CoefficientScan, folder: Path, reporter: Reporter, *, overwrite: bool = False
+    scan: CoefficientScan,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    allow: Iterable[str] = (),
+    overwrite: bool = False,
 ) -> MapsResult:
     """Write the maps of coefficient images into `folder`; raw data are reconstructed in memory.
+
+    allow: contradictions between header and sequence that may stand, see
+    `mrftool.inference.protocol.NAMES`.
 
     Raises
     ------
@@ -122,7 +134,9 @@ def quantify_coefficient_scan(
     """
     require_folder(folder)
     watch = Stopwatch()
-    images, sequence, settings, result = _opened(scan, watch, reporter)
+    opened = _opened(scan, allow, watch, reporter)
+    images, sequence, settings = opened.images, opened.sequence, opened.settings
+    result = opened.result
     mask, b1 = None, None
     if scan.mask is not None:
         mask, assumed = open_mask(scan.mask, images, images.name)
@@ -142,8 +156,9 @@ def quantify_coefficient_scan(
     run = MapsRun(
         command="quantify",
         source=scan.path,
-        series=_frames(images, sequence),
-        maps=maps,
+        series=_frames(images, sequence, opened.header),
+        maps=replace(maps, assumptions=(*maps.assumptions, *opened.allowed)),
+        allowed=opened.allowed,
         method=method,
         options=scan.chosen(),
         watch=watch,
@@ -205,10 +220,23 @@ def maps_of_coefficients(
     return maps, _method(sequence, table, settings, b1_range, images.rank)
 
 
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """The images, their sequence, what the table is to cover, a reconstruction made here, what the
+    header states, and which of its contradictions were allowed.
+    """
+
+    images: CoefficientImages
+    sequence: PulseSequence
+    settings: TableSettings
+    result: Result | None
+    header: Mapping[str, Any]
+    allowed: tuple[str, ...]
+
+
 def _opened(
-    scan: CoefficientScan, watch: Stopwatch, reporter: Reporter
-) -> tuple[CoefficientImages, PulseSequence, TableSettings, Result | None]:
-    """The images, their sequence, what the table is to cover, and a reconstruction made here."""
+    scan: CoefficientScan, allow: Iterable[str], watch: Stopwatch, reporter: Reporter
+) -> _Opened:
     if scan.sequence is not None and scan.model is not None:
         raise ArgumentError("a sequence and a model both name a sequence, expected one of them")
     named, settings = None, TableSettings()
@@ -221,7 +249,10 @@ def _opened(
             raise ArgumentError("a joint estimate needs raw data, expected an MRD file")
         with watch.stage("open the images"):
             images = open_coefficients(scan.path, scan.basis, scan.covariance)
-            return images, named or _sequence(scan.path), settings, None
+        sequence = named or _sequence(scan.path)
+        header = header_facts(scan.path)
+        allowed = require_agreement(Header(images.name, header), sequence, allow, reporter)
+        return _Opened(images, sequence, settings, None, header, allowed)
     if scan.basis is not None or scan.covariance is not None:
         raise ArgumentError("basis and covariance go with coefficient images, not with raw data")
     if scan.is_joint and scan.b1 is not None:
@@ -232,8 +263,12 @@ def _opened(
         known_sequence=named,
         settings=Settings(threads=scan.threads),
     )
-    result = run_job(open_job(request, watch), watch, reporter)
-    return replace(result.images(), assumptions=()), result.job.sequence, settings, result
+    job = open_job(request, watch)
+    raw = job.scan.header.protocol
+    allowed = require_agreement(Header(job.scan.name, raw), job.sequence, allow, reporter)
+    result = run_job(job, watch, reporter)
+    images = replace(result.images(), assumptions=())
+    return _Opened(images, job.sequence, settings, result, raw, allowed)
 
 
 def _joint_maps(result: Result, start: Maps, settings: TableSettings, reporter: Reporter) -> Maps:
@@ -274,7 +309,9 @@ def _b1_range(b1: Float32Array, mask: BoolArray | None) -> Range:
     return low - extra, high + extra
 
 
-def _frames(images: CoefficientImages, sequence: PulseSequence) -> Series:
+def _frames(
+    images: CoefficientImages, sequence: PulseSequence, header: Mapping[str, Any]
+) -> Series:
     """The frames that the coefficients stand for, as a report looks at them."""
 
     def read(positions: Voxels) -> Signal:
@@ -288,7 +325,7 @@ def _frames(images: CoefficientImages, sequence: PulseSequence) -> Series:
         "complex",
         read,
         assumptions=images.assumptions,
-        sidecar={"sequence_id": sequence.sequence_id},
+        sidecar={**header, "sequence_id": sequence.sequence_id},
         name=images.name,
     )
 

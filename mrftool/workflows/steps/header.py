@@ -5,19 +5,22 @@ from collections.abc import Iterable
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.shipped import shipped_files
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.inference.protocol import NAMES, contradictions
+from mrftool.inference.protocol import NAMES, Header, contradictions
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
 
 def require_agreement(
-    series: Series, sequence: PulseSequence | None, allow: Iterable[str], reporter: Reporter
+    series: Series | Header,
+    sequence: PulseSequence | None,
+    allow: Iterable[str],
+    reporter: Reporter,
 ) -> tuple[str, ...]:
     """Compare the header of a scan with the sequence of a model or dictionary.
 
     Parameters
     ----------
-    series : Series
+    series : Series or Header
         The scan.
     sequence : PulseSequence, optional
         Of the model or dictionary; None where it is not known.
