@@ -84,6 +84,11 @@ bench-trust: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sound_inputs.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/wrong_inputs.py
 
+# Coverage of 95 % intervals and z sd of simulated scans; a benchmark of a quarter of an hour.
+.PHONY: bench-uncertainty
+bench-uncertainty: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quantify_uncertainty.py $(BENCH_OPTIONS)
+
 .PHONY: bench-engine bench-quantify bench-train bench-design bench-recon mutants
 $(VENV)-bench/engine: $(SOURCES)
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench

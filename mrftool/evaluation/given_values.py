@@ -9,13 +9,13 @@ and time, weighted by the variance of each voxel's noise.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.manifold.influences import Influence, influences_on, signal_derivative
-from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.manifold.first_order import directions_of, first_order
+from mrftool.manifold.influences import Influence, influences_on
+from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -85,9 +85,12 @@ def suspected_error(
     n_voxels = len(residual)
     chosen = np.unique(np.linspace(0, n_voxels - 1, min(n_voxels, _MOST_VOXELS)).astype(int))
     products, energies = np.zeros(len(influences)), np.zeros(len(influences))
+    form: Form = "complex"
+    if not np.iscomplexobj(residual):
+        form = "magnitude"
     for start in range(0, len(chosen), _BLOCK):
         voxels = chosen[start : start + _BLOCK]
-        rows, share = _remainders(influences, sequence, tissue[voxels], residual.dtype)
+        rows, share = _remainders(influences, sequence, tissue[voxels], form)
         scale = m0[voxels] / noise_sd[voxels]
         seen = residual[voxels] / noise_sd[voxels, None]
         if not np.iscomplexobj(residual):
@@ -123,39 +126,13 @@ def _largest(
 
 
 def _remainders(
-    influences: tuple[Influence, ...], sequence: PulseSequence, tissue: Tissue, kind: np.dtype[Any]
+    influences: tuple[Influence, ...], sequence: PulseSequence, tissue: Tissue, form: Form
 ) -> tuple[Array, FloatArray]:
     """What T1, T2 and M0 leave of each derivative `(influence, voxel, time)`, of m0 = 1, and its
-    share of the derivative `(influence, voxel)` [1].
+    share of the derivative `(influence, voxel)` [1]; 0 where T1 and T2 are not determined.
     """
-    signal, slopes = signal_and_derivatives(
-        sequence, tissue, with_respect_to=("t1", "t2"), tolerance=_TOLERANCE
-    )
-    changes = [signal_derivative(influence, sequence, tissue) for influence in influences]
-    rows = np.stack([signal, *slopes, *changes]).astype(np.complex128)
-    if kind.kind != "c":
-        rows = (np.conj(rows[0]) * rows).real / np.maximum(np.abs(rows[0]), 1e-300)
-    whole = np.linalg.norm(rows[3:], axis=2)
-    left = _without_m0(rows)
-    first = _unit(left[0])
-    left = left - first * _real_products(first, left)[:, :, None]
-    second = _unit(left[1])
-    left = left - second * _real_products(second, left)[:, :, None]
-    remainders = left[2:]
+    directions = directions_of(sequence, tissue, influences, form=form, tolerance=_TOLERANCE)
+    remainders = np.nan_to_num(first_order(directions).left)
+    whole = np.linalg.norm(directions.given, axis=2).T
     share = np.linalg.norm(remainders, axis=2) / np.maximum(whole, 1e-300)
     return remainders, share
-
-
-def _without_m0(rows: Array) -> Array:
-    """Rows `(row, voxel, time)` after the first, less their part along it in any phase."""
-    signal = _unit(rows[0])
-    return np.asarray(rows[1:] - signal * (signal.conj() * rows[1:]).sum(axis=2, keepdims=True))
-
-
-def _unit(rows: Array) -> Array:
-    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.maximum(norm, 1e-300))
-
-
-def _real_products(unit: Array, rows: Array) -> FloatArray:
-    return np.asarray((unit.conj() * rows).real.sum(axis=2))

@@ -3,11 +3,9 @@
 Exact for a few hundred tissues, and interpolated for all others: an image has too many voxels to
 ask the engine for each.
 
-With J the derivatives of the signal m by the fitted parameters, from which m0 is projected out, and
-H = Re J^H J, least squares estimates have the covariance s^2 H^-1 for white noise of variance s^2
-in each channel, and H^-1 Re(J^H N J) H^-1 for noise of covariance N (the sandwich of H. White,
-Econometrica 48:817, 1980). An error of a given value p moves them by -H^-1 Re J^H dm/dp; what of
-dm/dp is orthogonal to m and J remains in the residual.
+What white noise and given values do is `mrftool.manifold.first_order`. With its J and H, noise of
+covariance N gives the estimates the covariance H^-1 Re(J^H N J) H^-1 (the sandwich of H. White,
+Econometrica 48:817, 1980).
 """
 
 from collections.abc import Mapping
@@ -16,15 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray, Range
-from mrftool.manifold.influences import Influence, signal_derivative
+from mrftool.manifold.first_order import directions_of, first_order, products
+from mrftool.manifold.influences import Influence
 from mrftool.manifold.parameters import Parameter, points_of, tissue_at
 from mrftool.physics.cramer_rao import Form
-from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence
 
 _FITTED_NODES, _GIVEN_NODES = 20, 7
 _TOLERANCE = 1e-5
-_LEAST_DETERMINANT = 1e-10  # of H, relative to the product of its diagonal
 _BLOCK = 256  # tissues at a time
 
 
@@ -201,50 +198,13 @@ def _effects_at(
 ) -> FloatArray:
     """Rows of an `EffectTable` at points on the axes of the parameters."""
     tissue = tissue_at(parameters, points, adc)
-    names = [parameter.name for parameter in parameters if parameter.fitted]
-    signal, slopes = signal_and_derivatives(
-        sequence,
-        tissue,
-        with_respect_to=names,  # type: ignore[arg-type]
-        tolerance=_TOLERANCE,
-    )
-    scale = np.stack([getattr(tissue, name) for name in names])[:, :, None]
-    changes = [signal_derivative(influence, sequence, tissue) for influence in influences]
-    rows = np.stack([signal, *(slopes * scale), *changes]).astype(np.complex128)
-    if form == "magnitude":
-        size = np.abs(rows[0])
-        rows = (np.conj(rows[0]) * rows).real / np.maximum(size, 1e-300)
-    norm = np.linalg.norm(rows[0], axis=1)
-    unit = rows[0] / np.maximum(norm, 1e-300)[:, None]
-    free = rows[1:] - unit * (unit.conj() * rows[1:]).sum(axis=2, keepdims=True)
-    n = len(names)
-    jacobian, given = free[:n].swapaxes(0, 1), free[n:].swapaxes(0, 1)
-    inverse = _inverse(_products(jacobian, jacobian))
-    sandwich = inverse @ _products(jacobian, noise.filtered(jacobian)) @ inverse
+    directions = directions_of(sequence, tissue, influences, form=form, tolerance=_TOLERANCE)
+    found, norm = first_order(directions), directions.norm
+    jacobian, inverse = found.jacobian, found.inverse
+    sandwich = inverse @ products(jacobian, noise.filtered(jacobian)) @ inverse
     variance = np.diagonal(inverse, axis1=1, axis2=2)
     inflation = np.sqrt(np.diagonal(sandwich, axis1=1, axis2=2) / variance)
-    moves = -inverse @ _products(jacobian, given)
-    left = given + moves.swapaxes(1, 2) @ jacobian
-    remainder = np.linalg.norm(left, axis=2) / norm[:, None]
-    per_influence = np.concatenate([moves.swapaxes(1, 2), remainder[:, :, None]], axis=2)
+    per_influence = np.concatenate([found.slopes, found.remainder[:, :, None]], axis=2)
     columns = [norm[:, None], np.sqrt(variance) * norm[:, None], inflation]
-    return np.concatenate([*columns, per_influence.reshape(len(points), -1)], axis=1)
-
-
-def _products(a: Array, b: Array) -> FloatArray:
-    """Real parts of the inner products `(voxel, m, n)` of rows `(voxel, m, time)`, `(voxel, n,
-    time)`.
-    """
-    return np.asarray((a.conj() @ b.swapaxes(1, 2)).real)
-
-
-def _inverse(matrices: FloatArray) -> FloatArray:
-    """Inverses `(voxel, n, n)`; NaN where a matrix is singular."""
-    diagonal = np.diagonal(matrices, axis1=1, axis2=2)
-    scale = np.sqrt(np.maximum(diagonal[:, :, None] * diagonal[:, None, :], 1e-300))
-    scaled = matrices / scale
-    singular = np.linalg.det(scaled) <= _LEAST_DETERMINANT
-    scaled[singular] = np.eye(matrices.shape[1])
-    inverse = np.linalg.inv(scaled) / scale
-    inverse[singular] = np.nan
-    return np.asarray(inverse)
+    rest = per_influence.swapaxes(0, 1).reshape(len(points), -1)
+    return np.concatenate([*columns, rest], axis=1)

@@ -89,9 +89,15 @@ def uncertainty_text(influence: Influence, size: float) -> str:
 def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:
     """Derivative of the signal by a value that is taken for granted `(voxel, time)` [m0 / unit].
 
-    A central difference, or a one-sided one of the same order at the end of what is possible. The
-    signal is linear in the efficiency, and smooth over the steps of the others.
+    That by B1 comes from the engine. Others are central differences, or one-sided ones of the same
+    order at the end of what is possible: the signal is linear in the efficiency, and smooth over
+    the steps of the others.
     """
+    if influence == B1:
+        _, slopes = signal_and_derivatives(
+            sequence, tissue, with_respect_to=("b1",), tolerance=TOLERANCE
+        )
+        return np.asarray(slopes[0].astype(np.complex128))
     shift, step, side = _SHIFTS[influence], _STEPS[influence], _side(influence, sequence, tissue)
 
     def at(offset: float) -> Array:
@@ -151,10 +157,6 @@ def _with_events(sequence: PulseSequence, changed: Mapping[int, Event]) -> Pulse
     return replace(sequence, events=events)
 
 
-def _with_b1(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
-    return sequence, replace(tissue, b1=tissue.b1 + change)
-
-
 def _with_efficiency(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
     inversions = _inversions(sequence).items()
     changed = {place: Invert(efficiency + change) for place, efficiency in inversions}
@@ -200,7 +202,6 @@ def _with_slice_profile(sequence: PulseSequence, tissue: Tissue, change: float) 
 
 
 _SHIFTS: dict[Influence, Callable[[PulseSequence, Tissue, float], Scene]] = {
-    B1: _with_b1,
     EFFICIENCY: _with_efficiency,
     TI: _with_ti,
     TE: _with_te,
@@ -210,7 +211,6 @@ _SHIFTS: dict[Influence, Callable[[PulseSequence, Tissue, float], Scene]] = {
     SLICE_PROFILE: _with_slice_profile,
 }
 _STEPS: dict[Influence, float] = {  # of the differences, in the unit of the value
-    B1: 1e-3,
     EFFICIENCY: 0.1,
     TI: 1e-3,
     TE: 0.1e-3,

@@ -10,7 +10,7 @@ import pytest
 from front_door import load, refuses, save, works
 
 from mrftool.export.make import make_model
-from mrftool.inference.assessment.residuals import sample_residuals
+from mrftool.inference.assessment.sample import sample_residuals
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
 from mrftool.maps import Maps

@@ -9,6 +9,7 @@ import pytest
 
 from mrftool.evaluation.residuals import FitResiduals, average_residual, fit_residuals
 from mrftool.inference.assessment.frames import FrameFault
+from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
@@ -38,6 +39,13 @@ def scene(
     maps = Maps(t1, t2, images[2].astype(np.complex64), np.zeros(SHAPE, np.uint8))
     dtype = {"complex": np.complex64, "magnitude": np.float32}[form]
     return series_from_array(noisy.astype(dtype).reshape(*SHAPE, -1)), maps
+
+
+def sample_of(signal: np.ndarray, model: np.ndarray, m0: np.ndarray, sd: float) -> SampledResiduals:
+    """Voxels whose noise has a known standard deviation."""
+    n = len(m0)
+    noise, tissue = (signal - model) / sd, Tissue(np.ones(n), np.full(n, 0.1))
+    return SampledResiduals(signal, model, m0, np.full(n, sd), noise, 4, np.arange(n), tissue)
 
 
 @pytest.fixture
@@ -118,7 +126,7 @@ def test_the_average_is_in_the_phase_of_m0() -> None:
     """Opposite phases of M0 do not cancel a residual that both voxels have."""
     m0 = np.array([1.0, -1.0, 1j])
     fitted = m0[:, None] * np.ones((3, 8))
-    average = average_residual(fitted * np.array([1.2, *np.ones(7)]), fitted, m0)
+    average = average_residual(sample_of(fitted * np.array([1.2, *np.ones(7)]), fitted, m0, 0.1))
     np.testing.assert_allclose(average.size, [0.2, *np.zeros(7)], atol=1e-12)
 
 
@@ -127,5 +135,5 @@ def test_magnitudes_at_low_snr_are_held_against_their_mean(short_sequence: Pulse
     signal = np.linspace(-1, 1, 41) * np.ones((400, 1))
     noise = 0.1 * np.random.default_rng(0).normal(size=(2, 400, 41))
     measured = np.abs(signal + noise[0] + 1j * noise[1])
-    average = average_residual(measured, np.abs(signal), np.ones(400))
+    average = average_residual(sample_of(measured, np.abs(signal), np.ones(400), 0.1))
     assert average.size[20] < 6 * average.noise < (measured[:, 20]).mean()

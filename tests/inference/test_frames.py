@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
-from mrftool.inference.assessment.residuals import SampledResiduals
+from mrftool.inference.assessment.sample import SampledResiduals
+from mrftool.tissue import Tissue
 
 N_TIME, N_VOXELS, SD = 120, 400, 0.02
+
+
+def sampled(signal: np.ndarray, model: np.ndarray, m0: np.ndarray, sd: float) -> SampledResiduals:
+    """Voxels in noise of a known standard deviation."""
+    n = len(signal)
+    noise, tissue = (signal - model) / sd, Tissue(np.ones(n), np.full(n, 0.1))
+    return SampledResiduals(signal, model, m0, np.full(n, sd), noise, 4, np.arange(n), tissue)
 
 
 def sample(form: str = "complex", change: object = None) -> SampledResiduals:
@@ -24,7 +32,7 @@ def sample(form: str = "complex", change: object = None) -> SampledResiduals:
         signal, model = np.abs(signal), np.abs(model)
     if change is not None:
         change(signal)
-    return SampledResiduals(signal, model, m0, np.full(N_VOXELS, SD))
+    return sampled(signal, model, m0, SD)
 
 
 def swap(signal: np.ndarray) -> None:
@@ -89,7 +97,7 @@ def edged(form: str = "complex", sd: float = 0.1) -> SampledResiduals:
     signal = model + noise
     if form == "magnitude":
         signal = np.abs(signal)
-    return SampledResiduals(signal, model, found.m0, np.full(N_VOXELS, sd))
+    return sampled(signal, model, found.m0, sd)
 
 
 def shifted(found: SampledResiduals, start: int, lag: int) -> SampledResiduals:

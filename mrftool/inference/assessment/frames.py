@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray, IndexArray
-from mrftool.inference.assessment.residuals import SampledResiduals, empty_frames
+from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.inference.assessment.shifts import aligned, find_shift
 
 Fault = Literal["empty", "lost", "scaled", "swapped", "shifted"]
@@ -141,7 +141,7 @@ def _faults(
     sample: SampledResiduals, gain: FloatArray, gain_sd: FloatArray
 ) -> tuple[FrameFault, ...]:
     faults = []
-    known = empty_frames(sample)
+    known = (sample.signal == 0).all(axis=0)
     if known.any():
         faults.append(FrameFault("empty", _numbers(np.flatnonzero(known))))
     spread = np.maximum(_SIGNIFICANT * gain_sd, _LEAST_GAIN)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.inference.assessment.residuals import SampledResiduals, empty_frames
+from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.physics.noise import rician_moments
 
 _LARGEST = 4  # places that are tried; what fits best there is no shift by a few frames
@@ -45,7 +45,7 @@ def find_shift(sample: SampledResiduals) -> Shift | None:
     if not np.iscomplexobj(seen):
         expected = rician_moments(expected)[0]
     own = np.square(np.abs(seen - expected)).sum(axis=0)
-    used = ~empty_frames(sample)
+    used = (sample.signal != 0).any(axis=0)
     best, most = None, 0.0
     for lag in (*range(-_LARGEST, 0), *range(1, _LARGEST + 1)):
         places = np.arange(n_time) + lag

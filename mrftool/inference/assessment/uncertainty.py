@@ -2,14 +2,9 @@
 
 Random part (type A): the model's error bars are those of white noise as strong as the residual.
 They are widened by what the residual shows of its noise: correlation over time, and channels that
-hold none. Systematic part (type B): the sensitivity to each value that is given and not fitted,
-times the standard uncertainty that is stated for it. Combined: the root of the sum of squares.
-
-Misfit is graded. Its share is what of the residual noise does not explain, relative to the signal.
-The stated uncertainties leave a residual too; they explain as much of the misfit. If the rest came
-from larger errors of the same values, in proportion to their uncertainties, it would move T1 and T2
-by the systematic part x the rest / what the uncertainties leave. A voxel stays flagged where that
-is more than its combined uncertainty.
+hold none; what the stated uncertainties explain of the residual is no noise. Systematic part
+(type B): the sensitivity to each value that is given and not fitted, times the standard uncertainty
+that is stated for it. Combined: the root of the sum of squares.
 """
 
 from collections.abc import Mapping
@@ -17,22 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray, IndexArray
+from mrftool.arrays import Array, Float32Array, FloatArray, IndexArray
 from mrftool.errors import ArgumentError
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
-from mrftool.inference.assessment.frames import FrameResiduals, frame_residuals
-from mrftool.inference.assessment.residuals import noise_shape, sample_residuals, typical_noise_sd
+from mrftool.inference.assessment.misfit import (
+    NoiseLevel,
+    is_severe,
+    severity,
+    share_of_noise,
+)
+from mrftool.inference.assessment.noise import noise_shape, typical_noise_sd
+from mrftool.inference.assessment.sample import sample_residuals
 from mrftool.inference.session import Model
 from mrftool.manifold.effects import WHITE, Effects, EffectTable, NoiseShape, build_effects
 from mrftool.manifold.influences import Influence, influence_named, influences_on, uncertainty_text
 from mrftool.manifold.parameters import FITTED, parameters_of
-from mrftool.maps import Maps
+from mrftool.maps import Maps, with_signal
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
 _NO_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
-_RARELY = 3.1  # standard deviations that noise exceeds in one voxel of a thousand
 _BLOCK = 1 << 16  # voxels at a time
 
 
@@ -51,20 +51,15 @@ class Assessment:
         Shape of the noise.
     noise_sd
         Of the scan per channel [scanner's unit]; None where it is not known.
-    frames
-        The residual over time; None where too few voxels tell.
     """
 
     maps: Maps
     stated: dict[str, float]
     noise: NoiseShape
     noise_sd: float | None
-    frames: FrameResiduals | None
-    _table: EffectTable
-    _columns: dict[str, Array]
 
     def sentences(self) -> list[str]:
-        """What was assumed of given values, and what stands out in the residual."""
+        """What was assumed of given values, and how the noise differs from white noise."""
         parts = []
         for name, size in self.stated.items():
             influence = influence_named(name)
@@ -72,8 +67,6 @@ class Assessment:
         sentences = []
         if parts:
             sentences = ["standard uncertainties assumed: " + ", ".join(parts)]
-        if self.frames is not None:
-            sentences += [fault.text() for fault in self.frames.faults]
         if not self.noise.is_white:
             time = self.noise.correlation_time
             sentences.append(
@@ -81,26 +74,6 @@ class Assessment:
                 "deviations take it into account"
             )
         return sentences
-
-    def budget(self, mask: BoolArray | None = None) -> dict[str, dict[str, float]]:
-        """Median over voxels of `mask` `(x, y, z)` (all by default) of each part of the relative
-        standard uncertainty [1]: {"t1": {"noise": ..., "b1": ..., "combined": ...}, ...}.
-        """
-        chosen = self.maps.flags & int(_NO_ESTIMATE) == 0
-        if mask is not None:
-            chosen &= mask
-        inside = chosen.reshape(-1)
-        columns = {name: column[inside] for name, column in self._columns.items()}
-        effects = self._table.at(columns)
-        parts = {}
-        for k, parameter in enumerate(FITTED):
-            value = getattr(self.maps, parameter.name)[chosen]
-            own = {"noise": _median(self.maps.extra[f"sd_{parameter.name}"][chosen] / value)}
-            for index, (name, size) in enumerate(self.stated.items()):
-                own[name] = _median(np.abs(effects.slopes[index, :, k]) * size)
-            own["combined"] = _median(self.maps.extra[f"combined_{parameter.name}"][chosen] / value)
-            parts[parameter.name] = own
-        return parts
 
 
 def default_uncertainties(sequence: PulseSequence) -> dict[str, float]:
@@ -141,10 +114,12 @@ def assess_uncertainty(
         stated = default_uncertainties(sequence)
     influences = _stated_influences(stated, sequence)
     images = _present(given)
-    sample = sample_residuals(series, maps, sequence, adc=manifest.adc, given=images)
-    noise, frames = WHITE, None
+    uncertain = [influence for influence in influences if stated[influence.name] > 0]
+    known: dict[str, Array | float] = {"adc": manifest.adc, **images}
+    sample = sample_residuals(series, maps, sequence, given=known, influences=uncertain)
+    noise, is_given = WHITE, noise_sd is not None
     if sample is not None:
-        noise, frames = noise_shape(sample), frame_residuals(sample).numbered(series.frames)
+        noise = noise_shape(sample)
         noise_sd = noise_sd or typical_noise_sd(sample)
     table = build_effects(
         sequence,
@@ -157,9 +132,9 @@ def assess_uncertainty(
     )
     columns = _columns(maps, images)
     sizes = {influence.name: stated[influence.name] for influence in influences}
-    level = _Noise(noise, noise_sd, _n_values(series))
+    level = NoiseLevel(noise, noise_sd, _n_values(series), is_given)
     assessed = _with_uncertainty(maps, table, columns, sizes, level)
-    return Assessment(assessed, sizes, noise, noise_sd, frames, table, columns)
+    return Assessment(assessed, sizes, noise, noise_sd)
 
 
 def _present(given: Mapping[str, Float32Array | None]) -> dict[str, Float32Array]:
@@ -198,57 +173,35 @@ def _n_values(series: Series) -> int:
     return series.n_time
 
 
-@dataclass(frozen=True)
-class _Noise:
-    """Shape and level (per channel, None where not known) of the noise, and how many values a
-    voxel has.
-    """
-
-    shape: NoiseShape
-    sd: float | None
-    n_values: int
-
-    def misfit(self, residual: FloatArray, fit: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Share of the residual that noise does not explain, relative to the signal `(voxel,)` [1],
-        and the same of what it hardly ever explains. fit: its norm over time.
-        """
-        if self.sd is None:
-            return residual, residual
-        energy = np.square(fit) / np.maximum(1 - np.square(residual), 1e-12)
-        noise = self.sd**2 * self.n_values / energy
-        spread = np.sqrt(2 * self.shape.energy_spread / self.n_values)
-        share, certain = (
-            np.sqrt(np.maximum(np.square(residual) - noise * factor, 0.0))
-            for factor in (1.0, 1.0 + _RARELY * spread)
-        )
-        if self.shape.is_white:  # the model's own test of each voxel holds
-            certain = np.where(share > 0, share, residual)
-        return share, certain
-
-
 def _with_uncertainty(
     maps: Maps,
     table: EffectTable,
     columns: Mapping[str, Array],
     stated: Mapping[str, float],
-    noise: _Noise,
+    noise: NoiseLevel,
 ) -> Maps:
     """`maps` with those of the uncertainty."""
     flags = maps.flags.reshape(-1).copy()
-    extra = _columns_to_fill(maps)
+    extra, severities = _columns_to_fill(maps), np.full((2, flags.size), np.nan)
     sizes = np.array(list(stated.values()))[:, None]
     estimated = np.flatnonzero(flags & int(_NO_ESTIMATE) == 0)
     for start in range(0, len(estimated), _BLOCK):
         voxels = estimated[start : start + _BLOCK]
         own = {name: column[voxels] for name, column in columns.items()}
         effects = table.at(own)
-        _fill_uncertainties(extra, voxels, own, sizes, effects)
         fit = np.abs(maps.m0.reshape(-1)[voxels]) * effects.norm
         residual = extra["residual"][voxels].astype(np.float64)
-        extra["misfit"][voxels], certain = noise.misfit(residual, fit)
+        misfit, certain = noise.misfit(residual, fit)
+        extra["misfit"][voxels] = misfit
         remainder = _root_sum_of_squares(sizes * effects.remainder)
-        harmless = ~_moves_too_far(extra, voxels, certain, remainder)
-        flags[voxels[harmless]] &= ~np.uint8(Flag.MISFIT)
+        if not noise.is_given:
+            share = share_of_noise(residual, certain, remainder)
+            effects = replace(effects, inflation=effects.inflation * share[:, None])
+        _fill_uncertainties(extra, voxels, own, sizes, effects)
+        filled = {name: column[voxels] for name, column in extra.items()}
+        severities[:, voxels] = [severity(filled, each, remainder) for each in (certain, misfit)]
+    harmless = ~is_severe(severities[0], severities[1], with_signal(maps).reshape(-1))
+    flags[harmless] &= ~np.uint8(Flag.MISFIT)
     for column in extra.values():
         column[flags & int(Flag.MASKED) > 0] = 0
     shape = maps.flags.shape
@@ -287,28 +240,5 @@ def _fill_uncertainties(
         filled[f"combined_{parameter.name}"][voxels] = np.hypot(random, systematic)
 
 
-def _moves_too_far(
-    columns: Mapping[str, Array], voxels: IndexArray, misfit: FloatArray, remainder: FloatArray
-) -> BoolArray:
-    """Whether the misfit could move an estimate by more than its combined uncertainty `(voxel,)`.
-
-    misfit: relative to the signal [1]; remainder: that of the stated uncertainties [1].
-    """
-    unexplained = np.sqrt(np.maximum(misfit**2 - remainder**2, 0))
-    too_far = (remainder == 0) & (unexplained > 0)
-    for parameter in FITTED:
-        systematic = columns[f"systematic_{parameter.name}"][voxels]
-        combined = columns[f"combined_{parameter.name}"][voxels]
-        too_far |= systematic * unexplained > combined * remainder
-    return np.asarray(too_far)
-
-
 def _root_sum_of_squares(parts: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(np.square(parts).sum(axis=0)))
-
-
-def _median(values: Array) -> float:
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return float("nan")
-    return float(np.median(finite))

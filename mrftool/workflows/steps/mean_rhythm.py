@@ -1,6 +1,7 @@
 """What it would cost to take every heartbeat for as long as the mean one."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.sequence.heartbeats import read_heartbeats
 from mrftool.formats.sequence.yaml_file import read_sequence
-from mrftool.manifold.sensitivity import estimate_slope
-from mrftool.physics.simulate import signal_and_derivatives, simulate
+from mrftool.manifold.first_order import directions_of, first_order
+from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -50,7 +51,7 @@ def bias(model: PulseSequence, played: PulseSequence, t1: float, t2: float) -> F
     """Relative change of T1 and T2 `(2,)` [1] where signals of `played` are fitted by `model`.
 
     Least squares by Gauss-Newton steps from the tissue's own values, see
-    `mrftool.manifold.sensitivity`.
+    `mrftool.manifold.first_order`.
 
     Parameters
     ----------
@@ -64,11 +65,11 @@ def bias(model: PulseSequence, played: PulseSequence, t1: float, t2: float) -> F
     seen = simulate(played, tissue, tolerance=_TOLERANCE).signal
     found = reference
     for _ in range(_STEPS):
-        times = np.exp(found)[:, None]
-        expected, slopes = signal_and_derivatives(model, Tissue(*times), tolerance=_TOLERANCE)
-        m0 = (np.conj(expected) * seen).sum() / (np.abs(expected) ** 2).sum()
-        change = estimate_slope(expected, slopes * times[:, :, None], expected - seen / m0)
-        found = found + change[0]
+        expected = directions_of(model, Tissue(*np.exp(found)[:, None]), ())
+        signal = expected.signal
+        m0 = (np.conj(signal) * seen).sum() / (np.abs(signal) ** 2).sum()
+        difference = (signal - seen / m0)[:, None]
+        found = found + first_order(replace(expected, given=difference)).slopes[0, 0]
     return np.asarray(np.expm1(found - reference))
 
 

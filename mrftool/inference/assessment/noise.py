@@ -1,0 +1,78 @@
+"""The noise of a whole scan, from the residual of a sample of its voxels: its shape and level."""
+
+import numpy as np
+
+from mrftool.arrays import Array, FloatArray
+from mrftool.inference.assessment.sample import SampledResiduals
+from mrftool.manifold.effects import NoiseShape
+
+_LONGEST_LAG = 100
+_LEAST_CORRELATION = 0.01  # where the autocorrelation counts as over
+_QUIET = 1.5  # times the variance of the best quarter
+_ROUNDS = 4
+_MOST_TAKEN = 0.1  # of the noise, by the fit
+_EMPTY_CHANNEL = 0.5  # of the variances of both channels: noise this uneven is not circular
+
+
+def quietest(sample: SampledResiduals) -> SampledResiduals:
+    """Voxels whose noise is about that of the best quarter: misfits of single voxels, as from
+    mixed tissues, do not count as noise.
+    """
+    variance = np.square(sample.noise_sd)
+    return sample[variance <= _QUIET * np.quantile(variance, 0.25)]
+
+
+def noise_shape(sample: SampledResiduals) -> NoiseShape:
+    """How the residual's noise differs from white, circular noise.
+
+    The autocorrelation counts up to the first lag where it is over. The fit takes up as much noise
+    as its unknowns hold, slow noise more than its share; that is added again.
+    """
+    noise = quietest(sample).noise
+    observed = _autocorrelation(noise)
+    least = max(_LEAST_CORRELATION, 3 / np.sqrt(noise.size))
+    taken = sample.n_unknowns / sample.n_values
+    is_over = np.flatnonzero(observed * (1 - taken) + taken < least)
+    if is_over.size:
+        observed = observed[: int(is_over[0])]
+    for _ in range(_ROUNDS):
+        correlation = observed * (1 - taken) + taken
+        time = 1 + 2 * correlation[1:].sum()
+        taken = min(sample.n_unknowns * time / sample.n_values, _MOST_TAKEN)
+    variance = (1 - sample.n_unknowns / sample.n_values) / (1 - taken)
+    covariance = correlation * max(variance, 1.0)
+    if not np.iscomplexobj(noise):
+        return NoiseShape(covariance)
+    own, other = (noise.real**2).mean(), (noise.imag**2).mean()
+    mean = (own + other) / 2
+    if min(own, other) > _EMPTY_CHANNEL * max(own, other):
+        own = other = mean
+    return NoiseShape(covariance, float(own / mean), float(other / mean))
+
+
+def _autocorrelation(noise: Array) -> FloatArray:
+    """Of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1."""
+    n_time = noise.shape[1]
+    values = []
+    for lag in range(min(_LONGEST_LAG, n_time // 4)):
+        products = noise[:, lag:] * noise[:, : n_time - lag].conj()
+        values.append(float(products.real.mean()))
+    return np.array(values) / values[0]
+
+
+def shared_misfit(sample: SampledResiduals) -> float:
+    """Share of the noise's variance that voxels of similar tissue have in common [1].
+
+    Noise of different voxels is independent, whatever its spectrum; model errors are not.
+    """
+    noise = sample.noise
+    shared = (noise[1:].conj() * noise[:-1]).real.mean()
+    return float(np.clip(shared / (np.abs(noise) ** 2).mean(), 0.0, 1.0))
+
+
+def typical_noise_sd(sample: SampledResiduals) -> float:
+    """Median over voxels of the noise's standard deviation, mean over both channels [scanner's
+    unit], less what voxels have in common.
+    """
+    best = quietest(sample)
+    return float(np.median(best.noise_sd) * np.sqrt(1 - shared_misfit(best)))

@@ -1,0 +1,223 @@
+"""A sample of the voxels of a scan, with the fingerprints that were found in them.
+
+The fingerprints are simulated anew and subtracted from the scan; nothing is corrected. What errors
+of given values can leave in the residual is known to first order: it is projected out, with what
+the fit takes up, and the rest is noise.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
+from mrftool.manifold.first_order import Directions, as_real, directions_of
+from mrftool.manifold.influences import Influence
+from mrftool.manifold.parameters import FITTED
+from mrftool.maps import Maps, with_signal
+from mrftool.physics.noise import rician_moments
+from mrftool.quantities import Flag
+from mrftool.scan.series import Series
+from mrftool.sequence import PulseSequence
+from mrftool.tissue import Tissue
+
+N_SAMPLED = 1500
+N_NEEDED = 20  # voxels; fewer do not tell noise from a misfit
+_BLOCK = 256  # voxels at a time
+_ROUNDS = 3  # of the noise of magnitudes, whose bias depends on it
+_KNOWN = ("b1", "adc", "off_resonance")  # columns of tissue that are known or mapped
+_LEAST_NOISE = 1e-6  # of the signal, below which nothing is told from rounding
+_UNUSABLE = Flag.MASKED | Flag.NON_FINITE | Flag.T1_UNDETERMINED | Flag.T2_UNDETERMINED
+
+
+@dataclass(frozen=True, eq=False)
+class SampledResiduals:
+    """Voxels of a scan, in the order of their T2, and the fingerprints that were found in them.
+
+    Parameters
+    ----------
+    signal, model
+        Scan and fit `(voxel, time)` [scanner's unit].
+    m0
+        `(voxel,)` [scanner's unit].
+    noise_sd
+        Standard deviation of the noise per channel `(voxel,)` [scanner's unit].
+    noise
+        The residual, in the phase of m0, without what given values and the fit can explain
+        `(voxel, time)` [units of noise_sd].
+    n_unknowns
+        Real numbers that were fitted in each voxel to find the noise, on average.
+    voxels
+        Flat index of each voxel `(voxel,)`.
+    tissue
+        What was found or known in them, of m0 = 1.
+    """
+
+    signal: Array
+    model: Array
+    m0: Array
+    noise_sd: FloatArray
+    noise: Array
+    n_unknowns: float
+    voxels: IndexArray
+    tissue: Tissue
+
+    def __getitem__(self, chosen: BoolArray) -> "SampledResiduals":
+        return SampledResiduals(
+            self.signal[chosen],
+            self.model[chosen],
+            self.m0[chosen],
+            self.noise_sd[chosen],
+            self.noise[chosen],
+            self.n_unknowns,
+            self.voxels[chosen],
+            self.tissue[chosen],
+        )
+
+    @property
+    def residual(self) -> Array:
+        """What the fit leaves, for magnitudes less their expected bias, in units of `noise_sd`
+        `(voxel, time)`.
+        """
+        return residual_of(self.signal, self.model, self.noise_sd)
+
+    def moments(self) -> tuple[Array, FloatArray]:
+        """Mean and variance of the signal in noise `(voxel, time)` [scanner's unit, and squared].
+
+        The mean of magnitudes is above the fit, and their variance below that of the noise. The
+        variance of complex signals is the sum over both channels.
+        """
+        sd = self.noise_sd[:, None]
+        if np.iscomplexobj(self.signal):
+            return self.model, np.broadcast_to(2 * sd**2, self.model.shape)
+        mean, variance = rician_moments(self.model / sd)
+        return np.asarray(sd * mean), np.asarray(sd**2 * variance)
+
+    @property
+    def n_values(self) -> int:
+        """Real numbers in the signal of a voxel."""
+        return int(self.signal[0].size * (1 + np.iscomplexobj(self.signal)))
+
+
+def residual_of(signal: Array, model: Array, noise_sd: FloatArray) -> Array:
+    """What a fit leaves, for magnitudes less their expected bias, in units of `noise_sd`.
+
+    Parameters
+    ----------
+    signal, model
+        Scan and fit `(voxel, time)` [scanner's unit].
+    noise_sd
+        Standard deviation of the noise per channel `(voxel,)` [scanner's unit].
+    """
+    if np.iscomplexobj(signal):
+        return np.asarray((signal - model) / noise_sd[:, None])
+    mean, variance = rician_moments(model / noise_sd[:, None])
+    return np.asarray((signal / noise_sd[:, None] - mean) / np.sqrt(variance))
+
+
+def sample_residuals(
+    series: Series,
+    maps: Maps,
+    sequence: PulseSequence,
+    *,
+    given: Mapping[str, Array | float] | None = None,
+    influences: Sequence[Influence] = (),
+    seed: int = 0,
+) -> SampledResiduals | None:
+    """Fit and scan in up to N_SAMPLED voxels, drawn at random; None where fewer than N_NEEDED are
+    usable.
+
+    Parameters
+    ----------
+    series, maps
+        The scan, and what was found in it.
+    sequence
+        That was fitted.
+    given
+        What the fit took as known: images `(x, y, z)`, or numbers, of b1 [1], adc [m2/s] and
+        off_resonance [Hz]. Maps of them take their place.
+    influences
+        Given values that have an uncertainty.
+    """
+    chosen = _chosen_voxels(maps, seed)
+    if len(chosen) < N_NEEDED:
+        return None
+    voxels, signal = _signals(series, chosen, maps)
+    tissue = _tissue(maps, voxels, given or {})
+    m0: Array = maps.m0.reshape(-1)[voxels]
+    if not np.iscomplexobj(signal):
+        m0 = np.abs(m0)
+    parts = []
+    for start in range(0, len(voxels), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        directions = directions_of(sequence, tissue[block], influences, form=series.form)
+        parts.append(_cleaned(signal[block], m0[block], directions))
+    model, noise_sd, noise, n_unknowns = (np.concatenate(part) for part in zip(*parts, strict=True))
+    unknowns = float(n_unknowns.mean())
+    return SampledResiduals(signal, model, m0, noise_sd, noise, unknowns, voxels, tissue)
+
+
+def _chosen_voxels(maps: Maps, seed: int) -> IndexArray:
+    usable = np.flatnonzero(with_signal(maps) & (maps.flags & int(_UNUSABLE) == 0))
+    random = np.random.default_rng(seed)
+    return np.sort(random.permutation(usable)[:N_SAMPLED])
+
+
+def _signals(series: Series, chosen: IndexArray, maps: Maps) -> tuple[IndexArray, Array]:
+    """Voxels in the order of their T2, and their signals."""
+    inside = np.zeros(maps.flags.size, bool)
+    inside[chosen] = True
+    blocks = list(series.blocks(inside.reshape(maps.flags.shape)))
+    voxels = np.concatenate([voxels for voxels, _ in blocks])
+    signal = np.concatenate([rows for _, rows in blocks])
+    order = np.argsort(maps.t2.reshape(-1)[voxels], kind="stable")
+    return voxels[order], signal[order]
+
+
+def _tissue(maps: Maps, voxels: IndexArray, given: Mapping[str, Array | float]) -> Tissue:
+    """What was found or known in voxels."""
+    images: dict[str, Array | float] = {each.name: getattr(maps, each.name) for each in FITTED}
+    images |= {name: image for name, image in {**given, **maps.extra}.items() if name in _KNOWN}
+    columns: dict[str, Any] = {
+        name: np.broadcast_to(image, maps.t1.shape).reshape(-1)[voxels]
+        for name, image in images.items()
+    }
+    return Tissue(**columns)
+
+
+def _cleaned(
+    signal: Array, m0: Array, directions: Directions
+) -> tuple[Array, FloatArray, Array, FloatArray]:
+    """Model, standard deviation of the noise, noise, and number of unknowns, of some voxels."""
+    model = (m0[:, None] * directions.signal).astype(signal.dtype)
+    least = _LEAST_NOISE * np.sqrt(np.mean(np.square(np.abs(signal, dtype=np.float64)), axis=1))
+    noise_sd = np.maximum(_rms(as_real(signal - model)), least)
+    basis = directions.basis()
+    n_unknowns = np.count_nonzero((basis != 0).any(axis=2), axis=1)
+    rounds = 1
+    if not np.iscomplexobj(signal):
+        rounds = _ROUNDS
+    for _ in range(rounds):
+        values = as_real(residual_of(signal, model, noise_sd) * _phase(signal, m0)[:, None])
+        found = (basis @ values[:, :, None]).swapaxes(1, 2)
+        values = values - (found @ basis)[:, 0]
+        scale = _rms(values) * np.sqrt(values.shape[1] / (values.shape[1] - n_unknowns))
+        scale = np.maximum(scale, least / noise_sd)
+        noise_sd = noise_sd * scale
+    noise: Array = values / scale[:, None]
+    if np.iscomplexobj(signal):
+        real, imaginary = np.split(noise, 2, axis=1)
+        noise = real + 1j * imaginary
+    return model, noise_sd, noise.astype(signal.dtype), n_unknowns
+
+
+def _rms(values: FloatArray) -> FloatArray:
+    return np.asarray(np.sqrt(np.mean(np.square(values), axis=1)))
+
+
+def _phase(signal: Array, m0: Array) -> Array:
+    """Factors that take residuals into the phase of m0 `(voxel,)`."""
+    if not np.iscomplexobj(signal):
+        return np.ones(len(signal))
+    return np.asarray(m0.conj() / np.maximum(np.abs(m0), 1e-300))
