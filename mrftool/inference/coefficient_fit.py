@@ -16,6 +16,7 @@ _STEPS = 8
 _LONGEST_STEP = 0.5  # in log T1 and log T2 [1]
 _GRID = (40, 40)
 TINY = 1e-30
+_LEAST_SHARE = 1e-9  # of the diagonal, so that a singular matrix has an inverse [1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +81,12 @@ def refined(
     """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`."""
     whitened = _applied(factors, values[:, None])[:, 0]
     for _ in range(_STEPS):
-        step, *_ = _normal_equations(_applied(factors, model.rows(place, given)), whitened)
+        step, *_ = normal_equations(_applied(factors, model.rows(place, given)), whitened)
         place = model.inside(place + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
-    _, spread, m0, residual = _normal_equations(
+    _, spread, m0, residual = normal_equations(
         _applied(factors, model.rows(place, given)), whitened
     )
-    return Fit(place, spread, m0, _energy(residual), _energy(whitened))
+    return Fit(place, spread, m0, energy(residual), energy(whitened))
 
 
 def _applied(factors: Array, rows: Array) -> Array:
@@ -93,13 +94,21 @@ def _applied(factors: Array, rows: Array) -> Array:
     return np.asarray(rows @ factors.swapaxes(-1, -2))
 
 
-def _normal_equations(rows: Array, whitened: Array) -> tuple[FloatArray, FloatArray, Array, Array]:
-    """Step, its covariance, m0 and residual, of whitened model rows `(voxel, 3, K)`."""
+def normal_equations(rows: Array, whitened: Array) -> tuple[FloatArray, FloatArray, Array, Array]:
+    """Gauss-Newton step, its covariance, m0 and residual.
+
+    Parameters
+    ----------
+    rows
+        Whitened model of m0 = 1, and its derivatives by log T1 and log T2 `(voxel, 3, K)`.
+    whitened
+        Whitened values `(voxel, K)`.
+    """
     signal, slopes = rows[:, 0], rows[:, 1:]
-    energy = np.maximum(_energy(signal), TINY)
-    m0 = (signal.conj() * whitened).sum(axis=1) / energy
+    power = np.maximum(energy(signal), TINY)
+    m0 = (signal.conj() * whitened).sum(axis=1) / power
     residual = whitened - m0[:, None] * signal
-    shares = (slopes @ signal.conj()[:, :, None])[:, :, 0] / energy[:, None]
+    shares = (slopes @ signal.conj()[:, :, None])[:, :, 0] / power[:, None]
     slopes = slopes - shares[:, :, None] * signal[:, None]
     weighted = m0[:, None, None] * slopes
     information = (weighted.conj() @ weighted.swapaxes(1, 2)).real
@@ -110,12 +119,23 @@ def _normal_equations(rows: Array, whitened: Array) -> tuple[FloatArray, FloatAr
 
 
 def _inverse(matrices: FloatArray) -> FloatArray:
-    """Inverses of symmetric `(voxel, 2, 2)`; very large where they are singular."""
+    """Inverses of symmetric `(voxel, n, n)`; very large where they are singular."""
+    if matrices.shape[1] > 2:
+        return _scaled_inverse(matrices)
     a, b, d = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]
     determinant = np.maximum(a * d - b * b, TINY + 1e-12 * a * d)
     cofactors = np.stack([np.stack([d, -b], -1), np.stack([-b, a], -1)], -2)
     return np.asarray(cofactors / determinant[:, None, None])
 
 
-def _energy(rows: Array) -> FloatArray:
+def _scaled_inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses of symmetric `(voxel, n, n)` whose rows may have any unit."""
+    scale = np.sqrt(np.maximum(np.diagonal(matrices, axis1=1, axis2=2), TINY)).astype(np.float64)
+    alike = matrices / (scale[:, :, None] * scale[:, None])
+    alike = alike + _LEAST_SHARE * np.eye(matrices.shape[1])
+    return np.asarray(np.linalg.inv(alike) / (scale[:, :, None] * scale[:, None]))
+
+
+def energy(rows: Array) -> FloatArray:
+    """Squared norm of each row `(...)`."""
     return np.asarray((abs(rows) ** 2).sum(axis=-1))

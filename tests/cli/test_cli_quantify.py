@@ -413,6 +413,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
     elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
     elsewhere |= {"rr"}  # see test_cli_heartbeats
+    elsewhere |= {"b0"}  # see test_balanced
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
     elsewhere |= {"skip"}  # see test_cli_skip

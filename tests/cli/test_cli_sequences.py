@@ -110,6 +110,7 @@ def test_shipped_sequences_are_listed_and_good() -> None:
         "delics",
         "liquid_phantom",
         "cmrf15",
+        "irbssfp",
     } <= set(names)
     works("sequence", "check", *names)
 

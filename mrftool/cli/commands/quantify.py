@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 _OF_FRAMES = (
+    "b0",
     "imag",
     "phase",
     "form",
@@ -67,6 +68,12 @@ def quantify(
     model: ModelName = "fisp",
     mask: Mask = None,
     b1: Annotated[Path | None, typer.Option(help="B1 map (NIfTI): fraction or percent.")] = None,
+    b0: Annotated[
+        Path | None,
+        typer.Option(
+            "--b0", help="Off-resonance map [Hz], of a balanced sequence (with --seq): fitted on."
+        ),
+    ] = None,
     imag: Imag = None,
     phase: Phase = None,
     form: ScanForm = None,
@@ -113,12 +120,13 @@ def quantify(
         quantify_coefficient_scan,
     )
     from mrftool.workflows.quantify import quantify_scan
+    from mrftool.workflows.quantify_balanced import BalancedChoice, quantify_balanced_scan
     from mrftool.workflows.steps.model_source import SequenceModel
     from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
     if seq is None:
-        refuse(context, ["rr"], "goes with --seq")
+        refuse(context, ["rr", "b0"], "goes with --seq")
 
     def quantify_one(scan: Path, folder: Path) -> None:
         if holds_coefficients(scan, basis):
@@ -139,8 +147,25 @@ def quantify(
         if seq is not None:
             refuse(context, ["model"], "and --seq both name a sequence, expected one of them")
             origin = SequenceModel(seq, rr)
+        files = ScanFiles(scan, imag, phase, form, series, axes, like, variable)
+        outputs = DicomChoice(dicom, dicom_reference, dicom_format)
+        if seq is not None and b0 is not None:
+            result = quantify_balanced_scan(
+                files,
+                folder,
+                Terminal(),
+                BalancedChoice(seq, b0, rr, b1, mask),
+                noise_sd=noise_sd,
+                uncertainty=stated_uncertainties(uncertainty),
+                dicom=outputs,
+                threads=threads,
+                allow=allow or (),
+                overwrite=overwrite,
+            )
+            show_maps(scan, result, strict=strict)
+            return
         result = quantify_scan(
-            ScanFiles(scan, imag, phase, form, series, axes, like, variable),
+            files,
             folder,
             Terminal(),
             model=origin,
@@ -150,7 +175,7 @@ def quantify(
             b1=b1,
             noise_sd=noise_sd,
             uncertainty=stated_uncertainties(uncertainty),
-            dicom=DicomChoice(dicom, dicom_reference, dicom_format),
+            dicom=outputs,
             threads=threads,
             allow=allow or (),
             overwrite=overwrite,

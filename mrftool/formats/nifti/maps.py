@@ -19,6 +19,7 @@ from mrftool.manifold.parameters import B1, parameter_named
 from mrftool.plausibility import doubt
 
 _PER_FRACTION = {"1": 1.0, "fraction": 1.0, "ratio": 1.0, "%": 1e-2, "percent": 1e-2}
+_PER_HERTZ = {"Hz": 1.0, "rad/s": 1 / (2 * np.pi)}
 # Medians that each unit can explain; the gap between them is ambiguous.
 _B1_MEDIANS = ((0.3, 2.0, "fraction", 1.0), (30.0, 200.0, "percent", 1e-2))
 
@@ -119,6 +120,26 @@ def open_given(
     header, image = read_volume(path, like)
     there, said = _placed(header, image, like, like_name, "linear")
     return there, (*said, f"{header.path}: taken as {parameter.label} in {parameter.unit}")
+
+
+def open_off_resonance(
+    path: str | Path, like: Placed, like_name: str
+) -> tuple[Float32Array, tuple[str, ...]]:
+    """The off-resonance `(x, y, z)` [Hz] on the voxels of `like`, and what was assumed in words.
+
+    Units in a sidecar are Hz or rad/s; without a sidecar, the numbers are taken as Hz.
+
+    Raises InputError for another unit, MismatchError if the map does not lie where `like` does.
+    """
+    header, image = read_volume(path, like)
+    stated = (read_sidecar(header.path) or {}).get("Units")
+    factor = _PER_HERTZ.get(str(stated or "Hz"))
+    if factor is None:
+        raise InputError(f"{header.path}: in {stated}, expected {' or '.join(_PER_HERTZ)}")
+    there, said = _placed(header, image, like, like_name, "linear")
+    if not stated:
+        said = (*said, f"{header.path}: taken as off-resonance in Hz")
+    return np.asarray(there * np.float32(factor), np.float32), said
 
 
 def in_unit(

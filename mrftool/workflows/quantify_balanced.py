@@ -1,0 +1,160 @@
+"""Quantify a scan with a balanced sequence and a map of the off-resonance."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mrftool.environment.reporter import Reporter
+from mrftool.errors import ArgumentError
+from mrftool.formats.nifti.maps import open_off_resonance
+from mrftool.formats.open_scan import open_volumes
+from mrftool.formats.sequence.heartbeats import read_with_heartbeats
+from mrftool.formats.sequence.yaml_file import sequence_to_dict
+from mrftool.inference.assessment.uncertainty import default_uncertainties
+from mrftool.inference.balanced import quantify_balanced
+from mrftool.inference.exact_fit import ExactFit
+from mrftool.manifold.influences import OFF_RESONANCE
+from mrftool.reports.run import Method
+from mrftool.workflows.steps.header import require_agreement
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.outputs.maps_run import MapsRun
+from mrftool.workflows.steps.outputs.places import require_folder
+from mrftool.workflows.steps.outputs.results import MapsResult, write_results
+from mrftool.workflows.steps.outputs.run_record import RunIdentity, require_own_outputs
+from mrftool.workflows.steps.scan import ScanFiles
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class BalancedChoice:
+    """The sequence of the scan, and the maps that are given with it.
+
+    Parameters
+    ----------
+    sequence : str or Path
+        Sequence file, or the name of a shipped one.
+    off_resonance : Path
+        Map (NIfTI) of the off-resonance [Hz, or as Units in its sidecar say].
+    rr : str, optional
+        RR intervals of the scan [ms], as `read_heartbeats` reads them.
+    b1 : Path, optional
+        B1 map (NIfTI): fraction or percent.
+    mask : Path, optional
+        Mask (NIfTI) of the voxels that count.
+
+    """
+
+    sequence: str | Path
+    off_resonance: Path
+    rr: str | None = None
+    b1: Path | None = None
+    mask: Path | None = None
+
+    def chosen(self) -> dict[str, object]:
+        """What was chosen, for the report."""
+        return {
+            "seq": self.sequence,
+            "rr": self.rr,
+            "b0": self.off_resonance,
+            "b1": self.b1,
+            "mask": self.mask,
+        }
+
+
+def quantify_balanced_scan(
+    scan: ScanFiles,
+    folder: Path,
+    reporter: Reporter,
+    choice: BalancedChoice,
+    *,
+    noise_sd: float | None = None,
+    uncertainty: Mapping[str, float] | None = None,
+    dicom: DicomChoice | None = None,
+    threads: int | None = None,
+    allow: Iterable[str] = (),
+    overwrite: bool = False,
+) -> MapsResult:
+    """Write maps of T1, T2, M0 and off-resonance, which is fitted from its map on.
+
+    Parameters
+    ----------
+    scan, folder, reporter, dicom, threads, allow, overwrite
+        See `quantify_scan`.
+    choice : BalancedChoice
+        The sequence, and the maps that are given.
+    noise_sd : float, optional
+        Standard deviation of the noise per channel [the scan's unit].
+    uncertainty : dict, optional
+        Standard uncertainty of each value that the fit takes for granted, by name [SI unit]; the
+        off-resonance is not among them.
+
+    Raises
+    ------
+    MismatchError
+        If scan, sequence and maps do not belong together, or the sequence is not balanced.
+
+    """
+    require_folder(folder)
+    watch, output = Stopwatch(), dicom or DicomChoice()
+    sequence = read_with_heartbeats(choice.sequence, choice.rr)
+    sizes = default_uncertainties(sequence) if uncertainty is None else dict(uncertainty)
+    if uncertainty is not None and OFF_RESONANCE.name in sizes:
+        raise ArgumentError(
+            "the off-resonance is fitted, expected no uncertainty of it", arguments=("uncertainty",)
+        )
+    sizes.pop(OFF_RESONANCE.name, None)
+    chosen = {**choice.chosen(), **scan.chosen(), "noise-sd": noise_sd, **output.chosen()}
+    chosen["uncertainty"] = uncertainty
+    identity = RunIdentity("quantify", scan.path, {**chosen, "model": sequence.sequence_id})
+    require_own_outputs(folder, identity, overwrite=overwrite)
+    with watch.stage("open the scan"):
+        series = scan.open(reporter)
+        study = dicom_output(series, output, folder, reporter)
+        inside, images, assumed = open_volumes(series, choice.mask, {"b1": choice.b1})
+        field, said = open_off_resonance(choice.off_resonance, series, series.name)
+    allowed = require_agreement(series, sequence, allow, reporter)
+    estimator = ExactFit(sequence, noise_sd=noise_sd, uncertainty=sizes, threads=threads)
+    assumed = (
+        *assumed,
+        *said,
+        f"the off-resonance is fitted, up to {estimator.reach:g} Hz from its map",
+    )
+    count = series.n_voxels if inside is None else int(inside.sum())
+    with watch.stage("read and quantify"), reporter.progress("quantifying", count) as progress:
+        maps = quantify_balanced(
+            series, estimator, field, b1=images.get("b1"), mask=inside, progress=progress
+        )
+    for sentence in (*maps.assumptions, *assumed):
+        reporter.note(sentence)
+    run = MapsRun(
+        command="quantify",
+        source=scan.path,
+        series=series,
+        maps=replace(maps, assumptions=(*maps.assumptions, *assumed, *allowed)),
+        method=_method(estimator),
+        given={**images, "off_resonance": maps.extra["off_resonance"]},
+        allowed=allowed,
+        stated=sizes,
+        options={**chosen, "threads": threads},
+        identity=identity,
+        watch=watch,
+    )
+    return write_results(run, folder, reporter, dicom=study, overwrite=overwrite)
+
+
+def _method(estimator: ExactFit) -> Method:
+    sequence = estimator.sequence
+    digest = hashlib.sha256(sequence.sequence_id.encode()).hexdigest()
+    return Method(
+        kind="model",
+        name=f"engine on {sequence.name}",
+        file="",
+        sha256=digest,
+        sequence_name=sequence.name,
+        sequence_id=sequence.sequence_id,
+        sequence=sequence_to_dict(sequence),
+        t1_range=estimator.t1_range,
+        t2_range=estimator.t2_range,
+        algorithm="least squares, Gauss-Newton on exact signals; off-resonance fitted",
+    )
