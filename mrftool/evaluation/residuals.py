@@ -123,6 +123,8 @@ def fit_residuals(
     sequence: PulseSequence,
     given: Mapping[str, Array | float],
     stated: Mapping[str, float] | None = None,
+    *,
+    coils: int = 1,
 ) -> FitResiduals | None:
     """What the fit leaves in the slice with most signal; None where too few voxels hold any.
 
@@ -139,11 +141,13 @@ def fit_residuals(
         off_resonance [Hz]. Maps of them take their place.
     stated
         Standard uncertainty of given values by name [SI unit]; typical ones of the others.
+    coils
+        Whose root sum of squares magnitudes are.
     """
     if series.n_time != len(sequence):
         return None
     slice_index, chosen = _fullest_slice(maps)
-    sample = sample_residuals(series, chosen, sequence, given=given)
+    sample = sample_residuals(series, chosen, sequence, given=given, coils=coils)
     if sample is None:
         return None
     shares = np.linalg.norm(sample.signal - sample.model, axis=1)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Of fitted parameters, where none are given.
 DEFAULT_RANGES: dict[str, Range | None] = {"t1_range": (0.1, 4.5), "t2_range": (0.01, 2.0)}
+MOST_COILS = 64
 _PACKAGES = ("mrftool", "numpy", "scipy", "onnx", "onnxruntime")
 
 
@@ -39,6 +40,7 @@ def make_model(
     polish: int = 2,
     adc: float = 0.0,
     form: Form = "complex",
+    coils: int = 1,
     tolerance: float | None = None,
     table: SignalTable | None = None,
     name: str | None = None,
@@ -62,6 +64,8 @@ def make_model(
         Apparent diffusion coefficient of all tissue [m2/s].
     form
         Of the signals.
+    coils
+        Number of coils whose root sum of squares magnitudes are.
     tolerance
         Of the table, see `build_table` [1].
     table
@@ -91,6 +95,7 @@ def make_model(
         If the table does not fit.
     """
     _check_polish(polish, encoder)
+    _check_coils(coils, form, check=check)
     keywords = DEFAULT_RANGES | keywords
     ranges = ranges_from_keywords(keywords)
     with one_blas_thread():
@@ -98,8 +103,8 @@ def make_model(
             table = model_table(sequence, adc=adc, form=form, tolerance=tolerance, **keywords)
         _check_table(table, sequence, form, ranges)
         probes = probe_vectors(sequence, table)
-        model = _assemble(table, probes, ranges, encoder, polish)
-        facts = {"polish": polish, "adc": adc, "training": training or {}}
+        model = _assemble(table, probes, ranges, encoder, polish, coils)
+        facts = {"polish": polish, "adc": adc, "coils": coils, "training": training or {}}
         manifest = _manifest(
             sequence, table, weights_sha256(model), ranges=ranges, encoder=_start(encoder), **facts
         )
@@ -117,6 +122,18 @@ def _check_polish(steps: int, encoder: "ModelProto | None") -> None:
     least = int(encoder is None)
     if steps < least:
         raise ArgumentError(f"{steps} polish steps, expected {least} or more")
+
+
+def _check_coils(coils: int, form: Form, *, check: bool) -> None:
+    if not 1 <= coils <= MOST_COILS:
+        raise ArgumentError(f"{coils} coils, expected 1 to {MOST_COILS}", arguments=("coils",))
+    if coils > 1 and form != "magnitude":
+        raise ArgumentError(
+            "a number of coils goes with magnitudes, expected none for complex signals",
+            arguments=("coils",),
+        )
+    if coils > 1 and check:
+        raise ArgumentError("models of several coils are not scored, expected no check")
 
 
 def _start(encoder: "ModelProto | None") -> str:
@@ -149,10 +166,11 @@ def _assemble(
     ranges: Mapping[str, Range],
     encoder: "ModelProto | None",
     polish: int,
+    coils: int,
 ) -> "ModelProto":
     from mrftool.export.graph.assemble import assemble
 
-    return assemble(table, probes, ranges, encoder=encoder, polish_steps=polish)
+    return assemble(table, probes, ranges, encoder=encoder, polish_steps=polish, coils=coils)
 
 
 def _manifest(sequence: PulseSequence, table: SignalTable, digest: str, **facts: Any) -> Manifest:

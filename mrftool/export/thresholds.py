@@ -38,7 +38,7 @@ class Thresholds:
     noise_energy: float
 
 
-def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
+def thresholds(n_values: int, n_inside: int, n_fitted: int, coils: int = 1) -> Thresholds:
     """For signals of `n_values` real numbers, `n_inside` of them in telling directions, and
     `n_fitted` parameters.
     """
@@ -52,5 +52,5 @@ def thresholds(n_values: int, n_inside: int, n_fitted: int) -> Thresholds:
         inside_known=float(special.chdtri(inside, FALSE_ALARM / 2)),
         total_known=float(special.chdtri(n_values - n_fitted, FALSE_ALARM / 2)),
         detected=detection_limit(),
-        noise_energy=float(special.chdtri(2 * n_values, FALSE_ALARM)),
+        noise_energy=float(special.chdtri(2 * coils * n_values, FALSE_ALARM)),
     )

@@ -13,6 +13,7 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray
 from mrftool.manifold.parameters import FITTED
 from mrftool.maps import Maps
+from mrftool.physics.noise import largest_noise_ratio
 from mrftool.quantities import FLAGS, Flag
 
 FALSE_ALARM = 1e-3  # of each test
@@ -28,24 +29,14 @@ def detection_limit() -> float:
     return float(2 * np.log(_SEARCHED / FALSE_ALARM))
 
 
-def rayleigh_ratio(n_time: int) -> float:
+def noise_ratio_limit(n_time: int, coils: int = 1) -> float:
     """Largest ratio of mean and standard deviation that `n_time` magnitudes of pure noise have, but
     for false alarms.
-
-    Rayleigh's distribution has mean sqrt(pi / 2) and variance 2 - pi / 2. The spread of the ratio
-    follows from its skewness and kurtosis to first order in 1 / n_time.
     """
-    from scipy import special
-
-    variance = 2 - np.pi / 2
-    skewness = np.sqrt(np.pi / 2) * (np.pi - 3) / variance**1.5
-    kurtosis = (8 - 3 * np.pi**2 / 4) / variance**2
-    ratio = np.sqrt(np.pi / 2 / variance)
-    spread = np.sqrt((1 - ratio * skewness + ratio**2 * (kurtosis - 1) / 4) / n_time)
-    return float(ratio - special.ndtri(FALSE_ALARM) * spread)
+    return largest_noise_ratio(n_time, FALSE_ALARM, coils)
 
 
-def without_air(maps: Maps, n_time: int) -> Maps:
+def without_air(maps: Maps, n_time: int, coils: int = 1) -> Maps:
     """The maps with voxels that hold nothing but noise masked.
 
     Parameters
@@ -54,9 +45,11 @@ def without_air(maps: Maps, n_time: int) -> Maps:
         With the map `residual`; those of a model flag what is no fingerprint.
     n_time
         Number of frames.
+    coils
+        Whose root sum of squares the magnitudes are.
     """
     empty = maps.flags & int(Flag.MASKED) > 0
-    noise = _is_noise(maps, n_time) & ~empty & (maps.flags & int(Flag.NON_FINITE) == 0)
+    noise = _is_noise(maps, n_time, coils) & ~empty & (maps.flags & int(Flag.NON_FINITE) == 0)
     air = noise
     if f"sd_{FITTED[0].name}" in maps.extra:  # made by a model, which has tests of its own
         air = noise & (maps.flags & int(Flag.MISFIT) > 0)
@@ -76,12 +69,12 @@ def without_air(maps: Maps, n_time: int) -> Maps:
     )
 
 
-def _is_noise(maps: Maps, n_time: int) -> BoolArray:
+def _is_noise(maps: Maps, n_time: int, coils: int) -> BoolArray:
     """Voxels of which the fit explains no more than of noise `(x, y, z)`."""
     residual = np.square(maps.extra["residual"].astype(np.float64))
     if not np.iscomplexobj(maps.m0):
         left = residual * n_time / (n_time - len(FITTED) - 1)
-        return np.asarray(left * (1 + rayleigh_ratio(n_time) ** 2) > 1)
+        return np.asarray(left * (1 + noise_ratio_limit(n_time, coils) ** 2) > 1)
     degrees = 2 * n_time - len(FITTED) - _PARTS_OF_M0
     return np.asarray((1 - residual) * degrees < detection_limit() * residual)
 

@@ -49,8 +49,9 @@ def quantify(
     return maps_of(series, found(), assumptions=(*series.assumptions, *assumed), progress=progress)
 
 
-def check_model(series: Series, model: Model) -> list[str]:
-    """Refuse a series that a model is not made for; name what the files cannot tell.
+def check_model(series: Series, model: Model, *, form: str | None = None) -> list[str]:
+    """Refuse a series that a model is not made for; name what the files cannot tell. form: of the
+    signals, by default that of the model.
 
     Raises MismatchError.
     """
@@ -58,7 +59,7 @@ def check_model(series: Series, model: Model) -> list[str]:
         series,
         "model",
         n_time=model.n_time,
-        form=model.form,  # type: ignore[arg-type]
+        form=form or model.form,  # type: ignore[arg-type]
         sequence_id=model.sequence_id,
         sequence_name=model.manifest.sequence_name,
         sequence=model.manifest.sequence,

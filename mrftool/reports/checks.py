@@ -11,6 +11,7 @@ from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.formats.sequence.doubts import sequence_doubts
 from mrftool.quantities import Flag
 from mrftool.reports.fit_checks import (
+    check_background,
     check_frames,
     check_given_values,
     check_noise,
@@ -58,6 +59,7 @@ _VOXEL_EDGES = (0.05, 30.0)  # that are plausible [mm]
 def check_run(run: Run, signal: BoolArray) -> list[Remark]:
     """All that is to be said of a run, warnings first. signal: `with_signal` of its maps."""
     found = [
+        *check_background(run),
         *check_frames(run.residuals),
         *check_given_values(run.residuals),
         *_check_voxels(run, signal),

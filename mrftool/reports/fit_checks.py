@@ -91,11 +91,33 @@ def check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:
         yield Remark("average_residual", "warning", text, average.excess, limit)
 
 
+def check_background(run: Run) -> Iterator[Remark]:
+    """Whether the noise around what was scanned is that of the number of coils."""
+    coils = int(run.method.numbers.get("coils", 1))
+    if run.background is None or not run.background.contradicts(coils):
+        return
+    found = run.background.coils
+    text = f"The noise of {run.background.n_voxels} voxels of air is that of magnitudes of "
+    text += f"{_coils(found)} (mean over standard deviation {run.background.ratio:.2g}), "
+    text += f"the fit takes {_coils(coils)}: "
+    if found > coils:
+        text += "a root sum of squares, whose number of coils was not given?"
+    else:
+        text += "are there fewer coils, or was the noise changed?"
+    yield Remark("coils", "warning", text, float(found), float(coils))
+
+
+def _coils(count: int) -> str:
+    if count == 1:
+        return "1 coil"
+    return f"{count} coils"
+
+
 def check_given_values(residuals: FitResiduals | None) -> Iterator[Remark]:
     """An error of a value that is taken for granted, which would leave what the fit leaves."""
     if residuals is None or residuals.suspected is None:
         return
-    if _explain(residuals.faults, residuals.average.conspicuous().tolist()) and residuals.faults:
+    if _explain(residuals.faults, residuals.conspicuous()) and residuals.faults:
         return  # frames with a fault leave more than any value
     error = residuals.suspected
     influence, limit = error.influence, error.uncertainty

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrftool.arrays import Range
 from mrftool.evaluation.residuals import FitResiduals
+from mrftool.inference.assessment.background import Background
 from mrftool.inference.model.summary import summary
 from mrftool.maps import Maps
 from mrftool.reports.budget import BudgetTable
@@ -100,6 +101,8 @@ class Run:
         What the fit leaves of the scan, where it was looked at.
     budget
         The uncertainty budget of each tissue, where it is known.
+    background
+        Noise around what was scanned, of magnitudes.
     """
 
     command: str
@@ -117,6 +120,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     residuals: FitResiduals | None = None
     budget: BudgetTable | None = None
+    background: Background | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,12 @@ def method_of(model: "Model") -> Method:
         t2_range=manifest.ranges["t2"],
         b1_range=manifest.ranges.get("b1"),
         words={label: text for label, text in words.items() if label not in _STATED_ELSEWHERE},
-        numbers={**numbers, "grid": list(manifest.grid), "adc_m2_per_s": manifest.adc},
+        numbers={
+            **numbers,
+            "grid": list(manifest.grid),
+            "adc_m2_per_s": manifest.adc,
+            "coils": manifest.coils,
+        },
         table_error=manifest.table_error,
         scores=manifest.scores,
     )

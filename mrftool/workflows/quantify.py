@@ -35,6 +35,7 @@ def quantify_scan(
     noise_sd: float | None = None,
     uncertainty: Mapping[str, float] | None = None,
     skip: Collection[int] = (),
+    coils: int | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
     allow: Iterable[str] = (),
@@ -66,6 +67,9 @@ def quantify_scan(
         of all that the sequence has.
     skip : collection of int
         Indices of frames, from 0, that are left out: a model of the others is made for the run.
+    coils : int, optional
+        Number of coils whose root sum of squares the magnitudes are: a model of their noise is
+        made for the run. By default that of the model, which is one.
     dicom : DicomChoice, optional
         Whether and how DICOM maps are written.
     threads : int, optional
@@ -91,6 +95,7 @@ def quantify_scan(
     chosen = {
         "mask": mask_option(mask, hide_air),
         "skip": skip_option(skip),
+        "coils": coils,
         **given,
         **scan.chosen(),
         "noise-sd": noise_sd,
@@ -108,9 +113,8 @@ def quantify_scan(
     with watch.stage("make the model"):
         loaded = source.load(series, images, reporter)
     assumed += source.sentences
-    if skip:
-        with watch.stage("make a model of the other frames"):
-            series, loaded = series_and_model(series, loaded, skip)
+    with watch.stage("fit the model to the scan"):
+        series, loaded = series_and_model(series, loaded, skip, coils)
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)
     count = series.n_voxels
@@ -127,7 +131,7 @@ def quantify_scan(
             **images,
         )
     if hide_air and mask is None:
-        maps = without_air(maps, series.n_time)
+        maps = without_air(maps, series.n_time, loaded.manifest.coils)
     for sentence in maps.assumptions[len(series.assumptions) :]:
         reporter.note(sentence)
     with watch.stage("assess the uncertainty"):

@@ -416,7 +416,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"b0"}  # see test_balanced
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
-    elsewhere |= {"skip"}  # see test_cli_skip
+    elsewhere |= {"skip", "coils"}  # see test_cli_skip, test_coils
     tested = {row[0] for row in OPTIONS} | {"scans", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
 

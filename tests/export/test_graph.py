@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from mrftool.export.graph.magnitude import RICE_BOTTOM, RICE_TOP
 from mrftool.export.make import make_model
 from mrftool.export.thresholds import FALSE_ALARM
 from mrftool.inference.session import Model, run
 from mrftool.physics.cramer_rao import cramer_rao
-from mrftool.physics.noise import add_noise
+from mrftool.physics.noise import add_noise, excess_formula
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.sequence import Pulses, PulseSequence
@@ -154,8 +153,7 @@ def test_errors_are_as_large_as_their_bars_and_unbiased(make: Make, form: str) -
 def test_the_expectation_of_magnitudes_is_that_of_rice() -> None:
     u = np.linspace(0, 60, 500)
     q = u**2
-    (p0, p1, p2), (b1, b2, b3) = RICE_TOP, RICE_BOTTOM
-    mean = np.sqrt(1 + q + (p0 + p1 * q + p2 * q**2) / (1 + b1 * q + b2 * q**2 + b3 * q**3))
+    mean = np.sqrt(1 + q + excess_formula(1).at(q))
     exact = np.sqrt(np.pi / 8) * ((2 + q) * special.ive(0, q / 4) + q * special.ive(1, q / 4))
     np.testing.assert_allclose(mean, exact, atol=1.5e-4)
 

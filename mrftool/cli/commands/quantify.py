@@ -42,6 +42,7 @@ _OF_FRAMES = (
     "phase",
     "form",
     "skip",
+    "coils",
     "noise_sd",
     "series",
     "axes",
@@ -78,6 +79,12 @@ def quantify(
     phase: Phase = None,
     form: ScanForm = None,
     skip: Skip = None,
+    coils: Annotated[
+        int | None,
+        typer.Option(
+            help="Of magnitudes: root sum of squares of this many coils.", callback=between(1, 64)
+        ),
+    ] = None,
     noise_sd: Annotated[
         float | None,
         typer.Option(
@@ -172,6 +179,7 @@ def quantify(
             mask=mask_file(mask),
             hide_air=mask is None,
             skip=chosen_frames(skip),
+            coils=coils,
             b1=b1,
             noise_sd=noise_sd,
             uncertainty=stated_uncertainties(uncertainty),

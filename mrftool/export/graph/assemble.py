@@ -20,6 +20,7 @@ from mrftool.export.graph.polish import data_rows, hold_inside, polish
 from mrftool.export.graph.reading import aligned, given_inside, read_signals
 from mrftool.export.graph.search import coarse_search, search_rank
 from mrftool.export.graph.spline import spline_of
+from mrftool.export.squares import EXTRA_STEPS, squared_search
 from mrftool.inference.model.onnx_file import OPSET
 from mrftool.manifold.table import SignalTable
 
@@ -33,6 +34,7 @@ def assemble(
     *,
     encoder: ModelProto | None = None,
     polish_steps: int = 2,
+    coils: int = 1,
 ) -> ModelProto:
     """The model of `table`, `encoder` (None: a coarse search in the table) and `polish_steps`
     Gauss-Newton steps.
@@ -42,7 +44,7 @@ def assemble(
     0 to estimate it from the residual. Outputs `(voxel,)`: t1, t2 [s], m0 `(voxel, 2)`
     (magnitudes: `(voxel,)`), residual [1], sd_t1, sd_t2 [s], flags.
     probes: see `mrftool.manifold.model_errors`. ranges: by name of each fitted parameter [unit];
-    estimates outside are flagged.
+    estimates outside are flagged. coils: whose root sum of squares magnitudes are.
     """
     tape = Tape()
     signal, noise_sd = tape.input("signal"), tape.input("noise_sd")
@@ -53,8 +55,11 @@ def assemble(
     columns = aligned(table, reading.coefficients)
     if encoder is None:
         atoms = choose_atoms(table, search_rank(table), polish_steps)
-        start = coarse_search(tape, table, atoms, columns, given)
         polish_steps += atoms.settle
+        if coils > 1:
+            atoms, columns = squared_search(table, atoms, signal)
+            polish_steps += EXTRA_STEPS
+        start = coarse_search(tape, table, atoms, columns, given)
     else:
         prepared = prepared_encoder(encoder, table)
         logs = attach_encoder(
@@ -70,7 +75,9 @@ def assemble(
         )
     else:
         options = {"signal": signal, "start": start, "noise_sd": noise_sd}
-        found = estimate_magnitude(spline, probes, reading, **options, steps=polish_steps)
+        found = estimate_magnitude(
+            spline, probes, reading, **options, steps=polish_steps, coils=coils
+        )
     write_outputs(table, reading, found, ranges)
     return _model(tape, table)
 

@@ -16,7 +16,8 @@ from mrftool.manifold.first_order import Directions, as_real, directions_of
 from mrftool.manifold.influences import Influence
 from mrftool.manifold.parameters import FITTED
 from mrftool.maps import Maps, with_signal
-from mrftool.physics.noise import rician_moments
+from mrftool.physics.noise import as_of_one_coil, noise_of_misfit, rician_moments
+from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
@@ -123,6 +124,7 @@ def sample_residuals(
     *,
     given: Mapping[str, Array | float] | None = None,
     influences: Sequence[Influence] = (),
+    coils: int = 1,
     seed: int = 0,
 ) -> SampledResiduals | None:
     """Fit and scan in up to N_SAMPLED voxels, drawn at random; None where fewer than N_NEEDED are
@@ -139,6 +141,9 @@ def sample_residuals(
         off_resonance [Hz]. Maps of them take their place.
     influences
         Given values that have an uncertainty.
+    coils
+        Whose root sum of squares magnitudes are; what their noise adds beyond that of one coil is
+        subtracted.
     """
     chosen = _chosen_voxels(maps, seed)
     if len(chosen) < N_NEEDED:
@@ -148,6 +153,10 @@ def sample_residuals(
     m0: Array = maps.m0.reshape(-1)[voxels]
     if not np.iscomplexobj(signal):
         m0 = np.abs(m0)
+    if coils > 1:
+        share = maps.extra["residual"].reshape(-1)[voxels]
+        magnitude = m0[:, None] * np.abs(simulate(sequence, tissue).signal)
+        signal = _of_one_coil(signal, magnitude, share, coils)
     parts = []
     for start in range(0, len(voxels), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -156,6 +165,12 @@ def sample_residuals(
     model, noise_sd, noise, n_unknowns = (np.concatenate(part) for part in zip(*parts, strict=True))
     unknowns = float(n_unknowns.mean())
     return SampledResiduals(signal, model, m0, noise_sd, noise, unknowns, voxels, tissue)
+
+
+def _of_one_coil(signal: Array, magnitude: Array, share: Array, coils: int) -> Array:
+    """Magnitudes less what the noise of further coils adds; share: relative norm of the misfit."""
+    misfit = np.square(share) * np.mean(np.square(signal.astype(np.float64)), axis=1)
+    return as_of_one_coil(signal, magnitude, noise_of_misfit(misfit, magnitude, coils), coils)
 
 
 def _chosen_voxels(maps: Maps, seed: int) -> IndexArray:

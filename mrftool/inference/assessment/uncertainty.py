@@ -116,7 +116,9 @@ def assess_uncertainty(
     images = _present(given)
     uncertain = [influence for influence in influences if stated[influence.name] > 0]
     known: dict[str, Array | float] = {"adc": manifest.adc, **images}
-    sample = sample_residuals(series, maps, sequence, given=known, influences=uncertain)
+    sample = sample_residuals(
+        series, maps, sequence, given=known, influences=uncertain, coils=manifest.coils
+    )
     noise, is_given = WHITE, noise_sd is not None
     if sample is not None:
         noise = noise_shape(sample)

@@ -56,6 +56,8 @@ _PLAIN: dict[str, type | tuple[type, ...]] = {
     "scores": dict,
 }
 
+_DEFAULTS = {"coils": 1}  # of keys that may be absent
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -64,7 +66,8 @@ class Manifest:
     sequence: as plain numbers under the keys of a sequence file. form: "complex" or "magnitude".
     ranges: what it was made for, by name of the parameter [its unit]; estimates outside are
     flagged. Given parameters that it does not take are absent.
-    adc: diffusion coefficient that it assumes [m2/s].
+    adc: diffusion coefficient that it assumes [m2/s]. coils: whose root sum of squares magnitudes
+    are.
     encoder: "none" (coarse search), "features" or "fingerprint". polish: number of Gauss-Newton
     steps.
     rank, grid: of the table. table_error, truncation: its largest relative errors, between nodes
@@ -80,6 +83,7 @@ class Manifest:
     n_time: int
     ranges: dict[str, Range]
     adc: float = 0.0
+    coils: int = 1
     encoder: str = "none"
     polish: int = 2
     rank: int = 0
@@ -139,6 +143,8 @@ def manifest_to_json(manifest: Manifest) -> str:
     """`manifest` as JSON, units in the keys."""
     facts = asdict(manifest)
     data: dict[str, Any] = {"schema": SCHEMA, **{key: facts[key] for key in _PLAIN}}
+    if manifest.coils > 1:
+        data["coils"] = manifest.coils
     data["parameters"] = {}
     for parameter in parameters_of(manifest.ranges):
         data["parameters"][parameter.name] = {
@@ -167,6 +173,7 @@ def manifest_from_json(text: str, origin: str) -> Manifest:
         raise InputError(f"{origin}: the manifest is not sound: " + "; ".join(faults))
     facts = {key: data[key] for key in _PLAIN} | {"grid": tuple(data["grid"])}
     facts["ranges"] = {key: tuple(x["range"]) for key, x in data["parameters"].items()}
+    facts["coils"] = int(data.get("coils", _DEFAULTS["coils"]))
     for key, (name, factor) in _SCALED.items():
         facts[name] = data[key] * factor
     return Manifest(**facts)
@@ -259,8 +266,9 @@ def _entry_faults(parameter: Parameter, entry: Any) -> list[str]:
 
 def _number_faults(data: dict[str, Any]) -> list[str]:
     faults = []
-    for key, least in (("adc_mm2_per_s", 0.0), ("n_time", 1), ("polish", 0), ("rank", 1)):
-        value = data.get(key)
+    least_numbers = {"adc_mm2_per_s": 0.0, "n_time": 1, "polish": 0, "rank": 1, "coils": 1}
+    for key, least in least_numbers.items():
+        value = data.get(key, _DEFAULTS.get(key))
         if value is None or not _is_number(value) or value < least:
             faults.append(f"{key} is {_shown(value)}, expected a number of at least {least:g}")
     return faults

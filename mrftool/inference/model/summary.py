@@ -32,6 +32,8 @@ def summary(manifest: Manifest) -> dict[str, str]:
 
 def _inputs(manifest: Manifest) -> str:
     text = f"{manifest.form} signals"
+    if manifest.coils > 1:
+        text = f"root sums of squares of {manifest.coils} coils"
     for name in manifest.given:
         text += f" and a {_label(name)} map"
     return text

@@ -44,4 +44,5 @@ def look_at_fit(
     if method.b1_range is not None and "b1" not in {*given, *maps.extra}:
         return None, budget
     values: dict[str, Array | float] = {"adc": adc, **given}
-    return fit_residuals(series, maps, sequence, values, stated), budget
+    coils = int(method.numbers.get("coils", 1))
+    return fit_residuals(series, maps, sequence, values, stated, coils=coils), budget

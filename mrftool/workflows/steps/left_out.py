@@ -1,4 +1,6 @@
-"""Frames that the caller leaves out: the scan, and the model or dictionary, without them."""
+"""What a scan has that its model or dictionary was not made for: frames that are left out, and
+the number of coils.
+"""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -22,9 +24,9 @@ _LEAST_POLISH = 2  # Gauss-Newton steps after a coarse search
 
 
 def series_and_model(
-    series: Series, model: Model, skipped: Collection[int]
+    series: Series, model: Model, skipped: Collection[int], coils: int | None = None
 ) -> tuple[Series, Model]:
-    """A scan without some of its frames, and a model of what is left.
+    """A scan without some of its frames, and a model of what is left, made for it.
 
     The model starts with a coarse search: an encoder reads all frames that it was trained with.
 
@@ -35,7 +37,9 @@ def series_and_model(
     model : Model
         Of all its frames.
     skipped : collection of int
-        Indices of frames, from 0; with none, both stay as they are.
+        Indices of frames, from 0.
+    coils : int, optional
+        Whose root sum of squares the scan is; by default that of the model.
 
     Raises
     ------
@@ -43,26 +47,37 @@ def series_and_model(
         If the scan does not belong to the model, or has no such frames.
 
     """
-    if not skipped:
-        return series, model
     manifest = model.manifest
-    check_model(series, model)
+    coils = coils or manifest.coils
+    if not skipped and coils == manifest.coils:
+        return series, model
+    form = model.form
+    if coils > 1:
+        form = "magnitude"
+    check_model(series, model, form=form)
     require_frames(series, skipped)
-    sequence = without_echoes(sequence_from_dict(manifest.sequence, str(model.path)), skipped)
+    sequence = sequence_from_dict(manifest.sequence, str(model.path))
+    name = manifest.name
+    if skipped:
+        sequence = without_echoes(sequence, skipped)
+        name = f"{name}, without {skipped_text(skipped)}"
     ranges: dict[str, Any] = {}
     for parameter in parameters_of(manifest.ranges):
         ranges[range_key(parameter)] = manifest.ranges[parameter.name]
     proto, facts = make_model(
         sequence,
         form=series.form,
+        coils=coils,
         polish=max(manifest.polish, _LEAST_POLISH),
         adc=manifest.adc,
-        name=f"{manifest.name}, without {skipped_text(skipped)}",
+        name=name,
         check=False,
         **ranges,
     )
-    kept = Model(model.path, facts, proto.SerializeToString())
-    return _left(series, skipped, sequence.sequence_id), kept
+    made = Model(model.path, facts, proto.SerializeToString())
+    if not skipped:
+        return series, made
+    return _left(series, skipped, sequence.sequence_id), made
 
 
 def series_and_dictionary(

@@ -14,6 +14,7 @@ from mrftool.errors import MrftoolError
 from mrftool.formats.atomic import writing
 from mrftool.formats.bids import map_path, report_folder, versions
 from mrftool.formats.open_scan import file_kind
+from mrftool.inference.assessment.background import background_of
 from mrftool.reports.run import Report, Run
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 
@@ -84,6 +85,7 @@ def _report_facts(run: MapsRun, folder: Path) -> Run:
         versions=versions(),
         residuals=residuals,
         budget=budget,
+        background=background_of(run.series),
     )
 
 

@@ -101,6 +101,8 @@ def _details(method: Method) -> dict[str, Any]:
     }
     if "adc_m2_per_s" in method.numbers:
         details["adc_m2_per_s"] = method.numbers["adc_m2_per_s"]
+    if method.numbers.get("coils", 1) > 1:
+        details["coils"] = method.numbers["coils"]
     return details
 
 
