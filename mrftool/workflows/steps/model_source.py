@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mrftool.arrays import Float32Array
 from mrftool.environment.reporter import Reporter
-from mrftool.environment.shipped import find_file
+from mrftool.environment.shipped import find_file, shipped_file
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.session import Model, load_model
@@ -20,6 +20,8 @@ from mrftool.workflows.steps.sequence_model import (
     require_length,
     settings_for,
 )
+
+_OF_MAGNITUDES = "_magnitude"  # ends the name of a shipped model
 
 
 class ModelSource(Protocol):
@@ -56,14 +58,24 @@ def model_source(model: "str | Path | SequenceModel") -> ModelSource:
     if isinstance(model, SequenceModel):
         _ = model.sequence
         return model
-    return ModelFile(load_model(find_file("models", str(model), ".onnx")))
+    of_magnitudes = shipped_file("models", f"{model}{_OF_MAGNITUDES}.onnx")
+    return ModelFile(load_model(find_file("models", str(model), ".onnx")), of_magnitudes)
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model that was read from its file."""
+    """A model that was read from its file.
+
+    Parameters
+    ----------
+    model
+        The model.
+    of_magnitudes
+        File of the shipped model of the same name for magnitudes, where there is one.
+    """
 
     model: Model
+    of_magnitudes: Path | None = None
     chosen: dict[str, object] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
 
@@ -79,7 +91,10 @@ class ModelFile:
 
     def load(self, series: Series, given: Mapping[str, Float32Array], reporter: Reporter) -> Model:
         """See `ModelSource`."""
-        return self.model
+        if self.of_magnitudes is None or series.form == self.model.form:
+            return self.model
+        reporter.note(f"the scan holds magnitudes: quantified with {self.of_magnitudes.stem}")
+        return load_model(self.of_magnitudes)
 
 
 @dataclass(frozen=True)
