@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from mrftool.api import (
         crlb,
         export_model,
+        load_coefficients,
         load_model,
         load_scan,
         load_sequence,
         match,
         quantify,
+        quantify_coefficients,
+        reconstruct,
         simulate,
         train,
         write_maps,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from mrftool.inference.session import Model
     from mrftool.maps import Maps
     from mrftool.quantities import Flag
+    from mrftool.scan.coefficients import CoefficientImages
     from mrftool.scan.series import Series
     from mrftool.sequence import Inversion, PulseSequence
     from mrftool.tissue import Tissue
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CoefficientImages",
     "Fingerprints",
     "Flag",
     "Grid",
@@ -48,17 +53,21 @@ __all__ = [
     "__version__",
     "crlb",
     "export_model",
+    "load_coefficients",
     "load_model",
     "load_scan",
     "load_sequence",
     "match",
     "quantify",
+    "quantify_coefficients",
+    "reconstruct",
     "simulate",
     "train",
     "write_maps",
 ]
 
 _HOMES = {
+    "CoefficientImages": "scan.coefficients",
     "Fingerprints": "fingerprints",
     "Flag": "quantities",
     "Grid": "grid",

@@ -17,6 +17,7 @@ from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.environment.shipped import find_file
 from mrftool.fingerprints import Fingerprints
 from mrftool.formats.bids import map_description, map_path
+from mrftool.formats.coefficients.read import open_coefficients
 from mrftool.formats.nifti.write import write_maps as write_nifti_maps
 from mrftool.formats.open_scan import open_scan
 from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
@@ -37,6 +38,7 @@ from mrftool.physics.simulate import DEFAULT_TOLERANCE
 from mrftool.physics.simulate import simulate as simulate_tissue
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.quantities import quantity
+from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -225,6 +227,121 @@ def _sequence_of(method: Model | Source) -> PulseSequence | None:
     if facts is None:
         return None
     return sequence_from_dict(dict(facts))
+
+
+def reconstruct(
+    scan: str | Path,
+    *,
+    sequence: str | Path | None = None,
+    rank: int | None = None,
+    coils: str | Path | None = None,
+    field_map: str | Path | None = None,
+    replicas: int = 6,
+    threads: int | None = None,
+    reporter: Reporter | None = None,
+) -> CoefficientImages:
+    """Reconstruct raw data (MRD): coefficient images with the covariance of their noise.
+
+    Needs the extra `recon`.
+
+    Parameters
+    ----------
+    scan : str or Path
+        The MRD file.
+    sequence : str or Path, optional
+        Sequence file, or the name of a shipped one; by default the one that the file holds.
+    rank : int, optional
+        Number of coefficients; by default 5 or 6, by the sequence.
+    coils : str or Path, optional
+        Coil maps `(x, y, z, coil)` (NIfTI) [1]; by default estimated from the data.
+    field_map : str or Path, optional
+        Off-resonance `(x, y, z)` (NIfTI) [Hz].
+    replicas : int
+        Of the noise, for the covariance; 0: none, and maps without error bars.
+    threads : int, optional
+        By default one per processor.
+    reporter : Reporter, optional
+        Hears of progress.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or malformed.
+    MismatchError
+        If files do not belong together.
+
+    """
+    from mrftool.reconstruction.reconstruct import Settings
+    from mrftool.workflows.kspace.reconstruct import Request, open_job, run_job
+    from mrftool.workflows.steps.stopwatch import Stopwatch
+
+    name = None
+    if sequence is not None:
+        name = str(sequence)
+    settings = Settings(replicas=replicas, threads=threads)
+    request = Request(
+        Path(scan),
+        name,
+        coils=_path_or_none(coils),
+        rank=rank,
+        field_map=_path_or_none(field_map),
+        settings=settings,
+    )
+    watch = Stopwatch()
+    return run_job(open_job(request, watch), watch, reporter or SilentReporter()).images()
+
+
+def load_coefficients(
+    path: str | Path, basis: str | Path | None = None, covariance: str | Path | None = None
+) -> CoefficientImages:
+    """Open coefficient images: a folder of `mrftool reconstruct`, or what another tool made.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder of ours, or a file of `(x, y, z, K)` complex numbers (NIfTI, .cfl, .npy).
+    basis : str or Path, optional
+        Temporal basis `(time, K)` (.npy, .cfl); a folder of ours has its own.
+    covariance : str or Path, optional
+        Of the noise of the coefficients, `(K, K)` or `(x, y, z, K, K)` (.npy, NIfTI).
+
+    """
+    return open_coefficients(Path(path), _path_or_none(basis), _path_or_none(covariance))
+
+
+def quantify_coefficients(
+    images: CoefficientImages,
+    sequence: SequenceLike,
+    *,
+    mask: ArrayLike | None = None,
+    b1: ArrayLike | None = None,
+) -> Maps:
+    """Compute maps of T1, T2 and M0 from coefficient images.
+
+    Parameters
+    ----------
+    images : CoefficientImages
+        Of `reconstruct` or `load_coefficients`, or built from arrays. Without covariance the maps
+        have no standard deviations and no misfit flags.
+    sequence : PulseSequence, str or Path
+        That made the data: a sequence, its file, or the name of a shipped one.
+    mask : array_like, optional
+        Voxels that count `(x, y, z)`; by default those of the images' own mask.
+    b1 : array_like, optional
+        Actual over nominal flip angle `(x, y, z)` [1].
+
+    Raises
+    ------
+    MismatchError
+        If images, sequence, mask and B1 map do not belong together.
+
+    """
+    from mrftool.workflows.kspace.quantify_coefficients import maps_of_coefficients
+
+    field = None
+    if b1 is not None:
+        field = np.asarray(b1, np.float32)
+    return maps_of_coefficients(images, _sequence(sequence), mask=_mask(mask), b1=field)[0]
 
 
 def match(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from front_door import environment, load
+from front_door import environment, load, works
 
 import mrftool
 from mrftool import Tissue
@@ -187,3 +187,20 @@ def test_importing_it_takes_no_time() -> None:
         [sys.executable, "-c", script], capture_output=True, check=True, env=environment()
     )
     assert float(done.stdout) < 0.1
+
+
+@pytest.mark.slow
+def test_raw_data_go_through_every_step(tmp_path: Path) -> None:
+    scan = tmp_path / "scan.mrd"
+    works("simulate", "--seq", "delics", "--kspace", scan, "--matrix", 16, "--coils", 2)
+    images = mrftool.reconstruct(scan, rank=4, replicas=1)
+    assert images.shape == (16, 16, 1) and images.rank == 4
+    maps = mrftool.quantify_coefficients(images, "delics")
+    inside = maps.flags & mrftool.Flag.MASKED == 0
+    assert inside.any() and (maps.extra["sd_t1"][inside] > 0).all()
+    np.save(tmp_path / "images.npy", images.images)
+    np.save(tmp_path / "basis.npy", images.basis)
+    loaded = mrftool.load_coefficients(tmp_path / "images.npy", tmp_path / "basis.npy")
+    plain = mrftool.quantify_coefficients(loaded, "delics", mask=inside)
+    assert "sd_t1" not in plain.extra
+    assert abs(np.median(plain.t1[inside] / maps.t1[inside]) - 1) < 0.05

@@ -95,6 +95,17 @@ def test_sidecar_tells_everything_that_was_used(folder):
     assert len(facts["slices"][0]["residuals"]) == 20
 
 
+def test_a_folder_of_another_schema_is_refused(folder, tmp_path):
+    shutil.copytree(folder / "recon", tmp_path / "recon")
+    sidecar = tmp_path / "recon" / "coefficients.json"
+    facts = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(facts | {"schema": 7}))
+    outcome = command("quantify", tmp_path / "recon", "-o", tmp_path / "maps")
+    assert outcome.code == 3
+    assert "schema 7, expected 1" in outcome.err
+    assert not (tmp_path / "maps").exists()
+
+
 def _damaged(folder, name, change):
     path = folder / name
     path.write_bytes((folder / "scan.mrd").read_bytes())

@@ -16,6 +16,7 @@ from mrftool.formats.nifti.header import read_header
 from mrftool.grid import Placement
 from mrftool.scan.coefficients import CoefficientImages
 
+SCHEMA = 1  # of the sidecar
 IMAGES, BASIS, COVARIANCE, MASK = (
     "coefficients.nii",
     "basis.npy",
@@ -180,10 +181,20 @@ def _mask(path: Path) -> BoolArray | None:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """What the sidecar says, if there is one."""
+    """What the sidecar says, if there is one.
+
+    Raises
+    ------
+    InputError
+        If its schema is one that this version does not know.
+    """
     if is_array_file(path):
         return {}
-    return read_sidecar(path) or {}
+    facts = read_sidecar(path) or {}
+    found = facts.get("schema", SCHEMA)
+    if path.name == IMAGES and found != SCHEMA:
+        raise InputError(f"{path}: its sidecar has schema {found!r}, expected {SCHEMA}")
+    return facts
 
 
 def header_facts(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import InputError, MismatchError, MrftoolError
 from mrftool.formats.bids import versions
-from mrftool.formats.coefficients.read import COVARIANCE, IMAGES, MASK
+from mrftool.formats.coefficients.read import COVARIANCE, IMAGES, MASK, SCHEMA
 from mrftool.formats.coefficients.write import bart_files, folder_files
 from mrftool.formats.mrd.header import Unit
 from mrftool.formats.mrd.read import RawScan, check_sequence, open_raw
@@ -34,7 +34,6 @@ from mrftool.sequence import PulseSequence
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
-SCHEMA = 1  # of the sidecar of the coefficients
 _AMPLIFICATION, _COILS = "noise_amplification.nii", "coils.nii"
 
 
