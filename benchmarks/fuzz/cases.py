@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from fuzz.kspace import coefficients, raw_data
 from fuzz.mutations import WHOLE, change_bytes, change_text, change_tree, odd_value, one_of
 
 Case = Callable[[np.random.Generator, Path, Path], list[str]]  # seeds, folder -> command
@@ -174,6 +175,8 @@ CASES: dict[str, Case] = {
     "npz": dictionary,
     "onnx": model,
     "report": report,
+    "raw": raw_data,
+    "coefficients": coefficients,
 }
 
 

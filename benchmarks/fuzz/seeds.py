@@ -94,6 +94,7 @@ TABLE = "flip_deg,rf_phase_deg,tr_ms,te_ms\n10,0,12,2.5\n20,180,12.5,2.5\n30,0,1
 
 def make_seeds(folder: Path) -> None:
     """Write all seeds into `folder`."""
+    from fuzz.kspace import make_kspace_seeds
     from mrftool.cli.app import run
 
     (folder / "tiny.yaml").write_text(SEQUENCE)
@@ -109,6 +110,7 @@ def make_seeds(folder: Path) -> None:
         [*simulate, "--t1-ms", "100:1000:log8", "--t2-ms", "10:100:log6", "-o", f"{folder}/d.npz"],
         [*export, "-o", str(folder / "m.onnx")],
         ["quantify", scan, "--model", str(folder / "m.onnx"), "-o", str(folder / "maps")],
+        *make_kspace_seeds(folder, sequence),
     ]  # fmt: skip
     for command in commands:
         if run(command) != 0:

@@ -33,7 +33,7 @@ _NOISE_TAIL = 1e-6  # share of pixels of noise alone that the mask would keep
 _LEAST_SIGNAL = 0.05  # of pixels in the mask, relative to the brightest ones
 _BRIGHT = 99.0  # percentile
 _FEW_COEFFICIENTS = 6  # rank up to which the faint coefficients converge soon
-_FEW_ITERATIONS, _MANY_ITERATIONS = 20, 60
+_FEW_ITERATIONS, _MANY_ITERATIONS = 20, 30
 _CALIBRATION = 1 << 32  # number of the noise that is no replica
 
 
@@ -41,7 +41,7 @@ _CALIBRATION = 1 << 32  # number of the noise that is no replica
 class Settings:
     """How to reconstruct.
 
-    iterations: of the conjugate gradients; by default 20, or 60 beyond rank 6, whose faint
+    iterations: of the conjugate gradients; by default 20, or 30 beyond rank 6, whose faint
     coefficients would stop far from their values, by more than their noise. replicas: of the noise,
     for the covariance; 0: none.
     segments: of time, where a field map is given. threads: by default one per processor. seed: of

@@ -205,5 +205,5 @@ def test_coil_maps_of_another_size_are_refused(scan, basis):
 
 def test_wide_bases_take_more_iterations():
     assert Settings().iterations_at(5) == Settings().iterations_at(6) == 20
-    assert Settings().iterations_at(8) == 60
+    assert Settings().iterations_at(8) == 30
     assert Settings(iterations=7).iterations_at(8) == 7
