@@ -14,7 +14,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray
 from mrftool.manifold.first_order import directions_of, first_order
-from mrftool.manifold.influences import Influence, influences_on
+from mrftool.manifold.influences import Influence, influence_named, influences_on
 from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -114,6 +114,8 @@ def _largest(
             continue
         size, explained = product / energy, product**2 / energy
         uncertainty = stated.get(influence.name) or influence.uncertainty
+        if uncertainty == 0:  # what is called exact is not suspected below what is typical
+            uncertainty = influence_named(influence.name).uncertainty
         if abs(size) > _BEYOND * uncertainty and explained > _SIGNIFICANT**2:
             error = SuspectedError(influence, float(size), float(energy**-0.5), uncertainty)
             found[float(explained)] = error

@@ -3,7 +3,7 @@ signal by each of these values.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -30,7 +30,7 @@ class Influence:
     label
         In tables and pictures.
     uncertainty
-        Typical standard uncertainty [unit].
+        Standard uncertainty, that of the sequence or a typical one [unit].
     unit
         SI unit of the value; "1" for ratios.
     shown
@@ -39,9 +39,9 @@ class Influence:
 
     name: str
     label: str
-    uncertainty: float
+    uncertainty: float = field(compare=False)
     unit: str
-    shown: str
+    shown: str = field(compare=False)
 
 
 B1 = Influence("b1", "B1", 0.02, "1", "2 %")
@@ -58,7 +58,7 @@ _SHOWN_UNITS = {"1": (100.0, "%"), "s": (1e3, "ms"), "m2/s": (1e12, "um2/s"), "H
 
 
 def influences_on(sequence: PulseSequence) -> tuple[Influence, ...]:
-    """What a fit of this sequence takes for granted."""
+    """What a fit of this sequence takes for granted, as well as its file says that it is known."""
     there = {
         EFFICIENCY: bool(_inversions(sequence)),
         TI: bool(_inversion_times(sequence)),
@@ -66,7 +66,15 @@ def influences_on(sequence: PulseSequence) -> tuple[Influence, ...]:
         ADC: sequence.spoiler is not None,
         SLICE_PROFILE: sequence.slice_profile is not None,
     }
-    return tuple(each for each in INFLUENCES if there.get(each, True))
+    return tuple(_as_stated(each, sequence) for each in INFLUENCES if there.get(each, True))
+
+
+def _as_stated(influence: Influence, sequence: PulseSequence) -> Influence:
+    """With the uncertainty that the sequence's file states, where it does."""
+    size = sequence.uncertainty.get(influence.name)
+    if size is None:
+        return influence
+    return replace(influence, uncertainty=size, shown=uncertainty_text(influence, size))
 
 
 def influence_named(name: str) -> Influence:

@@ -1,7 +1,7 @@
 """The RF sequence: what the scanner played, event by event. SI units and radians."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,10 @@ class PulseSequence(ShownInNotebooks):
         others prepare the magnetisation. By default all pulses, once.
     spoiling
         "gradient": one full cycle over the voxel per repetition, after the echo; "none": balanced.
+    uncertainty
+        Standard uncertainty of values that a fit takes for granted, by name: b1 [1], efficiency
+        [1], ti [s], te [s], adc [m2/s], off_resonance [Hz], flip_exponent [1], slice_profile [1].
+        No signal depends on it, nor does the `sequence_id`.
 
     Raises
     ------
@@ -54,6 +58,7 @@ class PulseSequence(ShownInNotebooks):
     spoiler: Spoiler | None = None
     slice_profile: SliceProfile | None = None
     name: str = "unnamed"
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
 
     if TYPE_CHECKING:  # what may be given is more than what is kept
 
@@ -68,6 +73,7 @@ class PulseSequence(ShownInNotebooks):
             spoiler: Spoiler | None = None,
             slice_profile: SliceProfile | None = None,
             name: str = "unnamed",
+            uncertainty: Mapping[str, float] = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:

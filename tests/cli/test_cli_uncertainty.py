@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from front_door import load, refuses, works
 
 from mrftool.cli.uncertainty import stated_uncertainties
@@ -67,3 +68,26 @@ def test_an_uncertainty_of_what_the_sequence_lacks_is_refused(shelf: Path, model
     scan = shelf / "brain.nii.gz"
     says = ("slice profile", "does not have")
     refuses(2, "quantify", scan, "--model", model, "--uncertainty", "slice_profile=1%", says=says)
+
+
+@pytest.mark.slow
+def test_a_model_keeps_the_uncertainties_of_its_sequence_file(shelf: Path) -> None:
+    """They are said, and widen the systematic part; --uncertainty takes their place."""
+    facts = yaml.safe_load((shelf / "short.yaml").read_text())
+    facts["uncertainty"] = {"b1_percent": 6, "ti_ms": 2}
+    Path("stated.yaml").write_text(yaml.safe_dump(facts))
+    widths = []
+    for seq in (shelf / "short.yaml", "stated.yaml"):
+        works("export", "--seq", seq, "--encoder", "none", "--allow-inaccurate", "-o", "m.onnx")
+        said = works(
+            "quantify", shelf / "brain.nii.gz", "--model", "m.onnx", "-o", "maps", "--overwrite"
+        ).err
+        widths.append(load("maps/T2uncertainty.nii.gz"))
+    assert "standard uncertainties assumed: B1 6 %, inversion efficiency 3 %, TI 2 ms" in said
+    inside = widths[0] > 0
+    assert np.median(widths[1][inside] / widths[0][inside]) > 1.5
+    said = works(
+        "quantify", shelf / "brain.nii.gz", "--model", "m.onnx", "-o", "maps", "--overwrite",
+        "--uncertainty", "b1=1%",
+    ).err  # fmt: skip
+    assert "standard uncertainties assumed: B1 1 %" in said and "TI" not in said

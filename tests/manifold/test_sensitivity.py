@@ -197,3 +197,17 @@ def test_an_echo_without_room_is_taken_as_exact(short_sequence: PulseSequence) -
     tr, te = np.full(40, 0.15e-3), np.full(40, 0.05e-3)
     changed = replace(short_sequence, tr=tr, te=te)
     assert TE not in influences_on(changed)
+
+
+def test_uncertainties_of_the_sequence_take_the_place_of_typical_ones(
+    short_sequence: PulseSequence,
+) -> None:
+    stated = replace(short_sequence, uncertainty={"b1": 0.05, "ti": 0.0})
+    sizes = {each.name: (each.uncertainty, each.shown) for each in influences_on(stated)}
+    assert sizes["b1"] == (0.05, "5 %") and sizes["ti"][0] == 0.0
+    assert sizes["te"] == (TE.uncertainty, TE.shown)
+    tissue = Tissue([1.0], [0.08])
+    found, typical = sensitivity(stated, tissue), sensitivity(short_sequence, tissue)
+    assert found.influences == typical.influences
+    ratio = found.shifts()[0] / typical.shifts()[0]
+    np.testing.assert_allclose(ratio, 0.05 / B1.uncertainty)

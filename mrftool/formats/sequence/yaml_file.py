@@ -13,6 +13,7 @@ from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.reading.building import build_events, build_train
 from mrftool.formats.sequence.reading.programme import events_to_list
+from mrftool.formats.sequence.reading.uncertainty import uncertainty_block
 from mrftool.formats.sequence.reading.validation import fault_at, validate
 from mrftool.formats.sequence.reading.yaml_text import Fault, dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
@@ -116,6 +117,8 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
             "flip_factor": profile.flip_factor.tolist(),
             "weight": profile.weight.tolist(),
         }
+    if sequence.uncertainty:
+        data["uncertainty"] = uncertainty_block(sequence.uncertainty)
     return data
 
 

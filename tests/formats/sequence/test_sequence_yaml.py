@@ -118,6 +118,57 @@ def test_everything_that_a_file_can_say_reaches_the_sequence() -> None:
     assert sequence.slice_profile.flip_factor.tolist() == [0.5, 1]
 
 
+UNCERTAINTY = {
+    "b1_percent": 3,
+    "efficiency_percent": 2.5,
+    "ti_ms": 0.5,
+    "te_ms": 0.2,
+    "adc_um2_per_s": 150,
+    "off_resonance_hz": 20,
+    "flip_exponent": 0.02,
+    "slice_profile_percent": 4,
+}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_uncertainties_come_back_and_are_no_part_of_the_identity(version: int) -> None:
+    columns = {"repetitions": 3, "flip_angle_deg": 30, "tr_ms": 12, "te_ms": 1}
+    if version == 2:
+        columns |= {"mrftool_sequence": 2, "events": [{"t2prep": {"te_ms": 40}}, {"pulses": {}}]}
+    plain = sequence_from_dict({"mrftool_sequence": 1, "name": "x", **columns})
+    stated = sequence_from_dict({**sequence_to_dict(plain), "uncertainty": UNCERTAINTY})
+    assert stated.sequence_id == plain.sequence_id and "uncertainty" not in sequence_to_dict(plain)
+    assert sequence_to_dict(stated)["uncertainty"] == UNCERTAINTY
+    again = sequence_from_dict(sequence_to_dict(stated))
+    assert again.uncertainty == pytest.approx(
+        {
+            "b1": 0.03,
+            "efficiency": 0.025,
+            "ti": 0.5e-3,
+            "te": 0.2e-3,
+            "adc": 0.15e-9,
+            "off_resonance": 20,
+            "flip_exponent": 0.02,
+            "slice_profile": 0.04,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "block", [{"b1": 3}, {"b1_percent": -1}, {"ti_ms": "1"}, {"b1_percent": True}]
+)
+def test_an_uncertainty_that_makes_no_sense_is_a_fault(block: dict) -> None:
+    with pytest.raises(InputError, match="uncertainty"):
+        parse_sequence(build(flip_angle_deg=[30, 20], tr_ms=12, te_ms=1, uncertainty=block))
+
+
+def test_shipped_sequences_state_their_uncertainties() -> None:
+    for path in shipped_files("sequences"):
+        if path.suffix == ".yaml":
+            stated = read_sequence(path).uncertainty
+            assert {"b1", "efficiency", "ti", "te"} <= stated.keys(), path.name
+
+
 def test_a_spoiler_on_several_axes_comes_back_from_a_file() -> None:
     spoiler = {"gradient_mt_per_m": [[-6, 4, 8], [0, 0, 8]], "duration_ms": [1, 5, 2]}
     sequence = parse_sequence(

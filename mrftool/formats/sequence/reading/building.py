@@ -24,6 +24,7 @@ from mrftool.formats.sequence.reading.pulse_table import (
     column_fields,
     read_columns,
 )
+from mrftool.formats.sequence.reading.uncertainty import uncertainties_of
 from mrftool.formats.sequence.schema.second import PulsesBlock
 from mrftool.sequence import (
     Inversion,
@@ -52,8 +53,7 @@ def build_train(
     faults += [((KEY_OF.get(key, key),), text) for key, text in wrong]
     if faults or len(columns) < len(COLUMNS):
         return None, faults
-    name = values.get("name", "unnamed")
-    return PulseSequence(**fields, events=Train(**played).events, name=name), []
+    return PulseSequence(**fields, events=Train(**played).events, **_beside(values)), []
 
 
 def build_events(
@@ -91,7 +91,7 @@ def build_events(
     faults = [((KEY_OF.get(key, key),), text) for key, text in sequence_faults(**fields)]
     if faults:
         return None, faults
-    return PulseSequence(**fields, name=values.get("name", "unnamed")), []
+    return PulseSequence(**fields, **_beside(values)), []
 
 
 def _pulses_of(
@@ -144,6 +144,14 @@ def _fields(values: Mapping[str, Any], columns: Mapping[str, FloatArray]) -> dic
         "spoiling": values.get("spoiling", "gradient"),
         "spoiler": _spoiler(values.get("spoiler")),
         "slice_profile": _slice_profile(values.get("slice_profile")),
+    }
+
+
+def _beside(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the `PulseSequence` on which no signal depends."""
+    return {
+        "name": values.get("name", "unnamed"),
+        "uncertainty": uncertainties_of(values.get("uncertainty")),
     }
 
 

@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Size = Annotated[Number, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -163,6 +164,21 @@ class SliceProfileBlock(Strict):
     weight: list[Number] = Field(min_length=1)
 
 
+class UncertaintyBlock(Strict):
+    """Standard uncertainties of what a fit takes for granted; typical ones of those left out."""
+
+    b1_percent: Size | None = None
+    efficiency_percent: Size | None = Field(None, description="of the inversion")
+    ti_ms: Size | None = None
+    te_ms: Size | None = None
+    adc_um2_per_s: Size | None = None
+    off_resonance_hz: Size | None = None
+    flip_exponent: Size | None = Field(
+        None, description="power with which flip angles follow the transmitter's amplitude, less 1"
+    )
+    slice_profile_percent: Size | None = None
+
+
 def _known_version(value: Any) -> Any:
     """Files of version 2 have a schema of their own: any other version is unknown."""
     if value == 1 and isinstance(value, int):
@@ -191,3 +207,4 @@ class SequenceFile(Strict):
     spoiling: Literal["gradient", "none"] = "gradient"
     spoiler: SpoilerBlock | None = None
     slice_profile: SliceProfileBlock | None = None
+    uncertainty: UncertaintyBlock | None = None

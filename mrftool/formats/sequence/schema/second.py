@@ -17,6 +17,7 @@ from mrftool.formats.sequence.schema.first import (
     SliceProfileBlock,
     SpoilerBlock,
     Strict,
+    UncertaintyBlock,
 )
 from mrftool.sequence import events
 
@@ -211,3 +212,4 @@ class EventFile(Strict):
     spoiling: Literal["gradient", "none"] = "gradient"
     spoiler: SpoilerBlock | None = None
     slice_profile: SliceProfileBlock | None = None
+    uncertainty: UncertaintyBlock | None = None
