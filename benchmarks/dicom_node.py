@@ -144,6 +144,9 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
         stop.set()
         seconds = time.monotonic() - start
         report(target, scans, states(journal), node, seconds, options)
+        for entry in entries(journal):
+            if "reason" in entry:
+                print("reason:", entry["reason"])
     finally:
         stop.set()
         killer.join()
@@ -166,7 +169,12 @@ def send_until_acknowledged(source: Orthanc, series: str) -> None:
 
 def states(journal: Path) -> list[str]:
     """How series ended."""
-    return [json.loads(path.read_text())["state"] for path in journal.glob("*.json")]
+    return [entry["state"] for entry in entries(journal)]
+
+
+def entries(journal: Path) -> list[dict[str, str]]:
+    """What the journal says of each series."""
+    return [json.loads(path.read_text()) for path in journal.glob("*.json")]
 
 
 def report(

@@ -13,6 +13,7 @@ from mrftool.errors import InputError
 from mrftool.servers.dicom.receive import client_context, server_context
 from mrftool.servers.dicom.settings import Tls, read_settings
 from mrftool.servers.dicom.storage import Storage, key_of, mark_sent, sent_names, write_durably
+from mrftool.servers.dicom.work import ChildCrashedError
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -54,7 +55,7 @@ def test_a_series_comes_back_as_maps_in_its_study(
     archive.up()
     with running(settings) as said:
         assert send(paths, settings.port) == [0] * len(paths)
-        assert wait_for(lambda: any("are sent" in note for note in said.notes), 120)
+        assert wait_for(lambda: any("are sent" in note for note in said.notes), 300)
     assert {study for study, _ in archive.images.values()} == {scan.study}
     assert any("T1" in name for _, name in archive.images.values())
     (entry,) = _journal(settings)
@@ -169,6 +170,28 @@ def test_with_tls_both_ways_are_encrypted(tmp_path, model, archive, short_sequen
         assert wait_for(lambda: archive.images)
 
 
+def test_a_series_whose_process_crashes_is_tried_three_times(
+    settings, short_sequence, tmp_path, monkeypatch
+):
+    attempts = []
+
+    class CrashingWorker(FakeWorker):
+        def _run(self, images, folder, rule):
+            attempts.append(images)
+            raise ChildCrashedError("the process ended with -9")
+
+    monkeypatch.setattr("mrftool.servers.dicom.node.Worker", CrashingWorker)
+    monkeypatch.setattr("mrftool.servers.dicom.storage.RETRY_PAUSE", 0.1)
+    paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence))
+    with running(settings):
+        send(paths, settings.port)
+        assert wait_for(lambda: len(attempts) == 3)
+        assert not wait_for(lambda: len(attempts) > 3, 1.0)
+    (entry,) = _journal(settings)
+    assert (entry["state"], entry["attempts"]) == ("failed", 3)
+    assert entry["reason"] == "the process ended with -9"
+
+
 def test_a_second_node_in_the_same_folder_is_refused(settings):
     with running(settings), pytest.raises(InputError, match="another node"), running(settings):
         pass
@@ -183,10 +206,10 @@ def test_a_series_that_fails_says_why_and_is_tried_when_more_images_come(
     archive.up()
     with running(settings) as said:
         send(paths[:-2], settings.port)
-        assert wait_for(lambda: _journal(settings), 120)
+        assert wait_for(lambda: _journal(settings), 300)
         assert _journal(settings)[0]["state"] == "failed"
         send(paths[-2:], settings.port)
-        assert wait_for(lambda: any("are sent" in note for note in said.notes), 120)
+        assert wait_for(lambda: any("are sent" in note for note in said.notes), 300)
     assert _journal(settings)[0]["state"] == "sent"
 
 

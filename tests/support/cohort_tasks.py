@@ -11,3 +11,10 @@ def killing_sub_03(task: Task) -> TaskResult:
     if task.scan.subject == "sub-03":
         os.kill(os.getpid(), signal.SIGKILL)
     return run_task(task)
+
+
+def killing_sub_40(task: Task) -> TaskResult:
+    """As `run_task`, but the scan of sub-40 kills its worker."""
+    if task.scan.subject == "sub-40":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run_task(task)

@@ -26,6 +26,8 @@ from mrftool.errors import InputError
 
 SCHEMA = 1
 RECORD = "record.json"
+MOST_ATTEMPTS = 3  # at a series whose process crashes
+RETRY_PAUSE = 30.0  # before such a series is tried again [s]
 _PART = ".part"
 
 
@@ -101,9 +103,12 @@ class Storage:
         return sorted((self.incoming / key).glob("*.dcm"))
 
     def _is_news(self, folder: Path) -> bool:
-        """Whether a series is new, or has images that it had not when it failed."""
+        """Whether a series is new, has images that it had not when it failed, or crashed."""
         entry = self.entry(folder.name)
-        return entry is None or entry.get("images") != len(self.images(folder.name))
+        if entry is None or entry.get("images") != len(self.images(folder.name)):
+            return True
+        is_due = time.time() - float(entry.get("time", 0.0)) >= RETRY_PAUSE
+        return is_due and int(entry.get("attempts", MOST_ATTEMPTS)) < MOST_ATTEMPTS
 
     def waiting(self) -> list[Path]:
         """Folders of maps that wait, oldest first."""

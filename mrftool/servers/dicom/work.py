@@ -10,11 +10,16 @@ from typing import Any
 from mrftool.environment.child_process import python_command, python_environment
 from mrftool.environment.reporter import Reporter
 from mrftool.servers.dicom.settings import NodeSettings, Rule
-from mrftool.servers.dicom.storage import Storage
+from mrftool.servers.dicom.storage import MOST_ATTEMPTS, Storage
 
 _CHILD = "mrftool.servers.dicom.child"
 _ATTRIBUTES = ("StationName", "ProtocolName", "SeriesDescription", "SeriesInstanceUID")
 _LONGEST_REASON = 500
+_EXPLAINED = range(2, 7)  # exit codes of errors that another attempt would meet again
+
+
+class ChildCrashedError(Exception):
+    """The process of a series ended without a reason."""
 
 
 class Worker:
@@ -53,10 +58,15 @@ class Worker:
         if rule is None:
             self._storage.finish(key, "ignored", **facts, reason="no rule means it")
             return
-        reason = self._quantify(key, rule, {**facts, "rule": rule.name})
+        facts["rule"] = rule.name
+        try:
+            reason, attempts = self._quantify(key, rule, facts), MOST_ATTEMPTS
+        except ChildCrashedError as error:
+            entry = self._storage.entry(key) or {}
+            reason, attempts = str(error), entry.get("attempts", 0) + 1
         if reason is not None:
             self._reporter.note(f"series {facts['series_uid']}: {reason}")
-            self._storage.finish(key, "failed", **facts, rule=rule.name, reason=reason)
+            self._storage.finish(key, "failed", **facts, reason=reason, attempts=attempts)
 
     def _quantify(self, key: str, rule: Rule, facts: dict[str, Any]) -> str | None:
         """Maps into the results; why not, if there are none."""
@@ -75,7 +85,7 @@ class Worker:
             shutil.rmtree(work, ignore_errors=True)
 
     def _run(self, images: Path, folder: Path, rule: Rule) -> str | None:
-        """Run the process that makes the maps; why it failed."""
+        """Run the process that makes the maps; why it failed. A crash raises ChildCrashedError."""
         limit = str(self._settings.most_memory)
         command = python_command(_CHILD, str(images), str(folder), str(rule.model), limit)
         try:
@@ -91,8 +101,10 @@ class Worker:
             return f"the work took more than {self._settings.seconds:g} s"
         if run.returncode == 0:
             return None
+        if run.returncode not in _EXPLAINED:
+            raise ChildCrashedError(f"the process ended with {run.returncode}")
         said = run.stdout.decode("utf-8", "replace").strip()
-        return said[:_LONGEST_REASON] or f"the process ended with {run.returncode}"
+        return said[:_LONGEST_REASON]
 
 
 def attributes_of(path: Path) -> dict[str, str]:
