@@ -129,6 +129,7 @@ def _local(workers: int):  # type: ignore[no-untyped-def]
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # of its metrics: any free port
         memory_limit=0,
         silence_logs=50,
         env={"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"},

@@ -1,5 +1,6 @@
 """The participant level: every fingerprint scan of a data set through its model."""
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,10 +72,11 @@ def run_participants(
     scratch = work or output / ".work"
     tasks = [Task(scan, model.absolute(), output.absolute(), scratch, memory) for scan in scans]
     _write_dataset_texts(output)
+    started = time.time()
     results = _results_by_key(tasks, resources.cluster, reporter)
     with suppress(OSError):  # what a killed worker left there stays
         scratch.rmdir()
-    ordered = [_believed(task, results[task.scan.key]) for task in tasks]
+    ordered = [_believed(task, results[task.scan.key], started) for task in tasks]
     write_status(output / "status.tsv", ordered)
     return ordered
 
@@ -106,9 +108,21 @@ def write_status(path: Path, results: Iterable[TaskResult]) -> None:
         part.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _believed(task: Task, result: TaskResult) -> TaskResult:
-    """The marker on disk counts: a scan may be done although its worker was lost afterwards."""
-    if result.state != "failed" or not task.marker.exists():
+def _believed(task: Task, result: TaskResult, started: float) -> TaskResult:
+    """The marker on disk counts: a scan may be done although its worker was lost afterwards.
+
+    Such a scan is found done when it is tried again: it counts as done in this run.
+
+    Parameters
+    ----------
+    started
+        When this run began [s since 1970].
+
+    """
+    if result.state == "done" or not task.marker.exists():
+        return result
+    is_new = task.marker.stat().st_mtime >= started
+    if result.state == "skipped" and not is_new:
         return result
     if is_done(task.marker, fingerprint_of(task.scan, task.model)):
         return TaskResult(task.scan.key, "done", "", result.seconds)

@@ -96,6 +96,12 @@ def test_the_group_level_finds_regions_and_an_outlier(
     assert (output / "group.tsv").read_text().count("\n") == len(rows) + 1
 
 
+@pytest.mark.slow
+def test_two_clusters_run_side_by_side_without_a_warning() -> None:
+    with open_cluster(ClusterChoice(1)) as first, open_cluster(ClusterChoice(1)) as second:
+        assert first.scheduler.address != second.scheduler.address
+
+
 def test_an_outlier_lies_far_from_the_median_of_the_others() -> None:
     times = {"a": 0.80, "b": 0.81, "c": 0.79, "d": 0.80, "e": 1.40}
     scores = {name: [RegionScore(1, "t1", 9, t1, 0.1, 0.01)] for name, t1 in times.items()}
@@ -119,16 +125,17 @@ def test_too_little_memory_is_refused_before_work_begins(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("said", ["failed", "skipped"])
 def test_the_marker_on_disk_is_believed(
-    dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
-    """A scan whose result was lost after it was finished is done."""
+    """A scan whose result was lost after it was finished is done, also where it was tried again."""
     from mrftool.cohort.task import TaskResult, run_task
 
     def lost(client: Any, tasks: list[Task]) -> Any:
         for task in tasks:
             run_task(task)
-            yield TaskResult(task.scan.key, "failed", "lost")
+            yield TaskResult(task.scan.key, said, "lost")
 
     monkeypatch.setattr(participants, "run_tasks", lost)
     monkeypatch.setattr(participants, "open_cluster", _no_cluster)
