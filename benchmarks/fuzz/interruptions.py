@@ -72,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=int(time.strftime("%Y%m%d")))
     parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many")
     default = Path(tempfile.gettempdir(), "mrftool-interruptions")
     parser.add_argument("--folder", type=Path, default=default, help="cleared first")
     options = parser.parse_args()
@@ -82,7 +83,7 @@ def main() -> None:
     _compress(seeds)
     references = {name: _reference(name, seeds, work) for name in COMMANDS}
     count: Counter[str] = Counter()
-    failed = 0
+    failed, end = 0, time.monotonic() + 60 * options.minutes
     for k in range(options.cases):
         rng = np.random.default_rng((options.seed, k))
         name = list(COMMANDS)[k % len(COMMANDS)]
@@ -93,9 +94,11 @@ def main() -> None:
             print(f"{k}: {json.dumps(vars(trial))}", flush=True)
         else:
             shutil.rmtree(work / f"case-{k}")
+        if time.monotonic() > end:
+            break
     for text, number in sorted(count.items()):
         print(f"{number:5} x {text}")
-    print(f"{options.cases - failed} of {options.cases} clean")
+    print(f"{count.total() - failed} of {count.total()} clean")
     sys.exit(1 if failed else 0)
 
 
