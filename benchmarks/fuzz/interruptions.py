@@ -8,8 +8,10 @@ damaged last checkpoint, and must end with the same bytes as one without a pause
 """
 
 import argparse
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import shutil
 import signal
@@ -19,11 +21,13 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+import mrftool
 from fuzz.__main__ import prepare
 from fuzz.run_case import clear
 
@@ -80,6 +84,7 @@ def main() -> None:
     work = clear(options.folder.resolve())
     seeds = clear(work / "seeds")
     prepare(seeds)
+    _import_all()
     _compress(seeds)
     references = {name: _reference(name, seeds, work) for name in COMMANDS}
     count: Counter[str] = Counter()
@@ -100,6 +105,14 @@ def main() -> None:
         print(f"{number:5} x {text}")
     print(f"{count.total() - failed} of {count.total()} clean")
     sys.exit(1 if failed else 0)
+
+
+def _import_all() -> None:
+    """Import here, once, what the commands import while they run."""
+    for module in pkgutil.walk_packages(mrftool.__path__, "mrftool."):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            with suppress(ImportError):
+                importlib.import_module(module.name)
 
 
 def _compress(seeds: Path) -> None:

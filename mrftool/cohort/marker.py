@@ -5,13 +5,14 @@ and names the present input, model and version of mrftool.
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from mrftool.cohort.dataset import CohortScan
+from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
 from mrftool.formats.bids import to_json, versions
+from mrftool.formats.json_text import read_json
 
 SCHEMA = 1
 _CHUNK = 1 << 20
@@ -37,8 +38,8 @@ def write_marker(path: Path, content: dict[str, Any]) -> None:
 def read_marker(path: Path) -> dict[str, Any] | None:
     """What a marker says, or None if there is none that can be read."""
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path, "a marker")
+    except (InputError, ValueError):
         return None
     if not isinstance(content, dict) or content.get("mrftool_done") != SCHEMA:
         return None

@@ -2,7 +2,6 @@
 maps.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
 from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
+from mrftool.formats.json_text import read_json
 from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
@@ -126,10 +126,10 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     path = find_report(folder)
     try:
-        report = json.loads(path.read_text("utf-8"))
+        report = read_json(path, "a report")
         if isinstance(report.get("maps"), dict):
             return dict(report)
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (InputError, ValueError, AttributeError):
         pass
     raise InputError(f"{path}: missing or no report, expected a folder that mrftool quantify wrote")
 

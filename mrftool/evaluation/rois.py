@@ -5,6 +5,7 @@ so that they shrink with the number of voxels; systematic ones are shared, so th
 """
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
 from mrftool.quantities import Flag
 
 PARAMETERS = ("t1", "t2")
+_MOST_BYTES = 1 << 20  # of a file of reference values
 _UNUSED = int(Flag.MASKED | Flag.NON_FINITE | Flag.OUT_OF_RANGE)
 
 
@@ -100,9 +103,9 @@ def read_reference(path: Path) -> dict[int, dict[str, float]]:
 
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_regular(path, _MOST_BYTES, "a CSV file").decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error}), expected a CSV file") from error
     found = {}
     for number, row in enumerate(rows, 2):

@@ -1,9 +1,26 @@
 """JSON from a file, of which every number is finite and has a value as a double."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from mrftool.formats.regular_file import read_regular
+
+_MOST_BYTES = 64 << 20
 _MOST_DIGITS = 300  # a whole number of more has no value as a double
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """The value in a file of JSON. `expected` says in messages what the file should be.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no regular one, or too large.
+    ValueError
+        As `load_json`.
+    """
+    return load_json(read_regular(path, _MOST_BYTES, expected).decode("utf-8-sig"))
 
 
 def load_json(text: str) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
+from mrftool.formats.regular_file import require_regular
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Source
 from mrftool.learning.config import TrainConfig
@@ -115,6 +116,7 @@ def load_run(path: Path, device: torch.device) -> tuple[TrainingRun, dict[str, A
     InputError
         If the file is not a checkpoint, is damaged, or has a schema that is not known.
     """
+    require_regular(path, "a checkpoint")
     try:
         tensors = load_file(path, device=str(device))
         facts = json.loads(_metadata(path)["run"])

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -496,6 +497,17 @@ def test_a_run_that_diverges_is_stopped(short_sequence: PulseSequence, tmp_path:
         run.encoder.center += 1000
     with pytest.raises(CheckFailedError, match="step 0: training diverged"):
         batch_losses(run, training._batch(run, 0))
+
+
+@pytest.mark.parametrize("name", [checkpoint.LAST, "curve.csv"])
+def test_a_pipe_in_the_place_of_a_file_of_the_run_is_not_waited_for(
+    tmp_path: Path, name: str
+) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="is no regular file"):
+        load_run(tmp_path / name, CPU)
+    with pytest.raises(InputError, match="is no regular file"):
+        TrainingCurve(tmp_path / name, from_step=3)
 
 
 @pytest.mark.parametrize("text", ["step,loss\n1,x\n", "loss\n1\n", "step,loss\n1,2,3\n", "\0\xff"])

@@ -9,6 +9,7 @@ from typing import Any
 from mrftool.errors import InputError
 from mrftool.figures import curves
 from mrftool.formats.atomic import writing
+from mrftool.formats.regular_file import require_regular
 
 _SMOOTHING = 0.98  # weight of the past in the running mean of a loss
 _SMOOTHED = ("loss", "embedding", "reconstruction")
@@ -63,6 +64,7 @@ def _read_rows(path: Path, until: int) -> list[dict[str, Any]]:
     if until == 0 or not path.exists():
         return []
     rows: list[dict[str, Any]] = []
+    require_regular(path, "the curve of a training run")
     try:
         with path.open(newline="") as file:
             for cells in csv.DictReader(file):

@@ -17,8 +17,10 @@ from dicom_factory import (
     write_enhanced,
 )
 from dicom_readers import dcm2niix, same_in_space, whole
+from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.sequence import Sequence
 
 from mrftool.errors import InputError, MismatchError
@@ -506,6 +508,25 @@ def test_compressed_series_read_as_plain_ones(tmp_path: Path, writer: str, synta
     )
     assert pydicom.dcmread(next(tmp_path.iterdir())).file_meta.TransferSyntaxUID == syntax
     np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), scan.image, atol=scan.step)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "plugin"),
+    [
+        (uid.RLELossless, "pydicom"),
+        (uid.JPEGLSLossless, "pyjpegls"),
+        (uid.JPEGLSNearLossless, "pyjpegls"),
+        (uid.JPEG2000Lossless, "pylibjpeg"),
+        (uid.JPEG2000, "pylibjpeg"),
+        (uid.HTJ2KLossless, "pylibjpeg"),
+        (uid.HTJ2KLosslessRPCL, "pylibjpeg"),
+        (uid.HTJ2K, "pylibjpeg"),
+    ],
+    ids=lambda value: str(getattr(value, "keyword", value)),
+)
+def test_free_decoders_serve_without_an_extra(syntax: uid.UID, plugin: str) -> None:
+    """All but pydicom's own are dependencies in pyproject.toml; pylibjpeg's codec is OpenJPEG."""
+    assert plugin in get_decoder(syntax).available_plugins
 
 
 def test_compressed_frames_without_an_offset_table(tmp_path: Path) -> None:

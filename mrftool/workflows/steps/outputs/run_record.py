@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrftool.errors import ArgumentError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.bids import map_path, report_folder
+from mrftool.formats.json_text import read_json
 from mrftool.quantities import QUANTITIES
 from mrftool.workflows.steps.outputs.places import keep_inputs, require_file_places
 
@@ -121,8 +122,8 @@ def remove_stale(folder: Path, former: Iterable[Path], current: Iterable[Path]) 
 def _read(path: Path) -> dict[str, Any]:
     """A report; nothing if there is none that can be read."""
     try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        facts = read_json(path, "a report")
+    except (InputError, ValueError):
         return {}
     if not isinstance(facts, dict):
         return {}

@@ -1,0 +1,51 @@
+"""JSON files as untrusted input: reports, markers, manifests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mrftool.cohort.marker import read_marker
+from mrftool.errors import InputError
+from mrftool.evaluation.reference import read_report
+from mrftool.evaluation.rois import read_reference
+from mrftool.formats.json_text import load_json, read_json
+from mrftool.workflows.steps.outputs.run_record import former_outputs
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "[Infinity]", '{"a": -Infinity}', "1e400", "[-1e999]", "9" * 400, "[" * 100_000, "{"],
+    ids=lambda text: text[:10],
+)
+def test_json_without_a_finite_value_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"finite|nested|Expecting"):
+        load_json(text)
+
+
+def test_finite_json_is_read(tmp_path: Path) -> None:
+    assert load_json('{"a": [1, -2.5, 1e300, null, "NaN"]}') == {"a": [1, -2.5, 1e300, None, "NaN"]}
+    (tmp_path / "a.json").write_text("\ufeff[1]", "utf-8")
+    assert read_json(tmp_path / "a.json", "a list") == [1]
+
+
+def zeros(path: Path) -> None:
+    """A device without an end."""
+    path.symlink_to("/dev/zero")
+
+
+def sparse(path: Path) -> None:
+    """Terabytes of zeros that need no disk."""
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize("make", [zeros, os.mkfifo, sparse], ids=["device", "pipe", "sparse"])
+def test_a_report_without_an_end_is_refused_at_once(tmp_path: Path, make) -> None:
+    make(tmp_path / "report.json")
+    with pytest.raises(InputError, match="missing or no report"):
+        read_report(tmp_path)
+    assert former_outputs(tmp_path) == []
+    assert read_marker(tmp_path / "report.json") is None
+    with pytest.raises(InputError, match="expected a CSV file"):
+        read_reference(tmp_path / "report.json")
