@@ -50,8 +50,11 @@ def check_belongs(
         hint = "the form 'magnitude' takes the magnitudes of a complex series"
         raise MismatchError(message, hint=hint, arguments=("form",))
     if None not in (series.sequence_id, sequence_id) and series.sequence_id != sequence_id:
-        message = f"{series.name}: made with sequence {series.sequence_id}, "
-        message += f"expected {sequence_id} as the {what}"
+        made, expected = series.sequence_id, sequence_id
+        name = _name_of_sequence(series)
+        if name:
+            made, expected = f"{name} ({made})", f"{sequence_name} ({expected})"
+        message = f"{series.name}: made with sequence {made}, expected {expected} as the {what}"
         raise MismatchError(message + _difference(series, sequence))
     if sequence_id is None:
         return [f"the {what} does not name its sequence; assumed to be that of the series"]
@@ -60,6 +63,14 @@ def check_belongs(
             f"the series does not name its sequence; assumed to be {sequence_name} of the {what}"
         ]
     return []
+
+
+def _name_of_sequence(series: Series) -> str:
+    """As the sidecar says it; "" where it does not."""
+    facts = (series.sidecar or {}).get("sequence")
+    if not isinstance(facts, Mapping) or not isinstance(facts.get("name"), str):
+        return ""
+    return str(facts["name"])
 
 
 def _difference(series: Series, sequence: Mapping[str, Any] | None) -> str:

@@ -90,3 +90,17 @@ def test_an_implausible_diffusion_coefficient_is_refused(shelf: Path) -> None:
     seq = shelf / "short.yaml"
     refuses(2, "simulate", "--seq", seq, "--phantom", "brain", "--adc", 0.7e-3, says=says)
     refuses(2, "export", "--seq", seq, "--encoder", "none", "--adc", 0.7e-3, says=says)
+
+
+@pytest.mark.slow
+def test_maps_of_a_scan_that_names_no_sequence_say_what_was_assumed(
+    scan: Path, shelf: Path, model: Path
+) -> None:
+    works("quantify", scan, "--model", model)
+    works("quantify", shelf / "brain.nii.gz", "--model", model, "-o", "named")
+    facts = [
+        json.loads(Path(f"{folder}/T2map.json").read_text())["mrftool"]
+        for folder in ("maps", "named")
+    ]
+    assert facts[0]["assumed"] == ["the scan does not name its sequence; assumed to be short"]
+    assert "assumed" not in facts[1]

@@ -122,6 +122,11 @@ def test_what_does_not_belong_together_is_refused(model: Model, image: np.ndarra
         MismatchError, match=r"made with sequence 0000000000000000, expected \w+ as the model"
     ):
         quantify(named, model)
+    other = {"sequence_id": "0" * 16, "sequence": {"name": "other"}}
+    with pytest.raises(
+        MismatchError, match=rf"sequence other \(0000.*, expected short \({model.sequence_id}\)"
+    ):
+        quantify(replace(series, sidecar=other), model)
     with pytest.raises(MismatchError, match="39 time points, expected 40 as the model"):
         quantify(series_from_array(image[..., 1:]), model)
     with pytest.raises(MismatchError, match="magnitude series, expected complex as the model"):

@@ -140,6 +140,9 @@ def test_voxels_of_another_unit_warn(method):
 def test_a_scan_that_does_not_name_its_sequence_is_noted(method):
     run = a_run(good_maps(), method, series={"sidecar": None})
     assert codes(run) == [] and codes(run, "note") == ["sequence_not_named"]
+    words = "for sequence short, which is assumed: the scan does not name its own."
+    assert words in make_report(run).html
+    assert "which is assumed" not in make_report(a_run(good_maps(), method)).html
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,10 @@ def summary_text(contents: Mapping[str, Any]) -> str:
     if contents["implied_snr"]:
         text += f", SNR about {contents['implied_snr']:.2g}"
     sequence = contents["sequence"]["name"] or "unnamed"
-    return f"{text}. {method['kind'].capitalize()} {method['name']}, for sequence {sequence}."
+    text += f". {method['kind'].capitalize()} {method['name']}, for sequence {sequence}"
+    if about["sequence_id"] is None:
+        text += ", which is assumed: the scan does not name its own"
+    return f"{text}."
 
 
 def number_text(value: float) -> str:

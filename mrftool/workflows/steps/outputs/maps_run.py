@@ -78,6 +78,9 @@ class MapsRun:
         details = _details(method)
         if self.allowed:
             details["allowed"] = list(self.allowed)
+        if self.series.sequence_id is None:
+            name = method.sequence_name or "that of the dictionary"
+            details["assumed"] = [f"the scan does not name its sequence; assumed to be {name}"]
         if self.skipped:
             details["sequence_id"] = self.sequence_id
             details["skipped_frames"] = [index + 1 for index in self.skipped]
