@@ -153,11 +153,14 @@ def fit_residuals(
     shares = np.linalg.norm(sample.signal - sample.model, axis=1)
     order = np.argsort(shares / np.linalg.norm(sample.signal, axis=1))
     middle, last = int(order[len(order) // 2]), int(order[-1])
+    suspected = None
+    if coils == 1:  # the search for errors of given values knows the noise of one coil alone
+        suspected = _suspected(sample, sequence, stated, tuple(maps.extra))
     return FitResiduals(
         slice_index=slice_index,
         average=average_residual(sample),
         faults=frame_residuals(sample).numbered(series.frames).faults,
-        suspected=_suspected(sample, sequence, stated, tuple(maps.extra)),
+        suspected=suspected,
         typical=_voxel_fit(sample, middle, maps.t1.shape),
         worst=_voxel_fit(sample, last, maps.t1.shape),
         frames=series.frames,

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from mrftool.errors import ArgumentError
 from mrftool.export.make import make_model
+from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.assessment.misfit import is_severe
 from mrftool.inference.assessment.uncertainty import (
     Assessment,
@@ -17,6 +18,7 @@ from mrftool.inference.assessment.uncertainty import (
 )
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
+from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.scan.series import series_from_array
@@ -212,3 +214,18 @@ def test_masked_voxels_have_no_uncertainty(
     for name in ("systematic_t1", "combined_t2", "misfit"):
         assert extra[name].ravel()[0] == 0 and np.isnan(extra[name].ravel()[1])
         assert (extra[name].ravel()[2:] >= 0).all()
+
+
+@pytest.mark.slow
+def test_voxels_that_fit_better_than_noise_keep_their_error_bars(model: Model) -> None:
+    loaded = model
+    sequence = sequence_from_dict(loaded.manifest.sequence)
+    tissue = Tissue(np.full(900, 1.0), np.full(900, 0.08))
+    signal = simulate(sequence, tissue).signal
+    noisy = add_noise(signal, level_of(signal) / 40, np.random.default_rng(0))
+    series = series_from_array(noisy.reshape(900, 1, 1, -1))
+    maps = quantify(series, loaded)
+    found = assess_uncertainty(series, maps, loaded, stated={"b1": 0.05}).maps
+    for name in ("sd_t1", "sd_t2"):
+        assert np.min(found.extra[name] / maps.extra[name]) > 0.5
+        assert np.median(found.extra[name] / maps.extra[name]) == pytest.approx(1.0, abs=0.05)

@@ -197,7 +197,8 @@ def _with_uncertainty(
         extra["misfit"][voxels] = misfit
         remainder = _root_sum_of_squares(sizes * effects.remainder)
         if not noise.is_given:
-            share = share_of_noise(residual, certain, remainder)
+            beyond_noise = np.where(misfit > 0, certain, 0.0)
+            share = share_of_noise(residual, beyond_noise, remainder)
             effects = replace(effects, inflation=effects.inflation * share[:, None])
         _fill_uncertainties(extra, voxels, own, sizes, effects)
         filled = {name: column[voxels] for name, column in extra.items()}
