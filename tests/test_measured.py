@@ -1,14 +1,17 @@
 """Measured signals and the paper's anatomical maps, through the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import yaml
 from front_door import works
 
 from mrftool.environment.shipped import shipped_files
+from mrftool.formats.sequence.yaml_file import read_sequence, sequence_to_dict
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -31,13 +34,15 @@ def tube(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def quantified(folder: Path, *options: object) -> dict[str, np.ndarray]:
+def quantified(
+    folder: Path, *options: object, sequence: object = "liquid_phantom"
+) -> dict[str, np.ndarray]:
     """Maps of the tube from a model of its train, made with these options."""
     ranges = ("--t1-ms", 600, 1300, "--t2-ms", 50, 150, "--form", "magnitude", "--b1", 0.9, 1.05)
     works(
         "export",
         "--seq",
-        "liquid_phantom",
+        sequence,
         "--encoder",
         "none",
         *ranges,
@@ -74,6 +79,27 @@ def test_the_measured_tube_has_its_reference_t1_and_diffusion_explains_its_t2(tu
         assert np.mean(error < 1.96 * whole[f"{name}uncertainty"]) >= 0.9
     assert np.mean(whole["flags"].astype(int) & 2 > 0) < 0.05
     assert (without["flags"].astype(int) & 2).all()  # diffusion left out shows
+
+
+def test_the_budget_of_the_measured_tube_names_b1(tube: Path) -> None:
+    quantified(tube, "--adc", ADC)
+    report = json.loads((tube / "maps" / "report.json").read_text())
+    budget = {each["parameter"]: each for each in report["uncertainty"]["tissues"]}
+    for each in budget.values():
+        print(each["text"])
+    assert budget["t2"]["text"].startswith("T2 of all voxels: ")
+    assert 0.1 < budget["t2"]["given"]["B1"] < 0.3  # it asks for an exact B1: 10 % for each percent
+    assert budget["t2"]["combined"] > 5 * budget["t1"]["combined"]
+
+
+def test_ignored_rf_phases_of_the_measured_tube_are_flagged(tube: Path) -> None:
+    sequence = read_sequence("liquid_phantom")
+    ignored = replace(sequence, rf_phase=np.zeros(len(sequence)), name="without phases")
+    path = tube / "without_phases.yaml"
+    path.write_text(yaml.safe_dump(sequence_to_dict(ignored)))
+    flags = quantified(tube, "--adc", ADC, sequence=path)["flags"]
+    assert flags.all()  # a fit this bad is taken for noise
+    assert json.loads((tube / "maps" / "report.json").read_text())["status"] == "look"
 
 
 @pytest.mark.skipif(

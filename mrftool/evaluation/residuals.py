@@ -12,7 +12,9 @@ import numpy as np
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.evaluation.given_values import SuspectedError, suspected_error
 from mrftool.inference.assessment.frames import FrameFault, frame_residuals
+from mrftool.inference.assessment.noise import channel_noise_sd
 from mrftool.inference.assessment.sample import SampledResiduals, sample_residuals
+from mrftool.manifold.influences import Influence, influences_on
 from mrftool.maps import Maps, with_signal
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
@@ -91,6 +93,8 @@ class FitResiduals:
         An error of a given value that would leave this residual, if one would.
     frames
         Index in the scan of each frame that was fitted `(time,)`; None where all were.
+    noise_sd
+        Standard deviation of the noise in each channel that holds any [scanner's unit].
     """
 
     slice_index: int
@@ -100,6 +104,7 @@ class FitResiduals:
     worst: VoxelFit
     suspected: SuspectedError | None = None
     frames: IndexArray | None = None
+    noise_sd: float | None = None
 
     def conspicuous(self) -> list[int]:
         """Frames of the scan whose residual stands out, counted from 0."""
@@ -147,7 +152,10 @@ def fit_residuals(
     if series.n_time != len(sequence):
         return None
     slice_index, chosen = _fullest_slice(maps)
-    sample = sample_residuals(series, chosen, sequence, given=given, coils=coils)
+    influences = [each for each in influences_on(sequence) if _is_uncertain(each, stated)]
+    sample = sample_residuals(
+        series, chosen, sequence, given=given, influences=influences, coils=coils
+    )
     if sample is None:
         return None
     shares = np.linalg.norm(sample.signal - sample.model, axis=1)
@@ -164,7 +172,12 @@ def fit_residuals(
         typical=_voxel_fit(sample, middle, maps.t1.shape),
         worst=_voxel_fit(sample, last, maps.t1.shape),
         frames=series.frames,
+        noise_sd=channel_noise_sd(sample),
     )
+
+
+def _is_uncertain(influence: Influence, stated: Mapping[str, float] | None) -> bool:
+    return stated is None or stated.get(influence.name, 0.0) > 0
 
 
 def average_residual(sample: SampledResiduals) -> AverageResidual:

@@ -22,6 +22,7 @@ _FRAME_FAULTS: dict[Fault, str] = {
 }
 _LEAST_SNR = 3.0  # that the median residual may imply where the average tells nothing
 _MOST_SNR_FACTOR = 2.0  # between what the residual implies and what the file says
+_MOST_NOISE_FACTOR = 1.5  # between the noise that was given and that of the residual
 _MOST_AVERAGE_RESIDUAL = 0.03  # of the signal, averaged over voxels, beyond that of noise
 
 
@@ -54,6 +55,7 @@ def check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
         text = f"The median residual would mean an SNR of {snr:.2g}: "
         text += "very noisy, or no scan of this sequence."
         yield Remark("residual", "warning", text, snr, _LEAST_SNR)
+    yield from _check_noise_sd(run)
     stated = finite_number((run.series.sidecar or {}).get("snr"))
     if stated is None or stated <= 0:
         return
@@ -61,6 +63,19 @@ def check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:
     if factor > _MOST_SNR_FACTOR:
         text = f"The residual implies an SNR of {snr:.3g}, the file says {stated:.3g}."
         yield Remark("snr_differs", "warning", text, factor, _MOST_SNR_FACTOR)
+
+
+def _check_noise_sd(run: Run) -> Iterator[Remark]:
+    """Whether the noise that was given is that of the residual: what is too large hides misfits."""
+    given, residuals = run.noise_sd, run.residuals
+    if not given or residuals is None or not residuals.noise_sd:
+        return
+    factor = given / residuals.noise_sd
+    if not 1 / _MOST_NOISE_FACTOR <= factor <= _MOST_NOISE_FACTOR:
+        text = f"The noise that was given has a standard deviation of {given:.3g}, the residual "
+        text += f"shows {residuals.noise_sd:.3g}: the error bars, and the flags of misfit, are of "
+        text += "no use unless the one that was given is right."
+        yield Remark("noise_sd_differs", "warning", text, factor, _MOST_NOISE_FACTOR)
 
 
 def check_frames(residuals: FitResiduals | None) -> Iterator[Remark]:

@@ -103,6 +103,8 @@ class Run:
         The uncertainty budget of each tissue, where it is known.
     background
         Noise around what was scanned, of magnitudes.
+    noise_sd
+        Of the noise per channel, if the user gave it [scanner's unit].
     """
 
     command: str
@@ -121,6 +123,7 @@ class Run:
     residuals: FitResiduals | None = None
     budget: BudgetTable | None = None
     background: Background | None = None
+    noise_sd: float | None = None
 
 
 @dataclass(frozen=True)

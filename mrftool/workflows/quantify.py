@@ -152,6 +152,7 @@ def quantify_scan(
         skipped=tuple(sorted(skip)),
         sequence_id=source.sequence.sequence_id,
         stated=uncertainty,
+        noise_sd=noise_sd,
         options={**chosen, "uncertainty": uncertainty, "threads": threads},
         identity=identity,
         watch=watch,

@@ -137,3 +137,22 @@ def test_magnitudes_at_low_snr_are_held_against_their_mean(short_sequence: Pulse
     measured = np.abs(signal + noise[0] + 1j * noise[1])
     average = average_residual(sample_of(measured, np.abs(signal), np.ones(400), 0.1))
     assert average.size[20] < 6 * average.noise < (measured[:, 20]).mean()
+
+
+def test_the_noise_is_measured_whatever_errors_of_given_values_leave(
+    short_sequence: PulseSequence,
+) -> None:
+    """Also where one channel holds none: it is the noise of the other that counts."""
+    series, maps = scene(replace(short_sequence, flip_angle=short_sequence.flip_angle * 0.9))
+    b1 = np.full(SHAPE, 0.92, np.float32)
+    found = fit_residuals(series, maps, short_sequence, {"b1": b1}, {"b1": 0.03})
+    image = np.array([rows for _, rows in series.blocks()]).reshape(*SHAPE, -1)
+    phase = maps.m0 / abs(maps.m0)
+    one = (image / phase[..., None]).imag * 1j * phase[..., None]
+    empty = fit_residuals(
+        series_from_array(one.astype(np.complex64)), maps, short_sequence, {"b1": b1}, {"b1": 0.03}
+    )
+    level = np.sqrt(np.mean(np.abs(image) ** 2))
+    for each in (found, empty):
+        assert each is not None and each.noise_sd is not None
+        assert each.noise_sd == pytest.approx(level / SNR, rel=0.1)

@@ -216,3 +216,14 @@ def test_every_key_of_fit_and_budget_is_documented(method):
     keys |= {f"uncertainty.{key}" for key in facts["uncertainty"]}
     keys |= {*facts["uncertainty"]["tissues"][0]}
     assert [key for key in keys if f"`{key}`" not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "differs"), [(0.1, False), (0.13, False), (0.6, True), (0.05, True)]
+)
+def test_noise_that_the_residual_contradicts_is_heard(method, given, differs):
+    residuals = replace(residuals_of(np.full(40, 0.002)), noise_sd=0.1)
+    report = make_report(a_run(good_maps(), method, residuals=residuals, noise_sd=given))
+    codes = [remark["code"] for remark in json.loads(report.json)["remarks"]]
+    assert ("noise_sd_differs" in codes) == differs
+    assert (report.warnings != ()) == differs

@@ -113,6 +113,6 @@ def is_severe(certain: FloatArray, likely: FloatArray, typical: BoolArray) -> Bo
         Voxels that tell what is common to all `(voxel,)`.
     """
     severe = certain > COVERAGE_FACTOR
-    if typical.any() and np.nanmedian(likely[typical]) > 1:
+    if typical.any() and np.nanmedian(certain[typical]) > 1:
         severe |= likely > 1
     return np.asarray(severe)

@@ -76,3 +76,9 @@ def typical_noise_sd(sample: SampledResiduals) -> float:
     """
     best = quietest(sample)
     return float(np.median(best.noise_sd) * np.sqrt(1 - shared_misfit(best)))
+
+
+def channel_noise_sd(sample: SampledResiduals) -> float:
+    """Standard deviation of the noise in each channel that holds any [scanner's unit]."""
+    shape = noise_shape(sample)
+    return typical_noise_sd(sample) * float(np.sqrt(max(shape.in_phase, shape.quadrature)))

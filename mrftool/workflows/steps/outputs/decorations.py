@@ -86,6 +86,7 @@ def _report_facts(run: MapsRun, folder: Path) -> Run:
         residuals=residuals,
         budget=budget,
         background=background_of(run.series),
+        noise_sd=run.noise_sd,
     )
 
 

@@ -35,6 +35,8 @@ class MapsRun:
     stated : dict, optional
         Standard uncertainty of what the method took as known, by name [SI unit]; None for typical
         ones.
+    noise_sd : float, optional
+        Standard deviation of the noise per channel, if the caller gave it [the scan's unit].
     allowed : tuple of str
         Contradictions of the header that the caller let stand.
     skipped : tuple of int
@@ -57,6 +59,7 @@ class MapsRun:
     method: Method
     given: dict[str, Float32Array] = field(default_factory=dict)
     stated: Mapping[str, float] | None = None
+    noise_sd: float | None = None
     allowed: tuple[str, ...] = ()
     skipped: tuple[int, ...] = ()
     sequence_id: str | None = None
