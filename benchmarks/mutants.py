@@ -238,6 +238,7 @@ KERNEL = [
         "phase / (2 * PI) - g->turns * g->elapsed",
         "phase / (2 * PI) + g->turns * g->elapsed",
     ),
+    ("axis without its sign", "narrow(1.0 - 8.0 * (turns", "narrow(1.0 - 0.0 * (turns"),
     ("off-resonance stops while waiting", "    g->elapsed += time;\n}", "}"),
     (
         "inversion does not invert",

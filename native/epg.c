@@ -629,9 +629,12 @@ static void fill_flips(const job *j, flip_terms *flips, int parts, double factor
 INLINE void set_axis(const group *g, pulse *r, double phase)
 {
     vec s, c;
-    sine_cosine(narrow(dfraction(phase / (2 * PI) - g->turns * g->elapsed)), &s, &c);
-    r->axis_cos = 1.0f - 2.0f * s * s;
-    r->axis_sin = 2.0f * s * c;
+    dvec turns = dfraction(phase / (2 * PI) - g->turns * g->elapsed);
+    dvec within = 0.5 * dfraction(2.0 * turns); /* the axis up to its sign: exact at 180 degrees, where errors would add up */
+    vec sign = narrow(1.0 - 8.0 * (turns - within) * (turns - within));
+    sine_cosine(narrow(within), &s, &c);
+    r->axis_cos = sign * (1.0f - 2.0f * s * s);
+    r->axis_sin = sign * (2.0f * s * c);
     r->gain_cos = r->sin * r->axis_cos;
     r->gain_sin = r->sin * r->axis_sin;
     r->echo_cos = r->axis_cos * g->te_cos + r->axis_sin * g->te_sin;
