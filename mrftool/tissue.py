@@ -53,13 +53,33 @@ class Tissue:
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        self._check()
+        for key in MOST:
+            _require_no_excess(key, getattr(self, key))
+
+    @classmethod
+    def of_estimates(cls, **columns: ArrayLike) -> "Tissue":
+        """Tissue of values that a fit or a network gave, which may lie where no tissue has any.
+
+        Parameters
+        ----------
+        columns : array_like
+            As those of the class, by name: t1, t2 [s], b1 [1] and so on.
+
+        """
+        made = object.__new__(cls)
+        for each in fields(cls):
+            object.__setattr__(made, each.name, columns.get(each.name, each.default))
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        """Make columns of one length, and refuse what no signal can be computed of."""
         columns = [np.shape(getattr(self, key)) for key in self.columns()]
         n = next((shape[0] for shape in columns if shape), 1)
         for key in self.columns():
             dtype = np.complex128 if key == "m0" else np.float64
             object.__setattr__(self, key, _column(key, getattr(self, key), n, dtype))
-        for key in MOST:
-            _require_no_excess(key, getattr(self, key))
         _require("t1", self.t1, self.t1 > 0, "a time of more than 0 s")
         _require("t2", self.t2, self.t2 > 0, "a time of more than 0 s")
         _require("b1", self.b1, self.b1 >= 0, "a fraction of 0 or more")
@@ -89,7 +109,7 @@ class Tissue:
         return len(self.t1)
 
     def __getitem__(self, index: slice | NDArray[np.integer] | BoolArray) -> "Tissue":
-        return Tissue(**{key: getattr(self, key)[index] for key in self.columns()})
+        return Tissue.of_estimates(**{key: getattr(self, key)[index] for key in self.columns()})
 
     def chunks(self, size: int) -> Iterator["Tissue"]:
         """The tissue in pieces of at most `size` voxels, in order."""
@@ -106,12 +126,15 @@ def _span(column: FloatArray) -> str:
 
 
 def _require_no_excess(key: str, column: FloatArray) -> None:
-    """Raise InputError for the largest value, if no tissue has as much."""
+    """Raise InputError for the largest value, if no tissue has as much, and not it alone has.
+
+    A mistaken unit shows in most of a column; a few values beyond all others are those of a fit.
+    """
     if not column.size:
         return
-    place = int(np.argmax(np.where(np.isfinite(column), column, 0)))
+    place = int(np.argmax(column))
     expected = excess(key, float(column[place]))
-    if expected:
+    if expected and excess(key, float(np.median(column))):
         unit = _SHOWN[key][0]
         raise InputError(
             f"tissue {key} is {column[place]:g}{unit} at voxel {place}, expected {expected}"

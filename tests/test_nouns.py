@@ -416,9 +416,18 @@ def test_sequences_are_equal_by_what_they_do():
     )
 
 
+def test_estimates_may_lie_where_no_tissue_has_any() -> None:
+    """A network that is being trained says anything; one voxel of a map can run away."""
+    far = Tissue.of_estimates(t1=[800.0, 900.0], t2=0.1)
+    assert len(far[1:]) == 1 and far.t1[1] == 900 and (far.b1 == 1).all()
+    assert Tissue([0.8, 0.9, 800], 0.1).t1[2] == 800
+    with pytest.raises(InputError, match="more than 0 s"):
+        Tissue.of_estimates(t1=[0.0], t2=0.1)
+
+
 TISSUE_FAULTS = {
     "t1 in ms": (
-        {"t1": [0.8, 800.0]},
+        {"t1": [80.0, 800.0]},
         "tissue t1 is 800 s at voxel 1, expected 10 ms to 10000 ms: milliseconds taken for",
     ),
     "b1 in percent": ({"b1": 120}, "tissue b1 is 120 at voxel 0, expected 0.1 to 3: percent taken"),

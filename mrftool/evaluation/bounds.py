@@ -81,7 +81,7 @@ def distinct_tissues(tissue: Tissue, form: Form, *, limit: int = MAX_TISSUES) ->
         with np.errstate(divide="ignore"):
             scale = 1 / m0
     rows, index = np.unique(np.stack(list(columns.values()), axis=1), axis=0, return_inverse=True)
-    distinct = Tissue(**dict(zip(columns, rows.T, strict=True)))
+    distinct = Tissue.of_estimates(**dict(zip(columns, rows.T, strict=True)))
     chosen = np.arange(len(rows))
     if len(rows) > limit:
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])

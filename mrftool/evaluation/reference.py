@@ -157,7 +157,9 @@ def _from_folder(folder: Path) -> Reference:
     if "flags" in images:
         inside &= (images["flags"].astype(np.int64) & int(Flag.MASKED | Flag.NON_FINITE)) == 0
     grid = Grid(inside, headers["t1"].placement.affine)
-    return Reference(Tissue(*(grid.to_columns(images[key]) for key in ("t1", "t2"))), grid)
+    return Reference(
+        Tissue.of_estimates(**{key: grid.to_columns(images[key]) for key in ("t1", "t2")}), grid
+    )
 
 
 def _volumes(paths: dict[str, Path]) -> tuple[dict[str, Placed], dict[str, Float32Array]]:

@@ -113,7 +113,7 @@ class ExactFit:
         `(voxel, 4, time)`.
         """
         times, frequency = np.exp(place[:, :2]), place[:, 2]
-        tissue = Tissue(times[:, 0], times[:, 1], b1=b1, off_resonance=frequency)
+        tissue = Tissue.of_estimates(t1=times[:, 0], t2=times[:, 1], b1=b1, off_resonance=frequency)
         signal, slopes = signal_and_derivatives(self.sequence, tissue, threads=self.threads)
         above, below = (
             simulate(
@@ -209,7 +209,7 @@ class ExactFit:
                 self._kept.clear()
             times = np.exp(self._places)
             same = {"off_resonance": np.full(len(times), frequency), "b1": np.full(len(times), b1)}
-            tissue = Tissue(times[:, 0], times[:, 1], **same)
+            tissue = Tissue.of_estimates(t1=times[:, 0], t2=times[:, 1], **same)
             atoms = simulate(self.sequence, tissue, threads=self.threads).signal
             atoms = atoms / np.maximum(np.linalg.norm(atoms, axis=1, keepdims=True), TINY)
             self._kept[key] = np.asarray(atoms.conj().T, np.complex64)
@@ -241,7 +241,9 @@ class ExactFit:
     ) -> dict[str, FloatArray]:
         """Systematic and combined standard uncertainties [s], of the values taken for granted."""
         times = np.exp(place[:, :2])
-        tissue = Tissue(times[:, 0], times[:, 1], b1=b1, off_resonance=place[:, 2])
+        tissue = Tissue.of_estimates(
+            t1=times[:, 0], t2=times[:, 1], b1=b1, off_resonance=place[:, 2]
+        )
         signal, variance = rows[:, 0], np.zeros((len(place), 2))
         for name, size in self.uncertainty.items():
             change = signal_derivative(influence_named(name), self.sequence, tissue)

@@ -126,7 +126,7 @@ def budget_table(
     diffusion = np.zeros(len(groups))
     if sequence.spoiler is not None:
         diffusion += adc
-    found = sensitivity(sequence, Tissue(t1, t2, adc=diffusion), form=form)
+    found = sensitivity(sequence, Tissue.of_estimates(t1=t1, t2=t2, adc=diffusion), form=form)
     parts = _parts(found, stated)
     budgets = []
     for voxel, (name, mask) in enumerate(groups.items()):

@@ -198,7 +198,7 @@ def _tissue(maps: Maps, voxels: IndexArray, given: Mapping[str, Array | float]) 
         name: np.broadcast_to(image, maps.t1.shape).reshape(-1)[voxels]
         for name, image in images.items()
     }
-    return Tissue(**columns)
+    return Tissue.of_estimates(**columns)
 
 
 def _cleaned(

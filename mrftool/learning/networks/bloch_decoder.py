@@ -106,7 +106,7 @@ class _NativeDecoder(torch.autograd.Function):
         columns: dict[str, Any] = {}
         for name, column in zip(names, values, strict=True):
             columns[name] = column.detach().double().numpy()
-        tissue = Tissue(**columns, adc=np.full(len(values[0]), adc))
+        tissue = Tissue.of_estimates(**columns, adc=np.full(len(values[0]), adc))
         ctx.names, ctx.wanted = names, wanted
         # A signal with one phase, -i, is simulated as the real number x of -i x.
         is_turned = has_real_signal(sequence, tissue)
