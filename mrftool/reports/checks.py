@@ -60,8 +60,8 @@ def check_run(run: Run, signal: BoolArray) -> list[Remark]:
     """All that is to be said of a run, warnings first. signal: `with_signal` of its maps."""
     found = [
         *check_background(run),
-        *check_frames(run.residuals),
         *check_given_values(run.residuals),
+        *check_frames(run.residuals),
         *_check_voxels(run, signal),
         *check_noise(run, signal),
         *_check_input(run),
