@@ -169,6 +169,8 @@ def test_a_misfit_that_all_voxels_have_is_held_to_a_lower_limit() -> None:
     higher = severities + 0.2
     assert is_severe(higher, higher, everywhere).tolist() == [False, False, True, True, True]
     assert is_severe(higher, higher, severities < 1).tolist() == [False] * 4 + [True]
+    noise = np.array([0.0, 0.0, 0.0, 1.5, 1.5])  # most voxels fit better than noise
+    assert not is_severe(np.full(5, 1.5), noise, everywhere).any()
 
 
 def test_misfit_is_graded_by_what_it_can_do(

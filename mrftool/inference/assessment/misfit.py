@@ -113,6 +113,7 @@ def is_severe(certain: FloatArray, likely: FloatArray, typical: BoolArray) -> Bo
         Voxels that tell what is common to all `(voxel,)`.
     """
     severe = certain > COVERAGE_FACTOR
-    if typical.any() and np.nanmedian(certain[typical]) > 1:
+    both = np.minimum(certain, likely)
+    if typical.any() and np.nanmedian(both[typical]) > 1:
         severe |= likely > 1
     return np.asarray(severe)
