@@ -16,7 +16,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from fuzz.mutations import change_bytes, change_text
@@ -26,11 +29,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from mrd_scans import write_raw_scan
 
 from mrftool.environment.reporter import SilentReporter
+from mrftool.errors import InputError
 from mrftool.formats.dicom.write.quantity import quantified, stored_image
 from mrftool.formats.mrd.append import stored_readouts
 from mrftool.formats.sequence.mrd.header import read_header_text
 from mrftool.quantities import quantity
 from mrftool.sequence import Inversion, PulseSequence, Train
+from mrftool.servers.mrd import quantification
+from mrftool.servers.mrd.child import serve_session
 from mrftool.servers.mrd.client import send_scan
 from mrftool.servers.mrd.listen import serve
 from mrftool.servers.mrd.messages import Connection, Kind, Readout
@@ -42,6 +48,7 @@ from mrftool.workflows.kspace.quantify_coefficients import (
 
 HOST = "127.0.0.1"
 NAVIGATOR = 1 << 22
+WITHOUT_MAPS = "no maps are made here"
 SERIES = {"t1": 101, "t2": 102, "sd_t1": 103, "sd_t2": 104, "m0": 105}
 
 
@@ -54,7 +61,13 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=120, help="after which a session hangs")
+    parser.add_argument(
+        "--fake", action="store_true", help="damaged streams alone, in this process, without maps"
+    )
     options = parser.parse_args()
+    if options.fake:
+        damaged_here(options)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scan = write_raw_scan(folder / "scan.mrd", short_sequence())
@@ -196,6 +209,61 @@ def damaged(scan: Path, port: int, options: argparse.Namespace, reporter: Silent
         print("  ", remark)
     whole = exchange(b"".join(pieces), port, options.seconds + 30)
     print("served_after_them:", whole is not None and len(whole) > 1000)
+
+
+def damaged_here(options: argparse.Namespace) -> None:
+    """Damaged streams to sessions in this process that store what comes and make no maps.
+
+    Shows what the protocol and the file of a session do with them, many in a short time.
+    """
+    quantification.quantify_incoming = without_maps
+    ends: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        pieces = messages_of(write_raw_scan(Path(name) / "scan.mrd", short_sequence()))
+        service = Service(silence=options.seconds)
+        slowest = 0.0
+        for number in range(options.first, options.first + options.streams):
+            content = change(np.random.default_rng((1, number)), pieces)
+            start = time.process_time()
+            try:
+                fault = session_here(content, service)
+                ends["complete" if fault == WITHOUT_MAPS else "refused"] += 1
+            except Exception as error:
+                ends[f"crashed with {type(error).__name__}"] += 1
+            slowest = max(slowest, time.process_time() - start)
+    print("fake_streams:", options.streams)
+    for name, count in ends.items():
+        print(f"fake_{name}:", count)
+    print(f"fake_slowest_processor_seconds: {slowest:.2f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print("fake_largest_megabytes:", peak // 1024)
+
+
+def without_maps(work: object, reporter: object) -> NoReturn:
+    """In place of the quantification."""
+    raise InputError(WITHOUT_MAPS)
+
+
+def session_here(content: bytes, service: Service) -> str | None:
+    """What a session says of a stream."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(service.silence)
+    sender = threading.Thread(target=send_all, args=(ours, content))
+    sender.start()
+    try:
+        return serve_session(theirs, service)
+    finally:
+        sender.join()
+        ours.close()
+
+
+def send_all(sock: socket.socket, content: bytes) -> None:
+    with suppress(OSError):
+        sock.sendall(content)
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(1 << 16):
+            pass
 
 
 def messages_of(scan: Path) -> list[bytes]:
