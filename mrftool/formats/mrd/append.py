@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, Float32Array
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.mrd.image import MrdImage, image_head_type
 
@@ -107,7 +108,7 @@ def growing_file(path: Path, xml: str) -> Iterator[GrowingFile]:
         import ismrmrd.hdf5  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "MRD data need ismrmrd and h5py", hint="pip install 'mrftool[recon]'"
+            "MRD data need ismrmrd and h5py", hint=install_hint("recon")
         ) from error
     with h5py.File(path, "w") as file:
         group = file.create_group(_GROUP)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array
+from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 
 DATA_TYPES = (  # by the number `data_type` of the head, from 1
@@ -54,7 +55,7 @@ def image_head_type() -> "np.dtype[np.void]":
         from ismrmrd.hdf5 import image_header_dtype
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "MRD images need ismrmrd and h5py", hint="pip install 'mrftool[recon]'"
+            "MRD images need ismrmrd and h5py", hint=install_hint("recon")
         ) from error
     head: np.dtype[np.void] = np.dtype(image_header_dtype)
     return head
