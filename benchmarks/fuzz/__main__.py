@@ -84,9 +84,9 @@ def prepare(seeds: Path) -> None:
         make_seeds(seeds)
         return 0
 
-    outcome = run_case(make, clear(seeds), [])
+    outcome = run_case(make, clear(seeds), [], seconds=300)
     if outcome.code != 0:
-        sys.exit(outcome.said)
+        sys.exit(outcome.said or f"the seeds cannot be made: exit code {outcome.code}")
     for module in PRELOADED:
         importlib.import_module(module)
 

@@ -34,16 +34,21 @@ class Outcome:
         return asdict(self)
 
 
-def run_case(work: Callable[[], int], folder: Path, arguments: list[str]) -> Outcome:
-    """Run `work` in a forked process in `folder`; what it prints goes to a file there."""
+def run_case(
+    work: Callable[[], int], folder: Path, arguments: list[str], seconds: int = SECONDS
+) -> Outcome:
+    """Run `work` in a forked process in `folder`; what it prints goes to a file there.
+
+    seconds: of processor time; four times as many may pass on a clock.
+    """
     (folder / "out").mkdir(exist_ok=True)
     before = _files(folder)
     said = folder / ".said"
     begun = time.monotonic()
     child = os.fork()
     if child == 0:
-        _be_child(work, folder, said)
-    status, usage, is_late = _wait(child)
+        _be_child(work, folder, said, seconds)
+    status, usage, is_late = _wait(child, seconds)
     text = said.read_text(errors="replace")
     said.unlink()
     new = sorted(_files(folder) - before - {".said"})
@@ -53,7 +58,7 @@ def run_case(work: Callable[[], int], folder: Path, arguments: list[str]) -> Out
     return Outcome(arguments, code, seconds, usage.ru_maxrss / 1024, text[-4000:], faults)
 
 
-def _be_child(work: Callable[[], int], folder: Path, said: Path) -> None:
+def _be_child(work: Callable[[], int], folder: Path, said: Path, seconds: int) -> None:
     code = 99
     try:
         output = os.open(said, os.O_CREAT | os.O_WRONLY)
@@ -61,7 +66,7 @@ def _be_child(work: Callable[[], int], folder: Path, said: Path) -> None:
         os.dup2(output, 2)
         os.chdir(folder)
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         code = work()
     except BaseException:
         traceback.print_exc()
@@ -71,10 +76,10 @@ def _be_child(work: Callable[[], int], folder: Path, said: Path) -> None:
         os._exit(code)
 
 
-def _wait(child: int) -> tuple[int, resource.struct_rusage, bool]:
+def _wait(child: int, seconds: int) -> tuple[int, resource.struct_rusage, bool]:
     """Wait for a child; end it when it takes too long."""
     descriptor = os.pidfd_open(child)
-    ready, _, _ = select.select([descriptor], [], [], 4 * SECONDS)
+    ready, _, _ = select.select([descriptor], [], [], 4 * seconds)
     if not ready:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
