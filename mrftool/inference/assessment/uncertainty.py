@@ -70,7 +70,7 @@ class Assessment:
         if not self.noise.is_white:
             time = self.noise.correlation_time
             sentences.append(
-                f"the noise is not white (correlation time {time:.1f} repetitions): the standard "
+                f"the residual is not white (correlation time {time:.1f} repetitions): the standard "
                 "deviations take it into account"
             )
         return sentences
