@@ -212,7 +212,7 @@ def test_a_wrong_dictionary_is_refused_and_leaves_nothing(
     content, path = dict(np.load(dictionary)), tmp_path / "d.npz"
     says = {
         "length": (4, "brain.nii.gz: 40 time points, expected 39 as the dictionary"),
-        "sequence": (4, "expected 0123456789abcdef as the dictionary"),
+        "sequence": (4, "expected short (0123456789abcdef) as the dictionary"),
         "missing": (3, "d.npz: No such file"),
         "damaged": (3, "d.npz"),
         "no_dictionary": (3, "d.npz: "),

@@ -97,7 +97,8 @@ def test_so_many_jobs_run_at_a_time_and_share_the_processors(
     start = children.subprocess.Popen
 
     def watched(*arguments: Any, **options: Any) -> Any:
-        threads.append(int(options["env"]["OMP_NUM_THREADS"]))
+        if "env" in options:  # not a watcher of files
+            threads.append(int(options["env"]["OMP_NUM_THREADS"]))
         return start(*arguments, **options)
 
     monkeypatch.setattr(children.subprocess, "Popen", watched)
@@ -115,8 +116,10 @@ def test_whoever_stops_the_study_stops_its_jobs(
     start = children.subprocess.Popen
 
     def remembered(*arguments: Any, **options: Any) -> Any:
-        started.append(start(*arguments, **options))
-        return started[-1]
+        process = start(*arguments, **options)
+        if "env" in options:  # not a watcher of files
+            started.append(process)
+        return process
 
     monkeypatch.setattr(children.subprocess, "Popen", remembered)
 

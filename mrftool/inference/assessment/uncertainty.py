@@ -70,8 +70,8 @@ class Assessment:
         if not self.noise.is_white:
             time = self.noise.correlation_time
             sentences.append(
-                f"the residual is not white (correlation time {time:.1f} repetitions): the standard "
-                "deviations take it into account"
+                f"the residual is not white (correlation time {time:.1f} repetitions): the "
+                "standard deviations take it into account"
             )
         return sentences
 

@@ -9,7 +9,7 @@ from mrftool.errors import MismatchError
 from mrftool.evaluation.model_trials import SNRS, ModelTrials, count_runs, run_trials
 from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
 from mrftool.inference.session import Model
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Pulses, PulseSequence
 
 FILES = ("model.json", "model.md", "model.png")
 
@@ -88,12 +88,14 @@ def sequence_for(model: Model, name: str | None, reporter: Reporter) -> PulseSeq
 
 
 def other_sequences(sequence: PulseSequence) -> dict[str, PulseSequence]:
-    """Shipped sequences of the same length; if there are none, the beginnings of longer ones."""
+    """Shipped sequences of the same length; if there are none, the beginnings of longer ones that
+    play their pulses in one go.
+    """
     same, longer = [], []
     for other in _shipped_sequences():
         if len(other) == len(sequence):
             same.append(other)
-        elif len(other) > len(sequence):
+        elif len(other) > len(sequence) and _plays_in_one_go(other):
             longer.append(_beginning(other, len(sequence)))
     chosen = [each for each in same if each != sequence] or longer
     return {f"sequence {each.name}": each for each in chosen if each != sequence}
@@ -127,6 +129,10 @@ def _write_trials(
         )
         model_figure(found, picture, title=f"{title}: {found.voxels} random tissues at each SNR")
     return paths
+
+
+def _plays_in_one_go(sequence: PulseSequence) -> bool:
+    return sum(isinstance(event, Pulses) for event in sequence.events) == 1
 
 
 def _beginning(sequence: PulseSequence, n: int) -> PulseSequence:

@@ -68,10 +68,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     peaks = {}
-    for n_z in (24, 48):  # 300 and 600 MiB; two blocks are alive in either
+    for n_z in (24, 48):  # 300 and 600 MiB; one or two blocks of 16 MiB are alive in either
         path = tmp_path / f"{n_z}{name}"
         peaks[n_z] = [peak_of(path, task, n_z) for task in ("write", "read")]
         path.unlink()
     for small, large in zip(peaks[24], peaks[48], strict=True):
         assert small < 90
-        assert large < small + 10
+        assert large < small + 16 + 4

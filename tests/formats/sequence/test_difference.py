@@ -37,7 +37,8 @@ def test_a_scan_of_another_sequence_is_refused_with_the_difference(
         "sequence_id": short_sequence.sequence_id,
         "sequence_name": "short",
     }
-    words = rf"{other.sequence_id}, expected \w+ as the model \(late, not short: TE 4 ms, not 3 ms"
+    difference = r"\(late, not short: TE 4 ms, not 3 ms"
+    words = rf"{other.sequence_id}\), expected short \(\w+\) as the model {difference}"
     with pytest.raises(MismatchError, match=words):
         check_belongs(series, "model", **expected, sequence=sequence_to_dict(short_sequence))
     with pytest.raises(MismatchError, match=r"as the model$"):
