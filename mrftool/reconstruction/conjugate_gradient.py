@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray, Progress
+from mrftool.errors import CheckFailedError
 
 Operator = Callable[[Array], Array]
 
@@ -49,6 +50,11 @@ def conjugate_gradient(
         Relative residual at which to stop [1].
     progress
         Called with 1 after each iteration.
+
+    Raises
+    ------
+    CheckFailedError
+        If the numbers grow beyond what they can hold.
     """
     x = np.zeros_like(right_side)
     residual = right_side.copy()
@@ -61,6 +67,7 @@ def conjugate_gradient(
     for _ in range(iterations):
         image = operator(direction)
         curvature = _inner(direction, image)
+        _require_finite(curvature, energy)
         if curvature <= 0:
             break
         steps.append(energy / curvature)
@@ -76,6 +83,14 @@ def conjugate_gradient(
         ratios.append(energy / previous)
         direction = seen + ratios[-1] * direction
     return Solution(x, np.array(residuals), _condition(steps, ratios))
+
+
+def _require_finite(*values: float) -> None:
+    if not np.isfinite(values).all():
+        raise CheckFailedError(
+            "the reconstruction does not converge: its numbers are no longer finite, expected "
+            "samples and coil maps of usual size"
+        )
 
 
 def _inner(a: Array, b: Array) -> float:

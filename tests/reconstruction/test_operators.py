@@ -8,6 +8,7 @@ from kspace_factory import (
     random_trajectory,
 )
 
+from mrftool.errors import CheckFailedError
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
 from mrftool.reconstruction.encoding.adjoint import adjoint, adjoint_noise
 from mrftool.reconstruction.encoding.off_resonance import segments_needed, time_segments
@@ -122,3 +123,9 @@ def test_preconditioned_iterations_need_fewer_steps():
         lambda x: values * x, right_side, 5, precondition=lambda x: x / values
     )
     assert helped.residuals[0] < 1e-10 < plain.residuals[-1]
+
+
+def test_conjugate_gradient_refuses_numbers_beyond_what_they_can_hold():
+    right_side = np.full(4, 1e38, np.complex64)
+    with pytest.raises(CheckFailedError, match="no longer finite"), np.errstate(all="ignore"):
+        conjugate_gradient(lambda x: np.float32(1e38) * x, right_side, 5)
