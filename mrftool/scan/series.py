@@ -23,21 +23,34 @@ Signal = NDArray[np.inexact[Any]]  # complex64 or float32
 class Series:
     """A fingerprint of `n_time` samples in every voxel of an `(x, y, z)` image. Valid once built.
 
-    read: gives the signal of voxels, `(voxel, time)`, complex64 or float32 as `form` says
-        [scanner's unit]. It takes their positions in file order (x fastest), ascending. Most
-        callers want `blocks`.
-    form: "complex", or "magnitude" if the phase is not known.
-    assumptions: sentences, one for each thing that the file does not say and the reader took for
-    granted.
-    sidecar: what a JSON file beside the image says, or None.
-    granule: voxels that are read together at no more cost than one of them, in file order (a slice,
-        for DICOM). Blocks end at its edges.
-    name: how messages call the series.
-    axes: letters of the axes in the file, where the caller named them ("tyx").
-    frame_time: time between frames, where the file states it [s].
-    frames: index in the file of each sample `(time,)`, where some are left out; else None.
+    Parameters
+    ----------
+    read
+        Gives the signal of voxels, `(voxel, time)`, complex64 or float32 as `form` says [scanner's
+        unit]. It takes their positions in file order (x fastest), ascending. Most callers want
+        `blocks`.
+    form
+        "complex", or "magnitude" if the phase is not known.
+    assumptions
+        Sentences, one for each thing that the file does not say and the reader took for granted.
+    sidecar
+        What a JSON file beside the image says, or None.
+    granule
+        Voxels that are read together at no more cost than one of them, in file order (a slice, for
+        DICOM). Blocks end at its edges.
+    name
+        How messages call the series.
+    axes
+        Letters of the axes in the file, where the caller named them ("tyx").
+    frame_time
+        Time between frames, where the file states it [s].
+    frames
+        Index in the file of each sample `(time,)`, where some are left out; else None.
 
-    Raises InputError if the sizes are no 4-D series.
+    Raises
+    ------
+    InputError
+        If the sizes are no 4-D series.
     """
 
     shape: tuple[int, int, int]
