@@ -39,6 +39,12 @@ class GrowingFile:
         if len(self._waiting) >= _BLOCK or self._waiting_bytes >= _MOST_WAITING:
             self.flush()
 
+    def add_records(self, records: Array) -> None:
+        """Add readouts that are records of an MRD file already."""
+        self.flush()
+        self._write(records)
+        self.n_readouts += len(records)
+
     def flush(self) -> None:
         """Write the readouts that wait."""
         if not self._waiting:
@@ -48,10 +54,13 @@ class GrowingFile:
             records["head"][row] = head[0]
             records["traj"][row] = trajectory
             records["data"][row] = samples
+        self._write(records)
+        self._waiting, self._waiting_bytes = [], 0
+
+    def _write(self, records: Array) -> None:
         if "data" not in self._group:
             self._group.create_dataset("data", (0,), maxshape=(None,), dtype=self._record)
         _extend(self._group["data"], records)
-        self._waiting, self._waiting_bytes = [], 0
 
     def add_image(self, image: MrdImage) -> None:
         """Add an image to its series.

@@ -1,17 +1,14 @@
 """MRD raw data out: readouts with their trajectory, whole or not there."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray
-from mrftool.environment.extras import install_hint
-from mrftool.errors import MissingExtraError
 from mrftool.formats.atomic import all_or_none
+from mrftool.formats.mrd.append import growing_file
 from mrftool.formats.mrd.geometry import LPS_TO_RAS
 from mrftool.formats.mrd.header import RawHeader, header_xml
 from mrftool.grid import Placement
@@ -67,34 +64,12 @@ def write_raw_part(
     part: Path, header: RawHeader, slices: Iterable[RawSlice], *, noise: ComplexArray | None = None
 ) -> None:
     """Write into a file of a larger output; see `write_raw`."""
-    with _created(part, header_xml(header)) as data:
+    with growing_file(part, header_xml(header)) as file:
         if noise is not None:
-            _append(data, _noise_records(noise))
+            file.add_records(_noise_records(noise))
         for piece in slices:
             for records in _records(piece, header):
-                _append(data, records)
-
-
-@contextmanager
-def _created(part: Path, xml: str) -> Iterator[Any]:
-    """The dataset of readouts in a new file."""
-    try:
-        import h5py
-        from ismrmrd.hdf5 import acquisition_dtype
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "MRD raw data need ismrmrd and h5py", hint=install_hint("recon")
-        ) from error
-    with h5py.File(part, "w") as file:
-        group = file.create_group("dataset")
-        group.create_dataset("xml", data=[xml], dtype=h5py.string_dtype())
-        yield group.create_dataset("data", (0,), maxshape=(None,), dtype=acquisition_dtype)
-
-
-def _append(data: Any, records: Array) -> None:
-    start = len(data)
-    data.resize(start + len(records), axis=0)
-    data[start:] = records
+                file.add_records(records)
 
 
 def _records(piece: RawSlice, header: RawHeader) -> Iterator[Array]:
