@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mrftool.arrays import Array, Progress
+from mrftool.arrays import Array
+from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import InputError
 from mrftool.formats.mrd.append import GrowingFile, growing_file
 from mrftool.formats.mrd.image import MrdImage
@@ -22,25 +23,16 @@ _NOT_IMAGING = sum(1 << (bit - 1) for bit in (19, 20, 23, 24, 26, 27, 28, 29))
 _SEQUENCE = "mrftool_sequence"
 
 
-class PeerReporter:
+class PeerReporter(SilentReporter):
     """Tells the other side what is assumed and noticed."""
 
     def __init__(self, connection: Connection) -> None:
+        super().__init__()
         self._connection = connection
 
     def note(self, text: str) -> None:
         """Send a sentence."""
         self._connection.send_text(text)
-
-    @contextmanager
-    def progress(self, task: str, total: int) -> Iterator[Progress]:
-        """Say what is being done."""
-        yield lambda done: None
-
-    @contextmanager
-    def working(self, task: str) -> Iterator[None]:
-        """Say nothing."""
-        yield
 
 
 class Session:
