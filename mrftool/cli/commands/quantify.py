@@ -137,41 +137,44 @@ def quantify(
 
     def quantify_one(scan: Path, folder: Path) -> None:
         if holds_coefficients(scan, basis):
-            refuse(context, _OF_FRAMES, "goes with a series of frames")
-            named = None
-            if given(context, "model"):
-                named = model
-            coefficients = CoefficientScan(
-                scan, basis, covariance, seq, named, mask, b1, threads, joint, rr
-            )
-            result = quantify_coefficient_scan(
-                coefficients, folder, Terminal(), allow=allow or (), overwrite=overwrite
-            )
-            show_maps(scan, result, strict=strict)
-            return
-        refuse(context, ["covariance", "joint"], "goes with coefficient images or raw data")
+            result = quantify_coefficient_one(scan, folder)
+        else:
+            refuse(context, ["covariance", "joint"], "goes with coefficient images or raw data")
+            result = quantify_frames(scan, folder)
+        show_maps(scan, result, strict=strict)
+
+    def quantify_coefficient_one(scan: Path, folder: Path) -> "MapsResult":
+        refuse(context, _OF_FRAMES, "goes with a series of frames")
+        named = None
+        if given(context, "model"):
+            named = model
+        images = CoefficientScan(scan, basis, covariance, seq, named, mask, b1, threads, joint, rr)
+        return quantify_coefficient_scan(
+            images, folder, Terminal(), allow=allow or (), overwrite=overwrite
+        )
+
+    def quantify_frames(scan: Path, folder: Path) -> "MapsResult":
         origin: str | SequenceModel = model
         if seq is not None:
             refuse(context, ["model"], "and --seq both name a sequence, expected one of them")
             origin = SequenceModel(seq, rr)
         files = ScanFiles(scan, imag, phase, form, series, axes, like, variable)
+        sizes = stated_uncertainties(uncertainty)
         outputs = DicomChoice(dicom, dicom_reference, dicom_format)
         if seq is not None and b0 is not None:
-            result = quantify_balanced_scan(
+            return quantify_balanced_scan(
                 files,
                 folder,
                 Terminal(),
                 BalancedChoice(seq, b0, rr, b1, mask),
                 noise_sd=noise_sd,
-                uncertainty=stated_uncertainties(uncertainty),
+                uncertainty=sizes,
                 dicom=outputs,
                 threads=threads,
                 allow=allow or (),
                 overwrite=overwrite,
             )
-            show_maps(scan, result, strict=strict)
-            return
-        result = quantify_scan(
+        return quantify_scan(
             files,
             folder,
             Terminal(),
@@ -182,13 +185,12 @@ def quantify(
             coils=coils,
             b1=b1,
             noise_sd=noise_sd,
-            uncertainty=stated_uncertainties(uncertainty),
+            uncertainty=sizes,
             dicom=outputs,
             threads=threads,
             allow=allow or (),
             overwrite=overwrite,
         )
-        show_maps(scan, result, strict=strict)
 
     for_each_scan(scans, output, quantify_one)
 
