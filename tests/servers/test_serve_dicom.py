@@ -235,6 +235,8 @@ def test_check_names_what_is_wrong(settings, archive, tmp_path):
         ("peers:", "peers: {}\nothers:", "others is unknown"),
         ("rules:", "rules: !!python/name:os.system\nx:", "cannot be read"),
         ("station:", "stationname:", "stationname is unknown"),
+        ("quiet_seconds: 1.0", "quiet_seconds: 1.0\nquiet_seconds: 900", "is in line 5 already"),
+        ("quiet_seconds: 1.0", "quiet_seconds: &a 1.0\nport: *a", "aliases are not allowed"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, model, before, after, said):

@@ -7,12 +7,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import read_regular
+from mrftool.formats.sequence.reading.yaml_text import load_mapping
 
 SCHEMA = 1
+_SCHEMA_KEY = "mrftool_dicom_node"
 _MOST_BYTES = 1_000_000  # of the file
 _TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5, AE
 _PATTERNS = {
@@ -22,7 +23,7 @@ _PATTERNS = {
 }
 _KEYS = {
     "node": {
-        "mrftool_dicom_node", "ae_title", "host", "port", "folder", "quiet_seconds", "peers",
+        _SCHEMA_KEY, "ae_title", "host", "port", "folder", "quiet_seconds", "peers",
         "destinations", "rules", "tls", "max_bytes", "max_memory", "max_seconds",
     },
     "destination": {"ae_title", "host", "port", "tls"},
@@ -142,8 +143,8 @@ def read_settings(path: Path) -> NodeSettings:
 
     """
     content = _mapping(_load(path), "node", f"{path}")
-    if content.get("mrftool_dicom_node") != SCHEMA:
-        raise InputError(f"{path}: mrftool_dicom_node is not {SCHEMA}, expected that schema number")
+    if content.get(_SCHEMA_KEY) != SCHEMA:
+        raise InputError(f"{path}: {_SCHEMA_KEY} is not {SCHEMA}, expected that schema number")
     try:
         return _settings(path, content)
     except InputError as error:
@@ -180,17 +181,17 @@ def _settings(path: Path, content: Mapping[str, Any]) -> NodeSettings:
     )
 
 
-def _load(path: Path) -> Any:
-    """The file's content as plain values: no other objects, at most a megabyte."""
+def _load(path: Path) -> Mapping[str, Any]:
+    """The file's content as plain values, each key once."""
+    data = read_regular(path, _MOST_BYTES, "settings in YAML")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: is larger than {_MOST_BYTES} bytes, expected settings")
-        return yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected settings in YAML") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: cannot be read: {reason}, expected YAML") from error
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read: {error}, expected YAML") from error
+    content, _, repeated = load_mapping(text, f"{path}: cannot be read", key=_SCHEMA_KEY)
+    if repeated:
+        raise InputError(f"{path}: {repeated[0]}")
+    return content
 
 
 def _mapping(value: Any, kind: str, where: str) -> Mapping[str, Any]:

@@ -82,13 +82,16 @@ class Fault:
         return f"line {self.line}: {self.key}: {self.text}"
 
 
-def load_mapping(text: str, origin: str) -> tuple[dict[str, Any], Lines, list[Fault]]:
+def load_mapping(
+    text: str, origin: str, *, key: str = "mrftool_sequence"
+) -> tuple[dict[str, Any], Lines, list[Fault]]:
     """The YAML mapping in `text`, the line of each key path, and a fault for each repeated key.
 
     Raises
     ------
     InputError
-        Naming `origin`, if it is no mapping, has references, or is nested too deeply.
+        Naming `origin`, if it is no mapping, whose first key is `key`, has references, or is nested
+        too deeply.
     """
     try:
         _refuse_bombs(text, origin)
@@ -102,7 +105,7 @@ def load_mapping(text: str, origin: str) -> tuple[dict[str, Any], Lines, list[Fa
     except Exception as error:  # PyYAML raises whatever its parts of Python raise
         raise InputError(f"{origin}:{_problem(error)}, expected YAML") from error
     if not isinstance(raw, dict) or not isinstance(root, yaml.MappingNode):
-        raise InputError(f"{origin}: expected a YAML mapping with the key mrftool_sequence")
+        raise InputError(f"{origin}: expected a YAML mapping with the key {key}")
     lines: Lines = {}
     repeated: list[Fault] = []
     _note_lines(root, (), lines, repeated)
