@@ -27,7 +27,7 @@ test: $(VENV)/dev
 
 # The numerical tests as other processors would compute them (OpenBLAS chooses its kernel by processor, and AVX-512
 # kernels run only where the processor has it), and with the readable engine in place of the native kernel.
-NUMERICAL := tests/physics tests/manifold tests/export tests/inference tests/matching tests/design
+NUMERICAL := tests/physics tests/manifold tests/exporting tests/inference tests/matching tests/design
 BLAS_KERNELS := Haswell Zen $(shell grep -qs avx512f /proc/cpuinfo && echo SkylakeX)
 test-processors: $(VENV)/dev
 	for kernel in $(BLAS_KERNELS); do \

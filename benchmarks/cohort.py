@@ -32,7 +32,7 @@ from cohort_tasks import killing_sub_40
 
 from mrftool.cli.app import run
 from mrftool.cohort import participants
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence, Train

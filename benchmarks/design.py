@@ -19,7 +19,7 @@ from mrftool.design.limits import Limits
 from mrftool.design.optimise import Problem, optimise
 from mrftool.design.pulse_train import PulseTrain, design_tissue, sequence_of, train_of
 from mrftool.environment.reporter import SilentReporter
-from mrftool.export.make import model_table
+from mrftool.exporting.make import model_table
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients

@@ -44,7 +44,7 @@ from orthanc import Orthanc
 
 import mrftool.servers.dicom.node as node_module
 from mrftool.environment.reporter import SilentReporter
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.servers.dicom.settings import read_settings

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from dicom_factory import Scan, write_classic
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.bids import Provenance
 from mrftool.formats.dicom.read.series import open_dicom_series
 from mrftool.formats.dicom.write.objects import with_units, write_dicom_maps

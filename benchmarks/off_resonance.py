@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.exact_fit import ExactFit
 from mrftool.inference.session import Model, run

@@ -27,7 +27,7 @@ from quantify_scene import RANK, make_scene, noisy, tissues
 
 from mrftool.environment.shipped import shipped_file
 from mrftool.environment.threads import one_blas_thread, usable_processors
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_series
 from mrftool.formats.sequence.yaml_file import read_sequence

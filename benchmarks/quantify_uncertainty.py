@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.quantify import quantify

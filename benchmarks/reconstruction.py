@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrftool.export.make import model_table
+from mrftool.exporting.make import model_table
 from mrftool.formats.arrays.bart import basis_array, cfl_contents, read_all_dimensions
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement

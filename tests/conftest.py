@@ -10,7 +10,7 @@ import pytest
 import yaml
 from front_door import works
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence, Train

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mrftool.arrays import ComplexArray, Progress
 from mrftool.evaluation.bins import Bins, bins_of
-from mrftool.export.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
+from mrftool.exporting.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.inference.session import Model
 from mrftool.physics.noise import add_noise, level_of
 from mrftool.physics.simulate import simulate
@@ -50,7 +50,7 @@ class ModelTrials:
     snrs, voxels, seed, knows_noise
         How: see `run_trials`.
     scores
-        Errors at each of `snrs`: see `mrftool.export.verify.noisy_scores`.
+        Errors at each of `snrs`: see `mrftool.exporting.verify.noisy_scores`.
     rates
         Shares of voxels that are flagged.
     bins

@@ -56,7 +56,7 @@ def source_of(run: TrainingRun, seq: str | None) -> Source:
 
 
 def model_settings(run: TrainingRun, source: Source, scores: dict[str, Any]) -> dict[str, Any]:
-    """What `mrftool.export.make.make_model` takes of a run, for one of its sequences."""
+    """What `mrftool.exporting.make.make_model` takes of a run, for one of its sequences."""
     config = run.config
     return {
         "encoder": encoder_to_onnx(run),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mrftool.errors import ArgumentError, InputError
-from mrftool.export.make import model_table
+from mrftool.exporting.make import model_table
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Batch, Source, draw_batches, draw_tissue, make_batch
 from mrftool.learning.checkpoint import (

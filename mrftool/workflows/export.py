@@ -6,7 +6,7 @@ from typing import Any
 
 from mrftool.arrays import Range
 from mrftool.environment.reporter import Reporter
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.model.manifest import Manifest

@@ -8,7 +8,7 @@ import pytest
 from front_door import load, save, works
 
 from mrftool.environment.shipped import find_file
-from mrftool.export.accuracy import require_near_bound
+from mrftool.exporting.accuracy import require_near_bound
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import load_model
 from mrftool.physics.noise import add_noise, level_of

@@ -14,7 +14,7 @@ from front_door import Outcome, command, files, load, refuses, untouched, works
 
 from mrftool.cli.commands.export import export as export_command
 from mrftool.errors import CheckFailedError
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.inference.session import load_model
 
 SMALL = ("--t1-ms", 500, 1500, "--t2-ms", 40, 150)
@@ -118,7 +118,7 @@ def test_a_model_that_errs_too_much_is_written_on_request_alone(
 ) -> None:
     worst = {"parameter": "t2", "rmse_over_bound": 4.5, "t1_ms": 800.0, "t2_ms": 70.0}
     scores = {"snr_20": {"worst_region": worst}}
-    monkeypatch.setattr("mrftool.export.make.verify", lambda *_: scores)
+    monkeypatch.setattr("mrftool.exporting.make.verify", lambda *_: scores)
     checked = partial(make_model, tolerance=1e-3)
     monkeypatch.setattr("mrftool.workflows.export.make_model", checked)
     options = ("--seq", seq, *SMALL, "-o", "m.onnx")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from front_door import load, refuses, save, works
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.inference.assessment.sample import sample_residuals
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model

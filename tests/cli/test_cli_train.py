@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mrftool.cli.commands.train import train as train_command
-from mrftool.export.make import make_model, model_table
+from mrftool.exporting.make import make_model, model_table
 from mrftool.inference.session import load_model
 from mrftool.learning import training as loop
 
@@ -85,7 +85,7 @@ def test_a_run_leaves_checkpoints_and_a_curve(seq: Path) -> None:
 def test_a_run_becomes_a_model(seq: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     works("train", "--seq", seq, *SMALL)
     monkeypatch.setattr(
-        "mrftool.export.make.make_model", partial(make_model, check=False, tolerance=1e-2)
+        "mrftool.exporting.make.make_model", partial(make_model, check=False, tolerance=1e-2)
     )
     works("export", "runs/short", "-o", "m.onnx", "--allow-inaccurate")
     manifest = load_model("m.onnx").manifest

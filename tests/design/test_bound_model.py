@@ -25,9 +25,9 @@ from mrftool.evaluation.model_trials import (
     other_phases,
     run_trials,
 )
-from mrftool.export import verify as verify_module
-from mrftool.export.make import make_model
-from mrftool.export.verify import draw_sample, verify
+from mrftool.exporting import verify as verify_module
+from mrftool.exporting.make import make_model
+from mrftool.exporting.verify import draw_sample, verify
 from mrftool.figures import canvas
 from mrftool.figures.errors import model_figure
 from mrftool.formats.sequence.yaml_file import read_sequence

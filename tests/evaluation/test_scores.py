@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mrftool.export.atoms import choose_atoms, spread
-from mrftool.export.make import make_model, model_table
-from mrftool.export.thresholds import FALSE_ALARM
-from mrftool.export.verify import verify
+from mrftool.exporting.atoms import choose_atoms, spread
+from mrftool.exporting.make import make_model, model_table
+from mrftool.exporting.thresholds import FALSE_ALARM
+from mrftool.exporting.verify import verify
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.manifold.table import evaluate
 from mrftool.sequence import PulseSequence

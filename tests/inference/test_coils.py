@@ -11,7 +11,7 @@ from front_door import refuses, save, works
 from scipy import stats
 
 from mrftool.errors import ArgumentError
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.inference.assessment.background import background_of
 from mrftool.inference.session import Model, run
 from mrftool.physics.noise import (

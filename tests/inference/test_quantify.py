@@ -8,7 +8,7 @@ import pytest
 
 from mrftool.environment.threads import prefetched
 from mrftool.errors import MismatchError, UsageError
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.inference import scan
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, run

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import ndtri
 
 from mrftool.errors import ArgumentError
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.assessment.misfit import is_severe
 from mrftool.inference.assessment.uncertainty import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.inference.session import Model, run
 from mrftool.manifold.model_errors import probe_vectors
 from mrftool.manifold.table import Form

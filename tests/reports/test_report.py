@@ -286,7 +286,7 @@ def test_the_worst_volume_stays_under_two_megabytes(short_sequence):
 
 @pytest.fixture(scope="module")
 def short_model(tmp_path_factory, short_sequence: PulseSequence) -> Path:
-    from mrftool.export.make import make_model
+    from mrftool.exporting.make import make_model
     from mrftool.inference.model.onnx_file import write_model
 
     path = tmp_path_factory.mktemp("model") / "short <b>.onnx"

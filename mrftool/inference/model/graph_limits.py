@@ -1,7 +1,7 @@
 """What the graph of a model may compute: our own operators, on tensors of bounded size.
 
 A graph of standard operators can still fill the memory (a constant of many gigabytes) or never end
-(a loop). The graphs of `mrftool.export` have no loops, and the size of every tensor follows from
+(a loop). The graphs of `mrftool.exporting` have no loops, and the size of every tensor follows from
 the number of voxels.
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.environment.threads import chosen_threads, one_blas_thread
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model, run
 from mrftool.matching.dictionary import (

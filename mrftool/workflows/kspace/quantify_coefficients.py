@@ -13,7 +13,7 @@ from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.environment.shipped import find_file
 from mrftool.environment.threads import one_blas_thread
 from mrftool.errors import ArgumentError, InputError
-from mrftool.export.make import model_table
+from mrftool.exporting.make import model_table
 from mrftool.formats.coefficients.read import header_facts, open_coefficients, sequence_facts
 from mrftool.formats.nifti.maps import open_b1, open_mask
 from mrftool.formats.open_scan import file_kind

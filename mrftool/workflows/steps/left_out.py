@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.inference.quantify import check_model
 from mrftool.inference.session import Model

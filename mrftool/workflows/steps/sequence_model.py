@@ -120,7 +120,7 @@ def _cached(path: Path, sequence: PulseSequence, settings: ModelSettings) -> Mod
 
 
 def _made(sequence: PulseSequence, settings: ModelSettings) -> Model:
-    from mrftool.export.make import make_model  # heavy
+    from mrftool.exporting.make import make_model  # heavy
 
     chosen: dict[str, Any] = {"form": settings.form, "b1_range": settings.b1_range}
     proto, manifest = make_model(sequence, **chosen)

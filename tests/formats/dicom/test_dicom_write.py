@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from mrftool.errors import InputError, MismatchError, MrftoolError, UsageError
-from mrftool.export.make import make_model
+from mrftool.exporting.make import make_model
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.series import DicomSeries, open_dicom_series
 from mrftool.formats.dicom.write.objects import with_units, write_dicom_maps

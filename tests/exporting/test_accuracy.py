@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mrftool.errors import CheckFailedError
-from mrftool.export.accuracy import require_near_bound, worst_region
-from mrftool.export.make import make_model
+from mrftool.exporting.accuracy import require_near_bound, worst_region
+from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
@@ -81,7 +81,7 @@ def test_a_model_of_too_few_steps_is_not_made(
     short_sequence: PulseSequence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A single atom is no start for a single step."""
-    monkeypatch.setattr("mrftool.export.atoms._PLANS", ((1, 0),))
+    monkeypatch.setattr("mrftool.exporting.atoms._PLANS", ((1, 0),))
     ranges = {"t1_range": (0.3, 3.0), "t2_range": (0.02, 0.5), "tolerance": 1e-3}
     with pytest.raises(
         CheckFailedError, match=r"times its Cramer-Rao bound, expected at most 1\.2"

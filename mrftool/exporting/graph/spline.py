@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import FloatArray
-from mrftool.export.graph.ops import INT32, Tape, Value, clip, concat
+from mrftool.exporting.graph.ops import INT32, Tape, Value, clip, concat
 from mrftool.manifold.bspline import POLYNOMIALS, Axis
 from mrftool.manifold.table import SignalTable
 

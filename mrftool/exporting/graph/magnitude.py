@@ -21,19 +21,19 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from mrftool.arrays import Array
-from mrftool.export.graph.ops import Value, maximum, minimum, row_sum, sqrt, where
-from mrftool.export.graph.outputs import Estimate
-from mrftool.export.graph.polish import (
+from mrftool.exporting.graph.ops import Value, maximum, minimum, row_sum, sqrt, where
+from mrftool.exporting.graph.outputs import Estimate
+from mrftool.exporting.graph.polish import (
     TINY,
     bounded_step,
     hold_inside,
     least_information,
     standard_deviations,
 )
-from mrftool.export.graph.reading import Reading
-from mrftool.export.graph.spline import Spline
-from mrftool.export.graph.symmetric import Symmetric, columns_of
-from mrftool.export.thresholds import LEAST_MISFIT, thresholds
+from mrftool.exporting.graph.reading import Reading
+from mrftool.exporting.graph.spline import Spline
+from mrftool.exporting.graph.symmetric import Symmetric, columns_of
+from mrftool.exporting.thresholds import LEAST_MISFIT, thresholds
 from mrftool.inference.foreground import noise_ratio_limit
 from mrftool.manifold.table import SignalTable
 from mrftool.physics.noise import excess_formula

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from mrftool.export.make import make_model
-from mrftool.export.thresholds import FALSE_ALARM
+from mrftool.exporting.make import make_model
+from mrftool.exporting.thresholds import FALSE_ALARM
 from mrftool.inference.session import Model, run
 from mrftool.physics.cramer_rao import cramer_rao
 from mrftool.physics.noise import add_noise, excess_formula

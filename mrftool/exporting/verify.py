@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, Range
-from mrftool.export.accuracy import worst_region
+from mrftool.exporting.accuracy import worst_region
 from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.export.graph.ops import Tape, Value, concat, maximum, row_sum, sqrt, where
+from mrftool.exporting.graph.ops import Tape, Value, concat, maximum, row_sum, sqrt, where
 from mrftool.manifold.table import SignalTable
 
 _TINY = 1e-20

@@ -5,8 +5,8 @@ polish.
 from onnx import ModelProto, compose, inliner, version_converter
 
 from mrftool.errors import InputError
-from mrftool.export.graph.ops import Tape, Value, concat, row_sum, sqrt, where
-from mrftool.export.graph.reading import Reading, direction
+from mrftool.exporting.graph.ops import Tape, Value, concat, row_sum, sqrt, where
+from mrftool.exporting.graph.reading import Reading, direction
 from mrftool.inference.model.onnx_file import OPSET, check_self_contained
 from mrftool.manifold.table import SignalTable
 

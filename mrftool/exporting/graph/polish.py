@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrftool.export.graph.ops import Value, clip, concat, maximum, minimum, row_sum, sqrt
-from mrftool.export.graph.spline import Spline
-from mrftool.export.graph.symmetric import Symmetric, columns_of
+from mrftool.exporting.graph.ops import Value, clip, concat, maximum, minimum, row_sum, sqrt
+from mrftool.exporting.graph.spline import Spline
+from mrftool.exporting.graph.symmetric import Symmetric, columns_of
 from mrftool.manifold.table import SignalTable
 
 # What single precision can tell from 0, relative to the numbers that were subtracted.

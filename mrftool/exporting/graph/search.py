@@ -10,9 +10,9 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from mrftool.export.atoms import Atoms
-from mrftool.export.graph.ops import Tape, Value, concat, maximum, minimum, row_sum
-from mrftool.export.graph.polish import hold_inside
+from mrftool.exporting.atoms import Atoms
+from mrftool.exporting.graph.ops import Tape, Value, concat, maximum, minimum, row_sum
+from mrftool.exporting.graph.polish import hold_inside
 from mrftool.manifold.table import SignalTable
 
 _RANK = 12  # dimensions of the compressed space that are compared

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mrftool.arrays import Range
-from mrftool.export.graph.ops import FLOAT, INT32, Value, concat, exp, row_sum, sqrt, where
-from mrftool.export.graph.reading import Reading
-from mrftool.export.thresholds import UNDETERMINED
+from mrftool.exporting.graph.ops import FLOAT, INT32, Value, concat, exp, row_sum, sqrt, where
+from mrftool.exporting.graph.reading import Reading
+from mrftool.exporting.thresholds import UNDETERMINED
 from mrftool.manifold.parameters import Parameter
 from mrftool.manifold.table import SignalTable
 from mrftool.quantities import Flag

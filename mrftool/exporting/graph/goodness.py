@@ -4,11 +4,11 @@ than noise.
 
 import numpy as np
 
-from mrftool.export.graph.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
-from mrftool.export.graph.outputs import Estimate
-from mrftool.export.graph.polish import TINY, Fit, standard_deviations
-from mrftool.export.graph.reading import Reading
-from mrftool.export.thresholds import Thresholds, thresholds
+from mrftool.exporting.graph.ops import Value, concat, maximum, minimum, row_sum, sqrt, where
+from mrftool.exporting.graph.outputs import Estimate
+from mrftool.exporting.graph.polish import TINY, Fit, standard_deviations
+from mrftool.exporting.graph.reading import Reading
+from mrftool.exporting.thresholds import Thresholds, thresholds
 from mrftool.manifold.table import SignalTable
 
 _PARTS_OF_M0 = 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import onnxruntime
 
-from mrftool.export.graph.assemble import assemble
+from mrftool.exporting.graph.assemble import assemble
 from mrftool.manifold.parameters import B1, T1, T2
 from mrftool.manifold.tabulate import build_table
 from mrftool.physics.cramer_rao import bound_of_signals

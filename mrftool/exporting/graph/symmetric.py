@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from mrftool.export.graph.ops import Value
+from mrftool.exporting.graph.ops import Value
 
 
 @dataclass(frozen=True)

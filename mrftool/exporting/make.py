@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mrftool.arrays import Array, Range
 from mrftool.environment.threads import one_blas_thread
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.export.accuracy import require_near_bound
-from mrftool.export.verify import verify
+from mrftool.exporting.accuracy import require_near_bound
+from mrftool.exporting.verify import verify
 from mrftool.inference.model.manifest import Manifest, weights_sha256, write_manifest
 from mrftool.manifold.model_errors import probe_vectors
 from mrftool.manifold.parameters import (
@@ -56,8 +56,8 @@ def make_model(
     sequence
         That the model is made for.
     encoder
-        What starts the polish, see `mrftool.export.graph.encoder`; None: a coarse search. It needs
-        the `table` that it was trained with.
+        What starts the polish, see `mrftool.exporting.graph.encoder`; None: a coarse search. It
+        needs the `table` that it was trained with.
     polish
         Number of Gauss-Newton steps.
     adc
@@ -168,7 +168,7 @@ def _assemble(
     polish: int,
     coils: int,
 ) -> "ModelProto":
-    from mrftool.export.graph.assemble import assemble
+    from mrftool.exporting.graph.assemble import assemble
 
     return assemble(table, probes, ranges, encoder=encoder, polish_steps=polish, coils=coils)
 

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from mrftool.export.graph.ops import FLOAT, Tape
-from mrftool.export.graph.spline import spline_of
+from mrftool.exporting.graph.ops import FLOAT, Tape
+from mrftool.exporting.graph.spline import spline_of
 from mrftool.inference.model.onnx_file import OPSET
 from mrftool.manifold.bspline import Axis
 from mrftool.manifold.compression import Basis

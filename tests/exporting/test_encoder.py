@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from mrftool.errors import InputError, MismatchError
-from mrftool.export.make import make_model, model_table
+from mrftool.exporting.make import make_model, model_table
 from mrftool.inference.session import Model, run
 from mrftool.manifold.compression import features, real_fingerprints
 from mrftool.manifold.table import SignalTable

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from mrftool.arrays import FloatArray
-from mrftool.export.atoms import Atoms
-from mrftool.export.graph.ops import Value, maximum, row_sum, sqrt
-from mrftool.export.graph.search import search_rank
+from mrftool.exporting.atoms import Atoms
+from mrftool.exporting.graph.ops import Value, maximum, row_sum, sqrt
+from mrftool.exporting.graph.search import search_rank
 from mrftool.manifold.table import SignalTable, evaluate
 
 EXTRA_STEPS = 10  # Gauss-Newton steps: the search ends at an atom, and does not step from it

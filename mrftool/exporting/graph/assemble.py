@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from onnx import ModelProto, ValueInfoProto, checker, helper
 
 from mrftool.arrays import Array, Range
-from mrftool.export.atoms import choose_atoms
-from mrftool.export.graph.encoder import attach_encoder, prepared_encoder
-from mrftool.export.graph.goodness import assess_fit
-from mrftool.export.graph.magnitude import estimate_magnitude
-from mrftool.export.graph.ops import FLOAT, INT32, Tape, Value, concat, where
-from mrftool.export.graph.outputs import write_outputs
-from mrftool.export.graph.polish import data_rows, hold_inside, polish
-from mrftool.export.graph.reading import aligned, given_inside, read_signals
-from mrftool.export.graph.search import coarse_search, search_rank
-from mrftool.export.graph.spline import spline_of
-from mrftool.export.squares import EXTRA_STEPS, squared_search
+from mrftool.exporting.atoms import choose_atoms
+from mrftool.exporting.graph.encoder import attach_encoder, prepared_encoder
+from mrftool.exporting.graph.goodness import assess_fit
+from mrftool.exporting.graph.magnitude import estimate_magnitude
+from mrftool.exporting.graph.ops import FLOAT, INT32, Tape, Value, concat, where
+from mrftool.exporting.graph.outputs import write_outputs
+from mrftool.exporting.graph.polish import data_rows, hold_inside, polish
+from mrftool.exporting.graph.reading import aligned, given_inside, read_signals
+from mrftool.exporting.graph.search import coarse_search, search_rank
+from mrftool.exporting.graph.spline import spline_of
+from mrftool.exporting.squares import EXTRA_STEPS, squared_search
 from mrftool.inference.model.onnx_file import OPSET
 from mrftool.manifold.table import SignalTable
 
