@@ -52,11 +52,10 @@ def coils_of(kspace: KSpace, basis: Array, threads: int = 1) -> ComplexArray:
     coarse = central_part(kspace, tuple(_coarse(n) for n in kspace.matrix))
     grams = gram_matrices(vectors, coarse.arm, coarse.repetition, coarse.trajectory.n_arms)
     kernel = toeplitz_kernel(coarse.trajectory, grams, coarse.matrix, threads=threads)
-    operator = NormalOperator(kernel, np.ones((1, *coarse.matrix), np.complex64), threads=threads)
+    everywhere = np.ones((kspace.n_coils, *coarse.matrix), np.complex64)
+    operator = NormalOperator(kernel, everywhere, threads=threads)
     solution = conjugate_gradient(
-        lambda images: operator.convolved(images).copy(),
-        coil_images(coarse, vectors, threads),
-        _ITERATIONS,
+        operator.convolved, coil_images(coarse, vectors, threads), _ITERATIONS
     )
     maps = estimate_coils(solution.x)
     support = object_support(solution.x)

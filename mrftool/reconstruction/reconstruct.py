@@ -23,7 +23,7 @@ from mrftool.reconstruction.encoding.off_resonance import TimeSegments, time_seg
 from mrftool.reconstruction.encoding.toeplitz import (
     NormalOperator,
     gram_matrices,
-    toeplitz_kernel,
+    normal_operator,
 )
 from mrftool.reconstruction.noise import like_noise, residual_energy
 from mrftool.reconstruction.temporal_basis import TemporalBasis
@@ -174,9 +174,7 @@ def set_up(
     segments = _segments(kspace, field_map, settings.segments)
     trajectory = kspace.trajectory
     grams = gram_matrices(vectors, kspace.arm, kspace.repetition, trajectory.n_arms)
-    kernel = toeplitz_kernel(trajectory, grams, kspace.matrix, segments, threads)
-    phases = None if segments is None else segments.phases
-    operator = NormalOperator(kernel, coils, phases, threads)
+    operator = normal_operator(trajectory, grams, coils, segments, threads)
     right_side = adjoint(kspace, vectors, coils, segments, threads)
     return Problem(operator, right_side, vectors, grams, coils, segments, kspace, threads)
 

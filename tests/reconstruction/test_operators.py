@@ -15,6 +15,7 @@ from mrftool.reconstruction.encoding.off_resonance import segments_needed, time_
 from mrftool.reconstruction.encoding.toeplitz import (
     NormalOperator,
     gram_matrices,
+    normal_operator,
     toeplitz_kernel,
 )
 from mrftool.scan.kspace import Trajectory
@@ -49,6 +50,21 @@ def test_normal_operator_equals_the_dense_matrix(is_complex):
     images = random_images(random, (3, *MATRIX))
     expected = dense.conj().T @ (dense @ images.ravel())
     assert _relative(_operator(kspace, basis, coils)(images), expected) < 1e-5
+
+
+@pytest.mark.parametrize(("seen", "threads"), [((3, 8, 2, 5), 1), ((0, 1, 4, 9), 3), (None, 5)])
+def test_normal_operator_works_on_the_part_that_coils_see(seen, threads):
+    random, kspace, basis, coils = _scan()
+    if seen is not None:
+        part = np.zeros(MATRIX, bool)
+        part[seen[0] : seen[1], seen[2] : seen[3]] = True
+        coils = coils * part
+    dense = encoding_matrix(kspace, basis, coils)
+    images = random_images(random, (3, *MATRIX))
+    trajectory = kspace.trajectory
+    grams = gram_matrices(basis, kspace.arm, kspace.repetition, trajectory.n_arms)
+    found = normal_operator(trajectory, grams, coils, threads=threads)(images)
+    assert _relative(found, dense.conj().T @ (dense @ images.ravel())) < 1e-5
 
 
 @pytest.mark.parametrize("is_complex", [False, True])

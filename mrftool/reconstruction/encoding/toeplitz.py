@@ -8,25 +8,29 @@ Sources: J. A. Fessler et al., IEEE Trans Signal Process 53:3393 (2005), doi
 10.1002/mrm.26102 (temporal kernels). Home of ducc0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
-from mrftool.arrays import Array, ComplexArray
+from mrftool.arrays import Array, BoolArray, ComplexArray
 from mrftool.reconstruction.encoding.kernel_product import multiply_kernel, triangle
 from mrftool.reconstruction.encoding.nufft import point_spread
 from mrftool.reconstruction.encoding.off_resonance import TimeSegments
 from mrftool.scan.kspace import Trajectory
 
 _TOGETHER = 8  # kernel elements that are computed at a time
-_BUFFER = 96 << 20  # of padded images that are transformed together [bytes]
+
+Box = tuple[slice, slice]
 
 
 class NormalOperator:
-    """N = A^H A on coefficient images `(K, x, y)`; holds the kernel and a buffer.
+    """N = A^H A on coefficient images `(K, x, y)`; holds the kernel and buffers.
 
-    kernel: of `toeplitz_kernel`. coils: `(coil, x, y)`. phases: of the time segments
-    `(segment, x, y)`, or None without off-resonance.
+    kernel: of `toeplitz_kernel`, for the size of the box. coils: `(coil, x, y)`. phases: of the
+    time segments `(segment, x, y)`, or None without off-resonance. threads: share the coils. box:
+    of `coil_box`, outside of which coils are 0; by default the whole image.
     """
 
     def __init__(
@@ -35,54 +39,118 @@ class NormalOperator:
         coils: ComplexArray,
         phases: ComplexArray | None = None,
         threads: int = 1,
+        box: Box = (slice(None), slice(None)),
     ) -> None:
-        self._kernel, self._coils, self._phases = kernel, coils, phases
-        self._threads = threads
-        self._buffer = np.empty(0, np.complex64)
+        self._kernel, self._box = kernel, box
+        self._coils = np.ascontiguousarray(coils[:, *box])
+        self._phases = None if phases is None else np.ascontiguousarray(phases[:, *box])
+        self._jobs = min(threads, len(coils))
+        self._threads = threads // self._jobs  # of each job
+        self._buffers = [np.empty(0, np.complex64)] * self._jobs
 
     def __call__(self, images: ComplexArray) -> ComplexArray:
         """N times `images` `(K, x, y)`."""
-        expanded = _expanded(images, self._phases)
-        total = np.zeros_like(expanded)
-        for coils in self._groups(len(expanded)):
-            seen = self.convolved(expanded[None] * coils[:, None])
-            total += np.einsum("cxy,ckxy->kxy", coils.conj(), seen)
-        return _collapsed(total, self._phases)
+        expanded = _expanded(images[:, *self._box], self._phases)
 
-    def _groups(self, rank: int) -> Iterator[ComplexArray]:
-        """The coils, as many at a time as the buffer holds."""
-        each = 4 * self._coils[0].size * rank * 8
-        count = max(1, _BUFFER // each)
-        for start in range(0, len(self._coils), count):
-            yield self._coils[start : start + count]
+        def share(job: int) -> ComplexArray:
+            total = np.zeros_like(expanded)
+            for coil in self._coils[job :: self._jobs]:
+                total += coil.conj() * self._convolved(job, expanded, coil)
+            return total
+
+        result = np.zeros_like(images)
+        result[:, *self._box] = _collapsed(np.asarray(sum(self._shared(share))), self._phases)
+        return result
 
     def convolved(self, images: ComplexArray) -> ComplexArray:
-        """Images `(coil, K, x, y)` convolved with the kernel.
+        """Images `(coil, K, x, y)` convolved with the kernel."""
+        result = np.empty_like(images)
+
+        def share(job: int) -> None:
+            for index in range(job, len(images), self._jobs):
+                result[index] = self._convolved(job, images[index])
+
+        self._shared(share)
+        return result
+
+    def _shared(self, work: Callable[[int], Any]) -> list[Any]:
+        """What every job returns."""
+        if self._jobs == 1:
+            return [work(0)]
+        with ThreadPoolExecutor(self._jobs) as pool:
+            return list(pool.map(work, range(self._jobs)))
+
+    def _convolved(
+        self, job: int, images: ComplexArray, factor: ComplexArray | float = 1.0
+    ) -> ComplexArray:
+        """Images `(K, x, y)` times a factor `(x, y)`, convolved; lies in the buffer of the job.
 
         Rows of zeros are not transformed: the padding along x is empty before the first transform,
         and not needed after the last.
         """
         from ducc0.fft import c2c
 
-        n_coils, rank, n_x, n_y = images.shape
-        padded = self._padded((n_coils, rank, 2 * n_x, 2 * n_y))
-        padded[:, :, :n_x, :n_y] = images
-        padded[:, :, :n_x, n_y:] = 0
-        padded[:, :, n_x:] = 0
-        rows = padded[:, :, :n_x]
-        c2c(rows, axes=(3,), out=rows, nthreads=self._threads)
-        c2c(padded, axes=(2,), out=padded, nthreads=self._threads)
-        multiply_kernel(self._kernel, padded.reshape(n_coils, rank, -1), self._threads)
-        c2c(padded, axes=(2,), forward=False, out=padded, nthreads=self._threads)
-        c2c(rows, axes=(3,), forward=False, out=rows, nthreads=self._threads)
-        return rows[:, :, :, :n_y]
+        rank, n_x, n_y = images.shape
+        padded = self._padded(job, (rank, 2 * n_x, 2 * n_y))
+        rows = padded[:, :n_x]
+        np.multiply(images, factor, out=rows[:, :, :n_y])
+        rows[:, :, n_y:] = 0
+        padded[:, n_x:] = 0
+        c2c(rows, axes=(2,), out=rows, nthreads=self._threads)
+        c2c(padded, axes=(1,), out=padded, nthreads=self._threads)
+        multiply_kernel(self._kernel, padded.reshape(1, rank, -1), self._threads)
+        c2c(padded, axes=(1,), forward=False, out=padded, nthreads=self._threads)
+        c2c(rows, axes=(2,), forward=False, out=rows, nthreads=self._threads)
+        return rows[:, :, :n_y]
 
-    def _padded(self, shape: tuple[int, ...]) -> ComplexArray:
-        """The buffer, kept between calls."""
+    def _padded(self, job: int, shape: tuple[int, ...]) -> ComplexArray:
+        """The buffer of a job, kept between calls."""
         size = int(np.prod(shape))
-        if self._buffer.size < size:
-            self._buffer = np.empty(size, np.complex64)
-        return self._buffer[:size].reshape(shape)
+        if self._buffers[job].size < size:
+            self._buffers[job] = np.empty(size, np.complex64)
+        return self._buffers[job][:size].reshape(shape)
+
+
+def normal_operator(
+    trajectory: Trajectory,
+    grams: Array,
+    coils: ComplexArray,
+    segments: TimeSegments | None = None,
+    threads: int = 1,
+) -> NormalOperator:
+    """The normal operator of a trajectory, on the part of the image that the coils see.
+
+    Parameters
+    ----------
+    grams
+        Of `gram_matrices`.
+    coils
+        Sensitivities `(coil, x, y)`.
+    """
+    box = coil_box(coils)
+    n_x, n_y = coils[0][box].shape
+    kernel = toeplitz_kernel(trajectory, grams, (n_x, n_y), segments, threads)
+    phases = None if segments is None else segments.phases
+    return NormalOperator(kernel, coils, phases, threads, box)
+
+
+def coil_box(coils: ComplexArray) -> Box:
+    """Pixels that hold all that the coils `(coil, x, y)` see, of a size whose FFT is fast."""
+    seen: BoolArray = coils != 0
+    return _span(np.asarray(seen.any(axis=(0, 2)))), _span(np.asarray(seen.any(axis=(0, 1))))
+
+
+def _span(seen: BoolArray) -> slice:
+    """The pixels seen along one axis, and some beside them for a good size."""
+    from ducc0.fft import good_size
+
+    places = np.flatnonzero(seen)
+    if not places.size:
+        return slice(0, len(seen))
+    width = int(np.ptp(places)) + 1
+    width = min(good_size(width), len(seen))
+    start = min(int(places[0]), len(seen) - width)
+    return slice(start, start + width)
 
 
 def gram_matrices(basis: Array, arm: Array, repetition: Array, n_arms: int) -> Array:

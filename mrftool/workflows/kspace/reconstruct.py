@@ -9,6 +9,7 @@ import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.environment.reporter import Reporter
+from mrftool.environment.threads import chosen_threads
 from mrftool.errors import InputError, MismatchError, MrftoolError
 from mrftool.formats.bids import versions
 from mrftool.formats.coefficients.read import COVARIANCE, IMAGES, MASK, SCHEMA
@@ -182,7 +183,8 @@ def memory_needed(job: Job) -> int:
     if job.field_map is not None:
         expanded, size = rank * job.request.settings.segments, 8
     kernel = expanded * (expanded + 1) // 2 * 4 * pixels * size
-    work = 2 * 8 * 4 * pixels * 16 + max(96 << 20, 4 * pixels * expanded * 8)
+    jobs = min(chosen_threads(job.request.settings.threads), n_coils)
+    work = 2 * 8 * 4 * pixels * 16 + jobs * 4 * pixels * expanded * 8
     raw = 2 * 8 * n_samples * n_coils * len(job.sequence)
     results = job.scan.n_slices * pixels * (8 * rank + 4 * rank**2 + 8 * n_coils + 8)
     return (150 << 20) + kernel + work + raw + results

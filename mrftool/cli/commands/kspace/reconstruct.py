@@ -35,7 +35,7 @@ def reconstruct(
     iterations: Annotated[
         int | None,
         typer.Option(
-            help="Conjugate gradient steps; by default 20, or 60 beyond rank 6.",
+            help="Conjugate gradient steps; by default 20, or 30 beyond rank 6.",
             callback=between(1, 1000),
         ),
     ] = None,
