@@ -8,26 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mrftool.api import (
-        crlb,
-        export_model,
-        load_coefficients,
-        load_model,
-        load_scan,
-        load_sequence,
-        match,
-        quantify,
-        quantify_coefficients,
-        reconstruct,
-        simulate,
-        train,
-        write_maps,
-    )
+    from mrftool.api.loading import load_coefficients, load_model, load_scan, load_sequence
+    from mrftool.api.models import adapt, export, train
+    from mrftool.api.quantification import match, quantify, quantify_coefficients, reconstruct
+    from mrftool.api.results import evaluate, write_maps
+    from mrftool.api.signals import crlb, simulate
     from mrftool.environment.reporter import Reporter, SilentReporter
+    from mrftool.evaluation.metrics import Score
     from mrftool.fingerprints import Fingerprints
     from mrftool.grid import Grid, Placement
     from mrftool.inference.session import Model
     from mrftool.maps import Maps
+    from mrftool.physics.cramer_rao import Bound
     from mrftool.quantities import Flag
     from mrftool.scan.coefficients import CoefficientImages
     from mrftool.scan.series import Series
@@ -37,6 +29,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Bound",
     "CoefficientImages",
     "Fingerprints",
     "Flag",
@@ -47,12 +40,15 @@ __all__ = [
     "Placement",
     "PulseSequence",
     "Reporter",
+    "Score",
     "Series",
     "SilentReporter",
     "Tissue",
     "__version__",
+    "adapt",
     "crlb",
-    "export_model",
+    "evaluate",
+    "export",
     "load_coefficients",
     "load_model",
     "load_scan",
@@ -67,6 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Bound": "physics.cramer_rao",
     "CoefficientImages": "scan.coefficients",
     "Fingerprints": "fingerprints",
     "Flag": "quantities",
@@ -77,10 +74,26 @@ _HOMES = {
     "Placement": "grid",
     "PulseSequence": "sequence",
     "Reporter": "environment.reporter",
+    "Score": "evaluation.metrics",
     "Series": "scan.series",
     "SilentReporter": "environment.reporter",
     "Tissue": "tissue",
-}  # all others are in `api`
+    "adapt": "api.models",
+    "crlb": "api.signals",
+    "evaluate": "api.results",
+    "export": "api.models",
+    "load_coefficients": "api.loading",
+    "load_model": "api.loading",
+    "load_scan": "api.loading",
+    "load_sequence": "api.loading",
+    "match": "api.quantification",
+    "quantify": "api.quantification",
+    "quantify_coefficients": "api.quantification",
+    "reconstruct": "api.quantification",
+    "simulate": "api.signals",
+    "train": "api.models",
+    "write_maps": "api.results",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -88,10 +101,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("mrftool")
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'mrftool' has no attribute {name!r}")
-    home = import_module(f"mrftool.{_HOMES.get(name, 'api')}")
-    return getattr(home, name)
+    return getattr(import_module(f"mrftool.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,9 @@
 
 import base64
 import dataclasses
+import json
+import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +46,12 @@ def test_every_public_name_is_there() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert Path(str(mrftool.__file__)).with_name("py.typed").exists()
+
+
+def test_no_function_has_the_name_of_a_module_that_would_hide_it() -> None:
+    """Importing `mrftool.x` sets the attribute x of the package."""
+    modules = {module.name for module in pkgutil.iter_modules(mrftool.__path__)}
+    assert not modules & set(mrftool.__all__)
 
 
 def test_arrays_go_through_every_step(
@@ -95,7 +104,7 @@ def test_a_header_that_contradicts_the_sequence_is_refused(
 
 def test_a_model_is_written_and_loaded(short_sequence: PulseSequence, tmp_path: Path) -> None:
     reporter = mrftool.SilentReporter()
-    made = mrftool.export_model(
+    made = mrftool.export(
         short_sequence,
         tmp_path / "m.onnx",
         reporter=reporter,
@@ -104,6 +113,55 @@ def test_a_model_is_written_and_loaded(short_sequence: PulseSequence, tmp_path: 
         check=False,
     )
     assert made.path.exists() and made.manifest.ranges["t1"] == (0.5, 1.5)
+
+
+@pytest.mark.slow
+def test_maps_are_evaluated_as_the_command_does(shelf: Path, model: Path, tmp_path: Path) -> None:
+    scan = shelf / "brain.nii.gz"
+    reference = {key: load(shelf / f"brain_truth_{key.upper()}map.nii.gz") for key in ("t1", "t2")}
+    maps = mrftool.quantify(str(scan), str(model))
+    by_file = mrftool.evaluate(maps, scan)
+    works("quantify", scan, "--model", model, "-o", tmp_path, "--mask", "none")
+    works("evaluate", "maps", tmp_path, scan)
+    written = json.loads((tmp_path / "errors" / "errors.json").read_text())
+    assert [score.region for score in by_file] == [record["region"] for record in written]
+    assert by_file[0].bias == pytest.approx(written[0]["bias"], rel=1e-3)
+    by_array = mrftool.evaluate(maps, reference)
+    assert [score.region for score in by_array] == ["all", "all"]
+    assert by_array[0].bias == pytest.approx(by_file[0].bias, rel=1e-6)
+
+
+def test_evaluating_takes_only_voxels_of_the_mask(
+    model: Path, short_sequence: PulseSequence
+) -> None:
+    tissue = Tissue([0.8, 1.2], 0.06)
+    signal = mrftool.simulate(short_sequence, tissue).signal
+    maps = mrftool.quantify(signal.reshape(2, 1, 1, 40), model)
+    reference = {"t1": tissue.t1.reshape(2, 1, 1), "t2": tissue.t2.reshape(2, 1, 1)}
+    score = mrftool.evaluate(maps, reference, mask=[[[True]], [[False]]])[0]
+    assert (score.n, score.reference_mean) == (1, pytest.approx(800))
+    with pytest.raises(ArgumentError, match="no t1 or no t2"):
+        mrftool.evaluate(maps, {"t1": reference["t1"]})
+    with pytest.raises(ArgumentError, match="expected the same"):
+        mrftool.evaluate(maps, {**reference, "t2": tissue.t2})
+    with pytest.raises(MismatchError, match=r"expected \(1, 2, 1\) as the reference"):
+        mrftool.evaluate(maps, {key: image.reshape(1, 2, 1) for key, image in reference.items()})
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_exported_and_adapted(
+    short_sequence: PulseSequence, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    ranges = {"t1_range": (0.5, 2.0), "t2_range": (0.03, 0.2)}
+    run = mrftool.train(short_sequence, tmp_path / "run", steps=20, batch=64, **ranges)
+    made = mrftool.export(run, tmp_path / "short.onnx", allow_inaccurate=True)
+    assert made.manifest.training["config"]["steps"] == 20
+    other = dataclasses.replace(short_sequence, name="other", tr=1.2 * short_sequence.tr)
+    settings = {"steps": 5, "device": "cpu", "allow_inaccurate": True}
+    adapted = mrftool.adapt(made, other, tmp_path / "other.onnx", **settings)
+    assert adapted.manifest.sequence_name == "other"
+    assert adapted.manifest.sequence_id == other.sequence_id
 
 
 def test_reprs_are_one_short_line_with_units(
@@ -146,11 +204,7 @@ def test_a_single_number_stands_for_all_pulses() -> None:
     assert sequence == PulseSequence([0.1, 0.2], [0, 0], [0.012] * 2, [0.002] * 2)
 
 
-@pytest.mark.slow
-def test_a_type_checker_sees_the_types_in_a_script(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        """
+USER_SCRIPT = """
 import mrftool as mrf
 
 sequence = mrf.load_sequence("fisp")
@@ -161,10 +215,34 @@ reveal_type(sequence)
 reveal_type(maps)
 reveal_type(mrf.crlb(sequence, tissue, 20).sd_t1)
 reveal_type(mrf.write_maps(maps, "maps"))
+reveal_type(mrf.load_scan("scan.nii"))
+reveal_type(mrf.match("scan.nii"))
+reveal_type(mrf.reconstruct("scan.mrd"))
+reveal_type(mrf.train(["fisp", sequence], "run"))
+reveal_type(mrf.export("run", "m.onnx"))
+reveal_type(mrf.adapt("fisp", sequence, "m.onnx"))
+reveal_type(mrf.evaluate(maps, "scan.nii"))
 mrf.simulate(sequence, 12)
-""",
-        "utf-8",
-    )
+"""
+EXPECTED_TYPES = [
+    "mrftool.sequence.pulse_sequence.PulseSequence",
+    "mrftool.maps.Maps",
+    "numpy.ndarray[tuple[Any, ...], numpy.dtype[numpy.float64]]",
+    "dict[str, pathlib.Path]",
+    "mrftool.scan.series.Series",
+    "mrftool.maps.Maps",
+    "mrftool.scan.coefficients.CoefficientImages",
+    "pathlib.Path",
+    "mrftool.inference.session.Model",
+    "mrftool.inference.session.Model",
+    "list[mrftool.evaluation.metrics.Score]",
+]
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_the_types_in_a_script(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(USER_SCRIPT, "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", script],
         capture_output=True,
@@ -172,8 +250,8 @@ mrf.simulate(sequence, 12)
         check=False,
         env=environment(),
     )
-    for shown in ("PulseSequence", "Maps", "numpy.ndarray", "dict[str, pathlib.Path]"):
-        assert shown in done.stdout, done.stdout
+    revealed = re.findall('Revealed type is "(.*)"', done.stdout)
+    assert [text.replace("builtins.", "") for text in revealed] == EXPECTED_TYPES, done.stdout
     assert 'Argument 2 to "simulate" has incompatible type "int"' in done.stdout
     assert done.stdout.count("error:") == 1
 

@@ -3,15 +3,15 @@ maps.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.arrays import Float32Array
-from mrftool.errors import InputError
+from mrftool.arrays import BoolArray, Float32Array
+from mrftool.errors import InputError, MismatchError
 from mrftool.evaluation.bounds import Scan
 from mrftool.formats.bids import read_sidecar, sidecar_path
 from mrftool.formats.json_text import read_json
@@ -45,6 +45,17 @@ class Reference:
     def placement(self) -> Placement:
         """Place of the image in the scanner."""
         return Placement(self.grid.affine)
+
+    def within(self, mask: BoolArray) -> "Reference":
+        """The reference values in a mask `(x, y, z)` alone."""
+        if mask.shape != self.shape:
+            raise MismatchError(f"the mask has shape {mask.shape}, expected {self.shape}")
+        inside = self.grid.to_columns(mask)
+        labels = self.labels
+        if labels is not None:
+            labels = labels[inside]
+        grid = Grid(self.grid.mask & mask, self.grid.affine)
+        return replace(self, tissue=self.tissue[inside], grid=grid, labels=labels)
 
 
 def read_reference(path: Path) -> Reference:

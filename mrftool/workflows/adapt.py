@@ -7,14 +7,14 @@ from typing import Any
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.shipped import find_file
 from mrftool.formats.atomic import writing
-from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.formats.sequence.yaml_file import as_sequence
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.export import WrittenModel, model_path, write_verified
 
 
 def adapt_model(
     model: str | Path,
-    sequence: str | Path,
+    sequence: PulseSequence | str | Path,
     output: Path | None,
     reporter: Reporter,
     *,
@@ -32,8 +32,8 @@ def adapt_model(
     ----------
     model : str or Path
         A trained model (.onnx), the name of a shipped one, or the folder of a run.
-    sequence : str or Path
-        The new sequence: a file, or the name of a shipped one.
+    sequence : PulseSequence, str or Path
+        The new sequence, its file, or the name of a shipped one.
     output : Path, optional
         The .onnx file; by default named after the sequence.
     reporter : Reporter
@@ -50,7 +50,7 @@ def adapt_model(
         "cpu", "cuda", or "auto".
 
     """
-    read = read_sequence(sequence)
+    read = as_sequence(sequence)
     source = Path(model)
     if not source.exists():
         source = find_file("models", str(model), ".onnx")

@@ -8,7 +8,7 @@ from mrftool.arrays import Range
 from mrftool.environment.reporter import Reporter
 from mrftool.exporting.make import make_model
 from mrftool.formats.atomic import writing
-from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.formats.sequence.yaml_file import as_sequence
 from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.manifold.table import Form
@@ -113,8 +113,7 @@ def export_sequence(
         What the model is made for: t1_range, t2_range [s]; with b1_range [1] it takes a B1 map.
 
     """
-    if not isinstance(sequence, PulseSequence):
-        sequence = read_sequence(sequence)
+    sequence = as_sequence(sequence)
     note_doubts(sequence, reporter)
     path = model_path(sequence, output)
     manifest = write_verified(

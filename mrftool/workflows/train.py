@@ -8,12 +8,13 @@ from typing import Any
 
 from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.errors import ArgumentError, CheckFailedError
-from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.formats.sequence.yaml_file import as_sequence, read_sequence
 from mrftool.learning.checkpoint import BEST, LAST, TrainingRun, save_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
+from mrftool.sequence import PulseSequence
 from mrftool.workflows.steps.doubts import note_doubts
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.training_curve import TrainingCurve
@@ -48,7 +49,7 @@ class TrainingResult:
 
 
 def train_encoder(
-    sequences: Sequence[str | Path],
+    sequences: Sequence[PulseSequence | str | Path],
     config: TrainConfig,
     folder: Path,
     reporter: Reporter,
@@ -61,8 +62,8 @@ def train_encoder(
 
     Parameters
     ----------
-    sequences : sequence of str or Path
-        Sequence files, or names of shipped ones.
+    sequences : sequence of PulseSequence, str or Path
+        Sequences, their files, or names of shipped ones.
     config : TrainConfig
         Settings of the run.
     folder : Path
@@ -87,7 +88,7 @@ def train_encoder(
     require_folder(folder)
     with _without_empty_folder(folder), joined(pick_device(device)) as chosen:
         with reporter.working("tabulating the signals"):
-            read = [read_sequence(sequence) for sequence in sequences]
+            read = [as_sequence(sequence) for sequence in sequences]
             for sequence in read:
                 note_doubts(sequence, reporter)
             run = prepare_run(read, config, folder, chosen)

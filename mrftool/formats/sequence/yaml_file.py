@@ -20,6 +20,7 @@ from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, j
 from mrftool.sequence import PulseSequence, Wait
 
 __all__ = [
+    "as_sequence",
     "json_schema",
     "parse_sequence",
     "read_sequence",
@@ -49,6 +50,13 @@ def read_sequence(name: str | Path, *, rr: FloatArray | None = None) -> PulseSeq
     """
     path = find_file("sequences", str(name), ".yaml")
     return parse_sequence(_read_text(path), folder=path.parent, origin=str(path), rr=rr)
+
+
+def as_sequence(sequence: PulseSequence | str | Path) -> PulseSequence:
+    """A sequence: as it is, from its file, or a shipped one by its name."""
+    if isinstance(sequence, PulseSequence):
+        return sequence
+    return read_sequence(sequence)
 
 
 def parse_sequence(

@@ -39,7 +39,7 @@ class Comparison:
     estimate: Columns
     scores: list[Score]
     bins: list[Bins]
-    paths: tuple[Path, ...]
+    paths: tuple[Path, ...] = ()
 
 
 def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter) -> Comparison:
@@ -64,29 +64,50 @@ def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter
     report = read_report(folder)
     _require_same_sequence(report, expected, folder, reference)
     images = read_maps(folder, expected)
+    found = compare_images(images, expected, form_of(report), reporter)
+    found = replace(found, paths=tuple(output / name for name in _FILES))
+    _write(found, f"{folder} against {reference}")
+    return found
+
+
+def compare_images(
+    images: Mapping[str, Float32Array], reference: Reference, form: str | None, reporter: Reporter
+) -> Comparison:
+    """Compare maps `(x, y, z)` by name with reference values; nothing is written.
+
+    Parameters
+    ----------
+    images : dict
+        "t1" and "t2" [s], with "sd_t1" and "sd_t2" [s] where they are known.
+    reference : Reference
+        Reference values on the same voxels.
+    form : str, optional
+        "complex" or "magnitude", as the signals were taken to make the maps.
+    reporter : Reporter
+        Hears of progress and notes.
+
+    """
     columns: Columns = {}
-    for name, image in images.items():
-        columns[name] = expected.grid.to_columns(image).astype(np.float64)
+    for name in ("t1", "t2", "sd_t1", "sd_t2"):
+        if name in images:
+            columns[name] = reference.grid.to_columns(images[name]).astype(np.float64)
     estimate = {name: columns[name] for name in ("t1", "t2")}
     sd = {name: columns[f"sd_{name}"] for name in estimate if f"sd_{name}" in columns}
-    bound = _bounds(expected, form_of(report), reporter)
-    found = Comparison(
-        reference=expected,
-        images=images,
+    bound = _bounds(reference, form, reporter)
+    return Comparison(
+        reference=reference,
+        images=dict(images),
         estimate=estimate,
         scores=scores(
-            expected.tissue,
+            reference.tissue,
             estimate,
-            labels=expected.labels,
-            classes=expected.classes,
+            labels=reference.labels,
+            classes=reference.classes,
             sd=sd or None,
             bound=bound,
         ),
-        bins=bins_of(expected.tissue, estimate, bound),
-        paths=tuple(output / name for name in _FILES),
+        bins=bins_of(reference.tissue, estimate, bound),
     )
-    _write(found, f"{folder} against {reference}")
-    return found
 
 
 def _require_same_sequence(
