@@ -36,6 +36,8 @@ class Maps(ShownInNotebooks):
         Further maps by their key in `mrftool.quantities`, in the unit that stands there.
     assumptions
         Sentences, one for each thing that no file says and that was taken for granted.
+    n_unexplained
+        Number of voxels that hold signal, of which the fit explains no more than it would of noise.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Maps(ShownInNotebooks):
     flags: NDArray[np.uint8]
     extra: dict[str, Float32Array] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    n_unexplained: int = 0
 
     def __post_init__(self) -> None:
         for name, image in self.images():

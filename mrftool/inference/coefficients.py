@@ -9,6 +9,7 @@ noise.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -252,7 +253,7 @@ def _maps(
     }
     all_flags = np.full(series.shape, int(Flag.MASKED), np.uint8)
     all_flags.reshape(-1)[voxels] = flags
-    first = {name: images.pop(name) for name in columns}
+    first: dict[str, Any] = {name: images.pop(name) for name in columns}
     return Maps(**first, flags=all_flags, extra=images, assumptions=series.assumptions)
 
 

@@ -1,7 +1,9 @@
 """Which voxels hold a fingerprint, and which nothing but noise: the air around a head.
 
-A voxel is empty when the fit explains no more of it than it would explain of noise. The tests are
-made for white noise; slow noise and artefacts exceed them, and those voxels stay.
+A voxel is empty when the fit explains no more of it than it would explain of noise, and when it
+holds no more energy than the noise of voxels that fit. A fingerprint of another sequence fits as
+badly as noise, but is as strong as its neighbours: it is no air. The tests are made for white
+noise; slow noise and artefacts exceed them, and those voxels stay.
 """
 
 from dataclasses import replace
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.arrays import Array, BoolArray
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.manifold.parameters import FITTED
 from mrftool.maps import Maps
 from mrftool.physics.noise import largest_noise_ratio
@@ -20,6 +22,9 @@ FALSE_ALARM = 1e-3  # of each test
 _SEARCHED = 1e4  # independent fingerprints that a search can choose among, generously
 _PARTS_OF_M0 = 2
 _LEAST_NEIGHBOURS = 5  # of a voxel that its neighbours decide on
+_EXPLAINED = 0.5  # of its energy, from which a voxel tells the energy of noise and of signal
+_MOST_NOISE = 2.0  # energy of air over that of noise elsewhere: images can amplify noise in places
+_LEAST_SIGNAL = 0.1  # energy of a dim voxel over that of a typical one
 
 
 def detection_limit() -> float:
@@ -36,24 +41,39 @@ def noise_ratio_limit(n_time: int, coils: int = 1) -> float:
     return largest_noise_ratio(n_time, FALSE_ALARM, coils)
 
 
-def without_air(maps: Maps, n_time: int, coils: int = 1) -> Maps:
-    """The maps with voxels that hold nothing but noise masked.
+def energy_of(signal: Array) -> FloatArray:
+    """Sum of squares of each row of `signal` `(voxel, time)`, complex64 or float32, without a copy
+    [scanner's unit, squared].
+    """
+    rows = signal.view(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return (rows[:, None] @ rows[:, :, None])[:, 0, 0].astype(np.float64)
+
+
+def without_air(maps: Maps, energy: FloatArray, n_time: int, coils: int = 1) -> Maps:
+    """The maps with voxels that hold nothing but noise masked, and the number of those that the fit
+    explains as little of, though they hold signal.
 
     Parameters
     ----------
     maps
         With the map `residual`; those of a model flag what is no fingerprint.
+    energy
+        Sum of squares of the signal of each voxel `(x, y, z)` [scanner's unit, squared].
     n_time
         Number of frames.
     coils
         Whose root sum of squares the magnitudes are.
     """
     empty = maps.flags & int(Flag.MASKED) > 0
-    noise = _is_noise(maps, n_time, coils) & ~empty & (maps.flags & int(Flag.NON_FINITE) == 0)
+    finite = maps.flags & int(Flag.NON_FINITE) == 0
+    unexplained = _is_noise(maps, n_time, coils) & ~empty & finite
+    noise = unexplained & (energy <= _largest_noise(maps, energy, ~unexplained & ~empty, coils))
     air = noise
     if f"sd_{FITTED[0].name}" in maps.extra:  # made by a model, which has tests of its own
         air = noise & (maps.flags & int(Flag.MISFIT) > 0)
         air |= noise & _is_surrounded(air | empty)
+    maps = replace(maps, n_unexplained=int((unexplained & ~noise).sum()))
     count = int(air.sum())
     if not count:
         return maps
@@ -67,6 +87,20 @@ def without_air(maps: Maps, n_time: int, coils: int = 1) -> Maps:
     return replace(
         maps, **first, flags=flags, extra=images, assumptions=(*maps.assumptions, sentence)
     )
+
+
+def _largest_noise(maps: Maps, energy: FloatArray, usable: BoolArray, coils: int) -> float:
+    """Largest energy of a voxel of air, told from voxels that fit [scanner's unit, squared]; less
+    than any where none does.
+    """
+    left = np.square(maps.extra["residual"].astype(np.float64))
+    fits = usable & (left < 1 - _EXPLAINED) & (maps.flags & int(Flag.MISFIT) == 0)
+    if not fits.any():
+        return -1.0
+    noise = float(np.median(energy[fits] * left[fits]))
+    if not np.iscomplexobj(maps.m0):
+        noise *= 2 * coils  # in air; only the channel along the signal is left elsewhere
+    return max(_MOST_NOISE * noise, _LEAST_SIGNAL * float(np.median(energy[fits])))
 
 
 def _is_noise(maps: Maps, n_time: int, coils: int) -> BoolArray:

@@ -5,9 +5,12 @@ torch, no engine.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from mrftool.arrays import BoolArray, Float32Array, Progress
 from mrftool.environment.threads import prefetched
 from mrftool.errors import MismatchError
+from mrftool.inference.foreground import energy_of, without_air
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.inference.session import Model, check_given, run
 from mrftool.manifold.parameters import parameter_named
@@ -20,6 +23,7 @@ def quantify(
     model: Model,
     *,
     mask: BoolArray | None = None,
+    hide_air: bool = False,
     noise_sd: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -27,6 +31,7 @@ def quantify(
 ) -> Maps:
     """Maps of the voxels of `mask` `(x, y, z)` (all by default) of `series`.
 
+    hide_air: mask voxels that hold nothing but noise.
     given: maps of the parameters that the model takes, by name `(x, y, z)`: b1, actual / nominal
     flip angle [1]. noise_sd: standard
     deviation of the noise per channel [scanner's unit]; by default each voxel's own residual tells.
@@ -38,15 +43,22 @@ def quantify(
     """
     images = {name: image for name, image in given.items() if image is not None}
     assumed = _check_match(series, model, images)
+    energy = np.zeros(series.n_voxels)
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
         for voxels, signal in prefetched(series.blocks(mask, max_bytes=block_bytes(series))):
             columns: dict[str, Any] = {
                 name: image.reshape(-1)[voxels] for name, image in images.items()
             }
+            if hide_air:
+                energy[voxels] = energy_of(signal)
             yield voxels, run(model, signal, noise_sd=noise_sd, threads=threads, **columns)
 
-    return maps_of(series, found(), assumptions=(*series.assumptions, *assumed), progress=progress)
+    assumptions = (*series.assumptions, *assumed)
+    maps = maps_of(series, found(), assumptions=assumptions, progress=progress)
+    if not hide_air:
+        return maps
+    return without_air(maps, energy.reshape(series.shape), series.n_time, model.manifest.coils)
 
 
 def check_model(series: Series, model: Model, *, form: str | None = None) -> list[str]:

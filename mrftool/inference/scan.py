@@ -114,5 +114,5 @@ def maps_of(
             progress(len(voxels))
     shaped = {name: image.reshape(series.shape) for name, image in images.items()}
     zeros = np.zeros(series.shape, np.float32)
-    first = {name: shaped.pop(name, zeros) for name in ("t1", "t2", "m0")}
+    first: dict[str, Any] = {name: shaped.pop(name, zeros) for name in ("t1", "t2", "m0")}
     return Maps(**first, flags=flags.reshape(series.shape), extra=shaped, assumptions=assumptions)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mrftool.arrays import Array, BoolArray, FloatArray, Progress
+from mrftool.arrays import Array, BoolArray, Progress
 from mrftool.environment.threads import chosen_threads, one_blas_thread, prefetched
+from mrftool.inference.foreground import energy_of, without_air
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.manifold.compression import Basis
 from mrftool.maps import Maps
@@ -24,6 +25,7 @@ def match_series(
     dictionary: MatchDictionary,
     *,
     mask: BoolArray | None = None,
+    hide_air: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Maps:
@@ -35,6 +37,7 @@ def match_series(
     Where the entries differ in B1, ADC or off- resonance, these are maps too. Flags: entries at
     either end of the dictionary's range (the voxel may lie outside), empty voxels, and those that
     are not finite.
+    hide_air: mask voxels that hold nothing but noise.
     threads: of the search, by default one per processor; one more reads. The result
     does not depend on it, up to rounding.
     progress: called with the number of voxels done since the last call.
@@ -43,15 +46,19 @@ def match_series(
     """
     assumed = check_source(series, dictionary.source, dictionary.form)
     count = chosen_threads(threads)
+    energies = np.zeros(series.n_voxels)
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
         for voxels, coefficients, energy in prefetched(_batches(series, mask, dictionary.basis)):
+            energies[voxels] = energy
             yield voxels, _columns(dictionary, coefficients, energy, count)
 
+    assumptions = (*series.assumptions, *assumed)
     with one_blas_thread():
-        return maps_of(
-            series, found(), assumptions=(*series.assumptions, *assumed), progress=progress
-        )
+        maps = maps_of(series, found(), assumptions=assumptions, progress=progress)
+    if not hide_air:
+        return maps
+    return without_air(maps, energies.reshape(series.shape), series.n_time)
 
 
 def check_source(series: Series, source: Source, form: Form) -> list[str]:
@@ -79,7 +86,7 @@ def _batches(
     held: list[tuple[Voxels, Array, Array]] = []
     vectors = basis.vectors.conj().astype(np.complex64 if series.form == "complex" else np.float32)
     for voxels, signal in series.blocks(mask, max_bytes=block_bytes(series)):
-        held.append((voxels, _product(signal, vectors), _energy(signal)))
+        held.append((voxels, _product(signal, vectors), energy_of(signal)))
         if sum(len(part) for part, *_ in held) >= BATCH:
             yield _joined(held)
             held = []
@@ -95,13 +102,6 @@ def _joined(held: list[tuple[Voxels, Array, Array]]) -> tuple[Voxels, Array, Arr
 def _product(signal: Array, vectors: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(signal @ vectors)
-
-
-def _energy(signal: Array) -> FloatArray:
-    """Sum of squares of each row, each by itself, without a copy."""
-    rows = signal.view(np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return (rows[:, None] @ rows[:, :, None])[:, 0, 0].astype(np.float64)
 
 
 def _columns(

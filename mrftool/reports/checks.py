@@ -84,6 +84,13 @@ def check_sequence(method: Method, sequence: PulseSequence | None) -> Iterator[R
 
 def _check_voxels(run: Run, signal: BoolArray) -> Iterator[Remark]:
     maps, n = run.maps, int(signal.sum())
+    unexplained = maps.n_unexplained / max(n + maps.n_unexplained, 1)
+    if unexplained > _MOST_FLAGGED[Flag.MISFIT]:
+        text = f"In {maps.n_unexplained} voxels the fit explains no more than it would of noise, "
+        text += "though they hold more than the noise of voxels that fit: another sequence?"
+        yield Remark("unexplained", "warning", text, unexplained, _MOST_FLAGGED[Flag.MISFIT])
+        if n == 0:
+            return
     if n == 0:
         yield Remark("no_signal", "warning", "No voxel holds any signal.")
         return

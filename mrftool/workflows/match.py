@@ -8,7 +8,6 @@ from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
-from mrftool.inference.foreground import without_air
 from mrftool.matching.dictionary import (
     Source,
     compress_dictionary,
@@ -139,7 +138,8 @@ def match_scan(
     allowed = require_agreement(series, _sequence_of(source), allow, reporter)
     sequence_id = source.sequence_id
     series, source = series_and_dictionary(series, source, skip)
-    for sentence in (*series.assumptions, *assumed):
+    said = (*series.assumptions, *assumed)
+    for sentence in said:
         reporter.note(sentence)
     with (
         watch.stage("compress the dictionary"),
@@ -152,10 +152,16 @@ def match_scan(
     if inside is not None:
         count = int(inside.sum())
     with watch.stage("read and match"), reporter.progress("matching", count) as progress:
-        maps = match_series(series, compressed, mask=inside, threads=threads, progress=progress)
-    if hide_air and mask is None:
-        before, maps = maps, without_air(maps, series.n_time)
-        for sentence in maps.assumptions[len(before.assumptions) :]:
+        maps = match_series(
+            series,
+            compressed,
+            mask=inside,
+            hide_air=hide_air and mask is None,
+            threads=threads,
+            progress=progress,
+        )
+    for sentence in maps.assumptions:
+        if sentence not in said:
             reporter.note(sentence)
     run = MapsRun(
         command="match",

@@ -9,7 +9,6 @@ from pathlib import Path
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.inference.assessment.uncertainty import assess_uncertainty
-from mrftool.inference.foreground import without_air
 from mrftool.inference.quantify import quantify
 from mrftool.reports.run import method_of
 from mrftool.workflows.steps.header import require_agreement
@@ -125,13 +124,12 @@ def quantify_scan(
             series,
             loaded,
             mask=inside,
+            hide_air=hide_air and mask is None,
             noise_sd=noise_sd,
             threads=threads,
             progress=progress,
             **images,
         )
-    if hide_air and mask is None:
-        maps = without_air(maps, series.n_time, loaded.manifest.coils)
     for sentence in maps.assumptions[len(series.assumptions) :]:
         reporter.note(sentence)
     with watch.stage("assess the uncertainty"):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from front_door import load, save, works
 
-from mrftool.inference.foreground import without_air
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model, load_model
 from mrftool.maps import Maps
@@ -53,7 +52,7 @@ def test_air_is_empty_and_tissue_is_not(
 ) -> None:
     series = series_from_array(scan(short_sequence, snr, form))
     maps = quantify(series, models[form])
-    found = without_air(maps, series.n_time)
+    found = quantify(series, models[form], hide_air=True)
     masked = found.flags & int(Flag.MASKED) > 0
     assert masked[~HEAD].mean() > 0.995
     assert masked[HEAD].mean() < 0.01
@@ -68,8 +67,45 @@ def test_maps_without_air_stay_as_they_are(
 ) -> None:
     image = scan(short_sequence, 20, "complex")[HEAD][:, None, None]
     series = series_from_array(image)
-    maps: Maps = quantify(series, models["complex"])
-    assert without_air(maps, series.n_time) is maps
+    maps, found = (quantify(series, models["complex"], hide_air=hide) for hide in (False, True))
+    assert found.assumptions == maps.assumptions
+    for name, image in found.images():
+        assert (image == maps[name]).all()
+
+
+def told(maps: Maps) -> Any:
+    """Which of both flags each voxel has."""
+    return maps.flags & int(Flag.MASKED | Flag.MISFIT)
+
+
+def other_physics(image: Any) -> Any:
+    """What the same scan would be with alternating RF phases that the receiver ignores."""
+    return image * (-1.0) ** np.arange(image.shape[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snr", [5, 20, np.inf])
+def test_physics_that_explain_no_more_than_noise_are_a_misfit_and_no_air(
+    snr: float, models: dict[str, Model], short_sequence: PulseSequence
+) -> None:
+    series = series_from_array(other_physics(scan(short_sequence, snr, "complex")))
+    found = quantify(series, models["complex"], hide_air=True)
+    assert (told(found)[HEAD] == int(Flag.MISFIT)).mean() > 0.99
+    assert found.n_unexplained >= 0.99 * HEAD.sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snr", [5, 20])
+def test_a_part_with_other_physics_is_flagged_and_the_air_stays_empty(
+    snr: float, models: dict[str, Model], short_sequence: PulseSequence
+) -> None:
+    image = scan(short_sequence, snr, "complex")
+    part = HEAD & (np.arange(SIZE) < SIZE // 3)[:, None, None]
+    image[part] = 0.7 * other_physics(image)[part]
+    found = quantify(series_from_array(image), models["complex"], hide_air=True)
+    assert (told(found)[~HEAD] == int(Flag.MASKED)).mean() > 0.995
+    assert (told(found)[part] == int(Flag.MISFIT)).mean() > 0.99
+    assert 0.9 * part.sum() < found.n_unexplained <= part.sum()
 
 
 @pytest.mark.slow
@@ -77,7 +113,7 @@ def test_slow_noise_in_air_is_not_taken_for_a_fingerprint(
     models: dict[str, Model], short_sequence: PulseSequence
 ) -> None:
     series = series_from_array(scan(short_sequence, 20, "complex", correlation=0.3))
-    found = without_air(quantify(series, models["complex"]), series.n_time)
+    found = quantify(series, models["complex"], hide_air=True)
     masked = found.flags & int(Flag.MASKED) > 0
     assert masked[~HEAD].mean() > 0.97
     assert not masked[HEAD].any()

@@ -1,5 +1,7 @@
 """Quantify raw data by one estimate of all voxels: experimental."""
 
+from typing import Any
+
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
@@ -48,7 +50,7 @@ def maps_of_slices(result: Result, start: Maps, table: SignalTable, reporter: Re
             first = Maps(**images, assumptions=start.assumptions)
             found, _ = estimate_jointly(problem, basis.vectors, table, first, JointSettings())
             parts.append(found)
-    together = {
+    together: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts], axis=2) for name in names
     }
     extra = {
