@@ -87,6 +87,7 @@ EPG = [
     ),
     ("no waiting", "orders, event.time, rest", "orders, 0.0, rest"),
     ("dummy pulses observed", "if block.acquire:", "if True:"),
+    ("sums for means of a frame", "sum(frame) / block.bin", "sum(frame)"),
     ("efficiency ignored", "crush(states, -event.efficiency)", "crush(states, -1.0)"),
     ("saturation for inversion", "crush(states, 1 - event.efficiency)", "crush(states, -1)"),
     ("no T2 in the preparation", "xp.exp(-event.te / voxels.t2)", "xp.exp(-0 / voxels.t2)"),

@@ -47,3 +47,27 @@ def test_the_phantom_comes_back_through_every_shipped_sequence(name: str, tmp_pa
     for score in (x for x in scores if x["region"] == "all"):
         assert score["n_invalid"] == 0
         assert score["error_percent"] < 1.0, score
+
+
+BINNED = """\
+mrftool_sequence: 2
+name: binned
+flip_angle_deg: {rule: lobes, peaks: [40, 60, 25], lengths: [100, 100, 100], minimum: 5}
+tr_ms: 10
+te_ms: 3
+events:
+  - invert: {efficiency: 0.95, time_ms: 20}
+  - pulses: {bin: 5}
+"""
+
+
+@pytest.mark.slow
+def test_the_phantom_comes_back_from_frames_that_average_pulses(tmp_path: Path) -> None:
+    sequence, scan = tmp_path / "binned.yaml", tmp_path / "scan.nii"
+    sequence.write_text(BINNED)
+    works("simulate", "--seq", sequence, "--phantom", "vials", "--matrix", 24, "-o", scan)
+    works("export", "--seq", sequence, "--encoder", "none", "-o", tmp_path / "m.onnx")
+    works("quantify", scan, "--model", tmp_path / "m.onnx", "-o", tmp_path / "maps")
+    works("evaluate", "maps", tmp_path / "maps", scan, "-o", tmp_path / "errors")
+    scores = json.loads((tmp_path / "errors" / "errors.json").read_text())
+    assert all(score["error_percent"] < 1.0 for score in scores if score["region"] == "all")

@@ -152,8 +152,8 @@ def mismatched_signals(
 def other_phases(sequence: PulseSequence) -> tuple[str, PulseSequence]:
     """The sequence without its RF phases, or with quadratic ones if all of its are equal."""
     if np.ptp(sequence.rf_phase) > 0:
-        return "no RF phase", replace(sequence, rf_phase=np.zeros(len(sequence)))
-    n = np.arange(len(sequence))
+        return "no RF phase", replace(sequence, rf_phase=np.zeros(len(sequence.rf_phase)))
+    n = np.arange(len(sequence.rf_phase))
     phase = np.deg2rad((PHASE_STEP * n * (n + 1) / 2) % 360)
     return f"RF phase {PHASE_STEP:g} deg", replace(sequence, rf_phase=phase)
 

@@ -188,11 +188,12 @@ def play_pulses(
     flips: Array,
     orders: Array,
 ) -> tuple["States", list[Array]]:
-    """Play the pulses of `block`; the states after them, and the echoes that are acquired.
+    """Play the pulses of `block`; the states after them, and the frames that are acquired.
 
     1. Pulse.
     2. Relax for TE and observe order 0; the receiver follows the RF phase.
     3. Relax for TR - TE, and shift by one order under the spoiler.
+    4. In the end, average the echoes of each `bin` pulses.
 
     Parameters
     ----------
@@ -218,7 +219,8 @@ def play_pulses(
         states = relax(states, voxels, orders, tail, spoiled(sequence, tail))
         if sequence.spoiling == "gradient":
             states = shift(xp, states)
-    return states, echoes
+    frames = [echoes[n : n + block.bin] for n in range(0, len(echoes), block.bin)]
+    return states, [sum(frame) / block.bin for frame in frames]
 
 
 States = tuple[Array, Array, Array]

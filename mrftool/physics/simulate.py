@@ -14,7 +14,7 @@ import numpy as np
 from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Progress
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.fingerprints import Fingerprints
-from mrftool.physics import fallback, truncation
+from mrftool.physics import fallback, readout, truncation
 from mrftool.physics import kernel as native
 from mrftool.physics.epg import exact_n_states
 from mrftool.sequence import PulseSequence
@@ -222,7 +222,7 @@ def _plan(
     level: root mean square of each fingerprint at least, for m0 = 1 `(voxel,)`.
     """
     cut = None
-    if native.is_available() and not with_derivative:
+    if native.is_available() and not with_derivative and not sequence.is_binned:
         tolerance = tolerance / 2
         cut = native.Cut(tolerance, level)
     orders = truncation.n_states(
@@ -249,7 +249,10 @@ def _run(
     """Fill the arrays; return the root mean square of each fingerprint for m0 = 1 `(voxel,)`."""
     if native.is_available():
         task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads, cut=cut)
-        power = native.run(task, signal, derivatives, progress)
+        run = native.run
+        if sequence.is_binned:
+            run = readout.run
+        power = run(task, signal, derivatives, progress)
     else:
         power = fallback.run(sequence, tissue, orders, signal, derivatives, progress)
     return np.asarray(np.sqrt(power / len(sequence)), np.float64)

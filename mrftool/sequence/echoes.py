@@ -1,4 +1,4 @@
-"""Sequences of which some echoes are not used: their pulses are played all the same."""
+"""Sequences of which some frames are not used: their pulses are played all the same."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from mrftool.sequence.pulse_sequence import PulseSequence
 
 
 def without_echoes(sequence: PulseSequence, skipped: Collection[int]) -> PulseSequence:
-    """The same pulses and times, but the echoes of indices `skipped` do not belong to the signal.
+    """The same pulses and times, but the frames of indices `skipped` do not belong to the signal.
 
     Raises
     ------
@@ -37,13 +37,17 @@ def _events(sequence: PulseSequence, used: BoolArray) -> Iterator[Event]:
             yield event
             continue
         first, stop, _ = event.slice.indices(n_pulses)
-        yield from _blocks(first, used[echo : echo + stop - first])
-        echo += stop - first
+        n_frames = (stop - first) // event.bin
+        yield from _blocks(first, event.bin, used[echo : echo + n_frames])
+        echo += n_frames
 
 
-def _blocks(first: int, used: BoolArray) -> Iterator[Pulses]:
-    """Runs of pulses from `first` on whose echoes are used, or are not."""
+def _blocks(first: int, size: int, used: BoolArray) -> Iterator[Pulses]:
+    """Runs of pulses from `first` on whose frames, of `size` pulses each, are used or not."""
     changes = np.flatnonzero(np.diff(used)) + 1
     edges = [0, *changes.tolist(), len(used)]
     for start, stop in pairwise(edges):
-        yield Pulses(first + start, first + stop, acquire=bool(used[start]))
+        pulses = Pulses(first + start * size, first + stop * size, acquire=bool(used[start]))
+        if pulses.acquire:
+            pulses = replace(pulses, bin=size)
+        yield pulses

@@ -22,6 +22,8 @@ class Pulses:
         Pulses `first` .. `stop` - 1 of the sequence; all that remain if `stop` is None.
     acquire
         Whether their echoes belong to the signal.
+    bin
+        Each frame of the signal is the mean of the echoes of this many pulses.
     """
 
     code: ClassVar[int] = 0  # of the event in native/epg.c
@@ -29,6 +31,7 @@ class Pulses:
     first: int = 0
     stop: int | None = None
     acquire: bool = True
+    bin: int = 1
 
     @property
     def slice(self) -> slice:
@@ -38,9 +41,21 @@ class Pulses:
     def faults(self, n_pulses: int) -> list[str]:
         """What is wrong in a sequence of `n_pulses`, and what was expected."""
         stop = n_pulses if self.stop is None else self.stop
-        if 0 <= self.first < stop <= n_pulses:
+        if not 0 <= self.first < stop <= n_pulses:
+            expected = f"expected at least one of 0 to {n_pulses - 1}"
+            return [f"pulses {self.first} to {stop - 1}, {expected}"]
+        return self._bin_faults(stop - self.first)
+
+    def _bin_faults(self, count: int) -> list[str]:
+        """What is wrong with frames that are means of the echoes of `count` pulses."""
+        if self.bin == 1:
             return []
-        return [f"pulses {self.first} to {stop - 1}, expected at least one of 0 to {n_pulses - 1}"]
+        if not self.acquire:
+            return [f"frames of {self.bin} pulses that acquire nothing, expected no bin"]
+        if self.bin < 1 or count % self.bin:
+            text = f"frames of {self.bin} pulses each, expected a number that divides the"
+            return [f"{text} {count} pulses"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -224,7 +239,8 @@ def _as_one(event: Event, following: Event) -> Event | None:
         case Wait(), Wait():
             return Wait(event.time + following.time)
         case Pulses(), Pulses():
-            continues = event.stop == following.first and event.acquire == following.acquire
-            return replace(event, stop=following.stop) if continues else None
+            if replace(event, first=event.stop or 0, stop=following.stop) == following:
+                return replace(event, stop=following.stop)
+            return None
         case _:
             return None

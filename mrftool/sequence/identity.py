@@ -64,7 +64,7 @@ def _course(program: tuple[Event, ...]) -> list[list[float]]:
     rows: list[list[float]] = []
     for event in program:
         if isinstance(event, Pulses):
-            head = [event.code, event.acquire]
+            head = [event.code, event.acquire * event.bin]
             if not rows or rows[-1][:2] != head:
                 rows.append([*head, 0])
             rows[-1][2] += (event.stop or 0) - event.first

@@ -1,7 +1,7 @@
 """The RF sequence: what the scanner played, event by event. SI units and radians."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -116,8 +116,35 @@ class PulseSequence(ShownInNotebooks):
 
     @cached_property
     def observed(self) -> IndexArray:
-        """Which pulse each echo of the signal follows `(time,)`."""
-        return self._pulses_of([event for event in self.blocks if event.acquire])
+        """Which pulse each echo of the signal follows `(time,)`; the first of them, where a frame
+        is the mean of several echoes.
+        """
+        all_pulses = np.arange(len(self.flip_angle))
+        acquired = [block for block in self.blocks if block.acquire]
+        return np.concatenate([all_pulses[block.slice][:: block.bin] for block in acquired])
+
+    @property
+    def is_binned(self) -> bool:
+        """Whether frames of the signal are means of the echoes of several pulses."""
+        return any(block.bin > 1 for block in self.blocks)
+
+    @cached_property
+    def unbinned(self) -> "PulseSequence":
+        """The same sequence, of which each echo is a frame."""
+        if not self.is_binned:
+            return self
+        events = [
+            replace(event, bin=1) if isinstance(event, Pulses) else event for event in self.events
+        ]
+        return replace(self, events=tuple(events))
+
+    @cached_property
+    def bin_starts(self) -> IndexArray:
+        """Which echo of `unbinned` is the first of each frame `(time,)`."""
+        sizes = [
+            np.full(_count(each) // each.bin, each.bin) for each in self.blocks if each.acquire
+        ]
+        return np.cumsum(np.r_[0, np.concatenate(sizes)])[:-1]
 
     @cached_property
     def played(self) -> IndexArray:
@@ -127,8 +154,7 @@ class PulseSequence(ShownInNotebooks):
     @cached_property
     def is_acquired(self) -> BoolArray:
         """Whether the echo after each played pulse belongs to the signal."""
-        flags = [np.full((b.stop or 0) - b.first, b.acquire) for b in self.blocks]
-        return np.concatenate(flags)
+        return np.concatenate([np.full(_count(block), block.acquire) for block in self.blocks])
 
     @cached_property
     def blocks(self) -> list[Pulses]:
@@ -165,3 +191,8 @@ class PulseSequence(ShownInNotebooks):
         no echo follows does not count.
         """
         return digest(self)
+
+
+def _count(block: Pulses) -> int:
+    """How many pulses a block of a sequence's programme plays."""
+    return (block.stop or 0) - block.first

@@ -1,6 +1,7 @@
 """Both engines against brute-force Bloch simulation, over lists of events in any order."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -119,3 +120,37 @@ def test_orders_are_cut_on_the_way_as_promised() -> None:
         cut = simulate(sequence, Tissue([1.0, 1.0, 2.0], t2), tolerance=tolerance).signal
         error = np.linalg.norm(cut - exact, axis=1) / np.linalg.norm(exact, axis=1)
         assert error.max() < max(tolerance, 3e-6)
+
+
+@pytest.mark.parametrize("phases", [[0.0, np.pi], [0.3, 2.0]])
+def test_binned_frames_are_means_of_the_frames_of_each_pulse(phases: list[float]) -> None:
+    """With RF phases 180 degrees apart the kernel returns real numbers, else complex ones."""
+    rng = np.random.default_rng(5)
+    flips, tr = rng.uniform(0.1, 1.0, 24), np.full(24, 0.01)
+    blocks = [Pulses(0, 12, True, 4), Wait(0.2), Pulses(0, 24, True, 1), Pulses(6, 12, True, 3)]
+    binned = PulseSequence(flips, np.resize(phases, 24), tr, 0.3 * tr, [Invert(0.9), *blocks])
+    tissue = Tissue([1.0, 0.3, 2.0], [0.1, 0.05, 0.3], b1=[1.0, 0.9, 1.1], m0=[1.0, 0.0, 1j])
+    signal, slopes = signal_and_derivatives(binned, tissue, with_respect_to=("t1", "t2", "b1"))
+    echoes, of_echoes = signal_and_derivatives(
+        binned.unbinned, tissue, with_respect_to=("t1", "t2", "b1")
+    )
+    edges = [0, 4, 8, *range(12, 36), 36, 39, 42]
+    assert len(binned) == len(edges) - 1 and len(binned.unbinned) == 42
+    for frames, each in ((signal, echoes), *zip(slopes, of_echoes, strict=True)):
+        means = [each[:, a:b].mean(1) for a, b in pairwise(edges)]
+        np.testing.assert_allclose(frames, np.stack(means, 1), rtol=0, atol=2e-6)
+
+
+def test_the_tolerance_holds_for_frames_whose_echoes_cancel() -> None:
+    """The phase of every other pulse turns by 180 degrees while the receiver's phase stays with
+    the state: little is left of a mean.
+    """
+    flips = np.deg2rad(np.tile([60.0, -60.0], 60))
+    sequence = PulseSequence(
+        flips, np.zeros(120), np.full(120, 0.01), 0.0, [Pulses(0, 120, True, 2)]
+    )
+    t1, t2 = np.array([1.0]), np.array([0.2])
+    exact = epg_signal(sequence, t1, t2)
+    for tolerance in (1e-2, 1e-4):
+        found = simulate(sequence, Tissue(t1, t2), tolerance=tolerance).signal
+        assert np.linalg.norm(found - exact) < tolerance * np.linalg.norm(exact)

@@ -59,7 +59,7 @@ def play(
     tail: Interval,
     t2: float = np.nan,
 ) -> Iterator[complex]:
-    """Play all events on `n` isochromats from equilibrium and yield each acquired echo, as the
+    """Play all events on `n` isochromats from equilibrium and yield each acquired frame, as the
     receiver sees it.
 
     free: what an interval without gradients does. tail: what the rest of TR does, spoiler included.
@@ -80,12 +80,15 @@ def play(
                 m = np.array([0 * m[0], 0 * m[1], (1 - efficiency) * m[2]])
             case T2Prep():
                 m = prepare_t2(m, event, flip_factor, free, t2)
-            case Pulses(first=first, stop=stop, acquire=acquire):
+            case Pulses(first=first, stop=stop, acquire=acquire, bin=bin_size):
+                seen: list[complex] = []
                 for flip, phase, tr, te in pulses[first:stop]:
                     m = free(nutate(m, flip_factor * flip, phase), te)
                     x, y, _ = m.mean(axis=1)
-                    if acquire:
-                        yield complex(x, y) * np.exp(-1j * phase)
+                    seen.append(complex(x, y) * np.exp(-1j * phase))
+                    if acquire and len(seen) == bin_size:
+                        yield np.mean(seen)
+                        seen = []
                     m = tail(m, tr - te)
 
 

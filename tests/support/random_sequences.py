@@ -68,8 +68,9 @@ def random_events(seed: int, pulses: int) -> list[Event]:
 def _random_event(rng: np.random.Generator, pulses: int) -> Event:
     first = int(rng.integers(0, pulses))
     stop = int(rng.integers(first + 1, pulses + 1))
+    acquire = bool(rng.integers(2))
     choices = (
-        Pulses(first, stop, acquire=bool(rng.integers(2))),
+        Pulses(first, stop, acquire, _random_bin(first, stop) if acquire else 1),
         Invert(rng.uniform()),
         Wait(rng.uniform(0.0, 0.2)),
         Saturate(rng.uniform()),
@@ -77,6 +78,13 @@ def _random_event(rng: np.random.Generator, pulses: int) -> Event:
         T2Prep(rng.uniform(0.0, 0.1), int(rng.integers(1, 5)), rng.uniform(0.5, 1.0)),
     )
     return choices[rng.integers(len(choices))]
+
+
+def _random_bin(first: int, stop: int) -> int:
+    """A number of pulses in one frame: it divides their count."""
+    count = stop - first
+    sizes = [size for size in range(1, count + 1) if count % size == 0]
+    return sizes[first % len(sizes)]
 
 
 def random_tissue(seed: int, voxels: int) -> dict[str, NDArray[Any]]:

@@ -69,7 +69,10 @@ def _event(event: Event) -> str:
     """An event in words, in the units of a sequence file."""
     kind = type(event).__name__.lower()
     if isinstance(event, Pulses):
-        return f"{kind} {event.first} to {(event.stop or 0) - 1}"
+        text = f"{kind} {event.first} to {(event.stop or 0) - 1}"
+        if event.bin > 1:
+            text += f" in frames of {event.bin}"
+        return text
     names = [field.name for field in fields(event)]
     numbers = zip(names, event.numbers_in_file, strict=True)
     words = [f"{name} {number:.6g}" for name, number in numbers]

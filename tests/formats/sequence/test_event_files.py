@@ -15,6 +15,7 @@ from mrftool.formats.sequence.yaml_file import (
     sequence_to_dict,
 )
 from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.sequence.echoes import without_echoes
 
 HEAD = """\
 mrftool_sequence: 2
@@ -271,3 +272,48 @@ def test_a_file_needs_columns_where_events_play_them() -> None:
         parse_sequence(f"{head}  - pulses: {{}}\n")
     with pytest.raises(InputError, match=r"pulses.tr_ms: missing, expected it here or as one"):
         parse_sequence(f"{head}  - pulses: {{flip_angle_deg: [5], te_ms: 1}}\n")
+
+
+BINNED = """\
+  - pulses: {bin: 2}
+  - wait: {ms: 100}
+  - pulses: {first: 1, count: 3, bin: 3}
+"""
+
+
+def test_frames_may_average_the_echoes_of_several_pulses() -> None:
+    sequence = read(BINNED)
+    assert sequence.events == (Pulses(0, 4, bin=2), Wait(0.1), Pulses(1, 4, bin=3))
+    assert len(sequence) == 3
+    assert sequence.observed.tolist() == [0, 2, 1]
+    assert sequence != read(BINNED.replace("bin: 2", "bin: 1"))
+    assert sequence_from_dict(sequence_to_dict(sequence)) == sequence
+    assert parse_sequence(yaml_text(sequence)) == sequence
+
+
+def test_a_frame_of_one_pulse_changes_no_identity() -> None:
+    assert read("  - pulses: {bin: 1}\n") == read("  - pulses: {}\n")
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ("{bin: 3}", "frames of 3 pulses each, expected a number that divides the 4 pulses"),
+        ("{bin: 2, acquire: false}", "frames of 2 pulses that acquire nothing, expected no bin"),
+        ("{bin: 0}", "expected 1 or more (got 0)"),
+        ("{bin: 1.5}", "expected a whole number"),
+    ],
+)
+def test_bins_that_cannot_be_are_refused(block: str, expected: str) -> None:
+    (fault,) = faults(f"  - pulses: {block}\n  - pulses: {{}}\n")
+    assert fault.startswith("line 7: events[0].pulses") and expected in fault
+
+
+def test_frames_are_left_out_with_all_their_pulses() -> None:
+    sequence = without_echoes(read(BINNED), [1])
+    assert sequence.events == (
+        Pulses(0, 2, bin=2),
+        Pulses(2, 4, acquire=False),
+        Wait(0.1),
+        Pulses(1, 4, bin=3),
+    )

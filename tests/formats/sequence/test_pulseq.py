@@ -13,7 +13,7 @@ from mrftool.formats.sequence.pulseq.shots import list_shots, slice_gradient, so
 from mrftool.formats.sequence.sources import Given
 from mrftool.physics.dephasing import GAMMA
 from mrftool.physics.epg import epg_signal
-from mrftool.physics.pulse import flip_across
+from mrftool.physics.rf.pulse import flip_across
 from mrftool.sequence import PulseSequence
 
 FLIPS = (10, 30, 60, 40, 20, 15)

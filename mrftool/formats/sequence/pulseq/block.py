@@ -16,7 +16,7 @@ from mrftool.formats.sequence.pulseq.parsing.events import (
 )
 from mrftool.formats.sequence.pulseq.parsing.extensions import Extension
 from mrftool.physics.dephasing import GAMMA
-from mrftool.physics.pulse import Pulse
+from mrftool.physics.rf.pulse import Pulse
 
 MAX_READOUT = 10_000_000  # samples
 LONGEST_STEP = 5e-6  # of a waveform that is given by few points [s]

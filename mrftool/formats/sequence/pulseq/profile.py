@@ -5,7 +5,7 @@ import numpy as np
 from mrftool.errors import InputError
 from mrftool.formats.sequence.pulseq.file import PulseqFile
 from mrftool.formats.sequence.pulseq.shots import Shot, slice_gradient
-from mrftool.physics.pulse import flip_across
+from mrftool.physics.rf.pulse import flip_across
 from mrftool.sequence import SliceProfile
 
 _SEARCHED = 16  # cycles of dephasing during the pulse, either way, within which the slice lies

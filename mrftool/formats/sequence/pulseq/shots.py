@@ -9,7 +9,7 @@ from mrftool.arrays import FloatArray
 from mrftool.formats.sequence.pulseq.block import Block, Rf
 from mrftool.formats.sequence.pulseq.file import PulseqFile
 from mrftool.formats.sequence.sources import Fault
-from mrftool.physics.pulse import Pulse, flip_and_phase, z_after
+from mrftool.physics.rf.pulse import Pulse, flip_and_phase, z_after
 
 # Mz [m0] on resonance, of a pulse that no readout follows:
 _INVERTED_BELOW = -0.5  # an inversion, if the file does not flag it

@@ -75,7 +75,8 @@ def _events_of(block: Any, path: Path, pulses: Mapping[Path, range]) -> list[Eve
     elif isinstance(block, TriggerBlock):
         events.append(None)
     elif isinstance(block, PulsesBlock) and path in pulses:
-        events.append(Pulses(pulses[path].start, pulses[path].stop, block.acquire))
+        played = pulses[path]
+        events.append(Pulses(played.start, played.stop, block.acquire, block.bin))
     return events
 
 
@@ -166,8 +167,10 @@ def events_to_list(events: Sequence[Event], n_pulses: int) -> list[dict[str, Any
 def _event_to_dict(event: Event, n_pulses: int) -> dict[str, Any]:
     if isinstance(event, Pulses):
         stop = n_pulses if event.stop is None else event.stop
-        count = stop - event.first
-        return {"pulses": {"first": event.first, "count": count, "acquire": event.acquire}}
+        block = {"first": event.first, "count": stop - event.first, "acquire": event.acquire}
+        if event.bin > 1:
+            block["bin"] = event.bin
+        return {"pulses": block}
     for key, block in PREPARATIONS.items():
         if block.event is type(event):
             numbers = block.from_event(event).model_dump(exclude_unset=True)

@@ -136,6 +136,7 @@ class PulsesBlock(Strict):
     first: Annotated[int, Field(ge=0)] = Field(0, description="index of the first pulse, from 0")
     count: Count | None = Field(None, description="all that follow, if not given")
     acquire: bool = Field(True, description="false: dummy pulses, whose echoes are not acquired")
+    bin: Count = Field(1, description="each frame is the mean of the echoes of this many pulses")
     repetitions: Count | None = Field(None, description="of own pulses, if no column says it")
     flip_angle_deg: Column | None = None
     rf_phase_deg: Column | None = None
