@@ -19,7 +19,7 @@ from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.sequence.mrd.header import parse_header, read_header_text
 
-Unit = Literal["1/FOV", "cycles/pixel", "rad/pixel"]
+Unit = Literal["1/FOV", "1/m", "cycles/pixel", "rad/pixel"]
 
 _MOST_PIXELS = 4096
 _LARGEST_FIELD = 1e5  # [mm]

@@ -10,7 +10,7 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.formats.mrd.geometry import affine_of
 from mrftool.formats.mrd.header import RawHeader, Unit, read_raw_header
 from mrftool.formats.mrd.readouts import Readouts, read_heads
-from mrftool.formats.mrd.trajectory import group_arms, in_radians
+from mrftool.formats.mrd.trajectory import Plane, group_arms, in_radians
 from mrftool.grid import Placement
 from mrftool.scan.kspace import KSpace, Trajectory
 
@@ -43,6 +43,11 @@ class RawScan:
     def matrix(self) -> tuple[int, int]:
         """Size of the image in the plane."""
         return self.header.matrix[0], self.header.matrix[1]
+
+    @property
+    def plane(self) -> Plane:
+        """The image in the plane."""
+        return Plane(self.matrix, self.header.field_of_view[:2])
 
     @property
     def n_partitions(self) -> int:
@@ -83,7 +88,7 @@ class RawScan:
 
     def arms(self, rows: IndexArray) -> tuple[Trajectory, IndexArray]:
         """The arms of some readouts, and which each of them follows."""
-        points, _ = in_radians(self._points(rows), self.matrix, self.unit, self.name)
+        points, _ = in_radians(self._points(rows), self.plane, self.unit, self.name)
         arms, arm = group_arms(points[:, self._kept(rows)])
         return Trajectory(arms, self._sample_time(rows)), arm
 
@@ -112,7 +117,28 @@ class RawScan:
         n_samples, _ = self.readouts.size(rows)
         if self.trajectory is None:
             return np.asarray(self.readouts.trajectories(rows)[..., :2], np.float64)
-        return _given_points(self.trajectory, self.repetition[rows], n_samples, self.name)
+        if self.trajectory.shape[1] != n_samples:
+            raise MismatchError(
+                f"{self.name}: a trajectory of {self.trajectory.shape[1]} samples, expected "
+                f"{n_samples} as the readouts"
+            )
+        return np.asarray(self.trajectory[self._given_rows(rows)])
+
+    def _given_rows(self, rows: IndexArray) -> IndexArray:
+        """Where a trajectory that was given holds the points of each readout."""
+        assert self.trajectory is not None  # noqa: S101  the caller has looked
+        count = len(self.trajectory)
+        imaging = self.imaging_rows()
+        repetition = self.repetition[rows]
+        n_repetitions = int(repetition.max()) + 1
+        if count == len(imaging):
+            return np.searchsorted(imaging, rows)
+        if count > n_repetitions:
+            raise MismatchError(
+                f"{self.name}: a trajectory of {count} readouts, expected at most {n_repetitions}, "
+                f"or all {len(imaging)}"
+            )
+        return np.asarray(repetition % count)
 
     def _kept(self, rows: IndexArray) -> slice:
         """Samples that are not to be discarded."""
@@ -139,8 +165,8 @@ def open_raw(
     Parameters
     ----------
     trajectory
-        Points `(repetition, sample, 2)` or `(arm, sample, 2)`, arms repeating in order, in place of
-        the file's own.
+        Points in place of the file's own: `(readout, sample, 2)` in the order of the file,
+        `(repetition, sample, 2)`, or `(arm, sample, 2)`, arms repeating in order.
     unit
         Of the trajectory; by default what the file says, or what fits.
 
@@ -189,7 +215,7 @@ def _with_unit(scan: RawScan) -> RawScan:
     if scan.unit is not None:
         return scan
     rows = scan.rows(0)
-    _, unit = in_radians(scan._points(rows), scan.matrix, None, scan.name)
+    _, unit = in_radians(scan._points(rows), scan.plane, None, scan.name)
     said = f"The trajectory is taken to be in {unit}, since only there does it cover the image."
     return RawScan(
         scan.header,
@@ -218,20 +244,3 @@ def _repetitions(
         place[chosen] = np.arange(len(chosen))
     said = "No counter numbers the repetitions: readouts are taken in the order of the file."
     return place, (said,)
-
-
-def _given_points(
-    points: FloatArray, repetition: IndexArray, n_samples: int, name: str
-) -> FloatArray:
-    """Points of a trajectory that was given, for each readout."""
-    if points.shape[1] != n_samples:
-        raise MismatchError(
-            f"{name}: a trajectory of {points.shape[1]} samples, expected {n_samples} as the "
-            "readouts"
-        )
-    count = int(repetition.max()) + 1
-    if len(points) > count:
-        raise MismatchError(
-            f"{name}: a trajectory of {len(points)} readouts, expected at most {count}"
-        )
-    return np.asarray(points[repetition % len(points)])

@@ -10,7 +10,7 @@ import numpy as np
 from mrftool.arrays import Array, ComplexArray, FloatArray
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.threads import chosen_threads
-from mrftool.errors import InputError, MismatchError, MrftoolError
+from mrftool.errors import ArgumentError, InputError, MismatchError, MrftoolError
 from mrftool.formats.bids import versions
 from mrftool.formats.coefficients.read import COVARIANCE, IMAGES, MASK, SCHEMA
 from mrftool.formats.coefficients.write import bart_files, folder_files
@@ -43,8 +43,8 @@ class Request:
     """What to reconstruct, and how.
 
     sequence: file or shipped name; None: known_sequence, or the one in the header. trajectory: a
-    .npy file in place of the scan's own, in `unit`. coils: `(x, y, z, coil)` in NIfTI; None: from
-    the data. rank: None: by the sequence. field_map: NIfTI [Hz].
+    .npy file in place of the scan's own, in `unit`, or a Pulseq file. coils: `(x, y, z, coil)` in
+    NIfTI; None: from the data. rank: None: by the sequence. field_map: NIfTI [Hz].
     """
 
     scan: Path
@@ -136,10 +136,15 @@ def open_job(request: Request, watch: Stopwatch) -> Job:
         If files do not belong together.
     """
     with watch.stage("open the scan"):
-        points = None
+        points, unit = None, request.unit
         if request.trajectory is not None:
-            points = read_trajectory(request.trajectory)
-        scan = open_raw(request.scan, trajectory=points, unit=request.unit)
+            points, known_unit = read_trajectory(request.trajectory)
+            if known_unit is not None and unit not in (None, known_unit):
+                raise ArgumentError(
+                    f"{request.trajectory}: its unit is {known_unit}, expected no other"
+                )
+            unit = known_unit or unit
+        scan = open_raw(request.scan, trajectory=points, unit=unit)
         sequence = _sequence(request, scan)
         check_sequence(scan, sequence.sequence_id, sequence.flip_angle)
         noise = scan.noise()

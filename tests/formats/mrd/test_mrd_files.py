@@ -8,7 +8,7 @@ from kspace_factory import random_kspace, random_trajectory
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.mrd.header import RawHeader
 from mrftool.formats.mrd.read import check_sequence, open_raw
-from mrftool.formats.mrd.trajectory import group_arms, in_radians
+from mrftool.formats.mrd.trajectory import Plane, group_arms, in_radians
 from mrftool.formats.mrd.write import RawSlice, write_raw
 from mrftool.grid import Placement
 from mrftool.reconstruction.encoding.stack import partitions, slices_of
@@ -91,11 +91,17 @@ def test_partitions_become_slices(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scale", "unit"), [(24 / (2 * np.pi), "1/FOV"), (1 / (2 * np.pi), "cycles/pixel"), (1, None)]
+    ("scale", "unit"),
+    [
+        (24 / (2 * np.pi), "1/FOV"),
+        (24 / (2 * np.pi) / 0.2, "1/m"),
+        (1 / (2 * np.pi), "cycles/pixel"),
+        (1, None),
+    ],
 )
 def test_unit_of_a_trajectory_is_told_from_its_reach(scale, unit):
     points = np.random.default_rng(1).uniform(-np.pi, np.pi, (3, 200, 2))
-    found, named = in_radians(points * scale, (24, 24), None, "scan")
+    found, named = in_radians(points * scale, Plane((24, 24), (200, 200)), None, "scan")
     assert named == (unit or "rad/pixel")
     np.testing.assert_allclose(found, points)
 
@@ -103,8 +109,27 @@ def test_unit_of_a_trajectory_is_told_from_its_reach(scale, unit):
 def test_an_ambiguous_trajectory_is_refused():
     points = np.random.default_rng(1).uniform(-2.6, 2.6, (3, 200, 2))
     with pytest.raises(InputError, match="may be in 1/FOV or rad/pixel"):
-        in_radians(points, (6, 6), None, "scan")
-    in_radians(points, (6, 6), "rad/pixel", "scan")
+        in_radians(points, Plane((6, 6), (200, 200)), None, "scan")
+    in_radians(points, Plane((6, 6), (200, 200)), "rad/pixel", "scan")
+
+
+@pytest.mark.parametrize("unit", ["cycles/pixel", "1/FOV", "1/m"])
+def test_a_stated_unit_that_cannot_be_is_refused(unit):
+    points = np.random.default_rng(1).uniform(-np.pi, np.pi, (3, 200, 2))
+    with pytest.raises(InputError, match="times the Nyquist frequency of the image"):
+        in_radians(points, Plane((96, 96), (200, 200)), unit, "scan")
+
+
+def test_a_trajectory_of_every_readout_may_be_given(tmp_path):
+    slices, _ = _written(tmp_path / "scan.mrd", n_slices=2)
+    every = [part.trajectory.points[part.arm] for part in slices]
+    points = np.concatenate(every)
+    scan = open_raw(tmp_path / "scan.mrd", trajectory=points, unit="rad/pixel")
+    for index, part in enumerate(slices):
+        found = scan.read_slice(index)
+        np.testing.assert_allclose(
+            found.trajectory.points[found.arm], part.trajectory.points[part.arm], atol=1e-6
+        )
 
 
 def test_equal_arms_are_grouped_despite_rounding():

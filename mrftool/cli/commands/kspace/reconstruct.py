@@ -7,7 +7,7 @@ import typer
 
 from mrftool.cli.checks import between
 
-Unit = Literal["1/FOV", "cycles/pixel", "rad/pixel"]
+Unit = Literal["1/FOV", "1/m", "cycles/pixel", "rad/pixel"]
 
 
 def reconstruct(
@@ -20,7 +20,8 @@ def reconstruct(
         typer.Option("--seq", help="Sequence file, or a shipped one; by default the scan's own."),
     ] = None,
     trajectory: Annotated[
-        Path | None, typer.Option(help="Trajectory (.npy) in place of the scan's own.")
+        Path | None,
+        typer.Option(help="Trajectory (.npy, or Pulseq .seq) in place of the scan's own."),
     ] = None,
     trajectory_unit: Annotated[
         Unit | None, typer.Option(help="By default as the file says, or what fits.")
