@@ -19,7 +19,7 @@ def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
     """Draw flip angle [deg], RF phase [deg], TR and TE [ms] of every repetition."""
     n = np.arange(1, len(sequence.flip_angle) + 1)
     line = "-"
-    if len(sequence) <= _FEW:
+    if len(n) <= _FEW:
         line = ".-"
     with picture(path, 9, 6.5, title=_sequence_text(sequence)) as figure:
         flips, phases, times = figure.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1.2))
@@ -28,7 +28,7 @@ def sequence_figure(sequence: PulseSequence, path: str | Path) -> None:
         _draw_phases(phases, sequence)
         times.plot(n, 1e3 * sequence.tr, line, color="tab:green", lw=1, label="TR")
         times.plot(n, 1e3 * sequence.te, line, color="tab:orange", lw=1, label="TE")
-        times.set(ylabel="TR, TE [ms]", xlabel="repetition", xlim=(0.5, len(sequence) + 0.5))
+        times.set(ylabel="TR, TE [ms]", xlabel="repetition", xlim=(0.5, len(n) + 0.5))
         times.set_ylim(0, 1.1e3 * float(sequence.tr.max()))
         times.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_on_the_right(times)

@@ -28,8 +28,10 @@ def html_of(noun: object) -> str:
 @html_of.register
 def _(sequence: PulseSequence) -> str:
     from mrftool.figures.curves import sequence_figure
+    from mrftool.figures.sequences.diagram import diagram_figure
 
-    return _with_picture(sequence, "flip angles, phases, TR and TE", sequence_figure)
+    columns = _with_picture(sequence, "flip angles, phases, TR and TE", sequence_figure)
+    return columns + _image(sequence, "events over time", diagram_figure)
 
 
 @html_of.register
@@ -50,10 +52,15 @@ def _(model: Model) -> str:
 
 
 def _with_picture(noun: Noun, what: str, draw: Callable[[Noun, Path], None]) -> str:
-    """The repr of a noun above its picture, which is in the page itself."""
+    """The repr of a noun above its picture."""
+    return f"<p {_TEXT}>{escape(repr(noun))}</p>" + _image(noun, what, draw)
+
+
+def _image(noun: Noun, what: str, draw: Callable[[Noun, Path], None]) -> str:
+    """A picture of a noun that is in the page itself."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "picture.png")
         draw(noun, path)
         image = b64encode(path.read_bytes()).decode()
     source = f"data:image/png;base64,{image}"
-    return f'<p {_TEXT}>{escape(repr(noun))}</p><img {_IMAGE} alt="{what}" src="{source}">'
+    return f'<img {_IMAGE} alt="{what}" src="{source}">'

@@ -1,6 +1,15 @@
 """The RF sequence and its parts."""
 
-from mrftool.sequence.events import Event, Invert, Preparation, Pulses, Saturate, T2Prep, Wait
+from mrftool.sequence.events import (
+    Event,
+    Invert,
+    Preparation,
+    Pulses,
+    Saturate,
+    T2Prep,
+    Trigger,
+    Wait,
+)
 from mrftool.sequence.faults import sequence_faults
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
 from mrftool.sequence.pulse_sequence import PulseSequence
@@ -19,6 +28,7 @@ __all__ = [
     "Spoiling",
     "T2Prep",
     "Train",
+    "Trigger",
     "Wait",
     "sequence_faults",
     "train_faults",

@@ -133,6 +133,17 @@ class Wait(Preparation):
         return _time_faults("waiting time", self.time)
 
 
+@dataclass(frozen=True, eq=False)
+class Trigger(Wait):
+    """Free relaxation until a trigger that comes after a known time: to the signal, a `Wait`."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Wait) and self.time == other.time
+
+    def __hash__(self) -> int:
+        return hash(Wait(self.time))
+
+
 @dataclass(frozen=True)
 class Saturate(Preparation):
     """A saturation pulse, and a perfect crusher of transverse magnetisation.
@@ -220,6 +231,8 @@ def joined(events: Iterable[Event], n_pulses: int) -> tuple[Event, ...]:
         event = given
         if isinstance(event, Pulses) and event.stop is None:
             event = replace(event, stop=n_pulses)
+        elif isinstance(event, Trigger):
+            event = Wait(event.time)
         one = _as_one(result[-1], event) if result else None
         if one is None:
             result.append(event)

@@ -316,5 +316,5 @@ def test_pictures_of_a_sequence_appear_together_or_not_at_all(
     with untouched(tmp_path):
         outcome = command("sequence", "show", seq)
     assert outcome.code == 3 and outcome.err.startswith(
-        "mrftool: short.png and 2 more: cannot be written"
+        "mrftool: short.png and 3 more: cannot be written"
     )

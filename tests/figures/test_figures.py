@@ -12,7 +12,9 @@ from mrftool.figures.colours import GREY, coloured, lipari, log_processed, navia
 from mrftool.figures.curves import sequence_figure, training_figure
 from mrftool.figures.maps import error_figure, overview_figure, scatter_figure
 from mrftool.figures.panels import style_of
+from mrftool.figures.sequences.diagram import diagram_figure
 from mrftool.figures.views import chosen_slices, montage, montage_columns, view_of
+from mrftool.formats.sequence.yaml_file import parse_sequence
 from mrftool.maps import Maps
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
@@ -313,3 +315,39 @@ def test_coloured_clips_and_marks() -> None:
     picture = coloured(image, table, (0, 300), np.zeros(image.shape, bool))[0]
     np.testing.assert_allclose(picture[:, 0], [0, 0, 128 / 255, 1, 1, 1, GREY[0]])
     assert (coloured(image, table, (0, 300), np.ones(image.shape, bool)) == 0).all()
+
+
+DIAGRAM = """\
+mrftool_sequence: 2
+name: prepared
+flip_angle_deg: {rule: lobes, peaks: [25, 60], lengths: [20, 20]}
+tr_ms: 10
+te_ms: 2
+rr_ms: 600
+events:
+  - wait_until_trigger: {}
+  - pulses: {flip_angle_deg: 5, repetitions: 10, acquire: false}
+  - invert: {efficiency: 0.95, time_ms: 21}
+  - pulses: {count: 20}
+  - wait_until_trigger: {}
+  - saturate: {time_ms: 10}
+  - t2prep: {te_ms: 40}
+  - pulses: {first: 20, bin: 5}
+"""
+
+
+def test_the_diagram_shows_every_event_at_its_time(drawn: list[Figure]) -> None:
+    diagram_figure(parse_sequence(DIAGRAM), "x.png")
+    require_readable(drawn[0])
+    pulses, frames, close = drawn[0].axes
+    x_of = {line.get_label(): line for line in pulses.lines}
+    starts = sorted({round(float(line.get_xdata()[0]), 6) for line in x_of.values()})
+    assert starts == [0.0, 0.1, 0.6]  # axis and first trigger, inversion, second trigger
+    stems = [round(float(s[0, 0]), 6) for c in pulses.collections for s in c.get_segments()]
+    expected = [*np.arange(10) * 0.01, *(0.121 + np.arange(20) * 0.01)]
+    np.testing.assert_allclose(stems, [*expected, *(0.65 + np.arange(20) * 0.01)], atol=1e-6)
+    assert [text.get_text() for text in frames.texts] == ["1-20", "21-24"]
+    labels = [text.get_text() for text in pulses.get_legend().get_texts()]
+    kinds = ["dummy pulse", "pulse", "inversion", "saturation", "T2 preparation", "trigger"]
+    assert labels == [*kinds, "wait"]
+    assert close.get_xlim()[0] < 0.121 < close.get_xlim()[1] < 0.17

@@ -9,6 +9,7 @@ from mrftool.design.precision import Precision, plane, precision
 from mrftool.environment.reporter import Reporter
 from mrftool.evaluation.text_tables import TextTable
 from mrftool.figures.curves import sequence_figure
+from mrftool.figures.sequences.diagram import diagram_figure
 from mrftool.figures.sequences.precision import comparison_figure, precision_figure
 from mrftool.figures.sequences.sensitivity import sensitivity_figure
 from mrftool.formats.atomic import all_or_none
@@ -55,8 +56,9 @@ def show_sequence(
     name : str or Path
         Sequence file, or the name of a shipped one.
     picture : Path, optional
-        Picture of flip angles, RF phases, TR and TE (PNG); pictures of the Cramer-Rao bound and
-        of the sensitivity to given values go beside it. By default named after the sequence.
+        Picture of flip angles, RF phases, TR and TE (PNG); pictures of the events over time, the
+        Cramer-Rao bound and the sensitivity to given values go beside it. By default named after
+        the sequence.
     reporter : Reporter
         Hears of progress and notes.
     rr : str, optional
@@ -80,8 +82,9 @@ def show_sequence(
     planes = [bound[n_common:] for bound in found]
     sensitive = sensitivity(sequence, tissue, form=form)
     paths = _pictures(sequence, other, picture)
-    with all_or_none(paths) as (train, bound, shifts, *comparison):
+    with all_or_none(paths) as (train, diagram, bound, shifts, *comparison):
         sequence_figure(sequence, train)
+        diagram_figure(sequence, diagram)
         precision_figure(planes[0], sequence, snr, bound, tissues=marks)
         sensitivity_figure(sensitive, common[0], sequence, snr, shifts, tissues=names)
         if other is not None:
@@ -117,9 +120,9 @@ def _bounds(
 def _pictures(
     sequence: PulseSequence, other: PulseSequence | None, picture: Path | None
 ) -> list[Path]:
-    """Pictures of the sequence, its bound, its sensitivity, and the comparison."""
+    """Pictures of the sequence, its events, its bound, its sensitivity, and the comparison."""
     first = picture or Path(f"{file_stem(sequence.name)}.png")
-    beside = ["precision", "sensitivity"]
+    beside = ["diagram", "precision", "sensitivity"]
     if other is not None:
         beside.append(f"against_{file_stem(other.name)}")
     return [first, *(first.with_name(f"{first.stem}_{name}.png") for name in beside)]

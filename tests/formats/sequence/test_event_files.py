@@ -169,11 +169,11 @@ HEART = """\
 def test_triggers_come_with_the_heartbeats() -> None:
     sequence = read(HEART, rr=np.array([0.9, 0.8]))
     waits = [event.time for event in sequence.events if isinstance(event, Wait)]
-    assert waits == pytest.approx([0.2, 0.9 - 0.24, 0.8 - 0.09])
+    assert waits == pytest.approx([0.0, 0.2, 0.9 - 0.24, 0.8 - 0.09])
     assert sequence.duration == pytest.approx(1.7 + 0.09)
     constant = parse_sequence(HEAD + HEART + "rr_ms: 850\n")
     waits = [event.time for event in constant.events if isinstance(event, Wait)]
-    assert waits == pytest.approx([0.2, 0.85 - 0.24, 0.85 - 0.09])
+    assert waits == pytest.approx([0.0, 0.2, 0.85 - 0.24, 0.85 - 0.09])
     listed = parse_sequence(HEAD + HEART + "rr_ms: [900, 800]\n")
     assert listed.sequence_id == sequence.sequence_id != constant.sequence_id
     of_triggers = read(HEART, rr=np.array([100.0, 100.9, 101.7]))

@@ -57,11 +57,12 @@ def show(
 ) -> None:
     """Print a summary of a sequence and the precision of T1 and T2 that it can reach; draw both.
 
-    NAME.png shows flip angles, RF phases, TR and TE. NAME_precision.png shows the Cramer-Rao bound
-    over T1 and T2: the smallest standard deviation that any unbiased estimate can have.
-    NAME_sensitivity.png shows how far T1 and T2 of common tissues move where B1, the inversion
-    efficiency and other given values are off by their typical uncertainty. With --compare,
-    NAME_against_OTHER.png shows the ratio of the two bounds.
+    NAME.png shows flip angles, RF phases, TR and TE. NAME_diagram.png shows over time what is
+    played: pulses, preparations, waits, triggers and frames. NAME_precision.png shows the
+    Cramer-Rao bound over T1 and T2: the smallest standard deviation that any unbiased estimate can
+    have. NAME_sensitivity.png shows how far T1 and T2 of common tissues move where B1, the
+    inversion efficiency and other given values are off by their typical uncertainty. With
+    --compare, NAME_against_OTHER.png shows the ratio of the two bounds.
     """
     from mrftool.formats.sequence.yaml_file import sequence_summary
     from mrftool.workflows.sequences.show_sequence import show_sequence

@@ -15,7 +15,7 @@ from mrftool.formats.sequence.schema.second import (
     TriggerBlock,
 )
 from mrftool.plausibility import PLAUSIBLE
-from mrftool.sequence import Event, Pulses, Wait
+from mrftool.sequence import Event, Pulses, Trigger
 
 Path = tuple[str | int, ...]
 PathFault = tuple[Path, str]
@@ -81,7 +81,7 @@ def _events_of(block: Any, path: Path, pulses: Mapping[Path, range]) -> list[Eve
 
 
 def triggered(programme: Programme, rr: FloatArray, tr: FloatArray) -> Programme:
-    """The programme with a waiting time in place of each trigger.
+    """The programme with the times of its triggers.
 
     The first trigger is the begin of the scan, in equilibrium; each later one is that of the next
     heartbeat.
@@ -110,11 +110,11 @@ def triggered(programme: Programme, rr: FloatArray, tr: FloatArray) -> Programme
             since += _duration(event, tr)
             continue
         beat += 1
-        faults = _early_faults(since)
+        faults, interval = _early_faults(since), since
         if beat > 1:
             interval = float(next(intervals))
             faults = _late_faults(beat, since, interval)
-            result.events.append((path, Wait(max(interval - since, 0.0))))
+        result.events.append((path, Trigger(max(interval - since, 0.0))))
         result.faults += [(path, text) for text in faults]
         since = 0.0
     return result
@@ -172,7 +172,7 @@ def _event_to_dict(event: Event, n_pulses: int) -> dict[str, Any]:
             block["bin"] = event.bin
         return {"pulses": block}
     for key, block in PREPARATIONS.items():
-        if block.event is type(event):
+        if isinstance(event, block.event):
             numbers = block.from_event(event).model_dump(exclude_unset=True)
             return {key: numbers}
     raise TypeError(f"no entry for {event}")

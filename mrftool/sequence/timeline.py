@@ -1,0 +1,58 @@
+"""When each event of a sequence is played."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrftool.arrays import FloatArray, IndexArray
+from mrftool.sequence.events import Event, Preparation, Pulses
+from mrftool.sequence.pulse_sequence import PulseSequence
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An event, and when it begins [s]."""
+
+    start: float
+    event: Event
+
+
+@dataclass(frozen=True, eq=False)
+class Block(Timed):
+    """Pulses of one event, in the order in which they are played.
+
+    pulses: which of the sequence's `(pulse,)`. centres: when each is played, at its centre
+    `(pulse,)` [s]. frame: the first frame that the block acquires, from 0.
+    """
+
+    event: Pulses
+    pulses: IndexArray
+    centres: FloatArray
+    frame: int
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """All events of a sequence in order, and when the last one ends [s]."""
+
+    blocks: tuple[Block, ...]
+    preparations: tuple[Timed, ...]
+    end: float
+
+
+def timeline(sequence: PulseSequence) -> Timeline:
+    """When each event is played; the sequence begins at 0 s."""
+    blocks: list[Block] = []
+    preparations: list[Timed] = []
+    time, frame = 0.0, 0
+    for event in sequence.events:
+        if isinstance(event, Preparation):
+            preparations.append(Timed(time, event))
+            time += event.duration
+            continue
+        pulses = np.arange(len(sequence.tr))[event.slice]
+        edges = time + np.cumsum(np.r_[0.0, sequence.tr[pulses]])
+        blocks.append(Block(time, event, pulses, edges[:-1], frame))
+        time = float(edges[-1])
+        frame += event.acquire * len(pulses) // event.bin
+    return Timeline(tuple(blocks), tuple(preparations), time)
