@@ -6,11 +6,14 @@ sent may hold a `numpy.py`; it must not run because a command was started there.
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 _SAFE_PATH = "PYTHONSAFEPATH"  # Python then leaves the working folder out of its search path
+_LOOK = 0.5  # between looks at whether the parent lives [s]
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -39,6 +42,20 @@ def safe_start() -> Iterator[None]:
             del os.environ[_SAFE_PATH]
         else:
             os.environ[_SAFE_PATH] = before
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after its parent, the process of this number, has ended.
+
+    A parent that is killed cannot end its children.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _is_trusted(entry: str) -> bool:

@@ -2,17 +2,35 @@
 
 import json
 import shutil
+import socket
+import struct
 import subprocess
+import time
 
+import pydicom
 import pytest
 from dicom_factory import write_classic, write_enhanced
-from dicom_peers import Archive, FakeWorker, fingerprint, running, send, wait_for, write_settings
+from dicom_peers import (
+    MR,
+    SYNTAX,
+    Archive,
+    FakeWorker,
+    Notes,
+    fingerprint,
+    running,
+    send,
+    wait_for,
+    write_settings,
+)
 from front_door import command
 
 from mrftool.errors import InputError
-from mrftool.servers.dicom.receive import client_context, server_context
-from mrftool.servers.dicom.settings import Tls, read_settings
-from mrftool.servers.dicom.storage import Storage, key_of, mark_sent, sent_names, write_durably
+from mrftool.servers.dicom.association import RefusedError
+from mrftool.servers.dicom.deliver import Courier
+from mrftool.servers.dicom.durable import key_of, mark_sent, sent_names, write_durably
+from mrftool.servers.dicom.settings import Destination, NodeSettings, Tls, read_settings
+from mrftool.servers.dicom.storage import Arrival, Storage
+from mrftool.servers.dicom.tls import client_context, server_context
 from mrftool.servers.dicom.work import ChildCrashedError
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
@@ -140,6 +158,33 @@ def test_associations_that_send_too_much_are_aborted(tmp_path, model, archive, s
     assert any("aborted an association" in note for note in said.notes)
 
 
+@pytest.mark.usefixtures("fake_work")
+def test_images_under_way_are_bounded(tmp_path, model, archive, short_sequence):
+    settings = write_settings(
+        tmp_path / "node.yaml", model, archive.port, more="max_pending: 20000"
+    )
+    (large,) = write_enhanced(tmp_path / "large", fingerprint(short_sequence))
+    small = write_classic(tmp_path / "small", fingerprint(short_sequence))
+    assert large.stat().st_size > 20000 > 4 * small[0].stat().st_size
+    with running(settings) as said:
+        assert send([large], settings.port) is None
+        assert send(small[:20], settings.port) == [0] * 20
+    assert any("images under way" in note for note in said.notes)
+
+
+@pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.usefixtures("fake_work")
+def test_a_unit_of_four_gigabytes_is_refused_before_it_is_read(
+    settings, short_sequence, tmp_path, number
+):
+    paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence))
+    with running(settings):
+        with socket.create_connection(("127.0.0.1", settings.port), timeout=20) as stranger:
+            stranger.sendall(struct.pack(">BBL", number, 0, 0xFFFFFFFF))
+            assert stranger.recv(100) in (b"", struct.pack(">BBLBBBB", 7, 0, 4, 0, 0, 2, 0))
+        assert send(paths, settings.port) == [0]
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A certificate that signs itself, for all sides, and its key."""
@@ -164,7 +209,9 @@ def test_with_tls_both_ways_are_encrypted(tmp_path, model, archive, short_sequen
     )
     paths = write_enhanced(tmp_path / "scan", fingerprint(short_sequence))
     archive.up(server_context(certificate))
-    with running(settings):
+    silent = socket.socket()
+    with running(settings), silent:
+        silent.connect(("127.0.0.1", settings.port))  # and says nothing
         assert send(paths, settings.port) is None
         assert send(paths, settings.port, context=client_context(certificate)) == [0]
         assert wait_for(lambda: archive.images)
@@ -251,14 +298,94 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, model, before, after,
 def test_a_restart_removes_unfinished_work_and_keeps_images(tmp_path):
     storage = Storage(tmp_path)
     storage.open()
-    assert storage.add_image("1.2", "1.2.3", b"image")
+    assert storage.add_image("1.2", "1.2.3", b"image") is Arrival.KEPT
     (storage.work / "half").mkdir()
+    half = storage.incoming / key_of("1.2") / "half.dcm.part"
+    half.write_bytes(b"im")
     storage.open()
     assert [path.read_bytes() for path in storage.images(key_of("1.2"))] == [b"image"]
+    assert not half.exists()
     assert not list(storage.work.iterdir())
-    storage.finish(key_of("1.2"), "sent")
-    assert not storage.add_image("1.2", "1.2.4", b"image")
+    storage.finish(key_of("1.2"), "sent", used=[key_of("1.2.3")])
+    assert storage.add_image("1.2", "1.2.3", b"image") is Arrival.KNOWN
+    assert storage.add_image("1.2", "1.2.4", b"image") is Arrival.LATE
     assert storage.images(key_of("1.2")) == []
+
+
+def test_a_series_is_not_complete_because_the_node_did_not_listen(tmp_path):
+    before = Storage(tmp_path)
+    before.open()
+    before.add_image("1.2", "1.2.3", b"image")
+    time.sleep(0.3)
+    assert before.complete_series(0.2) == [key_of("1.2")]
+    storage = Storage(tmp_path)
+    storage.open()
+    assert storage.complete_series(0.2) == []
+    time.sleep(0.3)
+    assert storage.complete_series(0.2) == [key_of("1.2")]
+
+
+def test_maps_do_not_appear_without_an_image_that_came_during_the_work(tmp_path):
+    storage = Storage(tmp_path)
+    storage.open()
+    key = key_of("1.2")
+    storage.add_image("1.2", "1.2.3", b"image")
+    used = [path.stem for path in storage.images(key)]
+    (storage.work / "made" / "maps").mkdir(parents=True)
+    storage.add_image("1.2", "1.2.4", b"image")
+    assert not storage.publish(key, storage.work / "made", {"used": used})
+    used = [path.stem for path in storage.images(key)]
+    assert storage.publish(key, storage.work / "made", {"used": used})
+    assert storage.add_image("1.2", "1.2.5", b"image") is Arrival.LATE
+
+
+def test_what_one_destination_refuses_does_not_hold_up_other_series(tmp_path, monkeypatch):
+    sent = []
+
+    class Refusing:
+        def __init__(self, destination, settings, classes):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def store(self, dataset):
+            if dataset.SeriesDescription == "unwanted":
+                raise RefusedError("archive: refused an image")
+            sent.append(str(dataset.SeriesDescription))
+
+    monkeypatch.setattr("mrftool.servers.dicom.deliver.Association", Refusing)
+    storage = Storage(tmp_path)
+    storage.open()
+    for series, description in (("1.1", "unwanted"), ("1.2", "wanted"), ("1.3", "damaged")):
+        maps = storage.work / series / "maps"
+        dataset = pydicom.Dataset()
+        dataset.SeriesDescription, dataset.SOPClassUID = description, MR
+        dataset.SOPInstanceUID = f"{series}.1"
+        maps.mkdir(parents=True)
+        pydicom.dcmwrite(maps / "T1.dcm", _with_meta(dataset), enforce_file_format=True)
+        if description == "damaged":
+            (maps / "T1.dcm").write_bytes(b"nothing of DICOM")
+        record = {"series_uid": series, "images": 0, "rule": "", "files": 1, "used": []}
+        assert storage.publish(key_of(series), maps.parent, record | {"destinations": ["archive"]})
+    archive = Destination("archive", "ARCHIVE", "127.0.0.1", 104)
+    settings = NodeSettings(tmp_path, (), {"archive": archive}, {})
+    said = Notes()
+    Courier(settings, storage, said).step()
+    assert sent == ["wanted"]
+    assert [folder.name for folder in storage.waiting()] != []
+    assert len([note for note in said.notes if "tried again" in note]) == 2
+
+
+def _with_meta(dataset):
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = SYNTAX
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    return dataset
 
 
 def test_marks_of_sent_files_survive(tmp_path):

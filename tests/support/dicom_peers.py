@@ -1,6 +1,7 @@
 """Peers of a DICOM node in this process: a scanner that sends, an archive that keeps."""
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -49,6 +50,8 @@ def send(paths, port, title="SCANNER", called="MRFTOOL", context=None):
     tls = None if context is None else (context, "127.0.0.1")
     association = ae.associate("127.0.0.1", port, ae_title=called, tls_args=tls)
     if not association.is_established:
+        del association
+        gc.collect()  # pynetdicom leaves the socket open
         return None
     found = []
     for path in paths:

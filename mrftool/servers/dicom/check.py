@@ -7,9 +7,9 @@ from functools import partial
 
 from mrftool.errors import InputError, MrftoolError
 from mrftool.inference.session import load_model
-from mrftool.servers.dicom.deliver import check_destination
-from mrftool.servers.dicom.receive import server_context
+from mrftool.servers.dicom.association import check_destination
 from mrftool.servers.dicom.settings import NodeSettings
+from mrftool.servers.dicom.tls import server_context
 
 
 def check_node(settings: NodeSettings) -> dict[str, str]:

@@ -4,17 +4,21 @@ import resource
 import sys
 from pathlib import Path
 
+from mrftool.environment.child_process import end_with
 from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import MrftoolError
 
 
 def main() -> int:
-    """Arguments: folder of the images, folder for the maps, model, bytes of memory."""
+    """Arguments: folder of the images, folder for the maps, model, bytes of memory, number of the
+    process that waits for the maps.
+    """
     from mrftool.workflows.quantify import quantify_scan
     from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
-    images, folder, model, memory = sys.argv[1:]
+    images, folder, model, memory, parent = sys.argv[1:]
+    end_with(int(parent))
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (int(memory), before[1]))
     try:

@@ -44,7 +44,7 @@ def serve(
     with storage.locked():
         storage.open()
         worker = Worker(settings, storage, reporter, stop.is_set)
-        courier = Courier(settings, storage, reporter)
+        courier = Courier(settings, storage, reporter, stop.is_set)
         with listening(settings, storage, reporter) as port:
             ready(port)
             delivery = threading.Thread(target=_repeat, args=(courier.step, stop, reporter))
@@ -57,12 +57,15 @@ def serve(
 
 
 def _repeat(step: Callable[[], None], stop: threading.Event, reporter: Reporter) -> None:
-    """Call `step` again and again; a full disk or the like is told, and does not end the node."""
+    """Call `step` again and again; a full disk or the like is told, and does not end the node.
+
+    Nor does an error of ours: images that come in are kept, and the next start works on them.
+    """
     last = ""
     while not stop.is_set():
         try:
             step()
-        except OSError as error:
+        except Exception as error:
             text = f"{type(error).__name__}: {error}"
             if text != last:
                 reporter.note(text)

@@ -1,18 +1,21 @@
-"""Images from named peers: C-ECHO and C-STORE. Home of pynetdicom, with `deliver.py`."""
+"""Images from named peers: C-ECHO and C-STORE. Home of pynetdicom, with `association.py`."""
 
 import io
-import ssl
-from collections.abc import Callable, Iterator
+import socket
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from mrftool.environment.reporter import Reporter
-from mrftool.errors import InputError
-from mrftool.servers.dicom.settings import NodeSettings, Tls
-from mrftool.servers.dicom.storage import Storage
+from mrftool.errors import InputError, MrftoolError
+from mrftool.servers.dicom.settings import NodeSettings
+from mrftool.servers.dicom.storage import Arrival, Storage
+from mrftool.servers.dicom.tls import patient_server, server_context
 
 OWN_MAKER = "mrftool"  # Manufacturer of the maps
-_SUCCESS, _NO_RESOURCES, _NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC000
+_SUCCESS, _NO_RESOURCES, _NOT_UNDERSTOOD, _TOO_LATE = 0x0000, 0xA700, 0xC000, 0xC001
 _STORED = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1")  # MR, enhanced MR
 _SYNTAXES = (
     "1.2.840.10008.1.2.1",  # explicit VR little endian
@@ -23,6 +26,7 @@ _SYNTAXES = (
     "1.2.840.10008.1.2.5",  # RLE
 )
 _MOST_ASSOCIATIONS = 16
+_MOST_AT_ONCE = 1 << 20  # bytes of a protocol data unit; 16 KB are announced
 _TIMEOUT = 60.0  # of the network, and between messages [s]
 _REJECTED, _BY_USER, _CALLING_TITLE = 0x01, 0x01, 0x03  # PS3.8 9.3.4
 
@@ -34,7 +38,7 @@ class Receiver:
         self._settings = settings
         self._storage = storage
         self._reporter = reporter
-        self._received: dict[Any, int] = {}
+        self._counts: dict[Any, _Count] = {}
 
     def requested(self, event: Any) -> None:
         """Reject an association unless a named peer asks for it, from its address."""
@@ -44,22 +48,58 @@ class Receiver:
         if expected is None or expected not in ("", address):
             event.assoc.acse.send_reject(_REJECTED, _BY_USER, _CALLING_TITLE)
             event.assoc.kill()
+            self.ended(event)
             self._reporter.note(f"rejected {title!r} at {address}: not among the peers")
 
     def data(self, event: Any) -> None:
         """Abort an association that sends more than it may."""
-        count = self._received.get(event.assoc, 0) + len(event.data)
-        self._received[event.assoc] = count
-        if count > self._settings.most_bytes:
-            self._reporter.note(f"aborted an association after {count} bytes")
+        count = self._counts.get(event.assoc)
+        if count is None:
+            return
+        count.received += len(event.data)
+        count.pending += len(event.data)
+        pending = sum(each.pending for each in list(self._counts.values()))
+        reason = ""
+        if count.received > self._settings.most_bytes:
+            reason = f"{count.received} bytes, expected at most max_bytes"
+        elif pending > self._settings.most_pending:
+            reason = f"{pending} bytes of images under way, expected at most max_pending"
+        if reason:
+            count.received = count.pending = 0
+            self._reporter.note(f"aborted an association after {reason}")
             event.assoc.abort()
 
+    def opened(self, event: Any) -> None:
+        """Bound what is taken at once, and the wait for it: a length is a claim of the peer."""
+        connection = event.assoc.dul.socket
+        connection.socket.settimeout(_TIMEOUT)
+        self._counts[event.assoc] = _Count(connection.socket)
+        receive = connection.recv
+
+        def receive_bounded(size: int) -> bytearray:
+            if size > _MOST_AT_ONCE:
+                self.ended(event)
+                raise OSError(f"a unit of {size} bytes, expected at most {_MOST_AT_ONCE}")
+            content: bytearray = receive(size)
+            return content
+
+        connection.recv = receive_bounded
+
     def ended(self, event: Any) -> None:
-        """Forget an association."""
-        self._received.pop(event.assoc, None)
+        """Forget an association. pynetdicom leaves its socket open where the peer closed first."""
+        count = self._counts.pop(event.assoc, None)
+        if count is not None:
+            count.socket.close()
 
     def stored(self, event: Any) -> int:
         """Keep an image; its status."""
+        status = self._store(event)
+        count = self._counts.get(event.assoc)
+        if count is not None:
+            count.pending = 0
+        return status
+
+    def _store(self, event: Any) -> int:
         try:
             content = event.encoded_dataset()
             series, image, maker = identity(content)
@@ -69,11 +109,23 @@ class Receiver:
         if maker == OWN_MAKER:
             return _SUCCESS
         try:
-            self._storage.add_image(series, image, content)
-        except OSError as error:
-            self._reporter.note(f"an image could not be kept: {error.strerror}")
+            arrival = self._storage.add_image(series, image, content)
+        except (OSError, MrftoolError) as error:
+            self._reporter.note(f"an image could not be kept: {error}")
             return _NO_RESOURCES
+        if arrival is Arrival.LATE:
+            self._reporter.note(f"series {series}: refused an image, {arrival.value}")
+            return _TOO_LATE
         return _SUCCESS
+
+
+@dataclass
+class _Count:
+    """Bytes that came in an association, and those of them that belong to no stored image yet."""
+
+    socket: socket.socket
+    received: int = 0
+    pending: int = 0
 
 
 def identity(content: bytes) -> tuple[str, str, str]:
@@ -109,6 +161,7 @@ def listening(settings: NodeSettings, storage: Storage, reporter: Reporter) -> I
     ae.maximum_associations = _MOST_ASSOCIATIONS
     ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = _TIMEOUT
     handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, receiver.opened),
         (evt.EVT_REQUESTED, receiver.requested),
         (evt.EVT_DATA_RECV, receiver.data),
         (evt.EVT_CONN_CLOSE, receiver.ended),
@@ -120,43 +173,15 @@ def listening(settings: NodeSettings, storage: Storage, reporter: Reporter) -> I
         context = server_context(settings.tls)
     address = (settings.host, settings.port)
     try:
-        server = ae.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
+        server = patient_server(ae, address, handlers, context, _TIMEOUT)
     except OSError as error:
         raise InputError(
             f"{address[0]}:{address[1]}: {error.strerror}, expected a free port here"
         ) from error
-    if server is None:
-        raise InputError("the server did not start")
+    accepting = threading.Thread(target=server.serve_forever, daemon=True)
+    accepting.start()
     try:
         yield int(server.server_address[1])
     finally:
         with suppress(OSError):
             server.shutdown()
-
-
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """For connections that come in: both sides show a certificate.
-
-    Raises
-    ------
-    InputError
-        If a file is no certificate or key.
-
-    """
-    return _with_files(tls, lambda: ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
-
-
-def client_context(tls: Tls) -> ssl.SSLContext:
-    """For connections that go out."""
-    return _with_files(tls, lambda: ssl.create_default_context(ssl.Purpose.SERVER_AUTH))
-
-
-def _with_files(tls: Tls, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    context = make()
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(cafile=tls.authority)
-        context.load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"tls: {error}, expected a certificate and its key in PEM") from error
-    return context

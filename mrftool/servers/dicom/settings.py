@@ -24,7 +24,7 @@ _PATTERNS = {
 _KEYS = {
     "node": {
         _SCHEMA_KEY, "ae_title", "host", "port", "folder", "quiet_seconds", "peers",
-        "destinations", "rules", "tls", "max_bytes", "max_memory", "max_seconds",
+        "destinations", "rules", "tls", "max_bytes", "max_pending", "max_memory", "max_seconds",
     },
     "destination": {"ae_title", "host", "port", "tls"},
     "rule": {"name", "model", "destinations", *_PATTERNS},
@@ -104,6 +104,8 @@ class NodeSettings:
         None for connections without encryption.
     most_bytes
         Of data in one association.
+    most_pending
+        Bytes of images that are under way at the same time, in all associations.
     most_memory
         Bytes of memory that the work on one series may take.
     seconds
@@ -121,6 +123,7 @@ class NodeSettings:
     quiet_seconds: float = 30.0
     tls: Tls | None = None
     most_bytes: int = 8 << 30
+    most_pending: int = 4 << 30
     most_memory: int = 4 << 30
     seconds: float = 3600.0
     source: Path = field(default_factory=Path)
@@ -175,6 +178,7 @@ def _settings(path: Path, content: Mapping[str, Any]) -> NodeSettings:
         quiet_seconds=_number(content, "quiet_seconds", NodeSettings.quiet_seconds, 0.1, 86400),
         tls=_tls(content.get("tls"), base),
         most_bytes=int(_number(content, "max_bytes", NodeSettings.most_bytes, 1, 1e15)),
+        most_pending=int(_number(content, "max_pending", NodeSettings.most_pending, 1, 1e15)),
         most_memory=int(_number(content, "max_memory", NodeSettings.most_memory, 1 << 20, 1e15)),
         seconds=_number(content, "max_seconds", NodeSettings.seconds, 1, 1e6),
         source=path,

@@ -2,6 +2,7 @@
 
     incoming/SERIES/IMAGE.dcm      images, as they came
     results/SERIES/maps/           maps of a series that wait for their destinations
+    results/SERIES/record.json     what they were made of
     results/SERIES/sent_NAME       names of the files that destination NAME has acknowledged
     journal/SERIES.json            how a series ended: sent, ignored or failed
     work/                          unfinished work; nothing there outlives a restart
@@ -11,73 +12,103 @@ the disk: whenever the process dies, a restart sees what was finished, and does 
 """
 
 import fcntl
-import hashlib
 import json
-import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from mrftool.errors import InputError
+from mrftool.servers.dicom.durable import (
+    PART,
+    key_of,
+    make_folder,
+    read_json,
+    rename_durably,
+    sync_folder_and_files,
+    write_durably,
+)
 
 SCHEMA = 1
 RECORD = "record.json"
 MOST_ATTEMPTS = 3  # at a series whose process crashes
 RETRY_PAUSE = 30.0  # before such a series is tried again [s]
-_PART = ".part"
+_IMAGE = ".dcm"
 
 
-@dataclass(frozen=True)
+class Arrival(Enum):
+    """What becomes of an image that came."""
+
+    KEPT = "kept"
+    KNOWN = "not needed: the maps of its series are made with it, or are not wanted"
+    LATE = "too late: the maps of its series are made without it"
+
+
 class Storage:
-    """The folder of a node."""
+    """The folder of a node.
 
-    folder: Path
+    Parameters
+    ----------
+    folder
+        Of one node at a time.
 
-    @property
-    def incoming(self) -> Path:
-        """Images of series that are not done."""
-        return self.folder / "incoming"
+    """
 
-    @property
-    def results(self) -> Path:
-        """Maps that wait."""
-        return self.folder / "results"
-
-    @property
-    def journal(self) -> Path:
-        """How series ended."""
-        return self.folder / "journal"
-
-    @property
-    def work(self) -> Path:
-        """Unfinished work."""
-        return self.folder / "work"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.incoming = folder / "incoming"
+        self.results = folder / "results"
+        self.journal = folder / "journal"
+        self.work = folder / "work"
+        self._opened = time.monotonic()
+        self._heard: dict[str, float] = {}
+        self._lock = threading.Lock()  # an image is kept, or maps appear, not both at a time
 
     def open(self) -> None:
-        """Make the folders, and remove unfinished work and what finished series left."""
+        """Make the folders, and remove unfinished work and what finished series left.
+
+        Time in which no node listened is no time without images: it counts from now.
+        """
         shutil.rmtree(self.work, ignore_errors=True)
-        for place in (self.incoming, self.results, self.journal, self.work):
-            place.mkdir(parents=True, exist_ok=True)
+        for place in (self.folder, self.incoming, self.results, self.journal, self.work):
+            make_folder(place)
+        for part in [*self.journal.glob(f"*{PART}"), *self.incoming.glob(f"*/*{PART}")]:
+            part.unlink()
         for key in {path.name for path in [*self.incoming.iterdir(), *self.results.iterdir()]}:
             if self.is_final(key):
                 self.clear(key)
+        self._opened = time.monotonic()
 
-    def add_image(self, series_uid: str, image_uid: str, content: bytes) -> bool:
-        """Keep an image; False if its series is done and the image is not needed.
+    def add_image(self, series_uid: str, image_uid: str, content: bytes) -> Arrival:
+        """Keep an image, unless the maps of its series are made.
 
-        When this returns, the image is on the disk.
+        When this returns, an image that is kept is on the disk.
         """
-        key = key_of(series_uid)
-        if self.is_final(key):
-            return False
-        folder = self.incoming / key
-        folder.mkdir(exist_ok=True)
-        write_durably(folder / f"{key_of(image_uid)}.dcm", content)
-        return True
+        key, image = key_of(series_uid), key_of(image_uid)
+        with self._lock:
+            done = self._arrival_after_maps(key, image)
+            if done is not None:
+                return done
+            make_folder(self.incoming / key)
+            write_durably(self.incoming / key / f"{image}{_IMAGE}", content)
+            self._heard[key] = time.monotonic()
+        return Arrival.KEPT
+
+    def _arrival_after_maps(self, key: str, image: str) -> Arrival | None:
+        """What an image is to a series whose maps are made; None if they are not."""
+        facts = self.entry(key)
+        if facts is None or facts.get("state") == "failed":
+            facts = read_json(self.results / key / RECORD)
+        if facts is None:
+            return None
+        used = facts.get("used")
+        if used is None or image in used:
+            return Arrival.KNOWN
+        return Arrival.LATE
 
     def complete_series(self, quiet: float) -> list[str]:
         """Series without maps to which no image was added for `quiet` seconds, oldest first.
@@ -88,26 +119,38 @@ class Storage:
             Time without images [s].
 
         """
-        now = time.time()
-        ages = {}
-        for folder in self.incoming.iterdir():
-            if (self.results / folder.name).exists():
-                continue
-            newest = _newest(folder)
-            if now - newest >= quiet and self._is_news(folder):
-                ages[folder.name] = newest
-        return sorted(ages, key=lambda key: ages[key])
+        keys = [folder.name for folder in self.incoming.iterdir()]
+        complete = [key for key in keys if self.is_complete(key, quiet)]
+        return sorted(complete, key=self._last_heard)
+
+    def is_complete(self, key: str, quiet: float) -> bool:
+        """Whether there is something to do for a series, and its last image came `quiet` seconds
+        ago.
+        """
+        if time.monotonic() - self._last_heard(key) < quiet:
+            return False
+        return not (self.results / key).exists() and self._is_news(key)
+
+    def _last_heard(self, key: str) -> float:
+        """When the last image came, or the node began to listen [s]."""
+        return self._heard.get(key, self._opened)
 
     def images(self, key: str) -> list[Path]:
         """Images of a series."""
-        return sorted((self.incoming / key).glob("*.dcm"))
+        return sorted((self.incoming / key).glob(f"*{_IMAGE}"))
 
-    def _is_news(self, folder: Path) -> bool:
-        """Whether a series is new, has images that it had not when it failed, or crashed."""
-        entry = self.entry(folder.name)
-        if entry is None or entry.get("images") != len(self.images(folder.name)):
+    def _is_news(self, key: str) -> bool:
+        """Whether a series is new, or images came since it failed, or its process crashed."""
+        entry = self.entry(key)
+        if entry is None:
             return True
-        is_due = time.time() - float(entry.get("time", 0.0)) >= RETRY_PAUSE
+        if entry.get("state") != "failed":
+            return False
+        ended = float(entry.get("time", 0.0))
+        images = self.images(key)
+        if len(images) != entry.get("images") or _newest(images) > ended:
+            return True
+        is_due = time.time() - ended >= RETRY_PAUSE
         return is_due and int(entry.get("attempts", MOST_ATTEMPTS)) < MOST_ATTEMPTS
 
     def waiting(self) -> list[Path]:
@@ -115,27 +158,31 @@ class Storage:
         folders = [folder for folder in self.results.iterdir() if (folder / RECORD).exists()]
         return sorted(folders, key=lambda folder: folder.stat().st_mtime)
 
-    def publish(self, key: str, work: Path, record: dict[str, Any]) -> None:
-        """Maps in `work` become the result of a series, with what is known of them."""
-        write_durably(work / RECORD, json.dumps(record).encode())
-        _sync_tree(work)
-        work.rename(self.results / key)
-        _sync_folder(self.results)
+    def publish(self, key: str, made: Path, record: dict[str, Any]) -> bool:
+        """The folder `made` becomes the result of a series, with what is known of it.
+
+        False, and nothing is done, if other images are there than those that the record names as
+        used.
+        """
+        write_durably(made / RECORD, json.dumps(record).encode())
+        sync_folder_and_files(made)
+        with self._lock:
+            if [path.stem for path in self.images(key)] != record["used"]:
+                return False
+            rename_durably(made, self.results / key)
+        return True
 
     def finish(self, key: str, state: str, **facts: Any) -> None:
         """Write how a series ended. All but what failed is cleared away."""
         content = {"mrftool_journal": SCHEMA, "state": state, "time": time.time(), **facts}
-        write_durably(self.journal / f"{key}.json", json.dumps(content).encode())
-        if state != "failed":
-            self.clear(key)
+        with self._lock:
+            write_durably(self.journal / f"{key}.json", json.dumps(content).encode())
+            if state != "failed":
+                self.clear(key)
 
     def entry(self, key: str) -> dict[str, Any] | None:
         """How a series ended, or None."""
-        try:
-            content = json.loads((self.journal / f"{key}.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+        return read_json(self.journal / f"{key}.json")
 
     def is_final(self, key: str) -> bool:
         """Whether nothing more is to be done for a series."""
@@ -146,6 +193,7 @@ class Storage:
         """Remove images and maps of a series."""
         shutil.rmtree(self.incoming / key, ignore_errors=True)
         shutil.rmtree(self.results / key, ignore_errors=True)
+        self._heard.pop(key, None)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -159,69 +207,10 @@ class Storage:
             yield
 
 
-def sent_names(folder: Path, destination: str) -> set[str]:
-    """Names of the files in a result that a destination has acknowledged."""
-    try:
-        text = _sent_file(folder, destination).read_text("utf-8")
-    except OSError:
-        return set()
-    return {line for line in text.splitlines(keepends=False) if line.endswith(".dcm")}
-
-
-def mark_sent(folder: Path, destination: str, name: str) -> None:
-    """Remember that a destination has acknowledged a file."""
-    with _sent_file(folder, destination).open("a", encoding="utf-8") as file:
-        file.write(f"{name}\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """What is known of a result."""
-    content = json.loads((folder / RECORD).read_text("utf-8"))
-    return dict(content)
-
-
-def key_of(uid: str) -> str:
-    """Digest of a UID, which is a safe name of a file whatever it holds."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:40]
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; it is on the disk when this returns."""
-    part = path.with_name(path.name + _PART)
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sent_file(folder: Path, destination: str) -> Path:
-    return folder / f"sent_{key_of(destination)}"
-
-
-def _newest(folder: Path) -> float:
-    """When the last image came [s since 1970]."""
-    times = [folder.stat().st_mtime]
-    for path in folder.iterdir():
+def _newest(paths: list[Path]) -> float:
+    """When the last of some files was written [s since 1970]."""
+    times = [0.0]
+    for path in paths:
         with suppress(OSError):
             times.append(path.stat().st_mtime)
     return max(times)
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def _sync_tree(folder: Path) -> None:
-    """Bring all files of a folder to the disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """From a complete series to its maps: the rule, and the work in a process of its own."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -39,55 +40,73 @@ class Worker:
 
     def step(self) -> None:
         """Work on every series that is complete."""
-        for key in self._storage.complete_series(self._settings.quiet_seconds):
+        quiet = self._settings.quiet_seconds
+        for key in self._storage.complete_series(quiet):
             if self._is_stopping():
                 return
-            self.take(key)
+            if self._storage.is_complete(key, quiet):  # the one before took its time
+                self.take(key)
 
     def take(self, key: str) -> None:
         """Make the maps of a series, or write down why there are none."""
         images = self._storage.images(key)
         if not images:
             return
-        attributes = attributes_of(images[0])
-        facts: dict[str, Any] = {
-            "series_uid": attributes["SeriesInstanceUID"],
-            "images": len(images),
-        }
+        facts: dict[str, Any] = {"images": len(images)}
+        try:
+            attributes = attributes_of(images[0])
+        except Exception as error:  # whatever pydicom raises of what came
+            self._failed(key, facts, f"an image cannot be read: {type(error).__name__}")
+            return
+        facts["series_uid"] = attributes["SeriesInstanceUID"]
         rule = self._settings.rule_for(attributes)
         if rule is None:
             self._storage.finish(key, "ignored", **facts, reason="no rule means it")
             return
         facts["rule"] = rule.name
         try:
-            reason, attempts = self._quantify(key, rule, facts), MOST_ATTEMPTS
+            reason = self._quantify(key, images, rule, facts)
         except ChildCrashedError as error:
             entry = self._storage.entry(key) or {}
-            reason, attempts = str(error), entry.get("attempts", 0) + 1
+            self._failed(key, facts, str(error), entry.get("attempts", 0) + 1)
+            return
         if reason is not None:
-            self._reporter.note(f"series {facts['series_uid']}: {reason}")
-            self._storage.finish(key, "failed", **facts, reason=reason, attempts=attempts)
+            self._failed(key, facts, reason)
 
-    def _quantify(self, key: str, rule: Rule, facts: dict[str, Any]) -> str | None:
+    def _failed(
+        self, key: str, facts: dict[str, Any], reason: str, attempts: int = MOST_ATTEMPTS
+    ) -> None:
+        self._reporter.note(f"series {facts.get('series_uid', key)}: {reason}")
+        self._storage.finish(key, "failed", **facts, reason=reason, attempts=attempts)
+
+    def _quantify(
+        self, key: str, images: list[Path], rule: Rule, facts: dict[str, Any]
+    ) -> str | None:
         """Maps into the results; why not, if there are none."""
         work = Path(tempfile.mkdtemp(prefix="series-", dir=self._storage.work))
         try:
-            reason = self._run(self._storage.incoming / key, work / "maps", rule)
-            files = [str(path.relative_to(work)) for path in (work / "maps").rglob("*.dcm")]
+            made = work / "made"
+            reason = self._run(_gathered(images, work / "images"), made / "maps", rule)
+            files = [path for path in (made / "maps").rglob("*.dcm") if path.is_file()]
             if reason is None and not files:
                 reason = "no DICOM maps were made"
             if reason is not None:
                 return reason
-            record = {**facts, "destinations": rule.destinations, "files": len(files)}
-            self._storage.publish(key, work, record)
+            used = [path.stem for path in images]
+            facts = facts | {"destinations": rule.destinations, "files": len(files), "used": used}
+            if not self._storage.publish(key, made, facts):
+                self._reporter.note(
+                    f"series {facts['series_uid']}: more images came during the work, which is "
+                    "done again"
+                )
             return None
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
     def _run(self, images: Path, folder: Path, rule: Rule) -> str | None:
         """Run the process that makes the maps; why it failed. A crash raises ChildCrashedError."""
-        limit = str(self._settings.most_memory)
-        command = python_command(_CHILD, str(images), str(folder), str(rule.model), limit)
+        numbers = str(self._settings.most_memory), str(os.getpid())
+        command = python_command(_CHILD, str(images), str(folder), str(rule.model), *numbers)
         try:
             run = subprocess.run(  # noqa: S603
                 command,
@@ -105,6 +124,17 @@ class Worker:
             raise ChildCrashedError(f"the process ended with {run.returncode}")
         said = run.stdout.decode("utf-8", "replace").strip()
         return said[:_LONGEST_REASON]
+
+
+def _gathered(images: list[Path], folder: Path) -> Path:
+    """A folder of exactly these images, whatever comes in meanwhile."""
+    folder.mkdir()
+    for path in images:
+        try:
+            (folder / path.name).hardlink_to(path)
+        except OSError:  # the file system has no hard links
+            shutil.copyfile(path, folder / path.name)
+    return folder
 
 
 def attributes_of(path: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ import socket
 import sys
 from contextlib import suppress
 
+from mrftool.environment.child_process import end_with
 from mrftool.errors import MrftoolError
 from mrftool.servers.mrd.messages import Connection
 from mrftool.servers.mrd.service import Service
@@ -47,8 +48,9 @@ def _end(sock: socket.socket, connection: Connection) -> None:
 
 
 def main() -> int:
-    """Serve the session of the socket whose number is the first argument."""
+    """Arguments: number of the socket, settings of the session, number of the server's process."""
     service = Service.from_text(sys.argv[2])
+    end_with(int(sys.argv[3]))
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (service.most_memory, before[1]))
     fault = serve_session(socket.socket(fileno=int(sys.argv[1])), service)

@@ -1,5 +1,6 @@
 """The server: accepts connections, and gives each a process of its own."""
 
+import os
 import socket
 import struct
 import subprocess
@@ -79,7 +80,8 @@ class Server:
 
     def _run_child(self, peer: socket.socket) -> str | None:
         """Run the process of a session; what went wrong."""
-        command = python_command(_CHILD, str(peer.fileno()), self._service.to_text())
+        arguments = str(peer.fileno()), self._service.to_text(), str(os.getpid())
+        command = python_command(_CHILD, *arguments)
         with subprocess.Popen(  # noqa: S603
             command,
             env=python_environment(),
