@@ -122,6 +122,11 @@ bench-quantify: $(VENV)-bench/engine
 bench-train: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py $(BENCH_OPTIONS)
 
+# Steps and the EPG kernel on a CUDA device, beside its host.
+.PHONY: bench-gpu
+bench-gpu: $(VENV)/dev
+	$(BIN)/python benchmarks/training_gpu.py $(BENCH_OPTIONS)
+
 # Designed trains: gradient, time of a search, and errors after a simulated reconstruction.
 bench-design: $(VENV)/dev
 	$(BIN)/python benchmarks/design.py $(BENCH_OPTIONS)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 Form = Literal["complex", "magnitude"]
 Loss = Literal["bound", "log"]
-Decoder = Literal["bloch", "fc", "rnn", "none"]
+Decoder = Literal["bloch", "table", "fc", "rnn", "none"]
 
 _CHOICES = {
-    "decoder": ("bloch", "fc", "rnn", "none"),
+    "decoder": ("bloch", "table", "fc", "rnn", "none"),
     "loss": ("bound", "log"),
     "form": ("complex", "magnitude"),
     "optimiser": ("muon", "adam"),
@@ -35,8 +35,9 @@ class TrainConfig:
     encoder
         One of `mrftool.learning.networks.encoders.PRESETS`, such as "compact" or "fc".
     decoder
-        "bloch" adds the reconstruction loss through the EPG engine, "fc" and "rnn" through a
-        network that is trained with the encoder; "none" leaves it out.
+        "bloch" adds the reconstruction loss through the EPG engine, "table" through its table of
+        signals, which is exact to the table's stated error and much faster; "fc" and "rnn" through
+        a network that is trained with the encoder; "none" leaves it out.
     weight
         Lambda, the weight of the reconstruction loss [1].
     decode_voxels
@@ -114,10 +115,10 @@ class TrainConfig:
                 "the T2 range lies above the T1 range, expected T2 <= T1 to be possible"
             )
         self._require_numbers()
-        if not self.labels and (self.decoder != "bloch" or self.weight == 0):
+        if not self.labels and (self.decoder not in ("bloch", "table") or self.weight == 0):
             raise ArgumentError(
                 "without labels only the Bloch decoder can train the encoder, expected decoder"
-                " bloch with a weight above 0"
+                " bloch or table with a weight above 0"
             )
 
     @property

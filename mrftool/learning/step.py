@@ -1,5 +1,7 @@
 """One step of training: predict, decode, compare, and change the weights."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,35 @@ from mrftool.learning.losses import embedding_loss, reconstruction_loss
 from mrftool.learning.networks.bloch_decoder import decode
 from mrftool.learning.networks.encoders import times_of
 from mrftool.learning.networks.learned_decoders import train_columns
+from mrftool.learning.networks.table_decoder import TableDecoder
+from mrftool.manifold.table import SignalTable
+
+_VALID = "is_valid"  # among the losses on CUDA: whether all T1 and T2 are positive and finite
+
+
+class StepLosses:
+    """The losses of a step, on their way from the device."""
+
+    def __init__(self, step: int, losses: dict[str, Tensor]) -> None:
+        self.step, self.names = step, list(losses)
+        values = torch.stack([value.detach().float() for value in losses.values()])
+        self.values = values.to("cpu", non_blocking=True)
+        self.is_there: torch.cuda.Event | None = None
+        if values.is_cuda:
+            self.is_there = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self.is_there.record()
+
+    def read(self) -> dict[str, float]:
+        """The losses as numbers, once the device has computed them.
+
+        Raises CheckFailedError if training has diverged.
+        """
+        if self.is_there is not None:
+            self.is_there.synchronize()
+        losses = dict(zip(self.names, self.values.tolist(), strict=True))
+        if not losses.pop(_VALID, True):
+            raise _diverged(self.step)
+        return losses
 
 
 class Losses(nn.Module):
@@ -26,8 +57,10 @@ class Losses(nn.Module):
 
 def take_step(
     run: TrainingRun, network: nn.Module, parts: list[Batch], rate_factor: float
-) -> dict[str, float]:
+) -> "StepLosses":
     """One optimiser step on a batch; returns the losses before it.
+
+    Nothing is read back from the device, so that the next step can be queued at once.
 
     Parameters
     ----------
@@ -43,7 +76,8 @@ def take_step(
     Raises
     ------
     CheckFailedError
-        If training has diverged: the encoder's T1 or T2 are no longer positive and finite.
+        If training has diverged: the encoder's T1 or T2 are no longer positive and finite. On CUDA
+        this shows when the losses are read.
     """
     for optimiser in run.optimisers:
         for group in optimiser.param_groups:
@@ -55,20 +89,20 @@ def take_step(
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     for optimiser in run.optimisers:
         optimiser.step()
-    return {name: float(value.detach()) for name, value in losses.items()}
+    return StepLosses(run.step, losses)
 
 
 def batch_losses(run: TrainingRun, parts: list[Batch]) -> dict[str, Tensor]:
     """The losses of a batch: means over its voxels, of all sequences together."""
     predicted = times_of(run.encoder(torch.cat([part.rows for part in parts])))
-    _require_valid_times(predicted, run.step)
+    valid = _validity(predicted, run.step)
     target = torch.cat([part.target for part in parts])
     bound = None
     if run.config.loss == "bound":
         bound = torch.cat([part.bound for part in parts])
     embedding = embedding_loss(predicted, target, bound)
     if run.config.decoder == "none":
-        return {"embedding": embedding, "loss": embedding}
+        return {"embedding": embedding, "loss": embedding} | valid
     predictions = torch.split(predicted, [len(part.rows) for part in parts])
     decoded = [
         reconstruct(run, *item) for item in zip(run.sources, predictions, parts, strict=True)
@@ -77,7 +111,7 @@ def batch_losses(run: TrainingRun, parts: list[Batch]) -> dict[str, Tensor]:
     loss = run.config.weight * reconstruction
     if run.config.labels:
         loss = loss + embedding
-    return {"embedding": embedding, "reconstruction": reconstruction, "loss": loss}
+    return {"embedding": embedding, "reconstruction": reconstruction, "loss": loss} | valid
 
 
 def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batch) -> Tensor:
@@ -98,6 +132,8 @@ def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batc
 
 def _decoded(run: TrainingRun, source: Source, predicted: Tensor, given: Tensor) -> Tensor:
     """Fingerprints of log T1, log T2 `(voxel, 2)` by the run's decoder, as `Batch.clean`."""
+    if run.config.decoder == "table":
+        return _table_decoder(source.table, predicted.device)(predicted, given)
     if run.decoder is None:
         t1, t2 = predicted.exp().unbind(dim=1)
         names = [parameter.name for parameter in source.table.given]
@@ -109,11 +145,27 @@ def _decoded(run: TrainingRun, source: Source, predicted: Tensor, given: Tensor)
     return signal
 
 
-def _require_valid_times(logs: Tensor, step: int) -> None:
-    """Raise CheckFailedError if a T1 or T2 is not positive and finite."""
+@lru_cache(maxsize=8)
+def _table_decoder(table: SignalTable, device: torch.device) -> TableDecoder:
+    return TableDecoder(table, device)
+
+
+def _validity(logs: Tensor, step: int) -> dict[str, Tensor]:
+    """Whether all T1 and T2 are positive and finite, as one of the losses on CUDA.
+
+    Raises CheckFailedError on the CPU if they are not.
+    """
     times = logs.detach().exp()
-    if not bool(((times > 0) & torch.isfinite(times)).all()):
-        raise CheckFailedError(
-            f"step {step}: training diverged: the encoder's T1 or T2 are not positive and finite",
-            hint="try a smaller learning rate",
-        )
+    is_valid = ((times > 0) & torch.isfinite(times)).all()
+    if is_valid.is_cuda:
+        return {_VALID: is_valid}
+    if not is_valid:
+        raise _diverged(step)
+    return {}
+
+
+def _diverged(step: int) -> CheckFailedError:
+    return CheckFailedError(
+        f"step {step}: training diverged: the encoder's T1 or T2 are not positive and finite",
+        hint="try a smaller learning rate",
+    )

@@ -4,15 +4,19 @@ A run that is stopped and resumed ends with the same weights, bit for bit, as on
 """
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from mrftool.environment.threads import usable_processors
 from mrftool.errors import ArgumentError, InputError
 from mrftool.exporting.make import model_table
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
@@ -31,7 +35,7 @@ from mrftool.learning.config import TrainConfig, log_range, log_ratio_range
 from mrftool.learning.networks.encoders import Encoder, EncoderSpec, evaluating, preset, times_of
 from mrftool.learning.optimisers import new_optimisers
 from mrftool.learning.parallel import is_first, replicated, share
-from mrftool.learning.step import Losses, take_step
+from mrftool.learning.step import Losses, StepLosses, take_step
 from mrftool.learning.table_tensors import table_from_tensors, table_to_tensors
 from mrftool.manifold.parameters import FITTED
 from mrftool.manifold.table import SignalTable
@@ -39,6 +43,7 @@ from mrftool.sequence import PulseSequence
 
 Report = Callable[[int, dict[str, float]], None]  # takes the step, and its losses and scores
 VALIDATION_SNR = (5.0, 20.0, 50.0)
+_MOST_DRAWN = 4  # batches in advance, for a device that is faster than one thread of the host
 _WARM_UP = 0.05  # share of the steps
 _VALIDATION_SEED = 2**32 - 1
 _VALIDATION_VOXELS = 4096
@@ -119,17 +124,20 @@ def train(run: TrainingRun, folder: Path, report: Report) -> dict[str, float]:
 
     report is called after every step with its number and losses, and scores if it was validated.
     """
-    device = next(run.encoder.parameters()).device
     scores: dict[str, float] = {}
     network = replicated(Losses(run))
-    with ThreadPoolExecutor(1) as executor:
-        next_batch = executor.submit(_batch, run, run.step)
+    queued: list[StepLosses] = []
+    with closing(_batches(run)) as batches:
         while run.step < run.config.steps:
-            parts = [share(part).to(device) for part in next_batch.result()]
-            next_batch = executor.submit(_batch, run, run.step + 1)
-            losses = take_step(run, network, parts, _rate_factor(run.step, run.config.steps))
+            factor = _rate_factor(run.step, run.config.steps)
+            queued.append(take_step(run, network, next(batches), factor))
             run.step += 1
-            if is_first() and _is_validated(run):
+            is_checked = _is_validated(run)
+            _report_all(queued, report, n_left=int(_is_on_cuda(run) or is_checked))
+            if not is_checked:
+                continue
+            losses = queued.pop().read()
+            if is_first():
                 scores = validate(run)
                 _save(run, folder, scores)
                 losses |= scores
@@ -137,6 +145,38 @@ def train(run: TrainingRun, folder: Path, report: Report) -> dict[str, float]:
     if is_first():
         (folder / PREVIOUS).unlink(missing_ok=True)
     return scores
+
+
+def _report_all(queued: list[StepLosses], report: Report, n_left: int) -> None:
+    """Report steps in their order until `n_left` are left: a device computes while the host goes on
+    to the next step.
+    """
+    while len(queued) > n_left:
+        losses = queued.pop(0)
+        report(losses.step + 1, losses.read())
+
+
+def _batches(run: TrainingRun) -> Generator[list[Batch]]:
+    """What each step of the run learns from, on its device; other threads draw it in advance."""
+    device = next(run.encoder.parameters()).device
+
+    def draw(k: int) -> list[Batch]:
+        return [share(part).to(device) for part in _batch(run, k)]
+
+    n_drawn = 1
+    if _is_on_cuda(run):
+        n_drawn = min(usable_processors(), _MOST_DRAWN)
+    with ThreadPoolExecutor(n_drawn) as executor:
+        steps = count(run.step)
+        drawn = deque(executor.submit(draw, k) for k in islice(steps, n_drawn))
+        while True:
+            batch = drawn.popleft().result()
+            drawn.append(executor.submit(draw, next(steps)))
+            yield batch
+
+
+def _is_on_cuda(run: TrainingRun) -> bool:
+    return next(run.encoder.parameters()).is_cuda
 
 
 def validate(run: TrainingRun) -> dict[str, float]:

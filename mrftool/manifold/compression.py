@@ -15,7 +15,7 @@ from mrftool.errors import CheckFailedError
 _REAL_ENOUGH = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Basis:
     """Orthonormal temporal vectors, the first of them the phase reference.
 

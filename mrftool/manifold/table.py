@@ -20,7 +20,7 @@ from mrftool.tissue import Tissue
 Form = Literal["complex", "magnitude"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SignalTable:
     """Fingerprints of one sequence for every tissue in a range.
 

@@ -142,17 +142,31 @@ class Cut:
 
 
 def is_real(sequence: PulseSequence, tissue: Tissue) -> bool:
-    """Whether the signal is -i m0 times real numbers: all RF phases 180 degrees apart, spoiled, on
-    resonance.
+    """Whether the signal is -i m0 times real numbers: see `stays_real`, and all on resonance."""
+    return stays_real(sequence) and not tissue.off_resonance.any()
+
+
+def stays_real(sequence: PulseSequence) -> bool:
+    """Whether signals on resonance are -i m0 times real numbers: all RF phases 180 degrees apart,
+    spoiled, and no preparation that turns magnetisation out of the plane.
     """
-    turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
+    turns = _half_turns(sequence)
     on_axis = bool((np.abs(turns - np.rint(turns)) < 1e-12 * (1 + np.abs(turns))).all())
     return (
         on_axis
         and sequence.spoiling == "gradient"
         and all(event.keeps_signals_real for event in sequence.program)
-        and not tissue.off_resonance.any()
     )
+
+
+def receiver_signs(sequence: PulseSequence) -> FloatArray:
+    """1, or -1 where the RF phase is 180 degrees from the first `(pulse,)` [1]."""
+    return np.where(np.rint(_half_turns(sequence)) % 2 == 1, -1.0, 1.0)
+
+
+def _half_turns(sequence: PulseSequence) -> FloatArray:
+    """RF phases relative to the first, in units of 180 degrees."""
+    return np.asarray((sequence.rf_phase - sequence.rf_phase[0]) / np.pi)
 
 
 def run(
@@ -268,8 +282,7 @@ def _sequence_arrays(sequence: PulseSequence, real: bool) -> dict[str, Any]:
     """What the kernel reads of a sequence, by field of the job."""
     sign = np.ones(len(sequence.rf_phase))
     if real:
-        turns = (sequence.rf_phase - sequence.rf_phase[0]) / np.pi
-        sign[np.rint(turns) % 2 == 1] = -1.0
+        sign = receiver_signs(sequence)
     factors, weights = np.array(slice_positions(sequence)).T
     columns = {
         "flip": sequence.flip_angle * sign,

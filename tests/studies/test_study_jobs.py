@@ -93,19 +93,24 @@ def test_a_job_waits_for_the_one_that_it_begins_from(tmp_path: Path) -> None:
 def test_so_many_jobs_run_at_a_time_and_share_the_processors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running, threads = [], []
+    running, threads, devices = [], [], []
     start = children.subprocess.Popen
 
     def watched(*arguments: Any, **options: Any) -> Any:
         if "env" in options:  # not a watcher of files
             threads.append(int(options["env"]["OMP_NUM_THREADS"]))
+            devices.append(arguments[0][-1])
         return start(*arguments, **options)
 
     monkeypatch.setattr(children.subprocess, "Popen", watched)
     monkeypatch.setattr(children, "usable_processors", lambda: 6)
     jobs = [doing("work", seed) for seed in range(4)]
-    run_jobs(tmp_path, jobs, at_once=3, watch=lambda state: running.append(len(state.since)))
-    assert max(running) == 3 and threads == [2, 2, 2, 2]
+
+    def watch(state: Any) -> None:
+        running.append(len(state.since))
+
+    run_jobs(tmp_path, jobs, at_once=3, watch=watch, device="cpu")
+    assert max(running) == 3 and threads == [2, 2, 2, 2] and devices == ["cpu"] * 4
     assert len(runs(tmp_path)) == 4
 
 

@@ -50,10 +50,10 @@ def train(
         ),
     ] = None,
     decoder: Annotated[
-        Literal["bloch", "fc", "rnn", "none"],
+        Literal["bloch", "table", "fc", "rnn", "none"],
         typer.Option(
-            help="bloch: reconstruct through the EPG engine; fc, rnn: through a network; "
-            "none: labels only."
+            help="bloch: reconstruct through the EPG engine; table: through its table; fc, rnn: "
+            "through a network; none: labels only."
         ),
     ] = _DEFAULT.decoder,
     encoder: Annotated[

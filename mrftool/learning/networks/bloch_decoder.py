@@ -1,10 +1,11 @@
 """The Bloch decoder: the EPG engine as a fixed, differentiable layer from tissue to fingerprint.
 
-On the CPU the native kernel gives the signal and its derivatives in one pass, and backward is their
-product with the incoming gradient, so that no intermediate state is stored. On CUDA the readable
-engine runs under autograd.
+The native kernel on the CPU, and that of Triton on CUDA, give the signal and its derivatives in one
+pass, and backward is their product with the incoming gradient, so that no intermediate state is
+stored. Where no kernel serves on CUDA, the readable engine runs there under autograd.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from mrftool.arrays import FloatArray, IndexArray
+from mrftool.learning.networks import device_engine
 from mrftool.manifold.compression import Basis
 from mrftool.manifold.parameters import FITTED
-from mrftool.physics.epg import epg_signal
+from mrftool.physics.epg import epg_signal, exact_n_states
 from mrftool.physics.simulate import (
     Parameter,
     fill_real_signal,
@@ -68,14 +70,15 @@ def decode(
         `(voxel, time)` complex64; with a basis `(voxel, rank)`, float32 if the basis is real.
     """
     columns = {"t1": t1, "t2": t2} | given
-    if t1.device.type == "cpu":
-        wanted = _wanted_derivatives(columns)
+    wanted = _wanted_derivatives(columns)
+    is_kernel_there = t1.device.type == "cpu"
+    if set(columns) <= {"t1", "t2", "b1"} and set(wanted) <= {"t1", "t2"}:
+        is_kernel_there |= device_engine.serves(sequence, t1.device, adc)
+    if is_kernel_there:
         names, values = tuple(columns), columns.values()
-        signal: Tensor = _NativeDecoder.apply(sequence, adc, wanted, basis, names, *values)  # type: ignore[no-untyped-call]
+        signal: Tensor = _KernelDecoder.apply(sequence, adc, wanted, basis, names, *values)  # type: ignore[no-untyped-call]
         return signal
-    t1_values, t2_values = (x.detach().double().cpu().numpy() for x in (t1, t2))
-    orders = int(_orders(sequence, t1_values, t2_values).max())
-    whole: Tensor = epg_signal(sequence, **columns, adc=adc, n_states=orders)
+    whole: Tensor = epg_signal(sequence, **columns, adc=adc, n_states=_most_orders(sequence))
     if basis is None:
         return whole
     return _compressed(basis, whole, is_turned=False)
@@ -90,7 +93,7 @@ def _wanted_derivatives(columns: dict[str, Tensor]) -> tuple[Parameter, ...]:
     return tuple(name for name in columns if name in fitted.union(differentiated))  # type: ignore[misc]
 
 
-class _NativeDecoder(torch.autograd.Function):
+class _KernelDecoder(torch.autograd.Function):
     """Signal and derivatives in one pass; the derivatives are all that backward needs."""
 
     @staticmethod
@@ -103,17 +106,19 @@ class _NativeDecoder(torch.autograd.Function):
         names: tuple[str, ...],
         *values: Tensor,
     ) -> Tensor:
-        columns: dict[str, Any] = {}
-        for name, column in zip(names, values, strict=True):
-            columns[name] = column.detach().double().numpy()
-        tissue = Tissue.of_estimates(**columns, adc=np.full(len(values[0]), adc))
+        columns = dict(zip(names, values, strict=True))
         ctx.names, ctx.wanted = names, wanted
         # A signal with one phase, -i, is simulated as the real number x of -i x.
-        is_turned = has_real_signal(sequence, tissue)
-        simulate = _simulate_complex
-        if is_turned:
-            simulate = _simulate_real
-        signal, derivatives = simulate(sequence, tissue, wanted)
+        if device_engine.serves(sequence, values[0].device, adc):
+            is_turned = True
+            signal, derivatives = _simulate_on_device(sequence, columns, wanted)
+        else:
+            tissue = _tissue(columns, adc)
+            is_turned = has_real_signal(sequence, tissue)
+            simulate = _simulate_complex
+            if is_turned:
+                simulate = _simulate_real
+            signal, derivatives = simulate(sequence, tissue, wanted)
         ctx.is_turned = is_turned and basis is None
         if basis is not None:
             signal = _compressed(basis, signal, is_turned=is_turned)
@@ -143,15 +148,33 @@ def _compressed(basis: Basis, signal: Tensor, *, is_turned: bool) -> Tensor:
 
     is_turned: the numbers x stand for a signal -i x.
     """
-    weights = basis.vectors.conj()
-    if is_turned:
-        weights = -1j * weights
-    matrix = torch.from_numpy(weights).to(signal.device, torch.complex64)
+    matrix = _compression_matrix(basis, signal.device, is_turned=is_turned)
     if not basis.is_real:
         return signal.to(torch.complex64) @ matrix
     if is_turned:
         return signal @ matrix.real.contiguous()
     return (signal @ matrix).real
+
+
+@lru_cache(maxsize=8)
+def _compression_matrix(basis: Basis, device: torch.device, *, is_turned: bool) -> Tensor:
+    weights = basis.vectors.conj()
+    if is_turned:
+        weights = -1j * weights
+    return torch.from_numpy(weights).to(device, torch.complex64)
+
+
+def _tissue(columns: dict[str, Tensor], adc: float) -> Tissue:
+    """The tissue of `columns` [s, 1], all of one adc [m2/s]."""
+    arrays: dict[str, Any] = {}
+    for name, column in columns.items():
+        arrays[name] = column.detach().double().numpy()
+    return Tissue.of_estimates(**arrays, adc=np.full(len(arrays["t1"]), adc))
+
+
+def _most_orders(sequence: PulseSequence) -> int:
+    """Orders that all voxels are simulated with on CUDA, so that no value has to come back."""
+    return min(exact_n_states(sequence), MAX_ORDERS)
 
 
 def _orders(sequence: PulseSequence, t1: FloatArray, t2: FloatArray) -> IndexArray:
@@ -195,6 +218,20 @@ def _simulate_real(
     orders = _orders(sequence, tissue.t1, tissue.t2)
     fill_real_signal(sequence, tissue, signal.numpy(), rows, n_states=orders)
     return signal, derivatives
+
+
+def _simulate_on_device(
+    sequence: PulseSequence, columns: dict[str, Tensor], wanted: tuple[Parameter, ...]
+) -> tuple[Tensor, Tensor]:
+    """As `_simulate_real`, without leaving the device of the columns [s, 1]."""
+    return device_engine.simulate_on_device(
+        sequence,
+        columns["t1"],
+        columns["t2"],
+        columns.get("b1"),
+        orders=_most_orders(sequence),
+        with_derivatives=bool(wanted),
+    )
 
 
 def _simulate_complex(

@@ -35,15 +35,18 @@ class Child:
         return text.splitlines()[-1].strip()
 
 
-def start_child(folder: Path, place: int, at_once: int) -> Child:
-    """Start the job in `folder` as one of `at_once`; its output goes to its log."""
+def start_child(folder: Path, place: int, at_once: int, device: str) -> Child:
+    """Start the job in `folder` as one of `at_once`; its output goes to its log.
+
+    device: that torch works on: "cpu", "cuda" or "auto".
+    """
     threads = max(usable_processors() // at_once, 1)
     variables = {
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
         COMMIT_VARIABLE: commit(),
     }
-    command = python_command(MODULE, str(folder.resolve()))
+    command = python_command(MODULE, str(folder.resolve()), device)
     environment = python_environment(variables)
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603

@@ -26,7 +26,7 @@ from mrftool.learning.batches import Source, encoder_rows
 from mrftool.learning.checkpoint import TrainingRun, load_run
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.networks.encoders import evaluating, times_of
-from mrftool.learning.training import prepare_run, table_for, train
+from mrftool.learning.training import pick_device, prepare_run, table_for, train
 from mrftool.manifold.compression import compress
 from mrftool.sequence import PulseSequence
 from mrftool.studies.jobs.machine import commit, machine
@@ -37,7 +37,6 @@ from mrftool.studies.paper.signals import Test, fill_empty, load_tests
 Predictions = dict[str, FloatArray]  # T1 and T2 (voxel, 2) [s] of each test
 
 _RUN_FOLDER, _TIMES = "run", "spent.json"
-_CPU = torch.device("cpu")
 _BLOCK = 512  # voxels that are predicted at once
 
 
@@ -59,15 +58,16 @@ class Clock:
             self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + time.process_time() - cpu
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, device_name: str = "auto") -> None:
     """Run the job in `folder`: train what it asks for, predict its tests, and write its record."""
+    device = pick_device(device_name)
     job, started = read_job(folder), datetime.now(UTC).isoformat(timespec="seconds")
     clock = Clock(**_earlier_times(folder))
     facts: dict[str, Any] = {}
     try:
         tests = load_tests(folder, job)
         if job["kind"] in ("train", "adapt"):
-            run = _trained(folder, job, clock)
+            run = _trained(folder, job, clock, device)
             predictions = _predicted(run, job, tests, clock)
             facts = {"steps": run.step, "batch": run.config.batch, "parameters": _size(run)}
         else:
@@ -86,37 +86,37 @@ def main(folder: Path) -> None:
         "started": started,
         **vars(clock),
         **facts,
-        "machine": {**machine(), "torch": torch.__version__},
+        "machine": {**machine(), "torch": torch.__version__, "device": _device_name(device)},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "voxels_per_second": n_voxels / clock.seconds["predict"],
     }
     _write_json(folder / RECORD, record)
 
 
-def _trained(folder: Path, job: dict[str, Any], clock: Clock) -> TrainingRun:
+def _trained(folder: Path, job: dict[str, Any], clock: Clock, device: torch.device) -> TrainingRun:
     """The run of a job at its end; it resumes what an earlier process left."""
     last = folder / _RUN_FOLDER / "last.safetensors"
     with clock.phase("prepare"):
         if last.exists():
-            run, _ = load_run(last, _CPU)
+            run, _ = load_run(last, device)
         else:
-            run = _new_run(folder, job)
+            run = _new_run(folder, job, device)
     if run.step < run.config.steps:
         with clock.phase("train"):
             train(run, folder / _RUN_FOLDER, lambda step, losses: None)
     return run
 
 
-def _new_run(folder: Path, job: dict[str, Any]) -> TrainingRun:
+def _new_run(folder: Path, job: dict[str, Any], device: torch.device) -> TrainingRun:
     config = TrainConfig(**job["train"])
     sequences = [read_sequence(name) for name in job["sequences"]]
     run_folder = folder / _RUN_FOLDER
     if job["kind"] == "train":
-        return prepare_run(sequences, config, run_folder, _CPU)
+        return prepare_run(sequences, config, run_folder, device)
     start = job_folder(folder.parents[1], job["start"])
     _, weights = load_weights(start / _RUN_FOLDER / "last.safetensors")
     run_folder.mkdir(exist_ok=True)
-    return adapted_run(config, weights, sequences[0], _CPU)
+    return adapted_run(config, weights, sequences[0], device)
 
 
 def _predicted(
@@ -153,8 +153,15 @@ def _pairs(run: TrainingRun, source: Source, signal: ComplexArray) -> FloatArray
     rows = encoder_rows(
         fingerprint, without_noise, source, run.spec.takes, np.random.default_rng(0)
     )
-    logs = times_of(run.encoder(torch.from_numpy(rows)).double())
-    return np.asarray(logs.exp().numpy())
+    device = next(run.encoder.parameters()).device
+    logs = times_of(run.encoder(torch.from_numpy(rows).to(device)).double())
+    return np.asarray(logs.exp().cpu().numpy())
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return device.type
 
 
 def _size(run: TrainingRun) -> int:
@@ -181,4 +188,4 @@ def _stop(*_: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _stop)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

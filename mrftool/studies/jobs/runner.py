@@ -19,6 +19,8 @@ class State:
     ----------
     jobs, at_once
         All jobs, and how many run at a time.
+    device
+        That torch works on.
     done_before
         Jobs that were done before.
     waiting
@@ -33,6 +35,7 @@ class State:
 
     jobs: Sequence[Job]
     at_once: int
+    device: str = "auto"
     done_before: list[Job] = field(default_factory=list)
     waiting: list[Job] = field(default_factory=list)
     since: dict[str, float] = field(default_factory=dict)
@@ -82,7 +85,12 @@ def _kind(job: Job) -> str:
 
 
 def run_jobs(
-    output: Path, jobs: Sequence[Job], *, at_once: int, watch: Callable[[State], None]
+    output: Path,
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    watch: Callable[[State], None],
+    device: str = "auto",
 ) -> State:
     """Run the jobs that are not done yet.
 
@@ -99,13 +107,15 @@ def run_jobs(
         How many run at a time.
     watch
         Called several times a second, and when a job ends.
+    device
+        That torch works on: "cpu", "cuda" or "auto".
 
     Raises
     ------
     InputError
         If a folder cannot be written.
     """
-    state = State(jobs, at_once)
+    state = State(jobs, at_once, device)
     for job in jobs:
         folder = job_folder(output, job["name"])
         write_job(folder, job)
@@ -136,7 +146,8 @@ def _start_some(output: Path, state: State, running: dict[str, Child]) -> None:
             state.waiting.remove(job)
             state.since[name] = time.monotonic()
             place = min(set(range(state.at_once)) - {child.place for child in running.values()})
-            running[name] = start_child(job_folder(output, name), place, state.at_once)
+            folder = job_folder(output, name)
+            running[name] = start_child(folder, place, state.at_once, state.device)
 
 
 def _collect(output: Path, state: State, running: dict[str, Child]) -> None:

@@ -26,6 +26,7 @@ def run_study(
     at_once: int,
     seeds: int,
     only: str | None,
+    device: str = "auto",
     command: str = "",
     watch: Callable[[State], None] = lambda _: None,
 ) -> dict[str, str]:
@@ -45,6 +46,8 @@ def run_study(
         Trainings of each method.
     only : str, optional
         Pattern of the names of jobs to run.
+    device : str
+        That torch works on: "cpu", "cuda" or "auto".
     command : str
         How the study was called, for its report.
     watch : callable
@@ -72,7 +75,7 @@ def run_study(
             "jobs": {job["name"]: digest(job) for job in jobs},
         },
     )
-    return run_jobs(output, chosen, at_once=at_once, watch=watch).failed
+    return run_jobs(output, chosen, at_once=at_once, watch=watch, device=device).failed
 
 
 def report_study(output: Path, reporter: Reporter) -> list[Path]:

@@ -9,6 +9,7 @@ import typer
 
 from mrftool.cli.checks import between, refuse
 from mrftool.cli.console import Terminal, note, wrote
+from mrftool.cli.options import Device
 from mrftool.errors import CheckFailedError
 
 
@@ -32,6 +33,7 @@ def paper(
     only: Annotated[
         str | None, typer.Option(help="Run those jobs only, such as 'table1-*'.")
     ] = None,
+    device: Device = "auto",
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Write the report of what is done.")
     ] = False,
@@ -51,7 +53,9 @@ def paper(
     failed: dict[str, str] = {}
     if report_only:
         refuse(
-            context, ["quick", "jobs", "seeds", "only"], "runs jobs, which --report-only does not"
+            context,
+            ["quick", "jobs", "seeds", "only", "device"],
+            "runs jobs, which --report-only does not",
         )
     else:
         n_seeds = seeds or _default_seeds(quick)
@@ -65,6 +69,7 @@ def paper(
                 at_once=jobs,
                 seeds=n_seeds,
                 only=only,
+                device=device,
                 command=_command_line(output, quick, jobs, n_seeds, only),
                 watch=watch,
             )
