@@ -112,10 +112,10 @@ def _launch(
     if tiling is None:
         tiling = Tiling(max(_VOXELS * _LANES // width, 1))
     grid = (triton.cdiv(n_voxels, tiling.voxels),)
+    signal, *slopes = rows
     epg_kernel[grid](
-        rows[0],
-        rows[-2],
-        rows[-1],
+        signal,
+        *(slopes or (signal, signal)),  # which are not written to
         *columns,
         program.blocks,
         program.windows,
