@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrftool.manifold.bspline import POLYNOMIALS, Axis
+from mrftool.manifold.bspline import POLYNOMIALS
 from mrftool.manifold.table import SignalTable
 
 
@@ -19,12 +19,15 @@ class TableDecoder:
 
     def __init__(self, table: SignalTable, device: torch.device) -> None:
         self.axes, self.n_fitted, self.is_complex = table.axes, table.n_fitted, not table.is_real
+        facts = [[axis.start, axis.step, axis.size - 1] for axis in table.axes]
+        self.starts, self.steps, self.last_nodes = torch.tensor(facts, device=device).unbind(dim=1)
         coefficients = torch.from_numpy(table.coefficients)
         if self.is_complex:
             coefficients = torch.view_as_real(coefficients).flatten(-2)
         self.rows = coefficients.flatten(end_dim=-2).float().contiguous().to(device)
-        self.strides = _strides([axis.size + 2 for axis in self.axes])
-        self.corners = _corners(self.strides).to(device)
+        strides = _strides([axis.size + 2 for axis in self.axes])
+        self.strides = torch.tensor(strides, device=device)
+        self.corners = _corners(strides).to(device)
         # Weights of the four coefficients of a cell from 1, u, u^2, u^3, and those of the slope.
         value = torch.from_numpy(POLYNOMIALS)
         slope = torch.cat([value[1:] * torch.tensor([[1.0], [2.0], [3.0]]), 0 * value[:1]])
@@ -51,24 +54,23 @@ class TableDecoder:
         """Signal, and its slopes along the fitted axes, at `points` `(voxel, axis)`:
         `(voxel, 1 + fitted, number)`.
         """
-        first = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-        values, slopes, beyond = [], [], []
-        for axis, stride, x in zip(self.axes, self.strides, points.unbind(dim=1), strict=True):
-            cell, u, outside = _located(axis, x)
-            powers = torch.stack([torch.ones_like(u), u, u**2, u**3], dim=1)
-            value, slope = (powers @ self.polynomials).tensor_split(2, dim=1)
-            values.append(value)
-            slopes.append(slope / axis.step)
-            beyond.append(outside)
-            first += stride * cell
+        place = torch.nan_to_num((points - self.starts) / self.steps)
+        held = torch.minimum(place.clamp_min(0), self.last_nodes)
+        cell = torch.minimum(held.floor(), self.last_nodes - 1)
+        u = held - cell
+        powers = torch.stack([torch.ones_like(u), u, u**2, u**3], dim=2)
+        by_axis = (powers @ self.polynomials).unbind(dim=1)
+        values = [each[:, :4] for each in by_axis]
+        slopes = [each[:, 4:] / axis.step for each, axis in zip(by_axis, self.axes, strict=True)]
         factors = [values]
         factors += [[*values[:k], slopes[k], *values[k + 1 :]] for k in range(self.n_fitted)]
         weights = torch.stack([_products(each) for each in factors], dim=1)
-        index = (first[:, None] + self.corners).flatten()
+        first = (cell.to(torch.int64) * self.strides).sum(dim=1, keepdim=True)
+        index = (first + self.corners).flatten()
         corners = self.rows.index_select(0, index).reshape(len(points), len(self.corners), -1)
         found: Tensor = weights @ corners
-        for k in range(self.n_fitted):
-            found[:, 0] += beyond[k][:, None] * found[:, 1 + k]
+        beyond = ((place - held) * self.steps)[:, : self.n_fitted, None]
+        found[:, 0] += (beyond * found[:, 1:]).sum(dim=1)
         return found
 
 
@@ -85,14 +87,6 @@ class _Spline(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (slopes,) = ctx.saved_tensors
         return None, (slopes @ gradient[:, :, None])[:, :, 0], None
-
-
-def _located(axis: Axis, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Cell, place 0 <= u <= 1 in it, and how far beyond the ends of the axis `x` lies."""
-    place = torch.nan_to_num((x - axis.start) / axis.step)
-    held = place.clamp(0, axis.size - 1)
-    cell = held.floor().clamp(max=axis.size - 2)
-    return cell.to(torch.int64), held - cell, (place - held) * axis.step
 
 
 def _products(factors: list[Tensor]) -> Tensor:
