@@ -1,5 +1,6 @@
-"""What the Bloch decoder, and the table in its place, cost a training step: `make bench-train`. One thread, processor time,
-steps in turn.
+"""What the Bloch decoder, and the table in its place, cost a training step: `make bench-train`.
+
+One thread, processor time, steps in turn.
 """
 
 import argparse
