@@ -102,7 +102,7 @@ bench-trust: $(VENV)/dev
 bench-uncertainty: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quantify_uncertainty.py $(BENCH_OPTIONS)
 
-.PHONY: bench-engine bench-quantify bench-train bench-design bench-recon mutants
+.PHONY: bench-engine bench-quantify bench-train bench-design bench-recon bench-frames mutants
 $(VENV)-bench/engine: $(SOURCES)
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/pip install --quiet --constraint constraints.txt torch $(PEERS) sycomore==1.3.2
@@ -134,6 +134,10 @@ bench-design: $(VENV)/dev
 # Raw k-space to maps: time, memory, error over the bound, error bars; beside Debian's bart where it is installed.
 bench-recon: $(VENV)/dev
 	$(BIN)/python benchmarks/reconstruction.py $(BENCH_OPTIONS)
+
+# Error bars of gridded and of expanded frames.
+bench-frames: $(VENV)/dev
+	$(BIN)/python benchmarks/undersampled_frames.py $(BENCH_OPTIONS)
 
 mutants: $(VENV)/dev
 	$(BIN)/python benchmarks/mutants.py

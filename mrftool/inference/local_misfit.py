@@ -13,14 +13,25 @@ def local_misfit(
 ) -> FloatArray:
     """Squared residual around each voxel over what noise leaves there, at least 1 `(voxel,)` [1].
 
-    What noise does not explain: truncation, motion, what the basis leaves out. The median over a
-    window of each slice is taken: voxels of several tissues do not spoil their neighbours.
+    What noise does not explain: truncation, motion, what the basis leaves out. Arguments as of
+    `local_variance`, of the whitened residual.
+    """
+    return np.maximum(local_variance(energy, degrees, voxels, shape), 1.0)
+
+
+def local_variance(
+    energy: FloatArray, degrees: int, voxels: IndexArray, shape: tuple[int, int, int]
+) -> FloatArray:
+    """Variance of each degree of freedom of the residual around each voxel `(voxel,)`.
+
+    The median over a window of each slice is taken: voxels of several tissues do not spoil their
+    neighbours.
 
     Parameters
     ----------
     energy
-        Squared norm of the whitened residual `(voxel,)`, chi-squared with `degrees` of freedom
-        under noise alone [1].
+        Squared norm of the residual `(voxel,)`, under noise alone chi-squared with `degrees` of
+        freedom, times the variance.
     voxels
         Their flat indices in an image of `shape`.
     """
@@ -30,7 +41,7 @@ def local_misfit(
     image.reshape(-1)[voxels] = energy
     around = np.stack([_shifted(image, dx, dy) for dx in _OFFSETS for dy in _OFFSETS])
     middle = np.nanmedian(around.reshape(len(around), -1)[:, voxels], axis=0)
-    return np.asarray(np.maximum(middle / chdtri(degrees, 0.5), 1.0))
+    return np.asarray(middle / chdtri(degrees, 0.5))
 
 
 def _shifted(image: FloatArray, dx: int, dy: int) -> FloatArray:

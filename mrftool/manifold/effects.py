@@ -37,11 +37,15 @@ class NoiseShape:
     in_phase, quadrature
         Variance of the channel in the phase of m0, and of the other one, relative to their mean
         [1]: 1 and 1 for circular noise, 0 for an empty channel.
+    confinement
+        Dimensions of the signals over those that the noise is confined to, within which it is
+        white [1].
     """
 
     covariance: FloatArray
     in_phase: float = 1.0
     quadrature: float = 1.0
+    confinement: float = 1.0
 
     @property
     def correlation_time(self) -> float:
@@ -51,11 +55,14 @@ class NoiseShape:
     @property
     def is_white(self) -> bool:
         """Whether all samples of both channels are independent and alike."""
-        return len(self.covariance) == 1 and self.in_phase == self.quadrature
+        is_circular = self.in_phase == self.quadrature
+        return len(self.covariance) == 1 and is_circular and self.confinement == 1
 
     @property
     def energy_spread(self) -> float:
         """Factor on the relative variance of the noise's energy, beside that of white noise [1]."""
+        if self.confinement > 1:
+            return float(self.covariance[0])
         channels = (self.in_phase**2 + self.quadrature**2) / 2
         return float(channels * (2 * np.square(self.covariance).sum() - self.covariance[0] ** 2))
 
@@ -71,6 +78,14 @@ class NoiseShape:
 
 
 WHITE = NoiseShape(np.ones(1))
+
+
+def confined_noise(n_time: int, n_courses: int, n_unknowns: int) -> NoiseShape:
+    """White noise of complex series of `n_time` frames that hold `n_courses` independent time
+    courses, of which the fit takes up as many real numbers as it has unknowns.
+    """
+    left = 2 * n_courses - n_unknowns
+    return NoiseShape(np.array([(2 * n_time - n_unknowns) / left]), confinement=n_time / n_courses)
 
 
 @dataclass(frozen=True, eq=False)

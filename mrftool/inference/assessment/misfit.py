@@ -19,7 +19,7 @@ from mrftool.manifold.effects import NoiseShape
 from mrftool.manifold.parameters import FITTED
 
 COVERAGE_FACTOR = 2.0
-_RARELY = 3.1  # standard deviations that noise exceeds in one voxel of a thousand
+_RARELY = 1e-3  # share of the voxels in which noise leaves more than it certainly explains
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,34 @@ class NoiseLevel:
     shape
         Beside white noise.
     sd
-        Per channel [scanner's unit]; None where it is not known.
+        Per channel, of all voxels or of each `(voxel,)` [scanner's unit]; None where it is not
+        known.
     n_values
         Real numbers in the signal of a voxel.
-    is_given
-        Whether the user gave the level.
+    is_known
+        Whether the level does not come from the residual of each voxel by itself.
     """
 
     shape: NoiseShape
-    sd: float | None
+    sd: float | FloatArray | None
     n_values: int
-    is_given: bool
+    is_known: bool
 
     def misfit(self, residual: FloatArray, fit: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Share of the residual that noise does not explain, relative to the signal `(voxel,)` [1],
         and the same of what it hardly ever explains. fit: its norm over time.
         """
+        from scipy.special import chdtri  # heavy
+
         if self.sd is None:
             return residual, residual
         energy = np.square(fit) / np.maximum(1 - np.square(residual), 1e-12)
-        noise = self.sd**2 * self.n_values / energy
-        spread = np.sqrt(2 * self.shape.energy_spread / self.n_values)
+        noise = np.square(self.sd) * self.n_values / energy
+        degrees = self.n_values / self.shape.energy_spread
+        largest = float(chdtri(degrees, _RARELY)) / degrees
         share, certain = (
             np.sqrt(np.maximum(np.square(residual) - noise * factor, 0.0))
-            for factor in (1.0, 1.0 + _RARELY * spread)
+            for factor in (1.0, largest)
         )
         if self.shape.is_white:  # the model's own test of each voxel holds
             certain = np.where(share > 0, share, residual)

@@ -149,7 +149,7 @@ def sample_residuals(
     if len(chosen) < N_NEEDED:
         return None
     voxels, signal = _signals(series, chosen, maps)
-    tissue = _tissue(maps, voxels, given or {})
+    tissue = tissue_of(maps, voxels, given or {})
     m0: Array = maps.m0.reshape(-1)[voxels]
     if not np.iscomplexobj(signal):
         m0 = np.abs(m0)
@@ -190,7 +190,7 @@ def _signals(series: Series, chosen: IndexArray, maps: Maps) -> tuple[IndexArray
     return voxels[order], signal[order]
 
 
-def _tissue(maps: Maps, voxels: IndexArray, given: Mapping[str, Array | float]) -> Tissue:
+def tissue_of(maps: Maps, voxels: IndexArray, given: Mapping[str, Array | float]) -> Tissue:
     """What was found or known in voxels."""
     images: dict[str, Array | float] = {each.name: getattr(maps, each.name) for each in FITTED}
     images |= {name: image for name, image in {**given, **maps.extra}.items() if name in _KNOWN}

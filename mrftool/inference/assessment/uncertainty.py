@@ -21,10 +21,9 @@ from mrftool.inference.assessment.misfit import (
     severity,
     share_of_noise,
 )
-from mrftool.inference.assessment.noise import noise_shape, typical_noise_sd
-from mrftool.inference.assessment.sample import sample_residuals
+from mrftool.inference.assessment.scan_noise import noise_of_scan, with_local_noise
 from mrftool.inference.session import Model
-from mrftool.manifold.effects import WHITE, Effects, EffectTable, NoiseShape, build_effects
+from mrftool.manifold.effects import Effects, EffectTable, NoiseShape, build_effects
 from mrftool.manifold.influences import Influence, influence_named, influences_on, uncertainty_text
 from mrftool.manifold.parameters import FITTED, parameters_of
 from mrftool.maps import Maps, with_signal
@@ -51,12 +50,15 @@ class Assessment:
         Shape of the noise.
     noise_sd
         Of the scan per channel [scanner's unit]; None where it is not known.
+    structure
+        What the frames are, where they are no independent images; else empty.
     """
 
     maps: Maps
     stated: dict[str, float]
     noise: NoiseShape
     noise_sd: float | None
+    structure: str = ""
 
     def sentences(self) -> list[str]:
         """What was assumed of given values, and how the noise differs from white noise."""
@@ -67,7 +69,9 @@ class Assessment:
         sentences = []
         if parts:
             sentences = ["standard uncertainties assumed: " + ", ".join(parts)]
-        if not self.noise.is_white:
+        if self.structure:
+            sentences.append(self.structure)
+        elif not self.noise.is_white:
             time = self.noise.correlation_time
             sentences.append(
                 f"the residual is not white (correlation time {time:.1f} repetitions): the "
@@ -116,13 +120,15 @@ def assess_uncertainty(
     images = _present(given)
     uncertain = [influence for influence in influences if stated[influence.name] > 0]
     known: dict[str, Array | float] = {"adc": manifest.adc, **images}
-    sample = sample_residuals(
-        series, maps, sequence, given=known, influences=uncertain, coils=manifest.coils
+    noise = noise_of_scan(
+        series,
+        maps,
+        sequence,
+        known=known,
+        influences=uncertain,
+        coils=manifest.coils,
+        noise_sd=noise_sd,
     )
-    noise, is_given = WHITE, noise_sd is not None
-    if sample is not None:
-        noise = noise_shape(sample)
-        noise_sd = noise_sd or typical_noise_sd(sample)
     table = build_effects(
         sequence,
         parameters_of(manifest.ranges),
@@ -130,13 +136,15 @@ def assess_uncertainty(
         influences,
         adc=manifest.adc,
         form=series.form,
-        noise=noise,
+        noise=noise.shape,
     )
     columns = _columns(maps, images)
     sizes = {influence.name: stated[influence.name] for influence in influences}
-    level = NoiseLevel(noise, noise_sd, _n_values(series), is_given)
-    assessed = _with_uncertainty(maps, table, columns, sizes, level)
-    return Assessment(assessed, sizes, noise, noise_sd)
+    maps, local_sd = with_local_noise(noise, table, columns)
+    assessed = _with_uncertainty(maps, table, columns, sizes, noise.level(series), local_sd)
+    if noise.sentence:
+        assessed = replace(assessed, assumptions=(*assessed.assumptions, noise.sentence))
+    return Assessment(assessed, sizes, noise.shape, noise.sd, noise.sentence)
 
 
 def _present(given: Mapping[str, Float32Array | None]) -> dict[str, Float32Array]:
@@ -169,20 +177,15 @@ def _stated_influences(
     return influences
 
 
-def _n_values(series: Series) -> int:
-    if series.form == "complex":
-        return 2 * series.n_time
-    return series.n_time
-
-
 def _with_uncertainty(
     maps: Maps,
     table: EffectTable,
     columns: Mapping[str, Array],
     stated: Mapping[str, float],
     noise: NoiseLevel,
+    local_sd: FloatArray | None = None,
 ) -> Maps:
-    """`maps` with those of the uncertainty."""
+    """`maps` with those of the uncertainty. local_sd: of the noise around each voxel `(voxel,)`."""
     flags = maps.flags.reshape(-1).copy()
     extra, severities = _columns_to_fill(maps), np.full((2, flags.size), np.nan)
     sizes = np.array(list(stated.values()))[:, None]
@@ -193,10 +196,12 @@ def _with_uncertainty(
         effects = table.at(own)
         fit = np.abs(maps.m0.reshape(-1)[voxels]) * effects.norm
         residual = extra["residual"][voxels].astype(np.float64)
+        if local_sd is not None:
+            noise = replace(noise, sd=local_sd[voxels])
         misfit, certain = noise.misfit(residual, fit)
         extra["misfit"][voxels] = misfit
         remainder = _root_sum_of_squares(sizes * effects.remainder)
-        if not noise.is_given:
+        if not noise.is_known:
             beyond_noise = np.where(misfit > 0, certain, 0.0)
             share = share_of_noise(residual, beyond_noise, remainder)
             effects = replace(effects, inflation=effects.inflation * share[:, None])

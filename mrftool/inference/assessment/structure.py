@@ -1,0 +1,89 @@
+"""Frames that are no independent images: expanded from coefficients, or undersampled.
+
+A series that was expanded from K coefficients holds K independent time courses, and so does its
+noise. Frames of one arm of k-space each hold aliasing, which comes back whenever an arm does.
+"""
+
+import numpy as np
+
+from mrftool.arrays import Array
+from mrftool.inference.assessment.sample import SampledResiduals
+
+_MOST_COURSES = 40  # of coefficients, and at most a quarter of the frames
+_LEAST_COURSES = 3  # M0, T1 and T2 take two of them
+_MOST_DECOMPOSED = 200  # voxels
+_CLIFF = 20.0  # between the last singular value of coefficients and the first one of rounding
+_ROUNDING = 1e-3  # of the largest singular value, below which there is nothing but rounding
+_LEAST_NOISE = 2e-3  # of the signal: noise-free scans of few tissues hold few courses, too
+_LEAST_CYCLE = 4  # repetitions
+_LEAST_RETURN = 0.2  # correlation of the residual, after one and after two cycles
+_NEIGHBOURS = 0.8  # of the correlation, beyond which neighbouring lags count as the same peak
+
+
+def number_of_courses(sample: SampledResiduals) -> int | None:
+    """Number of coefficients that a complex series was expanded from; None where it was not."""
+    if not np.iscomplexobj(sample.signal):
+        return None
+    level = np.linalg.norm(sample.signal, axis=1)
+    left = np.linalg.norm(sample.signal - sample.model, axis=1)
+    if np.median(left / level) < _LEAST_NOISE:
+        return None
+    n_voxels, n_time = sample.signal.shape
+    chosen = np.unique(np.linspace(0, n_voxels - 1, min(n_voxels, _MOST_DECOMPOSED)).astype(int))
+    rows = sample.signal[chosen] / level[chosen, None]
+    sizes = np.linalg.svd(rows, compute_uv=False)
+    most = min(_MOST_COURSES, n_time // 4, len(sizes) - 1)
+    if most < _LEAST_COURSES:
+        return None
+    falls = sizes[:most] / np.maximum(sizes[1 : most + 1], 1e-30)
+    count = int(np.argmax(falls)) + 1
+    if count < _LEAST_COURSES or falls[count - 1] < _CLIFF or sizes[count] > _ROUNDING * sizes[0]:
+        return None
+    return count
+
+
+def arm_cycle(sample: SampledResiduals) -> int | None:
+    """Number of repetitions after which the residual of a complex series comes back, as that of
+    frames with one arm of k-space each does; None where it does not.
+    """
+    if not np.iscomplexobj(sample.signal):
+        return None
+    n_time = sample.noise.shape[1]
+    correlation = _correlation(sample.noise, 2 * (n_time // 4) + 1)
+    once = correlation[_LEAST_CYCLE : n_time // 4 + 1]
+    twice = correlation[2 * _LEAST_CYCLE : 2 * (n_time // 4) + 1 : 2]
+    least = np.minimum(once, twice)
+    if not least.size or least.max() < _LEAST_RETURN:
+        return None
+    peaks = np.flatnonzero(least >= _NEIGHBOURS * least.max())
+    first = peaks[peaks < peaks[0] + _LEAST_CYCLE]
+    cycle = int(first[np.argmax(least[first])]) + _LEAST_CYCLE
+    if correlation[cycle] < 2 * correlation[cycle // 2]:  # it falls slowly, and has no cycle
+        return None
+    return cycle
+
+
+def _correlation(noise: Array, n_lags: int) -> Array:
+    """Autocorrelation of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1."""
+    n_time = noise.shape[1]
+    spectrum = np.square(np.abs(np.fft.fft(noise, 2 * n_time, axis=1))).mean(axis=0)
+    sums = np.fft.ifft(spectrum).real[:n_lags]
+    return np.asarray(sums / sums[0])
+
+
+def courses_sentence(count: int) -> str:
+    """What a series of few independent time courses is, and what to do."""
+    return (
+        f"the frames hold only {count} independent time courses: a series that was expanded from "
+        f"{count} coefficients. The standard deviations take its noise to be white in them; for "
+        "exact ones, quantify the coefficient images with their basis and covariance"
+    )
+
+
+def cycle_sentence(cycle: int) -> str:
+    """What a residual that comes back means, and what to do."""
+    return (
+        f"the residual comes back every {cycle} repetitions, as the aliasing of undersampled "
+        "frames does: the standard deviations are those of a sandwich covariance over two "
+        "cycles. Raw data, reconstructed to coefficient images, give smaller errors and exact ones"
+    )
