@@ -6,6 +6,7 @@ output behind. What does not is kept in a folder, and the campaign exits with 1.
 """
 
 import argparse
+import gc
 import importlib
 import json
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +25,6 @@ from fuzz.run_case import Outcome, clear, run_case
 from fuzz.seeds import make_seeds
 
 FULL = 0.02  # of the cases draw real pictures
-PRELOADED = (  # imported once, not by every case
-    "onnx",
-    "scipy.io",
-    "mrftool.figures.maps",
-    "mrftool.formats.dicom.read.series",
-    "mrftool.formats.dicom.write.objects",
-    "mrftool.formats.sequence.importing",
-    "mrftool.inference.session",
-    "mrftool.workflows.evaluation.evaluate_maps",
-    "mrftool.workflows.match",
-    "mrftool.workflows.quantify",
-)
 
 
 def main() -> None:
@@ -76,19 +66,22 @@ def _options() -> argparse.Namespace:
 
 
 def prepare(seeds: Path) -> None:
-    """Make the seeds in a child, then import here what every command needs."""
+    """Make the seeds in a child, then import here, once for all cases, what that needed."""
     here = Path(__file__).resolve().parents[2]
     sys.path.insert(0, str(here / "tests" / "support"))
 
     def make() -> int:
         make_seeds(seeds)
+        (seeds / "modules").write_text("\n".join(sys.modules))
         return 0
 
     outcome = run_case(make, clear(seeds), [], seconds=300)
     if outcome.code != 0:
         sys.exit(outcome.said or f"the seeds cannot be made: exit code {outcome.code}")
-    for module in PRELOADED:
-        importlib.import_module(module)
+    for module in (seeds / "modules").read_text().splitlines():
+        with suppress(ImportError):
+            importlib.import_module(module)
+    gc.freeze()
 
 
 def _run(seed: int, name: str, k: int, seeds: Path, work: Path) -> Outcome:
@@ -116,12 +109,23 @@ def _run(seed: int, name: str, k: int, seeds: Path, work: Path) -> Outcome:
 
 def _draw_nothing() -> None:
     """Pictures take most of the time of a command: put an empty file in their place."""
-    import matplotlib.figure
+    import mrftool.figures.errors
+    import mrftool.figures.maps
+    from mrftool.formats.atomic import writing
 
-    def save(self: object, path: object, **options: object) -> None:
-        Path(str(path)).write_bytes(b"")
+    def draw(*arguments: object, **options: object) -> None:
+        path = next(value for value in arguments if isinstance(value, str | Path))
+        with writing(path) as part:
+            Path(part).touch()
 
-    matplotlib.figure.Figure.savefig = save  # type: ignore[method-assign,assignment]
+    for module, names in (
+        (mrftool.figures.maps, ("overview_figure", "error_figure", "scatter_figure")),
+        (mrftool.figures.errors, ("bin_figure",)),
+    ):
+        for name in names:
+            if not hasattr(module, name):
+                raise AttributeError(f"{module.__name__} has no {name}")
+            setattr(module, name, draw)
 
 
 if __name__ == "__main__":

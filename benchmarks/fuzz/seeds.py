@@ -95,7 +95,6 @@ TABLE = "flip_deg,rf_phase_deg,tr_ms,te_ms\n10,0,12,2.5\n20,180,12.5,2.5\n30,0,1
 def make_seeds(folder: Path) -> None:
     """Write all seeds into `folder`."""
     from fuzz.kspace import make_kspace_seeds
-    from mrftool.cli.app import run
 
     (folder / "tiny.yaml").write_text(SEQUENCE)
     (folder / "train.yaml").write_text(SEQUENCE + TRAIN)
@@ -110,14 +109,36 @@ def make_seeds(folder: Path) -> None:
         [*simulate, "--t1-ms", "100:1000:log8", "--t2-ms", "10:100:log6", "-o", f"{folder}/d.npz"],
         [*export, "-o", str(folder / "m.onnx")],
         ["quantify", scan, "--model", str(folder / "m.onnx"), "-o", str(folder / "maps")],
+        ["evaluate", "maps", str(folder / "maps"), scan, "-o", str(folder / "errors")],
+        ["match", scan, "--dictionary", f"{folder}/d.npz", "-o", str(folder / "matched")],
         *make_kspace_seeds(folder, sequence),
     ]  # fmt: skip
-    for command in commands:
-        if run(command) != 0:
-            raise SystemExit(f"the seeds cannot be made: mrftool {' '.join(command)}")
+    _run_all(commands)
     _make_volumes(folder)
     _make_arrays(folder)
     _make_dicom(folder)
+    _warm_up(folder)
+
+
+def _run_all(commands: list[list[str]]) -> None:
+    from mrftool.cli.app import run
+
+    for command in commands:
+        if run(command) != 0:
+            raise SystemExit(f"the seeds cannot be made: mrftool {' '.join(command)}")
+
+
+def _warm_up(folder: Path) -> None:
+    """Run the commands that make no seed, for the modules that they import."""
+    from mrftool.cli.app import run
+
+    options = ["--rf-phase-deg", "0", "--no-inversion", "--spoiling", "gradient"]
+    for name in ("table.csv", "tiny.seq", "header.h5"):
+        output = str(folder / f"{name}.yaml")
+        run(["sequence", "import", str(folder / name), "-o", output, *options])
+    for scan in ("dicom", "dicom.zip"):
+        model = ["--model", str(folder / "m.onnx")]
+        run(["quantify", str(folder / scan), *model, "-o", str(folder / f"{scan}-maps")])
 
 
 def _make_volumes(folder: Path) -> None:

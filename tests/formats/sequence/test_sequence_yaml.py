@@ -222,6 +222,10 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
             "1 peaks and 2 lengths",
         ),
         ({"flip_angle_deg": {"rule": "spline", "random_knots": 4}}, "low < high"),
+        (
+            {"tr_ms": {"rule": "spline", "random_knots": 2, "low": -1e308, "high": 1e308}},
+            "its rule cannot be computed",
+        ),
         ({"flip_angle_deg": {"csv": "none.csv", "column": "a"}}, "none.csv: No such file"),
         ({"spoiling": "some"}, "spoiling"),
         ({"spoiler": {"gradient_mt_per_m": [1, 2], "duration_ms": [1]}}, "spoiler"),

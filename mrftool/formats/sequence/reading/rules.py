@@ -29,8 +29,17 @@ def own_length(column: Any, folder: Path) -> int | None:
 def resolve(column: Any, n: int, folder: Path) -> FloatArray:
     """Values of a column for `n` repetitions `(time,)`, in the unit of its key.
 
-    Raises InputError if a rule contradicts itself or the CSV file is wrong.
+    Raises InputError if a rule contradicts itself, its numbers are too large to compute with, or
+    the CSV file is wrong.
     """
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is refused as a value of its column
+            return _values(column, n, folder)
+    except (ArithmeticError, ValueError) as error:
+        raise InputError(f"its rule cannot be computed: {error}") from error
+
+
+def _values(column: Any, n: int, folder: Path) -> FloatArray:
     match column:
         case CsvColumn():
             values = _csv(column, folder)
