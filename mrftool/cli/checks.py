@@ -5,13 +5,17 @@ exclude each other.
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mrftool.errors import UsageError
 from mrftool.plausibility import doubt
 
+if TYPE_CHECKING:
+    from mrftool.inference.common.unknowns import Shape
+
+FIT = "fit"  # in place of a value that is given
 _FRAMES = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
 _MOST_FRAMES = 1_000_000  # of a range
 Check = Callable[[typer.CallbackParam, Any], Any]
@@ -108,6 +112,33 @@ def chosen_frames(value: str | None) -> tuple[int, ...]:
             raise UsageError(f"--skip {part.strip()}, expected the first frame before the last")
         chosen.update(range(first - 1, last))
     return tuple(sorted(chosen))
+
+
+def b1_choice(value: str | None) -> tuple[Path | None, "Shape | None"]:
+    """The file that `--b1` names, and what is fitted: `fit`, `fit:smooth`, `fit:FILE`,
+    `fit:smooth:FILE`.
+    """
+    if value is None:
+        return None, None
+    first, *rest = value.split(":", 1)
+    if first != FIT:
+        return Path(value), None
+    text = "".join(rest)
+    first, *rest = text.split(":", 1)
+    shape: Shape = "factor"
+    if first == "smooth":
+        shape, text = "smooth", "".join(rest)
+    if value.endswith(":"):
+        raise UsageError(f"--b1 {value}, expected a file or 'smooth' after the colon")
+    if not text:
+        return None, shape
+    return Path(text), shape
+
+
+def refuse_fit(shape: "Shape | None", reason: str) -> None:
+    """Raise UsageError if B1 is to be fitted where it cannot be."""
+    if shape is not None:
+        raise UsageError(f"--b1 {FIT} {reason}")
 
 
 def mask_file(value: Path | None) -> Path | None:

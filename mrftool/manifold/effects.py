@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray, Range
-from mrftool.manifold.first_order import directions_of, first_order, products
+from mrftool.manifold.first_order import (
+    Following,
+    directions_of,
+    first_order,
+    moves_of,
+    products,
+)
 from mrftool.manifold.influences import Influence
 from mrftool.manifold.parameters import Parameter, points_of, tissue_at
 from mrftool.physics.cramer_rao import Form
@@ -161,6 +167,7 @@ def build_effects(
     adc: float = 0.0,
     form: Form = "complex",
     noise: NoiseShape = WHITE,
+    following: Following | None = None,
 ) -> EffectTable:
     """Tabulate effects over the ranges of the parameters.
 
@@ -178,7 +185,10 @@ def build_effects(
         Of the signals that are fitted.
     noise
         Its shape over time.
+    following
+        How given values that were fitted follow errors of others.
     """
+    moves = moves_of(influences, following or {})
     axes = []
     for parameter in parameters:
         nodes = _GIVEN_NODES
@@ -196,7 +206,7 @@ def build_effects(
     for start in range(0, len(possible), _BLOCK):
         chosen = possible[start : start + _BLOCK]
         values[chosen] = _effects_at(
-            sequence, parameters, points[chosen], influences, adc, form, noise
+            sequence, parameters, points[chosen], influences, adc, form, noise, moves
         )
     shape = [len(axis) for axis in axes]
     return EffectTable(parameters, influences, tuple(axes), values.reshape(*shape, width))
@@ -210,11 +220,12 @@ def _effects_at(
     adc: float,
     form: Form,
     noise: NoiseShape,
+    moves: FloatArray,
 ) -> FloatArray:
     """Rows of an `EffectTable` at points on the axes of the parameters."""
     tissue = tissue_at(parameters, points, adc)
     directions = directions_of(sequence, tissue, influences, form=form, tolerance=_TOLERANCE)
-    found, norm = first_order(directions), directions.norm
+    found, norm = first_order(directions.following(moves)), directions.norm
     jacobian, inverse = found.jacobian, found.inverse
     sandwich = inverse @ products(jacobian, noise.filtered(jacobian)) @ inverse
     variance = np.diagonal(inverse, axis1=1, axis2=2)

@@ -7,8 +7,8 @@ noise of variance s^2 in each channel. An error of a given value p moves them by
 in the residual.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
+
+# Change of fitted given values, by name, per error of another one, by name.
+Following = Mapping[str, Mapping[str, float]]
 
 _LEAST_DETERMINANT = 1e-10  # of H, relative to the product of its diagonal
 _LEAST_SHARE = 1e-12  # of the energy of directions that count as independent
@@ -54,6 +57,16 @@ class Directions:
             rows - (rows @ unit.conj().swapaxes(1, 2)) * unit for rows in (self.fitted, self.given)
         )
         return Directions(self.signal, fitted, given)
+
+    def following(self, moves: FloatArray) -> "Directions":
+        """The same where an error of one given value moves others, as those that are fitted.
+
+        Parameters
+        ----------
+        moves
+            Change of each value (second) per error of each (first) `(influence, influence)`.
+        """
+        return replace(self, given=np.einsum("kj,vjt->vkt", moves, self.given))
 
     def basis(self) -> FloatArray:
         """Orthonormal real rows `(voxel, direction, value)` that span all of these changes, with
@@ -144,6 +157,17 @@ def directions_of(
         rows = (np.conj(first) * rows).real / np.maximum(np.abs(first), 1e-300)
     n = 1 + len(names)
     return Directions(rows[:, 0], rows[:, 1:n], rows[:, n:])
+
+
+def moves_of(influences: Sequence[Influence], following: Following) -> FloatArray:
+    """`following` as a matrix: change of each value (second) per error of each (first)."""
+    names = [influence.name for influence in influences]
+    moves = np.eye(len(names))
+    for name, changes in following.items():
+        for fitted, change in changes.items():
+            if {name, fitted} <= set(names):
+                moves[names.index(name), names.index(fitted)] += change
+    return moves
 
 
 def first_order(directions: Directions) -> FirstOrder:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mrftool.arrays import Array
+from mrftool.arrays import Array, FloatArray
 from mrftool.errors import ArgumentError
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import Event, Invert, PulseSequence, SliceProfile, Wait
@@ -116,6 +116,25 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
     if side == 0:
         return np.asarray((at(1) - at(-1)) / (2 * step))
     return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
+
+
+def changed(
+    influence: Influence, sequence: PulseSequence, tissue: Tissue, change: FloatArray | float
+) -> Scene:
+    """Sequence and tissue with another value of what is taken for granted.
+
+    Parameters
+    ----------
+    influence
+        The value.
+    sequence, tissue
+        With the value as it is.
+    change
+        Of the value, of B1 also one for each voxel `(voxel,)` [unit of the value].
+    """
+    if influence == B1:
+        return sequence, replace(tissue, b1=tissue.b1 + change)
+    return _SHIFTS[influence](sequence, tissue, float(change))
 
 
 def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:

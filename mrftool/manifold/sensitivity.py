@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import BoolArray, FloatArray
-from mrftool.manifold.first_order import directions_of, first_order
+from mrftool.manifold.first_order import Following, directions_of, first_order, moves_of
 from mrftool.manifold.influences import Influence, influences_on
 from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
@@ -56,7 +56,13 @@ class Sensitivity:
         return np.asarray((sizes >= NEGLIGIBLE).any(axis=(1, 2)))
 
 
-def sensitivity(sequence: PulseSequence, tissue: Tissue, *, form: Form = "complex") -> Sensitivity:
+def sensitivity(
+    sequence: PulseSequence,
+    tissue: Tissue,
+    *,
+    form: Form = "complex",
+    following: Following | None = None,
+) -> Sensitivity:
     """Sensitivity of T1 and T2 to everything that a fit of this sequence takes for granted.
 
     Parameters
@@ -67,9 +73,12 @@ def sensitivity(sequence: PulseSequence, tissue: Tissue, *, form: Form = "comple
         The voxels; their B1, ADC and off-resonance are the values that are taken for granted.
     form
         Of the signals that are fitted.
+    following
+        How given values that were fitted follow errors of others.
     """
     influences = influences_on(sequence)
-    found = first_order(directions_of(sequence, tissue, influences, form=form))
+    directions = directions_of(sequence, tissue, influences, form=form)
+    found = first_order(directions.following(moves_of(influences, following or {})))
     return Sensitivity(tissue, influences, found.slopes)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.score_tables import in_words
+from mrftool.manifold.first_order import Following
 from mrftool.manifold.influences import Influence, uncertainty_text
 from mrftool.manifold.sensitivity import NEGLIGIBLE, Sensitivity, sensitivity
 from mrftool.maps import Maps, with_signal
@@ -100,6 +101,7 @@ def budget_table(
     field: float | None = None,
     adc: float = 0.0,
     stated: Mapping[str, float] | None = None,
+    following: Following | None = None,
 ) -> BudgetTable | None:
     """Budgets of the tissues that a scan shows, and of all its voxels; None without estimates.
 
@@ -118,6 +120,8 @@ def budget_table(
     stated
         Standard uncertainty of given values by name, see `mrftool.manifold.influences` [SI unit];
         those left out have none. By default typical ones of all.
+    following
+        How given values that were fitted follow errors of others.
     """
     groups = _tissue_masks(maps, field)
     if not groups:
@@ -126,7 +130,8 @@ def budget_table(
     diffusion = np.zeros(len(groups))
     if sequence.spoiler is not None:
         diffusion += adc
-    found = sensitivity(sequence, Tissue.of_estimates(t1=t1, t2=t2, adc=diffusion), form=form)
+    tissue = Tissue.of_estimates(t1=t1, t2=t2, adc=diffusion)
+    found = sensitivity(sequence, tissue, form=form, following=following)
     parts = _parts(found, stated)
     budgets = []
     for voxel, (name, mask) in enumerate(groups.items()):

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
-from mrftool.inference.assessment.uncertainty import assess_uncertainty
-from mrftool.inference.quantify import quantify
-from mrftool.reports.run import method_of
+from mrftool.workflows.common_values import CommonChoice
+from mrftool.workflows.estimation import Estimation, estimated
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.left_out import series_and_model, skip_option
 from mrftool.workflows.steps.model_source import SequenceModel, model_source
@@ -39,6 +38,7 @@ def quantify_scan(
     threads: int | None = None,
     allow: Iterable[str] = (),
     overwrite: bool = False,
+    common: CommonChoice | None = None,
     **given: Path | None,
 ) -> MapsResult:
     """Write the maps of a scan into `folder`.
@@ -78,6 +78,8 @@ def quantify_scan(
         see `mrftool.inference.protocol.NAMES`.
     overwrite : bool
         Whether maps of another run in `folder` may be replaced.
+    common : CommonChoice, optional
+        Which given values are fitted as values of all voxels; by default none.
     given : Path, optional
         Maps (NIfTI) of the parameters that the model takes, by name: b1, in fractions or percent.
 
@@ -95,6 +97,7 @@ def quantify_scan(
         "mask": mask_option(mask, hide_air),
         "skip": skip_option(skip),
         "coils": coils,
+        "fit": common and common.text,
         **given,
         **scan.chosen(),
         "noise-sd": noise_sd,
@@ -116,40 +119,29 @@ def quantify_scan(
         series, loaded = series_and_model(series, loaded, skip, coils)
     for sentence in (*series.assumptions, *assumed):
         reporter.note(sentence)
-    count = series.n_voxels
-    if inside is not None:
-        count = int(inside.sum())
-    with watch.stage("read and quantify"), reporter.progress("quantifying", count) as progress:
-        maps = quantify(
-            series,
-            loaded,
-            mask=inside,
-            hide_air=hide_air and mask is None,
-            noise_sd=noise_sd,
-            threads=threads,
-            progress=progress,
-            **images,
-        )
-    for sentence in maps.assumptions[len(series.assumptions) :]:
-        reporter.note(sentence)
-    with watch.stage("assess the uncertainty"):
-        found = assess_uncertainty(
-            series, maps, loaded, stated=uncertainty, noise_sd=noise_sd, **images
-        )
-        maps = found.maps
-    for sentence in found.sentences():
-        reporter.note(sentence)
+    task = Estimation(
+        series=series,
+        model=loaded,
+        images=images,
+        inside=inside,
+        hide_air=hide_air and mask is None,
+        noise_sd=noise_sd,
+        stated=uncertainty,
+        threads=threads,
+    )
+    task, maps = estimated(task, common or CommonChoice(), watch, reporter)
     run = MapsRun(
         command="quantify",
         source=scan.path,
-        series=series,
+        series=task.series,
         maps=replace(maps, assumptions=(*maps.assumptions, *assumed, *allowed)),
-        method=method_of(loaded),
-        given=images,
+        method=task.method,
+        given=dict(task.images),
         allowed=allowed,
         skipped=tuple(sorted(skip)),
         sequence_id=source.sequence.sequence_id,
-        stated=uncertainty,
+        stated=task.stated,
+        following=task.following,
         noise_sd=noise_sd,
         options={**chosen, "uncertainty": uncertainty, "threads": threads},
         identity=identity,

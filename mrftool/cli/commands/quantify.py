@@ -1,11 +1,19 @@
 """`mrftool quantify`: a scan through a model into maps."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mrftool.cli.checks import between, chosen_frames, given, mask_file, refuse
+from mrftool.cli.checks import (
+    b1_choice,
+    between,
+    chosen_frames,
+    given,
+    mask_file,
+    refuse,
+    refuse_fit,
+)
 from mrftool.cli.console import Terminal, show_table, wrote
 from mrftool.cli.options import (
     Allow,
@@ -33,11 +41,13 @@ from mrftool.cli.several_scans import for_each_scan
 from mrftool.errors import CheckFailedError
 
 if TYPE_CHECKING:
+    from mrftool.workflows.steps.model_source import SequenceModel
     from mrftool.workflows.steps.outputs.results import MapsResult
 
 
 _OF_FRAMES = (
     "b0",
+    "efficiency",
     "imag",
     "phase",
     "form",
@@ -68,7 +78,18 @@ def quantify(
     output: MapFolder = Path("maps"),
     model: ModelName = "fisp",
     mask: Mask = None,
-    b1: Annotated[Path | None, typer.Option(help="B1 map (NIfTI): fraction or percent.")] = None,
+    b1: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|fit...",
+            help="B1 map (NIfTI): fraction or percent. fit: one factor is fitted, fit:smooth: a "
+            "smooth field; fit:FILE and fit:smooth:FILE: beside a map.",
+        ),
+    ] = None,
+    efficiency: Annotated[
+        Literal["fit"] | None,
+        typer.Option(help="fit: the inversion's efficiency, within its stated uncertainty."),
+    ] = None,
     b0: Annotated[
         Path | None,
         typer.Option(
@@ -121,6 +142,7 @@ def quantify(
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
     from mrftool.cli.uncertainty import stated_uncertainties
+    from mrftool.workflows.common_values import CommonChoice
     from mrftool.workflows.kspace.quantify_coefficients import (
         CoefficientScan,
         holds_coefficients,
@@ -128,12 +150,12 @@ def quantify(
     )
     from mrftool.workflows.quantify import quantify_scan
     from mrftool.workflows.quantify_balanced import BalancedChoice, quantify_balanced_scan
-    from mrftool.workflows.steps.model_source import SequenceModel
     from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
     if seq is None:
         refuse(context, ["rr", "b0"], "goes with --seq")
+    b1_file, b1_shape = b1_choice(b1)
 
     def quantify_one(scan: Path, folder: Path) -> None:
         if holds_coefficients(scan, basis):
@@ -145,28 +167,29 @@ def quantify(
 
     def quantify_coefficient_one(scan: Path, folder: Path) -> "MapsResult":
         refuse(context, _OF_FRAMES, "goes with a series of frames")
+        refuse_fit(b1_shape, "goes with a series of frames")
         named = None
         if given(context, "model"):
             named = model
-        images = CoefficientScan(scan, basis, covariance, seq, named, mask, b1, threads, joint, rr)
+        files = (scan, basis, covariance, seq, named, mask, b1_file)
+        images = CoefficientScan(*files, threads, joint, rr)
         return quantify_coefficient_scan(
             images, folder, Terminal(), allow=allow or (), overwrite=overwrite
         )
 
     def quantify_frames(scan: Path, folder: Path) -> "MapsResult":
-        origin: str | SequenceModel = model
-        if seq is not None:
-            refuse(context, ["model"], "and --seq both name a sequence, expected one of them")
-            origin = SequenceModel(seq, rr)
         files = ScanFiles(scan, imag, phase, form, series, axes, like, variable)
         sizes = stated_uncertainties(uncertainty)
         outputs = DicomChoice(dicom, dicom_reference, dicom_format)
+        common = CommonChoice(b1_shape, efficiency is not None)
         if seq is not None and b0 is not None:
+            refuse(context, ["efficiency"], "does not go with --b0")
+            refuse_fit(b1_shape, "does not go with --b0")
             return quantify_balanced_scan(
                 files,
                 folder,
                 Terminal(),
-                BalancedChoice(seq, b0, rr, b1, mask),
+                BalancedChoice(seq, b0, rr, b1_file, mask),
                 noise_sd=noise_sd,
                 uncertainty=sizes,
                 dicom=outputs,
@@ -178,12 +201,13 @@ def quantify(
             files,
             folder,
             Terminal(),
-            model=origin,
+            model=_origin(context, model, seq, rr),
             mask=mask_file(mask),
             hide_air=mask is None,
             skip=chosen_frames(skip),
             coils=coils,
-            b1=b1,
+            b1=b1_file,
+            common=common,
             noise_sd=noise_sd,
             uncertainty=sizes,
             dicom=outputs,
@@ -193,6 +217,18 @@ def quantify(
         )
 
     for_each_scan(scans, output, quantify_one)
+
+
+def _origin(
+    context: typer.Context, model: str, seq: str | None, rr: str | None
+) -> "str | SequenceModel":
+    """A model, or the sequence that one is made for."""
+    from mrftool.workflows.steps.model_source import SequenceModel
+
+    if seq is None:
+        return model
+    refuse(context, ["model"], "and --seq both name a sequence, expected one of them")
+    return SequenceModel(seq, rr)
 
 
 def show_maps(scan: Path, result: "MapsResult", *, strict: bool) -> None:

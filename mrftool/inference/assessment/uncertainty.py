@@ -24,6 +24,7 @@ from mrftool.inference.assessment.misfit import (
 from mrftool.inference.assessment.scan_noise import noise_of_scan, with_local_noise
 from mrftool.inference.session import Model
 from mrftool.manifold.effects import Effects, EffectTable, NoiseShape, build_effects
+from mrftool.manifold.first_order import Following
 from mrftool.manifold.influences import Influence, influence_named, influences_on, uncertainty_text
 from mrftool.manifold.parameters import FITTED, parameters_of
 from mrftool.maps import Maps, with_signal
@@ -52,6 +53,8 @@ class Assessment:
         Of the scan per channel [scanner's unit]; None where it is not known.
     structure
         What the frames are, where they are no independent images; else empty.
+    fitted
+        Names of the given values that were fitted.
     """
 
     maps: Maps
@@ -59,12 +62,15 @@ class Assessment:
     noise: NoiseShape
     noise_sd: float | None
     structure: str = ""
+    fitted: frozenset[str] = frozenset()
 
     def sentences(self) -> list[str]:
         """What was assumed of given values, and how the noise differs from white noise."""
         parts = []
         for name, size in self.stated.items():
             influence = influence_named(name)
+            if name in self.fitted:
+                continue
             parts.append(f"{influence.label} {uncertainty_text(influence, size)}")
         sentences = []
         if parts:
@@ -92,6 +98,7 @@ def assess_uncertainty(
     *,
     stated: Mapping[str, float] | None = None,
     noise_sd: float | None = None,
+    following: Following | None = None,
     **given: Float32Array | None,
 ) -> Assessment:
     """The uncertainty of maps that `quantify` made.
@@ -105,6 +112,9 @@ def assess_uncertainty(
         [SI unit]; by default `default_uncertainties`. Those left out have none.
     noise_sd
         Of the noise per channel, if it was given [scanner's unit].
+    following
+        How given values that were fitted follow errors of others, by name; `stated` holds what they
+        are uncertain by beside that.
     given
         The maps of given parameters that the model took, by name `(x, y, z)`.
 
@@ -137,6 +147,7 @@ def assess_uncertainty(
         adc=manifest.adc,
         form=series.form,
         noise=noise.shape,
+        following=following,
     )
     columns = _columns(maps, images)
     sizes = {influence.name: stated[influence.name] for influence in influences}
@@ -144,7 +155,10 @@ def assess_uncertainty(
     assessed = _with_uncertainty(maps, table, columns, sizes, noise.level(series), local_sd)
     if noise.sentence:
         assessed = replace(assessed, assumptions=(*assessed.assumptions, noise.sentence))
-    return Assessment(assessed, sizes, noise.shape, noise.sd, noise.sentence)
+    fitted = {name for changes in (following or {}).values() for name in changes}
+    return Assessment(
+        assessed, sizes, noise.shape, noise.sd, noise.sentence, frozenset(fitted)
+    )
 
 
 def _present(given: Mapping[str, Float32Array | None]) -> dict[str, Float32Array]:

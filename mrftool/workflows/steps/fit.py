@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mrftool.arrays import Array
 from mrftool.evaluation.residuals import FitResiduals, fit_residuals
+from mrftool.manifold.first_order import Following
 from mrftool.maps import Maps
 from mrftool.reports.budget import BudgetTable, budget_table
 from mrftool.reports.contents import read_plain_sequence
@@ -17,6 +18,7 @@ def look_at_fit(
     method: Method,
     given: Mapping[str, Array],
     stated: Mapping[str, float] | None = None,
+    following: Following | None = None,
 ) -> tuple[FitResiduals | None, BudgetTable | None]:
     """Residuals and uncertainty budget of a fit; None where the sequence of the method is unknown.
 
@@ -32,6 +34,8 @@ def look_at_fit(
         Images `(x, y, z)` of what the fit took as known, by name: b1 [1].
     stated
         Standard uncertainty of given values by name [SI unit]; by default typical ones.
+    following
+        How given values that were fitted follow errors of others.
     """
     sequence = read_plain_sequence(method.sequence)
     if sequence is None:
@@ -40,7 +44,15 @@ def look_at_fit(
     field = (series.sidecar or {}).get("MagneticFieldStrength")
     if not isinstance(field, int | float):
         field = None
-    budget = budget_table(maps, sequence, form=series.form, field=field, adc=adc, stated=stated)
+    budget = budget_table(
+        maps,
+        sequence,
+        form=series.form,
+        field=field,
+        adc=adc,
+        stated=stated,
+        following=following,
+    )
     if method.b1_range is not None and "b1" not in {*given, *maps.extra}:
         return None, budget
     values: dict[str, Array | float] = {"adc": adc, **given}

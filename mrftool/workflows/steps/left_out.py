@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mrftool.arrays import Range
 from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.inference.quantify import check_model
@@ -17,7 +18,8 @@ from mrftool.matching.dictionary import Source
 from mrftool.matching.match import check_source
 from mrftool.reports.parts.tables import frames_text
 from mrftool.scan.frames import require_frames, without_frames
-from mrftool.scan.series import Series
+from mrftool.scan.series import Form, Series
+from mrftool.sequence import PulseSequence
 from mrftool.sequence.echoes import without_echoes
 
 _LEAST_POLISH = 2  # Gauss-Newton steps after a coarse search
@@ -61,23 +63,55 @@ def series_and_model(
     if skipped:
         sequence = without_echoes(sequence, skipped)
         name = f"{name}, without {skipped_text(skipped)}"
-    ranges: dict[str, Any] = {}
-    for parameter in parameters_of(manifest.ranges):
-        ranges[range_key(parameter)] = manifest.ranges[parameter.name]
+    made = model_like(model, sequence, name, form=series.form, coils=coils)
+    if not skipped:
+        return series, made
+    return _left(series, skipped, sequence.sequence_id), made
+
+
+def model_like(
+    model: Model,
+    sequence: PulseSequence,
+    name: str,
+    *,
+    form: Form | None = None,
+    coils: int | None = None,
+    **ranges: Range,
+) -> Model:
+    """A model made for the run in place of another one, which starts with a coarse search.
+
+    Parameters
+    ----------
+    model : Model
+        Whose diffusion coefficient and ranges the new one has.
+    sequence : PulseSequence
+        That it is made for.
+    name : str
+        Of the new model.
+    form : {"complex", "magnitude"}, optional
+        Of the signals; by default that of `model`.
+    coils : int, optional
+        Whose root sum of squares magnitudes are; by default as `model` takes it.
+    ranges
+        Other ranges, by name of the parameter [SI unit].
+
+    """
+    manifest = model.manifest
+    keywords: dict[str, Any] = {}
+    for parameter in parameters_of({**manifest.ranges, **ranges}):
+        limits = ranges.get(parameter.name, manifest.ranges.get(parameter.name))
+        keywords[range_key(parameter)] = limits
     proto, facts = make_model(
         sequence,
-        form=series.form,
-        coils=coils,
+        form=form or model.form,  # type: ignore[arg-type]
+        coils=coils or manifest.coils,
         polish=max(manifest.polish, _LEAST_POLISH),
         adc=manifest.adc,
         name=name,
         check=False,
-        **ranges,
+        **keywords,
     )
-    made = Model(model.path, facts, proto.SerializeToString())
-    if not skipped:
-        return series, made
-    return _left(series, skipped, sequence.sequence_id), made
+    return Model(model.path, facts, proto.SerializeToString())
 
 
 def series_and_dictionary(

@@ -68,7 +68,9 @@ def _report_facts(run: MapsRun, folder: Path) -> Run:
 
     source, maps = run.source, run.maps
     with run.watch.stage("look at the fit"):
-        residuals, budget = look_at_fit(run.series, maps, run.method, run.given, run.stated)
+        residuals, budget = look_at_fit(
+            run.series, maps, run.method, run.given, run.stated, run.following
+        )
     return Run(
         command=run.command,
         source=str(source),

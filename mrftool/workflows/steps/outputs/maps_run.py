@@ -7,6 +7,7 @@ from typing import Any
 
 from mrftool.arrays import Float32Array
 from mrftool.formats.bids import Provenance
+from mrftool.manifold.first_order import Following
 from mrftool.maps import Maps
 from mrftool.reports.run import Method
 from mrftool.scan.series import Series
@@ -35,6 +36,8 @@ class MapsRun:
     stated : dict, optional
         Standard uncertainty of what the method took as known, by name [SI unit]; None for typical
         ones.
+    following : dict, optional
+        How given values that were fitted follow errors of others, by name.
     noise_sd : float, optional
         Standard deviation of the noise per channel, if the caller gave it [the scan's unit].
     allowed : tuple of str
@@ -59,6 +62,7 @@ class MapsRun:
     method: Method
     given: dict[str, Float32Array] = field(default_factory=dict)
     stated: Mapping[str, float] | None = None
+    following: Following | None = None
     noise_sd: float | None = None
     allowed: tuple[str, ...] = ()
     skipped: tuple[int, ...] = ()
@@ -84,8 +88,9 @@ class MapsRun:
         if self.series.sequence_id is None:
             name = method.sequence_name or "that of the dictionary"
             details["assumed"] = [f"the scan does not name its sequence; assumed to be {name}"]
-        if self.skipped:
+        if self.skipped or "fitted" in method.numbers:
             details["sequence_id"] = self.sequence_id
+        if self.skipped:
             details["skipped_frames"] = [index + 1 for index in self.skipped]
         return Provenance(
             sources=(self.source.name,),
@@ -109,6 +114,8 @@ def _details(method: Method) -> dict[str, Any]:
         details["adc_m2_per_s"] = method.numbers["adc_m2_per_s"]
     if method.numbers.get("coils", 1) > 1:
         details["coils"] = method.numbers["coils"]
+    if "fitted" in method.numbers:
+        details["fitted"] = method.numbers["fitted"]
     return details
 
 

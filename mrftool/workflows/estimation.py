@@ -1,0 +1,145 @@
+"""From a scan and a model to maps with their uncertainty: once, or twice where values that all
+voxels share are fitted in between.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mrftool.arrays import BoolArray, Float32Array
+from mrftool.environment.reporter import Reporter
+from mrftool.inference.assessment.uncertainty import assess_uncertainty
+from mrftool.inference.common.summary import gain_and_cost
+from mrftool.inference.quantify import quantify
+from mrftool.inference.session import Model
+from mrftool.manifold.first_order import Following
+from mrftool.maps import Maps
+from mrftool.reports.run import Method, method_of
+from mrftool.scan.series import Series
+from mrftool.workflows.common_values import (
+    CommonChoice,
+    fit_common_values,
+    prepared_for_fit,
+)
+from mrftool.workflows.steps.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True, eq=False)
+class Estimation:
+    """A scan, the model that fits it, and how.
+
+    Parameters
+    ----------
+    series, model
+        The scan and its model.
+    images
+        Given maps that the model takes, by name `(x, y, z)`.
+    inside
+        Mask of the voxels that count `(x, y, z)`; None for all.
+    hide_air
+        Whether voxels that hold nothing but noise are masked.
+    noise_sd
+        Standard deviation of the noise per channel, if it was given [scanner's unit].
+    stated
+        Standard uncertainty of each given value, by name [SI unit]; None for typical ones.
+    following
+        How given values that were fitted follow errors of others.
+    fitted
+        What a fit of common values found, for programs.
+    threads
+        Of the arithmetic; by default one per processor.
+    """
+
+    series: Series
+    model: Model
+    images: Mapping[str, Float32Array]
+    inside: BoolArray | None
+    hide_air: bool
+    noise_sd: float | None
+    stated: Mapping[str, float] | None
+    following: Following | None = None
+    fitted: Mapping[str, object] = field(default_factory=dict)
+    threads: int | None = None
+
+    @property
+    def method(self) -> Method:
+        """The model, with what was fitted beside T1 and T2."""
+        method = method_of(self.model)
+        if not self.fitted:
+            return method
+        return replace(method, numbers={**method.numbers, "fitted": dict(self.fitted)})
+
+    def maps(self, watch: Stopwatch, reporter: Reporter) -> Maps:
+        """T1, T2 and M0 of each voxel."""
+        count = self.series.n_voxels
+        if self.inside is not None:
+            count = int(self.inside.sum())
+        with watch.stage("read and quantify"), reporter.progress("quantifying", count) as progress:
+            return quantify(
+                self.series,
+                self.model,
+                mask=self.inside,
+                hide_air=self.hide_air,
+                noise_sd=self.noise_sd,
+                threads=self.threads,
+                progress=progress,
+                **self.images,
+            )
+
+
+def estimated(
+    task: Estimation, choice: CommonChoice, watch: Stopwatch, reporter: Reporter
+) -> tuple[Estimation, Maps]:
+    """Maps with their uncertainty, and the fit that made them.
+
+    Parameters
+    ----------
+    task
+        The scan, and the model of its first fit.
+    choice
+        Which values are fitted as values of all voxels.
+    watch, reporter
+        Measure the stages, and hear of progress and notes.
+    """
+    if choice:
+        task, maps = _with_common_values(task, choice, watch, reporter)
+    else:
+        maps = task.maps(watch, reporter)
+    for sentence in maps.assumptions[len(task.series.assumptions) :]:
+        reporter.note(sentence)
+    with watch.stage("assess the uncertainty"):
+        found = assess_uncertainty(
+            task.series,
+            maps,
+            task.model,
+            stated=task.stated,
+            noise_sd=task.noise_sd,
+            following=task.following,
+            **task.images,
+        )
+    for sentence in found.sentences():
+        reporter.note(sentence)
+    return task, found.maps
+
+
+def _with_common_values(
+    task: Estimation, choice: CommonChoice, watch: Stopwatch, reporter: Reporter
+) -> tuple[Estimation, Maps]:
+    """The second of two fits, which takes the common values that the first one leads to."""
+    model, images = prepared_for_fit(task.model, choice, task.images, task.series)
+    first = replace(task, model=model, images=images)
+    before = first.maps(watch, reporter)
+    with watch.stage("fit common values"):
+        outcome = fit_common_values(task.series, model, before, choice, images, task.stated)
+    second = replace(
+        first,
+        series=outcome.series,
+        model=outcome.model,
+        images=outcome.images,
+        stated=outcome.stated,
+        following=outcome.fit.following,
+    )
+    maps = second.maps(watch, reporter)
+    sentence, numbers = gain_and_cost(outcome.fit, before, maps)
+    sentences = (*maps.assumptions, *outcome.sentences(maps), sentence)
+    maps = outcome.with_b1(replace(maps, assumptions=sentences))
+    return replace(second, fitted=numbers), maps
