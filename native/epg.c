@@ -64,7 +64,7 @@ enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders
 static const double PI = 3.14159265358979323846;
 
 /* What happens in a sequence, see mrftool/sequence/events.py; mirrored in mrftool/physics/kernel.py. */
-enum { PULSES, INVERT, WAIT, SATURATE, T2PREP }; /* `code` of each class */
+enum { PULSES, INVERT, WAIT, SATURATE, T2PREP, HARD_PULSE }; /* `code` of each class */
 typedef struct {
     int32_t code, acquire;
     int64_t first, stop; /* pulses first .. stop-1 */
@@ -929,6 +929,9 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
         case T2PREP:
             if (e->number[1] == 0) keep_transverse(g, e->number[0], e->number[2]);
             else if (parts == 2) prepare_t2(sets, g, e->number[0], (int64_t)e->number[1], e->number[2], flip_factor);
+            break;
+        case HARD_PULSE:
+            if (parts == 2) nutate(sets, g, flip_factor * e->number[0], e->number[1]);
             break;
         }
 }

@@ -14,7 +14,7 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.plausibility import PLAUSIBLE, doubt, unit_slip
 from mrftool.scan.series import Series
-from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
+from mrftool.sequence import Event, HardPulse, Invert, Pulses, PulseSequence, Wait
 
 _TIME_TOLERANCE = 0.05e-3  # [s]; headers round to tenths of a millisecond
 _RELATIVE = 0.01  # of every number
@@ -213,7 +213,7 @@ def inversion_times(sequence: PulseSequence) -> list[float]:
     times: list[float] = []
     since: float | None = None
     for event in sequence.events:
-        if isinstance(event, Invert):
+        if isinstance(event, Invert) or _is_hard_inversion(event):
             since = 0.0
         elif isinstance(event, Wait) and since is not None:
             since += event.time
@@ -221,6 +221,10 @@ def inversion_times(sequence: PulseSequence) -> list[float]:
             times.append(since)
             since = None
     return times
+
+
+def _is_hard_inversion(event: Event) -> bool:
+    return isinstance(event, HardPulse) and np.cos(event.flip_angle) < 0
 
 
 def _within(value: float, expected: FloatArray, tolerance: float) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from mrftool.arrays import Array, FloatArray
 from mrftool.errors import ArgumentError
 from mrftool.physics.simulate import signal_and_derivatives
-from mrftool.sequence import Event, Invert, PulseSequence, SliceProfile, Wait
+from mrftool.sequence import Event, HardPulse, Invert, PulseSequence, SliceProfile, Wait
 from mrftool.tissue import Tissue
 
 Scene = tuple[PulseSequence, Tissue]
@@ -175,7 +175,7 @@ def _inversion_times(sequence: PulseSequence) -> dict[int, float]:
     return {
         place: wait.time
         for place, (before, wait) in pairs
-        if isinstance(before, Invert) and isinstance(wait, Wait)
+        if isinstance(before, (Invert, HardPulse)) and isinstance(wait, Wait)
     }
 
 

@@ -25,7 +25,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj
 
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.physics.dephasing import Dephasing, at_rest, spoiled
-from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.sequence import HardPulse, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 
 Array = Any
 
@@ -173,6 +173,8 @@ def play(
                 states = relax(states, voxels, orders, event.time, rest)
             case Saturate():
                 states = crush(states, 1 - event.efficiency)
+            case HardPulse():
+                states = rotate(voxels.xp, states, field * event.flip_angle, event.rf_phase)
             case T2Prep():
                 states = prepare_t2(event, states, voxels, field, orders, rest)
             case _:

@@ -2,6 +2,7 @@
 
 from mrftool.sequence.events import (
     Event,
+    HardPulse,
     Invert,
     Preparation,
     Pulses,
@@ -17,6 +18,7 @@ from mrftool.sequence.train import Inversion, Train, train_faults
 
 __all__ = [
     "Event",
+    "HardPulse",
     "Inversion",
     "Invert",
     "Preparation",

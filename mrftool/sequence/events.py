@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
+import numpy as np
+
 MAX_TIME = 60.0  # of one interval [s]
+MAX_FLIP = 2 * np.pi  # of a pulse without echo [rad]
 _MAX_REFOCUSING = 1000
 
 
@@ -108,6 +111,44 @@ class Invert(Preparation):
     def faults(self, n_pulses: int) -> list[str]:
         """See `Preparation`."""
         return _efficiency_faults("inversion", self.efficiency)
+
+
+@dataclass(frozen=True)
+class HardPulse(Preparation):
+    """An RF pulse without crusher and echo, such as an inversion that leaves transverse
+    magnetisation. B1 and the slice profile scale its flip angle.
+
+    Parameters
+    ----------
+    flip_angle, rf_phase
+        Flip angle, and phase of the RF axis [rad].
+    """
+
+    code: ClassVar[int] = 5
+    flip_angle: float
+    rf_phase: float = 0.0
+
+    @classmethod
+    def inversion(cls, efficiency: float) -> "HardPulse":
+        """The pulse after which Mz is -efficiency x Mz before it, at B1 = 1; efficiency: [1]."""
+        return cls(float(np.arccos(-np.clip(efficiency, 0, 1))))
+
+    @property
+    def numbers_in_file(self) -> tuple[float, ...]:
+        """Both angles in degrees."""
+        return tuple(float(np.rad2deg(angle)) for angle in self.numbers)
+
+    @property
+    def keeps_signals_real(self) -> bool:
+        """The engines play it on complex states."""
+        return False
+
+    def faults(self, n_pulses: int) -> list[str]:
+        """See `Preparation`."""
+        if 0 < abs(self.flip_angle) <= MAX_FLIP and np.isfinite(self.rf_phase):
+            return []
+        angle = np.rad2deg(self.flip_angle)
+        return [f"flip angle {angle:g} deg of a pulse without echo, expected up to 360 deg, not 0"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.errors import InputError
-from mrftool.sequence.events import MAX_TIME, Event, Invert, Pulses, Wait, joined
+from mrftool.sequence.events import MAX_TIME, Event, HardPulse, Invert, Pulses, Wait, joined
 
 _MAX_REPEATS = 1000
 
@@ -21,10 +21,20 @@ class Inversion:
         Mz after the pulse is -efficiency x Mz before it, 0 to 1 [1].
     time
         From the inversion pulse to the first RF pulse of the train [s].
+    spoiled
+        Whether a crusher follows; else it is a hard pulse that leaves transverse magnetisation.
     """
 
     efficiency: float = 1.0
     time: float = 0.0
+    spoiled: bool = True
+
+    @property
+    def pulse(self) -> Event:
+        """The pulse itself."""
+        if self.spoiled:
+            return Invert(self.efficiency)
+        return HardPulse.inversion(self.efficiency)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Train:
         """What the train plays, in order."""
         preparation: list[Event] = []
         if self.inversion is not None:
-            preparation = [Invert(self.inversion.efficiency), Wait(self.inversion.time)]
+            preparation = [self.inversion.pulse, Wait(self.inversion.time)]
         unobserved = [*preparation, Pulses(acquire=False), Wait(self.wait)]
         return (*unobserved * (self.repeats - 1), *preparation, Pulses())
 

@@ -10,7 +10,7 @@ from random_sequences import random_events, random_sequence, random_tissue
 
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives, simulate
-from mrftool.sequence import Event, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.sequence import Event, HardPulse, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 from mrftool.tissue import Tissue
 
 STEP = 1e-5
@@ -79,6 +79,15 @@ def z_before_the_pulse(*events: Event, b1: float = 1.0) -> float:
     sequence = one_pulse(*events)
     signal = epg_signal(sequence, np.array([T1]), np.array([T2]), b1=b1)
     return float((1j * signal[0, 0] / np.sin(b1 * FLIP)).real)
+
+
+@pytest.mark.parametrize("b1", [1.0, 0.8])
+def test_an_inversion_without_crusher_leaves_transverse_magnetisation(b1: float) -> None:
+    unspoiled = HardPulse.inversion(EFFICIENCY)
+    flip = b1 * np.arccos(-EFFICIENCY)
+    assert z_before_the_pulse(unspoiled, b1=b1) != pytest.approx(np.cos(flip), abs=0.1)
+    crushed = z_before_the_pulse(unspoiled, Saturate(0.0), b1=b1)
+    assert crushed == pytest.approx(np.cos(flip), abs=1e-12)
 
 
 def test_a_perfect_t2_preparation_leaves_what_decays_with_t2() -> None:

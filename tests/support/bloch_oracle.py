@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.sequence import HardPulse, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 
 Vectors = NDArray[np.float64]
 Interval = Callable[[Vectors, float], Vectors]
@@ -74,6 +74,8 @@ def play(
         match event:
             case Invert(efficiency=efficiency):
                 m = np.array([0 * m[0], 0 * m[1], -efficiency * m[2]])
+            case HardPulse(flip_angle=flip, rf_phase=phase):
+                m = nutate(m, flip_factor * flip, phase)
             case Wait(time=time):
                 m = free(m, time)
             case Saturate(efficiency=efficiency):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mrftool.sequence import (
     Event,
+    HardPulse,
     Inversion,
     Invert,
     Pulses,
@@ -62,7 +63,11 @@ def random_events(seed: int, pulses: int) -> list[Event]:
     """Events in any order, at least one of which acquires echoes."""
     rng = np.random.default_rng([seed, 2])
     events: list[Event] = [_random_event(rng, pulses) for _ in range(rng.integers(1, 9))]
-    return [*events, Pulses(int(rng.integers(0, pulses)))]
+    last = Pulses(int(rng.integers(0, pulses)))
+    if rng.integers(2):
+        pulse = HardPulse(rng.uniform(-3.5, 3.5), rng.uniform(-4, 4))
+        events.insert(int(rng.integers(len(events) + 1)), pulse)
+    return [*events, last]
 
 
 def _random_event(rng: np.random.Generator, pulses: int) -> Event:

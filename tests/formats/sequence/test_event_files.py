@@ -14,7 +14,7 @@ from mrftool.formats.sequence.yaml_file import (
     sequence_summary,
     sequence_to_dict,
 )
-from mrftool.sequence import Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.sequence import HardPulse, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 from mrftool.sequence.echoes import without_echoes
 
 HEAD = """\
@@ -64,6 +64,30 @@ def test_events_are_played_in_order() -> None:
     )
     assert len(sequence) == 4
     assert sequence.duration == pytest.approx(0.021 + 0.02 + 0.1 + 0.04 + 0.01 + 0.005 + 0.05)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_inversion_without_crusher_is_a_hard_pulse(version: int) -> None:
+    inversion = "{efficiency: 0.9, time_ms: 21, spoiled: false}"
+    if version == 2:
+        sequence = read(f"  - invert: {inversion}\n  - pulses: {{}}\n")
+    else:
+        text = HEAD.replace("sequence: 2", "sequence: 1").replace("events:\n", "")
+        sequence = parse_sequence(f"{text}inversion: {inversion}\n")
+    assert sequence.events[0] == HardPulse.inversion(0.9)
+    assert sequence.events[1] == Wait(0.021)
+    again = parse_sequence(yaml_text(sequence))
+    assert again.sequence_id == sequence.sequence_id
+    spoiled = parse_sequence(HEAD + "  - invert: {efficiency: 0.9, time_ms: 21}\n  - pulses: {}\n")
+    assert spoiled.sequence_id != sequence.sequence_id
+
+
+def test_pulses_without_echo_are_read_and_written() -> None:
+    events = "  - hard_pulse: {flip_angle_deg: 150, rf_phase_deg: 90, time_ms: 5}\n  - pulses: {}\n"
+    sequence = read(events)
+    assert sequence.events[0] == HardPulse(np.deg2rad(150.0), np.deg2rad(90.0))
+    assert sequence_from_dict(sequence_to_dict(sequence)).sequence_id == sequence.sequence_id
+    assert "not 0" in faults(events.replace("150", "0"))[0]
 
 
 def test_loops_play_their_events_several_times() -> None:

@@ -160,7 +160,9 @@ def _train_fields(values: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"inversion": None, "repeats": 1, "wait": 0.0}
     inversion, train = values.get("inversion"), values.get("train")
     if inversion:
-        fields["inversion"] = Inversion(inversion.efficiency, inversion.time_ms * 1e-3)
+        fields["inversion"] = Inversion(
+            inversion.efficiency, inversion.time_ms * 1e-3, inversion.spoiled
+        )
     if train:
         fields |= {"repeats": train.repeats, "wait": train.wait_ms * 1e-3}
     return fields

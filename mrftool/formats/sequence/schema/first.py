@@ -106,10 +106,11 @@ Column = Annotated[
 
 
 class InversionBlock(Strict):
-    """Inversion pulse with perfect crusher before the train."""
+    """Inversion pulse before the train, with a perfect crusher or a hard pulse without."""
 
     efficiency: Number = Field(1.0, ge=0, le=1, description="Mz after = -efficiency x Mz before")
     time_ms: Number = Field(0.0, ge=0, description="from the inversion pulse to the first RF pulse")
+    spoiled: bool = Field(True, description="false: transverse magnetisation is left")
 
 
 class TrainBlock(Strict):

@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 from mrftool.formats.sequence.schema.first import (
@@ -41,20 +42,44 @@ class PreparationBlock(Strict):
 
 
 class InvertBlock(PreparationBlock):
-    """Inversion pulse with perfect crusher; then free relaxation."""
+    """Inversion pulse, with a perfect crusher or a hard pulse without; then free relaxation."""
 
     event = events.Invert
     efficiency: Efficiency = Field(1.0, description="Mz after = -efficiency x Mz before")
     time_ms: Milliseconds = Field(0.0, description="from the pulse to the next event")
+    spoiled: bool = Field(True, description="false: transverse magnetisation is left")
 
     def to_events(self) -> list[events.Preparation]:
         """The inversion, and the time after it."""
-        return [events.Invert(self.efficiency), events.Wait(self.time_ms * 1e-3)]
+        pulse: events.Preparation = events.Invert(self.efficiency)
+        if not self.spoiled:
+            pulse = events.HardPulse.inversion(self.efficiency)
+        return [pulse, events.Wait(self.time_ms * 1e-3)]
 
     @classmethod
     def from_event(cls, event: events.Invert) -> Self:
         """The block of an inversion."""
         return cls.model_validate({"efficiency": event.efficiency})
+
+
+class HardPulseBlock(PreparationBlock):
+    """RF pulse without crusher and echo, whose flip angle B1 scales; then free relaxation."""
+
+    event = events.HardPulse
+    flip_angle_deg: Annotated[Number, Field(ge=-360, le=360)]
+    rf_phase_deg: Number = 0.0
+    time_ms: Milliseconds = Field(0.0, description="from the pulse to the next event")
+
+    def to_events(self) -> list[events.Preparation]:
+        """The pulse, and the time after it."""
+        flip, phase = np.deg2rad(self.flip_angle_deg), np.deg2rad(self.rf_phase_deg)
+        return [events.HardPulse(float(flip), float(phase)), events.Wait(self.time_ms * 1e-3)]
+
+    @classmethod
+    def from_event(cls, event: events.HardPulse) -> Self:
+        """The block of a pulse without echo."""
+        flip, phase = (round(angle, 9) for angle in event.numbers_in_file)
+        return cls.model_validate({"flip_angle_deg": flip, "rf_phase_deg": phase})
 
 
 class SaturateBlock(PreparationBlock):
@@ -120,6 +145,7 @@ PREPARATIONS: dict[str, type[PreparationBlock]] = {
     "saturate": SaturateBlock,
     "t2prep": T2PrepBlock,
     "wait": WaitBlock,
+    "hard_pulse": HardPulseBlock,
 }
 
 
