@@ -1,7 +1,7 @@
 """Values that all voxels share are fitted with T1 and T2, with their uncertainty."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -14,7 +14,7 @@ from mrftool.errors import MismatchError
 from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model
-from mrftool.manifold.influences import FLIP_EXPONENT, changed
+from mrftool.manifold.influences import EFFICIENCY, FLIP_EXPONENT, changed
 from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
 from mrftool.scan.series import Series, series_from_array
@@ -157,6 +157,41 @@ def test_the_fit_follows_an_error_of_another_given_value_as_far_as_it_says(delic
         assert np.median(shift / first.extra[f"systematic_{name}"].ravel()) == pytest.approx(
             1, abs=0.15
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [None, "factor"])
+def test_a_less_perfect_inversion_is_found(delics, models, shape):
+    made = changed(EFFICIENCY, delics, Tissue([1.0], [0.1]), -0.06)[0]
+    scanned = scan_of(made, 1.0 if shape is None else 0.9)
+    stated = {"efficiency": 0.03}
+    _, biased = fit(scanned.series, models["complex"], CommonChoice(shape), stated=stated)
+    choice = CommonChoice(shape, efficiency=True)
+    task, maps = fit(scanned.series, models["complex"], choice, stated=stated)
+    told = task.fitted["efficiency"]
+    assert told["mean_change"] == pytest.approx(-0.06, abs=4 * told["by_noise"] + 1e-3)
+    assert task.stated["efficiency"] < 0.005
+    assert abs(errors(biased, scanned.tissue, "t1")[0]) > 0.02
+    for name in ("t1", "t2"):
+        bias, coverage = errors(maps, scanned.tissue, name)
+        assert abs(bias) < 0.01
+        assert coverage > 0.9
+    assert task.model.sequence_id != models["complex"].sequence_id
+
+
+@pytest.mark.slow
+def test_the_prior_holds_the_efficiency_where_the_scan_tells_little(delics, models):
+    made = changed(EFFICIENCY, delics, Tissue([1.0], [0.1]), -0.06)[0]
+    scanned = scan_of(made, 1.0)
+    choice = CommonChoice(efficiency=True)
+    task, _ = fit(scanned.series, models["complex"], choice, stated={"efficiency": 1e-5})
+    assert abs(task.fitted["efficiency"]["mean_change"]) < 1e-3
+
+
+def test_an_efficiency_is_fitted_only_where_there_is_an_inversion(delics):
+    plain = replace(delics, events=(Pulses(),))
+    with pytest.raises(MismatchError, match="no inversion"):
+        fit(scan_of(plain, 1.0).series, model_of(plain), CommonChoice(efficiency=True))
 
 
 def test_a_sequence_that_cannot_tell_b1_from_t2_is_refused():
