@@ -417,6 +417,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"axes", "like", "variable"}  # see test_cli_arrays
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
     elsewhere |= {"skip", "coils"}  # see test_cli_skip, test_coils
+    elsewhere |= {"efficiency"}  # see test_common_values
     tested = {row[0] for row in OPTIONS} | {"scans", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
 

@@ -10,7 +10,16 @@ from matplotlib.patches import Patch
 
 from mrftool.arrays import FloatArray
 from mrftool.figures.canvas import Look, picture
-from mrftool.sequence import Event, Invert, PulseSequence, Saturate, T2Prep, Trigger, Wait
+from mrftool.sequence import (
+    Event,
+    HardPulse,
+    Invert,
+    PulseSequence,
+    Saturate,
+    T2Prep,
+    Trigger,
+    Wait,
+)
 from mrftool.sequence.timeline import Block, Timed, Timeline, timeline
 
 _ACQUIRED, _DUMMY = "tab:blue", "0.65"
@@ -85,6 +94,7 @@ def _span(look: Look) -> Callable[[Axes, float, float], None]:
 _T2PREP: Look = {"color": "tab:purple", "alpha": 0.5}
 _WAIT: Look = {"color": "0.92"}
 _DRAWN: dict[type[Event], Callable[[Axes, float, float], None]] = {
+    HardPulse: _line("tab:red", "--"),
     Invert: _line("tab:red", "-"),
     Saturate: _line("tab:orange", "-"),
     T2Prep: _span(_T2PREP),
@@ -114,6 +124,7 @@ def _legend(sequence: PulseSequence, times: Timeline) -> list[Line2D | Patch]:
         label = ("dummy pulse", "pulse")[block.event.acquire]
         entries[label] = Line2D([], [], color=_colour(block))
     entries_of: dict[type[Event], tuple[str, Line2D | Patch]] = {
+        HardPulse: ("pulse without crusher", Line2D([], [], color="tab:red", ls="--")),
         Invert: ("inversion", Line2D([], [], color="tab:red")),
         Saturate: ("saturation", Line2D([], [], color="tab:orange")),
         T2Prep: ("T2 preparation", Patch(**_T2PREP)),

@@ -167,10 +167,10 @@ def events_to_list(events: Sequence[Event], n_pulses: int) -> list[dict[str, Any
 def _event_to_dict(event: Event, n_pulses: int) -> dict[str, Any]:
     if isinstance(event, Pulses):
         stop = n_pulses if event.stop is None else event.stop
-        block = {"first": event.first, "count": stop - event.first, "acquire": event.acquire}
+        pulses = {"first": event.first, "count": stop - event.first, "acquire": event.acquire}
         if event.bin > 1:
-            block["bin"] = event.bin
-        return {"pulses": block}
+            pulses["bin"] = event.bin
+        return {"pulses": pulses}
     for key, block in PREPARATIONS.items():
         if isinstance(event, block.event):
             numbers = block.from_event(event).model_dump(exclude_unset=True)
