@@ -156,9 +156,7 @@ def assess_uncertainty(
     if noise.sentence:
         assessed = replace(assessed, assumptions=(*assessed.assumptions, noise.sentence))
     fitted = {name for changes in (following or {}).values() for name in changes}
-    return Assessment(
-        assessed, sizes, noise.shape, noise.sd, noise.sentence, frozenset(fitted)
-    )
+    return Assessment(assessed, sizes, noise.shape, noise.sd, noise.sentence, frozenset(fitted))
 
 
 def _present(given: Mapping[str, Float32Array | None]) -> dict[str, Float32Array]:
