@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -95,13 +95,19 @@ def write_apart(
 
 def answer(read: Callable[[Path], bytes]) -> None:
     """The main program of a child: print what `read` returns, or why it cannot."""
+    answer_in_pieces(lambda path: iter([read(path)]))
+
+
+def answer_in_pieces(read: Callable[[Path], Iterator[bytes]]) -> None:
+    """As `answer`, for contents that are made piece by piece."""
     _limit_memory()
     try:
-        content = read(Path(sys.argv[1]))
+        for piece in read(Path(sys.argv[1])):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
     except Exception as error:  # a foreign library can raise anything
         print(one_line(error), file=sys.stderr)  # noqa: T201
         sys.exit(InputError.exit_code)
-    sys.stdout.buffer.write(content)
 
 
 def one_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import pytest
 from kspace_factory import random_kspace, random_trajectory
 
 from mrftool.errors import InputError, MismatchError
+from mrftool.formats.mrd import readouts
 from mrftool.formats.mrd.header import RawHeader
 from mrftool.formats.mrd.read import check_sequence, open_raw
 from mrftool.formats.mrd.trajectory import Plane, group_arms, in_radians
@@ -176,3 +177,10 @@ def test_a_missing_slice_is_refused(tmp_path):
 def test_trajectories_far_outside_the_image_are_refused():
     with pytest.raises(InputError, match="rad/pixel"):
         Trajectory(np.full((1, 3, 2), 12.0))
+
+
+def test_a_file_that_keeps_its_reader_busy_is_refused(tmp_path, monkeypatch):
+    _written(tmp_path / "scan.mrd", n_slices=1)
+    monkeypatch.setattr(readouts, "SECONDS", 1e-3)
+    with pytest.raises(InputError, match="did not end within"):
+        readouts.read_heads(tmp_path / "scan.mrd")
