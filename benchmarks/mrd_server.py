@@ -1,15 +1,21 @@
 """The MRD server: equality with the file run, speed, damaged streams, leaks. Prints `name: value`.
 
     python benchmarks/mrd_server.py [--streams 1000] [--megabytes 1000] [--sessions 20]
+    python benchmarks/mrd_server.py --streams 1000 --apart
 
 The server runs in this process and its sessions in processes of their own, on the loopback
-interface. A damaged stream is a valid one with words of its header or bytes of a message changed,
-messages lost, repeated or exchanged, or its end cut off.
+interface. With --apart, sessions are forks of this process, which have the same limits and do the
+same work, so that many can be tried. A damaged stream is a valid one, of readouts, images or
+coefficients, with words of its header or bytes of a message changed, messages lost, repeated or
+exchanged, or its end cut off.
 """
 
 import argparse
+import io
 import itertools
+import os
 import resource
+import signal
 import socket
 import struct
 import sys
@@ -17,30 +23,38 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
+import nibabel as nib
 import numpy as np
 from fuzz.mutations import change_bytes, change_text
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from mrd_scans import write_raw_scan
+from mrd_scans import (
+    coefficient_images,
+    write_coefficient_scan,
+    write_image_scan,
+    write_raw_scan,
+)
 
 from mrftool.environment.reporter import SilentReporter
-from mrftool.errors import InputError
+from mrftool.exporting.make import make_model
 from mrftool.formats.dicom.write.quantity import quantified, stored_image
-from mrftool.formats.mrd.append import stored_readouts
+from mrftool.formats.mrd.append import stored_images, stored_readouts
 from mrftool.formats.sequence.mrd.header import read_header_text
+from mrftool.inference.model.onnx_file import write_model
+from mrftool.physics.simulate import simulate
 from mrftool.quantities import quantity
 from mrftool.sequence import Inversion, PulseSequence, Train
-from mrftool.servers.mrd import quantification
 from mrftool.servers.mrd.child import serve_session
 from mrftool.servers.mrd.client import send_scan
 from mrftool.servers.mrd.listen import serve
 from mrftool.servers.mrd.messages import Connection, Kind, Readout
 from mrftool.servers.mrd.service import Service
+from mrftool.tissue import Tissue
 from mrftool.workflows.kspace.quantify_coefficients import (
     CoefficientScan,
     quantify_coefficient_scan,
@@ -48,7 +62,6 @@ from mrftool.workflows.kspace.quantify_coefficients import (
 
 HOST = "127.0.0.1"
 NAVIGATOR = 1 << 22
-WITHOUT_MAPS = "no maps are made here"
 SERIES = {"t1": 101, "t2": 102, "sd_t1": 103, "sd_t2": 104, "m0": 105}
 
 
@@ -62,11 +75,11 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=120, help="after which a session hangs")
     parser.add_argument(
-        "--fake", action="store_true", help="damaged streams alone, in this process, without maps"
+        "--apart", action="store_true", help="damaged streams alone, without the server's start"
     )
     options = parser.parse_args()
-    if options.fake:
-        damaged_here(options)
+    if options.apart:
+        damaged_apart(options)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -135,13 +148,14 @@ def rates(scan: Path, port: int, megabytes: int) -> tuple[float, float]:
     head["trajectory_dimensions"] = 2
     values = np.zeros(2 * 800 * 8, np.float32)
     readout = Readout(head, np.zeros(2 * 800, np.float32), values)
-    count = int(megabytes * 1e6 / (values.nbytes + readout.trajectory.nbytes))
+    several = sent(lambda connection: connection.send_readout(readout)) * 16
+    count = int(megabytes * 1e6 / len(several))
     start, before = time.perf_counter(), processor_time()
     with socket.create_connection((HOST, port)) as sock:
         connection = Connection(sock, 1 << 20)
         connection.send_text(read_header_text(scan).decode(), Kind.HEADER)
         for _ in range(count):
-            connection.send_readout(readout)
+            sock.sendall(several)
         connection.send_close()
         list(connection.messages())
         connection.close()
@@ -211,37 +225,77 @@ def damaged(scan: Path, port: int, options: argparse.Namespace, reporter: Silent
     print("served_after_them:", whole is not None and len(whole) > 1000)
 
 
-def damaged_here(options: argparse.Namespace) -> None:
-    """Damaged streams to sessions in this process that store what comes and make no maps.
+def damaged_apart(options: argparse.Namespace) -> None:
+    """Damaged streams, each to a whole session with its maps, in a process made by a fork.
 
-    Shows what the protocol and the file of a session do with them, many in a short time.
+    The process has what a session of the server has, and none of the start of Python.
     """
-    quantification.quantify_incoming = without_maps
     ends: Counter[str] = Counter()
+    largest, slowest = 0, 0.0
     with tempfile.TemporaryDirectory() as name:
-        pieces = messages_of(write_raw_scan(Path(name) / "scan.mrd", short_sequence()))
-        service = Service(silence=options.seconds)
-        slowest = 0.0
+        folder = Path(name)
+        model = folder / "short.onnx"
+        write_model(make_model(short_sequence(), tolerance=1e-3, check=False)[0], model)
+        service = Service({"mrf": str(model)}, threads=1, silence=options.seconds)
+        kinds = [messages_of(path) for path in small_scans(folder)]
+        for pieces in kinds:
+            whole = b"".join(pieces)
+            print("whole_stream:", session_here(whole, service) or "answered")  # loads what it uses
+            print(f"whole_stream_seconds: {session_apart(whole, service, options.seconds)[2]:.1f}")
         for number in range(options.first, options.first + options.streams):
-            content = change(np.random.default_rng((1, number)), pieces)
-            start = time.process_time()
-            try:
-                fault = session_here(content, service)
-                ends["complete" if fault == WITHOUT_MAPS else "refused"] += 1
-            except Exception as error:
-                ends[f"crashed with {type(error).__name__}"] += 1
-            slowest = max(slowest, time.process_time() - start)
-    print("fake_streams:", options.streams)
-    for name, count in ends.items():
-        print(f"fake_{name}:", count)
-    print(f"fake_slowest_processor_seconds: {slowest:.2f}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print("fake_largest_megabytes:", peak // 1024)
+            random = np.random.default_rng((1, number))
+            content = change(random, kinds[number % len(kinds)])
+            end, megabytes, seconds = session_apart(content, service, options.seconds)
+            ends[end] += 1
+            largest, slowest = max(largest, megabytes), max(slowest, seconds)
+            if end not in ("answered", "refused"):
+                print(f"stream {number}: {end}")
+    print("damaged_streams:", options.streams)
+    for end in ("answered", "refused", "died", "hung"):
+        print(f"damaged_{end}:", ends[end])
+    print("damaged_largest_megabytes:", largest)
+    print(f"damaged_slowest_seconds: {slowest:.1f}")
 
 
-def without_maps(work: object, reporter: object) -> NoReturn:
-    """In place of the quantification."""
-    raise InputError(WITHOUT_MAPS)
+def small_scans(folder: Path) -> list[Path]:
+    """Raw data, images of time points, and coefficient images."""
+    sequence = short_sequence()
+    return [
+        write_raw_scan(folder / "scan.mrd", sequence, samples=64),
+        write_image_scan(folder / "images.mrd", short_images(folder)),
+        write_coefficient_scan(folder / "few.mrd", coefficient_images(sequence), sequence),
+    ]
+
+
+def short_images(folder: Path) -> Path:
+    """A small scan in NIfTI."""
+    t1, t2 = np.meshgrid([0.5, 0.9, 1.4, 2.0], [0.05, 0.08, 0.11], indexing="ij")
+    signal = simulate(short_sequence(), Tissue(t1.ravel(), t2.ravel())).signal
+    path = folder / "images.nii"
+    nib.save(nib.Nifti1Image(signal.reshape(4, 3, 1, -1).astype(np.complex64), np.eye(4)), path)
+    return path
+
+
+def session_apart(content: bytes, service: Service, seconds: float) -> tuple[str, int, float]:
+    """How a session ends, the memory that its process took [MB], and its time [s]."""
+    start = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(int(seconds))
+        sys.stdout = sys.stderr = io.StringIO()
+        resource.setrlimit(resource.RLIMIT_DATA, (service.most_memory, service.most_memory))
+        end = 1
+        try:
+            end = 2 if session_here(content, service) is None else 3
+        finally:
+            os._exit(end)
+    _, status, usage = os.wait4(child, 0)
+    seconds = time.perf_counter() - start
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        end = "hung"
+    else:
+        end = {2: "answered", 3: "refused"}.get(os.waitstatus_to_exitcode(status), "died")
+    return end, usage.ru_maxrss // 1024, seconds
 
 
 def session_here(content: bytes, service: Service) -> str | None:
@@ -267,24 +321,31 @@ def send_all(sock: socket.socket, content: bytes) -> None:
 
 
 def messages_of(scan: Path) -> list[bytes]:
-    """The messages of a valid stream."""
+    """The messages of a valid stream, of readouts or images."""
+    header = read_header_text(scan).decode()
+    return [
+        sent(lambda connection: connection.send_config_name("mrf")),
+        sent(lambda connection: connection.send_text(header, Kind.HEADER)),
+        *(
+            sent(lambda connection, parts=parts: connection.send_readout(Readout(*parts)))
+            for parts in stored_readouts(scan)
+        ),
+        *(
+            sent(lambda connection, image=image: connection.send_image(image))
+            for image in stored_images(scan)
+        ),
+        sent(Connection.send_close),
+    ]
+
+
+def sent(send: Callable[[Connection], None]) -> bytes:
+    """What a connection sends."""
     ours, theirs = socket.socketpair()
-    pieces = []
-    with ours, theirs, theirs.makefile("rb") as stream:
+    with theirs, theirs.makefile("rb") as stream:
         connection = Connection(ours, 1)
-
-        def sent(send: object, *arguments: object) -> None:
-            send(*arguments)  # type: ignore[operator]
-            theirs.setblocking(False)
-            pieces.append(stream.read())
-
-        sent(connection.send_config_name, "mrf")
-        sent(connection.send_text, read_header_text(scan).decode(), Kind.HEADER)
-        for readout in stored_readouts(scan):
-            sent(connection.send_readout, Readout(*readout))
-        sent(connection.send_close)
+        send(connection)
         connection.close()
-    return pieces
+        return stream.read()
 
 
 def change(random: np.random.Generator, pieces: list[bytes]) -> bytes:

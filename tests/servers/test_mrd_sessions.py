@@ -2,16 +2,25 @@
 
 import numpy as np
 import pytest
-from mrd_scans import session, write_image_scan, write_raw_scan
+from mrd_scans import (
+    coefficient_images,
+    session,
+    write_coefficient_scan,
+    write_image_scan,
+    write_raw_scan,
+)
 
 from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import InputError
+from mrftool.formats.coefficients.read import open_coefficients
+from mrftool.formats.coefficients.write import folder_files
 from mrftool.formats.dicom.write.quantity import quantified, stored_image
-from mrftool.formats.mrd.append import stored_images, stored_readouts
+from mrftool.formats.mrd.append import growing_file, stored_images, stored_readouts
 from mrftool.formats.mrd.image import MrdImage
 from mrftool.formats.open_scan import open_scan
 from mrftool.formats.sequence.mrd.header import read_header_text
 from mrftool.quantities import quantity
+from mrftool.servers.mrd.client import as_mrd
 from mrftool.servers.mrd.messages import Kind, Readout, Text
 from mrftool.servers.mrd.service import Service, parse_configs
 from mrftool.workflows.kspace.quantify_coefficients import (
@@ -33,6 +42,13 @@ def raw(tmp_path_factory, short_sequence):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory, shelf):
     return write_image_scan(tmp_path_factory.mktemp("images") / "scan.mrd", shelf / "brain.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def coefficients(tmp_path_factory, short_sequence):
+    images = coefficient_images(short_sequence)
+    path = tmp_path_factory.mktemp("coefficients") / "scan.mrd"
+    return write_coefficient_scan(path, images, short_sequence), images
 
 
 def _sending(path, config="", flags=0, times=1):
@@ -107,6 +123,53 @@ def test_images_give_the_maps_of_the_file_to_the_bit(images, model, tmp_path):
     first = next(item for item in answers if isinstance(item, MrdImage))
     np.testing.assert_allclose(first.head["position"][0], (3.0, -4.0, 0.0), atol=1e-4)
     assert "<value>Quantitative</value>" in first.attributes
+
+
+def test_coefficient_images_come_back_from_mrd_as_they_were(coefficients):
+    path, images = coefficients
+    found = open_coefficients(path)
+    np.testing.assert_array_equal(found.images, images.images)
+    np.testing.assert_array_equal(found.basis, images.basis)
+    np.testing.assert_array_equal(found.mask, images.mask)
+    np.testing.assert_allclose(found.covariance, images.covariance, rtol=1e-6)
+    np.testing.assert_allclose(found.placement.affine, images.placement.affine, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_coefficient_images_give_the_maps_of_the_file_to_the_bit(coefficients, tmp_path):
+    path, _ = coefficients
+    answers, fault = session(_sending(path), Service(threads=1))
+    assert fault is None
+    result = quantify_coefficient_scan(CoefficientScan(path), tmp_path / "maps", SilentReporter())
+    _assert_same_maps(answers, result.maps)
+    np.testing.assert_allclose(result.maps.t1[1, 1, 0], 0.9, rtol=0.02)
+    assert result.maps.t1[0, 0, 1] == 0
+    assert 0 < dict(result.maps.images())["sd_t1"][1, 1, 0] < 0.1
+
+
+def test_a_folder_of_coefficient_images_becomes_mrd(coefficients, tmp_path):
+    _, images = coefficients
+    named = {"coefficients.nii": (images.images, ""), "covariance.nii": (images.covariance, "")}
+    files = folder_files(tmp_path, named, images.basis, images.placement, {"schema": 1})
+    for path, content in files.items():
+        path.write_bytes(content)
+    with as_mrd(tmp_path) as path:
+        found = open_coefficients(path)
+    np.testing.assert_array_equal(found.images, images.images)
+    with as_mrd(path) as same:
+        assert same == path
+
+
+@pytest.mark.parametrize("changed", ["!!!!!!!!", "k05VTVBA"])
+def test_a_basis_that_makes_no_sense_is_refused(coefficients, tmp_path, changed):
+    path, _ = coefficients
+    header = read_header_text(path).decode()
+    assert "k05VTVBZ" in header  # "\x93NUMPY" in base64
+    with growing_file(tmp_path / "scan.mrd", header.replace("k05VTVBZ", changed)) as file:
+        for image in stored_images(path):
+            file.add_image(image)
+    with pytest.raises(InputError, match=r"no \.npy in base64"):
+        open_coefficients(tmp_path / "scan.mrd")
 
 
 def test_images_are_the_scan_that_they_were_made_from(images, shelf):

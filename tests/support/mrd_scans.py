@@ -8,11 +8,17 @@ import nibabel as nib
 import numpy as np
 
 from mrftool.environment.reporter import SilentReporter
+from mrftool.formats.coefficients.mrd import coefficient_stream
 from mrftool.formats.mrd.append import growing_file
 from mrftool.formats.mrd.header import RawHeader, header_xml
 from mrftool.formats.mrd.image import MrdImage, image_head_type
+from mrftool.formats.sequence.yaml_file import sequence_to_dict
+from mrftool.grid import Placement
+from mrftool.physics.simulate import simulate
+from mrftool.scan.coefficients import CoefficientImages
 from mrftool.servers.mrd.child import serve_session
 from mrftool.servers.mrd.messages import Connection
+from mrftool.tissue import Tissue
 from mrftool.workflows.kspace.simulate_kspace import KSpaceSettings, simulate_kspace
 
 COMPLEX_FLOAT, COMPLEX_IMAGE = 7, 5
@@ -49,6 +55,37 @@ def write_image_scan(path, nifti, sequence_id=None):
                 plane = np.ascontiguousarray(values[:, :, index, repetition].T)
                 head = image_head((n_x, n_y), repetition, index)
                 file.add_image(MrdImage(head, "", plane[None, None]))
+    return path
+
+
+def coefficient_images(sequence, rank=5):
+    """Coefficients of two slices of known tissue, with a covariance and a mask."""
+    t1, t2 = np.meshgrid([0.5, 0.9, 1.4, 2.0], [0.05, 0.08, 0.11], indexing="ij")
+    signal = simulate(sequence, Tissue(t1.ravel(), t2.ravel())).signal
+    many = simulate(sequence, random_tissue(200)).signal
+    basis = np.linalg.svd(many, full_matrices=False)[2][:rank].T.conj()
+    # frame t = sum over k of coefficient k times basis[t, k]
+    basis = basis.conj()
+    coefficients = (signal @ basis.conj()).reshape(4, 3, 1, rank).astype(np.complex64)
+    images = np.concatenate([coefficients, 2 * coefficients], axis=2)
+    mask = np.ones((4, 3, 2), bool)
+    mask[0, 0, 1] = False
+    affine = np.diag([2.0, 3.0, 5.0, 1.0])
+    affine[:3, 3] = (10.0, -20.0, 30.0)
+    covariance = np.broadcast_to(1e-6 * np.eye(rank), (4, 3, 2, rank, rank))
+    return CoefficientImages(images, basis, Placement(affine), covariance, mask)
+
+
+def random_tissue(count):
+    random = np.random.default_rng(0)
+    return Tissue(random.uniform(0.3, 3.0, count), random.uniform(0.03, 0.25, count))
+
+
+def write_coefficient_scan(path, images, sequence):
+    header, stream = coefficient_stream(images, sequence_to_dict(sequence))
+    with growing_file(path, header) as file:
+        for image in stream:
+            file.add_image(image)
     return path
 
 

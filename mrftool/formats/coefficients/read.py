@@ -1,5 +1,6 @@
 """Coefficient images as users name them: a folder of ours, NIfTI, BART's .cfl, or .npy."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from mrftool.formats.arrays import array_file
 from mrftool.formats.arrays.array_file import SUFFIXES, is_array_file
 from mrftool.formats.arrays.bart import COEFFICIENTS, TIME, read_all_dimensions
 from mrftool.formats.bids import read_sidecar
+from mrftool.formats.coefficients.mrd import read_stored
+from mrftool.formats.mrd.header import read_raw_header
+from mrftool.formats.mrd.scan import recognises as is_mrd
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
 from mrftool.grid import Placement
@@ -42,7 +46,8 @@ def open_coefficients(
     Parameters
     ----------
     path
-        A folder of ours, or a file of `(x, y, z, K)` complex numbers: .nii, .nii.gz, .cfl or .npy.
+        A folder of ours, or a file of `(x, y, z, K)` complex numbers: .nii, .nii.gz, .cfl, .npy, or
+        MRD images, see `mrftool.formats.coefficients.mrd`.
     basis
         `(time, K)` in .npy or .cfl; a folder of ours has its own.
     covariance
@@ -55,6 +60,8 @@ def open_coefficients(
     MismatchError
         If they do not belong together.
     """
+    if is_mrd(path):
+        return _of_mrd(path, basis, covariance)
     if is_coefficient_folder(path):
         folder = path
         path, basis = folder / IMAGES, basis or folder / BASIS
@@ -81,6 +88,31 @@ def open_coefficients(
         matrices,
         mask,
         sidecar.get("sequence_id"),
+        str(path),
+        said,
+    )
+
+
+def _of_mrd(path: Path, basis: Path | None, covariance: Path | None) -> CoefficientImages:
+    """Coefficient images of an MRD file; what lies in other files goes before what it has."""
+    stored = read_stored(path)
+    rank, said = stored.images.shape[3], stored.assumptions
+    vectors, matrices = stored.basis, stored.covariance
+    if basis is not None:
+        vectors = read_basis(basis, rank)
+    if vectors is None:
+        raise InputError(f"{path}: coefficient images without their basis, expected its file")
+    if covariance is not None:
+        matrices = _covariance(covariance)
+    if matrices is None:
+        said = (*said, _NO_COVARIANCE)
+    return CoefficientImages(
+        stored.images,
+        _as_numbers(_with_rank(vectors, rank, path)),
+        stored.placement,
+        matrices,
+        stored.mask,
+        read_raw_header(path).sequence_id,
         str(path),
         said,
     )
@@ -204,8 +236,12 @@ def header_facts(path: Path) -> dict[str, Any]:
     return _facts(path)
 
 
-def sequence_facts(folder: Path) -> dict[str, Any] | None:
-    """The sequence that a folder of ours was made with, as `sequence_from_dict` takes it."""
+def sequence_facts(folder: Path) -> Mapping[str, Any] | None:
+    """The sequence that a folder of ours, or MRD images, were made with, as `sequence_from_dict`
+    takes it.
+    """
+    if is_mrd(folder):
+        return read_raw_header(folder).sequence
     found = _facts(folder / IMAGES).get("sequence")
     if isinstance(found, dict):
         return found

@@ -8,10 +8,12 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray
 from mrftool.formats.mrd.header import RawHeader
+from mrftool.formats.mrd.image import image_head_type
 from mrftool.grid import Placement
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 _SQUARE = 1e-2  # largest deviation of the directions from orthonormal [1]
+_VERSION = 1  # of the head of an image
 _KEYS = ("read_dir", "phase_dir", "slice_dir")
 
 
@@ -65,3 +67,32 @@ def image_axes(affine: FloatArray) -> tuple[FloatArray, FloatArray]:
     columns = affine[:3, :3]
     size = np.linalg.norm(columns, axis=0)
     return size, LPS_TO_RAS @ (columns / size)
+
+
+def slice_head(size: tuple[int, ...], placement: Placement, index: int) -> Array:
+    """Head of an image of one channel, of one record: where a slice lies.
+
+    Parameters
+    ----------
+    size
+        Pixels `(x, y)`.
+    placement
+        Of the whole scan.
+    index
+        Number of the slice.
+
+    """
+    head = np.zeros(1, image_head_type())
+    n_x, n_y = size
+    edges, axes = image_axes(placement.affine)
+    centre = placement.affine @ [n_x // 2, n_y // 2, index, 1]
+    head["version"] = _VERSION
+    head["matrix_size"] = (n_x, n_y, 1)
+    head["field_of_view"] = (edges[0] * n_x, edges[1] * n_y, edges[2])
+    head["channels"] = 1
+    head["position"] = LPS_TO_RAS @ centre[:3]
+    for key, axis in zip(_KEYS, axes.T, strict=True):
+        head[key] = axis
+    head["slice"] = index
+    head["image_index"] = index + 1
+    return head

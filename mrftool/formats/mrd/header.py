@@ -24,6 +24,7 @@ Unit = Literal["1/FOV", "1/m", "cycles/pixel", "rad/pixel"]
 _MOST_PIXELS = 4096
 _LARGEST_FIELD = 1e5  # [mm]
 _PREFIX = "mrftool_"  # of the user parameters that are ours
+_READ = ("sequence", "sequence_id", "trajectory_unit")  # those with a meaning of their own here
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class RawHeader:
     sequence: what `sequence_to_dict` made of it, where mrftool wrote the file; sequence_id: its
     digest. flip_angle: of each repetition [rad], where the header lists them. unit: of the
     trajectory, where mrftool wrote the file. protocol: what the header states of TR, TE and TI [s]
-    and flip angles [deg], under the names of BIDS.
+    and flip angles [deg], under the names of BIDS. others: more texts of ours, by name.
     """
 
     matrix: tuple[int, int, int]
@@ -46,6 +47,7 @@ class RawHeader:
     flip_angle: FloatArray | None = None
     unit: Unit | None = None
     protocol: Mapping[str, list[float]] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_raw_header(path: Path) -> RawHeader:
@@ -72,6 +74,7 @@ def read_raw_header(path: Path) -> RawHeader:
         _flip_angles(header),
         _unit(ours.get("trajectory_unit"), path),
         _protocol(header),
+        {name: value for name, value in ours.items() if name not in _READ},
     )
 
 
@@ -145,7 +148,7 @@ def _encoding(header: RawHeader, xsd: Any) -> Any:
 
 def _our_texts(header: RawHeader) -> dict[str, str]:
     """User parameters of ours, by name without prefix."""
-    texts: dict[str, str] = {}
+    texts = dict(header.others)
     if header.sequence is not None:
         texts["sequence"] = json.dumps(header.sequence)
     if header.sequence_id is not None:

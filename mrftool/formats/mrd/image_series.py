@@ -21,6 +21,7 @@ from mrftool.scan.series import Series, Signal, Voxels
 
 # Counters that may number the time points, in the order of trust.
 _COUNTERS = ("repetition", "contrast", "set", "phase")
+_SERIES = "image_"  # begins the name of the group of a series
 _SQUARE = 1e-2  # largest deviation of the directions from orthonormal [1]
 
 
@@ -79,7 +80,7 @@ def open_scan(path: Path, request: ScanRequest, progress: ShowProgress | None) -
         If there are several series, or images lack, or they are no complex or magnitude images.
 
     """
-    group, heads = _heads(path)
+    group, heads = _heads(path, request.series)
     form = _form(path, heads)
     time, index = _time_and_slice(path, heads)
     sizes = np.unique(heads["matrix_size"], axis=0)
@@ -112,13 +113,17 @@ def open_scan(path: Path, request: ScanRequest, progress: ShowProgress | None) -
     )
 
 
-def _heads(path: Path) -> tuple[str, Array]:
-    """Name of the group of the only series of images in a file, and their heads."""
+def _heads(path: Path, series: str | None) -> tuple[str, Array]:
+    """Name of the group of a series of images in a file, and their heads; None: of the only one."""
     with _file(path) as file:
         found: list[tuple[str, Array]] = []
         for name, group in file.items():
             inner = _series_in(set(getattr(group, "keys", dict)()))
-            found += [(f"{name}/{series}", group[series]["header"][:]) for series in inner]
+            found += [
+                (f"{name}/{each}", group[each]["header"][:])
+                for each in inner
+                if series in (None, each.removeprefix(_SERIES))
+            ]
     if len(found) != 1:
         raise InputError(f"{path}: {len(found)} series of images, expected one")
     group_name, heads = found[0]
@@ -130,7 +135,7 @@ def _heads(path: Path) -> tuple[str, Array]:
 
 
 def _series_in(names: set[str]) -> list[str]:
-    return sorted(name for name in names if name.startswith("image_"))
+    return sorted(name for name in names if name.startswith(_SERIES))
 
 
 def _form(path: Path, heads: Array) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 
 from mrftool.arrays import Array
 from mrftool.formats.dicom.write.quantity import StoredImage, quantified, stored_image
-from mrftool.formats.mrd.geometry import LPS_TO_RAS, image_axes
-from mrftool.formats.mrd.image import MAGNITUDE, MrdImage, image_head_type
+from mrftool.formats.mrd.geometry import slice_head
+from mrftool.formats.mrd.image import MAGNITUDE, MrdImage
 from mrftool.grid import Placement
 from mrftool.maps import Maps
 from mrftool.quantities import Quantity, quantity
@@ -16,7 +16,6 @@ from mrftool.quantities import Quantity, quantity
 NAMES = ("t1", "t2", "sd_t1", "sd_t2", "m0")  # of the maps that are sent, where a scan has them
 FIRST_SERIES = 101
 _UNSIGNED_SHORT = 1
-_VERSION = 1
 _SHARED = (  # what the images keep of the head of a readout or image that they were made from
     "measurement_uid",
     "patient_table_position",
@@ -56,23 +55,11 @@ def map_images(maps: Maps, placement: Placement, source: Array) -> Iterator[MrdI
 
 def _head(plane: Array, placement: Placement, index: int, source: Array) -> Array:
     """Head of one slice of a map."""
-    head = np.zeros(1, image_head_type())
+    head = slice_head(plane.shape, placement, index)
     for name in _SHARED:
         head[name] = source[name]
-    n_x, n_y = plane.shape
-    size, axes = image_axes(placement.affine)
-    centre = placement.affine @ [n_x // 2, n_y // 2, index, 1]
-    head["version"] = _VERSION
     head["data_type"] = _UNSIGNED_SHORT
-    head["matrix_size"] = (n_x, n_y, 1)
-    head["field_of_view"] = (size[0] * n_x, size[1] * n_y, size[2])
-    head["channels"] = 1
-    head["position"] = LPS_TO_RAS @ centre[:3]
-    for key, axis in zip(("read_dir", "phase_dir", "slice_dir"), axes.T, strict=True):
-        head[key] = axis
-    head["slice"] = index
     head["image_type"] = MAGNITUDE
-    head["image_index"] = index + 1
     return head
 
 

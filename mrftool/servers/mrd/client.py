@@ -1,15 +1,22 @@
 """A small client: sends an MRD file as a scanner does, and keeps the images that come back."""
 
 import socket
+import tempfile
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
+from mrftool.formats.coefficients.mrd import coefficient_stream
+from mrftool.formats.coefficients.read import (
+    is_coefficient_folder,
+    open_coefficients,
+    sequence_facts,
+)
 from mrftool.formats.mrd.append import growing_file, stored_images, stored_readouts
 from mrftool.formats.mrd.image import MrdImage
 from mrftool.formats.sequence.mrd.header import read_header_text
@@ -24,6 +31,21 @@ class Answer:
 
     images: list[MrdImage]
     texts: list[str]
+
+
+@contextmanager
+def as_mrd(path: Path) -> Iterator[Path]:
+    """An MRD file of a scan: the path itself, or what a folder of coefficient images becomes."""
+    if not is_coefficient_folder(path):
+        yield path
+        return
+    header, images = coefficient_stream(open_coefficients(path), sequence_facts(path))
+    with tempfile.TemporaryDirectory(prefix="mrftool-") as folder:
+        file = Path(folder) / "coefficients.mrd"
+        with growing_file(file, header) as growing:
+            for image in images:
+                growing.add_image(image)
+        yield file
 
 
 def send_scan(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import InputError
+from mrftool.formats.coefficients.mrd import holds_coefficients, read_stored
 from mrftool.formats.mrd.image_series import recognises as holds_images
 from mrftool.formats.open_scan import open_scan
 from mrftool.grid import Placement
@@ -52,6 +53,8 @@ def quantify_incoming(work: Work, reporter: Reporter) -> tuple[Maps, Placement]:
     target = Target()
     if work.config is not None:
         target = target_of(work.config)
+    if holds_coefficients(work.path):
+        return _of_coefficients(work, target, reporter)
     if holds_images(work.path):
         return _of_images(work, target, reporter)
     return _of_readouts(work, target, reporter)
@@ -59,6 +62,15 @@ def quantify_incoming(work: Work, reporter: Reporter) -> tuple[Maps, Placement]:
 
 def _of_readouts(work: Work, target: Target, reporter: Reporter) -> tuple[Maps, Placement]:
     from mrftool.formats.mrd.read import open_raw
+
+    return _maps_of(work, target, reporter), open_raw(work.path).placement
+
+
+def _of_coefficients(work: Work, target: Target, reporter: Reporter) -> tuple[Maps, Placement]:
+    return _maps_of(work, target, reporter), read_stored(work.path).placement
+
+
+def _maps_of(work: Work, target: Target, reporter: Reporter) -> Maps:
     from mrftool.workflows.kspace.quantify_coefficients import (
         CoefficientScan,
         quantify_coefficient_scan,
@@ -69,8 +81,7 @@ def _of_readouts(work: Work, target: Target, reporter: Reporter) -> tuple[Maps, 
     scan = CoefficientScan(
         work.path, sequence=target.sequence, model=target.model, threads=work.threads
     )
-    result = quantify_coefficient_scan(scan, work.folder, reporter)
-    return result.maps, open_raw(work.path).placement
+    return quantify_coefficient_scan(scan, work.folder, reporter).maps
 
 
 def _of_images(work: Work, target: Target, reporter: Reporter) -> tuple[Maps, Placement]:

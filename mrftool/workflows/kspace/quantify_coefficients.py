@@ -289,7 +289,7 @@ def _sequence(path: Path) -> PulseSequence:
     facts = sequence_facts(path)
     if facts is None:
         raise InputError(f"{path}: does not name its sequence, expected a sequence file besides")
-    return sequence_from_dict(facts, str(path))
+    return sequence_from_dict(dict(facts), str(path))
 
 
 def _of_model(name: str) -> tuple[PulseSequence, TableSettings]:

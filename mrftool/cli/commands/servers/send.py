@@ -1,4 +1,4 @@
-"""`mrftool send`: an MRD file to an MRD server, as a scanner sends it."""
+"""`mrftool send`: a scan to an MRD server, as a scanner sends it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,10 @@ from mrftool.errors import CheckFailedError
 
 
 def send(
-    scan: Annotated[Path, typer.Argument(help="MRD file of raw data or images.")],
+    scan: Annotated[
+        Path,
+        typer.Argument(help="MRD file of raw data or images, or a folder of mrftool reconstruct."),
+    ],
     host: Annotated[str, typer.Option(help="Of the server.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Of the server.", callback=between(1, 65535))] = 9002,
     config: Annotated[str, typer.Option(help="Name of the configuration.")] = "",
@@ -22,16 +25,17 @@ def send(
         ),
     ] = Path("maps.mrd"),
 ) -> None:
-    """Send an MRD file to a server, and keep the images that come back.
+    """Send a scan to a server, and keep the images that come back.
 
     Fails with exit code 5 if none come back.
     """
-    from mrftool.servers.mrd.client import send_scan, write_answer
+    from mrftool.servers.mrd.client import as_mrd, send_scan, write_answer
 
-    answer = send_scan(scan, host, port, Terminal(), config=config)
-    if not answer.images:
-        raise CheckFailedError(f"{host}:{port}: sent no images, expected maps")
-    write_answer(output, scan, answer.images)
+    with as_mrd(scan) as file:
+        answer = send_scan(file, host, port, Terminal(), config=config)
+        if not answer.images:
+            raise CheckFailedError(f"{host}:{port}: sent no images, expected maps")
+        write_answer(output, file, answer.images)
     counts: dict[str, int] = {}
     for image in answer.images:
         counts[f"series {image.series}"] = counts.get(f"series {image.series}", 0) + 1
