@@ -35,24 +35,32 @@ class Block(Timed):
 class Timeline:
     """All events of a sequence in order, and when the last one ends [s]."""
 
-    blocks: tuple[Block, ...]
-    preparations: tuple[Timed, ...]
+    events: tuple[Timed, ...]
     end: float
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Events that play pulses."""
+        return [timed for timed in self.events if isinstance(timed, Block)]
+
+    @property
+    def preparations(self) -> list[Timed]:
+        """The other events."""
+        return [timed for timed in self.events if not isinstance(timed, Block)]
 
 
 def timeline(sequence: PulseSequence) -> Timeline:
     """When each event is played; the sequence begins at 0 s."""
-    blocks: list[Block] = []
-    preparations: list[Timed] = []
+    events: list[Timed] = []
     time, frame = 0.0, 0
     for event in sequence.events:
         if isinstance(event, Preparation):
-            preparations.append(Timed(time, event))
+            events.append(Timed(time, event))
             time += event.duration
             continue
         pulses = np.arange(len(sequence.tr))[event.slice]
         edges = time + np.cumsum(np.r_[0.0, sequence.tr[pulses]])
-        blocks.append(Block(time, event, pulses, edges[:-1], frame))
+        events.append(Block(time, event, pulses, edges[:-1], frame))
         time = float(edges[-1])
         frame += event.acquire * len(pulses) // event.bin
-    return Timeline(tuple(blocks), tuple(preparations), time)
+    return Timeline(tuple(events), time)

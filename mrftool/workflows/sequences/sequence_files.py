@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
-from mrftool.errors import InputError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.sequence.completion import Imported
-from mrftool.formats.sequence.importing import import_sequence, imported_text
+from mrftool.formats.sequence.heartbeats import read_with_heartbeats
+from mrftool.formats.sequence.importing import PULSEQ, import_sequence, imported_text
+from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
+from mrftool.formats.sequence.pulseq.writing.write import write_pulseq
 from mrftool.formats.sequence.sources import Given
 from mrftool.formats.sequence.tables.columns import Layout
 from mrftool.formats.sequence.write import export_sequence, write_text
@@ -60,8 +63,16 @@ def import_sequence_file(
     return imported
 
 
-def export_sequence_file(name: str | Path, output: Path, *, rr: str | None = None) -> PulseSequence:
-    """Write a sequence as a table (.csv), or as YAML with every rule resolved; both keep its id.
+def export_sequence_file(
+    name: str | Path,
+    output: Path,
+    reporter: Reporter | None = None,
+    *,
+    rr: str | None = None,
+    scanner: Scanner | None = None,
+) -> PulseSequence:
+    """Write a sequence as a table (.csv), or as YAML with every rule resolved, which keep its id;
+    or as a Pulseq file (.seq) that a scanner can play.
 
     Parameters
     ----------
@@ -69,9 +80,21 @@ def export_sequence_file(name: str | Path, output: Path, *, rr: str | None = Non
         Sequence file, or the name of a shipped one.
     output : Path
         The file to write.
+    reporter : Reporter, optional
+        Hears what a Pulseq file plays in another way than the sequence says.
     rr : str, optional
         RR intervals [ms], as `read_heartbeats` reads them.
+    scanner : Scanner, optional
+        Limits of the scanner that plays a Pulseq file.
 
     """
     keep_inputs([Path(name)], [output])
-    return export_sequence(str(name), output, rr=rr)
+    if output.suffix.lower() not in PULSEQ:
+        if scanner is not None:
+            raise ArgumentError("limits of a scanner are for Pulseq files (.seq)")
+        return export_sequence(str(name), output, rr=rr)
+    sequence = read_with_heartbeats(str(name), rr)
+    for sentence in write_pulseq(sequence, output, scanner):
+        if reporter is not None:
+            reporter.note(sentence)
+    return sequence

@@ -11,6 +11,7 @@ from mrftool.cli.options import Heartbeats, SequenceArgument
 
 if TYPE_CHECKING:
     from mrftool.arrays import FloatArray
+    from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
     from mrftool.formats.sequence.sources import Given
     from mrftool.formats.sequence.tables.columns import Layout
 
@@ -19,6 +20,10 @@ _GIVEN, _TABLE, _PULSEQ = "What the file does not say", "Tables of numbers", "Pu
 
 def _given(text: str, kind: str = _GIVEN, check: Check | None = None, *names: str) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=kind, callback=check)
+
+
+def _played(text: str, check: Check) -> Any:
+    return _given(text, "Pulseq files (.seq): what the scanner plays", check)
 
 
 def import_command(
@@ -116,19 +121,61 @@ def export_command(
         typer.Option(
             "-o",
             "--output",
-            callback=named(".csv", ".yaml", ".yml"),
-            help=".csv, or .yaml without rules.",
+            callback=named(".csv", ".yaml", ".yml", ".seq"),
+            help=".csv, .yaml without rules, or .seq for a scanner.",
         ),
     ],
     rr: Heartbeats = None,
+    max_gradient: Annotated[
+        float | None, _played("Largest gradient [mT/m]; by default 30.", between(1, 1000))
+    ] = None,
+    max_slew: Annotated[
+        float | None, _played("Largest slew rate [T/m/s]; by default 120.", between(1, 2000))
+    ] = None,
+    max_b1: Annotated[
+        float | None, _played("Largest RF amplitude [uT]; by default 20.", between(0.1, 1000))
+    ] = None,
+    raster_us: Annotated[
+        float | None, _played("Of blocks and gradients [us]; by default 10.", between(1, 1000))
+    ] = None,
+    pulse_ms: Annotated[
+        float | None, _played("Of each RF pulse [ms]; by default 0.5.", between(0.01, 100))
+    ] = None,
+    readout_ms: Annotated[
+        float | None, _played("Of each readout, from TE on [ms]; by default 0.5.", between(0.1, 99))
+    ] = None,
+    voxel_mm: Annotated[
+        float | None, _played("Of readouts and spoilers [mm]; by default 2.", between(0.1, 100))
+    ] = None,
 ) -> None:
-    """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id."""
+    """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id. Or
+    as a Pulseq file: hard pulses, readouts, spoilers, preparations and waits for triggers.
+    """
     from mrftool.workflows.sequences.sequence_files import export_sequence_file
 
-    sequence = export_sequence_file(file, output, rr=rr)
+    limits = {
+        "max_gradient": _scaled(max_gradient, 1e-3),
+        "max_slew": max_slew,
+        "max_b1": _scaled(max_b1, 1e-6),
+        "raster": _scaled(raster_us, 1e-6),
+        "pulse_duration": _scaled(pulse_ms, 1e-3),
+        "readout_duration": _scaled(readout_ms, 1e-3),
+        "voxel_size": _scaled(voxel_mm, 1e-3),
+    }
+    sequence = export_sequence_file(file, output, Terminal(), rr=rr, scanner=_scanner(limits))
     facts = {"repetitions": len(sequence), "sequence_id": sequence.sequence_id}
     show_line(f"{len(sequence)} repetitions, id {sequence.sequence_id}", **facts)
     wrote([output])
+
+
+def _scanner(limits: dict[str, float | None]) -> "Scanner | None":
+    """The scanner of which some limits are given, in SI units; None without any."""
+    from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
+
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if not given:
+        return None
+    return Scanner(**given)
 
 
 def _user_says(options: dict[str, Any]) -> "Given":

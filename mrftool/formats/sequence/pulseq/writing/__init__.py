@@ -1,0 +1,1 @@
+"""Sequences as Pulseq files: hard pulses, spokes from the centre of k-space, spoilers, crushers."""

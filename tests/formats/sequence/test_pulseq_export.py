@@ -1,0 +1,114 @@
+"""Pulseq files that are exported: read back by pypulseq, and by our own import."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pulseq_factory import pp
+
+from mrftool.errors import InputError
+from mrftool.formats.sequence.importing import import_sequence
+from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
+from mrftool.formats.sequence.pulseq.writing.write import write_pulseq
+from mrftool.sequence import Inversion, PulseSequence, Train
+
+FLIPS = np.deg2rad([10.0, 30.0, 0.0, 60.0, 45.0, 20.0])
+PHASES = np.deg2rad([0.0, 117.0, 351.0, 342.0, 90.0, 0.0])
+TR = np.array([12.0, 11.0, 12.5, 13.0, 12.0, 12.0]) * 1e-3
+TE = np.array([3.0, 2.0, 2.5, 2.2, 3.0, 3.0]) * 1e-3
+
+
+def train(**options: Any) -> PulseSequence:
+    events = Train(Inversion(0.95, 0.021)).events
+    numbers = {"tr": TR, "te": TE, "events": events, "name": "train", **options}
+    return PulseSequence(FLIPS, PHASES, **numbers)
+
+
+def read_by_pypulseq(path: Path) -> Any:
+    sequence = pp.Sequence()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sequence.read(str(path))
+    return sequence
+
+
+@pytest.mark.parametrize("spoiling", ["gradient", "none"])
+def test_our_import_finds_the_same_train(spoiling: str, tmp_path: Path) -> None:
+    sequence, path = train(spoiling=spoiling), tmp_path / "train.seq"
+    assert write_pulseq(sequence, path) == []
+    found = import_sequence(path).sequence
+    assert found.spoiling == spoiling
+    assert found.train is not None and found.train.inversion is not None
+    assert found.train.inversion.efficiency == pytest.approx(0.95, abs=1e-5)
+    assert found.train.inversion.time == pytest.approx(0.021, abs=1e-9)
+    np.testing.assert_allclose(found.flip_angle, FLIPS, atol=1e-5)
+    turned = np.exp(1j * (found.rf_phase - PHASES))
+    np.testing.assert_allclose(turned, 1, atol=1e-4)
+    np.testing.assert_allclose(found.tr, TR, atol=1e-9)
+    np.testing.assert_allclose(found.te, TE, atol=1e-9)
+
+
+def test_pypulseq_reads_pulses_and_samples_at_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "train.seq"
+    write_pulseq(train(), path)
+    sequence = read_by_pypulseq(path)
+    assert sequence.check_timing()[0]
+    time, centres, first_samples = 0.0, [], []
+    for number in sequence.block_events:
+        block = sequence.get_block(number)
+        if block.rf is not None:
+            centres.append(time + block.rf.delay + block.rf.shape_dur / 2)
+        if block.adc is not None:
+            first_samples.append(time + block.adc.delay + block.adc.dwell / 2)
+        time += sequence.block_durations[number]
+    np.testing.assert_allclose(np.diff(centres), [0.021, *TR[:-1]], atol=1e-9)
+    np.testing.assert_allclose(np.array(first_samples) - centres[1:], TE, atol=1e-9)
+    assert time == pytest.approx(centres[-1] + TR[-1], abs=2e-3)
+
+
+def test_the_limits_of_the_scanner_hold(tmp_path: Path) -> None:
+    path = tmp_path / "train.seq"
+    scanner = Scanner(0.02, 50.0, 15e-6, readout_duration=1e-3)
+    write_pulseq(train(), path, scanner)
+    sequence = read_by_pypulseq(path)
+    blocks = [sequence.get_block(number) for number in sequence.block_events]
+    gamma = 42.576e6
+    gradients = [g for b in blocks for g in (b.gx, b.gy, b.gz) if g is not None]
+    assert max(abs(g.amplitude) for g in gradients) <= 0.0201 * gamma
+    assert max(abs(g.amplitude) / g.rise_time for g in gradients) <= 50.5 * gamma
+    largest = max(abs(b.rf.signal).max() for b in blocks if b.rf is not None)
+    assert 5e-6 * gamma < largest <= 15.01e-6 * gamma
+
+
+@pytest.mark.parametrize(
+    ("sequence", "scanner", "expected"),
+    [
+        (train(te=0.2e-3), Scanner(), "pulse 0: TE 0.2 ms is too short to be played, expected"),
+        (train(), Scanner(pulse_duration=4e-3), "pulse 1: TE 2 ms is too short"),
+        (train(tr=4e-3), Scanner(), "pulse 0: TR 4 ms, or the time to the next event, is too"),
+        (
+            train(events=Train(Inversion(1.0, 1e-3)).events),
+            Scanner(),
+            "inversion: its crusher needs 1.82 ms to be played",
+        ),
+        (train(), Scanner(max_gradient=2e-3), "inversion: its crusher needs 23.51 ms to be played"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_in_one_line(
+    sequence: PulseSequence, scanner: Scanner, expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        write_pulseq(sequence, tmp_path / "train.seq", scanner)
+    assert str(caught.value).startswith(f"train: {expected}")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_times_off_the_raster_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "train.seq"
+    notes = write_pulseq(train(tr=TR + 3.3e-6), path)
+    assert any("onto the raster" in note for note in notes)
+    found = import_sequence(path).sequence
+    shift = np.cumsum(found.tr[:-1]) - np.cumsum(TR[:-1] + 3.3e-6)
+    assert 1e-6 < np.abs(shift).max() <= 10e-6
