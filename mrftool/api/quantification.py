@@ -24,6 +24,7 @@ from mrftool.matching.dictionary import (
 from mrftool.matching.match import match_series
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.scan.coefficients import CoefficientImages
+from mrftool.scan.expanded import frames_of
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.header import require_agreement
@@ -104,6 +105,7 @@ def reconstruct(
     field_map: str | Path | None = None,
     replicas: int = 6,
     threads: int | None = None,
+    allow: Iterable[str] = (),
     reporter: Reporter | None = None,
 ) -> CoefficientImages:
     """Reconstruct raw data (MRD): coefficient images with the covariance of their noise.
@@ -126,6 +128,9 @@ def reconstruct(
         Of the noise, for the covariance; 0: none, and maps without error bars.
     threads : int, optional
         By default one per processor.
+    allow : iterable of str
+        Contradictions between the header of the raw data and the sequence that may stand: see
+        `mrftool.inference.protocol.NAMES`.
     reporter : Reporter, optional
         Hears of progress.
 
@@ -138,7 +143,7 @@ def reconstruct(
 
     """
     from mrftool.reconstruction.reconstruct import Settings
-    from mrftool.workflows.kspace.reconstruct import Request, open_job, run_job
+    from mrftool.workflows.kspace.reconstruct import Request, agreed, open_job, run_job
     from mrftool.workflows.steps.stopwatch import Stopwatch
 
     name = None
@@ -153,8 +158,9 @@ def reconstruct(
         field_map=path_or_none(field_map),
         settings=settings,
     )
-    watch = Stopwatch()
-    return run_job(open_job(request, watch), watch, reporter or SilentReporter()).images()
+    watch, reporter = Stopwatch(), reporter or SilentReporter()
+    job = open_job(request, watch)
+    return run_job(job, watch, reporter, agreed(job, allow, reporter)).images()
 
 
 def quantify_coefficients(
@@ -193,7 +199,7 @@ def quantify_coefficients(
 
 
 def match(
-    scan: Scan,
+    scan: Scan | CoefficientImages,
     dictionary: str | Path | None = None,
     *,
     sequence: SequenceLike = "fisp",
@@ -206,8 +212,9 @@ def match(
 
     Parameters
     ----------
-    scan : Series, str, Path or array_like
-        A scan, its file, or an array `(x, y, z, time)`: complex, or real for magnitudes.
+    scan : Series, str, Path, array_like or CoefficientImages
+        A scan, its file, or an array `(x, y, z, time)`: complex, or real for magnitudes; or
+        coefficient images, which stand for the frames that they expand to.
     dictionary : str or Path, optional
         A dictionary (.npz); without it, one is simulated.
     sequence : PulseSequence, str or Path
@@ -228,7 +235,10 @@ def match(
         sequence.
 
     """
-    series = as_series(scan)
+    if isinstance(scan, CoefficientImages):
+        series = frames_of(scan, {}, scan.sequence_id)
+    else:
+        series = as_series(scan)
     if dictionary is not None:
         source = dictionary_from_file(dictionary)
     else:

@@ -295,6 +295,30 @@ def test_a_sidecar_of_coefficients_is_compared_with_the_sequence(folder, tmp_pat
 
 
 @pytest.mark.slow
+def test_coefficient_images_are_matched_as_the_frames_that_they_stand_for(folder, tmp_path):
+    recon, grid = (
+        folder / "recon",
+        ("--seq", "delics", "--t1-ms", "200:4000:log40", "--t2-ms", "20:1500:log40"),
+    )
+    works("match", recon, *grid, "-o", tmp_path / "maps")
+    images = ("--basis", recon / "basis.npy", "--mask", recon / "mask.nii.gz")
+    works(
+        "match", recon / "coefficients.nii", *images, "--seq", "delics", *grid, "-o", tmp_path / "m"
+    )
+    first, second = (_image(tmp_path / name / "T1map.nii.gz") for name in ("maps", "m"))
+    assert (first == second)[second > 0].all()
+    works("quantify", recon, "-o", tmp_path / "fitted")
+    fitted = _image(tmp_path / "fitted" / "T1map.nii.gz")
+    inside = (first > 0) & (fitted > 0.3) & (fitted < 3)
+    assert np.median(abs(first[inside] / fitted[inside] - 1)) < 0.05
+    says = ("delics, not fisp_jiang",)
+    refuses(
+        4, "match", recon, "--seq", "fisp_jiang", *grid[2:], "-o", tmp_path / "other", says=says
+    )
+    refuses(3, "match", folder / "scan.mrd", "-o", tmp_path / "other", says=("reconstruct",))
+
+
+@pytest.mark.slow
 def test_the_header_of_raw_data_is_compared_with_the_sequence(folder, tmp_path):
     raw = shutil.copy(folder / "scan.mrd", tmp_path / "scan.mrd")
     with h5py.File(raw, "r+") as file:
@@ -302,7 +326,13 @@ def test_the_header_of_raw_data_is_compared_with_the_sequence(folder, tmp_path):
         start = text.index("<sequenceParameters>") + len("<sequenceParameters>")
         file["dataset/xml"][0] = text[:start] + "<TR>13</TR><TE>0.7</TE>" + text[start:]
     says = ("RepetitionTimeExcitation is 13 ms, the sequence has TR 12 ms", "allow tr")
-    refuses(4, "quantify", raw, "-o", tmp_path / "maps", says=says)
+    for name in ("quantify", "reconstruct"):
+        refuses(4, name, raw, "-o", tmp_path / "maps", says=says)
+    assert not (tmp_path / "maps").exists()
+    works("reconstruct", raw, "--allow", "tr", "--replicas", 0, "-o", tmp_path / "recon")
+    images = json.loads((tmp_path / "recon" / "coefficients.json").read_text())
+    assert images["allowed"] == [images["assumptions"][-1]]
+    assert images["allowed"][0].startswith("allowed (tr): RepetitionTimeExcitation is 13 ms")
     outcome = works("quantify", raw, "--allow", "tr", "-o", tmp_path / "maps")
     assert "allowed (tr): RepetitionTimeExcitation is 13 ms" in outcome.err
     facts = json.loads((tmp_path / "maps" / "T1map.json").read_text())["mrftool"]

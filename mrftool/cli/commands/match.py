@@ -32,6 +32,8 @@ from mrftool.cli.options import (
     Variable,
 )
 
+_OF_FRAMES = ["imag", "phase", "form", "series", "axes", "like", "variable"]
+
 
 def match(
     context: typer.Context,
@@ -66,6 +68,10 @@ def match(
     imag: Imag = None,
     phase: Phase = None,
     form: ScanForm = None,
+    basis: Annotated[
+        Path | None,
+        typer.Option(help="The scan is coefficient images with this basis (.npy, .cfl)."),
+    ] = None,
     skip: Skip = None,
     series: DicomSeries = None,
     axes: ArrayAxes = None,
@@ -94,8 +100,10 @@ def match(
         )
     if given(context, "tolerance"):
         refuse(context, ["rank"], "replaces --tolerance, expected one of the two")
+    if basis is not None:
+        refuse(context, _OF_FRAMES, "goes with a series of frames")
     result = match_scan(
-        ScanFiles(scan, imag, phase, form, series, axes, like, variable),
+        ScanFiles(scan, imag, phase, form, series, axes, like, variable, basis),
         output,
         Terminal(),
         dictionary=DictionaryChoice(dictionary, seq, t1_ms, t2_ms, b1_grid, adc, rr),

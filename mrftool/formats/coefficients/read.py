@@ -236,6 +236,14 @@ def header_facts(path: Path) -> dict[str, Any]:
     return _facts(path)
 
 
+def allowed_before(header: dict[str, Any]) -> tuple[str, ...]:
+    """Contradictions of the raw data's header that were allowed when the images were made."""
+    found = header.get("allowed")
+    if not isinstance(found, list):
+        return ()
+    return tuple(text for text in found if isinstance(text, str))
+
+
 def sequence_facts(folder: Path) -> Mapping[str, Any] | None:
     """The sequence that a folder of ours, or MRD images, were made with, as `sequence_from_dict`
     takes it.

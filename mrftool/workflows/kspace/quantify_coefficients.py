@@ -14,7 +14,12 @@ from mrftool.environment.shipped import find_file
 from mrftool.environment.threads import one_blas_thread
 from mrftool.errors import ArgumentError, InputError
 from mrftool.exporting.make import model_table
-from mrftool.formats.coefficients.read import header_facts, open_coefficients, sequence_facts
+from mrftool.formats.coefficients.read import (
+    allowed_before,
+    header_facts,
+    open_coefficients,
+    sequence_facts,
+)
 from mrftool.formats.nifti.maps import open_b1, open_mask
 from mrftool.formats.open_scan import file_kind
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
@@ -27,9 +32,9 @@ from mrftool.maps import Maps
 from mrftool.reconstruction.reconstruct import Settings
 from mrftool.reports.run import Method
 from mrftool.scan.coefficients import CoefficientImages
-from mrftool.scan.series import Series, Signal, Voxels, c_order
+from mrftool.scan.expanded import frames_of
 from mrftool.sequence import PulseSequence
-from mrftool.workflows.kspace.reconstruct import Request, Result, open_job, run_job
+from mrftool.workflows.kspace.reconstruct import Request, Result, agreed, open_job, run_job
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
@@ -156,7 +161,7 @@ def quantify_coefficient_scan(
     run = MapsRun(
         command="quantify",
         source=scan.path,
-        series=_frames(images, sequence, opened.header),
+        series=frames_of(images, opened.header, sequence.sequence_id),
         maps=replace(maps, assumptions=(*maps.assumptions, *opened.allowed)),
         allowed=opened.allowed,
         method=method,
@@ -252,6 +257,7 @@ def _opened(
         sequence = named or _sequence(scan.path)
         header = header_facts(scan.path)
         allowed = require_agreement(Header(images.name, header), sequence, allow, reporter)
+        allowed = (*allowed_before(header), *allowed)
         return _Opened(images, sequence, settings, None, header, allowed)
     if scan.basis is not None or scan.covariance is not None:
         raise ArgumentError("basis and covariance go with coefficient images, not with raw data")
@@ -265,8 +271,8 @@ def _opened(
     )
     job = open_job(request, watch)
     raw = job.scan.header.protocol
-    allowed = require_agreement(Header(job.scan.name, raw), job.sequence, allow, reporter)
-    result = run_job(job, watch, reporter)
+    allowed = agreed(job, allow, reporter)
+    result = run_job(job, watch, reporter, allowed)
     images = replace(result.images(), assumptions=())
     return _Opened(images, job.sequence, settings, result, raw, allowed)
 
@@ -307,27 +313,6 @@ def _b1_range(b1: Float32Array, mask: BoolArray | None) -> Range:
     low, high = float(b1[known].min()), float(b1[known].max())
     extra = max(_LEAST_B1_RANGE - (high - low), 0.0) / 2 + 1e-3
     return low - extra, high + extra
-
-
-def _frames(
-    images: CoefficientImages, sequence: PulseSequence, header: Mapping[str, Any]
-) -> Series:
-    """The frames that the coefficients stand for, as a report looks at them."""
-
-    def read(positions: Voxels) -> Signal:
-        rows = images.images.reshape(-1, images.rank)[c_order(positions, images.shape)]
-        return np.asarray(rows @ images.basis.T, np.complex64)
-
-    return Series(
-        images.shape,
-        images.placement,
-        images.n_time,
-        "complex",
-        read,
-        assumptions=images.assumptions,
-        sidecar={**header, "sequence_id": sequence.sequence_id},
-        name=images.name,
-    )
 
 
 def _method(

@@ -1,6 +1,6 @@
 """The work behind `mrftool reconstruct`: raw data in, coefficients with their covariance out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mrftool.formats.sequence.yaml_file import (
     sequence_from_dict,
     sequence_to_dict,
 )
+from mrftool.inference.protocol import Header
 from mrftool.reconstruction.encoding.stack import slices_of
 from mrftool.reconstruction.noise import whitened, whitening
 from mrftool.reconstruction.reconstruct import Reconstruction, Settings, reconstruct
@@ -32,6 +33,7 @@ from mrftool.reconstruction.temporal_basis import TemporalBasis, temporal_basis
 from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.kspace import KSpace
 from mrftool.sequence import PulseSequence
+from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
@@ -79,11 +81,12 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Reconstructed slices, and how long it took."""
+    """Reconstructed slices, how long it took, and what of the header was allowed."""
 
     job: Job
     slices: list[Reconstruction]
     watch: Stopwatch
+    allowed: tuple[str, ...] = ()
 
     @property
     def has_covariance(self) -> bool:
@@ -113,15 +116,22 @@ class Result:
 
 
 def reconstruct_scan(
-    request: Request, folder: Path, reporter: Reporter, *, bart: bool = False
+    request: Request,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    bart: bool = False,
+    allow: Iterable[str] = (),
 ) -> tuple["Result", list[Path]]:
     """Reconstruct a scan and write it into `folder`; all files or none.
 
-    bart: coefficients and basis in BART's form too.
+    bart: coefficients and basis in BART's form too. allow: contradictions between header and
+    sequence that may stand, see `mrftool.inference.protocol.NAMES`.
     """
     require_folder(folder)
     watch = Stopwatch()
-    result = run_job(open_job(request, watch), watch, reporter)
+    job = open_job(request, watch)
+    result = run_job(job, watch, reporter, agreed(job, allow, reporter))
     return result, write_reconstruction(result, folder, bart=bart)
 
 
@@ -156,8 +166,16 @@ def open_job(request: Request, watch: Stopwatch) -> Job:
     return Job(request, scan, sequence, basis, matrix, coils, field_map)
 
 
-def run_job(job: Job, watch: Stopwatch, reporter: Reporter) -> Result:
-    """Reconstruct every slice. Faults name the file."""
+def agreed(job: Job, allow: Iterable[str], reporter: Reporter) -> tuple[str, ...]:
+    """Compare the header of the raw data with the sequence, as `require_agreement` does."""
+    header = Header(job.scan.name, job.scan.header.protocol)
+    return require_agreement(header, job.sequence, allow, reporter)
+
+
+def run_job(
+    job: Job, watch: Stopwatch, reporter: Reporter, allowed: tuple[str, ...] = ()
+) -> Result:
+    """Reconstruct every slice. Faults name the file. allowed: what `agreed` found."""
     for sentence in job.scan.assumptions:
         reporter.note(sentence)
     reporter.note(f"Needs about {memory_needed(job) / 1e6:.0f} MB of memory.")
@@ -173,7 +191,7 @@ def run_job(job: Job, watch: Stopwatch, reporter: Reporter) -> Result:
         if str(error).startswith(job.scan.name):
             raise
         raise type(error)(f"{job.scan.name}: {error}", hint=error.hint) from error
-    return Result(job, slices, watch)
+    return Result(job, slices, watch, allowed)
 
 
 def memory_needed(job: Job) -> int:
@@ -275,7 +293,8 @@ def facts_of(result: Result) -> dict[str, Any]:
         "given": {name: path.name for name, path in given.items() if path is not None},
         "covariance": "of the real part, and as much of the imaginary part, of each coefficient",
         "slices": [_slice_facts(part) for part in result.slices],
-        "assumptions": list(job.scan.assumptions),
+        "assumptions": [*job.scan.assumptions, *result.allowed],
+        "allowed": list(result.allowed),
         "seconds": {name: round(wall, 2) for name, (wall, _) in result.watch.seconds.items()},
         "started": result.watch.started,
         "versions": {**versions()},

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from mrftool.environment.reporter import Reporter
-from mrftool.formats.open_scan import open_scan
+from mrftool.errors import InputError
+from mrftool.formats.coefficients.read import header_facts, open_coefficients
+from mrftool.formats.open_scan import file_kind, open_scan
+from mrftool.scan.expanded import frames_of
 from mrftool.scan.series import Series
 
 NO_MASK = "none"  # all voxels count
@@ -28,6 +31,8 @@ class ScanFiles:
         DICOM series, by UID, number or description.
     axes, like, variable : optional
         Of an array file: its axes ("tyx"), an image on its voxels, which array it is.
+    basis : Path, optional
+        Temporal basis of coefficient images, which stand for the frames that they expand to.
 
     """
 
@@ -39,9 +44,16 @@ class ScanFiles:
     axes: str | None = None
     like: Path | None = None
     variable: str | None = None
+    basis: Path | None = None
 
     def open(self, reporter: Reporter) -> Series:
         """Open the scan; its samples are read later."""
+        kind = file_kind(self.path)
+        if kind == "MRD raw data":
+            raise InputError(f"{self.path}: raw data, expected images: reconstruct them first")
+        if self.basis is not None or kind == "coefficient images":
+            images = open_coefficients(self.path, self.basis, None)
+            return frames_of(images, header_facts(self.path), images.sequence_id)
         return open_scan(
             self.path,
             imag=self.imag,
@@ -64,6 +76,7 @@ class ScanFiles:
             "axes": self.axes,
             "like": self.like,
             "variable": self.variable,
+            "basis": self.basis,
         }
 
     def files(self) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mrftool.cli.checks import between
+from mrftool.cli.options import Allow
 
 Unit = Literal["1/FOV", "1/m", "cycles/pixel", "rad/pixel"]
 
@@ -55,6 +56,7 @@ def reconstruct(
     threads: Annotated[
         int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
     ] = None,
+    allow: Allow = None,
 ) -> None:
     """Reconstruct raw k-space: coefficient images, their covariance, coil maps and a report."""
     from mrftool.cli.console import Terminal, show_table, wrote
@@ -71,6 +73,6 @@ def reconstruct(
         b0,
         Settings(iterations, replicas, segments, threads, seed),
     )
-    result, paths = reconstruct_scan(request, output, Terminal(), bart=bart)
+    result, paths = reconstruct_scan(request, output, Terminal(), bart=bart, allow=allow or ())
     show_table(str(scan), summary_of(result))
     wrote(paths)
