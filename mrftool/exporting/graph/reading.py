@@ -43,6 +43,8 @@ def read_signals(
     probes `(time, probe)`: see `mrftool.manifold.model_errors`.
     """
     vectors = table.feature_basis.vectors
+    if probes.shape[1] == 0:  # ONNX Runtime 1.30 sums no columns to no column, not to 0
+        probes = np.zeros((len(vectors), 1), vectors.dtype)
     if table.form == "complex":
         flat, parts = signal.reshape(0, 2 * len(vectors)), 2
         matrix = np.concatenate([_real_matrix(vectors), _real_matrix(probes)], axis=1)
