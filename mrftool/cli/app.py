@@ -26,6 +26,7 @@ from mrftool.cli.commands.servers.send import send
 from mrftool.cli.commands.simulate import simulate
 from mrftool.cli.commands.train import train
 from mrftool.cli.hints import hint_for, invoked_command
+from mrftool.cli.lean_imports import import_nibabel_alone
 from mrftool.cli.messages.common_options import add_common_options
 from mrftool.cli.messages.session import new_session, session
 from mrftool.environment.extras import install_hint
@@ -72,6 +73,7 @@ def main() -> NoReturn:
         app(prog_name="mrftool")
     signal.signal(signal.SIGTERM, _terminate)
     tell_bus_errors()
+    import_nibabel_alone()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # the shell can close them
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -116,6 +116,9 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Exit with 5 if the report says that something looks wrong."),
 ]
+WithReport = Annotated[
+    bool, typer.Option("--report/--no-report", help="Whether picture and report are made.")
+]
 Threads = Annotated[
     int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
 ]

@@ -22,6 +22,7 @@ from mrftool.manifold.first_order import (
     products,
 )
 from mrftool.manifold.influences import Influence
+from mrftool.manifold.multilinear import interpolate_linearly
 from mrftool.manifold.parameters import Parameter, points_of, tissue_at
 from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
@@ -136,12 +137,8 @@ class EffectTable:
 
         Values outside the table's range count as those at its end.
         """
-        from scipy.interpolate import RegularGridInterpolator  # heavy
-
         points = points_of(self.parameters, columns)
-        low, high = (np.array([axis[end] for axis in self.axes]) for end in (0, -1))
-        interpolate = RegularGridInterpolator(self.axes, self.values, bounds_error=False)
-        found = interpolate(np.clip(points, low, high))
+        found = interpolate_linearly(self.axes, self.values, points)
         n = sum(parameter.fitted for parameter in self.parameters)
         sd, inflation, rest = (
             found[:, 1 : 1 + n],

@@ -36,6 +36,7 @@ def quantify_scan(
     coils: int | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
+    report: bool = True,
     allow: Iterable[str] = (),
     overwrite: bool = False,
     common: CommonChoice | None = None,
@@ -73,6 +74,8 @@ def quantify_scan(
         Whether and how DICOM maps are written.
     threads : int, optional
         Threads of the arithmetic; by default one per processor.
+    report : bool
+        Whether picture and report are made; else the record of the files alone.
     allow : iterable of str
         Contradictions between the header of the scan and the sequence of the model that may stand:
         see `mrftool.inference.protocol.NAMES`.
@@ -147,4 +150,4 @@ def quantify_scan(
         identity=identity,
         watch=watch,
     )
-    return write_results(run, folder, reporter, dicom=study, overwrite=overwrite)
+    return write_results(run, folder, reporter, dicom=study, report=report, overwrite=overwrite)

@@ -72,6 +72,7 @@ def quantify_balanced_scan(
     uncertainty: Mapping[str, float] | None = None,
     dicom: DicomChoice | None = None,
     threads: int | None = None,
+    report: bool = True,
     allow: Iterable[str] = (),
     overwrite: bool = False,
 ) -> MapsResult:
@@ -79,7 +80,7 @@ def quantify_balanced_scan(
 
     Parameters
     ----------
-    scan, folder, reporter, dicom, threads, allow, overwrite
+    scan, folder, reporter, dicom, threads, report, allow, overwrite
         See `quantify_scan`.
     choice : BalancedChoice
         The sequence, and the maps that are given.
@@ -140,7 +141,7 @@ def quantify_balanced_scan(
         identity=identity,
         watch=watch,
     )
-    return write_results(run, folder, reporter, dicom=study, overwrite=overwrite)
+    return write_results(run, folder, reporter, dicom=study, report=report, overwrite=overwrite)
 
 
 def _method(estimator: ExactFit) -> Method:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from front_door import command, files, load, process, refuses, untouched, works
 
@@ -30,6 +31,22 @@ def test_the_report_names_every_file_of_its_run(scan: Path, model: Path) -> None
     assert set(report()["outputs"]) == set(files(Path("maps")))
     assert report()["run"]["command"] == "quantify"
     assert report()["run"]["source"] == str(scan.resolve())
+
+
+def test_without_a_report_the_maps_are_the_same_and_nothing_is_drawn(
+    scan: Path, model: Path
+) -> None:
+    works("quantify", scan, "--model", model)
+    whole = {name: load(Path("maps", name)) for name in report()["maps"].values()}
+    works("quantify", scan, "--model", model, "--no-report")  # which is the same run
+    left = set(files(Path("maps")))
+    assert not {"overview.png", "report.html"} & left
+    assert set(report()["outputs"]) == left
+    assert set(report()["maps"].values()) == set(whole)
+    for name, image in whole.items():
+        np.testing.assert_array_equal(load(Path("maps", name)), image)
+    says = ("--strict", "looks at the report, which --no-report leaves out")
+    refuses(2, "quantify", scan, "--model", model, "--no-report", "--strict", says=says)
 
 
 def test_the_same_run_may_be_repeated(scan: Path, model: Path) -> None:

@@ -410,7 +410,7 @@ def edit_series(path: Path, number: int) -> None:
 
 def test_no_option_was_forgotten() -> None:
     elsewhere = {"dicom", "dicom_format", "dicom_reference"}  # see test_cli_dicom
-    elsewhere |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
+    elsewhere |= {"allow", "overwrite", "strict", "report"}  # see test_cli_header, test_cli_outputs
     elsewhere |= {"basis", "covariance", "seq", "joint"}  # see test_reconstruct_command
     elsewhere |= {"rr"}  # see test_cli_heartbeats
     elsewhere |= {"b0"}  # see test_balanced

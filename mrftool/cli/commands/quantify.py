@@ -36,6 +36,7 @@ from mrftool.cli.options import (
     Threads,
     Uncertainty,
     Variable,
+    WithReport,
 )
 from mrftool.cli.several_scans import for_each_scan
 from mrftool.errors import CheckFailedError
@@ -134,6 +135,7 @@ def quantify(
     allow: Allow = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    report: WithReport = True,
     joint: Annotated[
         bool,
         typer.Option("--joint", help="Of raw data: all voxels in one estimate (experimental)."),
@@ -155,6 +157,8 @@ def quantify(
 
     if seq is None:
         refuse(context, ["rr", "b0"], "goes with --seq")
+    if not report:
+        refuse(context, ["strict"], "looks at the report, which --no-report leaves out")
     b1_file, b1_shape = b1_choice(b1)
 
     def quantify_one(scan: Path, folder: Path) -> None:
@@ -174,7 +178,7 @@ def quantify(
         files = (scan, basis, covariance, seq, named, mask, b1_file)
         images = CoefficientScan(*files, threads, joint, rr)
         return quantify_coefficient_scan(
-            images, folder, Terminal(), allow=allow or (), overwrite=overwrite
+            images, folder, Terminal(), report=report, allow=allow or (), overwrite=overwrite
         )
 
     def quantify_frames(scan: Path, folder: Path) -> "MapsResult":
@@ -194,6 +198,7 @@ def quantify(
                 uncertainty=sizes,
                 dicom=outputs,
                 threads=threads,
+                report=report,
                 allow=allow or (),
                 overwrite=overwrite,
             )
@@ -212,6 +217,7 @@ def quantify(
             uncertainty=sizes,
             dicom=outputs,
             threads=threads,
+            report=report,
             allow=allow or (),
             overwrite=overwrite,
         )

@@ -1,16 +1,18 @@
 """The tables of a report's page: labels and texts, in units as a person reads them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrftool.figures.panels import Style
 from mrftool.quantities import UNFLAGGED, Flag, quantity
 from mrftool.reports.budget import BudgetTable
 from mrftool.reports.run import Method
 from mrftool.reports.scores import scores_at_snr
 from mrftool.sequence import PulseSequence
+
+if TYPE_CHECKING:
+    from mrftool.figures.panels import Style  # heavy
 
 Pairs = dict[str, str]  # label and text
 Rows = list[tuple[str, ...]]
@@ -48,7 +50,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def quantiles_text(statistics: Mapping[str, Any], style: Style) -> str:
+def quantiles_text(statistics: Mapping[str, Any], style: "Style") -> str:
     """The middle and the spread of a map, in the unit of its picture."""
     if not statistics["n"]:
         return "no unflagged voxel"

@@ -121,10 +121,13 @@ def quantify_coefficient_scan(
     folder: Path,
     reporter: Reporter,
     *,
+    report: bool = True,
     allow: Iterable[str] = (),
     overwrite: bool = False,
 ) -> MapsResult:
     """Write the maps of coefficient images into `folder`; raw data are reconstructed in memory.
+
+    report: whether picture and report are made, else the record of the files alone.
 
     allow: contradictions between header and sequence that may stand, see
     `mrftool.inference.protocol.NAMES`.
@@ -168,7 +171,7 @@ def quantify_coefficient_scan(
         options=scan.chosen(),
         watch=watch,
     )
-    return write_results(run, folder, reporter, overwrite=overwrite)
+    return write_results(run, folder, reporter, report=report, overwrite=overwrite)
 
 
 def maps_of_coefficients(

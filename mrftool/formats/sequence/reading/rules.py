@@ -10,6 +10,7 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
+from mrftool.formats.sequence.reading.natural_spline import natural_spline
 from mrftool.formats.sequence.schema.first import CsvColumn, Cycle, Lobes, Quadratic, Spline
 
 MAX_BYTES = 20_000_000  # of a CSV file
@@ -67,14 +68,11 @@ def _lobes(rule: Lobes) -> FloatArray:
 
 
 def _spline(rule: Spline, n: int) -> FloatArray:
-    from scipy.interpolate import CubicSpline
-
     # RandomState, because numpy promises that its stream never changes: a seed is part of the
     # sequence.
     random = np.random.RandomState(rule.seed)
     knots = _knots(rule, random)
-    spline = CubicSpline(np.linspace(0, 1, len(knots)), knots, bc_type="natural")
-    curve = np.asarray(spline(np.linspace(0, 1, n)))
+    curve = natural_spline(knots, n)
     if rule.noise_sd:
         curve = curve + rule.noise_sd * random.standard_normal(n)
     if rule.low is not None or rule.high is not None:

@@ -1,5 +1,6 @@
 """Maps as DICOM: whether they are wanted, in whose study, and in which form."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -89,20 +90,30 @@ def dicom_output(
 
 
 def _chosen_output(scan: Series, choice: DicomChoice, reporter: Reporter) -> DicomOutput | None:
-    from mrftool.formats.dicom.read.series import DicomSeries
-
     if choice.wanted is False:
         return None
     form = choice.format or "mr"
     if choice.reference is not None:
         return DicomOutput(_reference(choice.reference, reporter), form)
-    if isinstance(scan, DicomSeries):
-        return DicomOutput(scan, form)
+    study = _as_dicom(scan)
+    if study is not None:
+        return DicomOutput(study, form)
     if choice.wanted or choice.format:
         raise ArgumentError(
             "DICOM maps need a study to go to, expected a DICOM scan or a reference series",
             arguments=("dicom_reference",),
         )
+    return None
+
+
+def _as_dicom(scan: Series) -> "DicomSeries | None":
+    """The scan if it is a DICOM series: then its module is loaded, which else takes its time."""
+    if "mrftool.formats.dicom.read.series" not in sys.modules:
+        return None
+    from mrftool.formats.dicom.read.series import DicomSeries
+
+    if isinstance(scan, DicomSeries):
+        return scan
     return None
 
 

@@ -68,10 +68,9 @@ class MapsResult:
 
 @dataclass(frozen=True)
 class _Decorated:
-    """What was made beside the maps. record: text of report.json. dicom: files or folders."""
+    """What was made beside the maps. record: text of report.json."""
 
     pages: list[Path]
-    dicom: list[Path]
     record: str
     warnings: tuple[str, ...]
 
@@ -82,6 +81,7 @@ def write_results(
     reporter: Reporter,
     *,
     dicom: DicomOutput | None = None,
+    report: bool = True,
     overwrite: bool = False,
 ) -> MapsResult:
     """Write maps, overview.png, report.html and report.json into `folder`, and DICOM maps if asked.
@@ -100,6 +100,8 @@ def write_results(
         Hears of warnings and failures.
     dicom
         Where DICOM maps go; None for none.
+    report
+        Whether picture and report are made; else report.json names the files alone.
     overwrite
         Whether the maps of another run in `folder` may be replaced.
 
@@ -115,12 +117,17 @@ def write_results(
     paths = [path for path, *_ in images]
     _write_maps_first(run, folder, images)
     failures = Failures(reporter)
-    made = _decorate(run, folder, dicom, reporter, failures)
+    made = _Decorated([], _short_record(run, folder), ())
+    if report:
+        made = _with_report(run, folder, reporter, failures)
+    studies = failures.attempt(
+        lambda: write_dicom(run, folder, dicom, reporter), "the maps could not be written as DICOM"
+    )
     record = report_folder(folder, run.source) / REPORT
-    outputs = [*paths, *map(sidecar_path, paths), record, *made.pages, *_files_in(made.dicom)]
+    outputs = [*paths, *map(sidecar_path, paths), record, *made.pages, *_files_in(studies or [])]
     text = with_record(made.record, record.parent, run.whose(), outputs)
     failures.attempt(lambda: write_text(text, record), f"{REPORT} could not be completed")
-    written = (*paths, *made.pages, record, *made.dicom)
+    written = (*paths, *made.pages, record, *(studies or []))
     return MapsResult(run.maps, written, made.warnings, tuple(failures.sentences))
 
 
@@ -140,14 +147,8 @@ def _write_maps_first(run: MapsRun, folder: Path, images: list[Map]) -> None:
     remove_stale(folder, former, outputs)
 
 
-def _decorate(
-    run: MapsRun,
-    folder: Path,
-    dicom: DicomOutput | None,
-    reporter: Reporter,
-    failures: Failures,
-) -> _Decorated:
-    """Make picture, report and DICOM maps, each on its own."""
+def _with_report(run: MapsRun, folder: Path, reporter: Reporter, failures: Failures) -> _Decorated:
+    """Make picture and report, each on its own."""
     place = report_folder(folder, run.source)
     picture = failures.attempt(
         lambda: draw_picture(run, place / PICTURE), f"{PICTURE} could not be drawn"
@@ -160,11 +161,8 @@ def _decorate(
         )
     for text in report.warnings:
         reporter.note(text)
-    written = failures.attempt(
-        lambda: write_dicom(run, folder, dicom, reporter), "the maps could not be written as DICOM"
-    )
     pages = [path for path in (picture, page) if path is not None]
-    return _Decorated(pages, written or [], report.json, report.warnings)
+    return _Decorated(pages, report.json, report.warnings)
 
 
 def _report(run: MapsRun, folder: Path, failures: Failures) -> Report:
