@@ -122,6 +122,12 @@ bench-quantify: $(VENV)-bench/engine
 bench-train: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py $(BENCH_OPTIONS)
 
+# Where the time of a small scan goes, stage by stage, and what the engine's features cost.
+.PHONY: bench-stages
+bench-stages: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/stages.py $(BENCH_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/engine_features.py
+
 # Steps and the EPG kernel on a CUDA device, beside its host.
 .PHONY: bench-gpu
 bench-gpu: $(VENV)/dev

@@ -379,6 +379,9 @@ typedef struct {
     double since, elapsed;       /* since the scale was 1, and since the first pulse, for off-resonance [s] */
     /* factors of an interval, kept while TR and TE stay the same */
     double tr, te, decay_te, decay_tail, decay_first;
+    int64_t decay_orders, shortest_tail;
+    vec *base_decay;             /* of an interval with the shortest tail */
+    int has_base;
     vec growth, shrink, regain, tr_e1, rho, rho_excess, rho_inverse, e2_te, te_cos, te_sin;
     const flip_terms *flips;     /* one B1 for all tissues: of each pulse; else NULL */
     vec *tile;                   /* LANES repetitions of results: [result][part][repetition] */
@@ -449,25 +452,71 @@ static void rescale(group *g)
     g->since = 0.0;
 }
 
-/* Decay by diffusion in an interval: order k of F(k), F(-k), Z(k). first, second: see Dephasing in epg.py. */
-static void set_decay(group *g, double rest, double tail, double first, double second)
+static dvec decayed(dvec exponent) { return exponential(-smaller(exponent, 700)); }
+
+/* Decay by diffusion in an interval: order k of F(k), F(-k), Z(k). first, second: see Dephasing in epg.py. The
+   exponents are quadratic in k, so the ratio of an order to the one below changes by the same factor each time. */
+static void set_decay(const group *g, vec *decay, int64_t n_orders, double rest, double tail, double first, double second)
 {
-    double q = g->j->step;
-    for (int64_t k = 0; k < g->n_states + 2; k++) {
-        double still = (k * q) * (k * q) * (rest + tail), cross = 2 * k * q * first;
-        g->decay[3 * k] = narrow(exponential(-smaller(g->adc * (still + cross + second), 700)));
-        g->decay[3 * k + 1] = narrow(exponential(-smaller(g->adc * (still - cross + second), 700)));
-        g->decay[3 * k + 2] = narrow(exponential(-smaller(g->adc * still, 700)));
+    const double still = g->j->step * g->j->step * (rest + tail), cross = 2 * g->j->step * first;
+    const double slopes[3] = {still + cross, still - cross, still}, starts[3] = {second, second, 0};
+    const dvec bend = decayed(g->adc * (2 * still));
+    for (int state = 0; state < 3; state++) {
+        dvec left = decayed(g->adc * starts[state]), ratio = decayed(g->adc * slopes[state]);
+        for (int64_t k = 0; k < n_orders; k++) {
+            decay[3 * k + state] = narrow(left);
+            left *= ratio;
+            ratio *= bend;
+        }
     }
 }
 
-/* Decay by diffusion between pulse n and the next one. */
-static void set_interval_decay(group *g, int64_t n)
+/* Decay by diffusion in an interval with the first TE and a tail that is longer than the shortest one: at rest, wave
+   vectors are those of the next order. */
+static void set_longer_decay(group *g, int64_t n_orders, double longer)
+{
+    const job *j = g->j;
+    if (!g->has_base) {
+        const int64_t s = g->shortest_tail;
+        set_decay(g, g->base_decay, g->n_states + 2, j->te[0], j->tr[s] - j->te[s], j->tail_first[s], j->tail_second[s]);
+        g->has_base = 1;
+    }
+    const double still = j->step * j->step * longer;
+    dvec left = dsplat(1.0), ratio = decayed(g->adc * still);
+    const dvec bend = decayed(g->adc * (2 * still));
+    vec below = narrow(ratio), here = splat(1.0f);
+    for (int64_t k = 0; k < n_orders; k++) {
+        left *= ratio;
+        ratio *= bend;
+        const vec above = narrow(left), *base = g->base_decay + 3 * k;
+        g->decay[3 * k] = base[0] * above;
+        g->decay[3 * k + 1] = base[1] * below;
+        g->decay[3 * k + 2] = base[2] * here;
+        below = here, here = above;
+    }
+}
+
+/* The pulse with the shortest tail of those with the TE of the first one. */
+static int64_t shortest_tail(const job *j)
+{
+    int64_t found = 0;
+    for (int64_t n = 1; n < j->n_pulses; n++)
+        if (j->te[n] == j->te[0] && j->tr[n] < j->tr[found]) found = n;
+    return found;
+}
+
+/* Decay by diffusion between pulse n and the next one, of orders 0 .. n_orders-1 at least; of twice as many where the
+   interval stays the same, as later pulses will ask for them. */
+static void set_interval_decay(group *g, int64_t n, int64_t n_orders)
 {
     const job *j = g->j;
     double te = j->te[n], tail = j->tr[n] - te;
-    if (te == g->decay_te && tail == g->decay_tail && j->tail_first[n] == g->decay_first) return;
-    set_decay(g, te, tail, j->tail_first[n], j->tail_second[n]);
+    const int is_same = te == g->decay_te && tail == g->decay_tail && j->tail_first[n] == g->decay_first;
+    if (is_same && n_orders <= g->decay_orders) return;
+    g->decay_orders = is_same && 2 * n_orders < g->n_states ? 2 * n_orders : n_orders;
+    const double longer = te == j->te[0] ? tail - (j->tr[g->shortest_tail] - te) : -1;
+    if (longer > 0) set_longer_decay(g, g->decay_orders, longer);
+    else set_decay(g, g->decay, g->decay_orders, te, tail, j->tail_first[n], j->tail_second[n]);
     g->decay_te = te, g->decay_tail = tail, g->decay_first = j->tail_first[n];
 }
 
@@ -517,7 +566,7 @@ INLINE void cut(const int parts, group *g, int64_t left)
 static void rest(group *g, double time)
 {
     rescale(g);
-    if (g->j->is_diffusing) set_decay(g, time, 0, 0, 0);
+    if (g->j->is_diffusing) set_decay(g, g->decay, g->n_states + 2, time, 0, 0, 0);
     g->decay_te = -1;
     dvec e1 = exponential(-smaller(g->r1 * time, 700));
     const decay_times of_f = {0, (float)time}, of_z = {(float)time, 0};
@@ -540,7 +589,7 @@ static void keep_transverse(group *g, double te, double efficiency)
 {
     const decay_times none = {0, 0}, of_z = {0, (float)te};
     rescale(g);
-    if (g->j->is_diffusing) set_decay(g, te, 0, 0, 0);
+    if (g->j->is_diffusing) set_decay(g, g->decay, g->n_states + 2, te, 0, 0, 0);
     g->decay_te = -1;
     dvec left = efficiency * exponential(-smaller(g->r2 * te, 700));
     multiply(g, splat(0), narrow(left), none, of_z, g->j->is_diffusing);
@@ -811,7 +860,7 @@ INLINE void advance(const int parts, const int sets, const int levels, const int
     pulse r[MAX_LEVELS] = {0};
     echoes e;
     EACH(m, levels) prepare(parts, sets, g, r + m, p->n + m, m ? j->tr[p->n + m] : p->tr, p->flip_factor);
-    if (diffusing) set_interval_decay(g, p->n);
+    if (diffusing) set_interval_decay(g, p->n, p->n_orders);
     if (parts == 2 && levels == 1 && !j->is_spoiled) balanced(sets, g->rows, r, &e);
     else pass(parts, sets, levels, diffusing, g->rows, p->n_orders, r, g->decay, &e);
     if (!p->is_observed) return;
@@ -980,6 +1029,7 @@ static void fill_lanes(group *g, int64_t first)
     g->fastest = largest(g->r2);
     if (j->tolerance > 0) set_descent(g);
     g->tr = g->te = g->decay_te = -1;
+    g->has_base = 0;
     g->norm = dsplat(0), g->power = splat(0);
 }
 
@@ -1008,12 +1058,14 @@ int EPG_RUN(const job *j)
     group g;
     memset(&g, 0, sizeof g);
     g.j = j, g.parts = j->is_real && j->is_spoiled ? 1 : 2, g.sets = n_sets[j->n_derivatives];
-    size_t n_rows = (size_t)(most + 2) * (size_t)(g.sets * 3 * g.parts), n_decay = (size_t)(most + 2) * 3;
+    size_t n_rows = (size_t)(most + 2) * (size_t)(g.sets * 3 * g.parts), n_decay = (size_t)(most + 2) * 3 * (j->is_diffusing ? 2 : 1);
     size_t n_tile = (size_t)(g.sets * g.parts * LANES), n_descent = (size_t)most;
     vec *memory = aligned_alloc(sizeof(vec), sizeof(vec) * (n_rows + n_decay + n_tile + n_descent));
     flip_terms *flips = malloc(sizeof(flip_terms) * (size_t)j->n_pulses);
     if (!memory || !flips) return free(memory), free(flips), 1;
     g.rows = memory, g.decay = memory + n_rows, g.tile = g.decay + n_decay, g.descent = g.tile + n_tile;
+    g.base_decay = g.decay + (size_t)(most + 2) * 3;
+    g.shortest_tail = shortest_tail(j);
     g.flips = j->is_same_b1 ? flips : NULL;
     const uint64_t control = flush_tiny_numbers(1, 0);
     for (int64_t position = 0; position < j->n_positions; position++) {

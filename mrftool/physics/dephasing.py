@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mrftool.sequence import PulseSequence
+from mrftool.arrays import FloatArray
+from mrftool.sequence import PulseSequence, Spoiler
 
 Array = Any
 GAMMA = 2.675_221_870_8e8  # proton gyromagnetic ratio [rad/s/T], CODATA 2022
@@ -51,12 +52,22 @@ def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
     """
     if sequence.spoiler is None:
         return None
-    slopes, duration = GAMMA * sequence.spoiler.axes.T, sequence.spoiler.duration
+    step, first, second = spoiled_integrals(sequence.spoiler, np.array([time]))
+    return Dephasing(step, float(first[0]), float(second[0]))
+
+
+def spoiled_integrals(spoiler: Spoiler, times: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    """`step`, `first` and `second` of `Dephasing`, of intervals `(interval,)` [s] that the waveform
+    begins, at rest once it is over.
+    """
+    slopes, duration = GAMMA * spoiler.axes.T, spoiler.duration
     kappa, first, second = np.zeros((3, slopes.shape[1]))  # on each axis
-    idle = max(time - float(duration.sum()), 0.0)
-    for slope, dt in zip([*slopes, 0 * kappa], [*duration, idle], strict=True):
+    for slope, dt in zip(slopes, duration, strict=True):
         first = first + kappa * dt + slope * dt**2 / 2
         second = second + kappa**2 * dt + kappa * slope * dt**2 + slope**2 * dt**3 / 3
         kappa = kappa + slope * dt
     step = float(np.linalg.norm(kappa))
-    return Dephasing(step=step, first=float(kappa @ first) / step, second=float(second.sum()))
+    idle = np.maximum(times - float(duration.sum()), 0.0)
+    energy = float(kappa @ kappa)
+    along = (float(kappa @ first) + energy * idle) / step
+    return step, along, float(second.sum()) + energy * idle

@@ -21,7 +21,7 @@ import numpy as np
 import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.environment.threads import usable_processors
-from mrftool.physics.dephasing import at_rest, spoiled
+from mrftool.physics.dephasing import at_rest, spoiled_integrals
 from mrftool.physics.epg import slice_positions
 from mrftool.physics.truncation import shortest_tr
 from mrftool.sequence import Pulses, PulseSequence
@@ -342,8 +342,5 @@ def _dephasing(sequence: PulseSequence) -> dict[str, Any]:
     if sequence.spoiler is None:
         nothing = np.zeros(len(sequence.tr))
         return {"tail_first": nothing, "tail_second": nothing}
-    tails = [spoiled(sequence, float(tail)) for tail in sequence.tr - sequence.te]
-    return {
-        f"tail_{key}": np.array([getattr(tail, key) for tail in tails])
-        for key in ("first", "second")
-    }
+    _, first, second = spoiled_integrals(sequence.spoiler, sequence.tr - sequence.te)
+    return {"tail_first": first, "tail_second": second}

@@ -18,7 +18,8 @@ def test_a_command_leaves_alone_what_it_does_not_need(command: str, without: lis
         "import sys; from mrftool.cli import app\n"
         f"sys.argv = ['mrftool', *{command}]\n"
         "try:\n    app.main()\n"
-        "finally:\n    print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+        "finally:\n    loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "    print(sorted(loaded), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not [name for name in without if f"'{name}'" in done.stderr]

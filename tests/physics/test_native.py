@@ -132,6 +132,18 @@ def test_diffusion_agrees_with_the_readable_engine(seed, on_axis):
     assert_same(sequence, tissue)
 
 
+def test_diffusion_with_one_te_and_changing_tr_agrees_with_the_readable_engine():
+    """Decays are then products of those of the shortest interval and of the rest."""
+    sequence = dataclasses.replace(random_sequence(3, pulses=30), spoiling="gradient")
+    sequence = dataclasses.replace(
+        sequence,
+        te=np.full(30, float(sequence.te.min())),
+        spoiler=Spoiler(np.array([30e-3]), np.array([0.5e-3])),
+    )
+    tissue = Tissue(**random_tissue(4, voxels=20) | {"adc": np.full(20, 3e-9)})
+    assert_same(sequence, tissue)
+
+
 def test_a_spoiler_on_two_axes_agrees_with_the_readable_engine():
     sequence = random_sequence(4, pulses=17, with_spoiler=True)
     axes = np.array([sequence.spoiler.gradient, 0.7 * sequence.spoiler.gradient[::-1]])
