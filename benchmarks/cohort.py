@@ -1,15 +1,19 @@
 """A data set of 40 scans, two of them damaged, one that kills its worker. Prints `name: value`.
 
     python benchmarks/cohort.py [--scans 40] [--workers 2] [--mem-mb 3000] [--second 6]
+    python benchmarks/cohort.py --scaling 1,2,4 [--scans 16]
 
 Runs `mrftool bids` twice on local workers: what is done, what failed and why, and what a rerun
 changes. Then `--second` scans on a scheduler that was started by hand on the loopback interface,
-one of them the scan that kills its worker. The BIDS validator checks the data set where it is
-installed (bids-validator-deno). The damage is done to sub-02 (cut off) and sub-03 (no image).
+one of them the scan that kills its worker. The damage is done to sub-02 (cut off) and sub-03 (no
+image). The BIDS validator checks the maps where it is installed (bids-validator-deno). --scaling
+runs sound scans alone, with each number of workers in turn; the time of a scan is that of those
+after the first of each worker.
 """
 
 import argparse
 import csv
+import json
 import os
 import shutil
 import socket
@@ -48,16 +52,19 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--mem-mb", type=int, default=3000)
     parser.add_argument("--second", type=int, default=6)
+    parser.add_argument("--scaling", default="", help="numbers of workers, with commas")
     options = parser.parse_args()
+    if options.scaling:
+        scaling([int(text) for text in options.scaling.split(",")], options.scans)
+        return
     participants.run_tasks = partial(participants.run_tasks, work=killing_sub_40)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model, dataset = made(folder, options.scans)
-        has_validator = shutil.which("bids-validator-deno") is not None
-        print("bids_validator_is_there:", has_validator)
         local = ["--n-cpus", str(options.workers), "--mem-mb", str(options.mem_mb)]
         print("memory_of_a_worker_megabytes:", options.mem_mb // options.workers)
         first_and_rerun(dataset, folder / "out", [*local, "--model", str(model)])
+        print("bids_validator_errors:", validator_errors(folder / "out"))
         if options.second:
             labels = [f"{number:02d}" for number in range(1, options.second)] + ["40"]
             with scheduler() as address:
@@ -67,6 +74,42 @@ def main() -> None:
                 code = bids(dataset, folder / "second", second)
             print("second_scheduler_exit_code:", code)
             show(folder / "second", "second_scheduler_")
+
+
+def scaling(numbers: list[int], scans: int) -> None:
+    """Time of as many sound scans with each number of workers."""
+    print("processors:", len(os.sched_getaffinity(0)))
+    alone = 0.0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model, dataset = made(folder, scans, is_damaged=False)
+        for workers in numbers:
+            output = folder / f"out_{workers}"
+            more = ["--n-cpus", str(workers), "--model", str(model), "--skip-bids-validation"]
+            code = bids(dataset, output, more)
+            ends = sorted(path.stat().st_mtime for path in output.rglob("done.json"))
+            print(f"exit_code_{workers}:", code)
+            # the first scan of each worker also loads what the others find loaded
+            seconds = (ends[-1] - ends[workers - 1]) / (len(ends) - workers)
+            alone = alone or seconds
+            print(f"seconds_a_scan_with_{workers}: {seconds:.2f}")
+            print(f"speedup_with_{workers}: {alone / seconds:.2f}")
+
+
+def validator_errors(folder: Path) -> str:
+    """How many errors the BIDS validator finds."""
+    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    tool = shutil.which("bids-validator-deno", path=place)
+    if tool is None:
+        return "not installed"
+    done = subprocess.run(
+        [tool, "--json", str(folder)], capture_output=True, text=True, check=False, timeout=300
+    )
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    errors = [issue for issue in issues if issue["severity"] == "error"]
+    for issue in errors[:10]:
+        print("validator:", issue.get("code"), issue.get("location"))
+    return str(len(errors))
 
 
 def first_and_rerun(dataset: Path, output: Path, options: list[str]) -> None:
@@ -102,7 +145,7 @@ def show(output: Path, prefix: str) -> None:
             print(f"{prefix}reason_{row['scan']}:", row["reason"][-90:])
 
 
-def made(folder: Path, scans: int) -> tuple[Path, Path]:
+def made(folder: Path, scans: int, is_damaged: bool = True) -> tuple[Path, Path]:
     """A model, and a data set."""
     flips = np.deg2rad(5 + 55 * np.sin(np.pi * np.arange(40) / 40))
     zeros, tr, te = np.zeros(40), np.full(40, 0.012), np.full(40, 0.003)
@@ -123,6 +166,8 @@ def made(folder: Path, scans: int) -> tuple[Path, Path]:
     (dataset / "dataset_description.json").write_text('{"Name": "study", "BIDSVersion": "1.10.0"}')
     (dataset / ".bidsignore").write_text("*_MRF.*\n")
     (dataset / "README").write_text("Forty scans of a phantom.\n")
+    if not is_damaged:
+        return model, dataset
     damaged = dataset / "sub-02/anat/sub-02_MRF.nii.gz"
     damaged.write_bytes(damaged.read_bytes()[:3000])
     (dataset / "sub-03/anat/sub-03_MRF.nii.gz").write_bytes(b"no image")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def _settings(path: Path, content: Mapping[str, Any]) -> NodeSettings:
         folder=base / _text(content, "folder"),
         rules=rules,
         destinations=destinations,
-        peers={_title(name): str(address or "") for name, address in peers.items()},
+        peers={_title(name): _address(name, address) for name, address in peers.items()},
         ae_title=_title(content.get("ae_title", NodeSettings.ae_title)),
         host=str(content.get("host", NodeSettings.host)),
         port=int(_number(content, "port", NodeSettings.port, 1, 65535)),
@@ -232,6 +233,18 @@ def _title(value: Any) -> str:
     if not _TITLE.fullmatch(text):
         raise InputError(f"AE title {text!r}, expected 1 to 16 ASCII characters")
     return text
+
+
+def _address(name: object, value: Any) -> str:
+    """An address in its usual form; "" for any."""
+    if value in (None, ""):
+        return ""
+    try:
+        return str(ip_address(str(value)))
+    except ValueError as error:
+        raise InputError(
+            f"peer {name}: its address is {value!r}, expected one such as 10.0.0.5, or nothing"
+        ) from error
 
 
 def _number(content: Mapping[str, Any], key: str, default: float, low: float, high: float) -> float:
