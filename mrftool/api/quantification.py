@@ -169,6 +169,7 @@ def quantify_coefficients(
     *,
     mask: ArrayLike | None = None,
     b1: ArrayLike | None = None,
+    uncertainty: Mapping[str, float] | None = None,
 ) -> Maps:
     """Compute maps of T1, T2 and M0 from coefficient images.
 
@@ -183,6 +184,9 @@ def quantify_coefficients(
         Voxels that count `(x, y, z)`; by default those of the images' own mask.
     b1 : array_like, optional
         Actual over nominal flip angle `(x, y, z)` [1].
+    uncertainty : dict, optional
+        Standard uncertainty of each value that the fit takes for granted, by name [SI unit]; by
+        default typical ones of all that the sequence has.
 
     Raises
     ------
@@ -195,7 +199,9 @@ def quantify_coefficients(
     field = None
     if b1 is not None:
         field = np.asarray(b1, np.float32)
-    return maps_of_coefficients(images, as_sequence(sequence), mask=as_mask(mask), b1=field)[0]
+    return maps_of_coefficients(
+        images, as_sequence(sequence), mask=as_mask(mask), b1=field, uncertainty=uncertainty
+    )[0]
 
 
 def match(

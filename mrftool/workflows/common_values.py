@@ -13,8 +13,8 @@ import numpy as np
 from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.inference.assessment.given_values import default_uncertainties
 from mrftool.inference.assessment.sample import N_NEEDED, sample_residuals
-from mrftool.inference.assessment.uncertainty import default_uncertainties
 from mrftool.inference.common.fit import fit_common
 from mrftool.inference.common.result import CommonFit
 from mrftool.inference.common.summary import found_text

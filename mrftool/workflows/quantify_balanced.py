@@ -11,7 +11,7 @@ from mrftool.formats.nifti.maps import open_off_resonance
 from mrftool.formats.open_scan import open_volumes
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_to_dict
-from mrftool.inference.assessment.uncertainty import default_uncertainties
+from mrftool.inference.assessment.given_values import default_uncertainties
 from mrftool.inference.balanced import quantify_balanced
 from mrftool.inference.exact_fit import ExactFit
 from mrftool.manifold.influences import OFF_RESONANCE

@@ -395,3 +395,18 @@ def test_a_joint_estimate_of_raw_data_says_that_it_is_experimental(tmp_path):
     assert not np.allclose(joint, plain, rtol=1e-3)
     assert np.median(abs(joint[plain > 0] / plain[plain > 0] - 1)) < 0.1
     assert (_image(tmp_path / "joint" / "T1sd.nii.gz")[plain > 0] > 0).mean() > 0.99
+
+
+@pytest.mark.slow
+def test_a_stated_uncertainty_widens_the_maps_of_coefficients(folder, tmp_path):
+    found = {}
+    for size in ("0%", "10%"):
+        maps = tmp_path / size[:-1]
+        works("quantify", folder / "recon", "--uncertainty", f"b1={size}", "-o", maps)
+        names = ("T2uncertainty", "T2sd")
+        found[size] = [_image(maps / f"{name}.nii.gz") for name in names]
+    inside = found["0%"][1] > 0
+    assert (found["0%"][1] == found["10%"][1]).all()
+    assert np.median(found["10%"][0][inside] / found["0%"][0][inside]) > 1.5
+    budget = json.loads((tmp_path / "10" / "report.json").read_text())["uncertainty"]
+    assert not budget["assumed_is_typical"]

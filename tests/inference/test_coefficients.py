@@ -1,15 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from kspace_factory import random_basis, short_sequence
 
 from mrftool.errors import MismatchError
 from mrftool.grid import Placement
+from mrftool.inference.assessment.given_values import with_given_values
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.manifold.tabulate import build_table
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.reconstruction.temporal_basis import temporal_basis
 from mrftool.scan.coefficients import CoefficientImages
+from mrftool.sequence import Invert
 from mrftool.tissue import Tissue
 
 RANK = 6
@@ -157,3 +161,33 @@ def test_neighbours_that_fit_as_badly_do_not_hide_a_misfit(sequence, table, basi
     series.images[:] += 0.01 * series.images[..., ::-1]
     maps = quantify_coefficients(series, table, **RANGES)
     assert np.mean((maps.flags & Flag.MISFIT) > 0) > 0.9
+
+
+@pytest.mark.parametrize("value", ["b1", "efficiency"])
+def test_an_error_of_a_given_value_is_the_systematic_part_that_is_stated(
+    value, sequence, table, basis
+):
+    size = 0.01
+    t1, t2, series = _series(sequence, basis, 20, 1e-10 * np.eye(RANK))
+    before = quantify_coefficients(series, table, **RANGES)
+    ranges = {"t1": RANGES["t1_range"], "t2": RANGES["t2_range"]}
+    stated = with_given_values(before, sequence, ranges, {value: size})
+    assert with_given_values(before, sequence, ranges, {}) is before
+    tissue, played = Tissue(t1.ravel(), t2.ravel()), sequence
+    if value == "b1":
+        tissue = replace(tissue, b1=np.full(t1.size, 1 + size))
+    else:
+        inversion = next(event for event in sequence.events if isinstance(event, Invert))
+        weaker = replace(inversion, efficiency=inversion.efficiency - size)
+        events = tuple(weaker if event is inversion else event for event in sequence.events)
+        played = replace(sequence, events=events)
+    images = (simulate(played, tissue).signal @ basis.conj()).reshape(series.images.shape)
+    wrong = replace(series, images=images.astype(np.complex64))
+    after = quantify_coefficients(wrong, table, **RANGES)
+    for name in ("t1", "t2"):
+        moved = abs(getattr(after, name) - getattr(before, name))
+        ratio = moved / stated.extra[f"systematic_{name}"]
+        assert np.median(ratio) == pytest.approx(1, abs=0.1)
+        parts = (stated.extra[f"{part}_{name}"] for part in ("sd", "systematic", "combined"))
+        random, systematic, combined = parts
+        np.testing.assert_allclose(combined, np.hypot(random, systematic), rtol=1e-4)

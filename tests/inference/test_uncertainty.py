@@ -10,12 +10,9 @@ from scipy.special import ndtri
 from mrftool.errors import ArgumentError
 from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.inference.assessment.given_values import default_uncertainties
 from mrftool.inference.assessment.misfit import is_severe
-from mrftool.inference.assessment.uncertainty import (
-    Assessment,
-    assess_uncertainty,
-    default_uncertainties,
-)
+from mrftool.inference.assessment.uncertainty import Assessment, assess_uncertainty
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
 from mrftool.physics.noise import add_noise, level_of

@@ -62,7 +62,6 @@ _OF_FRAMES = (
     "dicom",
     "dicom_reference",
     "dicom_format",
-    "uncertainty",
 )
 
 
@@ -176,7 +175,8 @@ def quantify(
         if given(context, "model"):
             named = model
         files = (scan, basis, covariance, seq, named, mask, b1_file)
-        images = CoefficientScan(*files, threads, joint, rr)
+        stated = stated_uncertainties(uncertainty)
+        images = CoefficientScan(*files, threads, joint, rr, stated)
         return quantify_coefficient_scan(
             images, folder, Terminal(), report=report, allow=allow or (), overwrite=overwrite
         )

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrftool.arrays import Array, Float32Array, FloatArray, IndexArray
-from mrftool.errors import ArgumentError
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
+from mrftool.inference.assessment.given_values import default_uncertainties, stated_influences
 from mrftool.inference.assessment.misfit import (
     NoiseLevel,
     is_severe,
@@ -25,12 +25,11 @@ from mrftool.inference.assessment.scan_noise import noise_of_scan, with_local_no
 from mrftool.inference.session import Model
 from mrftool.manifold.effects import Effects, EffectTable, NoiseShape, build_effects
 from mrftool.manifold.first_order import Following
-from mrftool.manifold.influences import Influence, influence_named, influences_on, uncertainty_text
+from mrftool.manifold.influences import influence_named, uncertainty_text
 from mrftool.manifold.parameters import FITTED, parameters_of
 from mrftool.maps import Maps, with_signal
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
-from mrftool.sequence import PulseSequence
 
 _NO_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
 _BLOCK = 1 << 16  # voxels at a time
@@ -86,11 +85,6 @@ class Assessment:
         return sentences
 
 
-def default_uncertainties(sequence: PulseSequence) -> dict[str, float]:
-    """Typical standard uncertainties of what a fit of this sequence takes for granted [SI unit]."""
-    return {influence.name: influence.uncertainty for influence in influences_on(sequence)}
-
-
 def assess_uncertainty(
     series: Series,
     maps: Maps,
@@ -126,7 +120,7 @@ def assess_uncertainty(
     sequence, manifest = sequence_from_dict(model.manifest.sequence), model.manifest
     if stated is None:
         stated = default_uncertainties(sequence)
-    influences = _stated_influences(stated, sequence)
+    influences = stated_influences(stated, sequence)
     images = _present(given)
     uncertain = [influence for influence in influences if stated[influence.name] > 0]
     known: dict[str, Array | float] = {"adc": manifest.adc, **images}
@@ -168,25 +162,6 @@ def _columns(maps: Maps, given: Mapping[str, Array]) -> dict[str, Array]:
     images: dict[str, Array] = {each.name: getattr(maps, each.name) for each in FITTED}
     images.update(given)
     return {name: image.reshape(-1) for name, image in images.items()}
-
-
-def _stated_influences(
-    stated: Mapping[str, float], sequence: PulseSequence
-) -> tuple[Influence, ...]:
-    known = influences_on(sequence)
-    influences = tuple(influence_named(name) for name in stated)
-    for influence in influences:
-        if influence not in known:
-            raise ArgumentError(
-                f"an uncertainty of the {influence.label}, which sequence {sequence.name} "
-                "does not have"
-            )
-        if not 0 <= stated[influence.name] < np.inf:
-            raise ArgumentError(
-                f"uncertainty {stated[influence.name]:g} of the {influence.label}, "
-                "expected 0 or more"
-            )
-    return influences
 
 
 def _with_uncertainty(

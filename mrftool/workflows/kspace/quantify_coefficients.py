@@ -24,6 +24,7 @@ from mrftool.formats.nifti.maps import open_b1, open_mask
 from mrftool.formats.open_scan import file_kind
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
+from mrftool.inference.assessment.given_values import default_uncertainties, with_given_values
 from mrftool.inference.coefficients import quantify_coefficients
 from mrftool.inference.protocol import Header
 from mrftool.inference.session import load_model
@@ -73,6 +74,9 @@ class CoefficientScan:
         RR intervals of the scan [ms], as `read_heartbeats` reads them; with a sequence.
     is_joint : bool
         Estimate all voxels of raw data at once; experimental.
+    uncertainty : dict, optional
+        Standard uncertainty of each value that the fit takes for granted, by name, as in
+        `quantify_scan` [SI unit]; by default typical ones.
 
     """
 
@@ -86,6 +90,7 @@ class CoefficientScan:
     threads: int | None = None
     is_joint: bool = False
     rr: str | None = None
+    uncertainty: Mapping[str, float] | None = None
 
     def chosen(self) -> dict[str, object]:
         """What was chosen beside the path, for the report."""
@@ -99,6 +104,7 @@ class CoefficientScan:
             "b1": self.b1,
             "threads": self.threads,
             "joint": self.is_joint or None,
+            "uncertainty": self.uncertainty,
         }
 
 
@@ -155,7 +161,14 @@ def quantify_coefficient_scan(
     for sentence in images.assumptions:
         reporter.note(sentence)
     maps, method = maps_of_coefficients(
-        images, sequence, settings, mask=mask, b1=b1, watch=watch, reporter=reporter
+        images,
+        sequence,
+        settings,
+        mask=mask,
+        b1=b1,
+        uncertainty=scan.uncertainty,
+        watch=watch,
+        reporter=reporter,
     )
     if scan.is_joint and result is not None:
         with watch.stage("joint estimate"):
@@ -169,6 +182,7 @@ def quantify_coefficient_scan(
         allowed=opened.allowed,
         method=method,
         options=scan.chosen(),
+        stated=scan.uncertainty,
         watch=watch,
     )
     return write_results(run, folder, reporter, report=report, overwrite=overwrite)
@@ -181,6 +195,7 @@ def maps_of_coefficients(
     *,
     mask: BoolArray | None = None,
     b1: Float32Array | None = None,
+    uncertainty: Mapping[str, float] | None = None,
     watch: Stopwatch | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[Maps, Method]:
@@ -194,6 +209,8 @@ def maps_of_coefficients(
         Voxels that count `(x, y, z)`; by default those of the images' own mask.
     b1 : array, optional
         Actual over nominal flip angle `(x, y, z)` [1].
+    uncertainty : dict, optional
+        Standard uncertainty of given values by name [SI unit]; by default typical ones.
 
     Raises
     ------
@@ -225,6 +242,13 @@ def maps_of_coefficients(
             progress=progress,
             b1=b1,
         )
+    ranges, given = {"t1": t1_range, "t2": t2_range}, {}
+    if b1 is not None and b1_range is not None:
+        ranges["b1"], given["b1"] = b1_range, b1
+    if uncertainty is None:
+        uncertainty = default_uncertainties(sequence)
+    with watch.stage("uncertainty"):
+        maps = with_given_values(maps, sequence, ranges, uncertainty, adc=settings.adc, given=given)
     return maps, _method(sequence, table, settings, b1_range, images.rank)
 
 
