@@ -1,8 +1,9 @@
 """Do the stated uncertainties hold? z scores and coverage of 95 % intervals on simulated scans.
 
 Noise: white (complex and magnitude), real-only, a channel of zeros, and autoregressive of order 1
-(coefficient 0.5). Given values: B1 maps with errors of 3 %, random in each voxel, or common to all
-voxels of each of many small scans; `b1` is stated with as much. Tissue is random.
+(coefficient 0.5), whose covariance is estimated or given. Given values: B1 maps with errors of 3 %,
+random in each voxel, or common to all voxels of each of many small scans; `b1` is stated with as
+much. Tissue is random.
 Run: python quantify_uncertainty.py [noise|b1] [sequence ...]; exit code 1 where a limit is missed.
 """
 
@@ -87,7 +88,13 @@ def model_of(sequence, **options):
     return Model(Path(f"{sequence.name}.onnx"), manifest, proto.SerializeToString())
 
 
-def scored(rows, model, tissue, stated, **given):
+def covariance_of(n_time):
+    """That of `coloured`, relative to the variance `(time, time)`."""
+    frames = np.arange(n_time)
+    return 0.5 ** abs(frames[:, None] - frames)
+
+
+def scored(rows, model, tissue, stated, covariance=None, **given):
     """Quantify and assess one scan."""
     shape = (len(rows), 1, 1)
     kind = np.complex64
@@ -96,7 +103,9 @@ def scored(rows, model, tissue, stated, **given):
     series = series_from_array(rows.reshape(*shape, -1).astype(kind))
     images = {name: values.reshape(shape).astype(np.float32) for name, values in given.items()}
     maps = quantify(series, model, **images)
-    found = assess_uncertainty(series, maps, model, stated=stated, **images).maps
+    found = assess_uncertainty(
+        series, maps, model, stated=stated, noise_covariance=covariance, **images
+    ).maps
     z = []
     for name in ("t1", "t2"):
         error = getattr(found, name).ravel() - getattr(tissue, name)
@@ -125,6 +134,9 @@ def noise_rows(sequence, random):
             if not np.iscomplexobj(rows):
                 model = models["magnitude"]
             yield f"{name}, SNR {snr}", scored(rows, model, tissue, {})
+            if name.startswith("coloured"):
+                known = covariance_of(len(sequence))
+                yield f"{name}, known, SNR {snr}", scored(rows, model, tissue, {}, known)
 
 
 def b1_rows(sequence, random):

@@ -30,6 +30,7 @@ from mrftool.sequence import PulseSequence
 _FITTED_NODES, _GIVEN_NODES = 20, 7
 _TOLERANCE = 1e-5
 _BLOCK = 256  # tissues at a time
+_MOST_TAKEN = 0.1  # of the noise, by the fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,34 +48,44 @@ class NoiseShape:
     confinement
         Dimensions of the signals over those that the noise is confined to, within which it is
         white [1].
+    matrix
+        Covariance of all frames, in place of that by lag, relative as there `(time, time)` [1].
     """
 
     covariance: FloatArray
     in_phase: float = 1.0
     quadrature: float = 1.0
     confinement: float = 1.0
+    matrix: FloatArray | None = None
 
     @property
     def correlation_time(self) -> float:
         """Repetitions that count as one independent sample [1]."""
+        if self.matrix is not None:
+            return float(max(self.matrix.sum() / np.trace(self.matrix), 1.0))
         return float(max(1 + 2 * self.covariance[1:].sum() / self.covariance[0], 1.0))
 
     @property
     def is_white(self) -> bool:
         """Whether all samples of both channels are independent and alike."""
         is_circular = self.in_phase == self.quadrature
-        return len(self.covariance) == 1 and is_circular and self.confinement == 1
+        is_plain = self.confinement == 1 and self.matrix is None
+        return len(self.covariance) == 1 and is_circular and is_plain
 
     @property
     def energy_spread(self) -> float:
         """Factor on the relative variance of the noise's energy, beside that of white noise [1]."""
         if self.confinement > 1:
             return float(self.covariance[0])
+        if self.matrix is not None:
+            return float(np.square(self.matrix).sum() / len(self.matrix))
         channels = (self.in_phase**2 + self.quadrature**2) / 2
         return float(channels * (2 * np.square(self.covariance).sum() - self.covariance[0] ** 2))
 
     def filtered(self, rows: Array) -> Array:
         """Noise covariance times rows `(..., time)`, complex or, for magnitudes, real."""
+        if self.matrix is not None:
+            return np.asarray(rows @ self.matrix)
         result = rows * self.covariance[0]
         for lag, value in enumerate(self.covariance[1:], start=1):
             result[..., lag:] += value * rows[..., :-lag]
@@ -93,6 +104,23 @@ def confined_noise(n_time: int, n_courses: int, n_unknowns: int) -> NoiseShape:
     """
     left = 2 * n_courses - n_unknowns
     return NoiseShape(np.array([(2 * n_time - n_unknowns) / left]), confinement=n_time / n_courses)
+
+
+def noise_of_covariance(relative: FloatArray, taken: float = 0.0) -> NoiseShape:
+    """Noise of a covariance that is known.
+
+    Parameters
+    ----------
+    relative
+        Covariance of all frames over their mean variance `(time, time)` [1].
+    taken
+        Share of white noise that the fit takes up, where the residual tells the level [1].
+    """
+    scale = 1.0
+    if taken > 0:
+        time = max(relative.sum() / len(relative), 1.0)
+        scale = (1 - taken) / (1 - min(taken * time, _MOST_TAKEN))
+    return NoiseShape(np.array([scale]), matrix=scale * relative)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,16 @@
 voxels share are fitted in between.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from mrftool.arrays import BoolArray, Float32Array
+import numpy as np
+
+from mrftool.arrays import BoolArray, Float32Array, FloatArray
 from mrftool.environment.reporter import Reporter
+from mrftool.errors import ArgumentError
+from mrftool.formats.coefficients.noise_covariance import read_noise_covariance
 from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.common.summary import gain_and_cost
 from mrftool.inference.quantify import quantify
@@ -21,6 +26,8 @@ from mrftool.workflows.common_values import (
     prepared_for_fit,
 )
 from mrftool.workflows.steps.stopwatch import Stopwatch
+
+_RELATIVE = 1e-6  # deviation of a mean variance from 1 that states no level
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +46,9 @@ class Estimation:
         Whether voxels that hold nothing but noise are masked.
     noise_sd
         Standard deviation of the noise per channel, if it was given [scanner's unit].
+    noise_covariance
+        Covariance of the frames' noise over their mean variance, if it was given `(time, time)`
+        [1].
     stated
         Standard uncertainty of each given value, by name [SI unit]; None for typical ones.
     following
@@ -59,6 +69,7 @@ class Estimation:
     following: Following | None = None
     fitted: Mapping[str, object] = field(default_factory=dict)
     threads: int | None = None
+    noise_covariance: FloatArray | None = None
 
     @property
     def method(self) -> Method:
@@ -84,6 +95,43 @@ class Estimation:
                 progress=progress,
                 **self.images,
             )
+
+
+def noise_of_file(
+    path: Path | None, series: Series, noise_sd: float | None, skipped: Collection[int]
+) -> tuple[FloatArray | None, float | None]:
+    """Relative covariance of the frames that are not skipped, and standard deviation of the noise.
+
+    Parameters
+    ----------
+    path
+        Array file of the covariance; None where it is not known.
+    series
+        All frames of the scan.
+    noise_sd
+        That the caller states [scanner's unit].
+    skipped
+        Indices of frames that are left out.
+
+    Raises
+    ------
+    ArgumentError
+        If both state the level of the noise.
+    """
+    if path is None:
+        return None, noise_sd
+    covariance = read_noise_covariance(path, series.n_time)
+    kept = np.setdiff1d(np.arange(series.n_time), list(skipped))
+    covariance = covariance[np.ix_(kept, kept)]
+    variance = float(np.diagonal(covariance).mean())
+    if abs(variance - 1) > _RELATIVE:
+        if noise_sd is not None:
+            raise ArgumentError(
+                "the covariance of the noise states its standard deviation, expected no other one",
+                arguments=("noise_sd",),
+            )
+        noise_sd = float(np.sqrt(variance))
+    return covariance / variance, noise_sd
 
 
 def estimated(
@@ -114,6 +162,7 @@ def estimated(
             stated=task.stated,
             noise_sd=task.noise_sd,
             following=task.following,
+            noise_covariance=task.noise_covariance,
             **task.images,
         )
     for sentence in found.sentences():

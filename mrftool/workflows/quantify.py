@@ -9,7 +9,7 @@ from pathlib import Path
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.workflows.common_values import CommonChoice
-from mrftool.workflows.estimation import Estimation, estimated
+from mrftool.workflows.estimation import Estimation, estimated, noise_of_file
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.left_out import series_and_model, skip_option
 from mrftool.workflows.steps.model_source import SequenceModel, model_source
@@ -40,6 +40,7 @@ def quantify_scan(
     allow: Iterable[str] = (),
     overwrite: bool = False,
     common: CommonChoice | None = None,
+    noise_covariance: Path | None = None,
     **given: Path | None,
 ) -> MapsResult:
     """Write the maps of a scan into `folder`.
@@ -83,6 +84,10 @@ def quantify_scan(
         Whether maps of another run in `folder` may be replaced.
     common : CommonChoice, optional
         Which given values are fitted as values of all voxels; by default none.
+    noise_covariance : Path, optional
+        Array file of the noise's covariance or autocovariance over time: see
+        `mrftool.formats.coefficients.noise_covariance`. Unless its mean variance is 1, it states
+        the level of the noise too.
     given : Path, optional
         Maps (NIfTI) of the parameters that the model takes, by name: b1, in fractions or percent.
 
@@ -104,6 +109,7 @@ def quantify_scan(
         **given,
         **scan.chosen(),
         "noise-sd": noise_sd,
+        "noise-covariance": noise_covariance,
         **choice.chosen(),
         **source.chosen,
     }
@@ -118,6 +124,7 @@ def quantify_scan(
     with watch.stage("make the model"):
         loaded = source.load(series, images, reporter)
     assumed += source.sentences
+    covariance, noise_sd = noise_of_file(noise_covariance, series, noise_sd, skip)
     with watch.stage("fit the model to the scan"):
         series, loaded = series_and_model(series, loaded, skip, coils)
     for sentence in (*series.assumptions, *assumed):
@@ -129,6 +136,7 @@ def quantify_scan(
         inside=inside,
         hide_air=hide_air and mask is None,
         noise_sd=noise_sd,
+        noise_covariance=covariance,
         stated=uncertainty,
         threads=threads,
     )

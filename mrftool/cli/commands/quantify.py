@@ -55,6 +55,7 @@ _OF_FRAMES = (
     "skip",
     "coils",
     "noise_sd",
+    "noise_covariance",
     "series",
     "axes",
     "like",
@@ -110,6 +111,12 @@ def quantify(
         float | None,
         typer.Option(
             help="Noise per channel; by default from each residual.", callback=between(1e-30, 1e30)
+        ),
+    ] = None,
+    noise_covariance: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of the noise over time (.npy, .mat): time x time, or its autocovariance by lag."
         ),
     ] = None,
     uncertainty: Uncertainty = None,
@@ -187,7 +194,7 @@ def quantify(
         outputs = DicomChoice(dicom, dicom_reference, dicom_format)
         common = CommonChoice(b1_shape, efficiency is not None)
         if seq is not None and b0 is not None:
-            refuse(context, ["efficiency"], "does not go with --b0")
+            refuse(context, ["efficiency", "noise_covariance"], "does not go with --b0")
             refuse_fit(b1_shape, "does not go with --b0")
             return quantify_balanced_scan(
                 files,
@@ -214,6 +221,7 @@ def quantify(
             b1=b1_file,
             common=common,
             noise_sd=noise_sd,
+            noise_covariance=noise_covariance,
             uncertainty=sizes,
             dicom=outputs,
             threads=threads,

@@ -5,11 +5,14 @@ import numpy as np
 from mrftool.arrays import Array, FloatArray
 from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.manifold.effects import NoiseShape
+from mrftool.physics.noise import rician_moments
 
 _LONGEST_LAG = 100
 _LEAST_CORRELATION = 0.01  # where the autocorrelation counts as over
 _QUIET = 1.5  # times the variance of the best quarter
 _ROUNDS = 4
+_STEP = 1e-3  # of the ratio of signal and noise, for the slope of their mean magnitude
+_LEAST_LINEAR = 0.1
 _MOST_TAKEN = 0.1  # of the noise, by the fit
 _EMPTY_CHANNEL = 0.5  # of the variances of both channels: noise this uneven is not circular
 
@@ -28,13 +31,16 @@ def noise_shape(sample: SampledResiduals) -> NoiseShape:
     The autocorrelation counts up to the first lag where it is over. The fit takes up as much noise
     as its unknowns hold, slow noise more than its share; that is added again.
     """
-    noise = quietest(sample).noise
+    best = quietest(sample)
+    noise = best.noise
     observed = _autocorrelation(noise)
     least = max(_LEAST_CORRELATION, 3 / np.sqrt(noise.size))
     taken = sample.n_unknowns / sample.n_values
     is_over = np.flatnonzero(observed * (1 - taken) + taken < least)
     if is_over.size:
         observed = observed[: int(is_over[0])]
+    if not np.iscomplexobj(noise):
+        observed = _of_channels(observed, _linear_share(best))
     for _ in range(_ROUNDS):
         correlation = observed * (1 - taken) + taken
         time = 1 + 2 * correlation[1:].sum()
@@ -48,6 +54,29 @@ def noise_shape(sample: SampledResiduals) -> NoiseShape:
     if min(own, other) > _EMPTY_CHANNEL * max(own, other):
         own = other = mean
     return NoiseShape(covariance, float(own / mean), float(other / mean))
+
+
+def _linear_share(sample: SampledResiduals) -> float:
+    """Share of the variance of magnitudes that follows the channel along the signal, mean over
+    voxels and frames [1]: 1 of strong signals, 0 of noise alone.
+    """
+    ratio = np.abs(sample.model) / sample.noise_sd[:, None]
+    _, variance = rician_moments(ratio)
+    slope = (rician_moments(ratio + _STEP)[0] - rician_moments(ratio)[0]) / _STEP
+    return float(np.clip(np.mean(np.square(slope) / variance), _LEAST_LINEAR, 1.0))
+
+
+def _of_channels(correlation: FloatArray, linear: float) -> FloatArray:
+    """Correlation of the channels from that of magnitudes, by lag.
+
+    With r that of the channels, the part of magnitudes that is linear in them has the correlation
+    r, and the rest, next to all of which is quadratic, r^2 (the expansion of a function of normal
+    numbers by Hermite polynomials, of which that of order n has the correlation r^n; F. G. Mehler,
+    J. Reine Angew. Math. 66:161, 1866).
+    """
+    curved = 1 - linear
+    root = np.sqrt(np.maximum(linear**2 + 4 * curved * correlation, 0.0))
+    return np.asarray(2 * correlation / (linear + root))
 
 
 def _autocorrelation(noise: Array) -> FloatArray:

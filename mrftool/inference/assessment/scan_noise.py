@@ -9,7 +9,7 @@ from mrftool.arrays import Array, FloatArray
 from mrftool.inference.assessment.aliasing import with_sandwich_deviations
 from mrftool.inference.assessment.misfit import NoiseLevel
 from mrftool.inference.assessment.noise import noise_shape, typical_noise_sd
-from mrftool.inference.assessment.sample import sample_residuals
+from mrftool.inference.assessment.sample import SampledResiduals, sample_residuals
 from mrftool.inference.assessment.structure import (
     arm_cycle,
     courses_sentence,
@@ -17,7 +17,13 @@ from mrftool.inference.assessment.structure import (
     number_of_courses,
 )
 from mrftool.inference.local_misfit import local_variance
-from mrftool.manifold.effects import WHITE, EffectTable, NoiseShape, confined_noise
+from mrftool.manifold.effects import (
+    WHITE,
+    EffectTable,
+    NoiseShape,
+    confined_noise,
+    noise_of_covariance,
+)
 from mrftool.manifold.influences import Influence
 from mrftool.manifold.parameters import FITTED
 from mrftool.maps import Maps
@@ -73,6 +79,7 @@ def noise_of_scan(
     influences: Sequence[Influence] = (),
     coils: int = 1,
     noise_sd: float | None = None,
+    relative: FloatArray | None = None,
 ) -> ScanNoise:
     """The noise of a scan, from the residual of a sample of its voxels.
 
@@ -88,11 +95,15 @@ def noise_of_scan(
         Whose root sum of squares magnitudes are.
     noise_sd
         Of the noise per channel, if it was given [scanner's unit].
+    relative
+        Covariance of its frames over their mean variance, if it was given `(time, time)` [1].
     """
     is_given = noise_sd is not None
     sample = sample_residuals(
         series, maps, sequence, given=known, influences=influences, coils=coils
     )
+    if relative is not None:
+        return _of_covariance(relative, sample, maps, noise_sd)
     if sample is None:
         return ScanNoise(WHITE, noise_sd, maps, is_known=is_given)
     level = noise_sd or typical_noise_sd(sample)
@@ -106,6 +117,17 @@ def noise_of_scan(
         maps = replace(maps, extra=extra)
         return ScanNoise(WHITE, level, maps, cycle_sentence(cycle), is_known=True)
     return ScanNoise(noise_shape(sample), level, maps, is_known=is_given)
+
+
+def _of_covariance(
+    relative: FloatArray, sample: SampledResiduals | None, maps: Maps, noise_sd: float | None
+) -> ScanNoise:
+    """Noise whose covariance was given, and perhaps its level."""
+    if noise_sd is not None or sample is None:
+        is_known = noise_sd is not None
+        return ScanNoise(noise_of_covariance(relative), noise_sd, maps, is_known=is_known)
+    shape = noise_of_covariance(relative, sample.n_unknowns / sample.n_values)
+    return ScanNoise(shape, typical_noise_sd(sample), maps)
 
 
 def with_local_noise(

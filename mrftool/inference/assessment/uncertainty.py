@@ -93,6 +93,7 @@ def assess_uncertainty(
     stated: Mapping[str, float] | None = None,
     noise_sd: float | None = None,
     following: Following | None = None,
+    noise_covariance: FloatArray | None = None,
     **given: Float32Array | None,
 ) -> Assessment:
     """The uncertainty of maps that `quantify` made.
@@ -109,6 +110,9 @@ def assess_uncertainty(
     following
         How given values that were fitted follow errors of others, by name; `stated` holds what they
         are uncertain by beside that.
+    noise_covariance
+        Covariance of the frames' noise over their mean variance, if it was given `(time, time)`
+        [1].
     given
         The maps of given parameters that the model took, by name `(x, y, z)`.
 
@@ -132,6 +136,7 @@ def assess_uncertainty(
         influences=uncertain,
         coils=manifest.coils,
         noise_sd=noise_sd,
+        relative=noise_covariance,
     )
     table = build_effects(
         sequence,
