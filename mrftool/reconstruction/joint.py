@@ -16,10 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
-from mrftool.errors import InputError
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
 from mrftool.reconstruction.encoding.toeplitz import NormalOperator
-from mrftool.scan.kspace import Trajectory
 
 Model = Callable[[FloatArray], Array]  # place (log T1, log T2) to rows `(voxel, 3, K)`
 
@@ -27,7 +25,6 @@ _LONGEST_STEP = 0.4  # in log T1 and log T2 [1]
 _TOLERANCE = 3e-3  # relative, of each step's equations
 _TINY = 1e-12
 _WIDEST = 0.5  # standard deviation of log T1 and log T2 where the data tell nothing [1]
-_LEAST_COVERAGE = 0.97  # of the k-space square, in cells of one per field of view
 _N_UNKNOWNS = 4  # of a voxel: log T1, log T2, M0 along and across its phase
 
 
@@ -50,25 +47,6 @@ class JointEstimate:
     place: FloatArray
     m0: Array
     spread: FloatArray | None
-
-
-def require_covered_square(trajectory: Trajectory, matrix: tuple[int, int]) -> None:
-    """Raise InputError unless the samples cover the square of k-space: its corners too.
-
-    Unmeasured corners leave images free to differ there, which joint estimates turn into noise.
-    """
-    points = trajectory.points[trajectory.inside]
-    cells = [
-        np.clip(((points[:, axis] / (2 * np.pi) + 0.5) * size / 2).astype(int), 0, size // 2 - 1)
-        for axis, size in enumerate(matrix)
-    ]
-    seen = np.zeros((matrix[0] // 2, matrix[1] // 2), bool)
-    seen[cells[0], cells[1]] = True
-    if seen.mean() < _LEAST_COVERAGE:
-        raise InputError(
-            f"the trajectory covers {seen.mean():.0%} of the k-space square, expected its corners "
-            "too for a joint estimate"
-        )
 
 
 class JointProblem:

@@ -18,6 +18,7 @@ from mrftool.errors import ArgumentError, MismatchError
 from mrftool.reconstruction.coil_maps import coils_of
 from mrftool.reconstruction.conjugate_gradient import Solution, conjugate_gradient
 from mrftool.reconstruction.covariance import noise_amplification, replica_covariance
+from mrftool.reconstruction.coverage import require_coverage
 from mrftool.reconstruction.encoding.adjoint import adjoint, adjoint_noise, coil_spectra
 from mrftool.reconstruction.encoding.off_resonance import TimeSegments, time_segments
 from mrftool.reconstruction.encoding.toeplitz import (
@@ -27,7 +28,7 @@ from mrftool.reconstruction.encoding.toeplitz import (
 )
 from mrftool.reconstruction.noise import like_noise, residual_energy
 from mrftool.reconstruction.temporal_basis import TemporalBasis
-from mrftool.scan.kspace import KSpace, check_repetitions
+from mrftool.scan.kspace import KSpace, check_repetitions, check_samples
 
 _NOISE_TAIL = 1e-6  # share of pixels of noise alone that the mask would keep
 _LEAST_SIGNAL = 0.05  # of pixels in the mask, relative to the brightest ones
@@ -161,11 +162,13 @@ def set_up(
     Raises
     ------
     InputError
-        If repetitions lack a readout.
+        If readouts are missing, empty or copies, or the trajectory does not cover k-space.
     MismatchError
         If coils or field have another size than the image.
     """
     check_repetitions(kspace.repetition, len(basis.vectors))
+    check_samples(kspace.samples, kspace.repetition)
+    require_coverage(kspace.trajectory, kspace.matrix, kspace.n_coils)
     threads = chosen_threads(settings.threads)
     vectors = basis.vectors
     if coils is None:

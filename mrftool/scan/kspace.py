@@ -137,3 +137,22 @@ def check_repetitions(repetition: IndexArray, expected: int) -> None:
             f"has no readout in {missing.size} of {expected} repetitions ({shown}), "
             "expected one in each"
         )
+
+
+def check_samples(samples: ComplexArray, repetition: IndexArray) -> None:
+    """Raise InputError if readouts `(readout, coil, sample)` are empty, or copies of others.
+
+    Readouts of one repetition differ, if only in their noise.
+    """
+    empty = int(np.count_nonzero(~samples.any(axis=(1, 2))))
+    if empty:
+        raise InputError(
+            f"{empty} of {len(samples)} readouts hold nothing but zeros, expected samples"
+        )
+    pairs = zip(repetition.tolist(), samples, strict=True)
+    different = {(number, hash(readout.tobytes())) for number, readout in pairs}
+    if len(different) < len(samples):
+        raise InputError(
+            f"{len(samples) - len(different)} of {len(samples)} readouts are copies of others, "
+            "expected each of them once"
+        )

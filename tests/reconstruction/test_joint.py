@@ -10,7 +10,8 @@ from mrftool.maps import Maps
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.quantities import Flag
-from mrftool.reconstruction.joint import JointSettings, require_covered_square
+from mrftool.reconstruction.coverage import require_covered_square
+from mrftool.reconstruction.joint import JointSettings
 from mrftool.reconstruction.reconstruct import Settings, set_up
 from mrftool.reconstruction.simulated.raw_data import sample_scene
 from mrftool.reconstruction.simulated.scenes import tissue_scene

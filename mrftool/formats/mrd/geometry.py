@@ -7,6 +7,7 @@ DICOM: to the left, to the back, to the head (LPS) [mm]. NIfTI's is RAS.
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
+from mrftool.errors import InputError
 from mrftool.formats.mrd.header import RawHeader
 from mrftool.formats.mrd.image import image_head_type
 from mrftool.grid import Placement
@@ -18,7 +19,14 @@ _KEYS = ("read_dir", "phase_dir", "slice_dir")
 
 
 def affine_of(header: RawHeader, heads: Array) -> tuple[Placement, tuple[str, ...]]:
-    """Placement of the image, and what was assumed."""
+    """Placement of the image, and what was assumed.
+
+    Raises
+    ------
+    InputError
+        If readouts belong to slices or partitions that the header does not know.
+    """
+    _require_counters(header, heads)
     size = np.array(header.field_of_view) / (*header.matrix[:2], header.matrix[2])
     directions = np.stack([heads[0][key] for key in _KEYS], axis=1).astype(np.float64)
     if not (abs(directions.T @ directions - np.eye(3)) < _SQUARE).all():
@@ -30,6 +38,17 @@ def affine_of(header: RawHeader, heads: Array) -> tuple[Placement, tuple[str, ..
     if step is not None:
         columns[:, 2] = LPS_TO_RAS @ step
     return Placement(_centred(columns, header, LPS_TO_RAS @ centre)), ()
+
+
+def _require_counters(header: RawHeader, heads: Array) -> None:
+    counts = {"slice": header.n_slices, "kspace_encode_step_2": header.matrix[2]}
+    for name, count in counts.items():
+        last = int(heads["idx"][name].max())
+        if last >= count:
+            raise InputError(
+                f"its readouts have {name} up to {last}, expected 0 to {count - 1} as its header "
+                "says"
+            )
 
 
 def _slices(header: RawHeader, heads: Array) -> tuple[FloatArray, FloatArray | None]:

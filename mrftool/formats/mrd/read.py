@@ -70,12 +70,14 @@ class RawScan:
 
     def rows(self, slice_index: int, partition: int = 0) -> IndexArray:
         """Readouts of one slice and partition, in order."""
+        place = f"slice {slice_index}"
         chosen = self.readouts.is_imaging & (self.readouts.counter("slice") == slice_index)
         if self.n_partitions > 1:
+            place = f"partition {partition} of {place}"
             chosen &= self.readouts.counter("kspace_encode_step_2") == partition
         rows = np.flatnonzero(chosen)
         if not rows.size:
-            raise InputError(f"{self.name}: slice {slice_index} has no readouts")
+            raise InputError(f"{self.name}: {place} has no readouts")
         return rows
 
     def noise(self) -> ComplexArray | None:
@@ -143,8 +145,7 @@ class RawScan:
     def _kept(self, rows: IndexArray) -> slice:
         """Samples that are not to be discarded."""
         n_samples, _ = self.readouts.size(rows)
-        head = self.readouts.heads[rows[0]]
-        return slice(int(head["discard_pre"]), n_samples - int(head["discard_post"]))
+        return self.readouts.kept(rows, n_samples)
 
     def _sample_time(self, rows: IndexArray) -> FloatArray | None:
         """Of each sample that is kept, from the echo [s]; None where the file does not tell."""
@@ -186,7 +187,10 @@ def open_raw(
     repetition, said = _repetitions(readouts, header, rows)
     if unit is None and trajectory is None:
         unit = header.unit
-    placement, assumed = affine_of(header, readouts.heads[rows])
+    try:
+        placement, assumed = affine_of(header, readouts.heads[rows])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     own = RawScan(header, readouts, placement, repetition, trajectory, unit, (*said, *assumed))
     return _with_unit(own)
 

@@ -114,6 +114,23 @@ class Readouts:
             sizes.append(int(found[0]))
         return sizes[0], sizes[1]
 
+    def kept(self, rows: IndexArray, n_samples: int) -> slice:
+        """Samples of some readouts that are not to be discarded.
+
+        Raises
+        ------
+        InputError
+            If they differ among the readouts, or none are kept.
+        """
+        ends = np.stack([self.heads[name][rows] for name in ("discard_pre", "discard_post")])
+        before, after = (int(count) for count in ends[:, 0])
+        if (ends != ends[:, :1]).any() or before + after >= n_samples:
+            raise InputError(
+                f"{self.path}: readouts discard {_listed(np.unique(ends))} of {n_samples} samples, "
+                "expected the same, and fewer, in all"
+            )
+        return slice(before, n_samples - after)
+
     def _has(self, bit: int) -> Array:
         return np.asarray(self.heads["flags"] >> np.uint64(bit - 1) & np.uint64(1), bool)
 

@@ -11,11 +11,11 @@ from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
+from mrftool.reconstruction.coverage import require_covered_square
 from mrftool.reconstruction.joint import (
     JointProblem,
     JointSettings,
     Model,
-    require_covered_square,
 )
 from mrftool.reconstruction.reconstruct import Problem, set_up
 from mrftool.reconstruction.temporal_basis import temporal_basis

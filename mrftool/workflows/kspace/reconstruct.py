@@ -157,8 +157,7 @@ def open_job(request: Request, watch: Stopwatch) -> Job:
         scan = open_raw(request.scan, trajectory=points, unit=unit)
         sequence = _sequence(request, scan)
         check_sequence(scan, sequence.sequence_id, sequence.flip_angle)
-        noise = scan.noise()
-        matrix = None if noise is None else whitening(noise)
+        matrix = _noise_whitening(scan)
         coils = _coils(request.coils, scan)
         field_map = _field_map(request.field_map, scan)
     with watch.stage("temporal basis"):
@@ -353,6 +352,17 @@ def _sequence(request: Request, scan: RawScan) -> PulseSequence:
             f"{request.scan}: does not hold its sequence, expected a sequence file besides"
         )
     return sequence_from_dict(dict(scan.header.sequence), str(request.scan))
+
+
+def _noise_whitening(scan: RawScan) -> Array | None:
+    """What makes the coils' noise white, where the scan holds noise."""
+    noise = scan.noise()
+    if noise is None:
+        return None
+    try:
+        return whitening(noise)
+    except InputError as error:
+        raise InputError(f"{scan.name}: {error}") from error
 
 
 def _coils(path: Path | None, scan: RawScan) -> ComplexArray | None:

@@ -179,6 +179,14 @@ def test_trajectories_far_outside_the_image_are_refused():
         Trajectory(np.full((1, 3, 2), 12.0))
 
 
+def test_slices_beyond_those_of_the_header_are_refused(tmp_path):
+    slices, _ = _written(tmp_path / "scan.mrd", n_slices=2)
+    pieces = [RawSlice(part, Placement(AFFINE), index=at) for at, part in enumerate(slices)]
+    write_raw(tmp_path / "few.mrd", _header(n_slices=1), pieces)
+    with pytest.raises(InputError, match="slice up to 1, expected 0 to 0"):
+        open_raw(tmp_path / "few.mrd")
+
+
 def test_a_file_that_keeps_its_reader_busy_is_refused(tmp_path, monkeypatch):
     _written(tmp_path / "scan.mrd", n_slices=1)
     monkeypatch.setattr(readouts, "SECONDS", 1e-3)
