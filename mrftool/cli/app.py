@@ -28,6 +28,7 @@ from mrftool.cli.commands.train import train
 from mrftool.cli.hints import hint_for, invoked_command
 from mrftool.cli.lean_imports import import_nibabel_alone
 from mrftool.cli.messages.common_options import add_common_options
+from mrftool.cli.messages.panels import group_options
 from mrftool.cli.messages.session import new_session, session
 from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
@@ -125,6 +126,7 @@ def _invoke(arguments: Sequence[str]) -> None:
 def _command() -> Any:
     root = typer.main.get_command(app)
     add_common_options(root)
+    group_options(root)
     _mend(root)
     return root
 

@@ -28,6 +28,7 @@ from front_door import (
 )
 
 from mrftool.cli.app import app
+from mrftool.cli.messages.panels import PANELS
 from mrftool.errors import (
     CheckFailedError,
     InputError,
@@ -217,6 +218,22 @@ def test_an_interrupt_while_the_command_line_loads_is_one() -> None:
 )
 def test_help_shows_units(words: tuple[str, ...], unit: str) -> None:
     assert unit in works(*words, "--help").out
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_option_of_a_panel_is_one_of_the_command(name: str) -> None:
+    root = typer.main.get_command(app)
+    commands = [*root.commands.items(), *root.commands["sequence"].commands.items()]
+    known = {parameter.name for parameter in dict(commands)[name].params}
+    for panel, options in PANELS[name].items():
+        assert set(options) <= known, panel
+
+
+def test_help_shows_options_in_panels() -> None:
+    lines = works("quantify", "--help").out.splitlines()
+    titles = [line.split("─ ")[1].split(" ─")[0] for line in lines if line.startswith("╭")]
+    assert titles[:2] == ["Arguments", "Options"] and titles[-1] == "Messages"
+    assert {"DICOM output", "Array files"} <= set(titles)
 
 
 def test_a_fault_of_our_own_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,10 @@ watches.
 
 import json
 import re
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from front_door import command, refuses, works
@@ -14,7 +16,7 @@ from mrftool.cli.app import _command
 from mrftool.cli.messages import terminal
 from mrftool.cli.messages.common_options import common_options
 from mrftool.cli.messages.session import new_session
-from mrftool.cli.messages.terminal import Terminal
+from mrftool.cli.messages.terminal import Terminal, is_watched
 from mrftool.cli.messages.training_table import TrainingTable
 
 SIMULATE = ("simulate", "--seq", "short.yaml", "--phantom", "vials", "--matrix", "8", "-o", "v.nii")
@@ -149,3 +151,12 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with new_session(()), Terminal().progress("matching", 10) as done:
         done(10)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("term", "is_drawn"), [("xterm", True), ("dumb", False)])
+def test_a_bar_is_drawn_only_where_a_line_can_be_redrawn(
+    term: str, is_drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
+    assert is_watched() is is_drawn

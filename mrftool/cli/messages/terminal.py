@@ -3,6 +3,7 @@
 Everything goes to stderr, and to the log where one is kept.
 """
 
+import os
 import sys
 import threading
 import time
@@ -94,8 +95,10 @@ def tell_progress(to: Session, text: str) -> None:
 
 
 def is_watched() -> bool:
-    """Whether a person sees stderr as it comes."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    """Whether a person sees stderr as it comes, in a terminal that can redraw a line."""
+    if sys.stderr is None or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stderr.isatty()
 
 
 @contextmanager
