@@ -20,6 +20,8 @@ class MrftoolError(Exception):
     ) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # of tracebacks in Python
         self.arguments = tuple(arguments)
 
 

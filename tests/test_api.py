@@ -70,6 +70,27 @@ def test_arrays_go_through_every_step(
     np.testing.assert_array_equal(load(paths["t1"]), maps.t1)
 
 
+def test_fingerprints_are_quantified_as_a_list_of_voxels(
+    short_sequence: PulseSequence, model: Path
+) -> None:
+    tissue = Tissue([0.8, 1.2], [0.06, 0.11])
+    prints = mrftool.simulate(short_sequence, tissue)
+    for scan in (prints, prints.signal):
+        maps = mrftool.quantify(scan, model)
+        assert maps.t1.shape == (2, 1, 1)
+        np.testing.assert_allclose(maps.t1.ravel(), tissue.t1, rtol=0.01)
+    other = dataclasses.replace(short_sequence, tr=1.2 * short_sequence.tr)
+    with pytest.raises(MismatchError, match="fingerprints: made with sequence"):
+        mrftool.quantify(mrftool.simulate(other, tissue), model)
+
+
+def test_a_traceback_shows_the_hint(model: Path, short_sequence: PulseSequence) -> None:
+    signal = np.abs(mrftool.simulate(short_sequence, Tissue(0.8, 0.06)).signal)
+    with pytest.raises(MismatchError) as caught:
+        mrftool.quantify(signal, model)
+    assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]
+
+
 def test_files_go_through_every_step(shelf: Path, model: Path) -> None:
     sequence = mrftool.load_sequence(shelf / "short.yaml")
     assert len(sequence) == 40

@@ -1,26 +1,39 @@
 """What the functions of the API take: values, files, or the names of shipped ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mrftool.arrays import BoolArray
+from mrftool.arrays import Array, BoolArray
+from mrftool.fingerprints import Fingerprints
 from mrftool.formats.open_scan import open_scan
 from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
 
 SequenceLike = PulseSequence | str | Path
-Scan = Series | str | Path | ArrayLike
+Scan = Series | Fingerprints | str | Path | ArrayLike
 
 
 def as_series(scan: Scan) -> Series:
-    """A scan: as it is, from its file, or from an array."""
+    """A scan: as it is, from its file, from fingerprints, or from an array."""
     if isinstance(scan, Series):
         return scan
     if isinstance(scan, str | Path):
         return open_scan(Path(scan))
-    return series_from_array(scan)
+    if isinstance(scan, Fingerprints):
+        series = series_from_array(_voxels_along_x(scan.signal), name="fingerprints")
+        return replace(series, sidecar={"sequence_id": scan.sequence_id})
+    array = np.asarray(scan)
+    if array.ndim == 2:
+        array = _voxels_along_x(array)
+    return series_from_array(array)
+
+
+def _voxels_along_x(signal: Array) -> Array:
+    """An image `(voxel, 1, 1, time)` of a list of signals `(voxel, time)`."""
+    return signal[:, np.newaxis, np.newaxis]
 
 
 def as_mask(mask: ArrayLike | None) -> BoolArray | None:

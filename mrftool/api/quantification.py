@@ -44,8 +44,9 @@ def quantify(
 
     Parameters
     ----------
-    scan : Series, str, Path or array_like
-        A scan, its file, or an array `(x, y, z, time)`: complex, or real for magnitudes.
+    scan : Series, Fingerprints, str, Path or array_like
+        A scan, its file, fingerprints, or an array `(x, y, z, time)` or `(voxel, time)`: complex,
+        or real for magnitudes. The maps of a list of voxels are `(voxel, 1, 1)`.
     model : Model, str or Path
         A model, its file, or the name of a shipped one.
     mask : array_like, optional
@@ -218,9 +219,10 @@ def match(
 
     Parameters
     ----------
-    scan : Series, str, Path, array_like or CoefficientImages
-        A scan, its file, or an array `(x, y, z, time)`: complex, or real for magnitudes; or
-        coefficient images, which stand for the frames that they expand to.
+    scan : Series, Fingerprints, str, Path, array_like or CoefficientImages
+        A scan, its file, fingerprints, or an array `(x, y, z, time)` or `(voxel, time)`: complex,
+        or real for magnitudes; or coefficient images, which stand for the frames that they expand
+        to. The maps of a list of voxels are `(voxel, 1, 1)`.
     dictionary : str or Path, optional
         A dictionary (.npz); without it, one is simulated.
     sequence : PulseSequence, str or Path
