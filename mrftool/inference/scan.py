@@ -22,6 +22,9 @@ BLOCK_BYTES = (
 _BATCHES = 512  # voxels; a multiple of what models take at a time
 
 
+_CHOICES = ("model", "dictionary", "seq")  # what a caller may choose otherwise
+
+
 def check_belongs(
     series: Series,
     what: str,
@@ -41,7 +44,7 @@ def check_belongs(
     """
     if series.n_time != n_time:
         message = f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
-        raise MismatchError(message + _difference(series, sequence))
+        raise MismatchError(message + _difference(series, sequence), arguments=_CHOICES)
     if series.form != form:
         message = f"{series.name}: a {series.form} series, expected {form} as the {what}"
         if form == "complex":
@@ -55,7 +58,7 @@ def check_belongs(
         if name:
             made, expected = f"{name} ({made})", f"{sequence_name} ({expected})"
         message = f"{series.name}: made with sequence {made}, expected {expected} as the {what}"
-        raise MismatchError(message + _difference(series, sequence))
+        raise MismatchError(message + _difference(series, sequence), arguments=_CHOICES)
     if sequence_id is None:
         return [f"the {what} does not name its sequence; assumed to be that of the series"]
     if series.sequence_id is None:

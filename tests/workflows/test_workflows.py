@@ -13,6 +13,10 @@ from mrftool.learning.config import TrainConfig
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.evaluation.evaluate_maps import compare_maps
+from mrftool.workflows.kspace.quantify_coefficients import (
+    CoefficientScan,
+    quantify_coefficient_scan,
+)
 from mrftool.workflows.match import DictionaryChoice, match_scan
 from mrftool.workflows.quantify import quantify_scan
 from mrftool.workflows.sequences.sequence_files import (
@@ -154,3 +158,15 @@ def test_the_reporter_hears_of_progress(short_sequence: PulseSequence, tmp_path:
     tissue = Tissue(np.linspace(0.5, 1.5, 10), 0.05)
     simulate_dictionary(Simulation(short_sequence), tissue, tmp_path / "d.npz", reporter)
     assert reporter.done == 10
+
+
+def test_a_folder_of_another_run_is_refused_before_raw_data_are_reconstructed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("mrftool.workflows.kspace.quantify_coefficients._opened")
+    other = {"command": "match", "source": "other.nii"}
+    (tmp_path / "report.json").write_text(json.dumps({"run": other}))
+    with pytest.raises(ArgumentError, match="maps of another run"):
+        quantify_coefficient_scan(
+            CoefficientScan(tmp_path / "scan.mrd"), tmp_path, SilentReporter()
+        )

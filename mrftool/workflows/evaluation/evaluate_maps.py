@@ -24,7 +24,7 @@ from mrftool.evaluation.reference import (
 
 Columns = dict[str, FloatArray]
 
-_FILES = ("errors.json", "errors.md", "errors.png", "scatter.png", "bins.json", "bins.png")
+FILES = ("errors.json", "errors.md", "errors.png", "scatter.png", "bins.json", "bins.png")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def compare_maps(folder: Path, reference: Path, output: Path, reporter: Reporter
     _require_same_sequence(report, expected, folder, reference)
     images = read_maps(folder, expected)
     found = compare_images(images, expected, form_of(report), reporter)
-    found = replace(found, paths=tuple(output / name for name in _FILES))
+    found = replace(found, paths=tuple(output / name for name in FILES))
     _write(found, f"{folder} against {reference}")
     return found
 

@@ -40,6 +40,7 @@ from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
+from mrftool.workflows.steps.outputs.run_record import RunIdentity, require_own_outputs
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 T1_RANGE: Range = (0.1, 4.5)
@@ -147,6 +148,8 @@ def quantify_coefficient_scan(
 
     """
     require_folder(folder)
+    identity = RunIdentity("quantify", scan.path, scan.chosen())
+    require_own_outputs(folder, identity, overwrite=overwrite)
     watch = Stopwatch()
     opened = _opened(scan, allow, watch, reporter)
     images, sequence, settings = opened.images, opened.sequence, opened.settings

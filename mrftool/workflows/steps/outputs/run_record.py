@@ -72,7 +72,7 @@ def require_own_outputs(folder: Path, identity: RunIdentity, *, overwrite: bool)
         what = f"{there[0]} exists, and no report says which run made it"
     raise ArgumentError(
         f"{what}, expected another folder",
-        hint="to replace them, overwrite",
+        hint="overwriting replaces them",
         arguments=("overwrite",),
     )
 
