@@ -1,4 +1,4 @@
-"""Pages of the reference made from the code: the command line, maps, flags and exit codes."""
+"""Pages of the reference made from the code: command line, outputs, maps, flags, exit codes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +9,15 @@ import typer
 from mrftool import errors, quantities
 from mrftool.cli.app import app
 from mrftool.cli.messages.common_options import common_options
+from mrftool.workflows import train
+from mrftool.workflows.evaluation import evaluate_maps, evaluate_model
 
 
 def write_references(folder: Path) -> None:
     """Write the generated pages into `folder`."""
     pages = {"command_line.md": command_line(), "exit_codes.md": exit_codes()}
     pages["maps_and_flags.md"] = maps_and_flags()
+    pages["outputs.md"] = outputs()
     for name, lines in pages.items():
         text = "\n".join(lines) + "\n"
         path = folder / name
@@ -105,3 +108,65 @@ def maps_and_flags() -> Iterator[str]:
     yield "|--:|---|"
     for flag, description in quantities.FLAGS.items():
         yield f"| {int(flag)} | {description.text} |"
+
+
+# Of each file that a command leaves: what it holds. A file without a line stops the build.
+_HOLDS = {
+    "errors.json": "scores of T1 and T2, over all voxels and for each tissue; times in ms",
+    "errors.md": "the same as a table in Markdown",
+    "errors.png": "true values, estimates and errors over the image",
+    "scatter.png": "estimates against true values",
+    "bins.json": "RMSE over the Cramer-Rao bound, and bias, over T1 and T2",
+    "bins.png": "the same as a picture",
+    "model.json": "scores at each SNR, and shares of flagged signals",
+    "model.md": "the same as tables in Markdown",
+    "model.png": "the same as a picture",
+    "best.safetensors": "weights of the best validation, with all settings; `export` takes them",
+    "last.safetensors": "weights and optimiser of the last step, for `train --resume`",
+    "curve.csv": "losses and scores over the steps",
+    "curve.png": "the same as a picture",
+}
+_FOLDERS = (
+    ("mrftool evaluate maps", "FOLDER/errors", evaluate_maps.FILES),
+    ("mrftool evaluate model", "NAME_trials", evaluate_model.FILES),
+    ("mrftool train", "runs/NAME", train.FILES),
+)
+_OTHERS = """
+## What the other commands write
+
+| command | files |
+|---|---|
+| `mrftool simulate` | scan (`.nii.gz`), sidecar, true maps `NAME_truth_*`; a dictionary (`.npz`) |
+| `mrftool simulate --kspace` | raw data (`.mrd`) with their sidecar, and the maps of the object |
+| `mrftool reconstruct` | [what comes out](../how_to/reconstruct_raw_data.md#what-comes-out) |
+| `mrftool export`, `mrftool adapt` | a model (`.onnx`), or a temporal basis (`.npy`, `.cfl`) |
+| `mrftool evaluate rois` | `regions.json`: mean, spread and uncertainty of each region [s] |
+| `mrftool evaluate paper` | `report.md` with its pictures, and the records of all jobs |
+| `mrftool sequence show`, `compare` | pictures (`.png`) |
+| `mrftool sequence optimise`, `import` | a [sequence file](sequence_file.md) |
+| `mrftool bids` | [derivatives, `status.tsv` and `group.tsv`](../tutorials/cohort.md) |
+"""
+
+
+def outputs() -> Iterator[str]:
+    """The files that each command leaves."""
+    yield "# Outputs"
+    yield ""
+    yield "Outputs are written beside their place and renamed: each is whole, or not there."
+    yield ""
+    yield "## `mrftool quantify`, `mrftool match`"
+    yield ""
+    yield "A file for each [map](maps_and_flags.md), with a BIDS sidecar; `overview.png`;"
+    yield "`report.html` and [`report.json`](../report.md); DICOM maps where they are asked for."
+    yield "[What quantify writes](../how_to/what_quantify_writes.md) says more."
+    for command, folder, files in _FOLDERS:
+        yield ""
+        yield f"## `{command}`"
+        yield ""
+        yield f"In the folder of `-o`, by default `{folder}`:"
+        yield ""
+        yield "| file | holds |"
+        yield "|---|---|"
+        for name in files:
+            yield f"| `{name}` | {_HOLDS[name]} |"
+    yield from _OTHERS.splitlines()
