@@ -130,9 +130,10 @@ def test_long_work_tells_how_far_it_has_come(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.usefixtures("_impatient")
 def test_long_work_says_nothing_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    with new_session(()) as session, Terminal().working("tabulating"):
+    with new_session(()) as session:
         session.verbosity = -1
-        time.sleep(0.1)
+        with Terminal().working("tabulating"):
+            time.sleep(0.1)
     assert capsys.readouterr().err == ""
 
 
