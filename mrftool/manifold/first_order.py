@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.manifold.influences import TOLERANCE, Influence, signal_derivative
+from mrftool.manifold.influences import B1, TOLERANCE, Influence, signal_derivative
 from mrftool.manifold.parameters import FITTED
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives
@@ -44,6 +44,9 @@ class Directions:
     signal: Array
     fitted: Array
     given: Array
+
+    def __getitem__(self, voxels: slice) -> "Directions":
+        return Directions(self.signal[voxels], self.fitted[voxels], self.given[voxels])
 
     @property
     def norm(self) -> FloatArray:
@@ -143,14 +146,24 @@ def directions_of(
         Of the engine, in the signal and its derivatives by tissue [1].
     """
     names = [parameter.name for parameter in FITTED]
+    asked = list(names)
+    if B1 in influences and tolerance <= TOLERANCE:
+        asked.append(B1.name)
     signal, slopes = signal_and_derivatives(
         sequence,
         tissue,
-        with_respect_to=names,  # type: ignore[arg-type]
+        with_respect_to=asked,  # type: ignore[arg-type]
         tolerance=tolerance,
     )
+    known = dict(zip(asked, slopes, strict=True))
+    slopes = slopes[: len(names)]
     scale = np.stack([getattr(tissue, name) for name in names])[:, :, None]
-    changes = [signal_derivative(influence, sequence, tissue) for influence in influences]
+    changes = []
+    for influence in influences:
+        change = known.get(influence.name)
+        if change is None:
+            change = signal_derivative(influence, sequence, tissue)
+        changes.append(change)
     rows: Array = np.stack([signal, *(slopes * scale), *changes], axis=1).astype(np.complex128)
     if form == "magnitude":
         first = rows[:, :1]

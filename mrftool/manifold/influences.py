@@ -10,6 +10,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray
 from mrftool.errors import ArgumentError
+from mrftool.physics.kernel import is_real
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.sequence import Event, HardPulse, Invert, PulseSequence, SliceProfile, Wait
 from mrftool.tissue import Tissue
@@ -113,9 +114,24 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
         signal, _ = signal_and_derivatives(*shifted, with_respect_to=(), tolerance=TOLERANCE)
         return signal.astype(np.complex128)
 
+    if influence == OFF_RESONANCE and _is_mirrored(sequence, tissue):
+        return np.asarray(at(1).real / step, np.complex128)
     if side == 0:
         return np.asarray((at(1) - at(-1)) / (2 * step))
+    if influence == EFFICIENCY and _has_one_inversion(sequence):
+        return np.asarray(side * (at(side) - at(0)) / step)
     return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
+
+
+def _has_one_inversion(sequence: PulseSequence) -> bool:
+    """Whether signals are linear in the efficiency: one inversion is played, and only once."""
+    return sum(isinstance(event, Invert) for event in sequence.program) == 1
+
+
+def _is_mirrored(sequence: PulseSequence, tissue: Tissue) -> bool:
+    """Whether signals at opposite off-resonances f are S(-f) = -conj(S(f))."""
+    has_real_m0 = not np.any(np.imag(tissue.m0))
+    return has_real_m0 and is_real(sequence, tissue)
 
 
 def changed(

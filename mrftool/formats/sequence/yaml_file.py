@@ -2,6 +2,8 @@
 with key and line.
 """
 
+import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from mrftool.formats.sequence.reading.building import build_events, build_train
 from mrftool.formats.sequence.reading.programme import events_to_list
 from mrftool.formats.sequence.reading.uncertainty import uncertainty_block
 from mrftool.formats.sequence.reading.validation import fault_at, validate
-from mrftool.formats.sequence.reading.yaml_text import Fault, dump_yaml, load_mapping
+from mrftool.formats.sequence.reading.yaml_text import Fault, Lines, dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
 from mrftool.sequence import PulseSequence, Wait
 
@@ -70,12 +72,23 @@ def parse_sequence(
     read_sequence does.
     """
     raw, lines, faults = load_mapping(text, origin)
+    return _checked(raw, lines, faults, folder or Path(), origin, rr)
+
+
+def _checked(
+    raw: dict[str, Any],
+    lines: Lines,
+    faults: list[Fault],
+    folder: Path,
+    origin: str,
+    rr: FloatArray | None = None,
+) -> PulseSequence:
+    """The sequence in a mapping. Raises InputError with its faults and those that are given."""
     version = raw.get("mrftool_sequence")
     schema: type[SequenceFile] | type[EventFile] = SequenceFile
     if isinstance(version, int):
         schema = VERSIONS.get(version, SequenceFile)
     values, invalid = validate(raw, lines, schema)
-    folder = folder or Path()
     if schema is EventFile:
         sequence, wrong = build_events(values, raw, folder, rr)
     else:
@@ -146,7 +159,17 @@ def _played(sequence: PulseSequence) -> dict[str, Any]:
 
 def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseSequence:
     """The sequence from what sequence_to_dict gave. Raises InputError as read_sequence does."""
-    return parse_sequence(dump_yaml(data), origin=origin)
+    try:
+        text = json.dumps(data)
+    except (TypeError, ValueError, RecursionError):  # which YAML may be able to write
+        return parse_sequence(dump_yaml(data), origin=origin)
+    return _from_json(text, origin)
+
+
+@lru_cache(maxsize=16)
+def _from_json(text: str, origin: str) -> PulseSequence:
+    """The sequence in the JSON text of a mapping: a run asks for that of its model many times."""
+    return _checked(json.loads(text), {}, [], Path(), origin)
 
 
 def sequence_summary(sequence: PulseSequence) -> dict[str, str]:

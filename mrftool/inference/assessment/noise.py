@@ -14,6 +14,7 @@ _ROUNDS = 4
 _STEP = 1e-3  # of the ratio of signal and noise, for the slope of their mean magnitude
 _LEAST_LINEAR = 0.1
 _MOST_TAKEN = 0.1  # of the noise, by the fit
+_VOXELS_OF_SPECTRUM = 32  # at a time
 _EMPTY_CHANNEL = 0.5  # of the variances of both channels: noise this uneven is not circular
 
 
@@ -80,13 +81,20 @@ def _of_channels(correlation: FloatArray, linear: float) -> FloatArray:
 
 
 def _autocorrelation(noise: Array) -> FloatArray:
-    """Of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1."""
-    n_time = noise.shape[1]
-    values = []
-    for lag in range(min(_LONGEST_LAG, n_time // 4)):
-        products = noise[:, lag:] * noise[:, : n_time - lag].conj()
-        values.append(float(products.real.mean()))
-    return np.array(values) / values[0]
+    """Of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1.
+
+    By way of the power spectrum, padded so that no lag wraps around (Wiener-Khinchin).
+    """
+    n_voxels, n_time = noise.shape
+    n_lags = min(_LONGEST_LAG, n_time // 4)
+    length = 1 << (n_time + n_lags).bit_length()
+    power = np.zeros(length)
+    for start in range(0, n_voxels, _VOXELS_OF_SPECTRUM):
+        spectrum = np.fft.fft(noise[start : start + _VOXELS_OF_SPECTRUM], length)
+        power += np.square(np.abs(spectrum)).sum(axis=0, dtype=np.float64)
+    sums = np.fft.ifft(power).real[:n_lags]
+    values = sums / (n_time - np.arange(n_lags))
+    return np.asarray(values / values[0])
 
 
 def shared_misfit(sample: SampledResiduals) -> float:
