@@ -24,6 +24,7 @@ from mrftool.formats.atomic import writing
 Look = dict[str, Any]  # further arguments of matplotlib's functions
 
 _DPI = 130
+_COMPRESSION = 3  # of 9: files a tenth larger than at 6, in two thirds of the time
 TIME_TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # of axes of T1 and T2 [ms]
 
 
@@ -54,7 +55,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     _show_texts_verbatim(figure)
     with writing(path) as part, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(part, format="png", dpi=_DPI)
+        figure.savefig(part, format="png", dpi=_DPI, pil_kwargs={"compress_level": _COMPRESSION})
 
 
 def _show_texts_verbatim(figure: Figure) -> None:
