@@ -12,6 +12,7 @@ one node in this process, with fake work, and prints its memory.
 """
 
 import argparse
+import gc
 import io
 import json
 import random
@@ -227,6 +228,8 @@ def soak(folder: Path, count: int) -> None:
     scan = fingerprint(short_sequence())
     (path,) = write_enhanced(folder / "scan", scan)
     dataset = pydicom.dcmread(path)
+    samples: list[tuple[int, int]] = []
+    every = max(count // 20, 1)
     with running(settings) as said:
         for number in range(count):
             dataset.SeriesInstanceUID = f"1.2.3.{number + 1}"
@@ -236,10 +239,18 @@ def soak(folder: Path, count: int) -> None:
             dataset.save_as(path)
             if send([path], settings.port) != [0]:
                 raise RuntimeError("an image was refused")
-            if number in (count // 10, count // 2, count - 1):
-                wait_for(lambda: not list((folder / "node" / "results").iterdir()))
-                print(f"anonymous_kilobytes_after_{number + 1}:", anonymous_kilobytes())
+            if (number + 1) % every == 0:
+                wait_for(lambda: not list((folder / "node" / "incoming").iterdir()))
                 said.notes.clear()
+                gc.collect()
+                samples.append((number + 1, anonymous_kilobytes()))
+        for series, kilobytes in samples[:: len(samples) // 4]:
+            print(f"anonymous_kilobytes_after_{series}:", kilobytes)
+        later = np.array(samples[len(samples) // 4 :])
+        slope = np.polyfit(later[:, 0], later[:, 1], 1)[0]
+        print(f"more_kilobytes_for_1000_series: {1000 * slope:.0f}")
+        print("open_files:", len(list(Path("/proc/self/fd").iterdir())))
+        print("threads:", threading.active_count())
         journal = folder / "node" / "journal"
         wait_for(lambda: len(states(journal)) == count, 300)
         print("soak_series:", count)

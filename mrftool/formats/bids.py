@@ -237,7 +237,8 @@ def dataset_texts(folder: str | Path) -> dict[Path, str]:
         "GeneratedBy": [{"Name": "mrftool", "Version": _version("mrftool")}],
     }
     extra = [f"*_{each.suffix}.*" for each in QUANTITIES.values() if not each.is_bids]
-    ignored = [*extra, "*.png", "*.html", "report.json", "*_report/", "*.dcm"]
+    tables = ["status.tsv", "group.tsv"]
+    ignored = [*extra, *tables, "*.png", "*.html", "report.json", "*_report", "*.dcm"]
     texts = {
         Path(folder) / "dataset_description.json": to_json(description),
         Path(folder) / ".bidsignore": "\n".join(ignored) + "\n",

@@ -112,7 +112,7 @@ def test_each_scan_of_a_bids_data_set_has_a_report_of_its_own(scan: Path, model:
             "report.json",
         }
         assert (place / facts["maps"]["t1"]).exists()
-    assert "*_report/" in Path("derivatives/.bidsignore").read_text()
+    assert "*_report" in Path("derivatives/.bidsignore").read_text().splitlines()
 
 
 def test_maps_of_a_bids_data_set_are_evaluated_scan_by_scan(scan: Path, model: Path) -> None:

@@ -130,6 +130,11 @@ def test_the_bids_validator_finds_no_error(tmp_path):
     (tmp_path / "overview.png").write_bytes(b"x")
     (tmp_path / "report.html").write_text("x")
     (tmp_path / "report.json").write_text("{}")
+    report = tmp_path / "sub-01/anat/sub-01_MRF_report"
+    report.mkdir()
+    (report / "done.json").write_text("{}")
+    for table in ("status.tsv", "group.tsv"):
+        (tmp_path / table).write_text("scan\nsub-01_MRF\n")
     done = subprocess.run(
         [tool, "--json", str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
     )
