@@ -3,6 +3,7 @@ maps.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,15 @@ def _from_scan(path: Path) -> Reference:
     if "labels" not in images:
         return Reference(tissue, grid, scan=scan)
     labels = grid.to_columns(images["labels"]).astype(np.int16) - 1
-    return Reference(tissue, grid, labels, tuple(map(str, sidecar.get("classes", ()))), scan)
+    return Reference(tissue, grid, labels, _classes(sidecar, path), scan)
+
+
+def _classes(sidecar: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Names of the labels. Raises InputError if they are no list."""
+    names = sidecar.get("classes", ())
+    if not isinstance(names, list | tuple):
+        raise InputError(f"{path}: its sidecar has classes {names!r}, expected a list of names")
+    return tuple(map(str, names))
 
 
 def read_maps(folder: Path, reference: Reference) -> dict[str, Float32Array]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.errors import InputError
+from mrftool.formats.json_text import with_whole_characters
 from mrftool.formats.nifti.files import stem
 from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
 
@@ -94,7 +95,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
             return None
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
-        content = json.loads(path.read_text("utf-8-sig"))
+        text = path.read_text("utf-8-sig")
+        content = with_whole_characters(json.loads(text), text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON: {error}") from error
     except OSError as error:

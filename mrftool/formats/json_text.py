@@ -33,11 +33,24 @@ def load_json(text: str) -> Any:
         of doubles. RFC 8259, section 6, has no such numbers.
     """
     try:
-        return json.loads(
+        value = json.loads(
             text, parse_constant=_refuse, parse_float=_finite_float, parse_int=_bounded_int
         )
+        return with_whole_characters(value, text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def with_whole_characters(value: Any, text: str) -> Any:
+    r"""The value of `text`, with a question mark for each half of a character.
+
+    Escapes such as `\ud800` stand for half a character, which no file can hold (RFC 8259, section
+    8.2).
+    """
+    if "\\u" not in text:
+        return value
+    written = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return json.loads(written)
 
 
 def _finite_float(word: str) -> float:

@@ -180,7 +180,8 @@ def _sample(tissue: Tissue) -> IndexArray:
     """Entries by chance, as many for each factor in T1 and T2 whatever the grid, and those at the
     ends of the range.
     """
-    share = 1 / (tissue.t1 * tissue.t2)
+    share = (tissue.t1.min() / tissue.t1) * (tissue.t2.min() / tissue.t2)
+    share = np.maximum(share, np.finfo(np.float64).tiny)
     count = min(_SAMPLE, len(tissue))
     chosen = np.random.default_rng(0).choice(
         len(tissue), count, replace=False, p=share / share.sum()

@@ -7,8 +7,9 @@ import pytest
 
 from mrftool.cohort.marker import read_marker
 from mrftool.errors import InputError
-from mrftool.evaluation.reference import read_report
+from mrftool.evaluation.reference import _classes, read_report
 from mrftool.evaluation.rois import read_reference
+from mrftool.formats.bids import read_sidecar
 from mrftool.formats.json_text import load_json, read_json
 from mrftool.workflows.steps.outputs.run_record import former_outputs
 
@@ -21,6 +22,17 @@ from mrftool.workflows.steps.outputs.run_record import former_outputs
 def test_json_without_a_finite_value_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"finite|nested|Expecting"):
         load_json(text)
+
+
+def test_half_a_character_is_read_as_a_question_mark() -> None:
+    assert load_json('{"\\ud800": ["\\udfff", "\\ud83d\\ude00"]}') == {"?": ["?", "\U0001f600"]}
+
+
+def test_sidecars_of_odd_values_are_refused_or_read(tmp_path: Path) -> None:
+    (tmp_path / "scan.json").write_text('{"a": "\\ud800", "truth": {"t1": "x", "t2": "x"}}')
+    assert read_sidecar(tmp_path / "scan.nii") == {"a": "?", "truth": {"t1": "x", "t2": "x"}}
+    with pytest.raises(InputError, match=r"classes 2\.5, expected a list"):
+        _classes({"classes": 2.5}, tmp_path)
 
 
 def test_finite_json_is_read(tmp_path: Path) -> None:

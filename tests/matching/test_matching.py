@@ -5,7 +5,9 @@ from mrftool.errors import InputError
 from mrftool.matching import clusters
 from mrftool.matching import nearest as matching
 from mrftool.matching.clusters import build_matcher
+from mrftool.matching.dictionary import _sample
 from mrftool.matching.nearest import match
+from mrftool.tissue import Tissue
 
 
 def manifold(n: int, seed: int, *, is_complex: bool, rank: int = 8) -> np.ndarray:
@@ -137,3 +139,8 @@ def test_a_dictionary_with_an_empty_entry_is_refused() -> None:
     entries[3] = 0
     with pytest.raises(InputError, match="zero or not finite"):
         build_matcher(entries)
+
+
+def test_tissues_of_any_size_can_be_sampled() -> None:
+    tissue = Tissue(t1=np.array([1e-300, 1.0, 2.0]), t2=np.array([1e-300, 0.1, 1e-200]))
+    assert _sample(tissue).tolist() == [0, 1, 2]

@@ -174,3 +174,21 @@ def test_what_cannot_be_written_shows_before_there_are_maps(tmp_path: Path) -> N
     (tmp_path / "out" / "t2" / "0009.dcm").write_bytes(b"")
     with pytest.raises(InputError, match=r"t2: holds 0009\.dcm"):
         check_dicom_maps(tmp_path / "out", ("t1", "t2"), source.placement, source.shape, source)
+
+
+@pytest.mark.parametrize("chosen", FORMATS)
+def test_sources_with_malformed_elements_have_maps(tmp_path: Path, chosen: str) -> None:
+    """An identifier that is a number, and a type of values that does not exist."""
+
+    def malformed(dataset: Dataset, z: int, t: int) -> None:
+        dataset.ScanOptions = "PFP"
+
+    series_of(tmp_path / "in", malformed)
+    for path in (tmp_path / "in").iterdir():
+        content = path.read_bytes()
+        for sound, odd in ((b"\x18\0\x22\0CS", b"XX"), (b"\x08\0\x16\0UI", b"US")):
+            assert content.count(sound) == 1
+            content = content.replace(sound, sound[:4] + odd)
+        path.write_bytes(content)
+    source = open_dicom_series(tmp_path / "in")
+    written(tmp_path / "out", source, chosen)

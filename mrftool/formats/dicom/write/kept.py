@@ -65,6 +65,14 @@ def start_of(source: Dataset) -> Dataset:
     return dataset
 
 
+def value_of(source: Dataset, keyword: str) -> Any:
+    """The value of an element; None if it is missing or malformed."""
+    try:
+        return source.get(keyword)
+    except Exception:  # whatever pydicom raises
+        return None
+
+
 def copy_elements(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
     """Copies the elements that `source` has and that can be written; others are left out."""
     character_set = _character_set(source)
@@ -83,7 +91,7 @@ def writable_items(source: Dataset, keyword: str) -> list[Dataset]:
 
 def _character_set(source: Dataset) -> list[str]:
     """The character sets of the texts, if all of them are known; none otherwise."""
-    value = source.get("SpecificCharacterSet") or []
+    value = value_of(source, "SpecificCharacterSet") or []
     if isinstance(value, str):
         value = [value]
     names = [str(name) for name in value]
@@ -139,8 +147,9 @@ def _write_alone(element: Any, character_set: list[str]) -> None:
 def _frame_laterality(source: Dataset) -> str | None:
     """Left or right, where an enhanced image says so of its frames."""
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in source.get(name) or []:
-            anatomy = group.get("FrameAnatomySequence")
-            if anatomy and anatomy[0].get("FrameLaterality") in ("L", "R"):
-                return str(anatomy[0].FrameLaterality)
+        for group in value_of(source, name) or []:
+            for anatomy in value_of(group, "FrameAnatomySequence") or []:
+                side = value_of(anatomy, "FrameLaterality")
+                if side in ("L", "R"):
+                    return str(side)
     return None

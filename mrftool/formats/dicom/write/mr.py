@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from mrftool.formats.dicom.write.kept import copy_elements
+from mrftool.formats.dicom.write.kept import copy_elements, value_of
 from mrftool.formats.dicom.write.quantity import MOST, Quantified, StoredImage, stored_image
 from mrftool.formats.dicom.write.space import Slices
 from mrftool.formats.dicom.write.template import Origin, coded, contributors, source_images
@@ -56,7 +56,7 @@ def _series(entry: Quantified, number: int, slices: Slices, origin: Origin) -> D
     dataset.ScanningSequence, dataset.SequenceVariant = "RM", "NONE"
     dataset.ScanOptions = dataset.MRAcquisitionType = None
     dataset.SliceThickness = dataset.SpacingBetweenSlices = format_number_as_ds(slices.distance)
-    stated = [keyword for keyword in _FROM_SOURCE if origin.header.get(keyword)]
+    stated = [keyword for keyword in _FROM_SOURCE if value_of(origin.header, keyword)]
     copy_elements(origin.header, dataset, stated)
     dataset.RepetitionTime = dataset.EchoTime = dataset.EchoTrainLength = (
         None  # they change from image to image

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from mrftool.errors import ArgumentError, InputError
+from mrftool.errors import ArgumentError, InputError, MrftoolError
 from mrftool.formats.atomic import all_or_none
 from mrftool.formats.bids import Provenance
 from mrftool.formats.dicom.headers.header import read_dataset
@@ -97,7 +97,15 @@ def check_dicom_maps(
     empty = np.zeros(shape, np.float32)
     maps = {name: (empty, quantity(name).unit.name) for name in names[:1]}
     provenance = Provenance((), "not known yet", "not known yet")
-    written, objects = _made(Path(folder), maps, placement, source, provenance, format)
+    try:
+        written, objects = _made(Path(folder), maps, placement, source, provenance, format)
+    except MrftoolError:
+        raise
+    except Exception as error:  # whatever pydicom and highdicom raise of a malformed header
+        raise InputError(
+            f"{source.name}: its headers cannot be used for DICOM maps: {error}",
+            hint="write no DICOM maps",
+        ) from error
     count = len(written[0].paths)
     for name in names:
         _require_room(WrittenMap(name, _paths(Path(folder), name, count, format), {}))

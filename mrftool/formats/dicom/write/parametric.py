@@ -16,7 +16,7 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom.write.kept import PATIENT_AND_STUDY, PLACE
 from mrftool.formats.dicom.write.quantity import Quantified
 from mrftool.formats.dicom.write.space import Slices
-from mrftool.formats.dicom.write.template import Origin, contributors, refer_to
+from mrftool.formats.dicom.write.template import Origin, contributors, is_named, refer_to
 
 _EXPECTED = (  # of a source, if only empty
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
@@ -107,7 +107,7 @@ def _name_real_sources(made: Dataset, stand_ins: list[Dataset], origin: Origin) 
     sequences = [element for element in made.iterall() if element.VR == "SQ"]
     for item in chain.from_iterable(sequence.value for sequence in sequences):
         plane = real.get(item.get("ReferencedSOPInstanceUID"))
-        if plane is not None:
+        if plane is not None and is_named(plane):
             refer_to(item, plane)
     _name_each_source_once(made)
 

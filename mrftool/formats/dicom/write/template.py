@@ -117,12 +117,20 @@ def source_images(planes: Sequence[Plane]) -> Items:
     """References to images from which something was computed."""
     items = Items()
     for plane in planes:
+        if not is_named(plane):
+            continue
         item = Dataset()
         refer_to(item, plane)
         purpose = ("121322", "DCM", "Source Image for Image Processing Operation")
         item.PurposeOfReferenceCodeSequence = coded(purpose)
         items.append(item)
     return items
+
+
+def is_named(plane: Plane) -> bool:
+    """Whether the image has the identifiers by which others refer to it."""
+    names = (plane.values.get("SOPClassUID"), plane.values.get("SOPInstanceUID"))
+    return all(isinstance(name, str) and name for name in names)
 
 
 def refer_to(item: Dataset, plane: Plane) -> None:
