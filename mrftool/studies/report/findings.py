@@ -145,7 +145,8 @@ def _remedies(study: Study) -> Iterator[str]:
         if not ranked or unadapted is None:
             continue
         texts = [
-            f"{title_of(row)} {shown(cell)} after {_effort(study, row)}" for row, cell in ranked
+            f"{_title_with_share(study, 'table2', row)} {shown(cell)} after {_effort(study, row)}"
+            for row, cell in ranked
         ]
         yield (
             f"A sequence that training has not seen, {name}: {', '.join(texts)}; BlochNet as"
@@ -170,8 +171,8 @@ def _noise(study: Study) -> Iterator[str]:
                 ranked = sorted(ratios, key=lambda row, known=ratios: max(known[row]))  # type: ignore[misc]
                 closest, farthest = ranked[0], ranked[-1]
                 parts.append(
-                    f"at SNR {snr:g} {_at_bound(closest, ratios)}, and farthest"
-                    f" {_at_bound(farthest, ratios)}"
+                    f"at SNR {snr:g} {_at_bound(study, closest, ratios)}, and farthest"
+                    f" {_at_bound(study, farthest, ratios)}"
                 )
         if parts:
             yield f"Closest to the Cramer-Rao bound (Table 1, {name}; T1, T2): {'; '.join(parts)}."
@@ -188,9 +189,10 @@ def _bound_ratios(study: Study, key: str) -> dict[str, Ratios]:
     return ratios
 
 
-def _at_bound(row: str, ratios: dict[str, Ratios]) -> str:
+def _at_bound(study: Study, row: str, ratios: dict[str, Ratios]) -> str:
     t1, t2 = ratios[row]
-    return f"{title_of(row)} with {number(t1)} and {number(t2)} times the bound"
+    title = _title_with_share(study, "table1", row)
+    return f"{title} with {number(t1)} and {number(t2)} times the bound"
 
 
 def _cost(study: Study) -> Iterator[str]:
