@@ -23,6 +23,7 @@ from mrftool.formats.arrays.bart import basis_array, cfl_contents, read_all_dime
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.grid import Placement
 from mrftool.inference.coefficients import quantify_coefficients
+from mrftool.maps import Maps
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.physics.cramer_rao import cramer_rao
@@ -30,6 +31,7 @@ from mrftool.physics.noise import complex_noise
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.reconstruction.conjugate_gradient import conjugate_gradient
+from mrftool.reconstruction.joint import JointSettings
 from mrftool.reconstruction.reconstruct import Settings, reconstruct, set_up
 from mrftool.reconstruction.simulated.raw_data import coarse_coils, sample_scene
 from mrftool.reconstruction.simulated.scenes import phantom_scene, tissue_scene
@@ -37,6 +39,7 @@ from mrftool.reconstruction.simulated.trajectories import make_trajectory
 from mrftool.reconstruction.temporal_basis import temporal_basis
 from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.kspace import KSpace, Trajectory
+from mrftool.workflows.kspace.quantify_jointly import estimate_jointly
 
 RANGES = {"t1_range": (0.1, 4.5), "t2_range": (0.01, 2.0)}
 SEQUENCE = "delics"
@@ -295,10 +298,46 @@ def one_scan(case, rank, snr, table):
     return numbers
 
 
+def joint(matrix):
+    """Joint estimates on the well-posed grid: RMSE over the bound of k-space, and spread of z.
+
+    The bound: the inverse information of all voxels together, probed; the spread of
+    (estimate - actual) / bound is at once the RMSE over the bound and that of z.
+    """
+    case = well_posed(matrix)
+    sd = case.noise_sd(5)
+    basis = temporal_basis(case.sequence, 10)
+    table = model_table(case.sequence, **RANGES)
+    problem = set_up(case.noisy(sd), basis, Settings(), coils=case.coils)
+    images = {}
+    for name in ("t1", "t2", "m0"):
+        image = np.zeros((*case.mask.shape, 1), np.complex64 if name == "m0" else np.float32)
+        image[case.mask] = getattr(case.tissue, name)[:, None]
+        images[name] = image
+    flags = np.where(case.mask, 0, int(Flag.MASKED)).astype(np.uint8)[:, :, None]
+    start = Maps(1.1 * images["t1"], 0.9 * images["t2"], images["m0"], flags)
+    settings = JointSettings(probes=16)
+    clock = Clock()
+    maps, _ = estimate_jointly(problem, basis.vectors, table, start, settings)
+    clock.say("joint")
+    for tissue in TISSUES:
+        chosen = case.chosen(tissue)
+        for key in ("t1", "t2"):
+            found = getattr(maps, key)[:, :, 0][case.mask][chosen]
+            actual = getattr(case.tissue, key)[chosen]
+            bound = maps.extra[f"sd_{key}"][:, :, 0][case.mask][chosen]
+            rmse = np.sqrt(np.mean((found / actual - 1) ** 2))
+            say(
+                f"joint_{tissue}_{key}_rmse_over_bound",
+                rmse / np.sqrt(np.mean((bound / actual) ** 2)),
+            )
+            say(f"joint_{tissue}_{key}_z_sd", ((found - actual) / bound).std())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--matrix", type=int, default=192)
-    parts = {"speed": speed, "well": well, "bars": bars}
+    parts = {"speed": speed, "well": well, "bars": bars, "joint": joint}
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     arguments = parser.parse_args()
     for name in arguments.only:
