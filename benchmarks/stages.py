@@ -19,10 +19,11 @@ import numpy as np
 
 from mrftool.environment.shipped import find_file
 from mrftool.formats.open_scan import open_scan
-from mrftool.formats.sequence.yaml_file import read_sequence
+from mrftool.formats.sequence.yaml_file import read_sequence, sequence_to_dict
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
 from mrftool.physics.simulate import simulate
+from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
 from mrftool.tissue import Tissue
 
 _N_TISSUES, _NOISE = 500, 0.002
@@ -86,6 +87,21 @@ def commands(environment: dict[str, str], rounds: int) -> None:
     print(f"quantify_imports_cpu_s: {imports:.2f}")
 
 
+def exports(folder: Path, environment: dict[str, str], rounds: int) -> None:
+    """`export --encoder none` of the first 500 pulses of fisp, verification included."""
+    sequence = read_sequence("fisp")
+    columns = ("flip_angle", "rf_phase", "tr", "te")
+    first = {column: getattr(sequence, column)[:500] for column in columns}
+    short = PulseSequence(**first, events=(Invert(), Wait(0.02), Pulses()), name="fisp500")
+    file = folder / "fisp500.yaml"
+    file.write_text(json.dumps(sequence_to_dict(short)))
+    for name, options in {"": [], "_b1": ["--b1", "0.7", "1.2"]}.items():
+        model = folder / f"model{name}.onnx"
+        arguments = ["-m", "mrftool", "export", "--encoder", "none", "--seq", str(file), "-q"]
+        spent = processor_time([*arguments, "-o", str(model), *options], environment, rounds)
+        print(f"export_500{name}_cpu_s: {spent:.2f}", flush=True)
+
+
 def small_scan(folder: Path, environment: dict[str, str], rounds: int) -> None:
     """`quantify` of 128 x 128 x 3 voxels, with and without report."""
     scan = folder / "small.nii"
@@ -130,6 +146,7 @@ def main() -> None:
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         commands(environment, options.rounds)
+        exports(folder, environment, options.rounds)
         small_scan(folder, environment, options.rounds)
         if options.slices:
             large_scan(folder, options.slices)

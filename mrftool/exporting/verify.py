@@ -1,6 +1,7 @@
 """What a model achieves against the exact engine, on tissue that it has never seen."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ class Sample:
     tissue: Tissue
     signal: ComplexArray
     slopes: ComplexArray
+
+    @cached_property
+    def bound_per_noise(self) -> FloatArray:
+        """Bound of T1 and T2 from complex signals, per standard deviation of the noise in each
+        channel `(voxel, 2)` [s / m0].
+        """
+        return bound_of_signals(self.signal, self.slopes, np.ones(len(self.signal)))
 
     @property
     def reference(self) -> FloatArray:
@@ -115,7 +123,10 @@ def trial(
         )
     else:
         found = run_on(model, noisy, sample.tissue)
-    bound = bound_of_signals(sample.signal, sample.slopes, noise, form=model.manifest.form)  # type: ignore[arg-type]
+    if model.manifest.form == "complex":
+        bound = noise[:, None] * sample.bound_per_noise
+    else:
+        bound = bound_of_signals(sample.signal, sample.slopes, noise, form="magnitude")
     return Outcome(sample.reference, bound, found)
 
 

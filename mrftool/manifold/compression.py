@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrftool.arrays import Array, Float32Array
+from mrftool.arrays import Array, BoolArray, Float32Array, FloatArray
 from mrftool.errors import CheckFailedError
 
 _REAL_ENOUGH = 1e-6
@@ -147,14 +147,53 @@ def _reference_rotation(coefficients: Array, rounds: int = 5) -> Array:
     return np.asarray(columns * np.sign(np.diag(lengths)))
 
 
+def nonnegative_least_squares(matrix: FloatArray, wanted: FloatArray) -> FloatArray:
+    """The x >= 0 `(n,)` for which matrix @ x is nearest to `wanted`.
+
+    C. L. Lawson and R. J. Hanson, Solving Least Squares Problems (1974), ch. 23: one component
+    after the other becomes positive while that brings them nearer; those that would become negative
+    turn 0 again.
+    """
+    n = matrix.shape[1]
+    x, free = np.zeros(n), np.zeros(n, bool)
+    least = 10 * np.finfo(np.float64).eps * n * np.abs(matrix).sum(axis=0).max()
+    for _ in range(3 * n):
+        gain = np.where(free, -np.inf, matrix.T @ (wanted - matrix @ x))
+        best = int(gain.argmax())
+        if gain[best] <= least:
+            break
+        free[best] = True
+        x = _feasible(matrix, wanted, x, free)
+        if not free[best]:  # what it gains is rounding
+            break
+    return x
+
+
+def _feasible(matrix: FloatArray, wanted: FloatArray, x: FloatArray, free: BoolArray) -> FloatArray:
+    """Least squares over the free components, of which those that would be negative are set to 0
+    and freed no longer.
+    """
+    while free.any():
+        target = np.zeros(len(x))
+        target[free] = np.linalg.lstsq(matrix[:, free], wanted, rcond=None)[0]
+        blocking = free & (target <= 0)
+        if not blocking.any():
+            return target
+        distance = np.maximum(x - target, np.finfo(np.float64).tiny)
+        shares = np.where(blocking, x / distance, np.inf)
+        x = x + shares.min() * (target - x)
+        free &= ~(blocking & (shares <= shares.min() * (1 + 1e-12)))
+        x = np.where(free, x, 0.0)
+    return x
+
+
 def _nearest_to_zero(rows: Array) -> Array:
     """Direction of the smallest vector in the convex hull of `rows`, by non-negative least
     squares.
     """
-    from scipy.optimize import nnls  # heavy
-
     flat = np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
-    shares, _ = nnls(np.vstack([flat.T, np.ones(len(flat))]), np.r_[np.zeros(flat.shape[1]), 1.0])
+    matrix = np.vstack([flat.T, np.ones(len(flat))])
+    shares = nonnegative_least_squares(matrix, np.r_[np.zeros(flat.shape[1]), 1.0])
     point = shares @ rows
     size = np.linalg.norm(point)
     return np.asarray(point / size if size > 1e-12 else rows[0])

@@ -134,14 +134,21 @@ def information(signal: Array, slopes: Array) -> FloatArray:
     beside the signal counts. What is rounding counts as 0.
     """
     unit = signal / np.maximum(np.linalg.norm(signal, axis=1, keepdims=True), 1e-300)
-    left = [slope - unit * (np.conj(unit) * slope).sum(axis=1, keepdims=True) for slope in slopes]
+    along = unit.conj()
+    left = [slope - unit * np.einsum("vt,vt->v", along, slope)[:, None] for slope in slopes]
     matrix = np.empty((len(signal), len(slopes), len(slopes)))
     for j, one in enumerate(left):
-        for k, other in enumerate(left):
-            matrix[:, j, k] = (np.conj(one) * other).real.sum(axis=1)
-        is_rounding = matrix[:, j, j] <= _SMALLEST * (abs(slopes[j]) ** 2).sum(axis=1)
+        for k, other in enumerate(left[: j + 1]):
+            matrix[:, j, k] = matrix[:, k, j] = _real_products(one, other)
+        is_rounding = matrix[:, j, j] <= _SMALLEST * _real_products(slopes[j], slopes[j])
         matrix[:, j, j] = np.where(is_rounding, 0.0, matrix[:, j, j])
     return matrix
+
+
+def _real_products(a: Array, b: Array) -> FloatArray:
+    """Real parts of the inner products over time of rows of one type `(voxel,)`."""
+    values = [np.ascontiguousarray(rows).view(rows.real.dtype) for rows in (a, b)]
+    return np.asarray(np.einsum("vt,vt->v", *values))
 
 
 def _variances(matrix: FloatArray) -> FloatArray:

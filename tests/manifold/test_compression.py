@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from mrftool.errors import CheckFailedError
-from mrftool.manifold.compression import align, compress, features, fit_basis, real_fingerprints
+from mrftool.manifold.compression import (
+    align,
+    compress,
+    features,
+    fit_basis,
+    nonnegative_least_squares,
+    real_fingerprints,
+)
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
@@ -112,3 +120,24 @@ def test_signals_that_are_none_are_refused(value: float) -> None:
     signals[7] = value
     with pytest.raises(CheckFailedError, match="no signal"):
         fit_basis(signals, 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (21, 800), (40, 300), (10, 10)])
+@pytest.mark.parametrize("of_hull", [False, True])
+def test_non_negative_least_squares_are_those_of_scipy(
+    shape: tuple[int, int], of_hull: bool
+) -> None:
+    random = np.random.default_rng(0)
+    matrix, wanted = random.normal(size=shape) + 0.3, random.normal(size=shape[0])
+    if of_hull:
+        matrix[-1], wanted = 1.0, np.eye(shape[0])[-1]
+    found = nonnegative_least_squares(matrix, wanted)
+    expected = matrix @ nnls(matrix, wanted)[0]
+    assert found.min() >= 0
+    np.testing.assert_allclose(matrix @ found, expected, atol=1e-12)
+
+
+def test_no_component_is_positive_where_none_brings_them_nearer() -> None:
+    matrix = np.ones((3, 2))
+    assert not nonnegative_least_squares(matrix, -np.ones(3)).any()
+    assert not nonnegative_least_squares(np.zeros((3, 2)), np.ones(3)).any()
