@@ -140,7 +140,7 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
             if number == options.series // 2 + max(options.series // 5, 1):
                 target.up()
         journal = folder / "node" / "journal"
-        wait_for(lambda: len(states(journal)) == options.series, 60 + 60 * options.series)
+        wait_while_it_goes_on(journal, options.series)
         killer.join(60)
         stop.set()
         seconds = time.monotonic() - start
@@ -154,6 +154,14 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
         node.end()
         source.down()
         target.down()
+
+
+def wait_while_it_goes_on(journal: Path, count: int) -> None:
+    """Wait until so many series have ended, or none has for ten minutes: a machine may be slow."""
+    before = -1
+    while before < len(states(journal)) < count:
+        before = len(states(journal))
+        wait_for(lambda: len(states(journal)) > before, 600)  # noqa: B023
 
 
 def send_until_acknowledged(source: Orthanc, series: str) -> None:
@@ -202,6 +210,7 @@ def report(
     print("kills:", node.kills)
     print("series_sent_on:", ended.count("sent"))
     print("series_failed:", ended.count("failed"))
+    print("series_unfinished:", len(scans) - len(ended))
     print("images_per_series:", usual)
     print("series_lost:", sum(found[study] < usual for study in scans))
     print("series_with_more_images:", sum(found[study] > usual for study in scans))

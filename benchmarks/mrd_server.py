@@ -1,7 +1,7 @@
 """The MRD server: equality with the file run, speed, damaged streams, leaks. Prints `name: value`.
 
     python benchmarks/mrd_server.py [--streams 1000] [--megabytes 1000] [--sessions 20]
-    python benchmarks/mrd_server.py --streams 1000 --apart
+    python benchmarks/mrd_server.py --streams 1000 --apart [--maps-of-every 5]
 
 The server runs in this process and its sessions in processes of their own, on the loopback
 interface. With --apart, sessions are forks of this process, which have the same limits and do the
@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import nibabel as nib
 import numpy as np
@@ -41,14 +42,19 @@ from mrd_scans import (
 )
 
 from mrftool.environment.reporter import SilentReporter
+from mrftool.errors import InputError
 from mrftool.exporting.make import make_model
+from mrftool.formats.coefficients.mrd import holds_coefficients, read_stored
 from mrftool.formats.dicom.write.quantity import quantified, stored_image
 from mrftool.formats.mrd.append import stored_images, stored_readouts
+from mrftool.formats.mrd.read import open_raw
+from mrftool.formats.open_scan import file_kind, open_scan
 from mrftool.formats.sequence.mrd.header import read_header_text
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import quantity
 from mrftool.sequence import Inversion, PulseSequence, Train
+from mrftool.servers.mrd import quantification
 from mrftool.servers.mrd.child import serve_session
 from mrftool.servers.mrd.client import send_scan
 from mrftool.servers.mrd.listen import serve
@@ -74,6 +80,9 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=120, help="after which a session hangs")
+    parser.add_argument(
+        "--maps-of-every", type=int, default=1, help="with --apart: others are only opened"
+    )
     parser.add_argument(
         "--apart", action="store_true", help="damaged streams alone, without the server's start"
     )
@@ -245,7 +254,8 @@ def damaged_apart(options: argparse.Namespace) -> None:
         for number in range(options.first, options.first + options.streams):
             random = np.random.default_rng((1, number))
             content = change(random, kinds[number % len(kinds)])
-            end, megabytes, seconds = session_apart(content, service, options.seconds)
+            has_maps = number // len(kinds) % options.maps_of_every == 0
+            end, megabytes, seconds = session_apart(content, service, options.seconds, has_maps)
             ends[end] += 1
             largest, slowest = max(largest, megabytes), max(slowest, seconds)
             if end not in ("answered", "refused"):
@@ -276,7 +286,9 @@ def short_images(folder: Path) -> Path:
     return path
 
 
-def session_apart(content: bytes, service: Service, seconds: float) -> tuple[str, int, float]:
+def session_apart(
+    content: bytes, service: Service, seconds: float, has_maps: bool = True
+) -> tuple[str, int, float]:
     """How a session ends, the memory that its process took [MB], and its time [s]."""
     start = time.perf_counter()
     child = os.fork()
@@ -284,6 +296,8 @@ def session_apart(content: bytes, service: Service, seconds: float) -> tuple[str
         signal.alarm(int(seconds))
         sys.stdout = sys.stderr = io.StringIO()
         resource.setrlimit(resource.RLIMIT_DATA, (service.most_memory, service.most_memory))
+        if not has_maps:
+            quantification.quantify_incoming = only_opened
         end = 1
         try:
             end = 2 if session_here(content, service) is None else 3
@@ -296,6 +310,17 @@ def session_apart(content: bytes, service: Service, seconds: float) -> tuple[str
     else:
         end = {2: "answered", 3: "refused"}.get(os.waitstatus_to_exitcode(status), "died")
     return end, usage.ru_maxrss // 1024, seconds
+
+
+def only_opened(work: quantification.Work, reporter: object) -> NoReturn:
+    """In place of the quantification: what came in is opened as a scan."""
+    if holds_coefficients(work.path):
+        read_stored(work.path)
+    elif file_kind(work.path) == "MRD images":
+        open_scan(work.path)
+    else:
+        open_raw(work.path)
+    raise InputError("no maps are made of this one")
 
 
 def session_here(content: bytes, service: Service) -> str | None:

@@ -17,6 +17,8 @@ from mrftool.servers.mrd.service import Service
 _CHILD = "mrftool.servers.mrd.child"
 _BACKLOG = 16
 _LONGEST_FAULT = 500
+# A machine that lost its power says nothing: it is asked after 30 s of silence, three times.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 class Server:
@@ -66,6 +68,7 @@ class Server:
     def _serve(self, peer: socket.socket, address: tuple[str, int]) -> None:
         """One session, from its connection to its end."""
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _keep_alive(peer)
         who = f"{address[0]}:{address[1]}"
         try:
             fault = self._run_child(peer)
@@ -148,6 +151,14 @@ def serve(
     with listening:
         ready(listening.getsockname()[1])
         Server(listening, service, jobs, reporter).run(sessions)
+
+
+def _keep_alive(peer: socket.socket) -> None:
+    """Notice when the machine at the other side is gone, as soon as the system lets us."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _tell(peer: socket.socket, text: str) -> None:
