@@ -91,8 +91,10 @@ def _holds(named: Entities | None, image: Entities) -> bool:
 def _read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file, or None if there is no such file."""
     try:
-        if not path.is_file():
+        if path.is_dir() or not path.exists():
             return None
+        if not path.is_file():
+            raise InputError(f"{path}: is no regular file, expected a sidecar")
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
         text = path.read_text("utf-8-sig")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrftool.errors import InputError
 from mrftool.formats.bids import (
     Provenance,
     dataset_texts,
@@ -82,6 +83,12 @@ def test_a_map_says_its_unit():
         "numpy",
     }
     assert map_sidecar("m0", PROVENANCE)["Units"] == "arbitrary"
+
+
+def test_a_sidecar_that_is_a_device_is_refused(tmp_path):
+    (tmp_path / "scan.json").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="no regular file"):
+        read_sidecar(tmp_path / "scan.nii")
 
 
 def test_no_sidecar_is_none(tmp_path):

@@ -113,7 +113,6 @@ def test_shifted_frames_are_named(start: int, lag: int, form: str) -> None:
     found = frame_residuals(shifted(edged(form), start, lag)).faults
     (shift,) = (fault for fault in found if fault.kind == "shifted")
     assert shift.lag == lag and abs(shift.frames[0] - start) <= 6
-    assert shift.text().startswith(f"frame {shift.frames[0] + 1}: all from about there on hold")
 
 
 def fade(signal: np.ndarray) -> None:

@@ -16,14 +16,6 @@ from mrftool.inference.assessment.shifts import aligned, find_shift
 
 Fault = Literal["empty", "lost", "scaled", "swapped", "shifted"]
 
-_WORDS: dict[Fault, str] = {
-    "empty": "no signal in any voxel",
-    "lost": "next to no signal",
-    "scaled": "another gain than their neighbours",
-    "swapped": "each holds the other's signal",
-    "shifted": "all from about there on hold",
-}
-_SHOWN = 10  # frames that are named
 _SIGNIFICANT = 6.0  # standard deviations
 _LEAST_GAIN = 0.04  # deviation from the neighbours that is named [1]
 _LEAST_POWER = 0.1  # of the mean frame: smaller differences of weaker frames do not count
@@ -60,21 +52,6 @@ class FrameFault:
         if frames is None:
             return self
         return replace(self, frames=_numbers(frames[list(self.frames)]))
-
-    def text(self) -> str:
-        """In words, frames counted from 1: "frames 301, 302 and 48 more: no signal"."""
-        shown = ", ".join(str(frame + 1) for frame in self.frames[:_SHOWN])
-        if len(self.frames) > _SHOWN:
-            shown += f" and {len(self.frames) - _SHOWN} more"
-        words = _WORDS[self.kind]
-        if self.kind == "shifted":
-            words += f" {shift_text(self.lag)}"
-        if self.kind == "scaled":
-            words += f" ({100 * self.gain:.0f} % on average)"
-        noun = "frame"
-        if len(self.frames) > 1:
-            noun = "frames"
-        return f"{noun} {shown}: {words}"
 
 
 def shift_text(lag: int) -> str:
