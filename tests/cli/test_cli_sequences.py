@@ -111,6 +111,7 @@ def test_shipped_sequences_are_listed_and_good() -> None:
         "liquid_phantom",
         "cmrf15",
         "irbssfp",
+        "optimised",
     } <= set(names)
     works("sequence", "check", *names)
 
