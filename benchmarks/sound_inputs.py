@@ -57,6 +57,10 @@ class Scans:
             return scan, "--model", path, "--b1", given, "--uncertainty", f"b1={error}"
         return scan, "--model", path, "--b1", given
 
+    def b1_fitted(self, name, snr):
+        """A B1 field that nobody measured."""
+        return simulated(self.folder, name, snr, "--b1-spread", 0.15), "--b1", "fit:smooth"
+
     def in_two_files(self, snr):
         """Real and imaginary part in a file each."""
         array, affine = load(simulated(self.folder, "fisp", snr, "--m0-phase", 170))
@@ -136,6 +140,8 @@ def rows(scans):
         yield f"fisp, SNR {snr}", lambda snr=snr: scans.of_sequence("fisp", snr)
     yield "B1 map, fisp, SNR 40", lambda: scans.with_b1("fisp", 40)
     yield "B1 map, delics, SNR 40", lambda: scans.with_b1("delics", 40)
+    yield "B1 map, fisp, SNR 400", lambda: scans.with_b1("fisp", 400)
+    yield "B1 fitted, fisp, SNR 200", lambda: scans.b1_fitted("fisp", 200)
     yield "B1 map with stated errors, SNR 40", lambda: scans.with_b1("fisp", 40, 0.03)
     yield "magnitudes, SNR 20", lambda: scans.magnitudes(20)
     yield "magnitudes, SNR 5", lambda: scans.magnitudes(5)

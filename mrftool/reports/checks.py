@@ -9,6 +9,7 @@ import numpy as np
 
 from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.formats.sequence.doubts import sequence_doubts
+from mrftool.manifold.table import TABLE_SHARE
 from mrftool.quantities import Flag
 from mrftool.reports.fit_checks import (
     check_background,
@@ -47,7 +48,6 @@ _CAUSES = {
 _MOST_AT_EDGE = 0.05  # share of the voxels whose estimate lies at an end of the range
 _EDGE = 0.02  # width of such an end, as a share of the logarithm of the range
 _LEAST_TABLE_ERROR = 1e-3  # below which the error of a table is no concern
-_TABLE_SHARE = 0.3  # of the residual, up to which estimates follow the bound (measured, see below)
 _LEAST_COVERAGE = 0.85  # of 95 % intervals, where a method was verified
 _MOST_RMSE = 1.3  # RMSE / bound, where a method was verified
 _LEAST_SCORED_SNR = 10.0  # from which scores count
@@ -138,19 +138,33 @@ def _check_input(run: Run) -> Iterator[Remark]:
 def _check_method(run: Run, signal: BoolArray) -> Iterator[Remark]:
     """Whether the method is accurate enough for the noise of this scan.
 
-    The error of a table adds to that of the noise, and lies mostly across the directions of T1 and
-    T2: at 0.3 of the residual, a table with a B1 axis had RMSE / bound of 1.02 to 1.04 and 94 % in
-    its 95 % intervals (1500 random tissues). A method that was verified at the SNR of the scan, or
-    above, is accurate enough whatever its table.
+    The error of a table adds to that of the noise (see TABLE_SHARE), and counts less where T1 and
+    T2 are uncertain by more than the noise: it then moves them by as small a part of their combined
+    uncertainty. A method that was verified at the SNR of the scan, or above, is accurate enough
+    whatever its table.
     """
     method, snr = run.method, implied_snr(run, signal)
     residual = median_residual(run, signal) or 0.0
-    limit = max(_LEAST_TABLE_ERROR, _TABLE_SHARE * residual)
+    share = TABLE_SHARE * _combined_over_random(run, signal)
+    limit = max(_LEAST_TABLE_ERROR, share * residual)
     if method.table_error > limit and not _is_verified(method, snr):
         text = f"The table of the {method.kind} is off by up to {method.table_error:.1e} of a "
-        text += "signal, which is not small beside the noise of this scan."
+        text += "signal, which is not small beside the noise of this scan and what is uncertain."
         yield Remark("table_error", "warning", text, method.table_error, limit)
     yield from _check_scores(method, snr)
+
+
+def _combined_over_random(run: Run, signal: BoolArray) -> float:
+    """Median ratio of the combined and the random uncertainty, the smaller of T1 and T2 [1]; 1
+    where they are not known.
+    """
+    ratios = []
+    for name in ("t1", "t2"):
+        random, combined = (run.maps.extra.get(f"{kind}_{name}") for kind in ("sd", "combined"))
+        if random is None or combined is None or not signal.any():
+            return 1.0
+        ratios.append(float(np.nanmedian(combined[signal] / np.maximum(random[signal], 1e-30))))
+    return max(1.0, min(ratios))
 
 
 def _check_scores(method: Method, snr: float | None) -> Iterator[Remark]:

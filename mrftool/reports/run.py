@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mrftool.arrays import Range
 from mrftool.evaluation.residuals import FitResiduals
 from mrftool.inference.assessment.background import Background
 from mrftool.inference.model.summary import summary
+from mrftool.manifold.parameters import parameter_named
 from mrftool.maps import Maps
 from mrftool.reports.budget import BudgetTable
 from mrftool.scan.series import Series
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from mrftool.matching.dictionary import MatchDictionary
 
 
+_STEPPED = ("t1", "t2", "b1")  # whose steps are told
 _STATED_ELSEWHERE = ("name", "weights", "sequence")  # of the words of a model
 
 
@@ -205,8 +209,25 @@ def method_of_dictionary(dictionary: "MatchDictionary") -> Method:
 
 def _words_of(dictionary: "MatchDictionary") -> dict[str, str]:
     rank, error = dictionary.basis.rank, dictionary.truncation
-    return {
+    words = {
         "input": f"{dictionary.form} signals",
         "entries": f"{len(dictionary.source)}",
         "compression": f"{rank} coefficients, error at most {error:.1e}",
     }
+    steps = [
+        f"{parameter_named(name).label} up to {100 * step:.2g} %"
+        for name, step in _largest_steps(dictionary).items()
+    ]
+    if steps:
+        words["steps"] = f"{', '.join(steps)}: matches are off by up to half of that"
+    return words
+
+
+def _largest_steps(dictionary: "MatchDictionary") -> dict[str, float]:
+    """Largest relative distance of neighbouring values of T1 and T2, and of B1 if it varies [1]."""
+    steps = {}
+    for name, column in dictionary.varying.items():
+        values = np.unique(column)
+        if name in _STEPPED and values[0] > 0:
+            steps[name] = float(np.max(values[1:] / values[:-1]) - 1)
+    return steps

@@ -184,3 +184,13 @@ def test_scores_count_up_to_the_snr_of_the_scan(method, residual, expected):
     scores = SCORES | {"snr_100": {"t2": {"coverage_95": 0.7, "rmse_over_bound": 1.5}}}
     changed = dataclasses.replace(method, scores=scores)
     assert codes(a_run(good_maps(residual=residual), changed)) == expected
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, ["table_error"]), (5.0, [])])
+def test_the_error_of_a_table_counts_less_where_more_is_uncertain(method, factor, expected):
+    maps = good_maps(residual=0.014)
+    for name in ("t1", "t2"):
+        random = maps.extra[f"sd_{name}"]
+        maps.extra[f"combined_{name}"] = factor * random
+    changed = dataclasses.replace(method, table_error=5e-3, scores={})
+    assert codes(a_run(maps, changed)) == expected

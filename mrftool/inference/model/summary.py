@@ -4,6 +4,9 @@ from mrftool.arrays import Range
 from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.model.scores import score_lines
 from mrftool.manifold.parameters import parameter_named
+from mrftool.manifold.table import snr_of_table
+
+_HIGH_SNR = 1000.0  # beyond which no scan goes
 
 
 def summary(manifest: Manifest) -> dict[str, str]:
@@ -23,11 +26,19 @@ def summary(manifest: Manifest) -> dict[str, str]:
         "encoder": encoder,
         "polish": f"{manifest.polish} Gauss-Newton steps",
         "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error "
-        f"{manifest.table_error:.1e}",
+        f"{manifest.table_error:.1e}, {_reach(manifest)}",
         **score_lines(manifest.scores),
         "weights": f"sha256 {manifest.weights_sha256[:16]}",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
+
+
+def _reach(manifest: Manifest) -> str:
+    """Up to which SNR the table is accurate enough."""
+    snr = snr_of_table(manifest.table_error, manifest.form)
+    if snr > _HIGH_SNR:
+        return f"hidden by noise beyond SNR {_HIGH_SNR:g}"
+    return f"hidden by noise up to SNR {snr:.2g}"
 
 
 def _inputs(manifest: Manifest) -> str:
