@@ -23,6 +23,7 @@ _TOLERANCE = 1e-5  # of the engine
 _MOST_VOXELS = 1000
 _BLOCK = 250  # voxels at a time
 _SIGNIFICANT = 6.0  # standard deviations
+_IMPOSSIBLE = 1.5  # error of a ratio that has another cause, such as another sequence [1]
 _BEYOND = 2.0  # standard uncertainties that an error exceeds: once in 20 if they are right
 _ALIKE = 0.6  # of what the best error explains, from which another one cannot be told from it
 _LEAST_SHARE = 1e-6  # of the derivative that T1, T2 and M0 leave; below is rounding
@@ -107,7 +108,9 @@ def _largest(
     energies: FloatArray,
     stated: Mapping[str, float],
 ) -> SuspectedError | None:
-    """The error that explains most, of those beyond their uncertainty."""
+    """The error that explains most, of those beyond their uncertainty; None where it is none that
+    a scan can have.
+    """
     found: dict[float, SuspectedError] = {}
     for influence, product, energy in zip(influences, products, energies, strict=True):
         if energy == 0:
@@ -122,6 +125,8 @@ def _largest(
     if not found:
         return None
     most = max(found)
+    if found[most].influence.unit == "1" and abs(found[most].size) > _IMPOSSIBLE:
+        return None
     near = [key for key in found if _ALIKE * most <= key < most]
     others = tuple(found[key].influence for key in sorted(near, reverse=True))
     return replace(found[most], others=others)

@@ -140,8 +140,12 @@ def check_given_values(residuals: FitResiduals | None) -> Iterator[Remark]:
     direction = "larger"
     if error.size < 0:
         direction = "smaller"
-    text = f"The average residual is that of a {influence.label} about {size} {direction} than the "
-    text += f"fit takes for granted (standard uncertainty {uncertainty_text(influence, limit)})"
+    article = "a"
+    if influence.label[0] in "aeio":
+        article = "an"
+    text = f"The average residual is that of {article} {influence.label} about {size} {direction} "
+    text += "than the fit takes for granted (standard uncertainty "
+    text += f"{uncertainty_text(influence, limit)})"
     if error.others:
         labels = " or ".join(each.label for each in error.others)
         text += f", or of an error of the {labels}"

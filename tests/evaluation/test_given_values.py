@@ -122,3 +122,9 @@ def test_an_error_within_its_stated_uncertainty_is_no_suspect(train) -> None:
     others = {"flip_exponent": 1.0, "ti": 1.0, "efficiency": 1.0}
     assert suspected(train, *scan, stated={"b1": 0.1, **others}) is None
     assert suspected(train, *scan, stated=others, fitted=("b1",)) is None
+
+
+def test_an_error_that_no_scan_can_have_is_no_suspect(train) -> None:
+    residual, *fit = residual_of(train, train, snr=200, b1=1.1)
+    assert suspected(train, residual, *fit).influence.name == "b1"
+    assert suspected(train, 30 * residual, *fit) is None  # B1 off by 300 %
