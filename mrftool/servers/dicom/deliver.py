@@ -43,9 +43,9 @@ class Courier:
             record = read_json(folder / RECORD) or {}
             complete = [self._deliver(folder, name) for name in record.get("destinations", ())]
             if complete and all(complete):
-                facts = {key: record[key] for key in _FACTS}
+                facts = {key: record.get(key) for key in _FACTS}
                 self._storage.finish(folder.name, "sent", **facts)
-                self._reporter.note(f"series {record['series_uid']}: its maps are sent")
+                self._reporter.note(f"series {facts['series_uid']}: its maps are sent")
 
     def _deliver(self, folder: Path, name: str) -> bool:
         """Send the maps of one series to one destination; whether it has all of them."""
