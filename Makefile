@@ -132,6 +132,11 @@ bench-stages: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/stages.py $(BENCH_OPTIONS)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/engine_features.py
 
+# How time and memory grow with voxels, pulses and entries; exit code 1 where time grows too fast.
+.PHONY: bench-scaling
+bench-scaling: $(VENV)/dev
+	$(BIN)/python benchmarks/scaling.py $(BENCH_OPTIONS)
+
 # Steps and the EPG kernel on a CUDA device, beside its host.
 .PHONY: bench-gpu
 bench-gpu: $(VENV)/dev

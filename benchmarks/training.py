@@ -17,7 +17,7 @@ from mrftool.learning.batches import draw_batches
 from mrftool.learning.checkpoint import TrainingRun
 from mrftool.learning.config import TrainConfig
 from mrftool.learning.step import Losses, take_step
-from mrftool.learning.training import prepare_run
+from mrftool.learning.training import prepare_run, train
 
 # On the defaults of `mrftool train`, and on the paper's grid with the paper's network.
 DECODERS = ("none", "table", "bloch")
@@ -73,12 +73,26 @@ def compare(name: str, settings: dict, steps: int) -> float:
     return statistics.median(ratios)
 
 
+def from_scratch(name: str, steps: int, rate: float) -> None:
+    """A new encoder on labels alone: wall-clock time and score (RMSE over bound, bare)."""
+    start = time.perf_counter()
+    config = TrainConfig(decoder="none", steps=steps, rate=rate, validate_every=steps)
+    with tempfile.TemporaryDirectory() as folder:
+        run = prepare_run([read_sequence(name)], config, Path(folder), torch.device("cpu"))
+        scores = train(run, Path(folder), lambda step, losses: None)
+    print(f"{name}_from_scratch_s: {time.perf_counter() - start:.1f}")
+    print(f"{name}_from_scratch_rmse_over_bound: {scores['score']:.3f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--scratch-steps", type=int, default=2200, help="0: no training")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    if options.scratch_steps:
+        from_scratch("delics", options.scratch_steps, 0.01)
     compact = compare("compact", OURS, options.steps)
     paper = compare("fc", PAPER, options.steps)
     print(f"compact_bloch_over_none: {compact:.2f}")
