@@ -65,3 +65,12 @@ def test_the_commands_of_the_documentation_are_understood() -> None:
             command.make_context(line, words)
         except Exception as error:
             pytest.fail(f"{page}: {line}: {error}")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"])
+def test_links_of_pages_that_sphinx_does_not_see_lead_to_files(page: str) -> None:
+    place = HOW_TO.parents[1] / page
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", place.read_text("utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert local or page != "README.md"
+    assert [target for target in local if not (place.parent / target).exists()] == []
