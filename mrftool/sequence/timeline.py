@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrftool.arrays import FloatArray, IndexArray
-from mrftool.sequence.events import Event, Preparation, Pulses
+from mrftool.sequence.events import Event, Preparation, Pulses, Trigger
 from mrftool.sequence.pulse_sequence import PulseSequence
 
 
@@ -64,3 +64,12 @@ def timeline(sequence: PulseSequence) -> Timeline:
         time = float(edges[-1])
         frame += event.acquire * len(pulses) // event.bin
     return Timeline(tuple(events), time)
+
+
+def trigger_times(sequence: PulseSequence) -> list[float]:
+    """When the triggers come that the sequence waits for [s]."""
+    return [
+        timed.start + timed.event.time
+        for timed in timeline(sequence).events
+        if isinstance(timed.event, Trigger)
+    ]

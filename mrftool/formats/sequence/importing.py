@@ -97,11 +97,13 @@ def _refuse_unused(suffix: str, given: Given, layout: Layout) -> None:
 
 
 def _refuse_pulseq_arguments(given: Given) -> None:
-    if given.slice_positions is None and not given.receiver_follows and given.field is None:
+    said = (given.slice_positions, given.field, given.rr)
+    if said == (None, None, None) and not given.receiver_follows:
         return
     raise ArgumentError(
-        "the slice profile, the receiver and the field of the magnet are for Pulseq files",
-        arguments=["slice_positions", "receiver_follows", "field"],
+        "the slice profile, the receiver, the field of the magnet and RR intervals are for Pulseq "
+        "files",
+        arguments=["slice_positions", "receiver_follows", "field", "rr"],
     )
 
 

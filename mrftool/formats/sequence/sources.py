@@ -49,6 +49,9 @@ class Given:
         Number of positions at which the slice profile is simulated.
     field : float
         Field of the magnet [T].
+    rr : array
+        RR intervals between the triggers that the file waits for `(interval,)`, or the times of all
+        triggers, or one interval for all [s].
     """
 
     name: str | None = None
@@ -64,6 +67,7 @@ class Given:
     receiver_follows: bool = False
     slice_positions: int | None = None
     field: float | None = None
+    rr: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

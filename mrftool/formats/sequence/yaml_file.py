@@ -19,7 +19,8 @@ from mrftool.formats.sequence.reading.uncertainty import uncertainty_block
 from mrftool.formats.sequence.reading.validation import fault_at, validate
 from mrftool.formats.sequence.reading.yaml_text import Fault, Lines, dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
-from mrftool.sequence import PulseSequence, Wait
+from mrftool.sequence import Event, PulseSequence, Trigger, Wait
+from mrftool.sequence.timeline import trigger_times
 
 __all__ = [
     "as_sequence",
@@ -147,13 +148,30 @@ def _played(sequence: PulseSequence) -> dict[str, Any]:
     """The events: in the words of version 1 if they are a train."""
     train = sequence.train
     if train is None:
-        events = [event for event in sequence.events if event != Wait(0.0)]
-        return {"events": events_to_list(events, len(sequence.flip_angle))}
+        return _listed(sequence)
     wait = _plain(train.wait * 1e3, 1e-9)
     data: dict[str, Any] = {"train": {"repeats": train.repeats, "wait_ms": wait}}
     if train.inversion:
         time = _plain(train.inversion.time * 1e3, 1e-9)
         data["inversion"] = {"efficiency": train.inversion.efficiency, "time_ms": time}
+    return data
+
+
+def _listed(sequence: PulseSequence) -> dict[str, Any]:
+    """The events of a sequence that is no train, and the RR intervals between its triggers."""
+    triggers = trigger_times(sequence)
+    can_say_triggers = triggers[:1] == [0.0]  # a file that has some begins with one
+    events: list[Event] = []
+    for event in sequence.events:
+        if isinstance(event, Trigger) and can_say_triggers:
+            events.append(event)
+        elif isinstance(event, Trigger):
+            events.append(Wait(event.time))
+        elif event != Wait(0.0):
+            events.append(event)
+    data: dict[str, Any] = {"events": events_to_list(events, len(sequence.flip_angle))}
+    if can_say_triggers and len(triggers) > 1:
+        data["rr_ms"] = _list(np.diff(triggers) * 1e3, 1e-9)
     return data
 
 

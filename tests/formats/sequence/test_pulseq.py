@@ -14,7 +14,8 @@ from mrftool.formats.sequence.sources import Given
 from mrftool.physics.dephasing import GAMMA
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.rf.pulse import flip_across
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import Invert, Preparation, PulseSequence, Saturate, T2Prep, Trigger
+from mrftool.sequence.timeline import trigger_times
 
 FLIPS = (10, 30, 60, 40, 20, 15)
 QUADRATIC = [150 * n * (n + 1) / 2 % 360 for n in range(6)]
@@ -323,10 +324,7 @@ def refusal(tmp_path: Path, odd: str, train: Fisp | None = None, **given: Any) -
 @pytest.mark.parametrize(
     ("odd", "expected"),
     [
-        ("saturation", "1 x pulse without a readout (block 1): T2 preparation, saturation"),
-        ("t2 preparation", "T2 preparation"),
-        ("double inversion", "1 x preparation of several pulses"),
-        ("dummy", "1 x pulse without a readout"),
+        ("dummy", "1 x pulse without a readout (block 15): expected a preparation, or a dummy"),
         ("slices", "pulses excite 2 slices (at 0, 10 mm), expected a file of one slice"),
         ("two readouts", "1 x pulse with several readouts"),
         (
@@ -379,13 +377,18 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert "te: " in text and "spoiling: " in text
 
 
-def test_trains_that_differ_are_refused(tmp_path: Path) -> None:
+def test_trains_that_differ_are_events(tmp_path: Path) -> None:
     class Growing(Fisp):
         def _invert(self) -> None:
             self.flips = [flip + 1 for flip in self.flips]
             super()._invert()
 
-    assert "train 2 (from block " in refusal(tmp_path, "", Growing(trains=2, wait=0.1))
+    sequence = imported(tmp_path, Growing(trains=2, wait=0.1))
+    assert sequence.train is None and len(sequence) == 12
+    flips = np.rad2deg(sequence.flip_angle)
+    np.testing.assert_allclose(flips[6:], flips[:6] + 1, atol=1e-3)
+    kinds = [type(event).__name__ for event in sequence.events]
+    assert kinds == ["Invert", "Wait", "Pulses"] * 2 or kinds[3:4] == ["Wait"]
 
 
 V13 = """# hand-made
@@ -533,13 +536,39 @@ def test_offsets_in_ppm_need_the_field(tmp_path: Path) -> None:
     assert any("altered after it was signed" in note for note in result.notes)
 
 
-def test_a_wait_for_the_heart_is_refused(tmp_path: Path) -> None:
+def test_a_wait_for_the_heart_needs_no_interval_where_it_begins_the_file(tmp_path: Path) -> None:
     class Gated(Fisp):
         def _invert(self) -> None:
             self.seq.add_block(pp.make_trigger("physio1", duration=1e-3, system=self.sys))
             super()._invert()
 
-    assert "waits for a physiological trigger" in refusal(tmp_path, "", Gated())
+    gated = imported(tmp_path, Gated())
+    assert isinstance(gated.events[0], Trigger) and gated.events[0].time == 0
+    assert "the file waits for 2 triggers, expected the RR intervals between them" in refusal(
+        tmp_path, "", Gated(trains=2, wait=0.1)
+    )
+    twice = imported(tmp_path, Gated(trains=2, wait=0.1), rr=np.array([0.9]))
+    triggers = trigger_times(twice)
+    np.testing.assert_allclose(triggers, [0.0, 0.9])
+    assert "trigger 2 is missed" in refusal(
+        tmp_path, "", Gated(trains=2, wait=0.1), rr=np.array([0.01])
+    )
+
+
+@pytest.mark.parametrize(
+    ("odd", "event"),
+    [
+        ("saturation", Saturate(1.0)),
+        ("t2 preparation", T2Prep(0.02084, 0, 1.0)),
+        ("double inversion", Invert(0.996)),
+    ],
+)
+def test_preparations_become_events(tmp_path: Path, odd: str, event: Preparation) -> None:
+    train = Odd(rf="block")
+    train.odd = odd
+    first = imported(tmp_path, train).events[0]
+    assert type(first) is type(event)
+    np.testing.assert_allclose(first.numbers, event.numbers, atol=2e-3)
 
 
 def test_files_are_read_without_pypulseq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,13 @@ from mrftool.errors import InputError
 from mrftool.formats.sequence.importing import import_sequence
 from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
 from mrftool.formats.sequence.pulseq.writing.write import write_pulseq
-from mrftool.sequence import Inversion, PulseSequence, Train
+from mrftool.formats.sequence.sources import Given
+from mrftool.formats.sequence.write import yaml_text
+from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
+from mrftool.physics.simulate import simulate
+from mrftool.sequence import Inversion, Invert, PulseSequence, T2Prep, Train
+from mrftool.sequence.timeline import timeline, trigger_times
+from mrftool.tissue import Tissue
 
 FLIPS = np.deg2rad([10.0, 30.0, 0.0, 60.0, 45.0, 20.0])
 PHASES = np.deg2rad([0.0, 117.0, 351.0, 342.0, 90.0, 0.0])
@@ -112,3 +118,58 @@ def test_times_off_the_raster_are_told(tmp_path: Path) -> None:
     found = import_sequence(path).sequence
     shift = np.cumsum(found.tr[:-1]) - np.cumsum(TR[:-1] + 3.3e-6)
     assert 1e-6 < np.abs(shift).max() <= 10e-6
+
+
+PREPARED = """\
+mrftool_sequence: 2
+name: prepared
+flip_angle_deg: {rule: lobes, peaks: [25, 60], lengths: [20, 20], minimum: 5}
+rf_phase_deg: {rule: quadratic, increment: 50}
+tr_ms: 10
+te_ms: 2
+rr_ms: [600, 700]
+events:
+  - wait_until_trigger: {}
+  - wait: {ms: 1}
+  - pulses: {flip_angle_deg: 5, rf_phase_deg: 0, repetitions: 10, acquire: false}
+  - invert: {efficiency: 0.95, time_ms: 21}
+  - pulses: {count: 20}
+  - wait_until_trigger: {}
+  - wait: {ms: 1}
+  - saturate: {efficiency: 0.9, time_ms: 10}
+  - t2prep: {te_ms: 40, refocusing: 2}
+  - wait: {ms: 5}
+  - pulses: {first: 20}
+  - wait: {ms: 100}
+  - pulses: {count: 10}
+  - wait_until_trigger: {}
+  - wait: {ms: 20}
+  - pulses: {count: 10}
+"""
+
+
+def test_our_import_finds_the_same_events(tmp_path: Path) -> None:
+    sequence, path = parse_sequence(PREPARED), tmp_path / "prepared.seq"
+    assert write_pulseq(sequence, path) == []
+    found = import_sequence(path, Given(rr=np.array([0.6, 0.7]))).sequence
+    kinds = [type(event) for event in sequence.program]
+    assert [type(event) for event in found.program] == kinds
+    for one, other in zip(timeline(found).blocks, timeline(sequence).blocks, strict=True):
+        assert one.event.acquire == other.event.acquire
+        np.testing.assert_allclose(one.centres, other.centres, atol=1e-8)
+    tissue = Tissue([1.1, 0.3], [0.08, 0.05])
+    np.testing.assert_allclose(
+        np.abs(simulate(found, tissue).signal), np.abs(simulate(sequence, tissue).signal), atol=2e-5
+    )
+    again = parse_sequence(yaml_text(found))
+    assert again == found and trigger_times(again) == pytest.approx([0.0, 0.6, 1.3])
+
+
+def test_a_cardiac_sequence_makes_room_for_its_crushers(tmp_path: Path) -> None:
+    path = tmp_path / "heart.seq"
+    notes = write_pulseq(read_sequence("cmrf15"), path)
+    assert any("to make room for their crushers" in note for note in notes)
+    found = import_sequence(path, Given(rr=np.asarray(1.0))).sequence
+    assert len(found) == 705
+    assert [type(event) for event in found.events].count(T2Prep) == 9
+    assert [type(event) for event in found.events].count(Invert) == 3

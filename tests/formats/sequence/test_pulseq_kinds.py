@@ -95,7 +95,6 @@ def test_readouts_of_navigators_and_noise_make_no_image(tmp_path: Path, plain: s
         ("extension ROTATIONS 1\n1 0 0 0 0\n", "is no event of extension ROTATIONS 1"),
         ("extension ROTATIONS 1\n2 1 0 0 0\n", "event 1 of the extension ROTATIONS is missing"),
         ("extension LABELSET 1\n1 NAV\n", "is no event of extension LABELSET 1"),
-        ("extension TRIGGERS 1\n1 2 1 0 100\n", "waits for a physiological trigger"),
         ("extension LABELSET one\n1 1 NAV\n", "expected a name and a number"),
     ],
 )

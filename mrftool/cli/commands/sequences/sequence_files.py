@@ -75,6 +75,7 @@ def import_command(
         float | None,
         _given("Field of the magnet [T], for offsets in ppm.", _PULSEQ, between(0.01, 30)),
     ] = None,
+    rr: Heartbeats = None,
     flip_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
     phase_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
     tr_column: Annotated[str | None, _given("Name or number of the column.", _TABLE)] = None,
@@ -198,6 +199,7 @@ def _user_says(options: dict[str, Any]) -> "Given":
         receiver_follows=bool(options["receiver_follows"]),
         slice_positions=options["slice_profile"],
         field=options["field_t"],
+        rr=_heartbeats(options["rr"]),
     )
 
 
@@ -230,6 +232,14 @@ def _scaled(value: float | None, factor: float) -> float | None:
     if value is None:
         return None
     return value * factor
+
+
+def _heartbeats(text: str | None) -> "FloatArray | None":
+    from mrftool.formats.sequence.heartbeats import read_heartbeats
+
+    if text is None:
+        return None
+    return read_heartbeats(text)
 
 
 def _list(text: str | None, factor: float) -> "FloatArray | None":

@@ -37,6 +37,8 @@ class PulseqFile:
     moment : array
         Moment of the gradients from the start of the file to there `(block + 1, 3)` [1/m].
     notes : tuple of str
+    triggers : tuple of int
+        Indices of blocks that begin with a wait for a physiological trigger.
     """
 
     version: str
@@ -45,6 +47,7 @@ class PulseqFile:
     start: FloatArray
     moment: FloatArray
     notes: tuple[str, ...]
+    triggers: tuple[int, ...] = ()
 
     def moment_at(self, block: int, time: FloatArray) -> FloatArray:
         """Gradient moments from the start of the file to `time` `(n,)` [s] after the start of
@@ -74,7 +77,7 @@ def read_pulseq(path: Path, field_strength: float | None = None) -> PulseqFile:
     if len(events.blocks) > MAX_BLOCKS:
         raise InputError(f"{path}: {len(events.blocks)} blocks, expected at most {MAX_BLOCKS}")
     player = _Player(sections, events, extensions, field_strength)
-    blocks, durations = [], []
+    blocks, durations, triggers = [], [], []
     for number, row in enumerate(events.blocks.tolist(), 1):
         try:
             block, duration = player.play(row)
@@ -83,6 +86,8 @@ def read_pulseq(path: Path, field_strength: float | None = None) -> PulseqFile:
             raise InputError(text, arguments=error.arguments) from error
         blocks.append(block)
         durations.append(duration)
+        if extensions.of_block(row[-1]).waits:
+            triggers.append(number - 1)
     start = np.concatenate([[0.0], np.cumsum(durations)])
     moment = _moments(blocks)
     if not (blocks and np.isfinite(start).all() and np.isfinite(moment).all()):
@@ -92,7 +97,9 @@ def read_pulseq(path: Path, field_strength: float | None = None) -> PulseqFile:
         )
     version = ".".join(map(str, sections.version))
     all_notes = (*sections.notes, *notes, *player.notes(path))
-    return PulseqFile(version, sections.definitions, blocks, start, moment, all_notes)
+    return PulseqFile(
+        version, sections.definitions, blocks, start, moment, all_notes, tuple(triggers)
+    )
 
 
 @dataclass(eq=False)

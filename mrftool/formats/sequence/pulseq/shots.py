@@ -1,5 +1,6 @@
 """RF pulses of a Pulseq file, what they do, and the readouts that follow them, in trains."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,8 +21,8 @@ _LONGEST_FAT_SATURATION = 0.05  # [s]; what lasts longer prepares magnetisation,
 _EXPECTED = {
     "pulse with several readouts": "expected one readout for each pulse",
     "inversion pulse that does not invert": "expected Mz below 0 after it, on resonance",
-    "pulse without a readout": "T2 preparation, saturation, start-up and dummy pulses have no "
-    "place in a sequence of one readout for each pulse",
+    "pulse without a readout": "expected a preparation, or a dummy pulse that is spoiled as the "
+    "others are",
     "preparation of several pulses": "T2 preparation and double inversion have no place in a "
     "sequence, expected one inversion",
 }
@@ -84,7 +85,7 @@ class _Sorting:
 
     def add(self, shot: Shot) -> None:
         """Put the next pulse of the file where it belongs."""
-        kind, z = self._kind(shot)
+        kind, z = self.kind_of(shot)
         if kind == "untouched":
             self.untouched.append(z)
         elif kind == "repetition":
@@ -98,7 +99,7 @@ class _Sorting:
         else:
             self._add_odd(kind, shot)
 
-    def _kind(self, shot: Shot) -> tuple[str, float]:
+    def kind_of(self, shot: Shot) -> tuple[str, float]:
         """What a pulse is for, and Mz after it where that matters [m0]."""
         if len(shot.readouts) == 1:
             return "repetition", 1.0
@@ -136,7 +137,7 @@ def sort_into_trains(shots: list[Shot]) -> tuple[list[Train], list[Fault], list[
     sorting = _Sorting()
     for shot in shots:
         sorting.add(shot)
-    faults = [_odd_fault(kind, blocks) for kind, blocks in sorting.odd.items()]
+    faults = [odd_fault(kind, blocks) for kind, blocks in sorting.odd.items()]
     if not faults:
         faults = _structure_faults(sorting.trains)
     trains = [Train(open_.inversion, open_.z_left, tuple(open_.shots)) for open_ in sorting.trains]
@@ -241,7 +242,14 @@ def _untouched_notes(z: list[float]) -> list[str]:
     return [f"{pulses} are left out, as fat saturation"]
 
 
-def _odd_fault(kind: str, blocks: list[int]) -> Fault:
+def kinds_of(shots: Sequence[Shot]) -> list[tuple[str, float]]:
+    """What each pulse is for, seen by itself, and Mz after it where that matters [m0]."""
+    sorting = _Sorting()
+    return [sorting.kind_of(shot) for shot in shots]
+
+
+def odd_fault(kind: str, blocks: list[int]) -> Fault:
+    """A fault of pulses that have no place in a sequence, with some of their blocks."""
     listed = ", ".join(map(str, blocks[:5]))
     if len(blocks) > 5:
         listed += ", ..."

@@ -3,6 +3,7 @@
 Times count from the centres of the pulses. Signs of phases are those of the file.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mrftool.formats.sequence.pulseq.numbers import (
     wait_faults,
 )
 from mrftool.formats.sequence.pulseq.profile import slice_profile
+from mrftool.formats.sequence.pulseq.programme import Item, Played, items_of, played
 from mrftool.formats.sequence.pulseq.shots import (
     Shot,
     Train,
@@ -32,7 +34,7 @@ from mrftool.formats.sequence.pulseq.spoiling import (
     spoiler_waveform,
     spoiling_fault,
 )
-from mrftool.formats.sequence.sources import Findings, Given, refuse
+from mrftool.formats.sequence.sources import Fault, Findings, Given, refuse
 from mrftool.sequence import SliceProfile
 
 _ROUNDING = 1e-9  # of times [s]
@@ -51,11 +53,15 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
     shots, early = list_shots(file)
     trains, faults, idle = sort_into_trains(shots)
     inside = tuple(shot for train in trains for shot in train.shots)
+    if file.triggers or (faults and inside and trains[-1].shots):
+        return _programme_findings(path, file, shots, given, early)
     refuse(path, [*faults, *slice_faults(inside)])
     numbers = [train_numbers(file, train, given) for train in trains]
-    refuse(path, repeat_faults(trains, numbers))
+    if repeat_faults(trains, numbers):
+        return _programme_findings(path, file, shots, given, early)
     last_tr, waits, on_last_tr = _last_tr(file, trains, numbers[0])
-    refuse(path, wait_faults(waits))
+    if wait_faults(waits):
+        return _programme_findings(path, file, shots, given, early)
     spoiling, on_spoiling = _spoiling(file, trains, numbers[0])
     profile, on_profile = _profile(file, trains[0], given)
     unknown = dict(spoiling.pop("unknown", {}))
@@ -76,6 +82,97 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
         unknown=unknown,
         faults=tuple(receiver_faults(numbers, given)),
     )
+
+
+def _programme_findings(
+    path: Path, file: PulseqFile, shots: Sequence[Shot], given: Given, notes: list[str]
+) -> Findings:
+    """The same of a file that is no train of one kind: its events."""
+    items, faults = items_of(file, shots)
+    readouts = tuple(item.shots[0] for item in items if item.acquire)
+    if not readouts:
+        faults = faults or [Fault("no RF pulse is followed by a readout")]
+    refuse(path, [*faults, *slice_faults(readouts)])
+    found = played(file, items)
+    if given.rr is None and found.n_triggers > 1:
+        text = f"the file waits for {found.n_triggers} triggers, expected the RR intervals"
+        refuse(path, [Fault(f"{text} between them [ms]", ("rr",))])
+    programme = found.programme
+    if found.n_triggers:
+        programme = found.events(np.zeros(0) if given.rr is None else given.rr)
+        refuse(path, [Fault(text) for _, text in programme.faults])
+    runs = list(_runs(items))
+    numbers = [train_numbers(file, run, given) for run in runs]
+    spoiling, on_spoiling = _spoiling(file, runs, numbers[0])
+    profile, on_profile = _profile(file, runs[0], given)
+    unknown = dict(spoiling.pop("unknown", {}))
+    te_fault = echo_fault([echo for each in numbers for echo in each.echoes])
+    if te_fault is not None and given.te is None:
+        unknown["te"] = te_fault
+    return Findings(
+        f"Pulseq {file.version} file",
+        **_event_columns(found, numbers, is_te_known="te" not in unknown),
+        **spoiling,
+        slice_profile=profile,
+        events=tuple(event for _, event in programme.events if event is not None),
+        notes=(*file.notes, *notes, *_event_notes(items, len(shots)), *on_spoiling, *on_profile),
+        unknown=unknown,
+        faults=tuple(receiver_faults(numbers, given)),
+    )
+
+
+def _runs(items: Sequence[Item]) -> Iterator[Train]:
+    """Pulses with readouts that follow each other."""
+    run: list[Shot] = []
+    for item in items:
+        if item.acquire:
+            run.append(item.shots[0])
+        elif run:
+            yield Train(None, 1.0, tuple(run))
+            run = []
+    if run:
+        yield Train(None, 1.0, tuple(run))
+
+
+def _event_columns(
+    found: Played, numbers: Sequence[TrainNumbers], *, is_te_known: bool
+) -> dict[str, Any]:
+    """Columns of all pulses, dummies included; TE of dummies counts as 0."""
+    shots = [item.shots[0] for item in found.pulses]
+    acquired = np.array([item.acquire for item in found.pulses])
+    te = np.zeros(len(shots))
+    te[acquired] = np.concatenate([each.te for each in numbers])
+    phase = np.array([shot.phase for shot in shots])
+    relative = np.rad2deg(phase - phase[0]) % 360
+    columns = {
+        "flip_angle": np.deg2rad(np.round(np.rad2deg([shot.flip for shot in shots]), 6)),
+        "rf_phase": np.deg2rad(np.round(relative, 6) % 360),
+        "tr": found.tr,
+    }
+    if is_te_known:
+        columns["te"] = np.round(te, 9)
+    return columns
+
+
+def _event_notes(items: Sequence[Item], n_shots: int) -> list[str]:
+    """How many preparations and dummy pulses were found, and what is assumed of them."""
+    names = [type(item.event).__name__ for item in items if item.event is not None]
+    counts = [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
+    dummies = sum(item.event is None and not item.acquire for item in items)
+    if dummies:
+        counts.append(f"{dummies} dummy pulses")
+    notes = []
+    idle = n_shots - sum(len(item.shots) for item in items)
+    if idle:
+        notes.append(f"{idle} RF pulses that leave water as it is are left out, as fat saturation")
+    if not counts:
+        return notes
+    listed = ", ".join(counts)
+    return [
+        *notes,
+        f"found between the readouts: {listed}; preparations count as those of their pulses on "
+        "resonance at nominal B1, with a perfect crusher",
+    ]
 
 
 def _columns(numbers: TrainNumbers, last_tr: float, *, is_te_known: bool) -> dict[str, Any]:

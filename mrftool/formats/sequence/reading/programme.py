@@ -171,6 +171,8 @@ def _event_to_dict(event: Event, n_pulses: int) -> dict[str, Any]:
         if event.bin > 1:
             pulses["bin"] = event.bin
         return {"pulses": pulses}
+    if isinstance(event, Trigger):
+        return {"wait_until_trigger": {}}
     for key, block in PREPARATIONS.items():
         if isinstance(event, block.event):
             numbers = block.from_event(event).model_dump(exclude_unset=True)

@@ -1,14 +1,14 @@
 """The values of a sequence file against its schema: every fault in words, with its line."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from mrftool.formats.sequence.reading.yaml_text import Fault, Lines
-from mrftool.formats.sequence.schema import EVENT_TAG
+from mrftool.formats.sequence.schema import BLOCKS, EVENT_TAG
 
 Path = tuple[str | int, ...]
 
@@ -16,6 +16,8 @@ _LONGEST_SHOWN = 40
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "float_type": lambda _: "expected a number",
     "float_parsing": lambda _: "expected a number",
+    "bool_type": lambda _: "expected true or false",
+    "bool_parsing": lambda _: "expected true or false",
     "finite_number": lambda _: "expected a finite number",
     "int_type": lambda _: "expected a whole number",
     "int_from_float": lambda _: "expected a whole number",
@@ -104,7 +106,19 @@ def _unknown(key: str, known: list[str]) -> str:
 
 def _fault(key: str, detail: Any, lines: Lines) -> Fault:
     parts = (part for part in detail["loc"] if not _is_tag(part))
-    return fault_at((key, *parts), in_words(detail), lines)
+    text = in_words(detail)
+    known = _known_keys(detail["loc"])
+    if detail["type"] == "extra_forbidden" and known:
+        text = _unknown(str(detail["loc"][-1]), known)
+    return fault_at((key, *parts), text, lines)
+
+
+def _known_keys(place: Sequence[str | int]) -> list[str]:
+    """The keys of the innermost event at `place`; none outside of events."""
+    tags = [part for part in place if isinstance(part, str) and part.startswith(EVENT_TAG)]
+    if not tags:
+        return []
+    return list(BLOCKS[tags[-1].removeprefix(EVENT_TAG)].model_fields)
 
 
 def _is_tag(part: str | int) -> bool:

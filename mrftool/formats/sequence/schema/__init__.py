@@ -3,10 +3,10 @@
 from pydantic import TypeAdapter
 
 from mrftool.formats.sequence.schema.first import SequenceFile
+from mrftool.formats.sequence.schema.second import BLOCKS, EventFile
 from mrftool.formats.sequence.schema.second import TAG as EVENT_TAG
-from mrftool.formats.sequence.schema.second import EventFile
 
-__all__ = ["EVENT_TAG", "VERSIONS", "EventFile", "SequenceFile", "json_schema"]
+__all__ = ["BLOCKS", "EVENT_TAG", "VERSIONS", "EventFile", "SequenceFile", "json_schema"]
 
 VERSIONS: dict[int, type[SequenceFile] | type[EventFile]] = {1: SequenceFile, 2: EventFile}
 

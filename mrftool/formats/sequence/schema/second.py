@@ -184,13 +184,13 @@ def _entry(key: str, block: type[Strict]) -> type[Strict]:
     return create_model(name, __base__=Strict, __doc__=block.__doc__, **field)
 
 
-_BLOCKS: dict[str, type[Strict]] = {
+BLOCKS: dict[str, type[Strict]] = {
     **PREPARATIONS,
     "wait_until_trigger": TriggerBlock,
     "pulses": PulsesBlock,
     "repeat": RepeatBlock,
 }
-EVENTS = {key: _entry(key, block) for key, block in _BLOCKS.items()}
+EVENTS = {key: _entry(key, block) for key, block in BLOCKS.items()}
 TAG = "event: "  # no key of a file begins like this
 
 

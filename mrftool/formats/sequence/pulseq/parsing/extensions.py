@@ -21,11 +21,13 @@ class Extension:
     """What the extensions of one block say.
 
     `rotation` `(3, 3)` turns its gradients. `labels` are sets ("=") and increments ("+").
+    `waits`: whether it begins with a wait for a physiological trigger.
     """
 
     rotation: FloatArray | None = None
     shim: tuple[str, ...] | None = None
     labels: tuple[tuple[str, str, int], ...] = ()
+    waits: bool = False
 
 
 @dataclass(eq=False)
@@ -45,7 +47,7 @@ class Extensions:
         return self._decoded[first]
 
     def _decode(self, first: int) -> Extension:
-        rotation, shim = None, None
+        rotation, shim, waits = None, None, False
         labels: list[tuple[str, str, int]] = []
         for name, event in self._list(first):
             if name == "ROTATIONS":
@@ -56,7 +58,9 @@ class Extensions:
                 labels.append(("=", *event))
             elif name == "LABELINC":
                 labels.append(("+", *event))
-        return Extension(rotation, shim, tuple(labels))
+            elif name == "TRIGGERS":
+                waits = waits or event[:1] == [str(_PHYSIOLOGICAL)]
+        return Extension(rotation, shim, tuple(labels), waits)
 
     def _list(self, first: int) -> list[tuple[str, Any]]:
         """Names and events of the extensions in a linked list."""
@@ -79,7 +83,7 @@ def read_extensions(sections: Sections) -> tuple[Extensions, list[str]]:
     Raises
     ------
     InputError
-        If the file needs an extension that is not known, or waits for a trigger.
+        If the file needs an extension that is not known.
     """
     links = sections.rows("[EXTENSIONS]", _link)
     names: dict[int, str] = {}
@@ -91,11 +95,11 @@ def read_extensions(sections: Sections) -> tuple[Extensions, list[str]]:
                 raise InputError(f"{sections.path}: {title[:40]!r}, expected a name and a number")
             names[int(words[2])] = words[1]
             rows[words[1]] = sections.rows(title, _PARSERS.get(words[1], list))
-    _refuse_unplayable(sections, rows)
+    _refuse_unplayable(sections)
     return Extensions(sections, links, names, rows), _notes(rows)
 
 
-def _refuse_unplayable(sections: Sections, rows: dict[str, dict[int, Any]]) -> None:
+def _refuse_unplayable(sections: Sections) -> None:
     required = set(sections.definitions.get("RequiredExtensions", ()))
     unknown = sorted(required - _KNOWN)
     if unknown:
@@ -103,12 +107,6 @@ def _refuse_unplayable(sections: Sections, rows: dict[str, dict[int, Any]]) -> N
             f"{sections.path}: needs the extension {', '.join(unknown)}, expected one of "
             f"{', '.join(sorted(_KNOWN))}"
         )
-    for words in rows.get("TRIGGERS", {}).values():
-        if words[:1] == [str(_PHYSIOLOGICAL)]:
-            raise InputError(
-                f"{sections.path}: waits for a physiological trigger, expected a timing that the "
-                "file fixes"
-            )
 
 
 def _notes(rows: dict[str, dict[int, Any]]) -> list[str]:

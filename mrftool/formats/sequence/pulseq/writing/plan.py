@@ -7,7 +7,16 @@ from typing import Literal
 import numpy as np
 
 from mrftool.errors import InputError
-from mrftool.sequence import Invert, Preparation, PulseSequence, Saturate, T2Prep, Trigger
+from mrftool.sequence import (
+    HardPulse,
+    Invert,
+    Preparation,
+    PulseSequence,
+    Saturate,
+    T2Prep,
+    Trigger,
+    Wait,
+)
 from mrftool.sequence.timeline import Block, Timed, timeline
 
 Use = Literal["excitation", "inversion", "saturation", "preparation", "refocusing"]
@@ -78,9 +87,18 @@ def _preparation(timed: Timed, event: Preparation, since: float, number: int) ->
         case Saturate(efficiency=efficiency):
             flip = float(np.arccos(1 - efficiency))
             yield Step("saturation", start, flip, 0.0, "saturation", crush=True)
+        case HardPulse(flip_angle=flip, rf_phase=phase):
+            use: Use = "preparation"
+            if np.cos(flip) < 0:
+                use = "inversion"
+            yield Step("hard pulse", start, flip, phase, use)
         case T2Prep():
             steps = _t2_preparation(event, start)
             yield from (replace(step, number=number) for step in steps)
+        case Wait():
+            return
+        case _:
+            raise TypeError(f"no pulses for {event}")
 
 
 def _t2_preparation(event: T2Prep, start: float) -> Iterator[Step]:

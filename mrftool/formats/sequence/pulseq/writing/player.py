@@ -76,7 +76,7 @@ class Player:
         for place, step in enumerate(segment):
             begin = self._begin(step)
             if place == 0:
-                self._wait(begin - now, f"{step.name}: the pulse")
+                self._wait(begin - now, step.name)
             now = self._play_pulse(step, begin)
             end = self._end(segment, place, now, is_last=is_last)
             self._follow(step, now, end)
@@ -88,9 +88,10 @@ class Player:
         if place + 1 < len(segment):
             return self._begin(segment[place + 1])
         least = self._up(now + self._least_tail(step, now))
-        if is_last or step.te is not None:
-            return max(least, self._round(step.centre + step.tr - self._lead(step)))
-        return least
+        if step.te is None:
+            return least
+        rest = step.tr - is_last * self._lead(step)
+        return max(least, self._round(step.centre + rest))
 
     def _with_room_for_crushers(self, segment: Segment) -> Segment:
         """The segment with T2 preparations so early that their crushers fit after them."""
@@ -147,7 +148,7 @@ class Player:
         if step.crush:
             self._wait_with([self._crusher], end - now, f"{step.name}: its crusher")
         elif step.te is None:
-            self._wait(end - now, f"{step.name}: its pulses")
+            self._wait(end - now, f"{step.name}: its next pulse")
         else:
             self._repetition(step, now, end)
 
@@ -250,8 +251,10 @@ class Player:
 
     def _wait(self, time: float, name: str) -> None:
         if time < -_ROUNDING:
-            short = -time * 1e3
-            raise InputError(f"{name} needs {short:.4g} ms more than there is before the next one")
+            raise InputError(
+                f"{name} would begin {-time * 1e3:.4g} ms before what precedes it has ended, "
+                "expected a longer time between them"
+            )
         if time > _ROUNDING:
             self.file.add_block(self.pp.make_delay(self._round(time)))
 
