@@ -146,6 +146,11 @@ bench-gpu: $(VENV)/dev
 bench-design: $(VENV)/dev
 	$(BIN)/python benchmarks/design.py $(BENCH_OPTIONS)
 
+# A cardiac scan: from its RR list to a verified model, error over the bound, error bars, and the cost of a mean rhythm.
+.PHONY: bench-heart
+bench-heart: $(VENV)/dev
+	$(BIN)/python benchmarks/cardiac.py $(BENCH_OPTIONS)
+
 # Raw k-space to maps: time, memory, error over the bound, error bars; beside Debian's bart where it is installed.
 bench-recon: $(VENV)/dev
 	$(BIN)/python benchmarks/reconstruction.py $(BENCH_OPTIONS)

@@ -126,6 +126,8 @@ def _is_dummy(
     """Whether a pulse is one of the train without its readout: spoiled like the others."""
     if spoiled is None or place + 1 == len(shots) or shots[place].rf.use in _PREPARING:
         return False
+    if shots[place].rf.pulse.duration.sum() > _LONGEST_PULSE:
+        return False
     moment = _moment(file, shots[place], shots[place + 1])
     return bool(np.linalg.norm(moment - spoiled) <= 2 * BALANCED)
 

@@ -103,7 +103,8 @@ def _programme_findings(
         refuse(path, [Fault(text) for _, text in programme.faults])
     runs = list(_runs(items))
     numbers = [train_numbers(file, run, given) for run in runs]
-    spoiling, on_spoiling = _spoiling(file, runs, numbers[0])
+    longest = max(range(len(runs)), key=lambda n: len(runs[n].shots))
+    spoiling, on_spoiling = _spoiling(file, [runs[longest], *runs], numbers[longest])
     profile, on_profile = _profile(file, runs[0], given)
     unknown = dict(spoiling.pop("unknown", {}))
     te_fault = echo_fault([echo for each in numbers for echo in each.echoes])
