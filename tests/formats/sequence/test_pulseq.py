@@ -548,6 +548,7 @@ def test_a_wait_for_the_heart_needs_no_interval_where_it_begins_the_file(tmp_pat
         tmp_path, "", Gated(trains=2, wait=0.1)
     )
     twice = imported(tmp_path, Gated(trains=2, wait=0.1), rr=np.array([0.9]))
+    assert "the file waits for no trigger" in refusal(tmp_path, "", Fisp(), rr=np.array([0.9]))
     triggers = trigger_times(twice)
     np.testing.assert_allclose(triggers, [0.0, 0.9])
     assert "trigger 2 is missed" in refusal(

@@ -35,7 +35,7 @@ CASES = [  # events, the line of the fault, where it is, and what was expected
     ("  - t2prep: {te_ms: .nan}" + PULSES, 7, "t2prep.te_ms", "expected a finite number"),
     ("  - wait: {}" + PULSES, 7, "wait.ms", "missing, expected a value"),
     ("  - wait: {ms: -1}" + PULSES, 7, "wait.ms", "expected 0 or more (got -1)"),
-    ("  - wait: {ms: 5, s: 1}" + PULSES, 7, "wait.s", "unknown key, "),
+    ("  - wait: {ms: 5, s: 1}" + PULSES, 7, "wait.s", "unknown key (got 1), did you mean ms?"),
     ("  - pulses: {first: 4}", 7, "[0].pulses", "expected some of the 4 pulses of the file's"),
     ("  - pulses: {first: 2, count: 3}", 7, "[0].pulses", "pulses 2 to 4, expected some of"),
     ("  - pulses: {count: 0}", 7, "pulses.count", "expected 1 or more (got 0)"),

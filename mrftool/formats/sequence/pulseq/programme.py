@@ -41,6 +41,13 @@ class Item:
     acquire: bool = False
 
     @property
+    def kind(self) -> str:
+        """What the pulses are for, in a word."""
+        if self.event is None:
+            return "pulse without a readout"
+        return type(self.event).__name__
+
+    @property
     def start(self) -> float:
         """Centre of the first pulse [s]."""
         return self.shots[0].centre
@@ -55,8 +62,10 @@ class Played:
     tr: FloatArray
     n_triggers: int
 
-    def events(self, rr: FloatArray) -> Programme:
+    def events(self, rr: FloatArray | None) -> Programme:
         """The programme with its triggers at their times; rr: the RR intervals [s]."""
+        if rr is None:
+            rr = np.zeros(0)
         return triggered(self.programme, rr, self.tr)
 
 
@@ -125,6 +134,8 @@ def _is_dummy(
 ) -> bool:
     """Whether a pulse is one of the train without its readout: spoiled like the others."""
     if spoiled is None or place + 1 == len(shots) or shots[place].rf.use in _PREPARING:
+        return False
+    if shots[place].readouts:
         return False
     if shots[place].rf.pulse.duration.sum() > _LONGEST_PULSE:
         return False
@@ -244,17 +255,14 @@ def _tr_of(file: PulseqFile, items: Sequence[Item], place: int, typical: float) 
     """
     item = items[place]
     lead = item.start - float(file.start[item.shots[0].block])  # of a next pulse like this one
-    room = float(file.start[-1]) - item.start + lead
-    is_followed = False
-    if place + 1 < len(items):
-        following = items[place + 1]
-        room = following.start - item.start
-        first, last = item.shots[0].block, following.shots[0].block
-        between = any(first < block <= last for block in file.triggers)
-        is_followed = following.event is None and not between
-        if between:
-            gate = next(block for block in file.triggers if first < block)
-            room = float(file.start[gate]) - item.start
-    if is_followed and room <= _LONGEST_TR * typical:
+    if place + 1 == len(items):
+        return round(min(float(file.start[-1]) - item.start + lead, typical), 9)
+    following = items[place + 1]
+    room = following.start - item.start
+    first, last = item.shots[0].block, following.shots[0].block
+    gates = [block for block in file.triggers if first < block <= last]
+    if gates:
+        room = float(file.start[gates[0]]) - item.start
+    elif following.event is None and room <= _LONGEST_TR * typical:
         return round(room, 9)
     return round(min(room, typical), 9)

@@ -4,6 +4,7 @@ Times count from the centres of the pulses. Signs of phases are those of the fil
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from mrftool.formats.sequence.pulseq.spoiling import (
     spoiling_fault,
 )
 from mrftool.formats.sequence.sources import Fault, Findings, Given, refuse
-from mrftool.sequence import SliceProfile
+from mrftool.sequence import Event, SliceProfile
 
 _ROUNDING = 1e-9  # of times [s]
 _ALONG_SLICE = 0.9  # fraction of the spoiling moment from which it counts as along the slice
@@ -50,6 +51,7 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
         If the file is damaged, or plays what a `PulseSequence` cannot hold.
     """
     file = read_pulseq(path, given.field)
+    refuse(path, _rhythm_faults(file, given))
     shots, early = list_shots(file)
     trains, faults, idle = sort_into_trains(shots)
     inside = tuple(shot for train in trains for shot in train.shots)
@@ -57,10 +59,8 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
         return _programme_findings(path, file, shots, given, early)
     refuse(path, [*faults, *slice_faults(inside)])
     numbers = [train_numbers(file, train, given) for train in trains]
-    if repeat_faults(trains, numbers):
-        return _programme_findings(path, file, shots, given, early)
     last_tr, waits, on_last_tr = _last_tr(file, trains, numbers[0])
-    if wait_faults(waits):
+    if repeat_faults(trains, numbers) or wait_faults(waits):
         return _programme_findings(path, file, shots, given, early)
     spoiling, on_spoiling = _spoiling(file, trains, numbers[0])
     profile, on_profile = _profile(file, trains[0], given)
@@ -84,30 +84,29 @@ def pulseq_findings(path: Path, given: Given) -> Findings:
     )
 
 
+def _rhythm_faults(file: PulseqFile, given: Given) -> list[Fault]:
+    """A fault where RR intervals are given that nothing waits for."""
+    if given.rr is None or file.triggers:
+        return []
+    return [Fault("RR intervals are given, but the file waits for no trigger", ("rr",))]
+
+
 def _programme_findings(
     path: Path, file: PulseqFile, shots: Sequence[Shot], given: Given, notes: list[str]
 ) -> Findings:
     """The same of a file that is no train of one kind: its events."""
     items, faults = items_of(file, shots)
     readouts = tuple(item.shots[0] for item in items if item.acquire)
-    if not readouts:
-        faults = faults or [Fault("no RF pulse is followed by a readout")]
     refuse(path, [*faults, *slice_faults(readouts)])
     found = played(file, items)
-    if given.rr is None and found.n_triggers > 1:
-        text = f"the file waits for {found.n_triggers} triggers, expected the RR intervals"
-        refuse(path, [Fault(f"{text} between them [ms]", ("rr",))])
-    programme = found.programme
-    if found.n_triggers:
-        programme = found.events(np.zeros(0) if given.rr is None else given.rr)
-        refuse(path, [Fault(text) for _, text in programme.faults])
+    events = _events_in_time(path, found, given)
     runs = list(_runs(items))
     numbers = [train_numbers(file, run, given) for run in runs]
     longest = max(range(len(runs)), key=lambda n: len(runs[n].shots))
     spoiling, on_spoiling = _spoiling(file, [runs[longest], *runs], numbers[longest])
     profile, on_profile = _profile(file, runs[0], given)
     unknown = dict(spoiling.pop("unknown", {}))
-    te_fault = echo_fault([echo for each in numbers for echo in each.echoes])
+    te_fault = echo_fault(list(chain.from_iterable(each.echoes for each in numbers)))
     if te_fault is not None and given.te is None:
         unknown["te"] = te_fault
     return Findings(
@@ -115,11 +114,23 @@ def _programme_findings(
         **_event_columns(found, numbers, is_te_known="te" not in unknown),
         **spoiling,
         slice_profile=profile,
-        events=tuple(event for _, event in programme.events if event is not None),
+        events=events,
         notes=(*file.notes, *notes, *_event_notes(items, len(shots)), *on_spoiling, *on_profile),
         unknown=unknown,
         faults=tuple(receiver_faults(numbers, given)),
     )
+
+
+def _events_in_time(path: Path, found: Played, given: Given) -> tuple[Event, ...]:
+    """The events, with triggers at the times that the user gives."""
+    programme = found.programme
+    if found.n_triggers > 1 and given.rr is None:
+        text = f"the file waits for {found.n_triggers} triggers, expected the RR intervals"
+        refuse(path, [Fault(f"{text} between them [ms]", ("rr",))])
+    if found.n_triggers:
+        programme = found.events(given.rr)
+        refuse(path, [Fault(text) for _, text in programme.faults])
+    return tuple(event for _, event in programme.events if event is not None)
 
 
 def _runs(items: Sequence[Item]) -> Iterator[Train]:
@@ -157,11 +168,8 @@ def _event_columns(
 
 def _event_notes(items: Sequence[Item], n_shots: int) -> list[str]:
     """How many preparations and dummy pulses were found, and what is assumed of them."""
-    names = [type(item.event).__name__ for item in items if item.event is not None]
+    names = [item.kind for item in items if not item.acquire]
     counts = [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
-    dummies = sum(item.event is None and not item.acquire for item in items)
-    if dummies:
-        counts.append(f"{dummies} dummy pulses")
     notes = []
     idle = n_shots - sum(len(item.shots) for item in items)
     if idle:

@@ -109,7 +109,7 @@ def _fault(key: str, detail: Any, lines: Lines) -> Fault:
     text = in_words(detail)
     known = _known_keys(detail["loc"])
     if detail["type"] == "extra_forbidden" and known:
-        text = _unknown(str(detail["loc"][-1]), known)
+        text += _unknown(str(detail["loc"][-1]), known).removeprefix("unknown key")
     return fault_at((key, *parts), text, lines)
 
 
