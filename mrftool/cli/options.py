@@ -112,6 +112,10 @@ Uncertainty = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the maps of another run in the folder.")
 ]
+Anonymous = Annotated[
+    bool,
+    typer.Option("--anonymous", help="Outputs and log say nothing of the patient; no DICOM maps."),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Exit with 5 if the report says that something looks wrong."),

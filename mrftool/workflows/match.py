@@ -94,6 +94,7 @@ def match_scan(
     threads: int | None = None,
     allow: Iterable[str] = (),
     overwrite: bool = False,
+    anonymous: bool = False,
 ) -> MapsResult:
     """Write maps of the dictionary entries that are most similar to each voxel of a scan.
 
@@ -111,12 +112,14 @@ def match_scan(
         Largest error of each compressed entry that is allowed [1].
     rank : int, optional
         Number of coefficients to compress to instead.
-    mask, hide_air, skip, dicom, threads, allow, overwrite
+    mask, hide_air, skip, dicom, threads, allow, overwrite, anonymous
         See `quantify_scan`.
 
     """
     require_folder(folder)
     choice, watch = dicom or DicomChoice(), Stopwatch()
+    if anonymous:
+        choice = choice.without_patient()
     entries = dictionary or DictionaryChoice()
     chosen = {
         **entries.chosen(),
@@ -127,7 +130,7 @@ def match_scan(
         "tolerance": tolerance,
         **choice.chosen(),
     }
-    identity = RunIdentity("match", scan.path, chosen)
+    identity = RunIdentity("match", scan.path, chosen, anonymous)
     require_own_outputs(folder, identity, overwrite=overwrite)
     with watch.stage("open the scan"):
         series = scan.open(reporter)

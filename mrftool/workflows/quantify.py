@@ -39,6 +39,7 @@ def quantify_scan(
     report: bool = True,
     allow: Iterable[str] = (),
     overwrite: bool = False,
+    anonymous: bool = False,
     common: CommonChoice | None = None,
     noise_covariance: Path | None = None,
     **given: Path | None,
@@ -82,6 +83,8 @@ def quantify_scan(
         see `mrftool.inference.protocol.NAMES`.
     overwrite : bool
         Whether maps of another run in `folder` may be replaced.
+    anonymous : bool
+        Whether the outputs say nothing of the patient; there are no DICOM maps then.
     common : CommonChoice, optional
         Which given values are fitted as values of all voxels; by default none.
     noise_covariance : Path, optional
@@ -99,6 +102,8 @@ def quantify_scan(
     """
     require_folder(folder)
     choice, watch = dicom or DicomChoice(), Stopwatch()
+    if anonymous:
+        choice = choice.without_patient()
     with watch.stage("read the model"):
         source = model_source(model)
     chosen = {
@@ -114,7 +119,7 @@ def quantify_scan(
         **source.chosen,
     }
     asked = {**chosen, "uncertainty": uncertainty, "model": source.digest}
-    identity = RunIdentity("quantify", scan.path, asked)
+    identity = RunIdentity("quantify", scan.path, asked, anonymous)
     require_own_outputs(folder, identity, overwrite=overwrite)
     with watch.stage("open the scan"):
         series = scan.open(reporter)

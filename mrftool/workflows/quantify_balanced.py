@@ -75,12 +75,13 @@ def quantify_balanced_scan(
     report: bool = True,
     allow: Iterable[str] = (),
     overwrite: bool = False,
+    anonymous: bool = False,
 ) -> MapsResult:
     """Write maps of T1, T2, M0 and off-resonance, which is fitted from its map on.
 
     Parameters
     ----------
-    scan, folder, reporter, dicom, threads, report, allow, overwrite
+    scan, folder, reporter, dicom, threads, report, allow, overwrite, anonymous
         See `quantify_scan`.
     choice : BalancedChoice
         The sequence, and the maps that are given.
@@ -98,6 +99,8 @@ def quantify_balanced_scan(
     """
     require_folder(folder)
     watch, output = Stopwatch(), dicom or DicomChoice()
+    if anonymous:
+        output = output.without_patient()
     sequence = read_with_heartbeats(choice.sequence, choice.rr)
     sizes = default_uncertainties(sequence) if uncertainty is None else dict(uncertainty)
     if uncertainty is not None and OFF_RESONANCE.name in sizes:
@@ -107,7 +110,8 @@ def quantify_balanced_scan(
     sizes.pop(OFF_RESONANCE.name, None)
     chosen = {**choice.chosen(), **scan.chosen(), "noise-sd": noise_sd, **output.chosen()}
     chosen["uncertainty"] = uncertainty
-    identity = RunIdentity("quantify", scan.path, {**chosen, "model": sequence.sequence_id})
+    asked = {**chosen, "model": sequence.sequence_id}
+    identity = RunIdentity("quantify", scan.path, asked, anonymous)
     require_own_outputs(folder, identity, overwrite=overwrite)
     with watch.stage("open the scan"):
         series = scan.open(reporter)

@@ -10,6 +10,7 @@ from mrftool.cli.commands.quantify import show_maps
 from mrftool.cli.console import Terminal
 from mrftool.cli.options import (
     Allow,
+    Anonymous,
     ArrayAxes,
     Dicom,
     DicomFormat,
@@ -82,6 +83,7 @@ def match(
     dicom_format: DicomFormat = None,
     allow: Allow = None,
     overwrite: Overwrite = False,
+    anonymous: Anonymous = False,
     strict: Strict = False,
     threads: Threads = None,
 ) -> None:
@@ -116,5 +118,6 @@ def match(
         threads=threads,
         allow=allow or (),
         overwrite=overwrite,
+        anonymous=anonymous,
     )
     show_maps(scan, result, strict=strict)

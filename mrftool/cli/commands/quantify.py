@@ -15,8 +15,10 @@ from mrftool.cli.checks import (
     refuse_fit,
 )
 from mrftool.cli.console import Terminal, show_table, wrote
+from mrftool.cli.messages.session import session
 from mrftool.cli.options import (
     Allow,
+    Anonymous,
     ArrayAxes,
     Dicom,
     DicomFormat,
@@ -140,6 +142,7 @@ def quantify(
     rr: Heartbeats = None,
     allow: Allow = None,
     overwrite: Overwrite = False,
+    anonymous: Anonymous = False,
     strict: Strict = False,
     report: WithReport = True,
     joint: Annotated[
@@ -185,7 +188,13 @@ def quantify(
         stated = stated_uncertainties(uncertainty)
         images = CoefficientScan(*files, threads, joint, rr, stated)
         return quantify_coefficient_scan(
-            images, folder, Terminal(), report=report, allow=allow or (), overwrite=overwrite
+            images,
+            folder,
+            Terminal(),
+            report=report,
+            allow=allow or (),
+            overwrite=overwrite,
+            anonymous=anonymous,
         )
 
     def quantify_frames(scan: Path, folder: Path) -> "MapsResult":
@@ -208,6 +217,7 @@ def quantify(
                 report=report,
                 allow=allow or (),
                 overwrite=overwrite,
+                anonymous=anonymous,
             )
         return quantify_scan(
             files,
@@ -228,6 +238,7 @@ def quantify(
             report=report,
             allow=allow or (),
             overwrite=overwrite,
+            anonymous=anonymous,
         )
 
     for_each_scan(scans, output, quantify_one)
@@ -252,7 +263,7 @@ def show_maps(scan: Path, result: "MapsResult", *, strict: bool) -> None:
     be written beside the maps.
     """
     counts = {text: n for text, n in result.maps.counts().items() if n}
-    show_table(str(scan), counts, warnings=list(result.warnings))
+    show_table(session().shown(str(scan)), counts, warnings=list(result.warnings))
     wrote(result.paths)
     if not strict:
         return

@@ -13,12 +13,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
+from mrftool.environment.anonymous import without_paths
 from mrftool.evaluation.text_tables import visible
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
+_ANONYMOUS = "--anonymous"
+_OUTPUTS = ("-o", "--output", "--log")
 
 
 @dataclass
@@ -61,7 +65,29 @@ class Session:
 
     def command_line(self) -> str:
         """The words of this call, as a shell takes them."""
+        if self.is_anonymous:
+            return f"mrftool {self.words[0]} {_ANONYMOUS} ..."
         return shlex.join(["mrftool", *self.words])
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nothing that is said may name the patient's files."""
+        return _ANONYMOUS in self.words
+
+    def shown(self, text: str) -> str:
+        """What may be said of a text: without the names of inputs in an anonymous run."""
+        if not self.is_anonymous:
+            return text
+        return without_paths(text, self._inputs())
+
+    def _inputs(self) -> list[Path]:
+        """Files and folders that the words name, but for the outputs."""
+        named: list[Path] = []
+        for before, word in pairwise(["", *self.words]):
+            option, _, value = word.rpartition("=")
+            if before not in _OUTPUTS and option not in _OUTPUTS and _exists(value):
+                named.append(Path(value))
+        return named
 
     @property
     def has_log(self) -> bool:
@@ -99,7 +125,7 @@ class Session:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._lock:
-            self._log.write(f"{now} {visible(text)}\n")
+            self._log.write(f"{now} {visible(self.shown(text))}\n")
             self._log.flush()
 
     def print_document(self, code: int) -> None:
@@ -118,14 +144,22 @@ class Session:
             return self.document
         facts: dict[str, Any] = {"command": self.command_line(), "exit_code": code}
         if self.error:
-            facts["error"] = self.error
-        return facts | {"results": self.results, "files": self.files, "notes": self.notes}
+            facts["error"] = self.shown(self.error)
+        notes = [self.shown(text) for text in self.notes]
+        return facts | {"results": self.results, "files": self.files, "notes": notes}
 
     def _say(self, text: str) -> None:
         if sys.stderr is None:  # the shell can close it
             return
         with self._lock:
-            print(f"mrftool: {visible(text)}", file=sys.stderr)  # noqa: T201
+            print(f"mrftool: {visible(self.shown(text))}", file=sys.stderr)  # noqa: T201
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists() and word != ""
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
 
 
 _CURRENT: ContextVar[Session] = ContextVar("session")

@@ -131,13 +131,14 @@ def quantify_coefficient_scan(
     report: bool = True,
     allow: Iterable[str] = (),
     overwrite: bool = False,
+    anonymous: bool = False,
 ) -> MapsResult:
     """Write the maps of coefficient images into `folder`; raw data are reconstructed in memory.
 
     report: whether picture and report are made, else the record of the files alone.
 
     allow: contradictions between header and sequence that may stand, see
-    `mrftool.inference.protocol.NAMES`.
+    `mrftool.inference.protocol.NAMES`. anonymous: say nothing of the patient.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def quantify_coefficient_scan(
 
     """
     require_folder(folder)
-    identity = RunIdentity("quantify", scan.path, scan.chosen())
+    identity = RunIdentity("quantify", scan.path, scan.chosen(), anonymous)
     require_own_outputs(folder, identity, overwrite=overwrite)
     watch = Stopwatch()
     opened = _opened(scan, allow, watch, reporter)
@@ -186,6 +187,7 @@ def quantify_coefficient_scan(
         method=method,
         options=scan.chosen(),
         stated=scan.uncertainty,
+        identity=identity,
         watch=watch,
     )
     return write_results(run, folder, reporter, report=report, overwrite=overwrite)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray
+from mrftool.environment.anonymous import without_paths
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.threads import chosen_threads
 from mrftool.errors import ArgumentError, InputError, MismatchError, MrftoolError
@@ -46,7 +47,8 @@ class Request:
 
     sequence: file or shipped name; None: known_sequence, or the one in the header. trajectory: a
     .npy file in place of the scan's own, in `unit`, or a Pulseq file. coils: `(x, y, z, coil)` in
-    NIfTI; None: from the data. rank: None: by the sequence. field_map: NIfTI [Hz].
+    NIfTI; None: from the data. rank: None: by the sequence. field_map: NIfTI [Hz]. anonymous: the
+    outputs name no files and no dates.
     """
 
     scan: Path
@@ -58,6 +60,12 @@ class Request:
     field_map: Path | None = None
     settings: Settings = field(default_factory=Settings)
     known_sequence: PulseSequence | None = None
+    anonymous: bool = False
+
+    def files(self) -> list[Path]:
+        """The files that are read."""
+        given = (self.scan, self.trajectory, self.coils, self.field_map)
+        return [path for path in given if path is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +284,7 @@ def facts_of(result: Result) -> dict[str, Any]:
         "coils": job.request.coils,
         "field_map": job.request.field_map,
     }
-    return {
+    facts = {
         "schema": SCHEMA,
         "source": job.request.scan.name,
         "sequence_id": job.sequence.sequence_id,
@@ -298,6 +306,15 @@ def facts_of(result: Result) -> dict[str, Any]:
         "started": result.watch.started,
         "versions": {**versions()},
     }
+    if job.request.anonymous:
+        facts |= _anonymous_facts(job)
+    return facts
+
+
+def _anonymous_facts(job: Job) -> dict[str, Any]:
+    """What stands in place of facts that name files or days."""
+    said = [without_paths(text, job.request.files()) for text in job.scan.assumptions]
+    return {"source": "anonymous", "given": {}, "assumptions": said, "started": ""}
 
 
 def _slice_facts(part: Reconstruction) -> Mapping[str, Any]:

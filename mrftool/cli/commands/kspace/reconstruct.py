@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mrftool.cli.checks import between
-from mrftool.cli.options import Allow
+from mrftool.cli.options import Allow, Anonymous
 
 Unit = Literal["1/FOV", "1/m", "cycles/pixel", "rad/pixel"]
 
@@ -57,9 +57,11 @@ def reconstruct(
         int | None, typer.Option(help="Threads of the arithmetic.", callback=between(1, 256))
     ] = None,
     allow: Allow = None,
+    anonymous: Anonymous = False,
 ) -> None:
     """Reconstruct raw k-space: coefficient images, their covariance, coil maps and a report."""
     from mrftool.cli.console import Terminal, show_table, wrote
+    from mrftool.cli.messages.session import session
     from mrftool.reconstruction.reconstruct import Settings
     from mrftool.workflows.kspace.reconstruct import Request, reconstruct_scan, summary_of
 
@@ -72,7 +74,8 @@ def reconstruct(
         rank,
         b0,
         Settings(iterations, replicas, segments, threads, seed),
+        anonymous=anonymous,
     )
     result, paths = reconstruct_scan(request, output, Terminal(), bart=bart, allow=allow or ())
-    show_table(str(scan), summary_of(result))
+    show_table(session().shown(str(scan)), summary_of(result))
     wrote(paths)

@@ -74,15 +74,15 @@ def _report_facts(run: MapsRun, folder: Path) -> Run:
     return Run(
         command=run.command,
         source=str(source),
-        kind=file_kind(source),
+        kind=run.kind or file_kind(source),
         series=run.series,
         maps=maps,
         method=run.method,
         files=names_of_maps(run, folder),
-        n_bytes=_size_of(source),
+        n_bytes=_size_of(run),
         options=_option_texts(run.options),
         assumptions=maps.assumptions,
-        started=run.watch.started,
+        started=_started(run),
         seconds=run.watch.seconds,
         versions=versions(),
         residuals=residuals,
@@ -101,11 +101,18 @@ def names_of_maps(run: MapsRun, folder: Path) -> dict[str, str]:
     }
 
 
-def _size_of(source: Path) -> int | None:
-    """Bytes of a file; None for a folder."""
-    if source.is_file():
-        return source.stat().st_size
+def _size_of(run: MapsRun) -> int | None:
+    """Bytes of a file; None for a folder, and for a scan that is not named."""
+    if not run.whose().is_anonymous and run.source.is_file():
+        return run.source.stat().st_size
     return None
+
+
+def _started(run: MapsRun) -> str:
+    """When the run began: often the day of the scan, so nothing where that is not said."""
+    if run.whose().is_anonymous:
+        return ""
+    return run.watch.started
 
 
 def _why(error: Exception) -> str:

@@ -44,6 +44,18 @@ class DicomChoice:
                 arguments=("dicom_reference", "dicom_format"),
             )
 
+    def without_patient(self) -> "DicomChoice":
+        """The choice of a run that says nothing of the patient: no DICOM maps.
+
+        Raises ArgumentError if they are asked for, since they belong to the patient's study.
+        """
+        if self.wanted or self.reference or self.format:
+            raise ArgumentError(
+                "DICOM maps name the patient, expected none of them in an anonymous run",
+                arguments=("anonymous",),
+            )
+        return DicomChoice(wanted=False)
+
     def chosen(self) -> dict[str, object]:
         """What was chosen, for the report."""
         return {"dicom-reference": self.reference, "dicom-format": self.format}

@@ -52,6 +52,10 @@ class MapsRun:
         What makes it the same run when it is repeated; by default its command, source and options.
     watch : Stopwatch
         Of the stages until now.
+    kind : str, optional
+        Of the files of the scan; by default that of `source`.
+    files : tuple of Path, optional
+        The files that it was made from; by default those that `source` and `options` name.
 
     """
 
@@ -70,6 +74,8 @@ class MapsRun:
     options: dict[str, object] = field(default_factory=dict)
     identity: RunIdentity | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
+    kind: str | None = None
+    files: tuple[Path, ...] | None = None
 
     def whose(self) -> RunIdentity:
         """What makes it the same run when it is repeated."""
@@ -77,6 +83,8 @@ class MapsRun:
 
     def inputs(self) -> list[Path]:
         """The files that it was made from, which no output may replace."""
+        if self.files is not None:
+            return list(self.files)
         return [self.source, *(each for each in self.options.values() if isinstance(each, Path))]
 
     def provenance(self) -> Provenance:

@@ -23,6 +23,7 @@ from mrftool.formats.nifti.write import Map, write_maps
 from mrftool.formats.sequence.write import write_text
 from mrftool.maps import Maps
 from mrftool.reports.run import Report
+from mrftool.workflows.steps.outputs.anonymous import anonymous_run
 from mrftool.workflows.steps.outputs.decorations import (
     Failures,
     draw_picture,
@@ -113,6 +114,8 @@ def write_results(
         If the maps cannot be written.
     """
     require_own_outputs(folder, run.whose(), overwrite=overwrite)
+    if run.whose().is_anonymous:
+        run = anonymous_run(run)
     images = _images(run, folder)
     paths = [path for path, *_ in images]
     _write_maps_first(run, folder, images)

@@ -14,6 +14,7 @@ from mrftool.formats.json_text import read_json
 from mrftool.quantities import QUANTITIES
 from mrftool.workflows.steps.outputs.places import keep_inputs, require_file_places
 
+ANONYMOUS = Path("anonymous")  # in place of the name of a scan
 REPORT, PICTURE, PAGE = "report.json", "overview.png", "report.html"
 
 
@@ -29,15 +30,27 @@ class RunIdentity:
         The scan.
     options : dict
         What the caller chose, by name; None where the default was taken.
+    is_anonymous : bool
+        Whether outputs say nothing of the scan. Then no run is known to be the same.
 
     """
 
     command: str
     source: Path
     options: Mapping[str, object]
+    is_anonymous: bool = False
+
+    @property
+    def named_after(self) -> Path:
+        """What the outputs have their names from."""
+        if self.is_anonymous:
+            return ANONYMOUS
+        return self.source
 
     def facts(self) -> dict[str, Any]:
         """As the report keeps it."""
+        if self.is_anonymous:
+            return {"command": self.command, "source": str(ANONYMOUS), "options": {}}
         chosen = {name: str(value) for name, value in self.options.items() if value is not None}
         return {
             "command": self.command,
@@ -52,19 +65,19 @@ def require_own_outputs(folder: Path, identity: RunIdentity, *, overwrite: bool)
     The same run may be repeated: the same command, scan and options. Raises InputError if something
     that is not a file, such as a folder, has the name of an output.
     """
-    place = report_folder(folder, identity.source)
+    place = report_folder(folder, identity.named_after)
     require_file_places(place / name for name in (REPORT, PICTURE, PAGE))
     if overwrite:
         return
     former = _read(place / REPORT)
-    if former.get("run") == identity.facts():
+    if former.get("run") == identity.facts() and not identity.is_anonymous:
         return
     if former:
         about = former.get("run") or {}
         name = about.get("source") or "a scan"
         what = f"{folder} holds the maps of another run ({about.get('command', 'a run')} of {name})"
     else:
-        maps = [map_path(folder, identity.source, name) for name in QUANTITIES]
+        maps = [map_path(folder, identity.named_after, name) for name in QUANTITIES]
         there = [path for path in maps if path.exists()]
         keep_inputs([identity.source], there)
         if not there:
