@@ -89,7 +89,7 @@ def _put(record: Any, name: str, value: Any) -> None:
     """Store a value, wrapped to what the field holds; other things become 0."""
     kind = record.dtype[name]
     number = 0
-    if isinstance(value, int | float) and np.isfinite(value):
+    if isinstance(value, int | float) and np.isfinite(float(value)):
         number = int(value)
     if kind.kind in "iu":
         number %= 1 << (8 * kind.itemsize - 1)

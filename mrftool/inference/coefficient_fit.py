@@ -14,6 +14,7 @@ from mrftool.manifold.table import SignalTable, evaluate_derivatives
 
 _STEPS = 8
 _LONGEST_STEP = 0.5  # in log T1 and log T2 [1]
+_MOST_ENERGY = 1e150  # of whitened values; its square is a double
 _GRID = (40, 40)
 TINY = 1e-30
 _LEAST_SHARE = 1e-9  # of the diagonal, so that a singular matrix has an inverse [1]
@@ -61,6 +62,7 @@ def grid_places(table: SignalTable) -> FloatArray:
     return np.asarray(places[places[:, 1] <= places[:, 0]])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def best_on_grid(
     model: TableInBasis, whitened: Array, factor: Array, given: FloatArray
 ) -> FloatArray:
@@ -75,18 +77,28 @@ def best_on_grid(
     return np.asarray(places[likeness.argmax(axis=1)])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def refined(
     model: TableInBasis, values: Array, factors: Array, place: FloatArray, given: FloatArray
 ) -> Fit:
-    """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`."""
+    """Gauss-Newton steps from `place`; factors whiten `values` `(voxel, K)`.
+
+    The total of voxels whose whitened values are too large to compute with is NaN.
+    """
     whitened = _applied(factors, values[:, None])[:, 0]
+    total = energy(whitened)
+    sound = total < _MOST_ENERGY
+    if not sound.all():
+        whitened = np.where(sound[:, None], whitened, 0)
+        factors = np.where(sound[:, None, None], factors, np.eye(factors.shape[-1]))
     for _ in range(_STEPS):
         step, *_ = normal_equations(_applied(factors, model.rows(place, given)), whitened)
-        place = model.inside(place + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
+        step = np.clip(np.nan_to_num(step), -_LONGEST_STEP, _LONGEST_STEP)
+        place = model.inside(place + step)
     _, spread, m0, residual = normal_equations(
         _applied(factors, model.rows(place, given)), whitened
     )
-    return Fit(place, spread, m0, energy(residual), energy(whitened))
+    return Fit(place, spread, m0, energy(residual), np.where(sound, total, np.nan))
 
 
 def _applied(factors: Array, rows: Array) -> Array:

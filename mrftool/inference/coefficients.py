@@ -173,7 +173,7 @@ def _fits(
     """Fits of the voxels, block by block."""
     rows = series.images.reshape(-1, series.rank)
     factors = _whitening(series, voxels)
-    mean = factors.mean(axis=0) if factors.ndim == 3 else factors
+    mean = _typical(factors)
     for start in range(0, max(len(voxels), 1), _BLOCK):
         chosen = voxels[start : start + _BLOCK]
         own = factors[start : start + _BLOCK] if factors.ndim == 3 else factors
@@ -183,6 +183,14 @@ def _fits(
         yield refined(model, values, own, place, field)
         if progress is not None:
             progress(len(chosen))
+
+
+def _typical(factors: Array) -> Array:
+    """The mean of whitening factors up to scale, so that no voxel counts for more than another."""
+    if factors.ndim == 2:
+        return factors
+    sizes = np.linalg.norm(factors, axis=(1, 2), keepdims=True)
+    return np.asarray(np.nan_to_num(factors / sizes).mean(axis=0))
 
 
 def _whitening(series: CoefficientImages, voxels: IndexArray) -> Array:
@@ -239,7 +247,7 @@ def _maps(
 ) -> Maps:
     """Images of the columns; voxels with non-finite input are NaN, those left out 0."""
     values = series.images.reshape(-1, series.rank)[voxels]
-    bad = ~np.isfinite(values.view(np.float32)).all(axis=1)
+    bad = ~np.isfinite(values.view(np.float32)).all(axis=1) | ~np.isfinite(fit.total)
     flags = np.where(bad, np.uint8(Flag.NON_FINITE), flags)
     times = np.exp(fit.place)
     columns: dict[str, Array] = {"t1": times[:, 0], "t2": times[:, 1], "m0": fit.m0}

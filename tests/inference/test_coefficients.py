@@ -116,6 +116,21 @@ def test_masked_and_non_finite_voxels(sequence, table, basis):
     assert np.isnan(maps.t1[1, 1, 0])
 
 
+def test_voxels_too_large_to_compute_with_are_non_finite(sequence, table, basis):
+    """Here by the covariance of one voxel; the others are as they are without it."""
+    covariance = np.tile(1e-4 * np.eye(RANK), (5, 5, 1, 1, 1))
+    _, _, series = _series(sequence, basis, 5)
+    sound = quantify_coefficients(replace(series, covariance=covariance), table, **RANGES)
+    covariance = covariance.copy()
+    covariance[1, 1, 0] *= 1e-300
+    maps = quantify_coefficients(replace(series, covariance=covariance), table, **RANGES)
+    assert maps.flags[1, 1, 0] == Flag.NON_FINITE
+    assert np.isnan(maps.t1[1, 1, 0])
+    others = np.ones(series.shape, bool)
+    others[1, 1, 0] = False
+    np.testing.assert_allclose(maps.t1[others], sound.t1[others], rtol=1e-4)
+
+
 def test_a_basis_of_another_sequence_is_refused(table):
     basis = random_basis(np.random.default_rng(3), 80, RANK)
     images = np.ones((2, 2, 1, RANK), np.complex64)
