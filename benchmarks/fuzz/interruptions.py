@@ -8,6 +8,7 @@ damaged last checkpoint, and must end with the same bytes as one without a pause
 """
 
 import argparse
+import faulthandler
 import importlib
 import json
 import os
@@ -48,6 +49,7 @@ CODES = (0, 2, 3, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
 EXACT = (".nii.gz", ".nii", ".onnx", ".safetensors", ".csv")  # the same bytes from every run
 DECORATIONS = ("overview.png", "report.html", "curve.png", "previous.safetensors")
 LONGEST = 600.0  # [s]
+_STEP = 0.005  # between looks at a child [s]
 WATCHER = 5.0  # how long the watcher of a killed process may take on a busy machine [s]
 
 
@@ -193,6 +195,7 @@ def _start(arguments: list[str], folder: Path) -> int:
         os.dup2(output, 2)
         os.chdir(folder)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        faulthandler.register(signal.SIGUSR1)
         _validate_often()
         _draw_little()
         sys.argv = ["mrftool", *arguments]
@@ -243,22 +246,27 @@ def _interrupt(rng: np.random.Generator, trial: Trial, child: int, folder: Path)
 
 
 def _wait(child: int, folder: Path) -> tuple[int, str]:
-    """Exit code, and what was said; None of it takes longer than LONGEST."""
-    end = time.monotonic() + LONGEST
-    while True:
+    """Exit code, and what was said; 98, and where it stood, for what takes longer than LONGEST.
+
+    Counted in steps, so that no time counts in which somebody stopped the campaign (SIGSTOP).
+    """
+    for _ in range(int(LONGEST / _STEP)):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            break
-        if time.monotonic() > end:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return 98, "hang"
-        time.sleep(0.005)
-    said = folder / "said"
-    text = ""
-    if said.exists():
-        text = said.read_text(errors="replace")[-2000:]
-    return os.waitstatus_to_exitcode(status), text
+            return os.waitstatus_to_exitcode(status), _said(folder)
+        time.sleep(_STEP)
+    os.kill(child, signal.SIGUSR1)  # the stacks of all threads
+    time.sleep(1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return 98, f"hang: {_said(folder)}"
+
+
+def _said(folder: Path) -> str:
+    path = folder / "said"
+    if path.exists():
+        return path.read_text(errors="replace")[-4000:]
+    return ""
 
 
 def _settle(out: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from fuzz.mutations import change_bytes, change_text, change_tree, odd_value, one_of
 
@@ -17,9 +18,16 @@ _COUNTERS = ("repetition", "slice", "contrast", "set", "kspace_encode_step_1", "
 
 
 def make_kspace_seeds(folder: Path, sequence: str) -> list[list[str]]:
-    """The commands that make the seeds of these formats."""
+    """The commands that make the seeds of these formats. sequence: text of a file.
+
+    As many pulses as spiral arms cover k-space.
+    """
+    content = yaml.safe_load(sequence) | {"name": "spiral", "tr_ms": 12}
+    content["flip_angle_deg"] = {"rule": "lobes", "peaks": [60], "lengths": [48], "minimum": 5}
+    path = folder / "spiral.yaml"
+    path.write_text(yaml.safe_dump(content))
     raw, recon = str(folder / "raw.mrd"), str(folder / "recon")
-    simulate = ["simulate", "--seq", sequence, "--kspace", raw, "--matrix", "16", "--coils", "2"]
+    simulate = ["simulate", "--seq", str(path), "--kspace", raw, "--matrix", "16", "--coils", "2"]
     return [simulate, ["reconstruct", raw, "-o", recon, "--rank", "3", "--replicas", "1"]]
 
 

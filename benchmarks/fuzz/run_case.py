@@ -77,9 +77,16 @@ def _be_child(work: Callable[[], int], folder: Path, said: Path, seconds: int) -
 
 
 def _wait(child: int, seconds: int) -> tuple[int, resource.struct_rusage, bool]:
-    """Wait for a child; end it when it takes too long."""
+    """Wait for a child; end it when it takes too long.
+
+    Counted in steps, so that no time counts in which somebody stopped the campaign (SIGSTOP).
+    """
     descriptor = os.pidfd_open(child)
-    ready, _, _ = select.select([descriptor], [], [], 4 * seconds)
+    ready: list[int] = []
+    for _ in range(4 * seconds):
+        ready, _, _ = select.select([descriptor], [], [], 1.0)
+        if ready:
+            break
     if not ready:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)

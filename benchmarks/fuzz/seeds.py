@@ -111,7 +111,7 @@ def make_seeds(folder: Path) -> None:
         ["quantify", scan, "--model", str(folder / "m.onnx"), "-o", str(folder / "maps")],
         ["evaluate", "maps", str(folder / "maps"), scan, "-o", str(folder / "errors")],
         ["match", scan, "--dictionary", f"{folder}/d.npz", "-o", str(folder / "matched")],
-        *make_kspace_seeds(folder, sequence),
+        *make_kspace_seeds(folder, SEQUENCE),
     ]  # fmt: skip
     _run_all(commands)
     _make_volumes(folder)
