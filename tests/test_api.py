@@ -16,7 +16,7 @@ from front_door import environment, load, works
 
 import mrftool
 from mrftool import Tissue
-from mrftool.errors import ArgumentError, MismatchError
+from mrftool.errors import ArgumentError, MismatchError, MissingExtraError
 from mrftool.sequence import PulseSequence
 
 
@@ -82,6 +82,17 @@ def test_fingerprints_are_quantified_as_a_list_of_voxels(
     other = dataclasses.replace(short_sequence, tr=1.2 * short_sequence.tr)
     with pytest.raises(MismatchError, match="fingerprints: made with sequence"):
         mrftool.quantify(mrftool.simulate(other, tissue), model)
+
+
+def test_without_the_extra_training_says_which_package_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("mrftool.learning")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "mrftool.workflows.train", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match="torch is not installed"):
+        mrftool.train("fisp", tmp_path / "run")
 
 
 def test_a_traceback_shows_the_hint(model: Path, short_sequence: PulseSequence) -> None:

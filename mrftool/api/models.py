@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.api.arguments import SequenceLike
+from mrftool.environment.extras import naming_extras
 from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.inference.session import Model, load_model
 from mrftool.sequence import PulseSequence
 
 
+@naming_extras()
 def export(
     source: SequenceLike,
     output: str | Path,
@@ -47,6 +49,7 @@ def export(
     return load_model(written.path)
 
 
+@naming_extras()
 def train(
     sequences: SequenceLike | Iterable[SequenceLike],
     folder: str | Path,
@@ -86,6 +89,7 @@ def train(
     return train_encoder(list(sequences), config, Path(folder), listener, device=device).folder
 
 
+@naming_extras()
 def adapt(
     model: Model | str | Path,
     sequence: SequenceLike,

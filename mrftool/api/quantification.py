@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from mrftool.api.arguments import Scan, SequenceLike, as_mask, as_series, path_or_none
 from mrftool.api.loading import load_model
+from mrftool.environment.extras import naming_extras
 from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.formats.sequence.yaml_file import as_sequence, sequence_from_dict
 from mrftool.inference import quantify as model_quantify
@@ -97,6 +98,7 @@ def _sequence_of(method: Model | Source) -> PulseSequence | None:
     return sequence_from_dict(dict(facts))
 
 
+@naming_extras()
 def reconstruct(
     scan: str | Path,
     *,

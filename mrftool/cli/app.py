@@ -30,8 +30,8 @@ from mrftool.cli.lean_imports import import_nibabel_alone
 from mrftool.cli.messages.common_options import add_common_options
 from mrftool.cli.messages.panels import group_options
 from mrftool.cli.messages.session import new_session, session
-from mrftool.environment.extras import install_hint
-from mrftool.errors import InputError, MissingExtraError, MrftoolError, UsageError
+from mrftool.environment.extras import EXTRA_OF, missing_extra
+from mrftool.errors import InputError, MrftoolError, UsageError
 from mrftool.evaluation.text_tables import visible
 
 app = typer.Typer(
@@ -55,16 +55,6 @@ app.add_typer(evaluate_commands.app, name="evaluate")
 app.add_typer(model_commands.app, name="model")
 app.add_typer(serve_commands.app, name="serve")
 
-_EXTRA_OF = {
-    "torch": "train",
-    "onnxscript": "train",
-    "safetensors": "train",
-    "h5py": "brainweb",
-    "finufft": "recon",
-    "ducc0": "recon",
-    "ismrmrd": "recon",
-    "pynetdicom": "serve",
-}
 _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no public name
 
 
@@ -157,9 +147,8 @@ def _explained(error: Exception) -> MrftoolError | None:
         return error
     if isinstance(error, _WrongUsage):
         return _as_usage_error(error)
-    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRA_OF:
-        hint = install_hint(_EXTRA_OF[error.name])
-        return MissingExtraError(f"{error.name} is not installed", hint=hint)
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRA_OF:
+        return missing_extra(error.name)
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"{error.filename or 'output'}: {error.strerror}")
     if isinstance(error, MemoryError):

@@ -1,7 +1,38 @@
 """Packages of the optional extras, as pyproject.toml names them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires
+
+from mrftool.errors import MissingExtraError
+
+EXTRA_OF = {
+    "torch": "train",
+    "onnxscript": "train",
+    "safetensors": "train",
+    "h5py": "brainweb",
+    "finufft": "recon",
+    "ducc0": "recon",
+    "ismrmrd": "recon",
+    "pynetdicom": "serve",
+}
+
+
+@contextmanager
+def naming_extras() -> Iterator[None]:
+    """Raise MissingExtraError in place of ModuleNotFoundError where an extra brings the package."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA_OF:
+            raise
+        raise missing_extra(error.name) from error
+
+
+def missing_extra(package: str) -> MissingExtraError:
+    """What to tell the user of a package that an extra brings and that is not installed."""
+    return MissingExtraError(f"{package} is not installed", hint=install_hint(EXTRA_OF[package]))
 
 
 def install_hint(extra: str) -> str:
