@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from front_door import command, works
 from pulseq_factory import pp
 
 from mrftool.errors import InputError
@@ -16,7 +17,16 @@ from mrftool.formats.sequence.sources import Given
 from mrftool.formats.sequence.write import yaml_text
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
 from mrftool.physics.simulate import simulate
-from mrftool.sequence import Inversion, Invert, PulseSequence, T2Prep, Train
+from mrftool.sequence import (
+    HardPulse,
+    Inversion,
+    Invert,
+    Pulses,
+    PulseSequence,
+    T2Prep,
+    Train,
+    Wait,
+)
 from mrftool.sequence.timeline import timeline, trigger_times
 from mrftool.tissue import Tissue
 
@@ -173,3 +183,26 @@ def test_a_cardiac_sequence_makes_room_for_its_crushers(tmp_path: Path) -> None:
     assert len(found) == 705
     assert [type(event) for event in found.events].count(T2Prep) == 9
     assert [type(event) for event in found.events].count(Invert) == 3
+
+
+def test_the_command_line_exports_within_limits_and_imports_again(tmp_path: Path) -> None:
+    (tmp_path / "train.yaml").write_text(yaml_text(train()))
+    path = tmp_path / "train.seq"
+    works("sequence", "export", tmp_path / "train.yaml", "--pulse-ms", 1, "-o", path)
+    works("sequence", "import", path, "-o", tmp_path / "again.yaml")
+    again = read_sequence(tmp_path / "again.yaml")
+    np.testing.assert_allclose(again.te, TE, atol=1e-9)
+    refused = command("sequence", "export", tmp_path / "train.yaml", "--pulse-ms", 4, "-o", path)
+    assert refused.code == 3 and "pulse 1: TE 2 ms is too short" in refused.err
+    useless = command(
+        "sequence", "export", tmp_path / "train.yaml", "--pulse-ms", 1, "-o", tmp_path / "t.csv"
+    )
+    assert useless.code == 2 and "limits of a scanner are for Pulseq files" in useless.err
+
+
+def test_a_pulse_without_crusher_is_played_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "train.seq"
+    write_pulseq(train(events=[HardPulse(np.pi), Wait(0.005), Pulses()]), path)
+    blocks = [read_by_pypulseq(path).get_block(number + 1) for number in range(3)]
+    assert blocks[0].rf is not None and all(block.gz is None for block in blocks[:2])
+    assert import_sequence(path).sequence.train is not None
