@@ -238,7 +238,7 @@ def soak(folder: Path, count: int) -> None:
     (path,) = write_enhanced(folder / "scan", scan)
     dataset = pydicom.dcmread(path)
     samples: list[tuple[int, int]] = []
-    every = max(count // 20, 1)
+    every, again = max(count // 20, 1), 0
     with running(settings) as said:
         for number in range(count):
             dataset.SeriesInstanceUID = f"1.2.3.{number + 1}"
@@ -246,8 +246,10 @@ def soak(folder: Path, count: int) -> None:
                 f"1.2.4.{number + 1}"
             )
             dataset.save_as(path)
-            if send([path], settings.port) != [0]:
-                raise RuntimeError("an image was refused")
+            while send([path], settings.port) != [0]:  # as a scanner: until it is acknowledged
+                again += 1
+                if again > count // 10:
+                    raise RuntimeError(f"images are refused: {said.notes[-3:]}")
             if (number + 1) % every == 0:
                 wait_for(lambda: not list((folder / "node" / "incoming").iterdir()))
                 said.notes.clear()
@@ -263,6 +265,7 @@ def soak(folder: Path, count: int) -> None:
         journal = folder / "node" / "journal"
         wait_for(lambda: len(states(journal)) == count, 300)
         print("soak_series:", count)
+        print("soak_series_offered_again:", again)
         print("soak_series_sent_on:", states(journal).count("sent"))
         print("soak_images_arrived:", len(archive.images))
         print("soak_images_arrived_twice:", sum(n > 1 for n in archive.times.values()))
