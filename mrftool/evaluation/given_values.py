@@ -102,6 +102,14 @@ def suspected_error(
     return _largest(influences, products, energies, stated or {})
 
 
+def _uncertainty(influence: Influence, stated: Mapping[str, float]) -> float:
+    """The stated one; what is called exact is not suspected below what is typical."""
+    uncertainty = stated.get(influence.name) or influence.uncertainty
+    if uncertainty == 0:
+        return influence_named(influence.name).uncertainty
+    return uncertainty
+
+
 def _largest(
     influences: tuple[Influence, ...],
     products: FloatArray,
@@ -115,13 +123,12 @@ def _largest(
     for influence, product, energy in zip(influences, products, energies, strict=True):
         if energy == 0:
             continue
-        size, explained = product / energy, product**2 / energy
-        uncertainty = stated.get(influence.name) or influence.uncertainty
-        if uncertainty == 0:  # what is called exact is not suspected below what is typical
-            uncertainty = influence_named(influence.name).uncertainty
-        if abs(size) > _BEYOND * uncertainty and explained > _SIGNIFICANT**2:
-            error = SuspectedError(influence, float(size), float(energy**-0.5), uncertainty)
-            found[float(explained)] = error
+        explained = float(product**2 / energy)
+        error = SuspectedError(
+            influence, float(product / energy), float(energy**-0.5), _uncertainty(influence, stated)
+        )
+        if abs(error.size) > _BEYOND * error.uncertainty and explained > _SIGNIFICANT**2:
+            found[explained] = error
     if not found:
         return None
     most = max(found)

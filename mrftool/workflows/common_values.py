@@ -14,7 +14,7 @@ from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.assessment.given_values import default_uncertainties
-from mrftool.inference.assessment.sample import N_NEEDED, sample_residuals
+from mrftool.inference.assessment.sample import N_NEEDED, SampledResiduals, sample_residuals
 from mrftool.inference.common.fit import fit_common
 from mrftool.inference.common.result import CommonFit
 from mrftool.inference.common.summary import found_text
@@ -153,12 +153,8 @@ def fit_common_values(
     sequence = sequence_from_dict(model.manifest.sequence)
     sizes = dict(stated) if stated is not None else default_uncertainties(sequence)
     inside = with_signal(maps)
-    ones = np.ones(series.shape, np.float32)
-    unknowns: list[Unknown] = []
-    if choice.b1 is not None:
-        unknowns.append(b1_unknown(choice.b1, images.get("b1", ones), inside))
-    if choice.efficiency:
-        unknowns.append(efficiency_unknown(_prior(sizes)))
+    given_b1 = images.get("b1", np.ones(series.shape, np.float32))
+    unknowns = _unknowns(choice, given_b1, inside, sizes)
     fitted = [unknown.influence for unknown in unknowns]
     uncertain = {
         each: sizes[each.name] for each in influences_on(sequence) if sizes.get(each.name, 0) > 0
@@ -171,23 +167,46 @@ def fit_common_values(
         influences=list(dict.fromkeys([*fitted, *uncertain])),
         coils=model.manifest.coils,
     )
+    others = {each: size for each, size in uncertain.items() if each not in fitted}
+    fit = fit_common(_large_enough(sample, unknowns, series.name), sequence, unknowns, others)
+    _require_told(fit, sequence)
+    left = {**sizes, **_uncertainties_left(fit, stated)}
+    return _outcome(fit, series, model, sequence, images, inside, left)
+
+
+def _unknowns(
+    choice: CommonChoice, given_b1: Float32Array, inside: BoolArray, sizes: Mapping[str, float]
+) -> list[Unknown]:
+    unknowns = []
+    if choice.b1 is not None:
+        unknowns.append(b1_unknown(choice.b1, given_b1, inside))
+    if choice.efficiency:
+        unknowns.append(efficiency_unknown(_prior(sizes)))
+    return unknowns
+
+
+def _large_enough(
+    sample: SampledResiduals | None, unknowns: list[Unknown], name: str
+) -> SampledResiduals:
     needed = max(N_NEEDED, *(_LEAST_VOXELS * len(each.prior_sd) for each in unknowns))
     if sample is None or len(sample.m0) < needed:
         raise MismatchError(
-            f"{series.name}: too few voxels with signal to fit {_labels(unknowns)}, expected at "
-            f"least {needed}"
+            f"{name}: too few voxels with signal to fit {_labels(unknowns)}, expected at least "
+            f"{needed}"
         )
-    others = {each: size for each, size in uncertain.items() if each not in fitted}
-    fit = fit_common(sample, sequence, unknowns, others)
-    _require_told(fit, sequence)
-    left = dict(sizes)
+    return sample
+
+
+def _uncertainties_left(fit: CommonFit, stated: Mapping[str, float] | None) -> dict[str, float]:
+    """Standard uncertainties of the fitted values by name: from noise, and in each voxel."""
+    left = {}
     for value in fit.values:
-        name = value.unknown.influence.name
+        influence = value.unknown.influence
         own = value.spread
-        if value.unknown.influence == B1 and stated is not None:
-            own = stated.get(name, 0.0)
-        left[name] = float(np.hypot(value.noise_sd, own))
-    return _outcome(fit, series, model, sequence, images, inside, left)
+        if influence == B1 and stated is not None:
+            own = stated.get(influence.name, 0.0)
+        left[influence.name] = float(np.hypot(value.noise_sd, own))
+    return left
 
 
 def _prior(sizes: Mapping[str, float]) -> float:

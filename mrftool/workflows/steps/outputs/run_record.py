@@ -72,22 +72,29 @@ def require_own_outputs(folder: Path, identity: RunIdentity, *, overwrite: bool)
     former = _read(place / REPORT)
     if former.get("run") == identity.facts() and not identity.is_anonymous:
         return
-    if former:
-        about = former.get("run") or {}
-        name = about.get("source") or "a scan"
-        what = f"{folder} holds the maps of another run ({about.get('command', 'a run')} of {name})"
-    else:
-        maps = [map_path(folder, identity.named_after, name) for name in QUANTITIES]
-        there = [path for path in maps if path.exists()]
-        keep_inputs([identity.source], there)
-        if not there:
-            return
-        what = f"{there[0]} exists, and no report says which run made it"
+    what = _held(folder, former, identity)
+    if what is None:
+        return
     raise ArgumentError(
         f"{what}, expected another folder",
         hint="overwriting replaces them",
         arguments=("overwrite",),
     )
+
+
+def _held(folder: Path, former: Mapping[str, Any], identity: RunIdentity) -> str | None:
+    """What `folder` holds of another run, in words; None without maps of one."""
+    if former:
+        about = former.get("run") or {}
+        name = about.get("source") or "a scan"
+        command = about.get("command", "a run")
+        return f"{folder} holds the maps of another run ({command} of {name})"
+    maps = [map_path(folder, identity.named_after, name) for name in QUANTITIES]
+    there = [path for path in maps if path.exists()]
+    keep_inputs([identity.source], there)
+    if not there:
+        return None
+    return f"{there[0]} exists, and no report says which run made it"
 
 
 def former_outputs(place: Path) -> list[Path]:
