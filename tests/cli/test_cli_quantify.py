@@ -418,6 +418,7 @@ def test_no_option_was_forgotten() -> None:
     elsewhere |= {"uncertainty"}  # see test_cli_uncertainty
     elsewhere |= {"skip", "coils"}  # see test_cli_skip, test_coils
     elsewhere |= {"efficiency"}  # see test_common_values
+    elsewhere |= {"anonymous"}  # see test_anonymous
     elsewhere |= {"noise_covariance"}  # see test_noise_covariance
     tested = {row[0] for row in OPTIONS} | {"scans", "output", "threads", "series"} | elsewhere
     assert set(inspect.signature(quantify_command).parameters) - {"context"} == tested
