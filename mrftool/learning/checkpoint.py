@@ -24,6 +24,7 @@ from mrftool.learning.table_tensors import table_from_tensors, table_to_tensors
 # Of a checkpoint's content. Raised when older readers would misread it. Version 0.1.0 wrote no
 # number; what it wrote is schema 1.
 SCHEMA = 1
+_SETTINGS = ("encoder", "decoder", "loss", "form", "optimiser", "steps", "batch", "rate", "seed")
 
 LAST, BEST, PREVIOUS = (f"{name}.safetensors" for name in ("last", "best", "previous"))
 
@@ -163,7 +164,11 @@ def _damaged(path: Path, reason: str) -> InputError:
 def _run_from(
     tensors: dict[str, Tensor], facts: dict[str, Any], path: Path, device: torch.device
 ) -> TrainingRun:
-    config = TrainConfig(**facts["config"])
+    settings = dict(facts["config"])
+    for key in _SETTINGS:
+        if key not in settings:
+            raise _damaged(path, f"the setting {key} is missing")
+    config = TrainConfig(**settings)
     spec = EncoderSpec.from_dict(facts["spec"])
     encoder = Encoder(spec).to(device)
     encoder.load_state_dict(_without_prefix("encoder.", tensors))

@@ -467,6 +467,10 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
     del facts["schema"]  # as version 0.1.0 wrote them
     save_file(tensors, path, {"run": json.dumps(facts)})
     assert load_run(path, CPU)[0].config == SMALL
+    del facts["config"]["steps"]  # the default of a new training is no stand-in
+    save_file(tensors, path, {"run": json.dumps(facts)})
+    with pytest.raises(InputError, match="the setting steps is missing"):
+        load_run(path, CPU)
 
 
 @pytest.mark.slow
