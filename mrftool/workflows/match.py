@@ -20,7 +20,7 @@ from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.left_out import series_and_dictionary, skip_option
-from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_choice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
@@ -117,9 +117,7 @@ def match_scan(
 
     """
     require_folder(folder)
-    choice, watch = dicom or DicomChoice(), Stopwatch()
-    if anonymous:
-        choice = choice.without_patient()
+    choice, watch = dicom_choice(dicom, anonymous), Stopwatch()
     entries = dictionary or DictionaryChoice()
     chosen = {
         **entries.chosen(),

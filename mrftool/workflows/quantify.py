@@ -13,7 +13,7 @@ from mrftool.workflows.estimation import Estimation, estimated, noise_of_file
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.left_out import series_and_model, skip_option
 from mrftool.workflows.steps.model_source import SequenceModel, model_source
-from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_choice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
@@ -101,9 +101,7 @@ def quantify_scan(
 
     """
     require_folder(folder)
-    choice, watch = dicom or DicomChoice(), Stopwatch()
-    if anonymous:
-        choice = choice.without_patient()
+    choice, watch = dicom_choice(dicom, anonymous), Stopwatch()
     with watch.stage("read the model"):
         source = model_source(model)
     chosen = {

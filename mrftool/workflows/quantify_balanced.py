@@ -17,7 +17,7 @@ from mrftool.inference.exact_fit import ExactFit
 from mrftool.manifold.influences import OFF_RESONANCE
 from mrftool.reports.run import Method
 from mrftool.workflows.steps.header import require_agreement
-from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_output
+from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_choice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.outputs.results import MapsResult, write_results
@@ -98,9 +98,7 @@ def quantify_balanced_scan(
 
     """
     require_folder(folder)
-    watch, output = Stopwatch(), dicom or DicomChoice()
-    if anonymous:
-        output = output.without_patient()
+    watch, output = Stopwatch(), dicom_choice(dicom, anonymous)
     sequence = read_with_heartbeats(choice.sequence, choice.rr)
     sizes = default_uncertainties(sequence) if uncertainty is None else dict(uncertainty)
     if uncertainty is not None and OFF_RESONANCE.name in sizes:

@@ -61,6 +61,14 @@ class DicomChoice:
         return {"dicom-reference": self.reference, "dicom-format": self.format}
 
 
+def dicom_choice(given: DicomChoice | None, anonymous: bool) -> DicomChoice:
+    """What the caller asks for, the default, or what an anonymous run allows."""
+    choice = given or DicomChoice()
+    if anonymous:
+        return choice.without_patient()
+    return choice
+
+
 @dataclass(frozen=True)
 class DicomOutput:
     """The series in whose study the maps go, and their form."""
