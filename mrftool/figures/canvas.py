@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis, Tick
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -21,15 +22,24 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mrftool.formats.atomic import writing
 
+LayoutEngine = Literal["constrained"]
 Look = dict[str, Any]  # further arguments of matplotlib's functions
 
+_MARGIN = 0.1  # above the title [inch]
 _DPI = 130
 _COMPRESSION = 3  # of 9: files a tenth larger than at 6, in two thirds of the time
 TIME_TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # of axes of T1 and T2 [ms]
 
 
 @contextmanager
-def picture(path: str | Path, width: float, height: float, *, title: str = "") -> Iterator[Figure]:
+def picture(
+    path: str | Path,
+    width: float,
+    height: float,
+    *,
+    title: str = "",
+    layout: LayoutEngine | None = "constrained",
+) -> Iterator[Figure]:
     """A figure to draw on; saved as PNG when the block ends, whole or not at all.
 
     Parameters
@@ -40,12 +50,16 @@ def picture(path: str | Path, width: float, height: float, *, title: str = "") -
         Of the page [inch].
     title
         Text above everything, empty for none.
+    layout
+        What places the axes; None where the caller does, which saves measuring all texts.
     """
     with style.context("default"):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=layout)
         yield figure
         if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+            heading = figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+            if layout is None:
+                heading.set_y(1 - _MARGIN / height)
         save_figure(figure, path)
 
 
@@ -63,12 +77,20 @@ def _show_texts_verbatim(figure: Figure) -> None:
 
     Only the labels of ticks are matplotlib's own.
     """
-    ticks = [tick for tick in figure.findobj(Tick) if isinstance(tick, Tick)]
-    labels = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and id(text) not in labels:
-            text.set_parse_math(False)
-            text.set_text(text.get_text().encode("utf-8", "replace").decode())
+    for text in _texts(figure):
+        text.set_parse_math(False)
+        text.set_text(text.get_text().encode("utf-8", "replace").decode())
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """All texts within an artist but the labels of ticks, which are not even made for it."""
+    if isinstance(artist, Text):
+        yield artist
+    if isinstance(artist, Axis):
+        yield from (artist.label, artist.offsetText)
+        return
+    for part in artist.get_children():
+        yield from _texts(part)
 
 
 def label_ticks(axis: Axis, places: tuple[float, ...]) -> None:

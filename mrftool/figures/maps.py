@@ -21,6 +21,7 @@ from mrftool.figures.panels import (
     Style,
     draw_flags,
     draw_map,
+    legend_lines,
     style_of,
 )
 from mrftool.figures.views import View, panel_height, slices_text, view_of
@@ -29,6 +30,10 @@ from mrftool.quantities import Flag, quantity
 from mrftool.tissue import Tissue
 
 _PANEL, _MONTAGE = 4.0, 5.5  # width of a map with its colour bar, of one or of more slices [inch]
+_MAP_SHARE = 0.82  # of that width, without the colour bar and its numbers
+_LEFT, _ABOVE_MAP, _ABOVE_ALL, _CAPTION = 0.08, 0.36, 0.32, 0.36  # of a page of maps [inch]
+_BELOW_ALL = 0.08  # under the caption [inch]
+_LINE = 0.2  # height of a line of a legend [inch]
 _MOST_POINTS = 20_000
 _COLUMNS = 4  # of an overview
 _IN_ORDER = (
@@ -60,7 +65,8 @@ def overview_figure(
     images = _in_rows(dict(maps.images()))
     masked = (maps.flags & Flag.MASKED) != 0
     columns = min(len(images), _COLUMNS)
-    with _map_panels(path, affine, maps.t1.shape, len(images), columns, title) as page:
+    lines = legend_lines(maps.flags)
+    with _map_panels(path, affine, maps.t1.shape, len(images), columns, title, lines) as page:
         figure, panels, view = page
         for axes, (name, image) in zip(panels, images, strict=True):
             if name == "flags":
@@ -222,24 +228,42 @@ def _map_panels(
     n: int,
     columns: int,
     title: str,
+    legend: int = 0,
 ) -> Iterator[tuple[Figure, list[Axes], View]]:
-    """A picture with `n` panels for maps of that shape, in rows of `columns`, and a caption."""
+    """A picture with `n` panels for maps of that shape, in rows of `columns`, and a caption.
+
+    legend: lines of a legend below the first row.
+    """
     place = affine
     if place is None:
         place = np.eye(4)
     view, rows, width = view_of(place), -(-n // columns), _PANEL
     if shape[view.axes[0]] >= 3:
         width = _MONTAGE
-    height = rows * (0.82 * width * panel_height(shape, view) + 0.4) + 0.9
-    with picture(path, width * columns, height, title=title) as figure:
-        panels = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
-        for unused in panels[n:]:
-            unused.set_axis_off()
-        yield figure, panels[:n], view
+    map_width = _MAP_SHARE * width
+    map_height = map_width * panel_height(shape, view)
+    legend_height = _LINE * legend
+    height = rows * (map_height + _ABOVE_MAP) + legend_height + _ABOVE_ALL + _CAPTION
+    with picture(path, width * columns, height, title=title, layout=None) as figure:
+        panels = []
+        for index in range(n):
+            row, column = divmod(index, columns)
+            bottom = height - _ABOVE_ALL - (row + 1) * (map_height + _ABOVE_MAP)
+            if row > 0:
+                bottom -= legend_height
+            corner = (column * width + _LEFT, bottom)
+            panels.append(_axes_at(figure, corner, (map_width, map_height)))
+        yield figure, panels, view
         text = (
             f"{slices_text(shape, view)}; {_place_text(affine)}; grey: not a number, black: masked"
         )
-        figure.supxlabel(text, fontsize=8, color="0.35")
+        figure.supxlabel(text, y=_BELOW_ALL / height, fontsize=8, color="0.35")
+
+
+def _axes_at(figure: Figure, corner: tuple[float, float], size: tuple[float, float]) -> Axes:
+    """Axes of a size, with their lower left corner at a place of a figure [inch]."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((corner[0] / across, corner[1] / up, size[0] / across, size[1] / up))
 
 
 def _place_text(affine: FloatArray | None) -> str:

@@ -21,6 +21,7 @@ from mrftool.figures.colours import colour_table, coloured
 from mrftool.figures.views import View, montage, montage_columns, shown_pages
 from mrftool.quantities import FLAGS, UNFLAGGED, FlagDescription, quantity
 
+_LEGEND_COLUMNS = 3
 _MOST_PIXELS = 1500  # of a montage's longer side, about what the page resolves
 
 
@@ -125,13 +126,18 @@ def draw_flags(axes: Axes, flags: Array, view: View) -> None:
     handles = [
         Patch(facecolor=each.colour, edgecolor="0.5", label=each.label) for each in flags_in(pages)
     ]
-    look: Look = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 3}
+    look: Look = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": _LEGEND_COLUMNS}
     axes.legend(handles=handles, frameon=False, fontsize=8, columnspacing=1, **look)
 
 
 def flags_in(flags: Array) -> list[FlagDescription]:
     """What the legend of a picture of these flags lists: unflagged, then the flags that occur."""
     return [UNFLAGGED, *(each for flag, each in FLAGS.items() if (flags & flag).any())]
+
+
+def legend_lines(flags: Array) -> int:
+    """Lines of the legend of a picture of these flags, at most."""
+    return -(-len(flags_in(flags)) // _LEGEND_COLUMNS)
 
 
 def _draw_montage(axes: Axes, pages: FloatArray, view: View, title: str) -> None:
