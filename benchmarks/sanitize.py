@@ -2,25 +2,39 @@
 
 Builds them with GCC's sanitizers into a temporary folder, and runs there the tests of the kernels
 and extreme arguments: one voxel, one pulse, T1 of 1 us and of 60 s, B1 of 0, thousands of orders.
-The first report ends the run, and the exit code is not 0.
+The EPG kernel runs in each of its instruction sets that this processor has. The first report ends
+the run, and the exit code is not 0.
 """
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = (
-    *("-shared", "-fPIC", "-std=c11", "-O1", "-g", "-fno-omit-frame-pointer", "-Wno-psabi"),
-    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+FLAGS = ("-fPIC", "-std=c11", "-O1", "-g", "-fno-omit-frame-pointer", "-Wno-psabi")
+CHECKS = ("-fno-sanitize-recover=all", "-fsanitize=address,undefined")
+CHECKS_OF_WIDE = (  # what can differ from the baseline: these compile in half the time
+    "-fno-sanitize-recover=all",
+    "-fsanitize=address,alignment,bounds,shift,signed-integer-overflow",
 )
-LIBRARIES = (  # of the baseline instruction set: the others are the same source
-    ("epg.c", "_epg", ("-DEPG_RUN=epg_run_baseline", "-DEPG_DISPATCH=1")),
-    ("toeplitz.c", "_toeplitz", ()),
-    ("epg_adjoint.c", "_epg_adjoint", ()),
-)
+BASELINE = ("-DEPG_DISPATCH=1", *CHECKS)
+OF_X86: dict[str, tuple[str, ...]] = {  # as in CMakeLists.txt
+    "baseline": ("-DEPG_DISPATCH=2", *CHECKS),
+    "avx2": ("-mavx2", "-mfma", *CHECKS_OF_WIDE),
+    "avx512": (
+        *("-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"),
+        *CHECKS_OF_WIDE,
+    ),
+}
+OTHERS = {"_toeplitz": "toeplitz.c", "_epg_adjoint": "epg_adjoint.c"}
 TESTS = (
     "tests/physics/test_native.py",
     "tests/physics/test_native_cut.py",
@@ -34,12 +48,36 @@ def main() -> None:
     if sys.argv[1:2] == ["--inside"]:
         sys.exit(_use(Path(sys.argv[2])))
     with tempfile.TemporaryDirectory() as folder:
-        for source, name, options in LIBRARIES:
-            output = Path(folder, f"{name}.so")
-            compiler = ["gcc", *FLAGS, *options, str(ROOT / "native" / source), "-lm"]
-            subprocess.run([*compiler, "-o", str(output)], check=True)
+        _build(Path(folder))
         command = [sys.executable, str(Path(__file__).resolve()), "--inside", folder]
         sys.exit(subprocess.run(command, check=False, env=_environment()).returncode)
+
+
+def _build(folder: Path) -> None:
+    """Compile the EPG kernel for each instruction set, and the other libraries."""
+    kernels = {"baseline": BASELINE}
+    if platform.machine() in ("x86_64", "AMD64"):
+        kernels = OF_X86
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiling = [
+            pool.submit(
+                _compile, folder / f"{name}.o", "epg.c", "-c", f"-DEPG_RUN=epg_run_{name}", *options
+            )
+            for name, options in kernels.items()
+        ]
+        for library, source in OTHERS.items():
+            output = folder / f"{library}.so"
+            compiling.append(pool.submit(_compile, output, source, "-shared", *CHECKS, "-lm"))
+        for task in compiling:
+            task.result()
+    objects = [str(folder / f"{name}.o") for name in kernels]
+    link = ["gcc", "-shared", *CHECKS, *objects, "-lm", "-o", str(folder / "_epg.so")]
+    subprocess.run(link, check=True)
+
+
+def _compile(output: Path, source: str, *options: str) -> None:
+    path = str(ROOT / "native" / source)
+    subprocess.run(["gcc", *FLAGS, path, *options, "-o", str(output)], check=True)
 
 
 def _environment() -> dict[str, str]:
@@ -64,9 +102,15 @@ def _use(folder: Path) -> int:
     import mrftool
 
     mrftool.__path__.insert(0, str(folder))  # the loaders look beside the package
+    from mrftool.physics import kernel
+
+    widths = list(kernel.WIDTHS)
+    for width in widths[: widths.index(kernel.widest()) + 1]:
+        with mock.patch.object(kernel, "widest", return_value=width):
+            print(f"EPG, {width}: {_extremes_of_epg()} extreme calls without a report", flush=True)
+    print(f"adjoint: {_extremes_of_adjoint()} extreme calls without a report", flush=True)
+    print(f"Toeplitz: {_extremes_of_toeplitz()} extreme calls without a report", flush=True)
     _require_loaded_from(folder)
-    count = _extremes()
-    print(f"{count} extreme calls without a report")
     import pytest
 
     tests = [str(ROOT / test) for test in TESTS]
@@ -74,52 +118,70 @@ def _use(folder: Path) -> int:
 
 
 def _require_loaded_from(folder: Path) -> None:
-    from mrftool.physics import kernel
+    loaded = Path("/proc/self/maps").read_text()
+    for name in ("_epg", *OTHERS):
+        if str(folder / f"{name}.so") not in loaded:
+            sys.exit(f"the sanitized {name} was not loaded")
 
-    if not kernel.is_available() or str(folder) not in Path("/proc/self/maps").read_text():
-        sys.exit("the sanitized kernel was not loaded")
 
-
-def _extremes() -> int:
+def _extremes_of_epg() -> int:
     """Simulate sequences and tissues at the edge of what they may be."""
-    import numpy as np
+    from mrftool.physics.simulate import signal_and_derivatives, simulate
 
-    from mrftool.errors import MrftoolError
-    from mrftool.physics.simulate import signal_and_derivatives
-    from mrftool.sequence import PulseSequence, Spoiler
-    from mrftool.tissue import Tissue
-
-    spoiler = Spoiler(np.array([0.04]), np.array([1e-3]))
     done = 0
-    for n_pulses in (1, 2, 3, 600):
-        for spoiling in ("gradient", "none"):
-            for phase in (0.0, np.pi, 1.2345):
-                sequence = PulseSequence(
-                    np.linspace(-4 * np.pi, 4 * np.pi, n_pulses),
-                    np.arange(n_pulses) * phase,
-                    np.geomspace(4e-3, 60.0, n_pulses),
-                    np.full(n_pulses, 0.0),
-                    spoiling=spoiling,
-                    spoiler=spoiler if spoiling == "gradient" else None,
+    for sequence in _sequences():
+        for n_voxels in (1, 7, 33):
+            tissue = _tissue(n_voxels, sequence.spoiling)
+            simulate(sequence, tissue, tolerance=0.1, threads=1)
+            for n_states in (None, 1, 2, 5000):
+                signal_and_derivatives(
+                    sequence, tissue, with_respect_to=("t1", "b1"), n_states=n_states, threads=1
                 )
-                for n_voxels in (1, 7, 300):
-                    tissue = _tissue(Tissue, n_voxels, spoiling)
-                    for n_states in (None, 1, 2, 5000):
-                        try:
-                            signal_and_derivatives(
-                                sequence, tissue, with_respect_to=("t1", "b1"), n_states=n_states
-                            )
-                        except MrftoolError:
-                            continue
-                        done += 1
+            done += 5
     return done
 
 
-def _tissue(kind, n, spoiling):  # type: ignore[no-untyped-def]
+def _sequences() -> Iterator[Any]:
+    """One to hundreds of pulses of any angle, of TR 4 ms to 60 s, after each kind of event."""
     import numpy as np
 
+    from mrftool.sequence import PulseSequence, SliceProfile, Spoiler
+
+    profile = SliceProfile(np.array([0.0, 1.0, 1.5]), np.array([0.5, 1.0, -0.5]))
+    for n, spoiled, phase, prepared in product((1, 2, 3, 120), (1, 0), (0.0, 1.2), (0, 1)):
+        yield PulseSequence(
+            np.linspace(-4 * np.pi, 4 * np.pi, n),
+            np.arange(n) * phase,
+            np.geomspace(4e-3, 60.0, n),
+            np.full(n, 0.0),
+            events=_events(n, prepared),
+            spoiling=("none", "gradient")[spoiled],
+            spoiler=(None, Spoiler(np.array([0.04]), np.array([1e-3])))[spoiled],
+            slice_profile=(None, profile)[prepared],
+        )
+
+
+def _events(n_pulses: int, prepared: int) -> tuple[Any, ...]:
+    import numpy as np
+
+    from mrftool.sequence import HardPulse, Invert, Pulses, Saturate, T2Prep, Wait
+
+    if not prepared:
+        return (Pulses(),)
+    return (
+        *(HardPulse(np.pi, 1.0), Wait(60.0), Pulses(acquire=False), Invert(0.0)),
+        *(Pulses(0, 1), HardPulse(-2 * np.pi), T2Prep(1.0), T2Prep(0.5, 1000), Saturate(1.0)),
+        *(Wait(1e-6), HardPulse(1e-3), HardPulse(1e-3), Pulses(n_pulses - 1), Wait(60.0)),
+    )
+
+
+def _tissue(n: int, spoiling: str) -> Any:
+    import numpy as np
+
+    from mrftool.tissue import Tissue
+
     spread = np.linspace(0, 1, n)
-    return kind(
+    return Tissue(
         t1=10.0 ** (-6 + 7.7 * spread),
         t2=10.0 ** (-6 + 7.0 * spread),
         b1=3 * spread,
@@ -127,6 +189,43 @@ def _tissue(kind, n, spoiling):  # type: ignore[no-untyped-def]
         adc=(1e-6 if spoiling == "gradient" else 0.0) * spread,
         off_resonance=1e4 * (spread - 0.5) * (spoiling == "none"),
     )
+
+
+def _extremes_of_adjoint() -> int:
+    """Gradients of short and long trains, for tissues at the edge; more threads than tissues."""
+    import numpy as np
+
+    from mrftool.design.adjoint import gradient
+    from mrftool.design.pulse_train import PulseTrain, design_tissue
+
+    pairs = [(1e-6, 1e-6), (60.0, 1e-6), (60.0, 60.0)]
+    tissue = design_tissue(pairs, [0.1, 3.0], [0.0, 1.0])
+    done = 0
+    options = product((1, 2, 3, 4, 400), (None, 0.0, 60.0), (True, False), (1, 50))
+    for n, inversion_time, with_times, threads in options:
+        tr = np.geomspace(60.0, 1e-3, n)
+        train = PulseTrain(np.linspace(-12.0, 12.0, n), tr, tr * (n % 2), inversion_time)
+        weight = np.full((3, len(tissue), n), 1e30)
+        gradient(train, tissue, weight, with_times=with_times, threads=threads)
+        done += 1
+    return done
+
+
+def _extremes_of_toeplitz() -> int:
+    """Ranks up to the largest, points that fill no block, infinite values."""
+    import numpy as np
+
+    from mrftool.reconstruction.encoding.kernel_product import MAX_RANK, multiply_kernel
+
+    done = 0
+    options = product((1, 2, MAX_RANK), (1, 127, 128, 129, 1000), (1, 3), (1, 7))
+    for rank, n_points, n_coils, threads in options:
+        for dtype in (np.float32, np.complex64):
+            kernel = np.full((rank * (rank + 1) // 2, n_points), 3e38, dtype)
+            spectra = np.full((n_coils, rank, n_points), np.inf, np.complex64)
+            multiply_kernel(kernel, spectra, threads)
+            done += 1
+    return done
 
 
 if __name__ == "__main__":
