@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.manifold.influences import B1, TOLERANCE, Influence, signal_derivative
+from mrftool.manifold.influences import B1, TOLERANCE, Influence, signal_derivatives
 from mrftool.manifold.parameters import FITTED
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives
@@ -143,12 +143,15 @@ def directions_of(
     form
         Of the signals.
     tolerance
-        Of the engine, in the signal and its derivatives by tissue [1].
+        Of the engine, in the signal and its derivatives by tissue; with influences `TOLERANCE` at
+        most [1].
     """
     names = [parameter.name for parameter in FITTED]
     asked = list(names)
-    if B1 in influences and tolerance <= TOLERANCE:
+    if B1 in influences:
         asked.append(B1.name)
+    if influences:
+        tolerance = min(tolerance, TOLERANCE)
     signal, slopes = signal_and_derivatives(
         sequence,
         tissue,
@@ -158,12 +161,7 @@ def directions_of(
     known = dict(zip(asked, slopes, strict=True))
     slopes = slopes[: len(names)]
     scale = np.stack([getattr(tissue, name) for name in names])[:, :, None]
-    changes = []
-    for influence in influences:
-        change = known.get(influence.name)
-        if change is None:
-            change = signal_derivative(influence, sequence, tissue)
-        changes.append(change)
+    changes = signal_derivatives(influences, sequence, tissue, signal, known)
     rows: Array = np.stack([signal, *(slopes * scale), *changes], axis=1).astype(np.complex128)
     if form == "magnitude":
         first = rows[:, :1]

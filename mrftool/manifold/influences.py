@@ -2,7 +2,7 @@
 signal by each of these values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -121,6 +121,73 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
     if influence == EFFICIENCY and _has_one_inversion(sequence):
         return np.asarray(side * (at(side) - at(0)) / step)
     return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
+
+
+def signal_derivatives(
+    influences: Sequence[Influence],
+    sequence: PulseSequence,
+    tissue: Tissue,
+    signal: Array,
+    known: Mapping[str, Array],
+) -> list[Array]:
+    """Derivatives of the signal by several values `(voxel, time)` each [m0 / unit].
+
+    Those that follow from others take no run of the engine.
+
+    Parameters
+    ----------
+    influences
+        The values.
+    sequence, tissue
+        With the values as they are.
+    signal
+        Of this tissue, to `TOLERANCE` `(voxel, time)` [m0].
+    known
+        Derivatives at hand, by name `(voxel, time)` [m0 / unit].
+    """
+    found = dict(known)
+    for influence in influences:
+        if influence.name in found:
+            continue
+        change = _derived(influence, sequence, tissue, signal, found)
+        if change is None:
+            change = signal_derivative(influence, sequence, tissue)
+        found[influence.name] = change
+    return [found[influence.name] for influence in influences]
+
+
+def _derived(
+    influence: Influence,
+    sequence: PulseSequence,
+    tissue: Tissue,
+    signal: Array,
+    found: Mapping[str, Array],
+) -> Array | None:
+    """A derivative that follows from the signal and from others; None where it does not.
+
+    Each echo decays and precesses for TE alone. One inversion at rest leaves the magnetisation
+    z = 1 - (1 + efficiency) exp(-TI / T1), of which all signals are linear functions.
+    """
+    if influence == TE and not tissue.adc.any():
+        rate = 2j * np.pi * tissue.off_resonance - 1 / tissue.t2
+        return np.asarray(rate[:, None] * signal)
+    if influence == EFFICIENCY and _has_one_inversion(sequence):
+        step = _STEPS[EFFICIENCY] * (_side(EFFICIENCY, sequence, tissue) or 1)
+        shifted = _with_efficiency(sequence, tissue, step)
+        changed, _ = signal_and_derivatives(*shifted, with_respect_to=(), tolerance=TOLERANCE)
+        return np.asarray((changed.astype(np.complex128) - signal) / step)
+    if influence == TI and EFFICIENCY.name in found and _begins_with_inversion(sequence):
+        (efficiency,) = _inversions(sequence).values()
+        factor = -(1 + efficiency) / tissue.t1
+        return np.asarray(factor[:, None] * found[EFFICIENCY.name])
+    return None
+
+
+def _begins_with_inversion(sequence: PulseSequence) -> bool:
+    """Whether the one TI follows the one inversion, which is played at rest."""
+    times = len(_inversion_times(sequence))
+    begins = isinstance(sequence.events[0], Invert) and isinstance(sequence.events[1], Wait)
+    return begins and times == 1 and len(_inversions(sequence)) == 1
 
 
 def _has_one_inversion(sequence: PulseSequence) -> bool:

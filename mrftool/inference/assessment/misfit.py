@@ -9,6 +9,7 @@ GUM 6.2). Where it is above 1 in the median voxel, the error is no accident of s
 all voxels above 1 are flagged.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from mrftool.manifold.effects import NoiseShape
 from mrftool.manifold.parameters import FITTED
 
 COVERAGE_FACTOR = 2.0
+_TAIL, _N_VALUES = 10.0, 20_001  # of the density of a chi-square variable, and its samples
 _RARELY = 1e-3  # share of the voxels in which noise leaves more than it certainly explains
 
 
@@ -48,14 +50,12 @@ class NoiseLevel:
         """Share of the residual that noise does not explain, relative to the signal `(voxel,)` [1],
         and the same of what it hardly ever explains. fit: its norm over time.
         """
-        from scipy.special import chdtri  # heavy
-
         if self.sd is None:
             return residual, residual
         energy = np.square(fit) / np.maximum(1 - np.square(residual), 1e-12)
         noise = np.square(self.sd) * self.n_values / energy
         degrees = self.n_values / self.shape.energy_spread
-        largest = float(chdtri(degrees, _RARELY)) / degrees
+        largest = _rarely_exceeded(degrees) / degrees
         share, certain = (
             np.sqrt(np.maximum(np.square(residual) - noise * factor, 0.0))
             for factor in (1.0, largest)
@@ -63,6 +63,21 @@ class NoiseLevel:
         if self.shape.is_white:  # the model's own test of each voxel holds
             certain = np.where(share > 0, share, residual)
         return share, certain
+
+
+def _rarely_exceeded(degrees: float) -> float:
+    """What a chi-square variable exceeds with the probability _RARELY, to 1e-6.
+
+    Its density is integrated from far above; scipy's quantile takes longer to import than all else
+    here takes.
+    """
+    most = degrees + _TAIL * (np.sqrt(degrees) + _TAIL)
+    values = np.linspace(most, degrees, _N_VALUES)
+    half = degrees / 2
+    density = np.exp((half - 1) * np.log(values / 2) - values / 2 - math.lgamma(half)) / 2
+    areas = (density[1:] + density[:-1]) / 2 * -np.diff(values)
+    above = np.maximum(np.cumsum(areas), 1e-300)
+    return float(np.interp(np.log(_RARELY), np.log(above), values[1:]))
 
 
 def share_of_noise(residual: FloatArray, misfit: FloatArray, remainder: FloatArray) -> FloatArray:
