@@ -162,7 +162,7 @@ def directions_of(
     slopes = slopes[: len(names)]
     scale = np.stack([getattr(tissue, name) for name in names])[:, :, None]
     changes = signal_derivatives(influences, sequence, tissue, signal, known)
-    rows: Array = np.stack([signal, *(slopes * scale), *changes], axis=1).astype(np.complex128)
+    rows: Array = np.stack([signal, *(slopes * scale), *changes], axis=1, dtype=np.complex128)
     if form == "magnitude":
         first = rows[:, :1]
         rows = (np.conj(first) * rows).real / np.maximum(np.abs(first), 1e-300)
