@@ -108,7 +108,7 @@ def quantify_scan(
         "mask": mask_option(mask, hide_air),
         "skip": skip_option(skip),
         "coils": coils,
-        "fit": common and common.text,
+        "fit": (common or CommonChoice()).text,
         **given,
         **scan.chosen(),
         "noise-sd": noise_sd,
