@@ -1,5 +1,6 @@
 """Images with one number per voxel in NIfTI files: masks, B1 maps, maps of given parameters."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.manifold.parameters import B1, parameter_named
 from mrftool.plausibility import doubt
 
+MOST_VOXELS = 1 << 26  # of an image on another grid than the scan's: about 400 x 400 x 400
 _PER_FRACTION = {"1": 1.0, "fraction": 1.0, "ratio": 1.0, "%": 1e-2, "percent": 1e-2}
 _PER_HERTZ = {"Hz": 1.0, "rad/s": 1 / (2 * np.pi)}
 # Medians that each unit can explain; the gap between them is ambiguous.
@@ -27,8 +29,8 @@ _B1_MEDIANS = ((0.3, 2.0, "fraction", 1.0), (30.0, 200.0, "percent", 1e-2))
 def read_volume(
     path: str | Path, like: Placed | None = None
 ) -> tuple[NiftiHeader | ArrayVolume, Float32Array]:
-    """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex or
-    not 3-D.
+    """A real image `(x, y, z)`, with its header. Raises InputError if it is malformed, complex, not
+    3-D, or of far more voxels than `like`: a small compressed file can hold any number.
 
     An array file does not say where it lies: on the voxels of `like`.
     """
@@ -41,8 +43,20 @@ def read_volume(
         )
     if header.dtype.kind == "c":
         raise InputError(f"{header.path}: holds complex numbers, expected real ones")
+    _require_bounded(header, like)
     frames = map_frames(header)
     return header, frames.values(slice(None), slice(None)).reshape(header.shape, order="F")
+
+
+def _require_bounded(header: NiftiHeader, like: Placed | None) -> None:
+    """Raise InputError for more voxels than memory may hold, unless the scan has as many."""
+    most = MOST_VOXELS
+    if like is not None:
+        most = max(most, math.prod(like.shape))
+    if math.prod(header.shape) > most:
+        raise InputError(
+            f"{header.path}: has {sizes(header.shape)} voxels, expected at most {most} in all"
+        )
 
 
 def open_mask(

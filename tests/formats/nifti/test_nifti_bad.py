@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nifti_bytes import nifti, pack
 
 from mrftool.errors import InputError, MrftoolError
+from mrftool.formats.nifti import maps
 from mrftool.formats.nifti.maps import read_volume
 from mrftool.formats.nifti.read import open_series
 
@@ -26,6 +27,17 @@ def temporary_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(place))
     yield place
     assert list(place.iterdir()) == []
+
+
+SCAN = SimpleNamespace(shape=(2, 2, 2))
+
+
+def open_mask_like(path):
+    return maps.open_mask(path, SCAN)
+
+
+def open_b1_like(path):
+    return maps.open_b1(path, SCAN)
 
 
 def refused(path, content, match):
@@ -170,6 +182,26 @@ def test_a_bomb_is_not_inflated(tmp_path):
         gzip.compress(header + bytes(1 << 20)),
         "is cut short, its header claims 36",
     )
+
+
+@pytest.mark.parametrize("read", [read_volume, open_mask_like, open_b1_like])
+def test_a_volume_of_far_more_voxels_than_memory_holds_is_refused(tmp_path, read):
+    header, _ = pack(np.zeros((2, 2, 2), "u1"), dim=[3, 1024, 1024, 65, 1, 1, 1, 1])
+    with (tmp_path / "m.nii").open("wb") as sparse:
+        sparse.write(header)
+        sparse.truncate(len(header) + 1024 * 1024 * 65)
+    (tmp_path / "m.nii.gz").write_bytes(gzip.compress(header + bytes(1024 * 1024 * 65), 1))
+    for name in ("m.nii", "m.nii.gz"):
+        with pytest.raises(InputError, match="1024 x 1024 x 65 voxels, expected at most 67108864"):
+            read(tmp_path / name)
+
+
+def test_a_mask_of_as_many_voxels_as_the_scan_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(maps, "MOST_VOXELS", 7)
+    (tmp_path / "m.nii").write_bytes(nifti(np.ones((2, 2, 2), "u1")))
+    assert read_volume(tmp_path / "m.nii", SCAN)[1].all()
+    with pytest.raises(InputError, match="2 x 2 x 2 voxels, expected at most 7 in all"):
+        read_volume(tmp_path / "m.nii")
 
 
 def test_no_space_to_inflate(tmp_path, monkeypatch):
