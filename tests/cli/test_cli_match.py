@@ -188,6 +188,7 @@ def test_no_option_was_forgotten() -> None:
     of_dicom = {"series", "dicom", "dicom_reference", "dicom_format"}  # see the tests of DICOM
     of_dicom |= {"allow", "overwrite", "strict"}  # see test_cli_header, test_cli_outputs
     of_dicom |= {"axes", "like", "variable", "skip"}  # see test_cli_arrays, test_cli_skip
+    of_dicom |= {"anonymous"}  # see test_anonymous
     of_dicom |= {"rr", "basis"}  # see test_cli_heartbeats, test_reconstruct_command
     assert set(inspect.signature(match_command).parameters) - {"context"} == tested | of_dicom
 

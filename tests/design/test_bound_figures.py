@@ -146,7 +146,8 @@ def test_show_writes_the_train_the_bound_and_the_comparison(
         app, ["show", name, "-o", str(picture), "--snr", "10", "--compare", other]
     )
     assert result.exit_code == 0, result.output
-    names = [f"look{text}.png" for text in ("", "_against_faster", "_precision", "_sensitivity")]
+    parts = ("", "_against_faster", "_diagram", "_precision", "_sensitivity")
+    names = [f"look{text}.png" for text in parts]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == names
     for path in tmp_path.glob("*.png"):
         with Image.open(path) as opened:
