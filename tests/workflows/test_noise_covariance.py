@@ -1,6 +1,7 @@
 """A covariance of the noise that the user gives makes the error bars."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -37,6 +38,17 @@ def test_what_no_noise_has_is_refused(values, kind, says, tmp_path):
     np.save(tmp_path / "noise.npy", values)
     with pytest.raises(kind, match=says):
         read_noise_covariance(tmp_path / "noise.npy", 9)
+
+
+def test_a_matrix_of_gigabytes_is_refused_unread(tmp_path):
+    with (tmp_path / "noise.npy").open("wb") as file:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (1 << 14, 1 << 15)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + (1 << 32))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MismatchError, match="16384 x 32768 numbers, expected 9 x 9"):
+        read_noise_covariance(tmp_path / "noise.npy", 9)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (100 << 10)
 
 
 @pytest.fixture(scope="module")

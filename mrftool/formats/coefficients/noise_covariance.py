@@ -32,6 +32,8 @@ def read_noise_covariance(path: Path, n_time: int) -> FloatArray:
         If it is of another number of frames.
     """
     values = np.squeeze(read_array(path))
+    if values.size > n_time * n_time:  # before any number is read: files are mapped
+        raise _other_size(values.shape, n_time, path)
     if np.iscomplexobj(values) or not np.isfinite(values).all():
         raise InputError(f"{path}: expected finite real numbers, of the noise in each channel")
     values = values.astype(np.float64)
@@ -40,13 +42,17 @@ def read_noise_covariance(path: Path, n_time: int) -> FloatArray:
     if values.ndim == 1:
         values = _of_lags(values, n_time, path)
     if values.shape != (n_time, n_time):
-        shown = " x ".join(map(str, values.shape))
-        raise MismatchError(
-            f"{path}: {shown} numbers, expected {n_time} x {n_time}, or the autocovariance from "
-            "lag 0 on"
-        )
+        raise _other_size(values.shape, n_time, path)
     _require_covariance(values, path)
     return values
+
+
+def _other_size(shape: tuple[int, ...], n_time: int, path: Path) -> MismatchError:
+    shown = " x ".join(map(str, shape))
+    return MismatchError(
+        f"{path}: {shown} numbers, expected {n_time} x {n_time}, or the autocovariance from "
+        "lag 0 on"
+    )
 
 
 def _of_lags(autocovariance: FloatArray, n_time: int, path: Path) -> FloatArray:
