@@ -7,6 +7,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.errors import InputError
+from mrftool.formats.arrays.numpy_file import read_npy
 from mrftool.formats.mrd.header import Unit
 from mrftool.formats.sequence.pulseq.kspace import read_kspace
 
@@ -134,7 +135,4 @@ def _load_npy(path: Path) -> Array:
         raise InputError(f"{path}: no such file, expected a trajectory (.npy or .seq)")
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path}: is larger than {_MOST_BYTES >> 30} GB, expected a trajectory")
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read: {error}, expected a .npy file") from error
+    return read_npy(path)
