@@ -119,6 +119,14 @@ def test_an_anonymous_reconstruction_names_no_files_and_days(short_sequence, tmp
     assert found_in(tmp_path / "recon", outcome) == set()
     outcome = works("quantify", raw, "-o", tmp_path / "maps", "--anonymous")
     assert found_in(tmp_path / "maps", outcome) == set()
+    with h5py.File(raw, "r+") as file:
+        parameters = "<sequenceParameters><TR>99</TR></sequenceParameters>"
+        header = file["dataset"]["xml"][0].decode()
+        header = header.replace("</ismrmrdHeader>", parameters + "</ismrmrdHeader>")
+        file["dataset"]["xml"][0] = header.encode()
+    works("reconstruct", raw, "-o", tmp_path / "allowed", *options, "--allow", "tr")
+    facts = json.loads((tmp_path / "allowed" / "coefficients.json").read_text())
+    assert len(facts["allowed"]) == 1 and facts["allowed"][0] in facts["assumptions"]
 
 
 def test_dicom_maps_are_no_part_of_an_anonymous_run(series, model, tmp_path) -> None:

@@ -39,6 +39,7 @@ from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 _AMPLIFICATION, _COILS = "noise_amplification.nii", "coils.nii"
+_ANONYMOUS_FACTS = {"source": "anonymous", "given": {}, "started": ""}
 
 
 @dataclass(frozen=True)
@@ -284,6 +285,9 @@ def facts_of(result: Result) -> dict[str, Any]:
         "coils": job.request.coils,
         "field_map": job.request.field_map,
     }
+    said = [*job.scan.assumptions, *result.allowed]
+    if job.request.anonymous:
+        said = [without_paths(text, job.request.files()) for text in said]
     facts = {
         "schema": SCHEMA,
         "source": job.request.scan.name,
@@ -300,21 +304,15 @@ def facts_of(result: Result) -> dict[str, Any]:
         "given": {name: path.name for name, path in given.items() if path is not None},
         "covariance": "of the real part, and as much of the imaginary part, of each coefficient",
         "slices": [_slice_facts(part) for part in result.slices],
-        "assumptions": [*job.scan.assumptions, *result.allowed],
+        "assumptions": said,
         "allowed": list(result.allowed),
         "seconds": {name: round(wall, 2) for name, (wall, _) in result.watch.seconds.items()},
         "started": result.watch.started,
         "versions": {**versions()},
     }
     if job.request.anonymous:
-        facts |= _anonymous_facts(job)
+        facts |= _ANONYMOUS_FACTS
     return facts
-
-
-def _anonymous_facts(job: Job) -> dict[str, Any]:
-    """What stands in place of facts that name files or days."""
-    said = [without_paths(text, job.request.files()) for text in job.scan.assumptions]
-    return {"source": "anonymous", "given": {}, "assumptions": said, "started": ""}
 
 
 def _slice_facts(part: Reconstruction) -> Mapping[str, Any]:
