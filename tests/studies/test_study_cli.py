@@ -77,6 +77,9 @@ def test_a_study_is_run_reported_and_gone_on_with(_fake_jobs: None, tmp_path: Pa
     assert [each["job"]["name"] for each in facts["jobs"]] == list(JOBS)
     again = works("evaluate", "paper", "-o", "study", "--quick")
     assert "took" not in again.err
+    assert "--device" not in (tmp_path / "study" / "report.md").read_text()
+    works("evaluate", "paper", "-o", "study", "--quick", "--device", "cpu")
+    assert "--device cpu" in (tmp_path / "study" / "report.md").read_text()
     works("evaluate", "paper", "-o", "study", "--report-only")
     with untouched(tmp_path):
         refuses(2, "evaluate", "paper", "-o", "study", says=("study holds the quick form",))

@@ -70,7 +70,7 @@ def paper(
                 seeds=n_seeds,
                 only=only,
                 device=device,
-                command=_command_line(output, quick, jobs, n_seeds, only),
+                command=_command_line(output, quick, jobs, n_seeds, only, device),
                 watch=watch,
             )
     wrote(report_study(output, Terminal()))
@@ -89,7 +89,9 @@ def _default_seeds(quick: bool) -> int:
     return 3
 
 
-def _command_line(output: Path, quick: bool, jobs: int, seeds: int, only: str | None) -> str:
+def _command_line(
+    output: Path, quick: bool, jobs: int, seeds: int, only: str | None, device: str
+) -> str:
     """The command that makes the study again."""
     words = ["mrftool evaluate paper", f"-o {output}"]
     if quick:
@@ -99,4 +101,6 @@ def _command_line(output: Path, quick: bool, jobs: int, seeds: int, only: str | 
     words.append(f"--seeds {seeds}")
     if only:
         words.append(f"--only '{only}'")
+    if device != "auto":
+        words.append(f"--device {device}")
     return " ".join(words)
