@@ -8,11 +8,20 @@ from typing import Any
 _ARRAYS = ("axes", "like", "variable")
 _DICOM_OUTPUT = ("dicom", "dicom_reference", "dicom_format")
 _SCAN = ("imag", "phase", "form", "skip", "series")
-_CHECKS = ("allow", "overwrite", "strict")
+_CHECKS = ("allow", "overwrite", "strict", "anonymous")
 
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {
     "quantify": {
-        "What is known of the scan": ("mask", "b1", "b0", "coils", "noise_sd", "uncertainty"),
+        "What is known of the scan": (
+            "mask",
+            "b1",
+            "b0",
+            "efficiency",
+            "coils",
+            "noise_sd",
+            "noise_covariance",
+            "uncertainty",
+        ),
         "Parts of the scan": _SCAN,
         "Array files": _ARRAYS,
         "Coefficient images and raw data": ("basis", "covariance", "joint"),
@@ -68,36 +77,6 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "Limits": ("max_flip", "max_step", "max_energy", "max_time_s"),
         "What counts": ("tissue", "b1", "efficiency", "weight", "arms", "order"),
         "Search": ("iterations", "seed"),
-    },
-    "import": {
-        "Times, phases and inversion": (
-            "te_ms",
-            "tr_ms",
-            "rf_phase_deg",
-            "ti_ms",
-            "inversion_efficiency",
-            "no_inversion",
-            "spoiling",
-            "repeats",
-            "wait_ms",
-            "slice_profile",
-            "receiver_follows",
-            "field_t",
-        ),
-        "Columns of a table": (
-            "flip_column",
-            "phase_column",
-            "tr_column",
-            "te_column",
-            "flip_unit",
-            "phase_unit",
-            "time_unit",
-            "nominal_flip_deg",
-            "base_tr_ms",
-            "base_te_ms",
-            "rows",
-            "decimal",
-        ),
     },
 }
 
