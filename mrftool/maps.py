@@ -90,6 +90,11 @@ class Maps(ShownInNotebooks):
         return counts
 
 
+def has_estimate(maps: Maps) -> BoolArray:
+    """Voxels `(x, y, z)` that were fitted: neither masked nor without finite numbers."""
+    return np.asarray((maps.flags & int(Flag.MASKED | Flag.NON_FINITE)) == 0)
+
+
 def with_signal(maps: Maps) -> BoolArray:
     """Voxels `(x, y, z)` that hold signal: |M0| of at least a tenth of its 99th percentile.
 

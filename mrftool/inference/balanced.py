@@ -11,7 +11,7 @@ from mrftool.errors import MismatchError
 from mrftool.inference.exact_fit import ExactFit
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.manifold.parameters import B1
-from mrftool.maps import Maps
+from mrftool.maps import Maps, has_estimate
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series, Voxels
 
@@ -110,7 +110,7 @@ def _is_misfit(maps: Maps, correlation: Array) -> BoolArray:
     The correlation of white noise has the variance 1 / (2 n), by which its median over the scan is
     taken for that of the noise.
     """
-    usable = np.asarray((maps.flags & int(Flag.MASKED | Flag.NON_FINITE)) == 0)
+    usable = has_estimate(maps)
     if not usable.any():
         return usable
     noise = float(np.median(correlation[usable]))

@@ -1,5 +1,5 @@
-"""Fit what `quantify` else takes for granted: B1 and the efficiency of the inversion, as values
-that all voxels share.
+"""Fit what `quantify` otherwise takes for granted: B1 and the efficiency of the inversion, as
+values that all voxels share.
 
 A first fit takes them as they are; a sample of its voxels tells the values; a second fit takes
 those. What the fit gained and what it costs is said of every run.
@@ -230,7 +230,7 @@ def _require_told(fit: CommonFit, sequence: PulseSequence) -> None:
         return
     raise MismatchError(
         f"sequence {sequence.name} cannot tell B1 from T1 and T2 in this scan: a fit would leave "
-        f"B1 uncertain by {100 * min(value.uncertainty, 10):.2g} %, expected at most "
+        f"B1 uncertain by {100 * min(value.uncertainty, 10):.1f} %, expected at most "
         f"{100 * _MOST_UNCERTAIN:.0f} %",
         hint="measure B1 and give its map",
     )

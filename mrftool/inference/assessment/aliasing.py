@@ -16,13 +16,11 @@ from mrftool.arrays import Array, FloatArray
 from mrftool.inference.assessment.sample import tissue_of
 from mrftool.manifold.first_order import directions_of, first_order
 from mrftool.manifold.parameters import FITTED
-from mrftool.maps import Maps
-from mrftool.quantities import Flag
+from mrftool.maps import Maps, has_estimate
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
 _BLOCK = 256  # voxels at a time
-_NO_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
 
 
 def with_sandwich_deviations(
@@ -46,7 +44,7 @@ def with_sandwich_deviations(
         Repetitions over which the residual is correlated.
     """
     extra = {name: image.copy() for name, image in maps.extra.items()}
-    estimated = maps.flags & int(_NO_ESTIMATE) == 0
+    estimated = has_estimate(maps)
     for voxels, signal in series.blocks(estimated):
         tissue = tissue_of(maps, voxels, known)
         m0 = maps.m0.reshape(-1)[voxels]

@@ -10,8 +10,7 @@ from mrftool.errors import ArgumentError
 from mrftool.manifold.effects import build_effects
 from mrftool.manifold.influences import Influence, influence_named, influences_on
 from mrftool.manifold.parameters import FITTED, parameters_of
-from mrftool.maps import Maps
-from mrftool.quantities import Flag
+from mrftool.maps import Maps, has_estimate
 from mrftool.sequence import PulseSequence
 
 
@@ -77,7 +76,7 @@ def with_given_values(
     if not influences or f"combined_{FITTED[0].name}" not in maps.extra:
         return maps
     table = build_effects(sequence, parameters_of(ranges), ranges, influences, adc=adc)
-    estimated = np.flatnonzero(maps.flags & int(Flag.MASKED | Flag.NON_FINITE) == 0)
+    estimated = np.flatnonzero(has_estimate(maps))
     images: dict[str, Array] = {each.name: getattr(maps, each.name) for each in FITTED}
     images |= dict(given or {})
     columns = {name: image.reshape(-1)[estimated] for name, image in images.items()}

@@ -81,20 +81,25 @@ def _of_channels(correlation: FloatArray, linear: float) -> FloatArray:
 
 
 def _autocorrelation(noise: Array) -> FloatArray:
-    """Of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1.
+    """Of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1."""
+    n_time = noise.shape[1]
+    n_lags = min(_LONGEST_LAG, n_time // 4)
+    values = lagged_sums(noise, n_lags) / (n_time - np.arange(n_lags))
+    return np.asarray(values / values[0])
+
+
+def lagged_sums(noise: Array, n_lags: int) -> FloatArray:
+    """Sums over voxels and time of the products of noise `(voxel, time)` at each lag `(lag,)`.
 
     By way of the power spectrum, padded so that no lag wraps around (Wiener-Khinchin).
     """
     n_voxels, n_time = noise.shape
-    n_lags = min(_LONGEST_LAG, n_time // 4)
     length = 1 << (n_time + n_lags).bit_length()
     power = np.zeros(length)
     for start in range(0, n_voxels, _VOXELS_OF_SPECTRUM):
         spectrum = np.fft.fft(noise[start : start + _VOXELS_OF_SPECTRUM], length)
         power += np.square(np.abs(spectrum)).sum(axis=0, dtype=np.float64)
-    sums = np.fft.ifft(power).real[:n_lags]
-    values = sums / (n_time - np.arange(n_lags))
-    return np.asarray(values / values[0])
+    return np.asarray(np.fft.ifft(power).real[:n_lags])
 
 
 def shared_misfit(sample: SampledResiduals) -> float:

@@ -26,8 +26,7 @@ from mrftool.manifold.effects import (
 )
 from mrftool.manifold.influences import Influence
 from mrftool.manifold.parameters import FITTED
-from mrftool.maps import Maps
-from mrftool.quantities import Flag
+from mrftool.maps import Maps, has_estimate
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
@@ -48,7 +47,7 @@ class ScanNoise:
     maps
         With standard deviations for noise of this shape's level.
     sentence
-        What the frames are, where they are no independent images; else empty.
+        What the frames are, where they are not independent images; else empty.
     is_known
         Whether the level does not come from the residual of each voxel by itself.
     n_courses
@@ -146,7 +145,7 @@ def with_local_noise(
     maps = noise.maps
     if noise.n_courses is None or noise.is_known:
         return maps, None
-    voxels = np.flatnonzero(maps.flags.reshape(-1) & int(Flag.MASKED | Flag.NON_FINITE) == 0)
+    voxels = np.flatnonzero(has_estimate(maps))
     fit = (
         abs(maps.m0.reshape(-1)[voxels])
         * table.at({name: column[voxels] for name, column in columns.items()}).norm

@@ -1,4 +1,4 @@
-"""Frames that are no independent images: expanded from coefficients, or undersampled.
+"""Frames that are not independent images: expanded from coefficients, or undersampled.
 
 A series that was expanded from K coefficients holds K independent time courses, and so does its
 noise. Frames of one arm of k-space each hold aliasing, which comes back whenever an arm does.
@@ -6,7 +6,7 @@ noise. Frames of one arm of k-space each hold aliasing, which comes back wheneve
 
 import numpy as np
 
-from mrftool.arrays import Array
+from mrftool.inference.assessment.noise import lagged_sums
 from mrftool.inference.assessment.sample import SampledResiduals
 
 _MOST_COURSES = 40  # of coefficients, and at most a quarter of the frames
@@ -49,7 +49,8 @@ def arm_cycle(sample: SampledResiduals) -> int | None:
     if not np.iscomplexobj(sample.signal):
         return None
     n_time = sample.noise.shape[1]
-    correlation = _correlation(sample.noise, 2 * (n_time // 4) + 1)
+    sums = lagged_sums(sample.noise, 2 * (n_time // 4) + 1)
+    correlation = sums / sums[0]
     once = correlation[_LEAST_CYCLE : n_time // 4 + 1]
     twice = correlation[2 * _LEAST_CYCLE : 2 * (n_time // 4) + 1 : 2]
     least = np.minimum(once, twice)
@@ -63,14 +64,6 @@ def arm_cycle(sample: SampledResiduals) -> int | None:
     return cycle
 
 
-def _correlation(noise: Array, n_lags: int) -> Array:
-    """Autocorrelation of noise `(voxel, time)`, mean over voxels `(lag,)`; the first is 1."""
-    n_time = noise.shape[1]
-    spectrum = np.square(np.abs(np.fft.fft(noise, 2 * n_time, axis=1))).mean(axis=0)
-    sums = np.fft.ifft(spectrum).real[:n_lags]
-    return np.asarray(sums / sums[0])
-
-
 def courses_sentence(count: int) -> str:
     """What a series of few independent time courses is, and what to do."""
     return (
@@ -81,9 +74,9 @@ def courses_sentence(count: int) -> str:
 
 
 def cycle_sentence(cycle: int) -> str:
-    """What a residual that comes back means, and what to do."""
+    """What a residual that repeats means, and what to do."""
     return (
-        f"the residual comes back every {cycle} repetitions, as the aliasing of undersampled "
-        "frames does: the standard deviations are those of a sandwich covariance over two "
+        f"the residual repeats every {cycle} repetitions, as the aliasing of undersampled frames "
+        "does: the standard deviations are those of a sandwich covariance over two "
         "cycles. Raw data, reconstructed to coefficient images, give smaller errors and exact ones"
     )

@@ -27,11 +27,10 @@ from mrftool.manifold.effects import Effects, EffectTable, NoiseShape, build_eff
 from mrftool.manifold.first_order import Following
 from mrftool.manifold.influences import influence_named, uncertainty_text
 from mrftool.manifold.parameters import FITTED, parameters_of
-from mrftool.maps import Maps, with_signal
+from mrftool.maps import Maps, has_estimate, with_signal
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
 
-_NO_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
 _BLOCK = 1 << 16  # voxels at a time
 
 
@@ -51,7 +50,7 @@ class Assessment:
     noise_sd
         Of the scan per channel [scanner's unit]; None where it is not known.
     structure
-        What the frames are, where they are no independent images; else empty.
+        What the frames are, where they are not independent images; else empty.
     fitted
         Names of the given values that were fitted.
     """
@@ -181,7 +180,7 @@ def _with_uncertainty(
     flags = maps.flags.reshape(-1).copy()
     extra, severities = _columns_to_fill(maps), np.full((2, flags.size), np.nan)
     sizes = np.array(list(stated.values()))[:, None]
-    estimated = np.flatnonzero(flags & int(_NO_ESTIMATE) == 0)
+    estimated = np.flatnonzero(has_estimate(maps))
     for start in range(0, len(estimated), _BLOCK):
         voxels = estimated[start : start + _BLOCK]
         own = {name: column[voxels] for name, column in columns.items()}

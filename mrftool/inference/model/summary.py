@@ -26,19 +26,17 @@ def summary(manifest: Manifest) -> dict[str, str]:
         "encoder": encoder,
         "polish": f"{manifest.polish} Gauss-Newton steps",
         "table": f"{' x '.join(map(str, manifest.grid))} nodes, rank {manifest.rank}, error "
-        f"{manifest.table_error:.1e}, {_reach(manifest)}",
+        f"{manifest.table_error:.1e}, {_hidden_by_noise(manifest)}",
         **score_lines(manifest.scores),
         "weights": f"sha256 {manifest.weights_sha256[:16]}",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
 
 
-def _reach(manifest: Manifest) -> str:
-    """Up to which SNR the table is accurate enough."""
-    snr = snr_of_table(manifest.table_error, manifest.form)
-    if snr > _HIGH_SNR:
-        return f"hidden by noise beyond SNR {_HIGH_SNR:g}"
-    return f"hidden by noise up to SNR {snr:.2g}"
+def _hidden_by_noise(manifest: Manifest) -> str:
+    """The SNR up to which noise hides the error of the table."""
+    snr = min(snr_of_table(manifest.table_error, manifest.form), _HIGH_SNR)
+    return f"hidden by noise up to SNR {snr:.0f}"
 
 
 def _inputs(manifest: Manifest) -> str:

@@ -14,8 +14,8 @@ from mrftool.workflows.steps.outputs.run_record import ANONYMOUS
 def anonymous_run(run: MapsRun) -> MapsRun:
     """The run, with a neutral name for the scan, and without the words of its header.
 
-    Of the header, numbers that are no dates are kept, and the digest of the sequence. Options that
-    name files or hold text only say that they were given.
+    Of the header, the field strength and the digest of the sequence are kept. Options that name
+    files or hold text only say that they were given.
     """
     files = tuple(run.inputs())
     maps = run.maps
@@ -23,7 +23,7 @@ def anonymous_run(run: MapsRun) -> MapsRun:
     series = replace(
         run.series,
         name=ANONYMOUS.name,
-        sidecar=_numbers(run.series.sidecar or {}),
+        sidecar=_kept_facts(run.series.sidecar or {}),
         assumptions=tuple(without_paths(text, files) for text in run.series.assumptions),
     )
     return replace(
@@ -37,7 +37,7 @@ def anonymous_run(run: MapsRun) -> MapsRun:
     )
 
 
-def _numbers(sidecar: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_facts(sidecar: Mapping[str, Any]) -> dict[str, Any]:
     """The field strength, and the digest of the sequence, which is no text of the scanner."""
     kept = ("MagneticFieldStrength", "sequence_id")
     return {key: sidecar[key] for key in kept if key in sidecar}

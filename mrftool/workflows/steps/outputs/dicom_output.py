@@ -127,7 +127,7 @@ def _chosen_output(scan: Series, choice: DicomChoice, reporter: Reporter) -> Dic
 
 
 def _as_dicom(scan: Series) -> "DicomSeries | None":
-    """The scan if it is a DICOM series: then its module is loaded, which else takes its time."""
+    """The scan if it is a DICOM series; the slow module is not imported for other scans."""
     if "mrftool.formats.dicom.read.series" not in sys.modules:
         return None
     from mrftool.formats.dicom.read.series import DicomSeries
