@@ -10,6 +10,7 @@ from random_sequences import random_sequence, random_tissue
 
 torch = pytest.importorskip("torch")
 
+from mrftool.learning.networks import device_engine  # noqa: E402
 from mrftool.learning.networks.device_engine import (  # noqa: E402
     serves,
     simulate_on_device,
@@ -61,9 +62,12 @@ def test_signal_and_derivatives_are_those_of_the_native_kernel(events: Any, with
         np.testing.assert_allclose(mine, theirs, atol=1e-5 * float(abs(theirs).max()))
 
 
-def test_other_signals_are_left_to_the_readable_engine() -> None:
-    """Balanced, diffusing, or with phases of any angle; and wherever there is no CUDA."""
+def test_other_signals_are_left_to_the_readable_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Balanced, diffusing, binned, or with phases of any angle; and wherever there is no CUDA."""
+    monkeypatch.setattr(device_engine, "find_spec", lambda _: object())  # as if Triton were there
     device = torch.device("cuda")
+    assert serves(train(), device, 0.0)
+    assert not serves(replace(train(), events=(Pulses(bin=4),)), device, 0.0)
     assert not serves(replace(train(), spoiling="none"), device, 0.0)
     assert not serves(replace(train(), rf_phase=np.arange(24.0)), device, 0.0)
     assert not serves(train(), device, 1e-9)

@@ -1,7 +1,8 @@
 """The EPG engine on a CUDA device, by a Triton kernel that keeps all states in registers.
 
 It serves where Triton is installed (torch brings it on Linux), for signals that are -i m0 times
-real numbers and without diffusion; elsewhere the readable engine runs under autograd.
+real numbers, without diffusion, of sequences whose frames are single echoes; elsewhere the readable
+engine runs under autograd.
 """
 
 import os
@@ -46,7 +47,8 @@ class _Program:
 def serves(sequence: PulseSequence, device: torch.device, adc: float) -> bool:
     """Whether the kernel can simulate `sequence` there; adc [m2/s]."""
     is_there = device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
-    return is_there and adc == 0 and stays_real(sequence) and find_spec("triton") is not None
+    plays = adc == 0 and not sequence.is_binned and stays_real(sequence)
+    return is_there and plays and find_spec("triton") is not None
 
 
 def simulate_on_device(
