@@ -117,8 +117,8 @@ class TrainConfig:
         self._require_numbers()
         if not self.labels and (self.decoder not in ("bloch", "table") or self.weight == 0):
             raise ArgumentError(
-                "without labels only the Bloch decoder can train the encoder, expected decoder"
-                " bloch or table with a weight above 0"
+                "without labels only the Bloch or the table decoder can train the encoder, "
+                "expected decoder bloch or table with a weight above 0"
             )
 
     @property

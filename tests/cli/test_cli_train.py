@@ -269,7 +269,7 @@ def test_no_option_was_forgotten() -> None:
         (2, ("--share", 0.5), "--share goes with --tissue grid"),
         (2, ("--tissue", "grid", "--share", 0), "--share 0"),
         (2, ("--tissue", "grid", "--t1-ms", 6000, 7000), "no pair of the paper's grid"),
-        (2, ("--no-labels", "--decoder", "fc"), "only the Bloch decoder can train"),
+        (2, ("--no-labels", "--decoder", "fc"), "only the Bloch or the table decoder can train"),
         (2, ("--no-noise", "--snr", 4, 5), "--snr does nothing with --no-noise"),
         (3, ("-o", "file"), "file: is not a folder"),
         (3, ("-o", "file/run"), "file: is not a folder"),

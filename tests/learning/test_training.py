@@ -408,8 +408,11 @@ def test_labels_teach_only_where_they_may(short_sequence: PulseSequence, tmp_pat
     a, b = (batch_losses(run, training._batch(run, 0)) for run in (with_labels, without))
     torch.testing.assert_close(a["loss"], a["embedding"] + 0.5 * a["reconstruction"])
     torch.testing.assert_close(b["loss"], 0.5 * b["reconstruction"])
-    with pytest.raises(UsageError, match="only the Bloch decoder"):
+    with pytest.raises(UsageError, match="only the Bloch or the table decoder"):
         replace(config, labels=False, decoder="fc")
+    with pytest.raises(UsageError, match="expected decoder bloch or table"):
+        replace(config, labels=False, decoder="table", weight=0)
+    assert not replace(config, labels=False, decoder="table").labels
 
 
 @pytest.mark.slow
