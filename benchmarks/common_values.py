@@ -18,7 +18,7 @@ from mrftool.environment.reporter import SilentReporter
 from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model
-from mrftool.manifold.influences import FLIP_EXPONENT, changed
+from mrftool.manifold.influences import FLIP_EXPONENT, with_change
 from mrftool.physics.simulate import simulate
 from mrftool.scan.series import series_from_array
 from mrftool.tissue import Tissue
@@ -116,7 +116,8 @@ def wrong_flips(name, sequence, model, random):
     stated = {"flip_exponent": FLIP_EXPONENT.uncertainty}
     for quantile in ndtri((np.arange(N_SCANS) + 0.5) / N_SCANS):
         tissue = tissue_of(random, SMALL, 0.9)
-        wrong = changed(FLIP_EXPONENT, sequence, tissue, quantile * FLIP_EXPONENT.uncertainty)[0]
+        change = quantile * FLIP_EXPONENT.uncertainty
+        wrong, _ = with_change(FLIP_EXPONENT, sequence, tissue, change)
         series = scanned(wrong, tissue, 40, random)
         ones = np.ones((SMALL, SMALL, 1), np.float32)
         maps = fitted(series, model, CommonChoice("factor"), stated, {"b1": ones})

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from training import DECODERS, OURS, PAPER
 
 from mrftool.environment.threads import usable_processors
 from mrftool.formats.sequence.yaml_file import read_sequence
@@ -28,23 +29,11 @@ from mrftool.physics.simulate import simulate
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-PAPER = {
-    "encoder": "fc",
-    "tissue": "grid",
-    "loss": "log",
-    "snr_range": None,
-    "optimiser": "adam",
-    "rate": 1e-3,
-    "batch": 1000,
-    "t1_range": (0.001, 5.0),
-    "t2_range": (0.001, 2.0),
-}
 SETTINGS = {
-    "compact": {"encoder": "compact"},
-    "compact_4096": {"encoder": "compact", "batch": 4096},
+    "compact": OURS,
+    "compact_4096": OURS | {"batch": 4096},
     "fc": PAPER,
 }
-DECODERS = ("none", "table", "bloch")
 ORDERS = 32
 TILINGS = [Tiling(voxels, warps) for voxels in (4, 8, 16) for warps in (1, 2)]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mrftool.arrays import Array, FloatArray
+from mrftool.arrays import Array
 from mrftool.errors import ArgumentError
 from mrftool.physics.kernel import is_real
 from mrftool.physics.simulate import signal_and_derivatives
@@ -201,23 +201,21 @@ def _is_mirrored(sequence: PulseSequence, tissue: Tissue) -> bool:
     return has_real_m0 and is_real(sequence, tissue)
 
 
-def changed(
-    influence: Influence, sequence: PulseSequence, tissue: Tissue, change: FloatArray | float
+def with_change(
+    influence: Influence, sequence: PulseSequence, tissue: Tissue, change: float
 ) -> Scene:
     """Sequence and tissue with another value of what is taken for granted.
 
     Parameters
     ----------
     influence
-        The value.
+        The value, any but B1.
     sequence, tissue
         With the value as it is.
     change
-        Of the value, of B1 also one for each voxel `(voxel,)` [unit of the value].
+        Of the value [unit of the value].
     """
-    if influence == B1:
-        return sequence, replace(tissue, b1=tissue.b1 + change)
-    return _SHIFTS[influence](sequence, tissue, float(change))
+    return _SHIFTS[influence](sequence, tissue, change)
 
 
 def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:

@@ -201,7 +201,7 @@ def run(
     del kept
     if task.sequence.slice_profile is None:
         return norm
-    return _power(task, signal)
+    return power_of(task, signal)
 
 
 def _work_done(
@@ -219,7 +219,7 @@ def _work_done(
         pool.shutdown(cancel_futures=True)  # after Ctrl-C nothing more begins
 
 
-def _power(task: Run, signal: Array) -> FloatArray:
+def power_of(task: Run, signal: Array) -> FloatArray:
     """Sum over time of |signal|^2 / |m0|^2 where the kernel, which sees one position of the slice
     at a time, can't.
     """

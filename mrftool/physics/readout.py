@@ -65,11 +65,11 @@ def _run_part(
     """Fill the results of the voxels of `task`; return sum |signal|^2 / |m0|^2 `(voxel,)`."""
     echoes = np.empty((len(task.tissue), len(task.sequence)), signal.dtype)
     slopes = {key: np.empty_like(echoes) for key in derivatives}
-    power = kernel.run(task, echoes, slopes)
+    kernel.run(task, echoes, slopes)
     signal[:] = _frames(echoes, sequence)
     for key, slope in slopes.items():
         derivatives[key][:] = _frames(slope, sequence)
-    return power * _share(_power(signal), _power(echoes))
+    return kernel.power_of(task, signal)
 
 
 def _frames(echoes: Array, sequence: PulseSequence) -> Array:
@@ -77,14 +77,3 @@ def _frames(echoes: Array, sequence: PulseSequence) -> Array:
     starts = sequence.bin_starts
     sizes = np.diff(starts, append=echoes.shape[1]).astype(np.float32)
     return np.add.reduceat(echoes, starts, axis=1) / sizes
-
-
-def _power(signal: Array) -> FloatArray:
-    """Sum over time of |signal|^2 `(voxel,)`."""
-    power: FloatArray = np.einsum("vt,vt->v", signal, signal.conj(), dtype=np.complex128).real
-    return power
-
-
-def _share(part: FloatArray, whole: FloatArray) -> FloatArray:
-    """What a part is of the whole [1]; 1 of nothing."""
-    return np.divide(part, whole, out=np.ones_like(part), where=whole > 0)

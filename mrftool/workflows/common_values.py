@@ -23,8 +23,8 @@ from mrftool.inference.session import Model
 from mrftool.manifold.influences import (
     B1,
     EFFICIENCY,
-    changed,
     influences_on,
+    with_change,
 )
 from mrftool.maps import Maps, with_signal
 from mrftool.quantities import Flag
@@ -253,7 +253,7 @@ def _outcome(
         ready["b1"] = np.clip(field, field[inside].min(), field[inside].max())
     if efficiency is not None:
         tissue = Tissue(np.ones(1), np.ones(1))
-        sequence, _ = changed(EFFICIENCY, sequence, tissue, efficiency.mean)
+        sequence, _ = with_change(EFFICIENCY, sequence, tissue, efficiency.mean)
         model = model_like(model, sequence, f"{model.manifest.name}, efficiency fitted")
         if series.sequence_id is not None:
             sidecar = {**(series.sidecar or {}), "sequence_id": sequence.sequence_id}

@@ -14,7 +14,7 @@ from mrftool.errors import MismatchError
 from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.session import Model
-from mrftool.manifold.influences import EFFICIENCY, FLIP_EXPONENT, changed
+from mrftool.manifold.influences import EFFICIENCY, FLIP_EXPONENT, with_change
 from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
 from mrftool.scan.series import Series, series_from_array
@@ -141,7 +141,7 @@ def test_voxels_that_differ_from_one_factor_widen_the_error_bars(delics, models)
 @pytest.mark.slow
 def test_the_fit_follows_an_error_of_another_given_value_as_far_as_it_says(delics, models):
     right = scan_of(delics, 0.9, snr=1e4)
-    other = changed(FLIP_EXPONENT, delics, right.tissue, 0.01)[0]
+    other = with_change(FLIP_EXPONENT, delics, right.tissue, 0.01)[0]
     wrong = scan_of(other, 0.9, snr=1e4)
     stated = {"flip_exponent": 0.01, "b1": 0.0}
     found = [
@@ -162,7 +162,7 @@ def test_the_fit_follows_an_error_of_another_given_value_as_far_as_it_says(delic
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [None, "factor"])
 def test_a_less_perfect_inversion_is_found(delics, models, shape):
-    made = changed(EFFICIENCY, delics, Tissue([1.0], [0.1]), -0.06)[0]
+    made = with_change(EFFICIENCY, delics, Tissue([1.0], [0.1]), -0.06)[0]
     scanned = scan_of(made, 1.0 if shape is None else 0.9)
     stated = {"efficiency": 0.03}
     _, biased = fit(scanned.series, models["complex"], CommonChoice(shape), stated=stated)
@@ -181,7 +181,7 @@ def test_a_less_perfect_inversion_is_found(delics, models, shape):
 
 @pytest.mark.slow
 def test_the_prior_holds_the_efficiency_where_the_scan_tells_little(delics, models):
-    made = changed(EFFICIENCY, delics, Tissue([1.0], [0.1]), -0.06)[0]
+    made = with_change(EFFICIENCY, delics, Tissue([1.0], [0.1]), -0.06)[0]
     scanned = scan_of(made, 1.0)
     choice = CommonChoice(efficiency=True)
     task, _ = fit(scanned.series, models["complex"], choice, stated={"efficiency": 1e-5})

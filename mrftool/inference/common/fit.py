@@ -20,7 +20,7 @@ from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.inference.common.linear import Linearised, linearised
 from mrftool.inference.common.result import CommonFit, summarised
 from mrftool.inference.common.unknowns import Unknown
-from mrftool.manifold.influences import B1, EFFICIENCY, Influence, changed
+from mrftool.manifold.influences import B1, EFFICIENCY, Influence, with_change
 from mrftool.sequence import Invert, PulseSequence
 from mrftool.tissue import Tissue
 
@@ -83,7 +83,7 @@ class _Problem:
                 tissue = replace(tissue, b1=np.maximum(tissue.b1 + change, _LEAST_B1))
             else:
                 mean = float(change.mean())
-                sequence, tissue = changed(influence, sequence, tissue, mean)
+                sequence, tissue = with_change(influence, sequence, tissue, mean)
         return sequence, tissue
 
     def look(self, state: _State) -> Linearised:
