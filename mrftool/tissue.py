@@ -94,6 +94,8 @@ class Tissue:
 
     def __repr__(self) -> str:
         shown = [f"{len(self)} voxels"]
+        if len(self) == 1:
+            shown = ["1 voxel"]
         for key, (unit, usual) in _SHOWN.items():
             column = np.abs(getattr(self, key))
             if (column != usual).any():

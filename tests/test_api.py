@@ -84,6 +84,26 @@ def test_fingerprints_are_quantified_as_a_list_of_voxels(
         mrftool.quantify(mrftool.simulate(other, tissue), model)
 
 
+def test_magnitudes_take_the_shipped_model_of_magnitudes() -> None:
+    tissue = Tissue(t1=[0.8, 1.2], t2=[0.08, 0.1])
+    magnitudes = abs(mrftool.simulate("fisp", tissue).signal)
+    maps = mrftool.quantify(magnitudes.reshape(2, 1, 1, -1))
+    np.testing.assert_allclose(maps.t1.ravel(), tissue.t1, rtol=0.02)
+    np.testing.assert_allclose(maps.t2.ravel(), tissue.t2, rtol=0.02)
+
+
+def test_a_sequence_stands_for_the_model_that_is_made_for_it(
+    short_sequence: PulseSequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRFTOOL_CACHE", str(tmp_path))
+    tissue = Tissue(t1=[0.8, 1.2], t2=[0.08, 0.1])
+    scan = mrftool.simulate(short_sequence, tissue).signal.reshape(2, 1, 1, 40)
+    maps = mrftool.quantify(scan, short_sequence)
+    np.testing.assert_allclose(maps.t1.ravel(), tissue.t1, rtol=0.01)
+    with pytest.raises(MismatchError, match="40 frames, expected 1000"):
+        mrftool.quantify(scan, mrftool.load_sequence("fisp"))
+
+
 def test_without_the_extra_training_says_which_package_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -205,6 +225,7 @@ def test_reprs_are_one_short_line_with_units(
     maps = mrftool.quantify(prints.signal.reshape(2, 1, 1, 40), loaded)
     scan = mrftool.load_scan(shelf / "brain.nii.gz")
     assert repr(tissue) == "Tissue(2 voxels, t1 0.8 to 1.2 s, t2 0.06 s, b1 0.9 to 1)"
+    assert repr(Tissue(0.8, 0.06)) == "Tissue(1 voxel, t1 0.8 s, t2 0.06 s)"
     assert repr(maps).startswith("Maps(2 x 1 x 1 voxels: t1, t2, m0, residual, ")
     assert "40 complex samples, t1 " in repr(loaded) and " ms" in repr(loaded)
     assert repr(prints).startswith("Fingerprints(2 voxels, 40 samples, sequence ")

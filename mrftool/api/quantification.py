@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mrftool.api.arguments import Scan, SequenceLike, as_mask, as_series, path_or_none
-from mrftool.api.loading import load_model
+from mrftool.arrays import Float32Array
 from mrftool.environment.extras import naming_extras
 from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.formats.sequence.yaml_file import as_sequence, sequence_from_dict
@@ -26,14 +26,21 @@ from mrftool.matching.match import match_series
 from mrftool.physics.tissue_grids import paper_tissue
 from mrftool.scan.coefficients import CoefficientImages
 from mrftool.scan.expanded import frames_of
+from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.header import require_agreement
+from mrftool.workflows.steps.model_source import model_source
+from mrftool.workflows.steps.sequence_model import (
+    model_of_sequence,
+    require_length,
+    settings_for,
+)
 
 
 def quantify(
     scan: Scan,
-    model: Model | str | Path = "fisp",
+    model: Model | PulseSequence | str | Path = "fisp",
     *,
     mask: ArrayLike | None = None,
     noise_sd: float | None = None,
@@ -48,8 +55,11 @@ def quantify(
     scan : Series, Fingerprints, str, Path or array_like
         A scan, its file, fingerprints, or an array `(x, y, z, time)` or `(voxel, time)`: complex,
         or real for magnitudes. The maps of a list of voxels are `(voxel, 1, 1)`.
-    model : Model, str or Path
-        A model, its file, or the name of a shipped one.
+    model : Model, PulseSequence, str or Path
+        A model, its file, or the name of a shipped one, of which the variant for magnitudes is
+        taken where the scan holds magnitudes. A sequence, such as that of one patient's
+        heartbeats: a model without a network is made for it, verified, and kept in the user's
+        cache.
     mask : array_like, optional
         Voxels that count `(x, y, z)`; by default all.
     noise_sd : float, optional
@@ -71,20 +81,31 @@ def quantify(
         the model's sequence.
 
     """
-    if not isinstance(model, Model):
-        model = load_model(model)
     maps: dict[str, Any] = {name: np.asarray(image, np.float32) for name, image in given.items()}
     series = as_series(scan)
-    allowed = require_agreement(series, _sequence_of(model), allow, SilentReporter())
+    chosen = _model_of(model, series, maps)
+    allowed = require_agreement(series, _sequence_of(chosen), allow, SilentReporter())
     found = model_quantify.quantify(
         series,
-        model,
+        chosen,
         mask=as_mask(mask),
         noise_sd=noise_sd,
         threads=threads,
         **maps,
     )
     return replace(found, assumptions=(*found.assumptions, *allowed))
+
+
+def _model_of(
+    model: Model | PulseSequence | str | Path, series: Series, given: Mapping[str, Float32Array]
+) -> Model:
+    """The model for a scan and the maps that are given with it."""
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, PulseSequence):
+        require_length(series, model)
+        return model_of_sequence(model, settings_for(series, given), SilentReporter())
+    return model_source(model).load(series, given, SilentReporter())
 
 
 def _sequence_of(method: Model | Source) -> PulseSequence | None:

@@ -72,6 +72,16 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "Optimiser": ("optimiser", "steps", "batch", "rate", "seed", "device"),
     },
+    "export": {
+        "A model without a network": ("form", "t1_ms", "t2_ms", "b1", "adc"),
+        "A temporal basis": ("basis", "rank"),
+    },
+    "reconstruct": {
+        "Trajectory and coils": ("trajectory", "trajectory_unit", "coils"),
+        "Coefficients and noise": ("rank", "iterations", "replicas", "seed"),
+        "Off-resonance": ("b0", "segments"),
+        "Checks": ("allow", "anonymous", "overwrite"),
+    },
     "optimise": {
         "Times": ("tr_ms", "te_ms", "ti_ms", "tr_range_ms", "te_range_ms", "ti_range_ms"),
         "Limits": ("max_flip", "max_step", "max_energy", "max_time_s"),
