@@ -154,10 +154,19 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("term", "is_drawn"), [("xterm", True), ("dumb", False)])
+@pytest.mark.parametrize(
+    ("environment", "is_drawn"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm-color", "JPY_PARENT_PID": "7"}, False),  # a cell of a notebook
+    ],
+)
 def test_a_bar_is_drawn_only_where_a_line_can_be_redrawn(
-    term: str, is_drawn: bool, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], is_drawn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
     assert is_watched() is is_drawn

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mrftool.cli.console import note
+from mrftool.cli.messages.terminal import is_watched
 from mrftool.evaluation.text_tables import duration
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ def watching() -> Iterator["Callable[[State], None]"]:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not is_watched():
         yield _Lines().show
         return
+    console = Console(stderr=True)
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         yield lambda state: live.update(_table(state))
 

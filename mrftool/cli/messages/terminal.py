@@ -95,10 +95,14 @@ def tell_progress(to: Session, text: str) -> None:
 
 
 def is_watched() -> bool:
-    """Whether a person sees stderr as it comes, in a terminal that can redraw a line."""
+    """Whether a person sees stderr as it comes, in a terminal that can redraw a line.
+
+    A cell of a notebook gives a command a terminal, but shows every drawing of a bar as a line of
+    its own; Jupyter names itself to what its kernels start.
+    """
     if sys.stderr is None or os.environ.get("TERM") == "dumb":
         return False
-    return sys.stderr.isatty()
+    return sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ
 
 
 @contextmanager
