@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 PYTEST_OPTIONS ?= -m "not slow"
 PYTEST_WORKERS ?= -n 2
 
-.PHONY: demo test test-processors coverage docs linkcheck lint format house
+.PHONY: demo test test-processors coverage docs docs-browser linkcheck lint format house
 
 $(VENV)/base: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -53,6 +53,10 @@ house: $(VENV)/dev
 # The documentation, in docs/_build/html. Warnings are errors, and every code block runs.
 docs: $(VENV)/docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# Its pages in a browser, wide and narrow, light and dark. Needs Debian's chromium and chromium-driver.
+docs-browser: docs
+	PYTHONPATH=tests/support $(BIN)/python benchmarks/documentation_pages.py
 
 # Links to other sites; those within the documentation are checked by `make docs`. Needs the network.
 linkcheck: $(VENV)/docs
