@@ -7,6 +7,8 @@ import numpy as np
 from mrftool.arrays import ComplexArray
 from mrftool.errors import InputError
 
+CHANNELS = {"complex": 2, "magnitude": 1}  # real numbers with noise in a sample, by form
+
 
 @dataclass(frozen=True)
 class Fingerprints:

@@ -118,8 +118,6 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
         return np.asarray(at(1).real / step, np.complex128)
     if side == 0:
         return np.asarray((at(1) - at(-1)) / (2 * step))
-    if influence == EFFICIENCY and _has_one_inversion(sequence):
-        return np.asarray(side * (at(side) - at(0)) / step)
     return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray, Range
 from mrftool.errors import ArgumentError
+from mrftool.fingerprints import CHANNELS
 from mrftool.manifold.bspline import Axis, slope_weights, value_weights
 from mrftool.manifold.compression import Basis, compress
 from mrftool.manifold.parameters import FITTED, Parameter, points_of
@@ -29,8 +30,7 @@ def snr_of_table(error: float, form: str) -> float:
     """SNR up to which noise hides the largest relative error of a table [1]; inf for none."""
     if error <= 0:
         return float("inf")
-    channels = {"complex": 2, "magnitude": 1}[form]
-    return float(TABLE_SHARE * np.sqrt(channels) / error)
+    return float(TABLE_SHARE * np.sqrt(CHANNELS[form]) / error)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import numpy as np
 
 from mrftool.arrays import BoolArray
 from mrftool.evaluation.residuals import FitResiduals
+from mrftool.fingerprints import CHANNELS
 from mrftool.inference.assessment.frames import Fault, FrameFault, shift_text
 from mrftool.manifold.influences import uncertainty_text
 from mrftool.reports.parts.tables import frames_text
@@ -36,14 +37,13 @@ def median_residual(run: Run, signal: BoolArray) -> float | None:
 def implied_snr(run: Run, signal: BoolArray) -> float | None:
     """SNR that the median residual r of the voxels with signal implies, if it is all noise.
 
-    Noise of standard deviation sd per channel leaves r^2 / (1 - r^2) = (channels) sd^2 / (mean
+    Noise of standard deviation sd in each of n channels leaves r^2 / (1 - r^2) = n sd^2 / (mean
     squared magnitude). None where r is not known.
     """
     r = median_residual(run, signal)
     if r is None or not 0 < r < 1:
         return None
-    channels = {"complex": 2, "magnitude": 1}[run.series.form]
-    return float(np.sqrt(channels * (1 - r * r)) / r)
+    return float(np.sqrt(CHANNELS[run.series.form] * (1 - r * r)) / r)
 
 
 def check_noise(run: Run, signal: BoolArray) -> Iterator[Remark]:

@@ -151,18 +151,20 @@ def _started(problem: _Problem) -> _State:
     for deviation in _STARTS:
         trial = first.common.copy()
         trial[0] = deviation
-        change = few.rows[:, 0] @ trial
-        log_times = _in_range(first.log_times + np.clip(slopes * change[:, None], -1, 1))
-        tried = replace(first, common=trial, log_times=log_times)
+        tried = _at_common(few, first, trial, slopes)
         for _ in range(_TRIALS):
             tried, _moved = _step(few, tried, few.look(tried), move_common=False)
         costs.append(np.log(few.look(tried).noise_sd).sum())
         found.append(trial)
     best = found[int(np.argmin(costs))]
-    change = problem.rows[:, 0] @ best
-    slopes = problem.look(state).slopes[:, 0]
+    return _at_common(problem, state, best, problem.look(state).slopes[:, 0])
+
+
+def _at_common(problem: _Problem, state: _State, common: FloatArray, slopes: FloatArray) -> _State:
+    """The state at other common values, with T1 and T2 where they pull each voxel's fit."""
+    change = problem.rows[:, 0] @ common
     log_times = _in_range(state.log_times + np.clip(slopes * change[:, None], -1, 1))
-    return replace(state, common=best, log_times=log_times)
+    return replace(state, common=common, log_times=log_times)
 
 
 def _step(
