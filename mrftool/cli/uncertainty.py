@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from mrftool.errors import ArgumentError, UsageError
 from mrftool.manifold.influences import INFLUENCES, influence_named
@@ -46,17 +47,21 @@ def _size(name: str, text: str) -> float:
     except ArgumentError as error:
         known = ", ".join(each.name for each in INFLUENCES)
         raise UsageError(f"--uncertainty of {name!r}, expected some of {known}") from error
-    units = _UNITS[influence.unit]
-    found = _NUMBER.fullmatch(text)
-    if found is None or found[2] not in units:
-        shown = " or ".join(unit or "no unit" for unit in units)
-        raise UsageError(f"--uncertainty {name}={text}, expected a number and {shown}")
-    try:
-        size = float(found[1]) * units[found[2]]
-    except ValueError as error:
-        raise UsageError(f"--uncertainty {name}={text}, expected a number") from error
+    size = _in_si(name, text, _UNITS[influence.unit])
     if not math.isfinite(size):
         raise UsageError(f"--uncertainty {name}={text}, expected a finite number")
     if influence.unit == "1" and size > 1:
         raise UsageError(f"--uncertainty {name}={text}, expected up to 1 (100 %): percent?")
     return size
+
+
+def _in_si(name: str, text: str, units: Mapping[str, float]) -> float:
+    """A number with one of these units, each with its size [SI unit]."""
+    found = _NUMBER.fullmatch(text)
+    if found is None or found[2] not in units:
+        shown = " or ".join(unit or "no unit" for unit in units)
+        raise UsageError(f"--uncertainty {name}={text}, expected a number and {shown}")
+    try:
+        return float(found[1]) * units[found[2]]
+    except ValueError as error:
+        raise UsageError(f"--uncertainty {name}={text}, expected a number") from error

@@ -119,6 +119,24 @@ def _largest(
     """The error that explains most, of those beyond their uncertainty; None where it is none that
     a scan can have.
     """
+    found = _beyond_uncertainty(influences, products, energies, stated)
+    if not found:
+        return None
+    most = max(found)
+    if found[most].influence.unit == "1" and abs(found[most].size) > _IMPOSSIBLE:
+        return None
+    near = [key for key in found if _ALIKE * most <= key < most]
+    others = tuple(found[key].influence for key in sorted(near, reverse=True))
+    return replace(found[most], others=others)
+
+
+def _beyond_uncertainty(
+    influences: tuple[Influence, ...],
+    products: FloatArray,
+    energies: FloatArray,
+    stated: Mapping[str, float],
+) -> dict[float, SuspectedError]:
+    """The errors beyond their uncertainty, by how much of the residual each explains."""
     found: dict[float, SuspectedError] = {}
     for influence, product, energy in zip(influences, products, energies, strict=True):
         if energy == 0:
@@ -129,14 +147,7 @@ def _largest(
         )
         if abs(error.size) > _BEYOND * error.uncertainty and explained > _SIGNIFICANT**2:
             found[explained] = error
-    if not found:
-        return None
-    most = max(found)
-    if found[most].influence.unit == "1" and abs(found[most].size) > _IMPOSSIBLE:
-        return None
-    near = [key for key in found if _ALIKE * most <= key < most]
-    others = tuple(found[key].influence for key in sorted(near, reverse=True))
-    return replace(found[most], others=others)
+    return found
 
 
 def _remainders(

@@ -97,10 +97,7 @@ def batch_losses(run: TrainingRun, parts: list[Batch]) -> dict[str, Tensor]:
     predicted = times_of(run.encoder(torch.cat([part.rows for part in parts])))
     valid = _validity(predicted, run.step)
     target = torch.cat([part.target for part in parts])
-    bound = None
-    if run.config.loss == "bound":
-        bound = torch.cat([part.bound for part in parts])
-    embedding = embedding_loss(predicted, target, bound)
+    embedding = embedding_loss(predicted, target, _bound(run, parts))
     if run.config.decoder == "none":
         return {"embedding": embedding, "loss": embedding} | valid
     predictions = torch.split(predicted, [len(part.rows) for part in parts])
@@ -112,6 +109,13 @@ def batch_losses(run: TrainingRun, parts: list[Batch]) -> dict[str, Tensor]:
     if run.config.labels:
         loss = loss + embedding
     return {"embedding": embedding, "reconstruction": reconstruction, "loss": loss} | valid
+
+
+def _bound(run: TrainingRun, parts: list[Batch]) -> Tensor | None:
+    """Relative Cramer-Rao bound of each voxel, where the loss is relative to it."""
+    if run.config.loss != "bound":
+        return None
+    return torch.cat([part.bound for part in parts])
 
 
 def reconstruct(run: TrainingRun, source: Source, predicted: Tensor, batch: Batch) -> Tensor:

@@ -214,13 +214,7 @@ def build_effects(
         How given values that were fitted follow errors of others.
     """
     moves = moves_of(influences, following or {})
-    axes = []
-    for parameter in parameters:
-        nodes = _GIVEN_NODES
-        if parameter.fitted:
-            nodes = _FITTED_NODES
-        low, high = parameter.to_axis(ranges[parameter.name])
-        axes.append(np.linspace(float(low), float(high), nodes))
+    axes = [_nodes_of(parameter, ranges[parameter.name]) for parameter in parameters]
     mesh = np.meshgrid(*axes, indexing="ij")
     points = np.stack([values.ravel() for values in mesh], axis=1)
     n = sum(parameter.fitted for parameter in parameters)
@@ -235,6 +229,15 @@ def build_effects(
         )
     shape = [len(axis) for axis in axes]
     return EffectTable(parameters, influences, tuple(axes), values.reshape(*shape, width))
+
+
+def _nodes_of(parameter: Parameter, limits: Range) -> FloatArray:
+    """Nodes over the range of a parameter [in its transform]."""
+    nodes = _GIVEN_NODES
+    if parameter.fitted:
+        nodes = _FITTED_NODES
+    low, high = parameter.to_axis(limits)
+    return np.linspace(float(low), float(high), nodes)
 
 
 def _effects_at(

@@ -31,15 +31,12 @@ def comparison_table(
         _row("largest flip angle [deg]", [np.rad2deg(each.largest_flip) for each in found]),
         _row("largest step [deg]", [np.rad2deg(each.largest_step) for each in found]),
     ]
-    for title, key in (
-        ("sd {} of {} [%]", "relative_sd"),
-        (f"sd {{}} of {{}}, one of {arms} arms [%]", "arm_sd"),
-        ("{} of {} per 1 % of B1 [%]", "by_b1"),
-        ("{} of {} per 1 % of inversion efficiency [%]", "by_efficiency"),
+    for title, key, factor in (
+        ("sd {} of {} [%]", "relative_sd", 100.0),
+        (f"sd {{}} of {{}}, one of {arms} arms [%]", "arm_sd", 100.0),
+        ("{} of {} per 1 % of B1 [%]", "by_b1", 1.0),
+        ("{} of {} per 1 % of inversion efficiency [%]", "by_efficiency", 1.0),
     ):
-        factor = 1.0
-        if key in ("relative_sd", "arm_sd"):
-            factor = 100.0
         values = np.stack([factor * getattr(each, key) for each in found])
         rows += _tissue_rows(title, tissues, values)
     rows.append(_row(f"left out by {RANK} coefficients [%]", [100 * x.left_out for x in found]))
