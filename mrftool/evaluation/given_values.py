@@ -7,21 +7,16 @@ residual, least squares give the error of p as sum Re d^H r / sum |d|^2, with th
 and time, weighted by the variance of each voxel's noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mrftool.arrays import Array, FloatArray
-from mrftool.manifold.first_order import directions_of, first_order
-from mrftool.manifold.influences import Influence, influence_named, influences_on
-from mrftool.physics.cramer_rao import Form
-from mrftool.sequence import PulseSequence
-from mrftool.tissue import Tissue
+from mrftool.manifold.first_order import Directions, first_order
+from mrftool.manifold.influences import Influence, influence_named
 
-_TOLERANCE = 1e-5  # of the engine
-_MOST_VOXELS = 1000
-_BLOCK = 250  # voxels at a time
+_BLOCK = 64  # voxels at a time
 _SIGNIFICANT = 6.0  # standard deviations
 _IMPOSSIBLE = 1.5  # error of a ratio that has another cause, such as another sequence [1]
 _BEYOND = 2.0  # standard uncertainties that an error exceeds: once in 20 if they are right
@@ -56,11 +51,10 @@ def suspected_error(
     residual: Array,
     m0: Array,
     noise_sd: FloatArray,
-    tissue: Tissue,
-    sequence: PulseSequence,
+    directions: Directions,
+    influences: Sequence[Influence],
     *,
     stated: Mapping[str, float] | None = None,
-    fitted: tuple[str, ...] = (),
 ) -> SuspectedError | None:
     """The error of one given value that explains most of a residual, if it is larger than twice its
     uncertainty.
@@ -73,32 +67,23 @@ def suspected_error(
         Of the fit `(voxel,)` [scanner's unit].
     noise_sd
         Per channel `(voxel,)` [scanner's unit].
-    tissue
-        What was fitted, with the values that were given, of m0 = 1.
-    sequence
-        That it was fitted with.
+    directions
+        What small changes of the fitted and the given values do to the signals of these voxels.
+    influences
+        Given values, in the order of the directions.
     stated
         Standard uncertainty of given values by name [SI unit]; typical ones of the others.
-    fitted
-        Names of values that were fitted, not given.
     """
-    influences = tuple(each for each in influences_on(sequence) if each.name not in fitted)
-    n_voxels = len(residual)
-    chosen = np.unique(np.linspace(0, n_voxels - 1, min(n_voxels, _MOST_VOXELS)).astype(int))
     products, energies = np.zeros(len(influences)), np.zeros(len(influences))
-    form: Form = "complex"
+    scale = m0 / noise_sd
     if not np.iscomplexobj(residual):
-        form = "magnitude"
-    for start in range(0, len(chosen), _BLOCK):
-        voxels = chosen[start : start + _BLOCK]
-        rows, share = _remainders(influences, sequence, tissue[voxels], form)
-        scale = m0[voxels] / noise_sd[voxels]
+        scale = np.abs(scale)
+    for start in range(0, len(residual), _BLOCK):
+        voxels = slice(start, start + _BLOCK)
+        rows = scale[voxels, None] * _remainders(directions[voxels])
         seen = residual[voxels] / noise_sd[voxels, None]
-        if not np.iscomplexobj(residual):
-            scale = np.abs(scale)
-        rows *= np.where(share > _LEAST_SHARE, 1.0, 0.0)[:, :, None] * scale[:, None]
         products += (rows.conj() * seen).real.sum(axis=(1, 2))
-        energies += np.square(np.abs(rows)).sum(axis=(1, 2))
+        energies += _energy(rows).sum(axis=1)
     return _largest(influences, products, energies, stated or {})
 
 
@@ -111,7 +96,7 @@ def _uncertainty(influence: Influence, stated: Mapping[str, float]) -> float:
 
 
 def _largest(
-    influences: tuple[Influence, ...],
+    influences: Sequence[Influence],
     products: FloatArray,
     energies: FloatArray,
     stated: Mapping[str, float],
@@ -131,7 +116,7 @@ def _largest(
 
 
 def _beyond_uncertainty(
-    influences: tuple[Influence, ...],
+    influences: Sequence[Influence],
     products: FloatArray,
     energies: FloatArray,
     stated: Mapping[str, float],
@@ -150,14 +135,17 @@ def _beyond_uncertainty(
     return found
 
 
-def _remainders(
-    influences: tuple[Influence, ...], sequence: PulseSequence, tissue: Tissue, form: Form
-) -> tuple[Array, FloatArray]:
-    """What T1, T2 and M0 leave of each derivative `(influence, voxel, time)`, of m0 = 1, and its
-    share of the derivative `(influence, voxel)` [1]; 0 where T1 and T2 are not determined.
+def _remainders(directions: Directions) -> Array:
+    """What T1, T2 and M0 leave of the derivative by each given value `(influence, voxel, time)`, of
+    m0 = 1; 0 where T1 and T2 are not determined, and where nothing is left but rounding.
     """
-    directions = directions_of(sequence, tissue, influences, form=form, tolerance=_TOLERANCE)
     remainders = np.nan_to_num(first_order(directions).left)
-    whole = np.linalg.norm(directions.given, axis=2).T
-    share = np.linalg.norm(remainders, axis=2) / np.maximum(whole, 1e-300)
-    return remainders, share
+    whole = _energy(directions.given).T
+    is_rounding = _energy(remainders) <= _LEAST_SHARE**2 * whole
+    remainders[is_rounding] = 0
+    return np.asarray(remainders)
+
+
+def _energy(rows: Array) -> FloatArray:
+    """Sum over time of the squared moduli of rows `(..., time)`."""
+    return np.asarray(np.square(rows.real).sum(axis=-1) + np.square(rows.imag).sum(axis=-1))

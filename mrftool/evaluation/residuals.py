@@ -4,7 +4,7 @@ Noise averages out over voxels; what is left in the same frame of all of them is
 model, or frames that are lost, scaled or swapped. Each voxel by itself hides it in its noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -152,9 +152,16 @@ def fit_residuals(
     if series.n_time != len(sequence):
         return None
     slice_index, chosen = _fullest_slice(maps)
-    influences = [each for each in influences_on(sequence) if _is_uncertain(each, stated)]
+    influences, exact = _uncertain_and_exact(sequence, stated)
     sample = sample_residuals(
-        series, chosen, sequence, given=given, influences=influences, coils=coils
+        series,
+        chosen,
+        sequence,
+        given=given,
+        influences=influences,
+        exact=exact,
+        with_directions=True,
+        coils=coils,
     )
     if sample is None:
         return None
@@ -163,7 +170,7 @@ def fit_residuals(
     middle, last = int(order[len(order) // 2]), int(order[-1])
     suspected = None
     if coils == 1:  # the search for errors of given values knows the noise of one coil alone
-        suspected = _suspected(sample, sequence, stated, tuple(maps.extra))
+        suspected = _suspected(sample, (*influences, *exact), stated, tuple(maps.extra))
     return FitResiduals(
         slice_index=slice_index,
         average=average_residual(sample),
@@ -176,8 +183,15 @@ def fit_residuals(
     )
 
 
-def _is_uncertain(influence: Influence, stated: Mapping[str, float] | None) -> bool:
-    return stated is None or stated.get(influence.name, 0.0) > 0
+def _uncertain_and_exact(
+    sequence: PulseSequence, stated: Mapping[str, float] | None
+) -> tuple[list[Influence], list[Influence]]:
+    """What a fit of this sequence takes for granted: with an uncertainty, and without one."""
+    every = influences_on(sequence)
+    if stated is None:
+        return list(every), []
+    uncertain = [each for each in every if stated.get(each.name, 0.0) > 0]
+    return uncertain, [each for each in every if each not in uncertain]
 
 
 def average_residual(sample: SampledResiduals) -> AverageResidual:
@@ -196,19 +210,20 @@ def average_residual(sample: SampledResiduals) -> AverageResidual:
 
 def _suspected(
     sample: SampledResiduals,
-    sequence: PulseSequence,
+    influences: Sequence[Influence],
     stated: Mapping[str, float] | None,
-    known: tuple[str, ...],
+    fitted: tuple[str, ...],
 ) -> SuspectedError | None:
-    residual = sample.signal - sample.moments()[0]
+    if sample.directions is None:
+        return None
+    given = [place for place, each in enumerate(influences) if each.name not in fitted]
     return suspected_error(
-        residual,
+        sample.signal - sample.moments()[0],
         sample.m0,
         sample.noise_sd,
-        sample.tissue,
-        sequence,
+        sample.directions.of(given),
+        [influences[place] for place in given],
         stated=stated,
-        fitted=known,
     )
 
 

@@ -22,14 +22,14 @@ from mrftool.manifold.first_order import (
     products,
 )
 from mrftool.manifold.influences import Influence
-from mrftool.manifold.multilinear import interpolate_linearly
+from mrftool.manifold.multilinear import interpolate_linearly, nodes_around
 from mrftool.manifold.parameters import Parameter, points_of, tissue_at
 from mrftool.physics.cramer_rao import Form
 from mrftool.sequence import PulseSequence
 
 _FITTED_NODES, _GIVEN_NODES = 20, 7
 _TOLERANCE = 1e-5
-_BLOCK = 256  # tissues at a time
+_BLOCK = 128  # tissues at a time
 _MOST_TAKEN = 0.1  # of the noise, by the fit
 
 
@@ -153,7 +153,9 @@ class Effects:
 
 @dataclass(frozen=True, eq=False)
 class EffectTable:
-    """Effects on a grid over the parameters; NaN where T2 is far above T1, or not determined."""
+    """Effects on a grid over the parameters; NaN where T2 is far above T1, or not determined, and
+    away from the voxels that it was made for.
+    """
 
     parameters: tuple[Parameter, ...]
     influences: tuple[Influence, ...]
@@ -188,13 +190,14 @@ def build_effects(
     parameters: tuple[Parameter, ...],
     ranges: Mapping[str, Range],
     influences: tuple[Influence, ...],
+    columns: Mapping[str, Array],
     *,
     adc: float = 0.0,
     form: Form = "complex",
     noise: NoiseShape = WHITE,
     following: Following | None = None,
 ) -> EffectTable:
-    """Tabulate effects over the ranges of the parameters.
+    """Tabulate effects over the ranges of the parameters, where voxels are.
 
     Parameters
     ----------
@@ -204,6 +207,8 @@ def build_effects(
         Parameters of the table, and their ranges by name [SI unit].
     influences
         Given values whose effects are tabulated.
+    columns
+        Voxels that will be asked for, by name of each parameter `(voxel,)` [SI unit].
     adc
         Apparent diffusion coefficient of all tissue [m2/s].
     form
@@ -221,9 +226,11 @@ def build_effects(
     width = 1 + 2 * n + len(influences) * (n + 1)
     values = np.full((len(points), width), np.nan)
     steps = [axis[1] - axis[0] for axis in axes]
-    possible = np.flatnonzero(points[:, 1] <= points[:, 0] + steps[0] + steps[1])
-    for start in range(0, len(possible), _BLOCK):
-        chosen = possible[start : start + _BLOCK]
+    possible = points[:, 1] <= points[:, 0] + steps[0] + steps[1]
+    asked = nodes_around(axes, points_of(parameters, columns)).ravel()
+    needed = np.flatnonzero(possible & asked)
+    for start in range(0, len(needed), _BLOCK):
+        chosen = needed[start : start + _BLOCK]
         values[chosen] = _effects_at(
             sequence, parameters, points[chosen], influences, adc, form, noise, moves
         )

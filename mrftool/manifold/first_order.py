@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from mrftool.arrays import Array, FloatArray
 from mrftool.manifold.influences import B1, TOLERANCE, Influence, signal_derivatives
@@ -48,6 +49,17 @@ class Directions:
     def __getitem__(self, voxels: slice) -> "Directions":
         return Directions(self.signal[voxels], self.fitted[voxels], self.given[voxels])
 
+    def of(self, given: slice | list[int]) -> "Directions":
+        """The same for some of the given values."""
+        return replace(self, given=self.given[:, given])
+
+    def in_single_precision(self) -> "Directions":
+        """The same in half the memory."""
+        dtype: DTypeLike = np.float32
+        if np.iscomplexobj(self.signal):
+            dtype = np.complex64
+        return Directions(*(rows.astype(dtype) for rows in (self.signal, self.fitted, self.given)))
+
     @property
     def norm(self) -> FloatArray:
         """Of each signal over time `(voxel,)`."""
@@ -71,28 +83,57 @@ class Directions:
         """
         return replace(self, given=np.einsum("kj,vjt->vkt", moves, self.given))
 
-    def basis(self) -> FloatArray:
-        """Orthonormal real rows `(voxel, direction, value)` that span all of these changes, with
-        that of m0. Values are those of `as_real`; rows beyond the number of independent directions
-        are 0.
-        """
+    def span(self) -> "Span":
+        """All of these changes, with that of m0."""
         rows = [self.signal[:, None], self.fitted, self.given]
         if np.iscomplexobj(self.signal):
             rows.insert(1, 1j * self.signal[:, None])
         values = as_real(np.concatenate(rows, axis=1))
-        values = values / np.maximum(np.linalg.norm(values, axis=2, keepdims=True), 1e-300)
+        values /= np.maximum(np.sqrt(np.square(values).sum(axis=2, keepdims=True)), 1e-300)
         energy, mixing = np.linalg.eigh(values @ values.swapaxes(1, 2))
-        factors = np.zeros_like(energy)
         independent = energy > _LEAST_SHARE
-        factors[independent] = energy[independent] ** -0.5
-        return np.asarray(factors[:, :, None] * (mixing.swapaxes(1, 2) @ values))
+        factors = np.where(independent, 1 / np.where(independent, energy, 1.0), 0.0)
+        inverse = (mixing * factors[:, None]) @ mixing.swapaxes(1, 2)
+        return Span(values, np.asarray(inverse), np.count_nonzero(independent, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """What linear combinations of some directions can be, of each voxel.
+
+    Parameters
+    ----------
+    rows
+        The directions, of norm 1; real numbers as those of `as_real` `(voxel, direction, value)`.
+    inverse
+        Pseudo-inverse of their inner products `(voxel, direction, direction)`.
+    dimensions
+        Number of independent directions `(voxel,)`.
+    """
+
+    rows: FloatArray
+    inverse: FloatArray
+    dimensions: FloatArray
+
+    def without(self, values: FloatArray) -> FloatArray:
+        """The part of values `(voxel, value)` that is orthogonal to all directions."""
+        shares = self.inverse @ (self.rows @ values[:, :, None])
+        return np.asarray(values - (shares.swapaxes(1, 2) @ self.rows)[:, 0])
+
+
+def joined(blocks: Sequence[Directions]) -> Directions | None:
+    """The voxels of all blocks; None of no blocks."""
+    if not blocks:
+        return None
+    columns = [(each.signal, each.fitted, each.given) for each in blocks]
+    return Directions(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def as_real(rows: Array) -> FloatArray:
-    """Real and imaginary parts one after the other, over the last axis; real rows as they are."""
+    """Real and imaginary part of each value in turn, over the last axis; real rows as they are."""
     if not np.iscomplexobj(rows):
         return np.asarray(rows, np.float64)
-    return np.concatenate([rows.real, rows.imag], axis=-1, dtype=np.float64)
+    return np.ascontiguousarray(rows, np.complex128).view(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,8 @@ from mrftool.tissue import Tissue
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
 _VOXELS_IN_TASK = 256  # of one thread at a time: the last one to finish does not wait long
 
+_FEW, _SMALL = 128, 150_000  # voxels, and pulses of all, that are done before threads are ready
+
 _ARRAY = ctypes.c_void_p
 
 
@@ -233,7 +235,8 @@ def power_of(task: Run, signal: Array) -> FloatArray:
 def _parts(job: _Job, n_voxels: int, threads: int) -> list[_Job]:
     """The job in pieces for the threads, the costly ones first."""
     size = n_voxels
-    if threads > 1:
+    work = n_voxels * job.n_pulses * job.n_positions
+    if threads > 1 and max(work / _SMALL, n_voxels / _FEW) > 1:
         size = min(_VOXELS_IN_TASK, -(-n_voxels // (16 * threads)) * 16)
     parts = []
     for first in range(0, n_voxels, size):

@@ -14,7 +14,12 @@ from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.assessment.given_values import default_uncertainties
-from mrftool.inference.assessment.sample import N_NEEDED, SampledResiduals, sample_residuals
+from mrftool.inference.assessment.sample import (
+    MOST_SAMPLED,
+    N_NEEDED,
+    SampledResiduals,
+    sample_residuals,
+)
 from mrftool.inference.common.fit import fit_common
 from mrftool.inference.common.result import CommonFit
 from mrftool.inference.common.summary import found_text
@@ -166,6 +171,7 @@ def fit_common_values(
         given={"adc": model.manifest.adc, **images},
         influences=list(dict.fromkeys([*fitted, *uncertain])),
         coils=model.manifest.coils,
+        n_voxels=MOST_SAMPLED,
     )
     others = {each: size for each, size in uncertain.items() if each not in fitted}
     fit = fit_common(_large_enough(sample, unknowns, series.name), sequence, unknowns, others)

@@ -7,6 +7,8 @@ import pytest
 
 from mrftool.arrays import Array
 from mrftool.evaluation.given_values import SuspectedError, suspected_error
+from mrftool.manifold.first_order import directions_of
+from mrftool.manifold.influences import influences_on
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Event, Inversion, Invert, PulseSequence, Train, Wait
 from mrftool.tissue import Tissue
@@ -84,9 +86,14 @@ def names(found: SuspectedError) -> list[str]:
     return [each.name for each in (found.influence, *found.others)]
 
 
-def suspected(train: PulseSequence, *fit, **options) -> SuspectedError | None:
+def suspected(
+    train: PulseSequence, *fit, fitted: tuple[str, ...] = (), stated: dict[str, float] | None = None
+) -> SuspectedError | None:
     residual, m0, sd, tissue = fit
-    return suspected_error(residual, m0, sd, tissue, train, **options)
+    influences = [each for each in influences_on(train) if each.name not in fitted]
+    form = "complex" if np.iscomplexobj(residual) else "magnitude"
+    directions = directions_of(train, tissue, influences, form=form).in_single_precision()
+    return suspected_error(residual, m0, sd, directions, influences, stated=stated)
 
 
 @pytest.mark.parametrize("form", ["complex", "magnitude"])

@@ -75,11 +75,11 @@ def with_given_values(
     influences = stated_influences(stated, sequence)
     if not influences or f"combined_{FITTED[0].name}" not in maps.extra:
         return maps
-    table = build_effects(sequence, parameters_of(ranges), ranges, influences, adc=adc)
     estimated = np.flatnonzero(has_estimate(maps))
     images: dict[str, Array] = {each.name: getattr(maps, each.name) for each in FITTED}
     images |= dict(given or {})
     columns = {name: image.reshape(-1)[estimated] for name, image in images.items()}
+    table = build_effects(sequence, parameters_of(ranges), ranges, influences, columns, adc=adc)
     slopes = table.at(columns).slopes
     sizes = np.array([stated[influence.name] for influence in influences])[:, None, None]
     relative = np.sqrt(np.square(sizes * slopes).sum(axis=0))

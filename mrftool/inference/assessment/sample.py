@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray
-from mrftool.manifold.first_order import Directions, as_real, directions_of
+from mrftool.manifold.first_order import Directions, as_real, directions_of, joined
 from mrftool.manifold.influences import Influence
 from mrftool.manifold.parameters import FITTED
 from mrftool.maps import Maps, with_signal
@@ -23,9 +23,11 @@ from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-N_SAMPLED = 1500
+MOST_SAMPLED = 1500  # voxels
 N_NEEDED = 20  # voxels; fewer do not tell noise from a misfit
-_BLOCK = 256  # voxels at a time
+_LEAST_SAMPLED = 300  # voxels, where there are as many
+_SAMPLED_VALUES = 400_000  # a quarter of them shows an autocorrelation of 0.005
+_BLOCK = 128  # voxels at a time in the engine
 _FEW = 16  # whose directions stay in the processor's cache
 _ROUNDS = 3  # of the noise of magnitudes, whose bias depends on it
 _KNOWN = ("b1", "adc", "off_resonance")  # columns of tissue that are known or mapped
@@ -54,6 +56,8 @@ class SampledResiduals:
         Flat index of each voxel `(voxel,)`.
     tissue
         What was found or known in them, of m0 = 1.
+    directions
+        What small changes do to their signals, where that was asked for.
     """
 
     signal: Array
@@ -64,8 +68,10 @@ class SampledResiduals:
     n_unknowns: float
     voxels: IndexArray
     tissue: Tissue
+    directions: Directions | None = None
 
     def __getitem__(self, chosen: BoolArray) -> "SampledResiduals":
+        """Some of the voxels, without directions."""
         return SampledResiduals(
             self.signal[chosen],
             self.model[chosen],
@@ -125,11 +131,13 @@ def sample_residuals(
     *,
     given: Mapping[str, Array | float] | None = None,
     influences: Sequence[Influence] = (),
+    exact: Sequence[Influence] = (),
+    with_directions: bool = False,
     coils: int = 1,
+    n_voxels: int | None = None,
     seed: int = 0,
 ) -> SampledResiduals | None:
-    """Fit and scan in up to N_SAMPLED voxels, drawn at random; None where fewer than N_NEEDED are
-    usable.
+    """Fit and scan in voxels that are drawn at random; None where fewer than N_NEEDED are usable.
 
     Parameters
     ----------
@@ -142,11 +150,17 @@ def sample_residuals(
         off_resonance [Hz]. Maps of them take their place.
     influences
         Given values that have an uncertainty.
+    exact
+        Further given values, without an uncertainty.
+    with_directions
+        Whether the sample holds directions: those of `influences`, then of `exact`.
     coils
         Whose root sum of squares magnitudes are; what their noise adds beyond that of one coil is
         subtracted.
+    n_voxels
+        How many are drawn, where there are as many; by default enough for the noise of the scan.
     """
-    chosen = _chosen_voxels(maps, seed)
+    chosen = _chosen_voxels(maps, n_voxels or _enough_voxels(series.n_time), seed)
     if len(chosen) < N_NEEDED:
         return None
     voxels, signal = _signals(series, chosen, maps)
@@ -158,16 +172,21 @@ def sample_residuals(
         share = maps.extra["residual"].reshape(-1)[voxels]
         magnitude = m0[:, None] * np.abs(simulate(sequence, tissue).signal)
         signal = _of_one_coil(signal, magnitude, share, coils)
-    parts = []
+    parts, blocks = [], []
     for block in _slices(len(voxels), _BLOCK):
-        directions = directions_of(sequence, tissue[block], influences, form=series.form)
+        every = [*influences, *exact]
+        directions = directions_of(sequence, tissue[block], every, form=series.form)
+        uncertain = directions.of(slice(len(influences)))
         parts += [
-            _cleaned(signal[block][few], m0[block][few], directions[few])
+            _cleaned(signal[block][few], m0[block][few], uncertain[few])
             for few in _slices(len(directions.signal), _FEW)
         ]
+        if with_directions:
+            blocks.append(directions.in_single_precision())
     model, noise_sd, noise, n_unknowns = (np.concatenate(part) for part in zip(*parts, strict=True))
-    unknowns = float(n_unknowns.mean())
-    return SampledResiduals(signal, model, m0, noise_sd, noise, unknowns, voxels, tissue)
+    return SampledResiduals(
+        signal, model, m0, noise_sd, noise, float(n_unknowns.mean()), voxels, tissue, joined(blocks)
+    )
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:
@@ -182,10 +201,15 @@ def _of_one_coil(signal: Array, magnitude: Array, share: Array, coils: int) -> A
     return as_of_one_coil(signal, magnitude, noise_of_misfit(misfit, magnitude, coils), coils)
 
 
-def _chosen_voxels(maps: Maps, seed: int) -> IndexArray:
+def _enough_voxels(n_time: int) -> int:
+    """How many voxels tell the noise of signals of `n_time` samples."""
+    return min(max(_SAMPLED_VALUES // n_time, _LEAST_SAMPLED), MOST_SAMPLED)
+
+
+def _chosen_voxels(maps: Maps, n_voxels: int, seed: int) -> IndexArray:
     usable = np.flatnonzero(with_signal(maps) & (maps.flags & int(_UNUSABLE) == 0))
     random = np.random.default_rng(seed)
-    return np.sort(random.permutation(usable)[:N_SAMPLED])
+    return np.sort(random.permutation(usable)[:n_voxels])
 
 
 def _signals(series: Series, chosen: IndexArray, maps: Maps) -> tuple[IndexArray, Array]:
@@ -217,22 +241,20 @@ def _cleaned(
     model = (m0[:, None] * directions.signal).astype(signal.dtype)
     least = _LEAST_NOISE * np.sqrt(np.mean(np.square(np.abs(signal, dtype=np.float64)), axis=1))
     noise_sd = np.maximum(_rms(as_real(signal - model)), least)
-    basis = directions.basis()
-    n_unknowns = np.count_nonzero((basis != 0).any(axis=2), axis=1)
+    explained = directions.span()
+    n_unknowns = explained.dimensions
     rounds = 1
     if not np.iscomplexobj(signal):
         rounds = _ROUNDS
     for _ in range(rounds):
-        values = as_real(residual_of(signal, model, noise_sd) * _phase(signal, m0)[:, None])
-        found = (basis @ values[:, :, None]).swapaxes(1, 2)
-        values = values - (found @ basis)[:, 0]
+        residual = residual_of(signal, model, noise_sd) * _phase(signal, m0)[:, None]
+        values = explained.without(as_real(residual))
         scale = _rms(values) * np.sqrt(values.shape[1] / (values.shape[1] - n_unknowns))
         scale = np.maximum(scale, least / noise_sd)
         noise_sd = noise_sd * scale
     noise: Array = values / scale[:, None]
     if np.iscomplexobj(signal):
-        real, imaginary = np.split(noise, 2, axis=1)
-        noise = real + 1j * imaginary
+        noise = noise.view(np.complex128)
     return model, noise_sd, noise.astype(signal.dtype), n_unknowns
 
 

@@ -137,17 +137,18 @@ def assess_uncertainty(
         noise_sd=noise_sd,
         relative=noise_covariance,
     )
+    columns = _columns(maps, images)
     table = build_effects(
         sequence,
         parameters_of(manifest.ranges),
         manifest.ranges,
         influences,
+        _at(columns, np.flatnonzero(has_estimate(maps))),
         adc=manifest.adc,
         form=series.form,
         noise=noise.shape,
         following=following,
     )
-    columns = _columns(maps, images)
     sizes = {influence.name: stated[influence.name] for influence in influences}
     maps, local_sd = with_local_noise(noise, table, columns)
     assessed = _with_uncertainty(maps, table, columns, sizes, noise.level(series), local_sd)
@@ -168,6 +169,10 @@ def _columns(maps: Maps, given: Mapping[str, Array]) -> dict[str, Array]:
     return {name: image.reshape(-1) for name, image in images.items()}
 
 
+def _at(columns: Mapping[str, Array], voxels: IndexArray) -> dict[str, Array]:
+    return {name: column[voxels] for name, column in columns.items()}
+
+
 def _with_uncertainty(
     maps: Maps,
     table: EffectTable,
@@ -183,7 +188,7 @@ def _with_uncertainty(
     estimated = np.flatnonzero(has_estimate(maps))
     for start in range(0, len(estimated), _BLOCK):
         voxels = estimated[start : start + _BLOCK]
-        own = {name: column[voxels] for name, column in columns.items()}
+        own = _at(columns, voxels)
         effects = table.at(own)
         fit = np.abs(maps.m0.reshape(-1)[voxels]) * effects.norm
         residual = extra["residual"][voxels].astype(np.float64)
@@ -197,7 +202,7 @@ def _with_uncertainty(
             share = share_of_noise(residual, beyond_noise, remainder)
             effects = replace(effects, inflation=effects.inflation * share[:, None])
         _fill_uncertainties(extra, voxels, own, sizes, effects)
-        filled = {name: column[voxels] for name, column in extra.items()}
+        filled = _at(extra, voxels)
         severities[:, voxels] = [severity(filled, each, remainder) for each in (certain, misfit)]
     harmless = ~is_severe(severities[0], severities[1], with_signal(maps).reshape(-1))
     flags[harmless] &= ~np.uint8(Flag.MISFIT)
