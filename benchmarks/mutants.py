@@ -20,8 +20,10 @@ PYTHON_TESTS = (
     "test_epg_gradients.py",
     "test_simulate.py",
     "test_events.py",
+    "test_readout.py",
 )
-KERNEL_TESTS = ("test_native.py", "test_simulate.py", "test_events.py")
+KERNEL_TESTS = ("test_native.py", "test_simulate.py", "test_events.py", "test_readout.py")
+READOUT_TESTS = ("test_events.py", "test_readout.py")
 
 # name of the fault, what stands there (once in the file), what stands there instead
 EPG = [
@@ -60,21 +62,47 @@ EPG = [
     ("lost conjugate of the shift", "xp.conj(f_minus[:, :1])", "f_minus[:, :1]"),
     (
         "no spoiler",
-        'if sequence.spoiling == "gradient":\n            states = shift',
-        'if sequence.spoiling == "never":\n            states = shift',
+        "for _ in range(int(cycles[n])):",
+        "for _ in range(0):",
     ),
-    ("TE counted twice", "float(sequence.tr[n] - sequence.te[n])", "float(sequence.tr[n])"),
+    (
+        "one cycle in place of several",
+        "for _ in range(int(cycles[n])):",
+        "for _ in range(min(int(cycles[n]), 1)):",
+    ),
+    ("TE counted twice", "float(sequence.tr[n] - starts[n])", "float(sequence.tr[n])"),
     (
         "echo before TE",
-        "states = relax(states, voxels, orders, te, rest)",
-        "states = relax(states, voxels, orders, 0.0 * te, rest)",
+        "states = relax(states, voxels, orders, float(between), rest)",
+        "states = relax(states, voxels, orders, 0.0 * float(between), rest)",
+    ),
+    (
+        "later echoes count from the pulse",
+        "np.diff(sequence.te[n] + sequence.echoes, prepend=0.0)",
+        "sequence.te[n] + sequence.echoes",
     ),
     (
         "receiver does not follow",
-        "complex(np.exp(-1j * phases[n])))",
-        "complex(np.exp(-0j * phases[n])))",
+        "complex(np.exp(-1j * sequence.receiver[pulse]))",
+        "complex(np.exp(-0j * sequence.receiver[pulse]))",
     ),
-    ("receiver runs away", "complex(np.exp(-1j * phases[n])))", "complex(np.exp(1j * phases[n])))"),
+    (
+        "receiver runs away",
+        "complex(np.exp(-1j * sequence.receiver[pulse]))",
+        "complex(np.exp(1j * sequence.receiver[pulse]))",
+    ),
+    (
+        "receiver of the RF phase",
+        "sequence.receiver[pulse]",
+        "sequence.rf_phase[pulse]",
+    ),
+    ("R2' from TE on", "float(sequence.te[pulse]) + sequence.echoes", "sequence.echoes"),
+    ("R2' grows", "exp(-float(time) * voxels.r2_prime)", "exp(float(time) * voxels.r2_prime)"),
+    (
+        "R2' in any sequence",
+        "if len(np.unique(sequence.cycles",
+        "if True or len(np.unique(sequence.cycles",
+    ),
     (
         "sign of the inversion",
         "crush(states, -event.efficiency)",
@@ -86,8 +114,8 @@ EPG = [
         "return f_plus, f_minus, factor",
     ),
     ("no waiting", "orders, event.time, rest", "orders, 0.0, rest"),
-    ("dummy pulses observed", "if block.acquire:", "if True:"),
-    ("sums for means of a frame", "sum(frame) / block.bin", "sum(frame)"),
+    ("dummy pulses observed", "if not block.acquire:", "if False:"),
+    ("sums for means of a frame", "sum(echo) / size", "sum(echo)"),
     ("efficiency ignored", "crush(states, -event.efficiency)", "crush(states, -1.0)"),
     ("saturation for inversion", "crush(states, 1 - event.efficiency)", "crush(states, -1)"),
     ("no T2 in the preparation", "xp.exp(-event.te / voxels.t2)", "xp.exp(-0 / voxels.t2)"),
@@ -107,7 +135,7 @@ EPG = [
         "return crush(states, 1.0)\n\n\ndef _decay",
     ),
     ("diffusion: sign of the order", "transverse(-orders, time)", "transverse(orders, time)"),
-    ("all pulses played", "range(len(phases))[block.slice]", "range(len(phases))[:]"),
+    ("all pulses played", "range(len(cycles))[block.slice]", "range(len(cycles))[:]"),
     (
         "B1 ignored",
         "play(sequence, voxels, nominal, b1 * float(factor), orders)",
@@ -117,8 +145,8 @@ EPG = [
     ("weights of the slice ignored", "float(weight) * play", "1.0 * play"),
     (
         "states cut too early",
-        "(len(sequence.played) - 1) // 2 + 1",
-        "(len(sequence.played) - 1) // 2",
+        "[:-1].sum()) // 2 + 1",
+        "[:-1].sum()) // 2",
     ),
 ]
 DEPHASING = [
@@ -264,11 +292,15 @@ KERNEL = [
         "g, j->flip_factor[position], j->weight[position], position > 0);",
         "g, j->flip_factor[position], j->weight[position], 0);",
     ),
-    ("diffusion: sign of the cross term", "(still - cross + second)", "(still + cross + second)"),
+    (
+        "diffusion: sign of the cross term",
+        "{still + cross, still - cross, still}",
+        "{still + cross, still + cross, still}",
+    ),
     (
         "diffusion: none of Z",
-        "exponential(-smaller(g->adc * still, 700))",
-        "exponential(-smaller(0 * g->adc * still, 700))",
+        "{still + cross, still - cross, still}",
+        "{still + cross, still - cross, 0}",
     ),
     ("T1 derivative without -1/T1^2", "s == 1 ? -g->r1 * g->r1", "s == 1 ? g->r1 * g->r1"),
     ("rest of a long TR forgotten", "if (p->tr < j->tr[n]) rest(g, j->tr[n] - p->tr);", ";"),
@@ -289,7 +321,7 @@ KERNEL += [
     ),
     ("preparation: derivative", "of_z = {0, (float)te}", "of_z = {(float)te, 0}"),
     ("preparation: no derivative", "of_z = {0, (float)te}", "of_z = {0, 0}"),
-    ("preparation: no diffusion", "set_decay(g, te, 0, 0, 0)", "set_decay(g, 0, 0, 0, 0)"),
+    ("preparation: no diffusion", "+ 2, te, 0, 0, 0)", "+ 2, 0, 0, 0, 0)"),
     (
         "waiting: derivatives of F and Z",
         "of_f = {0, (float)time}, of_z = {(float)time, 0}",
@@ -319,6 +351,55 @@ KERNEL += [
         "x[s].b[0] = x[s].a[0];",
     ),
     ("common table forgotten", "g->flips = NULL; /*", "g->flips = g->flips; /*"),
+]
+KERNEL += [
+    ("one cycle for all", "if (cycles != 1) move", "if (cycles < 0) move"),
+    ("no cycle is one", "if (cycles != 1) move", "if (cycles > 1) move"),
+    (
+        "further cycles: lost conjugate",
+        "const float sign = p ? -1.0f : 1.0f;",
+        "const float sign = 1.0f;",
+    ),
+    (
+        "further cycles: F+ one order off",
+        "rows, k - more, s, 0, p);",
+        "rows, k - more + 1, s, 0, p);",
+    ),
+    (
+        "further cycles: F- stays",
+        "k + more < n_orders ? *at(parts, sets, g->rows, k + more, s, 1, p)",
+        "k + more < n_orders ? *at(parts, sets, g->rows, k, s, 1, p)",
+    ),
+    (
+        "two pulses with one spoiler",
+        "if (cycles_after(j, n) != 1 || cycles_after(j, n + 1) != 1) return 1;",
+        ";",
+    ),
+    (
+        "pulses counted for orders",
+        "g->n_left -= levels == 2 ? 2 : cycles;",
+        "g->n_left -= levels == 2 ? 2 : cycles + 1;",
+    ),
+    ("last spoiler counted", "g->n_left += 1 - last;", "g->n_left += 0 - last;"),
+    (
+        "diffusion: another cycle of the same strength",
+        "if (quiet == j->quiet[0] && !j->cycles) longer",
+        "if (quiet == j->quiet[0]) longer",
+    ),
+]
+READOUT = [
+    ("later echoes without T2", "rate = -1 / tissue.t2", "rate = 0 * tissue.t2"),
+    ("precession backwards", "+ 2j * np.pi * tissue", "- 2j * np.pi * tissue"),
+    ("R2' from TE on", "[:, None] + sequence.echoes)", "[:, None] * 0 + sequence.echoes)"),
+    ("receiver turns back", "np.exp(-1j * turn)", "np.exp(1j * turn)"),
+    ("receiver counts from 0", "(sequence.receiver - sequence.rf_phase)", "(sequence.receiver)"),
+    ("derivative by T2 of the echo", "change += rate", "change += 0 * rate"),
+    (
+        "derivative by R2' of TE alone",
+        "-_echo_times(sequence).astype",
+        "-0 * _echo_times(sequence).astype",
+    ),
+    ("sums for means of a frame", "axis=1) / sizes[:, None]", "axis=1)"),
 ]
 CUTS = [
     ("Z counted once", "y * y : 2.0f * y * y;", "y * y : 1.0f * y * y;"),
@@ -463,6 +544,7 @@ def main():
         ("readable engine", "mrftool/physics/epg.py", PYTHON_TESTS, EPG),
         ("dephasing", "mrftool/physics/dephasing.py", PYTHON_TESTS, DEPHASING),
         ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
+        ("readout", "mrftool/physics/readout.py", READOUT_TESTS, READOUT),
         ("cuts on the way", "native/epg.c", ("test_native_cut.py",), CUTS),
         ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
         ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),

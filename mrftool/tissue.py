@@ -18,6 +18,7 @@ _SHOWN = {  # unit of each column, and the value that goes without saying
     "m0": ("", 1.0),
     "adc": (" m2/s", 0.0),
     "off_resonance": (" Hz", 0.0),
+    "r2_prime": (" 1/s", 0.0),
 }
 
 
@@ -29,6 +30,7 @@ class Tissue:
     t1, t2: relaxation times [s], more than 0. b1: actual / nominal flip angle [1].
     m0: equilibrium magnetisation, may be complex [1]. adc: diffusion coefficient [m2/s].
     off_resonance: precession frequency in the rotating frame [Hz].
+    r2_prime: R2' = R2* - R2, of a Lorentzian spread of off-resonances in the voxel [1/s].
 
     Raises InputError if a column has another length, or a value that no tissue has: 800 s.
     """
@@ -39,6 +41,7 @@ class Tissue:
     m0: NDArray[np.complex128] = 1.0  # type: ignore[assignment]
     adc: FloatArray = 0.0  # type: ignore[assignment]
     off_resonance: FloatArray = 0.0  # type: ignore[assignment]
+    r2_prime: FloatArray = 0.0  # type: ignore[assignment]
 
     if TYPE_CHECKING:  # what may be given is more than what is kept
 
@@ -50,6 +53,7 @@ class Tissue:
             m0: ArrayLike = 1.0,
             adc: ArrayLike = 0.0,
             off_resonance: ArrayLike = 0.0,
+            r2_prime: ArrayLike = 0.0,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -91,6 +95,7 @@ class Tissue:
             np.isfinite(self.off_resonance),
             "a finite number of Hz",
         )
+        _require("r2_prime", self.r2_prime, self.r2_prime >= 0, "0 1/s or more")
 
     def __repr__(self) -> str:
         shown = [f"{len(self)} voxels"]

@@ -78,10 +78,11 @@ typedef struct {
     const double *flip, *phase, *sign, *tr, *te; /* sign: real path only, -1 where the pulse's phase is 180 degrees */
     const event *events;
     int32_t is_spoiled, is_real;
-    /* diffusion: see Dephasing in epg.py; the tail is TR - TE */
+    /* diffusion: see Dephasing in epg.py; quiet: from a pulse to its spoiler, which the tail of TR begins with */
     int32_t is_diffusing;
     double step;
-    const double *tail_first, *tail_second;
+    const double *quiet, *tail_first, *tail_second;
+    const int64_t *cycles; /* of the spoiler after each pulse, or NULL: one each */
     /* slice profile */
     int64_t n_positions;
     const double *flip_factor, *weight;
@@ -372,13 +373,14 @@ typedef struct {
     vec *rows, *decay;           /* states; decay of F(k), F(-k), Z(k) by diffusion */
     int64_t n_used;              /* rows that can hold anything but 0 */
     int64_t n_live;              /* orders that are not 0 before the next pulse */
-    int64_t n_left, n_looks;     /* pulses still to be played; looks for orders to cut off, in all */
+    int64_t n_left, n_looks;     /* orders that can still come back to an echo, which are as many as the pulses
+                                    still to be played where all spoilers are alike; looks for orders to cut off */
     vec *descent;                /* how much at most is left of order k when it comes back to an echo, squared */
     vec level_squared;           /* mean square of the signal at least */
     vec grown, shrunk;           /* the scale: true F = scaled F x shrunk; grown = 1 / shrunk = exp(since/T2) */
     double since, elapsed;       /* since the scale was 1, and since the first pulse, for off-resonance [s] */
     /* factors of an interval, kept while TR and TE stay the same */
-    double tr, te, decay_te, decay_tail, decay_first;
+    double tr, te, decay_quiet, decay_tail, decay_first;
     int64_t decay_orders, shortest_tail;
     vec *base_decay;             /* of an interval with the shortest tail */
     int has_base;
@@ -389,15 +391,20 @@ typedef struct {
     dvec norm;                   /* and in all tiles */
 } group;
 
-/* Pulses that are to be played, and looks for orders to cut off. */
+INLINE int64_t cycles_after(const job *j, int64_t n) { return j->cycles ? j->cycles[n] : 1; }
+
+/* Orders that can still come back to an echo, and looks for orders to cut off. */
 static void count_pulses(group *g)
 {
+    const job *j = g->j;
+    int64_t last = 1;
     g->n_left = g->n_looks = 0;
-    for (const event *e = g->j->events; e < g->j->events + g->j->n_events; e++)
+    for (const event *e = j->events; e < j->events + j->n_events; e++)
         if (e->code == PULSES) {
-            g->n_left += e->stop - e->first;
+            for (int64_t n = e->first; n < e->stop; n++) g->n_left += last = cycles_after(j, n);
             g->n_looks += (e->stop - e->first + CUT_EVERY - 1) / CUT_EVERY;
         }
+    g->n_left += 1 - last; /* no echo follows the last spoiler */
 }
 
 static void set_equilibrium(group *g)
@@ -471,14 +478,15 @@ static void set_decay(const group *g, vec *decay, int64_t n_orders, double rest,
     }
 }
 
-/* Decay by diffusion in an interval with the first TE and a tail that is longer than the shortest one: at rest, wave
+/* Decay by diffusion in an interval that is quiet as long as the first one and has a tail that is longer than the shortest one: at rest, wave
    vectors are those of the next order. */
 static void set_longer_decay(group *g, int64_t n_orders, double longer)
 {
     const job *j = g->j;
     if (!g->has_base) {
         const int64_t s = g->shortest_tail;
-        set_decay(g, g->base_decay, g->n_states + 2, j->te[0], j->tr[s] - j->te[s], j->tail_first[s], j->tail_second[s]);
+        set_decay(g, g->base_decay, g->n_states + 2, j->quiet[0], j->tr[s] - j->quiet[s], j->tail_first[s],
+                  j->tail_second[s]);
         g->has_base = 1;
     }
     const double still = j->step * j->step * longer;
@@ -496,12 +504,12 @@ static void set_longer_decay(group *g, int64_t n_orders, double longer)
     }
 }
 
-/* The pulse with the shortest tail of those with the TE of the first one. */
+/* The pulse with the shortest tail of those that are quiet as long as the first one. */
 static int64_t shortest_tail(const job *j)
 {
     int64_t found = 0;
     for (int64_t n = 1; n < j->n_pulses; n++)
-        if (j->te[n] == j->te[0] && j->tr[n] < j->tr[found]) found = n;
+        if (j->quiet[n] == j->quiet[0] && j->tr[n] < j->tr[found]) found = n;
     return found;
 }
 
@@ -510,14 +518,15 @@ static int64_t shortest_tail(const job *j)
 static void set_interval_decay(group *g, int64_t n, int64_t n_orders)
 {
     const job *j = g->j;
-    double te = j->te[n], tail = j->tr[n] - te;
-    const int is_same = te == g->decay_te && tail == g->decay_tail && j->tail_first[n] == g->decay_first;
+    double quiet = j->quiet[n], tail = j->tr[n] - quiet;
+    const int is_same = quiet == g->decay_quiet && tail == g->decay_tail && j->tail_first[n] == g->decay_first;
     if (is_same && n_orders <= g->decay_orders) return;
     g->decay_orders = is_same && 2 * n_orders < g->n_states ? 2 * n_orders : n_orders;
-    const double longer = te == j->te[0] ? tail - (j->tr[g->shortest_tail] - te) : -1;
+    double longer = -1;
+    if (quiet == j->quiet[0] && !j->cycles) longer = tail - (j->tr[g->shortest_tail] - quiet);
     if (longer > 0) set_longer_decay(g, g->decay_orders, longer);
-    else set_decay(g, g->decay, g->decay_orders, te, tail, j->tail_first[n], j->tail_second[n]);
-    g->decay_te = te, g->decay_tail = tail, g->decay_first = j->tail_first[n];
+    else set_decay(g, g->decay, g->decay_orders, quiet, tail, j->tail_first[n], j->tail_second[n]);
+    g->decay_quiet = quiet, g->decay_tail = tail, g->decay_first = j->tail_first[n];
 }
 
 /* How much order k decays at least before it can be seen, squared; see truncation.py. */
@@ -567,7 +576,7 @@ static void rest(group *g, double time)
 {
     rescale(g);
     if (g->j->is_diffusing) set_decay(g, g->decay, g->n_states + 2, time, 0, 0, 0);
-    g->decay_te = -1;
+    g->decay_quiet = -1;
     dvec e1 = exponential(-smaller(g->r1 * time, 700));
     const decay_times of_f = {0, (float)time}, of_z = {(float)time, 0};
     multiply(g, narrow(exponential(-smaller(g->r2 * time, 700))), narrow(e1), of_f, of_z, g->j->is_diffusing);
@@ -590,7 +599,7 @@ static void keep_transverse(group *g, double te, double efficiency)
     const decay_times none = {0, 0}, of_z = {0, (float)te};
     rescale(g);
     if (g->j->is_diffusing) set_decay(g, g->decay, g->n_states + 2, te, 0, 0, 0);
-    g->decay_te = -1;
+    g->decay_quiet = -1;
     dvec left = efficiency * exponential(-smaller(g->r2 * te, 700));
     multiply(g, splat(0), narrow(left), none, of_z, g->j->is_diffusing);
 }
@@ -876,6 +885,7 @@ INLINE int next_levels(const group *g, int64_t n, int64_t stop, int diffusing)
 {
     const job *j = g->j;
     if (diffusing || !j->is_spoiled || g->n_states == 1 || n + 1 == stop) return 1;
+    if (cycles_after(j, n) != 1 || cycles_after(j, n + 1) != 1) return 1;
     return played_tr(g, j->tr[n]) == j->tr[n] && played_tr(g, j->tr[n + 1]) == j->tr[n + 1] ? 2 : 1;
 }
 
@@ -887,8 +897,7 @@ INLINE void keep_scale(group *g, double ahead, int64_t played, int sets, int dif
     if (played % LANES <= 1 && (!diffusing || g->fastest * g->since < LARGEST_STEP)) measure_scale(g);
 }
 
-/* Orders of the next pass: each pulse adds one, and of the `left` pulses that follow in all, the first finds
-   those that can still come back to an echo below `left`. */
+/* Orders of the next pass: each pulse adds one, and those below `left` can still come back to an echo. */
 INLINE int64_t window(group *g, int64_t left, int levels)
 {
     int64_t n_orders = g->n_live + levels - 1;
@@ -897,6 +906,42 @@ INLINE int64_t window(group *g, int64_t left, int levels)
     g->n_live = n_orders < g->n_states ? n_orders + 1 : n_orders;
     if (g->n_used < n_orders + 1) g->n_used = n_orders + 1;
     return n_orders;
+}
+
+/* The spoiler moved F up and down by one order, F+(0) joining F-(0) only at the next pulse. It has other than one
+   cycle: move by `more`, at least -1. n_orders: of the pulse. */
+static void move_further(group *g, int64_t more, int64_t n_orders)
+{
+    const int parts = g->parts, sets = g->sets;
+    int64_t top = n_orders + more; /* the highest order of F+ */
+    if (top > g->n_states) top = g->n_states;
+    for (int s = 0; s < sets; s++)
+        for (int p = 0; p < parts; p++) {
+            const float sign = p ? -1.0f : 1.0f; /* F+(-k) is the conjugate of F-(k) */
+            if (more < 0) {
+                for (int64_t k = 0; k < n_orders; k++)
+                    *at(parts, sets, g->rows, k, s, 0, p) = *at(parts, sets, g->rows, k + 1, s, 0, p);
+                *at(parts, sets, g->rows, n_orders, s, 0, p) = (vec){0};
+                for (int64_t k = n_orders - 1; k > 0; k--)
+                    *at(parts, sets, g->rows, k, s, 1, p) = *at(parts, sets, g->rows, k - 1, s, 1, p);
+                *at(parts, sets, g->rows, 0, s, 1, p) = sign * *at(parts, sets, g->rows, 0, s, 0, p);
+                continue;
+            }
+            for (int64_t k = top; k > more; k--)
+                *at(parts, sets, g->rows, k, s, 0, p) = *at(parts, sets, g->rows, k - more, s, 0, p);
+            for (int64_t k = more < top ? more : top; k >= 0; k--) {
+                const vec below = more - k < n_orders ? *at(parts, sets, g->rows, more - k, s, 1, p) : (vec){0};
+                *at(parts, sets, g->rows, k, s, 0, p) = sign * below;
+            }
+            for (int64_t k = 0; k <= top; k++)
+                *at(parts, sets, g->rows, k, s, 1, p) =
+                    k + more < n_orders ? *at(parts, sets, g->rows, k + more, s, 1, p) : (vec){0};
+        }
+    for (int64_t k = n_orders + 1; k <= top; k++)
+        for (int s = 0; s < sets; s++)
+            for (int p = 0; p < parts; p++) *at(parts, sets, g->rows, k, s, 2, p) = (vec){0};
+    if (g->n_used < top + 1) g->n_used = top + 1;
+    g->n_live = top + 1 < g->n_states ? top + 1 : g->n_states;
 }
 
 /* The pulses of one block. */
@@ -913,8 +958,10 @@ INLINE void play_pulses(const int parts, const int sets, const int diffusing, pa
         if (p->is_observed && p->echo % LANES <= 1) prefetch(g, p->echo);
         p->n_orders = window(g, g->n_left, (int)levels);
         (levels == 2 ? two : one)(g, p);
+        const int64_t cycles = cycles_after(j, n);
+        if (cycles != 1) move_further(g, cycles - 1, p->n_orders);
         if (p->tr < j->tr[n]) rest(g, j->tr[n] - p->tr);
-        g->n_left -= levels;
+        g->n_left -= levels == 2 ? 2 : cycles;
         if (p->is_observed) p->echo += levels;
         const int is_due = played / CUT_EVERY != (played + levels) / CUT_EVERY;
         if (sets == 1 && j->tolerance > 0 && is_due) cut(parts, g, g->n_left);
@@ -1028,7 +1075,7 @@ static void fill_lanes(group *g, int64_t first)
     }
     g->fastest = largest(g->r2);
     if (j->tolerance > 0) set_descent(g);
-    g->tr = g->te = g->decay_te = -1;
+    g->tr = g->te = g->decay_quiet = -1;
     g->has_base = 0;
     g->norm = dsplat(0), g->power = splat(0);
 }

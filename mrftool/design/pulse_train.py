@@ -106,9 +106,14 @@ def train_of(sequence: PulseSequence) -> PulseTrain:
     Raises
     ------
     ArgumentError
-        If the sequence is not spoiled by gradients, is not one train, or has RF phases other than 0
-        and 180 degrees.
+        If the sequence is not spoiled by gradients, is not one train, has RF phases other than 0
+        and 180 degrees, or more than one echo and one cycle of the spoiler for each pulse.
     """
+    if not sequence.is_plain or sequence.spoiler_cycles is not None:
+        raise ArgumentError(
+            f"sequence {sequence.name} has further echoes, frames of several pulses, a receiver "
+            "phase or spoiler cycles of its own, expected one echo and one cycle for each pulse"
+        )
     if sequence.spoiling != "gradient":
         raise ArgumentError(f"sequence {sequence.name} is balanced, expected gradient spoiling")
     if sequence.train is None or sequence.train.repeats > 1:

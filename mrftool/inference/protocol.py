@@ -177,7 +177,7 @@ def _expected_tr(sequence: PulseSequence) -> Expectation:
 
 
 def _expected_te(sequence: PulseSequence) -> Expectation:
-    te = sequence.te
+    te = sequence.observed_te
     return f"TE {_range(te, 'te')}", lambda value: _within(value, te, _time_tolerance(value))
 
 

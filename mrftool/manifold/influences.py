@@ -167,7 +167,7 @@ def _derived(
     z = 1 - (1 + efficiency) exp(-TI / T1), of which all signals are linear functions.
     """
     if influence == TE and not tissue.adc.any():
-        rate = 2j * np.pi * tissue.off_resonance - 1 / tissue.t2
+        rate = 2j * np.pi * tissue.off_resonance - 1 / tissue.t2 - tissue.r2_prime
         return np.asarray(rate[:, None] * signal)
     if influence == EFFICIENCY and _has_one_inversion(sequence):
         step = _STEPS[EFFICIENCY] * (_side(EFFICIENCY, sequence, tissue) or 1)
@@ -234,7 +234,7 @@ def _side(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> int:
 def _side_of_te(sequence: PulseSequence) -> int | None:
     """Where all TEs can go within their TR, as `_side`; None for nowhere."""
     step = _STEPS[TE]
-    below, above = float(sequence.te.min()), float((sequence.tr - sequence.te).min())
+    below, above = float(sequence.te.min()), float((sequence.tr - sequence.spoiler_start).min())
     if min(below, above) >= step:
         return 0
     if max(below, above) < 2 * step:

@@ -46,14 +46,14 @@ def at_rest(sequence: PulseSequence) -> Dephasing | None:
     return Dephasing(step=float(GAMMA * np.linalg.norm(sequence.spoiler.moment)))
 
 
-def spoiled(sequence: PulseSequence, time: float) -> Dephasing | None:
-    """An interval of `time` [s] that the spoiler waveform begins; None where the sequence gives
-    none.
+def spoiled(sequence: PulseSequence, time: float, cycles: int = 1) -> Dephasing | None:
+    """An interval of `time` [s] that the spoiler waveform begins, as strong as for so many cycles;
+    None where the sequence gives none.
     """
     if sequence.spoiler is None:
         return None
     step, first, second = spoiled_integrals(sequence.spoiler, np.array([time]))
-    return Dephasing(step, float(first[0]), float(second[0]))
+    return Dephasing(step, cycles * float(first[0]), cycles**2 * float(second[0]))
 
 
 def spoiled_integrals(spoiler: Spoiler, times: FloatArray) -> tuple[float, FloatArray, FloatArray]:

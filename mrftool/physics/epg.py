@@ -8,8 +8,10 @@ Convention
     Right-handed rotations: a 90 degree pulse about x takes Z0 = 1 to F+0 = -i. Precession at a
     positive off-resonance f turns transverse magnetisation by exp(+2 pi i f t). Row `f_plus` holds
     F(k), row `f_minus` holds conj(F(-k)), row `z` holds Z(k), orders k = 0 .. n_states-1. TE counts
-    from the pulse centre; one spoiler cycle per repetition, after the echo; the receiver follows
-    the RF phase.
+    from the pulse centre; the spoiler comes after the echoes of a pulse, one cycle unless the
+    sequence says otherwise; the receiver follows the RF phase unless the sequence says otherwise.
+    R2', of a Lorentzian spread of off-resonances in the voxel, decays from a pulse to its echoes:
+    where each repetition has one TR and one spoiler, the phases of earlier ones are refocused.
 
 Sources
     M. Weigel, J Magn Reson Imaging 41:266 (2015), doi 10.1002/jmri.24619: rotation (eq. 15 and 18),
@@ -39,6 +41,7 @@ def epg_signal(
     m0: Array | float = 1.0,
     adc: Array | float = 0.0,
     off_resonance: Array | float = 0.0,
+    r2_prime: Array | float = 0.0,
     flip_angle: Array | None = None,
     n_states: int | None = None,
 ) -> Array:
@@ -59,6 +62,8 @@ def epg_signal(
         Apparent diffusion coefficient, `(voxel,)` or a number [m2/s].
     off_resonance
         `(voxel,)` or a number [Hz].
+    r2_prime
+        R2' = R2* - R2, `(voxel,)` or a number [1/s].
     flip_angle
         `(pulse,)` [rad], in place of the sequence's own: to differentiate with respect to it.
     n_states
@@ -69,18 +74,22 @@ def epg_signal(
     ------
     MismatchError
         If adc is not 0 and the sequence gives no spoiler waveform, so that diffusion is unknown,
-        or if flip_angle has another length than that of the sequence.
+        or if flip_angle has another length than that of the sequence; or if r2_prime is not 0 and
+        the spoiler is not the same after all pulses.
     ArgumentError
         If n_states is less than 1.
     """
     xp = array_namespace(t1, t2)
     nominal = _nominal_flips(sequence, flip_angle, t1)
-    voxels = _Voxels(xp, t1, t2, _column(adc, t1), 2 * np.pi * _column(off_resonance, t1))
+    omega = 2 * np.pi * _column(off_resonance, t1)
+    voxels = _Voxels(xp, t1, t2, _column(adc, t1), omega, _column(r2_prime, t1))
     if bool(xp.any(voxels.adc != 0)) and sequence.spoiler is None:
         raise MismatchError(
             f"sequence {sequence.name} gives no spoiler waveform, "
             "expected one to simulate diffusion (adc > 0)"
         )
+    if bool(xp.any(voxels.r2_prime != 0)):
+        require_refocused(sequence)
     orders = _kept_orders(sequence, n_states, t1)
     b1 = _column(b1, t1)
     signal = sum(
@@ -112,6 +121,16 @@ def _kept_orders(sequence: PulseSequence, n_states: int | None, like: Array) -> 
     return array_namespace(like).arange(n_states, dtype=like.dtype, device=device(like))
 
 
+def require_refocused(sequence: PulseSequence) -> None:
+    """Raises MismatchError for sequences in which R2' is no plain decay from pulse to echo."""
+    if len(np.unique(sequence.cycles[sequence.played])) == 1 and sequence.spoiling == "gradient":
+        return
+    raise MismatchError(
+        f"sequence {sequence.name} does not spoil alike after all pulses, where R2' is no decay "
+        "from pulse to echo, expected R2' = 0"
+    )
+
+
 def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
     """Flip factor [1] and weight [1] of each position in the slice; one if no profile is given."""
     profile = sequence.slice_profile
@@ -123,23 +142,25 @@ def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
 def exact_n_states(sequence: PulseSequence) -> int:
     """Number of orders that can reach an echo.
 
-    Of the N pulses that are played, pulse n = 0 .. N-1 finds orders k <= n, and an order k at pulse
-    n is back at 0 by the last echo only if k <= N-1-n: no order above (N-1)/2 is ever seen.
+    The spoilers before the last pulse that is played move states by C orders in all, one for each
+    cycle. A pulse after c of them finds orders k <= c, and an order k is back at 0 by the last echo
+    only if k <= C - c: no order above C / 2 is ever seen.
     """
-    if sequence.spoiling == "none":
-        return 1
-    return (len(sequence.played) - 1) // 2 + 1
+    return int(sequence.cycles[sequence.played][:-1].sum()) // 2 + 1
 
 
 @dataclass(frozen=True)
 class _Voxels:
-    """Tissue columns `(voxel,)` in the namespace `xp`; omega is the off-resonance [rad/s]."""
+    """Tissue columns `(voxel,)` in the namespace `xp`; omega is the off-resonance [rad/s], and
+    r2_prime in 1/s.
+    """
 
     xp: Any
     t1: Array
     t2: Array
     adc: Array
     omega: Array
+    r2_prime: Array
 
 
 def play(
@@ -193,8 +214,8 @@ def play_pulses(
     """Play the pulses of `block`; the states after them, and the frames that are acquired.
 
     1. Pulse.
-    2. Relax for TE and observe order 0; the receiver follows the RF phase.
-    3. Relax for TR - TE, and shift by one order under the spoiler.
+    2. Relax until each echo and observe order 0.
+    3. Relax for the rest of TR, and shift by one order for each cycle of the spoiler.
     4. In the end, average the echoes of each `bin` pulses.
 
     Parameters
@@ -210,19 +231,42 @@ def play_pulses(
     orders
         That are kept `(order,)`: 0, 1, ...
     """
-    xp, phases, rest = voxels.xp, sequence.rf_phase, at_rest(sequence)
-    echoes = []
-    for n in range(len(phases))[block.slice]:
-        te, tail = float(sequence.te[n]), float(sequence.tr[n] - sequence.te[n])
-        states = rotate(xp, states, flips[n], phases[n])
-        states = relax(states, voxels, orders, te, rest)
-        if block.acquire:
-            echoes.append(states[0][:, 0] * complex(np.exp(-1j * phases[n])))
-        states = relax(states, voxels, orders, tail, spoiled(sequence, tail))
-        if sequence.spoiling == "gradient":
+    xp, rest = voxels.xp, at_rest(sequence)
+    cycles, starts = sequence.cycles, sequence.spoiler_start
+    echoes: list[list[Array]] = []
+    for n in range(len(cycles))[block.slice]:
+        states = rotate(xp, states, flips[n], sequence.rf_phase[n])
+        seen = []
+        for between in np.diff(sequence.te[n] + sequence.echoes, prepend=0.0):
+            states = relax(states, voxels, orders, float(between), rest)
+            seen.append(states[0][:, 0])
+        echoes.append(received(sequence, n, seen, voxels))
+        tail = float(sequence.tr[n] - starts[n])
+        states = relax(states, voxels, orders, tail, spoiled(sequence, tail, int(cycles[n])))
+        for _ in range(int(cycles[n])):
             states = shift(xp, states)
-    frames = [echoes[n : n + block.bin] for n in range(0, len(echoes), block.bin)]
-    return states, [sum(frame) / block.bin for frame in frames]
+    if not block.acquire:
+        return states, []
+    return states, means_of_bins(echoes, block.bin)
+
+
+def received(
+    sequence: PulseSequence, pulse: int, seen: list[Array], voxels: _Voxels
+) -> list[Array]:
+    """The echoes of a pulse `(voxel,)` each, with R2' and in the frame of the receiver."""
+    receiver = complex(np.exp(-1j * sequence.receiver[pulse]))
+    times = float(sequence.te[pulse]) + sequence.echoes
+    decays = [voxels.xp.exp(-float(time) * voxels.r2_prime) for time in times]
+    return [receiver * decay * echo for decay, echo in zip(decays, seen, strict=True)]
+
+
+def means_of_bins(echoes: list[list[Array]], size: int) -> list[Array]:
+    """Of each `size` pulses, the mean of each of their echoes; echoes: `(pulse, echo)`."""
+    frames = []
+    for first in range(0, len(echoes), size):
+        together = zip(*echoes[first : first + size], strict=True)
+        frames += [sum(echo) / size for echo in together]
+    return frames
 
 
 States = tuple[Array, Array, Array]

@@ -43,7 +43,7 @@ class _Job(ctypes.Structure):
         *((key, _ARRAY) for key in ("flip", "phase", "sign", "tr", "te", "events")),
         *((key, ctypes.c_int32) for key in ("is_spoiled", "is_real", "is_diffusing")),
         ("step", ctypes.c_double),
-        *((key, _ARRAY) for key in ("tail_first", "tail_second")),
+        *((key, _ARRAY) for key in ("quiet", "tail_first", "tail_second", "cycles")),
         ("n_positions", ctypes.c_int64),
         *((key, _ARRAY) for key in ("flip_factor", "weight")),
         *((key, ctypes.c_int64) for key in ("first", "last")),
@@ -157,6 +157,7 @@ def stays_real(sequence: PulseSequence) -> bool:
     return (
         on_axis
         and sequence.spoiling == "gradient"
+        and sequence.receiver_phase is None
         and all(event.keeps_signals_real for event in sequence.program)
     )
 
@@ -254,6 +255,8 @@ def _job(
     real = is_real(sequence, tissue)
     arrays = _sequence_arrays(sequence, real) | _tissue_arrays(tissue)
     arrays["norm"] = norm
+    if sequence.spoiler_cycles is not None:
+        arrays["cycles"] = np.ascontiguousarray(sequence.cycles)
     arrays["n_states"] = np.ascontiguousarray(task.n_states, np.int64)
     arrays["index"] = np.lexsort((tissue.t2, arrays["n_states"])).astype(np.int64)
     arrays["signal"] = signal
@@ -271,14 +274,19 @@ def _job(
         last=len(tissue),
     )
     if task.cut is not None and not derivatives:
-        arrays["level"] = np.ascontiguousarray(task.cut.level, np.float64)
-        arrays["shortest"] = np.cumsum([0.0, *shortest_tr(sequence, int(arrays["n_states"].max()))])
-        job.tolerance = task.cut.tolerance / float(np.abs(arrays["weight"]).sum())
+        _set_cut(job, arrays, task.cut, sequence)
     rest = at_rest(sequence)
     if rest is not None:
         job.step = rest.step
     _point_into(job, arrays, derivatives)
     return job, [*arrays.values(), *derivatives.values()]
+
+
+def _set_cut(job: _Job, arrays: dict[str, Any], cut: Cut, sequence: PulseSequence) -> None:
+    """What may be cut off on the way."""
+    arrays["level"] = np.ascontiguousarray(cut.level, np.float64)
+    arrays["shortest"] = np.cumsum([0.0, *shortest_tr(sequence, int(arrays["n_states"].max()))])
+    job.tolerance = cut.tolerance / float(np.abs(arrays["weight"]).sum())
 
 
 def _sequence_arrays(sequence: PulseSequence, real: bool) -> dict[str, Any]:
@@ -293,6 +301,7 @@ def _sequence_arrays(sequence: PulseSequence, real: bool) -> dict[str, Any]:
         "sign": sign,
         "tr": sequence.tr,
         "te": sequence.te,
+        "quiet": sequence.spoiler_start,
         "flip_factor": factors,
         "weight": weights,
         **_dephasing(sequence),
@@ -345,5 +354,9 @@ def _dephasing(sequence: PulseSequence) -> dict[str, Any]:
     if sequence.spoiler is None:
         nothing = np.zeros(len(sequence.tr))
         return {"tail_first": nothing, "tail_second": nothing}
-    _, first, second = spoiled_integrals(sequence.spoiler, sequence.tr - sequence.te)
-    return {"tail_first": first, "tail_second": second}
+    tails = sequence.tr - sequence.spoiler_start
+    _, first, second = spoiled_integrals(sequence.spoiler, tails)
+    return {
+        "tail_first": sequence.cycles * first,
+        "tail_second": sequence.cycles**2 * second,
+    }

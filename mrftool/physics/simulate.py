@@ -16,14 +16,14 @@ from mrftool.errors import ArgumentError, MismatchError
 from mrftool.fingerprints import Fingerprints
 from mrftool.physics import fallback, readout, truncation
 from mrftool.physics import kernel as native
-from mrftool.physics.epg import exact_n_states
+from mrftool.physics.epg import exact_n_states, require_refocused
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-Parameter = Literal["t1", "t2", "b1"]
+Parameter = Literal["t1", "t2", "b1", "r2_prime"]
 Orders = int | IndexArray
 
-PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1")
+PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1", "r2_prime")
 DEFAULT_TOLERANCE = 1e-5
 BLOCK = 4096  # voxels that `simulate_blocks` yields at a time
 
@@ -96,8 +96,8 @@ def signal_and_derivatives(
 ) -> tuple[ComplexArray, ComplexArray]:
     """Signal `(voxel, time)` [m0] and its derivatives `(parameter, voxel, time)`, in one pass.
 
-    with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], in the order of the result's first
-    axis.
+    with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], "r2_prime" [m0 s], in the order of
+    the result's first axis.
     n_states: keep this many orders for every voxel, or at least as many for each `(voxel,)`.
     The other options, and the errors, are those of `simulate`.
     """
@@ -175,14 +175,14 @@ def _fill(
         _run(sequence, tissue, orders, signal, derivatives, threads, progress, None)
         return
     expected = np.full(len(tissue), truncation.TYPICAL_LEVEL)
-    orders, cut = _plan(sequence, tissue, expected, tolerance, bool(derivatives))
+    orders, cut = _plan(sequence, tissue, expected, tolerance, derivatives)
     level = _run(sequence, tissue, orders, signal, derivatives, threads, progress, cut)
     weak = np.flatnonzero(level < truncation.TYPICAL_LEVEL)
     if not weak.size:
         return
     # What was cut off may be missing from the level.
     at_least = np.maximum(level[weak] - tolerance * truncation.TYPICAL_LEVEL, 0.0)
-    needed, cut = _plan(sequence, tissue[weak], at_least, tolerance, bool(derivatives))
+    needed, cut = _plan(sequence, tissue[weak], at_least, tolerance, derivatives)
     if cut is None:
         more = needed > orders[weak]
         weak, needed = weak[more], needed[more]
@@ -214,7 +214,7 @@ def _plan(
     tissue: Tissue,
     level: FloatArray,
     tolerance: float,
-    with_derivative: bool,
+    derivatives: Mapping[str, Array],
 ) -> tuple[IndexArray, native.Cut | None]:
     """Number of orders `(voxel,)`, and what may be cut off on the way; where both apply, each gets
     half of tolerance.
@@ -222,7 +222,7 @@ def _plan(
     level: root mean square of each fingerprint at least, for m0 = 1 `(voxel,)`.
     """
     cut = None
-    if native.is_available() and not with_derivative and not sequence.is_binned:
+    if native.is_available() and _may_cut(sequence, tissue, derivatives):
         tolerance = tolerance / 2
         cut = native.Cut(tolerance, level)
     orders = truncation.n_states(
@@ -231,9 +231,15 @@ def _plan(
         tissue.t2,
         tolerance=tolerance,
         level=level,
-        with_derivative=with_derivative,
+        with_derivative=bool(derivatives),
     )
     return orders, cut
+
+
+def _may_cut(sequence: PulseSequence, tissue: Tissue, derivatives: Mapping[str, Array]) -> bool:
+    """Whether the kernel may cut off orders on the way: see `kernel.Cut`."""
+    is_plain = sequence.spoiler_cycles is None and not derivatives
+    return is_plain and not readout.is_needed(sequence, tissue, derivatives)
 
 
 def _run(
@@ -250,7 +256,7 @@ def _run(
     if native.is_available():
         task = native.Run(sequence, tissue, orders, signal.dtype == np.complex64, threads, cut=cut)
         run = native.run
-        if sequence.is_binned:
+        if readout.is_needed(sequence, tissue, derivatives):
             run = readout.run
         power = run(task, signal, derivatives, progress)
     else:
@@ -268,10 +274,22 @@ def _check(
 ) -> None:
     unknown = [name for name in derivatives if name not in PARAMETERS]
     if unknown:
-        raise ArgumentError(f"no derivative with respect to {unknown[0]}, expected t1, t2 or b1")
+        expected = ", ".join(PARAMETERS)
+        raise ArgumentError(
+            f"no derivative with respect to {unknown[0]}, expected any of {expected}"
+        )
     if not 0 < tolerance < 1:
         raise ArgumentError(f"tolerance {tolerance:g}, expected more than 0 and less than 1")
     _check_counts(n_states, threads)
+    _check_effects(sequence, tissue, derivatives)
+
+
+def _check_effects(
+    sequence: PulseSequence, tissue: Tissue, derivatives: Mapping[str, Array]
+) -> None:
+    """Raises MismatchError where R2' or diffusion cannot be simulated under this sequence."""
+    if tissue.r2_prime.any() or "r2_prime" in derivatives:
+        require_refocused(sequence)
     if tissue.adc.any() and sequence.spoiler is None:
         raise MismatchError(
             f"sequence {sequence.name} gives no spoiler waveform, expected one to simulate "

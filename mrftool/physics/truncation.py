@@ -81,8 +81,13 @@ def n_states(
 
 
 def shortest_tr(sequence: PulseSequence, n: int) -> FloatArray:
-    """The `n` shortest TR of all pulses that are played [s], the shortest first."""
-    return np.sort(sequence.tr[sequence.played])[:n]
+    """The `n` shortest TR of all pulses that are played [s], the shortest first.
+
+    A spoiler of c cycles moves states by c orders: its TR counts c times as TR / c. The first m of
+    these add up to the least time in which states can move by m orders.
+    """
+    tr, cycles = sequence.tr[sequence.played], sequence.cycles[sequence.played]
+    return np.sort(np.repeat(tr / np.maximum(cycles, 1), cycles))[:n]
 
 
 def transverse_time(

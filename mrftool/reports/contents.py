@@ -156,7 +156,20 @@ def _sequence(method: Method, sequence: PulseSequence | None) -> dict[str, Any]:
         "rf_phase_deg": _rounded(np.rad2deg(sequence.rf_phase)),
         "tr_ms": _rounded(sequence.tr * 1e3),
         "te_ms": _rounded(sequence.te * 1e3),
+        **_readout(sequence),
     }
+
+
+def _readout(sequence: PulseSequence) -> dict[str, Any]:
+    """Further echoes, the receiver's phase and the spoiler's cycles, where they are not usual."""
+    found: dict[str, Any] = {}
+    if sequence.later_echoes.size:
+        found["later_echoes_ms"] = _rounded(sequence.later_echoes * 1e3)
+    if sequence.receiver_phase is not None:
+        found["receiver_phase_deg"] = _rounded(np.rad2deg(sequence.receiver_phase))
+    if sequence.spoiler_cycles is not None:
+        found["spoiler_cycles"] = sequence.cycles.tolist()
+    return found
 
 
 def _events(sequence: PulseSequence) -> dict[str, Any]:

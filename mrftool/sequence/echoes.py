@@ -25,9 +25,26 @@ def without_echoes(sequence: PulseSequence, skipped: Collection[int]) -> PulseSe
         if not 0 <= index < len(sequence):
             raise ArgumentError(f"echo {index}, expected 0 to {len(sequence) - 1}")
         used[index] = False
+    used = _used_pulses(sequence, used)
     if not used.any():
         raise ArgumentError("all echoes are left out, expected some that are not")
     return replace(sequence, events=tuple(_events(sequence, used)))
+
+
+def _used_pulses(sequence: PulseSequence, used: BoolArray) -> BoolArray:
+    """Whether the echoes of each pulse, or of each bin of pulses, are used.
+
+    Raises ArgumentError where some echoes of a pulse are, and others are not.
+    """
+    echoes = used.reshape(-1, len(sequence.echoes))
+    mixed = np.flatnonzero(echoes.any(axis=1) != echoes.all(axis=1))
+    if mixed.size:
+        first = int(mixed[0]) * echoes.shape[1]
+        raise ArgumentError(
+            f"some of echoes {first} to {first + echoes.shape[1] - 1}, which follow one pulse, "
+            "expected all of them or none"
+        )
+    return np.asarray(echoes.all(axis=1))
 
 
 def _events(sequence: PulseSequence, used: BoolArray) -> Iterator[Event]:

@@ -269,11 +269,7 @@ def joined(events: Iterable[Event], n_pulses: int) -> tuple[Event, ...]:
     """
     result: list[Event] = []
     for given in events:
-        event = given
-        if isinstance(event, Pulses) and event.stop is None:
-            event = replace(event, stop=n_pulses)
-        elif isinstance(event, Trigger):
-            event = Wait(event.time)
+        event = _in_numbers(given, n_pulses)
         one = _as_one(result[-1], event) if result else None
         if one is None:
             result.append(event)
@@ -282,6 +278,15 @@ def joined(events: Iterable[Event], n_pulses: int) -> tuple[Event, ...]:
     while result and not _is_observed(result[-1]):
         result.pop()
     return tuple(result)
+
+
+def _in_numbers(event: Event, n_pulses: int) -> Event:
+    """The event with a number for its `stop`; a trigger as the wait that it is."""
+    if isinstance(event, Pulses) and event.stop is None:
+        return replace(event, stop=n_pulses)
+    if isinstance(event, Trigger):
+        return Wait(event.time)
+    return event
 
 
 def _is_observed(event: Event) -> bool:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mrftool.arrays import BoolArray, FloatArray, IndexArray
 from mrftool.sequence.events import MAX_TIME, Event, Pulses
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
+from mrftool.sequence.readout_faults import readout_faults
 
 COLUMNS = ("flip_angle", "rf_phase", "tr", "te")
 
@@ -25,6 +27,9 @@ def sequence_faults(
     spoiling: Spoiling = "gradient",
     spoiler: Spoiler | None = None,
     slice_profile: SliceProfile | None = None,
+    later_echoes: ArrayLike = (),
+    receiver_phase: ArrayLike | None = None,
+    spoiler_cycles: ArrayLike | None = None,
 ) -> Faults:
     """All that is wrong with the numbers that a `PulseSequence` would be built from.
 
@@ -34,7 +39,7 @@ def sequence_faults(
         [rad]
     tr, te : array (pulse,)
         [s]
-    events, spoiling, spoiler, slice_profile
+    events, spoiling, spoiler, slice_profile, later_echoes, receiver_phase, spoiler_cycles
         As in `PulseSequence`.
 
     Returns
@@ -54,8 +59,10 @@ def sequence_faults(
     if spoiling not in ("gradient", "none"):
         text = f"spoiling {spoiling!r}, expected 'gradient' or 'none'"
         faults.append(("spoiling", text))
+    echoes = np.asarray(later_echoes, np.float64)
+    faults += readout_faults(columns, echoes, receiver_phase, spoiling, spoiler_cycles)
     if spoiler is not None:
-        room = float((columns["tr"] - columns["te"]).min())
+        room = float((columns["tr"] - columns["te"]).min()) - float(max(echoes, default=0.0))
         faults += _spoiler_faults(spoiler, spoiling, room)
     if slice_profile is not None:
         faults += _profile_faults(slice_profile)

@@ -81,6 +81,22 @@ def _common_numbers(sequence: "PulseSequence") -> Iterator[ArrayLike]:
         yield []
     else:
         yield six_decimals(np.r_[profile.flip_factor, profile.weight])
+    yield from _readout_numbers(sequence)
+
+
+def _readout_numbers(sequence: "PulseSequence") -> Iterator[ArrayLike]:
+    """Further echoes, the receiver's phase and cycles of the spoiler, where they are not usual;
+    each begins with a number of its own.
+    """
+    if sequence.later_echoes.size:
+        yield np.r_[1, six_decimals(sequence.later_echoes * 1e3)]
+    played = sequence.played
+    if sequence.receiver_phase is not None:
+        relative = sequence.receiver[played] - sequence.rf_phase[played]
+        millionths = np.rint(np.rint(np.rad2deg(relative) % 360 * 1e9) / 1e3) % 360e6
+        yield np.r_[2, millionths]
+    if sequence.spoiler_cycles is not None:
+        yield np.r_[3, sequence.cycles[played][:-1]]
 
 
 def _phases(rf_phase: FloatArray) -> FloatArray:

@@ -17,7 +17,17 @@ from mrftool.sequence.identity import digest
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling, freeze_columns
 from mrftool.sequence.train import Train, train_of
 
-_CHECKED = (*COLUMNS, "events", "spoiling", "spoiler", "slice_profile")
+_CHECKED = (
+    *COLUMNS,
+    "events",
+    "spoiling",
+    "spoiler",
+    "slice_profile",
+    "later_echoes",
+    "receiver_phase",
+    "spoiler_cycles",
+)
+OPTIONAL_COLUMNS = ("receiver_phase", "spoiler_cycles")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +48,12 @@ class PulseSequence(ShownInNotebooks):
         others prepare the magnetisation. By default all pulses, once.
     spoiling
         "gradient": one full cycle over the voxel per repetition, after the echo; "none": balanced.
+    later_echoes : array (echo,)
+        When each pulse has further echoes, after that at TE and before the spoiler [s].
+    receiver_phase : array (pulse,)
+        Phase of the receiver at the echoes of each pulse [rad]; None: that of the RF pulse.
+    spoiler_cycles : array (pulse,)
+        Whole cycles of the spoiler over the voxel after the echoes of each pulse [1]; None: 1.
     uncertainty
         Standard uncertainty of values that a fit takes for granted, by name: b1 [1], efficiency
         [1], ti [s], te [s], adc [m2/s], off_resonance [Hz], flip_exponent [1], slice_profile [1].
@@ -59,6 +75,9 @@ class PulseSequence(ShownInNotebooks):
     slice_profile: SliceProfile | None = None
     name: str = "unnamed"
     uncertainty: Mapping[str, float] = field(default_factory=dict)
+    later_echoes: FloatArray = ()  # type: ignore[assignment]
+    receiver_phase: FloatArray | None = None
+    spoiler_cycles: FloatArray | None = None
 
     if TYPE_CHECKING:  # what may be given is more than what is kept
 
@@ -74,15 +93,27 @@ class PulseSequence(ShownInNotebooks):
             slice_profile: SliceProfile | None = None,
             name: str = "unnamed",
             uncertainty: Mapping[str, float] = ...,
+            later_echoes: ArrayLike = (),
+            receiver_phase: ArrayLike | None = None,
+            spoiler_cycles: ArrayLike | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         self._repeat_numbers()
-        freeze_columns(self, *COLUMNS)
+        given = [key for key in OPTIONAL_COLUMNS if getattr(self, key) is not None]
+        freeze_columns(self, *COLUMNS, "later_echoes", *given)
         object.__setattr__(self, "events", tuple(self.events))
         faults = sequence_faults(**{key: getattr(self, key) for key in _CHECKED})
         if faults:
             raise InputError(f"sequence {self.name}: " + "; ".join(text for _, text in faults))
+        self._forget_defaults()
+
+    def _forget_defaults(self) -> None:
+        """Columns that say what goes without saying are as if they were not there."""
+        if self.receiver_phase is not None and not _is_turned(self.receiver_phase - self.rf_phase):
+            object.__setattr__(self, "receiver_phase", None)
+        if self.spoiler_cycles is not None and (self.spoiler_cycles == 1).all():
+            object.__setattr__(self, "spoiler_cycles", None)
 
     def __repr__(self) -> str:
         flips = np.rad2deg(self.flip_angle)
@@ -105,9 +136,10 @@ class PulseSequence(ShownInNotebooks):
         shape = np.shape(self.flip_angle)
         if len(shape) != 1:
             return
-        for key in COLUMNS:
-            if np.ndim(getattr(self, key)) == 0:
-                object.__setattr__(self, key, np.full(shape, getattr(self, key)))
+        for key in (*COLUMNS, *OPTIONAL_COLUMNS):
+            value = getattr(self, key)
+            if value is not None and np.ndim(value) == 0:
+                object.__setattr__(self, key, np.full(shape, value))
 
     @cached_property
     def program(self) -> tuple[Event, ...]:
@@ -121,26 +153,62 @@ class PulseSequence(ShownInNotebooks):
         """
         all_pulses = np.arange(len(self.flip_angle))
         acquired = [block for block in self.blocks if block.acquire]
-        return np.concatenate([all_pulses[block.slice][:: block.bin] for block in acquired])
+        pulses = np.concatenate([all_pulses[block.slice][:: block.bin] for block in acquired])
+        return np.repeat(pulses, len(self.echoes))
+
+    @property
+    def echoes(self) -> FloatArray:
+        """When each pulse has echoes, after the first of them, that at TE `(echo,)` [s]."""
+        return np.asarray(np.r_[0.0, self.later_echoes])
+
+    @cached_property
+    def observed_te(self) -> FloatArray:
+        """Echo time of each frame of the signal, from the centre of its pulse `(time,)` [s]."""
+        first = self.te[self.observed]
+        return first + np.tile(self.echoes, len(first) // len(self.echoes))
+
+    @property
+    def spoiler_start(self) -> FloatArray:
+        """From the centre of each pulse to its last echo, and to the spoiler `(pulse,)` [s]."""
+        return np.asarray(self.te + self.echoes[-1])
+
+    @property
+    def cycles(self) -> IndexArray:
+        """Cycles of the spoiler after each pulse `(pulse,)` [1]."""
+        if self.spoiler_cycles is not None:
+            return np.asarray(self.spoiler_cycles, np.int64)
+        return np.full(len(self.tr), int(self.spoiling == "gradient"))
+
+    @property
+    def receiver(self) -> FloatArray:
+        """Phase of the receiver at the echoes of each pulse `(pulse,)` [rad]."""
+        if self.receiver_phase is None:
+            return self.rf_phase
+        return self.receiver_phase
 
     @property
     def is_binned(self) -> bool:
         """Whether frames of the signal are means of the echoes of several pulses."""
         return any(block.bin > 1 for block in self.blocks)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether each frame is the only echo of a pulse, and the receiver follows the RF phase."""
+        return not (self.is_binned or self.later_echoes.size or self.receiver_phase is not None)
+
     @cached_property
-    def unbinned(self) -> "PulseSequence":
-        """The same sequence, of which each echo is a frame."""
-        if not self.is_binned:
+    def plain(self) -> "PulseSequence":
+        """The same pulses, of which each frame is the echo at TE, received at the RF phase."""
+        if self.is_plain:
             return self
         events = [
             replace(event, bin=1) if isinstance(event, Pulses) else event for event in self.events
         ]
-        return replace(self, events=tuple(events))
+        return replace(self, events=tuple(events), later_echoes=np.zeros(0), receiver_phase=None)
 
     @cached_property
     def bin_starts(self) -> IndexArray:
-        """Which echo of `unbinned` is the first of each frame `(time,)`."""
+        """Which echo of `plain` is the first of each bin of pulses `(bin,)`."""
         sizes = [
             np.full(_count(each) // each.bin, each.bin) for each in self.blocks if each.acquire
         ]
@@ -191,6 +259,12 @@ class PulseSequence(ShownInNotebooks):
         no echo follows does not count.
         """
         return digest(self)
+
+
+def _is_turned(phase: FloatArray) -> bool:
+    """Whether any phase is no multiple of 360 degrees, up to rounding; phase: [rad]."""
+    turns = phase / (2 * np.pi)
+    return bool((np.abs(turns - np.rint(turns)) > 1e-12 * (1 + np.abs(turns))).any())
 
 
 def _count(block: Pulses) -> int:

@@ -62,7 +62,7 @@ def timeline(sequence: PulseSequence) -> Timeline:
         edges = time + np.cumsum(np.r_[0.0, sequence.tr[pulses]])
         events.append(Block(time, event, pulses, edges[:-1], frame))
         time = float(edges[-1])
-        frame += event.acquire * len(pulses) // event.bin
+        frame += event.acquire * len(pulses) // event.bin * len(sequence.echoes)
     return Timeline(tuple(events), time)
 
 

@@ -6,7 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from bloch_oracle import bloch_signal
-from random_sequences import random_events, random_sequence, random_tissue
+from random_sequences import (
+    random_events,
+    random_sequence,
+    random_tissue,
+    with_random_readout,
+)
 
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.simulate import signal_and_derivatives, simulate
@@ -18,7 +23,16 @@ STEP = 1e-5
 
 def sequence_of_events(seed: int) -> PulseSequence:
     sequence = random_sequence(seed, pulses=9)
-    return dataclasses.replace(sequence, events=random_events(seed, 9))
+    sequence = dataclasses.replace(sequence, events=random_events(seed, 9))
+    return with_random_readout(sequence, seed)
+
+
+def tissue_of(seed: int, voxels: int, sequence: PulseSequence) -> dict[str, np.ndarray]:
+    """With R2' where the sequence spoils alike after all pulses."""
+    columns = random_tissue(seed, voxels)
+    if sequence.spoiling == "gradient" and sequence.spoiler_cycles is None:
+        columns["r2_prime"] = np.linspace(1.0, 25.0, voxels)
+    return columns
 
 
 def bloch(sequence: PulseSequence, columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -31,7 +45,8 @@ def bloch(sequence: PulseSequence, columns: dict[str, np.ndarray]) -> np.ndarray
     "seed", [*range(24), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(24, 200))]
 )
 def test_both_engines_agree_with_bloch_on_any_events(seed: int) -> None:
-    sequence, columns = sequence_of_events(seed), random_tissue(seed, voxels=2)
+    sequence = sequence_of_events(seed)
+    columns = tissue_of(seed, 2, sequence)
     expected = bloch(sequence, columns)
     assert expected.shape == (2, len(sequence))
     np.testing.assert_allclose(epg_signal(sequence, **columns), expected, rtol=0, atol=1e-12)
@@ -41,11 +56,11 @@ def test_both_engines_agree_with_bloch_on_any_events(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_derivatives_are_those_of_the_readable_engine(seed: int) -> None:
-    sequence, columns = sequence_of_events(seed), random_tissue(seed, voxels=3)
-    _, slopes = signal_and_derivatives(
-        sequence, Tissue(**columns), with_respect_to=("t1", "t2", "b1")
-    )
-    for key, slope in zip(("t1", "t2", "b1"), slopes, strict=True):
+    sequence = sequence_of_events(seed)
+    columns = tissue_of(seed, 3, sequence)
+    names = [key for key in ("t1", "t2", "b1", "r2_prime") if key in columns]
+    _, slopes = signal_and_derivatives(sequence, Tissue(**columns), with_respect_to=names)
+    for key, slope in zip(names, slopes, strict=True):
         step = STEP * columns[key]
         above, below = (
             epg_signal(sequence, **{**columns, key: columns[key] + sign * step}) for sign in (1, -1)
@@ -60,6 +75,11 @@ def test_both_engines_agree_where_tissue_diffuses(seed: int) -> None:
     sequence = random_sequence(seed, pulses=9, with_spoiler=True)
     prepared = [T2Prep(0.05), *random_events(seed, 9)]
     sequence = dataclasses.replace(sequence, events=[Pulses(acquire=False), *prepared])
+    room = float((sequence.tr - sequence.te).min() - sequence.spoiler.duration.sum())
+    cycles = np.array([1, 0, 2, 3, 1, 0, 1, 2, 1]) if seed & 1 else None
+    sequence = dataclasses.replace(
+        sequence, later_echoes=[0.9 * room] if seed & 2 else [], spoiler_cycles=cycles
+    )
     columns = random_tissue(seed, voxels=3) | {"adc": np.array([0.0, 1e-9, 3e-9])}
     expected = epg_signal(sequence, **columns)
     native = simulate(sequence, Tissue(**columns)).signal
@@ -141,10 +161,10 @@ def test_binned_frames_are_means_of_the_frames_of_each_pulse(phases: list[float]
     tissue = Tissue([1.0, 0.3, 2.0], [0.1, 0.05, 0.3], b1=[1.0, 0.9, 1.1], m0=[1.0, 0.0, 1j])
     signal, slopes = signal_and_derivatives(binned, tissue, with_respect_to=("t1", "t2", "b1"))
     echoes, of_echoes = signal_and_derivatives(
-        binned.unbinned, tissue, with_respect_to=("t1", "t2", "b1")
+        binned.plain, tissue, with_respect_to=("t1", "t2", "b1")
     )
     edges = [0, 4, 8, *range(12, 36), 36, 39, 42]
-    assert len(binned) == len(edges) - 1 and len(binned.unbinned) == 42
+    assert len(binned) == len(edges) - 1 and len(binned.plain) == 42
     for frames, each in ((signal, echoes), *zip(slopes, of_echoes, strict=True)):
         means = [each[:, a:b].mean(1) for a, b in pairwise(edges)]
         np.testing.assert_allclose(frames, np.stack(means, 1), rtol=0, atol=2e-6)

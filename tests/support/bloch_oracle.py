@@ -16,6 +16,7 @@ from mrftool.sequence import HardPulse, Invert, Pulses, PulseSequence, Saturate,
 
 Vectors = NDArray[np.float64]
 Interval = Callable[[Vectors, float], Vectors]
+Tail = Callable[[Vectors, float, int], Vectors]
 
 
 def bloch_signal(
@@ -26,29 +27,38 @@ def bloch_signal(
     b1: float = 1.0,
     m0: complex = 1.0,
     off_resonance: float = 0.0,
+    r2_prime: float = 0.0,
     isochromats: int | None = None,
 ) -> NDArray[np.complex128]:
-    """Fingerprint `(time,)` [m0] of one tissue. t1, t2 [s], b1 [1], off_resonance [Hz].
+    """Fingerprint `(time,)` [m0] of one tissue. t1, t2 [s], b1 [1], off_resonance [Hz], r2_prime
+    [1/s].
 
     isochromats: spread evenly over one spoiler cycle; by default more than twice the number of
-    pulses, so that dephased magnetisation sums to 0 exactly. One is enough where nothing spoils.
+    cycles, so that dephased magnetisation sums to 0 exactly. One is enough where nothing spoils.
     """
+    cycles = cycles_of(sequence)
     if isochromats is None:
-        isochromats = 2 * len(sequence.played) + 1 if sequence.spoiling == "gradient" else 1
+        isochromats = 2 * int(cycles[sequence.played].sum()) + 1
     cycle = 2 * np.pi * np.arange(isochromats) / isochromats
 
     def free(m: Vectors, time: float) -> Vectors:
         return precess(relax(m, time, t1, t2), 2 * np.pi * off_resonance * time)
 
-    def tail(m: Vectors, time: float) -> Vectors:
-        m = free(m, time)
-        return precess(m, cycle) if sequence.spoiling == "gradient" else m
+    def tail(m: Vectors, time: float, cycles: int) -> Vectors:
+        return precess(free(m, time), cycles * cycle)
 
     signal = np.zeros(len(sequence), complex)
     for flip_factor, weight in slice_positions(sequence):
-        echoes = play(sequence, b1 * flip_factor, isochromats, free, tail, t2)
+        echoes = play(sequence, b1 * flip_factor, isochromats, free, tail, t2, r2_prime)
         signal += weight * np.array(list(echoes))
     return m0 * signal
+
+
+def cycles_of(sequence: PulseSequence) -> NDArray[np.int64]:
+    """Cycles of dephasing after each pulse `(pulse,)`."""
+    if sequence.spoiler_cycles is not None:
+        return sequence.spoiler_cycles.astype(int)
+    return np.full(len(sequence.tr), int(sequence.spoiling == "gradient"))
 
 
 def play(
@@ -56,20 +66,22 @@ def play(
     flip_factor: float,
     n: int,
     free: Interval,
-    tail: Interval,
+    tail: Tail,
     t2: float = np.nan,
+    r2_prime: float = 0.0,
 ) -> Iterator[complex]:
     """Play all events on `n` isochromats from equilibrium and yield each acquired frame, as the
     receiver sees it.
 
     free: what an interval without gradients does. tail: what the rest of TR does, spoiler included.
-    t2: for perfect T2 preparations, whose diffusion is left out [s].
+    t2: for perfect T2 preparations, whose diffusion is left out [s]. r2_prime: decay of each echo
+    from its pulse on [1/s].
     """
     m = np.zeros((3, n))
     m[2] = 1.0
-    pulses = list(
-        zip(sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te, strict=True)
-    )
+    receiver = sequence.rf_phase if sequence.receiver_phase is None else sequence.receiver_phase
+    columns = (sequence.flip_angle, sequence.rf_phase, sequence.tr, sequence.te)
+    pulses = list(zip(*columns, receiver, cycles_of(sequence), strict=True))
     for event in sequence.events:
         match event:
             case Invert(efficiency=efficiency):
@@ -83,15 +95,29 @@ def play(
             case T2Prep():
                 m = prepare_t2(m, event, flip_factor, free, t2)
             case Pulses(first=first, stop=stop, acquire=acquire, bin=bin_size):
-                seen: list[complex] = []
-                for flip, phase, tr, te in pulses[first:stop]:
-                    m = free(nutate(m, flip_factor * flip, phase), te)
-                    x, y, _ = m.mean(axis=1)
-                    seen.append(complex(x, y) * np.exp(-1j * phase))
+                seen: list[NDArray[np.complex128]] = []
+                for flip, phase, tr, te, receiver_phase, cycles in pulses[first:stop]:
+                    m = nutate(m, flip_factor * flip, phase)
+                    times = [te, *(te + sequence.later_echoes)]
+                    m, echoes = observe(m, times, free)
+                    decay = np.exp(-r2_prime * np.array(times) - 1j * receiver_phase)
+                    seen.append(echoes * decay)
                     if acquire and len(seen) == bin_size:
-                        yield np.mean(seen)
+                        yield from np.mean(seen, axis=0)
                         seen = []
-                    m = tail(m, tr - te)
+                    m = tail(m, tr - times[-1], cycles)
+
+
+def observe(
+    m: Vectors, times: list[float], free: Interval
+) -> tuple[Vectors, NDArray[np.complex128]]:
+    """The isochromats at the last of the echoes, and the echoes; times: of each, from the pulse."""
+    echoes, now = [], 0.0
+    for time in times:
+        m, now = free(m, time - now), time
+        x, y, _ = m.mean(axis=1)
+        echoes.append(complex(x, y))
+    return m, np.array(echoes)
 
 
 def prepare_t2(m: Vectors, event: T2Prep, flip_factor: float, free: Interval, t2: float) -> Vectors:

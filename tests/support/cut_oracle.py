@@ -17,7 +17,8 @@ def cut_signal(
     """Signal `(time,)` of one tissue, m0 = 1, of a train played once; and the number of orders
     after each look.
     """
-    voxel = epg._Voxels(np, np.array([t1]), np.array([t2]), np.zeros(1), np.zeros(1))
+    none = np.zeros(1)
+    voxel = epg._Voxels(np, np.array([t1]), np.array([t2]), none, none, none)
     n, highest = len(sequence), epg.exact_n_states(sequence)
     orders = np.arange(highest + 1.0)
     descent = np.exp(-np.cumsum([0, *np.sort(sequence.tr)])[: highest + 1] / t2)

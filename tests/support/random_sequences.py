@@ -2,6 +2,7 @@
 another.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,24 @@ def _random_bin(first: int, stop: int) -> int:
     count = stop - first
     sizes = [size for size in range(1, count + 1) if count % size == 0]
     return sizes[first % len(sizes)]
+
+
+def with_random_readout(sequence: PulseSequence, seed: int) -> PulseSequence:
+    """With further echoes, a receiver of its own and spoilers of 0 to 3 cycles, each in some seeds;
+    sixteen seeds in a row cover all combinations.
+    """
+    rng = np.random.default_rng([seed, 3])
+    changes: dict[str, Any] = {}
+    if seed & 4:
+        later = np.sort(rng.uniform(0.05, 0.6, rng.integers(1, 4)))
+        changes["te"] = 0.4 * sequence.te
+        changes["later_echoes"] = later * (sequence.tr - changes["te"]).min()
+    if seed & 8:
+        changes["receiver_phase"] = rng.uniform(-9, 9, len(sequence.tr))
+    if seed & 1 and sequence.spoiling == "gradient":
+        changes["spoiler_cycles"] = rng.integers(0, 4, len(sequence.tr))
+        changes["spoiler_cycles"][0] = 1
+    return dataclasses.replace(sequence, **changes)
 
 
 def random_tissue(seed: int, voxels: int) -> dict[str, NDArray[Any]]:

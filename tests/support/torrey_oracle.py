@@ -68,7 +68,7 @@ def _with_kicks(
         m = np.fft.ifftn(spectrum, axes=axes).real.reshape(3, -1)
         return precess(relax(m, time, t1, t2), 2 * np.pi * off_resonance * time)
 
-    def tail(m: Vectors, time: float) -> Vectors:
+    def tail(m: Vectors, time: float, _: int) -> Vectors:
         for turns, duration in waveform:
             n = max(np.gcd.reduce(turns), 1)
             kick, step = (turns / n) @ ramps, duration / n

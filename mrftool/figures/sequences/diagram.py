@@ -146,7 +146,8 @@ def _draw_frames(axes: Axes, sequence: PulseSequence, times: Timeline) -> None:
     for place, block in enumerate(acquired):
         end = float(block.centres[-1] + sequence.tr[block.pulses[-1]])
         axes.axvspan(block.start, end, color="tab:green", alpha=0.35 + 0.25 * (place % 2), lw=0)
-        first, last = block.frame + 1, block.frame + len(block.pulses) // block.event.bin
+        count = len(block.pulses) // block.event.bin * len(sequence.echoes)
+        first, last = block.frame + 1, block.frame + count
         if len(acquired) <= _MOST_LABELS:
             text = f"{first}-{last}"
             axes.text((block.start + end) / 2, 0.5, text, ha="center", va="center", fontsize=8)
@@ -176,12 +177,16 @@ def _draw_repetition(axes: Axes, sequence: PulseSequence, pulse: int, centre: fl
     height = 0.1 + 0.7 * abs(float(sequence.flip_angle[pulse])) / largest
     pulse_x = centre + np.array([-half, -half, half, half])
     axes.fill(pulse_x, [2, 2 + height, 2 + height, 2], color=_ACQUIRED)
-    axes.plot(centre + te, 0.2, "o", color="tab:green", ms=7)
+    for later in sequence.echoes:
+        axes.plot(centre + te + later, 0.2, "o", color="tab:green", ms=7)
     axes.annotate("", (centre + te, 0), (centre, 0), arrowprops={"arrowstyle": "<->", "lw": 0.7})
     axes.text(centre + te / 2, -0.05, "TE", ha="center", va="top", fontsize=7, clip_on=True)
-    if sequence.spoiling == "gradient":
-        x, y = _spoiler_shape(sequence, tr - te)
-        axes.fill_between(centre + te + x, 1, 1 + 0.7 * y, step="post", color="0.5")
+    most = int(sequence.cycles.max())
+    if sequence.cycles[pulse]:
+        start = float(sequence.spoiler_start[pulse])
+        x, y = _spoiler_shape(sequence, tr - start)
+        heights = 0.7 * y * sequence.cycles[pulse] / most
+        axes.fill_between(centre + start + x, 1, 1 + heights, step="post", color="0.5")
 
 
 def _spoiler_shape(sequence: PulseSequence, room: float) -> tuple[FloatArray, FloatArray]:

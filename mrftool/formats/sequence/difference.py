@@ -16,6 +16,8 @@ _COLUMNS = {  # attribute: label, unit, factor
     "rf_phase": ("RF phases", "deg", 180 / np.pi),
     "tr": ("TR", "ms", 1e3),
     "te": ("TE", "ms", 1e3),
+    "receiver": ("receiver phases", "deg", 180 / np.pi),
+    "cycles": ("spoilers", "cycles", 1.0),
 }
 
 

@@ -122,6 +122,7 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
         "rf_phase_deg": _plain(np.rad2deg(sequence.rf_phase), 1e-9),
         "tr_ms": _plain(sequence.tr * 1e3, 1e-9),
         "te_ms": _plain(sequence.te * 1e3, 1e-9),
+        **_readout(sequence),
         **_played(sequence),
         "spoiling": sequence.spoiling,
     }
@@ -141,6 +142,18 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
         }
     if sequence.uncertainty:
         data["uncertainty"] = uncertainty_block(sequence.uncertainty)
+    return data
+
+
+def _readout(sequence: PulseSequence) -> dict[str, Any]:
+    """Further echoes, the receiver's phase and the spoiler's cycles, where they are not usual."""
+    data: dict[str, Any] = {}
+    if sequence.later_echoes.size:
+        data["later_echoes_ms"] = _list(sequence.later_echoes * 1e3, 1e-9)
+    if sequence.receiver_phase is not None:
+        data["receiver_phase_deg"] = _plain(np.rad2deg(sequence.receiver), 1e-9)
+    if sequence.spoiler_cycles is not None:
+        data["spoiler_cycles"] = _plain(sequence.spoiler_cycles, 1e-9)
     return data
 
 
@@ -195,9 +208,17 @@ def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
     phase = "constant"
     if np.ptp(sequence.rf_phase) > 0:
         phase = _range(np.rad2deg(sequence.rf_phase), "deg")
+    if sequence.receiver_phase is not None:
+        phase += f"; receiver {_range(np.rad2deg(sequence.receiver_phase), 'deg')}"
     spoiling: str = sequence.spoiling
+    if sequence.spoiler_cycles is not None:
+        spoiling += f", {_range(sequence.spoiler_cycles, 'cycles')}"
     if sequence.spoiler:
         spoiling += ", waveform given"
+    te = _range(sequence.te * 1e3, "ms")
+    if sequence.later_echoes.size:
+        later = ", ".join(f"{time * 1e3:g}" for time in sequence.later_echoes)
+        te += f", and echoes {later} ms later"
     profile = "none"
     if sequence.slice_profile:
         profile = f"{len(sequence.slice_profile.weight)} positions"
@@ -207,7 +228,7 @@ def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
         "flip angle": _range(np.rad2deg(sequence.flip_angle), "deg"),
         "RF phase": phase,
         "TR": _range(sequence.tr * 1e3, "ms"),
-        "TE": _range(sequence.te * 1e3, "ms"),
+        "TE": te,
         **_preparations(sequence),
         "spoiling": spoiling,
         "slice profile": profile,

@@ -1,8 +1,8 @@
 """The EPG engine on a CUDA device, by a Triton kernel that keeps all states in registers.
 
 It serves where Triton is installed (torch brings it on Linux), for signals that are -i m0 times
-real numbers, without diffusion, of sequences whose frames are single echoes; elsewhere the readable
-engine runs under autograd.
+real numbers, without diffusion, of sequences whose frames are single echoes and whose spoilers are
+alike; elsewhere the readable engine runs under autograd.
 """
 
 import os
@@ -47,7 +47,8 @@ class _Program:
 def serves(sequence: PulseSequence, device: torch.device, adc: float) -> bool:
     """Whether the kernel can simulate `sequence` there; adc [m2/s]."""
     is_there = device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
-    plays = adc == 0 and not sequence.is_binned and stays_real(sequence)
+    is_usual = sequence.is_plain and sequence.spoiler_cycles is None
+    plays = adc == 0 and is_usual and stays_real(sequence)
     return is_there and plays and find_spec("triton") is not None
 
 

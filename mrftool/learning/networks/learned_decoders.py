@@ -21,8 +21,8 @@ def train_columns(sequence: PulseSequence) -> Tensor:
 
     Flip angle [rad], TE and TR in units of 10 ms.
     """
-    pulses = np.stack([sequence.flip_angle, sequence.te * 100, sequence.tr * 100], axis=1)
-    columns = pulses[sequence.observed]
+    flip, tr = sequence.flip_angle[sequence.observed], sequence.tr[sequence.observed]
+    columns = np.stack([flip, sequence.observed_te * 100, tr * 100], axis=1)
     return torch.from_numpy(columns.astype(np.float32))
 
 

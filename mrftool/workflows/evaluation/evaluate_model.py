@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.shipped import shipped_files
@@ -10,6 +11,8 @@ from mrftool.evaluation.model_trials import SNRS, ModelTrials, count_runs, run_t
 from mrftool.formats.sequence.yaml_file import read_sequence, sequence_from_dict
 from mrftool.inference.session import Model
 from mrftool.sequence import Pulses, PulseSequence
+from mrftool.sequence.faults import COLUMNS
+from mrftool.sequence.pulse_sequence import OPTIONAL_COLUMNS
 
 FILES = ("model.json", "model.md", "model.png")
 
@@ -136,5 +139,9 @@ def _plays_in_one_go(sequence: PulseSequence) -> bool:
 
 
 def _beginning(sequence: PulseSequence, n: int) -> PulseSequence:
-    columns = {key: getattr(sequence, key)[:n] for key in ("flip_angle", "rf_phase", "tr", "te")}
+    columns: dict[str, Any] = {}
+    for key in (*COLUMNS, *OPTIONAL_COLUMNS):
+        column = getattr(sequence, key)
+        if column is not None:
+            columns[key] = column[:n]
     return replace(sequence, **columns)

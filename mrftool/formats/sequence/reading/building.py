@@ -51,7 +51,7 @@ def build_train(
     fields, played = _fields(values, columns), _train_fields(values)
     wrong = [*sequence_faults(**fields), *train_faults(**played)]
     faults += [((KEY_OF.get(key, key),), text) for key, text in wrong]
-    if faults or len(columns) < len(COLUMNS):
+    if faults or not COLUMNS.keys() <= columns.keys():
         return None, faults
     return PulseSequence(**fields, events=Train(**played).events, **_beside(values)), []
 
@@ -86,7 +86,7 @@ def build_events(
     programme = _in_time(programme, values, columns["tr_ms"] * 1e-3, rr)
     if programme.faults:
         return None, list(dict.fromkeys(programme.faults))
-    fields = _fields(values, columns)
+    fields = _fields(values, _without_defaults(values, columns))
     fields["events"] = [event for _, event in programme.events]
     faults = [((KEY_OF.get(key, key),), text) for key, text in sequence_faults(**fields)]
     if faults:
@@ -145,6 +145,16 @@ def _fields(values: Mapping[str, Any], columns: Mapping[str, FloatArray]) -> dic
         "spoiler": _spoiler(values.get("spoiler")),
         "slice_profile": _slice_profile(values.get("slice_profile")),
     }
+
+
+def _without_defaults(
+    values: Mapping[str, Any], columns: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """The columns of all pulses, but for cycles of a spoiler where nothing spoils."""
+    kept = dict(columns)
+    if values.get("spoiling") == "none" and (kept["spoiler_cycles"] == 1).all():
+        del kept["spoiler_cycles"]
+    return kept
 
 
 def _beside(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
+from mrftool.formats.sequence.reading.echo_times import with_echo_times
 from mrftool.formats.sequence.reading.programme import Path as FilePath
 from mrftool.formats.sequence.reading.programme import PathFault
 from mrftool.formats.sequence.reading.rules import own_length, resolve
@@ -20,15 +21,23 @@ COLUMNS = {
     "tr_ms": "tr",
     "te_ms": "te",
 }
-KEY_OF = {**{field: key for key, field in COLUMNS.items()}, "repeats": "train", "wait": "train"}
+OPTIONAL = {"receiver_phase_deg": "receiver_phase", "spoiler_cycles": "spoiler_cycles"}
+KEY_OF = {
+    **{field: key for key, field in {**COLUMNS, **OPTIONAL}.items()},
+    "later_echoes": "te_ms",
+    "repeats": "train",
+    "wait": "train",
+}
+_LATER = "later_echoes_ms"
+_STORED = (*COLUMNS, *OPTIONAL, _LATER)
 _NO_REPETITIONS = "missing, expected the number of repetitions, as no column fixes it"
 
 
 def read_columns(
     values: Mapping[str, Any], raw: Mapping[str, Any], folder: Path
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Numbers of the four columns, as far as they can be had. A list fixes the length even if a
-    number in it is bad.
+    """Numbers of the columns and of further echoes, as far as they can be had. A list fixes the
+    length even if a number in it is bad.
     """
     lengths, faults = _lengths(values, raw, folder)
     stated = {"repetitions": values.get("repetitions"), **lengths}
@@ -38,12 +47,23 @@ def read_columns(
         n = 1
         faults = faults or [("repetitions", _NO_REPETITIONS)]
     columns: dict[str, Any] = {}
-    for key, length in lengths.items():
-        if length not in (None, n):
-            faults.append((key, f"{length} values, expected {n} as in {first}"))
-        elif key in values:
+    given = [key for key in lengths if values.get(key) is not None or lengths[key] is not None]
+    for key in given:
+        if lengths[key] not in (None, n):
+            faults.append((key, f"{lengths[key]} values, expected {n} as in {first}"))
+        elif values.get(key) is not None:
             _resolve_into(columns, key, values[key], n, folder, faults)
+    if columns:
+        columns |= _later_echoes(values)
     return columns, faults
+
+
+def _later_echoes(values: Mapping[str, Any]) -> dict[str, FloatArray]:
+    """The times of further echoes after TE [ms] by their key, if there are any."""
+    later = values.get(_LATER)
+    if not later:
+        return {}
+    return {_LATER: np.asarray(later, np.float64)}
 
 
 def _resolve_into(
@@ -67,7 +87,7 @@ def _lengths(
     """How many values each column has; None for a column that takes any number."""
     lengths: dict[str, int | None] = {}
     faults = []
-    for key in COLUMNS:
+    for key in (*COLUMNS, *OPTIONAL):
         listed = raw.get(key)
         if not isinstance(listed, list):
             listed = None
@@ -82,16 +102,26 @@ class PulseTable:
     """The pulses of all blocks, one after the other."""
 
     def __init__(self, values: dict[str, Any], folder: Path) -> None:
-        self.columns: dict[str, FloatArray] = {key: np.zeros(0) for key in COLUMNS}
+        self.columns: dict[str, FloatArray] = {key: np.zeros(0) for key in _STORED}
         self.played: dict[FilePath, range] = {}
         self.faults: list[PathFault] = []
         self._values, self._folder = values, folder
         self._shared = range(0)
+        if values.get("flip_angle_deg") is None:  # TE is no column of anything
+            self._values = with_echo_times(values, 0)
 
     def add_shared(self, raw: dict[str, Any]) -> None:
         """The pulses of the file's own columns."""
         given = {key: value for key, value in self._values.items() if value is not None}
-        self._shared = self._add(given, raw, ()) or range(0)
+        self._values = with_echo_times(given, self._length_without_te(given))
+        self._shared = self._add(self._values, raw, ()) or range(0)
+
+    def _length_without_te(self, given: Mapping[str, Any]) -> int | None:
+        """Number of repetitions that is stated, or that a column other than TE fixes."""
+        others = {key: value for key, value in given.items() if key != "te_ms"}
+        lengths, _ = _lengths(others, {}, self._folder)
+        stated = [given.get("repetitions"), *lengths.values()]
+        return next((length for length in stated if length), None)
 
     def add_block(self, path: FilePath, block: PulsesBlock) -> None:
         """The pulses of a block, once for all loops that play it."""
@@ -99,6 +129,7 @@ class PulseTable:
             return
         if block.flip_angle_deg is None:
             pulses = self._chosen(path, block)
+            self.faults += _lonely_columns(path, block)
         else:
             pulses = self._add(self._own(block), {}, path)
         if pulses is not None:
@@ -106,13 +137,15 @@ class PulseTable:
 
     def _own(self, block: PulsesBlock) -> dict[str, Any]:
         """The columns of a block, with the file's where those are single numbers."""
-        common = {key: self._values.get(key) for key in ("rf_phase_deg", "tr_ms", "te_ms")}
-        given = {key: x for key, x in common.items() if isinstance(x, (int, float))}
-        for key in (*COLUMNS, "repetitions"):
+        common = {key: self._values.get(key) for key in (*COLUMNS, *OPTIONAL)}
+        given: dict[str, Any] = {x: y for x, y in common.items() if isinstance(y, (int, float))}
+        if block.te_ms is None:
+            given[_LATER] = self._values.get(_LATER)
+        for key in (*COLUMNS, *OPTIONAL, _LATER, "repetitions"):
             value = getattr(block, key)
             if value is not None:
                 given[key] = value
-        return given
+        return with_echo_times(given, self._length_without_te(given))
 
     def _chosen(self, path: FilePath, block: PulsesBlock) -> range | None:
         """The pulses of the file's columns that a block plays."""
@@ -134,9 +167,27 @@ class PulseTable:
             self.faults += [((*path, key), text) for key, text in faults]
             return None
         first = len(self.columns["tr_ms"])
+        fault = self._echo_fault(first, columns.pop(_LATER, np.zeros(0)))
+        if fault:
+            self.faults.append(((*path, "te_ms"), fault))
+            return None
+        columns.setdefault("receiver_phase_deg", columns["rf_phase_deg"])
+        columns.setdefault("spoiler_cycles", np.ones(len(columns["tr_ms"])))
         for key, column in columns.items():
             self.columns[key] = np.concatenate([self.columns[key], column])
         return range(first, len(self.columns["tr_ms"]))
+
+    def _echo_fault(self, n_before: int, later: FloatArray) -> str:
+        """What is wrong with further echoes [ms] beside `n_before` pulses; "" where nothing is."""
+        known = self.columns[_LATER]
+        if n_before and (len(known) != len(later) or (known != later).any()):
+            texts = [f"{', '.join(f'{time:g}' for time in times)} ms" for times in (later, known)]
+            return (
+                f"echoes {texts[0]} after TE, but other pulses have them at {texts[1]}, expected "
+                "the same for all pulses"
+            )
+        self.columns[_LATER] = later
+        return ""
 
 
 def column_fields(columns: Mapping[str, FloatArray]) -> dict[str, Any]:
@@ -144,12 +195,19 @@ def column_fields(columns: Mapping[str, FloatArray]) -> dict[str, Any]:
     n = len(next(iter(columns.values())))
     harmless = {"flip_angle_deg": 0.0, "rf_phase_deg": 0.0, "tr_ms": 60e3, "te_ms": 0.0}
     filled = {key: columns.get(key, np.full(n, value)) for key, value in harmless.items()}
-    return {
+    fields = {
         "flip_angle": np.deg2rad(filled["flip_angle_deg"]),
         "rf_phase": np.deg2rad(filled["rf_phase_deg"]),
         "tr": filled["tr_ms"] * 1e-3,
         "te": filled["te_ms"] * 1e-3,
     }
+    if _LATER in columns:
+        fields["later_echoes"] = columns[_LATER] * 1e-3
+    if "receiver_phase_deg" in columns:
+        fields["receiver_phase"] = np.deg2rad(columns["receiver_phase_deg"])
+    if "spoiler_cycles" in columns:
+        fields["spoiler_cycles"] = columns["spoiler_cycles"]
+    return fields
 
 
 def _column_faults(
@@ -160,6 +218,13 @@ def _column_faults(
         return []
     wrong = sequence_faults(**column_fields(columns))
     return [(KEY_OF.get(key, key), text) for key, text in wrong]
+
+
+def _lonely_columns(path: FilePath, block: PulsesBlock) -> list[PathFault]:
+    """Columns of a block that plays pulses of the file, which have their own."""
+    text = "columns of a block's own need its flip_angle_deg too, expected it or none of them"
+    keys = (*COLUMNS, *OPTIONAL, _LATER, "repetitions")
+    return [((*path, key), text) for key in keys if getattr(block, key) is not None]
 
 
 def _missing_columns(columns: Mapping[str, Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:

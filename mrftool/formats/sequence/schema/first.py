@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Size = Annotated[Number, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
+PositiveTime = Annotated[Number, Field(gt=0, le=60e3)]
 
 
 class Strict(BaseModel):
@@ -203,6 +204,13 @@ class SequenceFile(Strict):
     rf_phase_deg: Column = 0.0
     tr_ms: Column
     te_ms: Column
+    later_echoes_ms: list[PositiveTime] | None = Field(
+        None, description="further echoes of each repetition: times after that at TE"
+    )
+    receiver_phase_deg: Column | None = Field(None, description="by default the RF phase")
+    spoiler_cycles: Column | None = Field(
+        None, description="whole cycles of dephasing after each repetition, by default 1"
+    )
     inversion: InversionBlock | None = None
     train: TrainBlock = Field(default_factory=lambda: TrainBlock.model_validate({}))
     spoiling: Literal["gradient", "none"] = "gradient"

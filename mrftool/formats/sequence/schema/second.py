@@ -15,6 +15,7 @@ from mrftool.formats.sequence.schema.first import (
     Column,
     Count,
     Number,
+    PositiveTime,
     SliceProfileBlock,
     SpoilerBlock,
     Strict,
@@ -168,6 +169,9 @@ class PulsesBlock(Strict):
     rf_phase_deg: Column | None = None
     tr_ms: Column | None = None
     te_ms: Column | None = None
+    later_echoes_ms: list[PositiveTime] | None = None
+    receiver_phase_deg: Column | None = None
+    spoiler_cycles: Column | None = None
 
 
 class RepeatBlock(Strict):
@@ -215,8 +219,6 @@ Event = Annotated[
 RepeatBlock.model_rebuild()
 EVENTS["repeat"].model_rebuild()
 
-PositiveTime = Annotated[Number, Field(gt=0, le=60e3)]
-
 
 class EventFile(Strict):
     """An RF-sequence file of mrftool: events in the order in which they are played."""
@@ -231,7 +233,16 @@ class EventFile(Strict):
     flip_angle_deg: Column | None = None
     rf_phase_deg: Column = 0.0
     tr_ms: Column | None = None
-    te_ms: Column | None = None
+    te_ms: Column | None = Field(
+        None, description="a column, or the ascending echo times of every repetition"
+    )
+    later_echoes_ms: list[PositiveTime] | None = Field(
+        None, description="further echoes of each repetition: times after that at TE"
+    )
+    receiver_phase_deg: Column | None = Field(None, description="by default the RF phase")
+    spoiler_cycles: Column | None = Field(
+        None, description="whole cycles of dephasing after each repetition, by default 1"
+    )
     events: list[Event] = Field(min_length=1, description="what is played, in order")
     rr_ms: PositiveTime | list[PositiveTime] | None = Field(
         None, description="RR intervals between triggers: one for all, or one for each"

@@ -35,6 +35,7 @@ def write_pulseq(sequence: PulseSequence, path: Path, scanner: Scanner | None = 
     MissingExtraError
         If pypulseq is absent.
     """
+    _require_usual_readout(sequence)
     player = Player(sequence, scanner or Scanner())
     try:
         parts = segments(sequence)
@@ -50,6 +51,21 @@ def write_pulseq(sequence: PulseSequence, path: Path, scanner: Scanner | None = 
         warnings.simplefilter("ignore")
         part.write_text(_text_of(player, part), encoding="utf-8")
     return [*remarks(sequence), *_shift_remarks(player)]
+
+
+def _require_usual_readout(sequence: PulseSequence) -> None:
+    """Raises InputError for what a file of one readout and one spoiler for each pulse can't say."""
+    there = {
+        "several echoes of each pulse": sequence.later_echoes.size > 0,
+        "a receiver phase apart from the RF phase": sequence.receiver_phase is not None,
+        "spoilers of other than one cycle": sequence.spoiler_cycles is not None,
+    }
+    found = [what for what, is_there in there.items() if is_there]
+    if found:
+        raise InputError(
+            f"{sequence.name}: {' and '.join(found)} are not written to Pulseq files, expected one "
+            "echo, in phase with its pulse, and one spoiler cycle for each pulse"
+        )
 
 
 def _text_of(player: Player, part: Path) -> str:
