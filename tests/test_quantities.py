@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from mrftool.errors import ArgumentError
-from mrftool.figures.panels import style_of
 from mrftool.formats.bids import Provenance, map_description, map_path, map_sidecar
 from mrftool.formats.dicom.write.quantity import quantified, stored_image
 from mrftool.maps import Maps
 from mrftool.matching.dictionary import compress_dictionary, dictionary_from_sequence
 from mrftool.matching.match import match_series
+from mrftool.pages.styles import style_of
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
 from mrftool.scan.series import series_from_array

@@ -110,7 +110,8 @@ def _run(seed: int, name: str, k: int, seeds: Path, work: Path) -> Outcome:
 def _draw_nothing() -> None:
     """Pictures take most of the time of a command: put an empty file in their place."""
     import mrftool.figures.errors
-    import mrftool.figures.maps
+    import mrftool.figures.scatter
+    import mrftool.pages.maps
     from mrftool.formats.atomic import writing
 
     def draw(*arguments: object, **options: object) -> None:
@@ -119,7 +120,8 @@ def _draw_nothing() -> None:
             Path(part).touch()
 
     for module, names in (
-        (mrftool.figures.maps, ("overview_figure", "error_figure", "scatter_figure")),
+        (mrftool.pages.maps, ("overview_figure", "error_figure")),
+        (mrftool.figures.scatter, ("scatter_figure",)),
         (mrftool.figures.errors, ("bin_figure",)),
     ):
         for name in names:

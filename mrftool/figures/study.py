@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from mrftool.arrays import FloatArray, Range
 from mrftool.figures.canvas import Look, label_ticks, picture, round_ticks
-from mrftool.figures.panels import ERROR_STYLE, draw_map, style_of
-from mrftool.figures.views import panel_height, view_of
 from mrftool.grid import Grid
+from mrftool.pages import drawing
+from mrftool.pages.page import map_panel, page_of
+from mrftool.pages.styles import ERROR_STYLE, style_of
+from mrftool.pages.views import view_of
 from mrftool.quantities import quantity
 
 Curve = Sequence[tuple[float, float, float]]  # x, mean, spread
@@ -24,7 +26,6 @@ Curve = Sequence[tuple[float, float, float]]  # x, mean, spread
 _MOST_POINTS = 6000  # of a scatter plot
 _MOST_LINES = 120  # fingerprints of a panel
 _MARKERS = "osD^vP*X<>hp"
-_MAP_WIDTH = 3.1  # [inch]
 
 
 def sequences_figure(
@@ -134,20 +135,16 @@ def maps_figure(
     title
         Text above the maps.
     """
-    view = view_of(grid.affine)
-    columns = len(found) + 1
-    height = 2 * (0.82 * _MAP_WIDTH * panel_height(grid.mask.shape, view) + 0.4) + 0.5
-    with picture(path, _MAP_WIDTH * columns, height, title=title) as figure:
-        panels = figure.subplots(2, columns, squeeze=False)
-        for row, key in enumerate(("t1", "t2")):
-            true = replace(style_of(key), title=f"true {quantity(key).title}")
-            image = grid.to_image(reference[:, row])
-            draw_map(figure, panels[row, 0], image, view, true, ~grid.mask)
-            for axes, (method, pairs) in zip(panels[row, 1:], found.items(), strict=True):
-                text = f"{method}: error of {quantity(key).caption} [%]"
-                error = grid.to_image(100 * (pairs[:, row] / reference[:, row] - 1))
-                style = replace(ERROR_STYLE, title=text)
-                draw_map(figure, axes, error, view, style, ~grid.mask)
+    view, panels = view_of(grid.affine), []
+    for column, key in enumerate(("t1", "t2")):
+        true = replace(style_of(key), title=f"true {quantity(key).title}")
+        panels.append(map_panel(grid.to_image(reference[:, column]), view, true, ~grid.mask))
+        for method, pairs in found.items():
+            text = f"{method}: error of {quantity(key).caption} [%]"
+            error = grid.to_image(100 * (pairs[:, column] / reference[:, column] - 1))
+            panels.append(map_panel(error, view, replace(ERROR_STYLE, title=text), ~grid.mask))
+    page = page_of(panels, len(found) + 1, grid.mask.shape, grid.affine, title)
+    drawing.save_page(page, path)
 
 
 def curves_figure(

@@ -13,8 +13,8 @@ from mrftool.arrays import BoolArray, FloatArray
 from mrftool.errors import InputError
 from mrftool.evaluation.given_values import SuspectedError
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.figures.views import orientation
 from mrftool.maps import Maps, with_signal
+from mrftool.pages.views import orientation
 from mrftool.quantities import FLAGS, Flag
 from mrftool.reports.budget import BudgetTable
 from mrftool.reports.checks import check_run, check_sequence

@@ -36,7 +36,7 @@ def _(sequence: PulseSequence) -> str:
 
 @html_of.register
 def _(maps: Maps) -> str:
-    from mrftool.figures.maps import overview_figure
+    from mrftool.pages.maps import overview_figure
 
     return _with_picture(maps, "maps", lambda maps, path: overview_figure(maps, None, path))
 

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from mrftool.figures.views import slices_text, view_of
+from mrftool.pages.views import slices_text, view_of
 from mrftool.reports.contents import read_plain_sequence, report_contents
 from mrftool.reports.parts.cards import fit_plots, map_cards, sequence_plots
 from mrftool.reports.parts.tables import (

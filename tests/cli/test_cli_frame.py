@@ -264,8 +264,8 @@ def test_without_the_extra_training_says_which_to_install(tmp_path: Path) -> Non
 def test_simulate_and_quantify_need_no_torch(shelf: Path, model: Path) -> None:
     """Not only that it is not imported: an installation without it does the same."""
     script = f"""
-import mrftool.figures.maps
-mrftool.figures.maps.overview_figure = lambda *_, **__: _[2].write_bytes(b"")
+import mrftool.pages.maps
+mrftool.pages.maps.overview_figure = lambda *_, **__: _[2].write_bytes(b"")
 from mrftool.cli.app import run
 commands = [
     ["simulate", "--seq", "{shelf}/short.yaml", "--t1-ms", "900", "--t2-ms", "80", "-o", "d.npz"],

@@ -150,7 +150,7 @@ def test_maps_are_written_where_the_picture_cannot_be_drawn(
 ) -> None:
     works("quantify", scan, "--model", model)
     assert "overview.png" in files(Path("maps"))
-    monkeypatch.setattr("mrftool.figures.maps.overview_figure", fails)
+    monkeypatch.setattr("mrftool.pages.maps.overview_figure", fails)
     done = works("quantify", scan, "--model", model)
     assert "mrftool: overview.png could not be drawn: RuntimeError: no fonts at all\n" in done.err
     assert Path("maps/T1map.nii.gz").exists() and "overview.png" not in report()["outputs"]
@@ -193,7 +193,7 @@ def test_a_run_that_is_interrupted_after_its_maps_may_be_repeated(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mrftool.figures.maps.overview_figure", interrupted)
+        patch.setattr("mrftool.pages.maps.overview_figure", interrupted)
         assert command("quantify", scan, "--model", model).code == 130
     assert set(files(Path("maps"))) == set(report()["outputs"])
     works("quantify", scan, "--model", model)

@@ -43,7 +43,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "mrftool.figures.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture")
+        "mrftool.pages.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture")
     )
     report = SimpleNamespace(warnings=(), html="page", json="{}")
     monkeypatch.setattr("mrftool.reports.page.make_report", lambda _: report)

@@ -13,12 +13,11 @@ from mrftool.figures.canvas import picture, round_ticks
 DRAW = """
 import sys
 import numpy as np
-from mrftool.figures.maps import overview_figure
-from mrftool.maps import Maps
+from mrftool.figures.scatter import scatter_figure
+from mrftool.tissue import Tissue
 
-image = np.linspace(0.1, 2, 16, dtype=np.float32).reshape(4, 4, 1)
-maps = Maps(image, image / 10, image, np.zeros((4, 4, 1), np.uint8))
-overview_figure(maps, np.eye(4), sys.argv[1], title="scan_1 $x^2$")
+t1 = np.linspace(0.1, 2, 16)
+scatter_figure(Tissue(t1, t1 / 10), {"t1": t1}, sys.argv[1], title="scan_1 $x^2$")
 import matplotlib
 print(matplotlib.rcParams["font.size"], matplotlib.rcParams["text.usetex"])
 print(matplotlib.rcParams._get("backend"))

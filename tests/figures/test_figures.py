@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from readable_figure import require_readable
+from readable_figure import require_readable, require_readable_page
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.figures import canvas
-from mrftool.figures.colours import GREY, coloured, lipari, log_processed, navia
 from mrftool.figures.curves import sequence_figure, training_figure
-from mrftool.figures.maps import error_figure, overview_figure, scatter_figure
-from mrftool.figures.panels import style_of
+from mrftool.figures.scatter import scatter_figure
 from mrftool.figures.sequences.diagram import diagram_figure
-from mrftool.figures.views import chosen_slices, montage, montage_columns, view_of
 from mrftool.formats.sequence.yaml_file import parse_sequence
 from mrftool.maps import Maps
+from mrftool.pages import drawing
+from mrftool.pages.colours import GREY, coloured, lipari, log_processed, navia
+from mrftool.pages.maps import error_figure, overview_figure
+from mrftool.pages.page import MapPage
+from mrftool.pages.styles import style_of
+from mrftool.pages.views import chosen_slices, montage, montage_columns, view_of
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.quantities import Flag
@@ -53,47 +56,64 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return kept
 
 
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[MapPage]:
+    """The pages of maps that would have been saved."""
+    kept: list[MapPage] = []
+    monkeypatch.setattr(drawing, "save_page", lambda page, path: kept.append(page))
+    return kept
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "extra"), [(SHAPES[0], False), *((shape, True) for shape in SHAPES[1:])]
 )
 def test_overview_is_readable_at_any_size(
-    drawn: list[Figure], shape: tuple[int, int, int], extra: bool
+    pages: list[MapPage], shape: tuple[int, int, int], extra: bool
 ) -> None:
     maps, affine, _ = maps_of(shape, extra=extra)
     overview_figure(maps, affine, "x.png", title="scan.nii.gz")
-    require_readable(drawn[0])
-    titles = [axes.get_title() for axes in drawn[0].axes if axes.get_title()]
+    require_readable_page(pages[0])
+    titles = [panel.title for panel in pages[0].panels]
     assert titles[:3] == ["T1 [ms]", "T2 [ms]", "|M0| [scanner's unit]"]
     assert len(titles) == (7 if extra else 4)
+
+
+@pytest.mark.parametrize("shape", [(900, 1, 1), (1, 900, 1), (1, 1, 1)])
+def test_maps_of_any_proportions_fill_a_page_of_bounded_size(
+    tmp_path: Path, shape: tuple[int, int, int]
+) -> None:
+    image = np.linspace(0.1, 2, 900, dtype=np.float32)[: np.prod(shape)].reshape(shape)
+    maps = Maps(image, image / 10, image, np.zeros(shape, np.uint8))
+    overview_figure(maps, None, tmp_path / "a.png", title="lone \udcff surrogate")
+    with Image.open(tmp_path / "a.png") as found:
+        assert 100 < found.height < 4000 and 1000 < found.width < 4000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES[1::2])
 def test_error_maps_are_readable_at_any_size(
-    drawn: list[Figure], shape: tuple[int, int, int]
+    pages: list[MapPage], shape: tuple[int, int, int]
 ) -> None:
     maps, affine, truth = maps_of(shape)
     error_figure(truth, {"t1": maps.t1, "t2": maps.t2}, affine, "x.png", title="SNR 20")
-    require_readable(drawn[0])
-    assert [axes.get_title() for axes in drawn[0].axes][2] == "error of T1 [%]"
+    require_readable_page(pages[0])
+    assert pages[0].panels[2].title == "error of T1 [%]"
 
 
-def bars(figure: Figure) -> dict[str, tuple[float, float]]:
+def bars(page: MapPage) -> dict[str, tuple[float, float]]:
     """Limits of the colour bar of each map."""
-    return {
-        axes.get_title(): axes.child_axes[0].get_ylim() for axes in figure.axes if axes.child_axes
-    }
+    return {panel.title: panel.scale.window for panel in page.panels if panel.scale is not None}
 
 
-def test_windows_do_not_depend_on_the_scan(drawn: list[Figure]) -> None:
+def test_windows_do_not_depend_on_the_scan(pages: list[MapPage]) -> None:
     maps, affine, _ = maps_of((16, 16, 1))
     hot = Maps(
         2 * maps.t1, 2 * maps.t2, 2 * maps.m0, maps.flags, {k: 2 * v for k, v in maps.extra.items()}
     )
     for each in (maps, hot):
         overview_figure(each, affine, "x.png")
-    first, second = map(bars, drawn)
+    first, second = map(bars, pages)
     assert first["T1 [ms]"] == (0, 3000)
     assert first["T2 [ms]"] == (0, 300)
     changed = {title for title in first if first[title] != second[title]}
@@ -110,21 +130,21 @@ def test_scales_of_standard_deviations_end_at_a_round_number(largest: float, end
     assert style_of("sd_t1", image).window == pytest.approx((0, end))
 
 
-def test_what_is_not_a_number_is_grey_and_what_is_masked_is_black(drawn: list[Figure]) -> None:
+def test_what_is_not_a_number_is_grey_and_what_is_masked_is_black(pages: list[MapPage]) -> None:
     maps, affine, _ = maps_of((16, 16, 1))
     overview_figure(maps, affine, "x.png")
-    picture = drawn[0].axes[0].images[0].get_array()
+    picture = pages[0].panels[0].picture
     masked = np.flip((maps.flags[:, :, 0] == Flag.MASKED).T, (0, 1))
     assert (picture[masked] == 0).all()
     grey = np.isclose(picture, GREY).all(axis=-1)
     np.testing.assert_array_equal(grey, np.flip(np.isnan(maps.t1[:, :, 0]).T, (0, 1)))
 
 
-def test_errors_are_relative_to_the_truth(drawn: list[Figure]) -> None:
+def test_errors_are_relative_to_the_truth(pages: list[MapPage]) -> None:
     truth = np.array([[[1.0], [1.0]], [[1.0], [0.0]]])
     found = np.array([[[1.0], [1.3]], [[0.7], [5.0]]])
     error_figure({"t1": truth}, {"t1": found}, np.eye(4), "x.png")
-    picture = np.flip(drawn[0].axes[2].images[0].get_array(), (0, 1)).swapaxes(0, 1)
+    picture = np.flip(pages[0].panels[2].picture, (0, 1)).swapaxes(0, 1)
     red, blue = picture[0, 1], picture[1, 0]  # +30 % and -30 %, both beyond the window
     assert red[0] > 0.5 > red[2]
     assert blue[2] > 0.5 > blue[0]

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrftool.figures.colours import GREY
-from mrftool.figures.panels import style_of
-from mrftool.figures.views import orientation, view_of
-from mrftool.formats.png import png_bytes
+from mrftool.formats.png import png_bytes, rgb_png_bytes
+from mrftool.pages.colours import GREY
+from mrftool.pages.styles import style_of, ticks
+from mrftool.pages.views import orientation, view_of
 from mrftool.quantities import FLAGS, UNFLAGGED, Flag
-from mrftool.reports.parts.pictures import bars, curve, flag_picture, gradient, map_picture, ticks
+from mrftool.reports.parts.pictures import bars, curve, flag_picture, gradient, map_picture
 
 RAS = np.diag([2.0, 2.0, 5.0, 1.0])
 
@@ -25,6 +25,12 @@ def test_png_is_read_back_by_another_library():
     indices, palette = random.integers(0, 256, (13, 7)).astype(np.uint8), random.random((256, 3))
     found = np.asarray(Image.open(io.BytesIO(png_bytes(indices, palette))).convert("RGB"))
     assert np.array_equal(found, np.rint(255 * palette[indices]))
+
+
+def test_a_png_of_many_colours_holds_every_pixel() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 3)).astype(np.uint8)
+    found = np.asarray(Image.open(io.BytesIO(rgb_png_bytes(pixels))))
+    np.testing.assert_array_equal(found, pixels)
 
 
 def test_a_map_has_the_colours_of_its_scale():

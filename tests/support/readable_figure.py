@@ -6,23 +6,39 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from mrftool.pages.drawing import Box, Sheet
+from mrftool.pages.page import MapPage
+
 
 def require_readable(figure: Figure) -> None:
     """Every text lies on the page, and none on another one."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts_of(figure)]
-    page = figure.bbox
-    for text, box in boxes:
-        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
+    boxes = [
+        (text.get_text(), tuple(text.get_window_extent(renderer).extents))
+        for text in texts_of(figure)
+    ]
+    _require_apart(boxes, (figure.bbox.x1, figure.bbox.y1))
+
+
+def require_readable_page(page: MapPage) -> None:
+    """Every text of a page of maps lies on the page, and none on another one."""
+    sheet = Sheet(page)
+    _require_apart([each for each in sheet.texts if each[0].strip()], sheet.image.size)
+
+
+def _require_apart(boxes: list[tuple[str, Box]], size: tuple[float, float]) -> None:
+    """Texts with their boxes (two ends across and up each), on a page of that width and height."""
+    for text, (x0, y0, x1, y1) in boxes:
+        inside = x0 >= -1 and y0 >= -1 and x1 <= size[0] + 1 and y1 <= size[1] + 1
         assert inside, f"{text!r} leaves the page"
     for (a, box_a), (b, box_b) in combinations(boxes, 2):
         apart = (
-            box_a.x1 < box_b.x0 + 1
-            or box_b.x1 < box_a.x0 + 1
-            or box_a.y1 < box_b.y0 + 1
-            or box_b.y1 < box_a.y0 + 1
+            box_a[2] < box_b[0] + 1
+            or box_b[2] < box_a[0] + 1
+            or box_a[3] < box_b[1] + 1
+            or box_b[3] < box_a[1] + 1
         )
         assert apart, f"{a!r} on {b!r}"
 

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.evaluation.residuals import FitResiduals
-from mrftool.figures.panels import flags_in
-from mrftool.figures.views import View, slices_text
 from mrftool.maps import Maps
+from mrftool.pages.styles import flags_in, ticks
+from mrftool.pages.views import View, slices_text
 from mrftool.quantities import QUANTITIES, SECOND, Flag, quantity
 from mrftool.reports.parts.pictures import (
     Picture,
@@ -22,7 +22,6 @@ from mrftool.reports.parts.pictures import (
     gradient,
     hex_colour,
     map_picture,
-    ticks,
 )
 from mrftool.reports.parts.statistics import window_of
 from mrftool.reports.parts.tables import percent, quantiles_text

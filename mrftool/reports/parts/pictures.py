@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mrftool.arrays import Array, BoolArray, FloatArray
-from mrftool.figures.colours import GREY
-from mrftool.figures.panels import Style
-from mrftool.figures.views import View, montage, montage_columns, shown_pages
 from mrftool.formats.png import png_bytes
+from mrftool.pages.colours import GREY
+from mrftool.pages.styles import Style
+from mrftool.pages.views import View, montage, montage_columns, shown_pages
 from mrftool.quantities import FLAGS, UNFLAGGED, Flag
 
-_LEAST_STEP = 1e-300  # between ticks: powers of ten of less are rounded to nothing
 _MOST_PIXELS = 300_000  # of a montage; larger ones show the mean of 2 x 2, 3 x 3, ... voxels
 _N_COLOURS = 254
 _BLACK, _NAN, _FIRST = 0, 1, 2  # in the palette: masked and empty, not a number, first colour
@@ -111,19 +110,6 @@ def curve(values: ArrayLike, low: float, high: float) -> str:
     x = (np.arange(len(values)) + 0.5) * _WIDTH / len(values)
     y = _HEIGHT * (high - values) / (high - low)
     return "M" + "L".join(f"{a:.5g} {b:.4g}" for a, b in zip(x, y, strict=True))
-
-
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from low to high, at most about `most` of them; none where no float tells the
-    ends apart.
-    """
-    raw = (high - low) / most
-    if not _LEAST_STEP < raw < np.inf:
-        return []
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * (1 - 1e-9))
-    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
-    return [float(n * step) + 0.0 for n in np.arange(first, last + 1)]  # + 0.0: no negative zero
 
 
 def _reduction(shape: tuple[int, ...]) -> int:

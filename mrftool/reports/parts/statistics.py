@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import Array, BoolArray, FloatArray
-from mrftool.figures.panels import Style, style_of
 from mrftool.maps import Maps
+from mrftool.pages.styles import Style, style_of
 from mrftool.quantities import quantity
 
 _N_BINS = 60  # of a histogram

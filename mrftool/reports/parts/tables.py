@@ -12,7 +12,7 @@ from mrftool.reports.scores import scores_at_snr
 from mrftool.sequence import PulseSequence
 
 if TYPE_CHECKING:
-    from mrftool.figures.panels import Style  # heavy
+    from mrftool.pages.styles import Style  # heavy
 
 Pairs = dict[str, str]  # label and text
 Rows = list[tuple[str, ...]]

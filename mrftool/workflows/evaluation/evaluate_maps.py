@@ -148,8 +148,9 @@ def _bounds(reference: Reference, form: str | None, reporter: Reporter) -> Colum
 def _write(found: Comparison, title: str) -> None:
     from mrftool.evaluation.score_tables import score_json, score_markdown
     from mrftool.figures.errors import bin_figure
-    from mrftool.figures.maps import error_figure, scatter_figure
+    from mrftool.figures.scatter import scatter_figure
     from mrftool.formats.atomic import all_or_none
+    from mrftool.pages.maps import error_figure
 
     reference, estimate = found.reference, found.estimate
     expected, images = {}, {}

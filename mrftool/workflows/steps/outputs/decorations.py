@@ -41,7 +41,7 @@ class Failures:
 
 def draw_picture(run: MapsRun, path: Path) -> Path:
     """Write overview.png, whole or not at all."""
-    from mrftool.figures.maps import overview_figure
+    from mrftool.pages.maps import overview_figure
 
     with run.watch.stage("picture"), writing(path) as part:
         overview_figure(run.maps, run.series.affine, part, title=run.source.name)
