@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,7 @@ def _changed_graph(rng: np.random.Generator, content: bytes) -> bytes:
     """A node, a tensor or the manifest changed; with a digest that fits again."""
     import onnx
 
-    from mrftool.inference.model.manifest import read_manifest, write_manifest
+    from mrftool.inference.model.manifest import read_manifest, weights_sha256, write_manifest
 
     proto = onnx.load_model_from_string(content)
     manifest = read_manifest(proto, "seed")
@@ -268,7 +269,7 @@ def _changed_graph(rng: np.random.Generator, content: bytes) -> bytes:
         entry.value = json.dumps(change_tree(rng, json.loads(entry.value)))
         return proto.SerializeToString()
     try:
-        write_manifest(proto, manifest)
+        write_manifest(proto, replace(manifest, weights_sha256=weights_sha256(proto)))
     except Exception:  # the change is too large for the library itself
         return change_bytes(rng, content)
     return proto.SerializeToString()

@@ -14,8 +14,11 @@ from typing import IO
 
 from mrftool.environment.child_process import python_command, python_environment
 from mrftool.errors import InputError
+from mrftool.formats.regular_file import require_regular
 
-MEMORY = 3 << 30  # address space of a child [bytes]
+MEMORY = 3 << 30  # address space of a child at most [bytes]
+_LEAST_MEMORY = 3 << 29  # with libraries, which take half of it [bytes]
+_MEMORY_PER_BYTE = 30  # of the file: what a few copies of inflated numbers take
 SECONDS = 60.0
 _MEMORY_KEY = "MRFTOOL_READER_MEMORY"
 _LONGEST_REASON = 120
@@ -63,7 +66,7 @@ def write_apart(
     seconds : float
         How long the program may run [s].
     memory : float
-        Its address space [bytes].
+        Its address space at most; less for a small file [bytes].
 
     Raises
     ------
@@ -71,6 +74,8 @@ def write_apart(
         If the module cannot read the file, or takes too long or too much memory.
     """
     command = python_command(module, str(path.absolute()), *arguments)
+    size = require_regular(path, expected)
+    memory = min(memory, _LEAST_MEMORY + _MEMORY_PER_BYTE * size)
     environment = python_environment({_MEMORY_KEY: str(int(memory)), "OPENBLAS_NUM_THREADS": "1"})
     try:
         done = subprocess.run(  # noqa: S603  our own module
@@ -98,13 +103,16 @@ def answer(read: Callable[[Path], bytes]) -> None:
     answer_in_pieces(lambda path: iter([read(path)]))
 
 
-def answer_in_pieces(read: Callable[[Path], Iterator[bytes]]) -> None:
+def answer_in_pieces(read: Callable[[Path], Iterator[bytes | memoryview]]) -> None:
     """As `answer`, for contents that are made piece by piece."""
     _limit_memory()
     try:
         for piece in read(Path(sys.argv[1])):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+    except MemoryError:
+        print("expands to more than its size allows", file=sys.stderr)  # noqa: T201
+        sys.exit(InputError.exit_code)
     except Exception as error:  # a foreign library can raise anything
         print(one_line(error), file=sys.stderr)  # noqa: T201
         sys.exit(InputError.exit_code)

@@ -201,7 +201,7 @@ HARMS = {
     "no end": (lambda path: path.write_bytes(path.read_bytes()[:-30]), "expected a readable .npz"),
     "oversized": (_oversized, "bytes of data"),
     "odd header": (_odd_header, "damaged header"),
-    "bomb": (_bomb, "cannot hold"),
+    "bomb": (_bomb, "claims 4294967294 bytes, expected at most"),
     "pipe": (_pipe, "is no regular file"),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder"),
     "pickle": (_pickled, "no number or text"),

@@ -13,7 +13,7 @@ from mrftool.formats.arrays.matlab_child import is_hdf5
 
 _READER = "mrftool.formats.arrays.matlab_child"
 _EXPECTED = "a MATLAB file"
-_MAX_MEMORY = 32 << 30  # [bytes]; large scans are read whole
+_MEMORY = 32 << 30  # at most [bytes]; large scans are read whole
 
 
 def read_mat(path: Path, variable: str | None) -> Array:
@@ -29,11 +29,11 @@ def read_mat(path: Path, variable: str | None) -> Array:
     from mrftool.formats.arrays.numpy_file import read_npy
 
     _require_reader(path)
-    listed = json.loads(read_apart(_READER, path, _EXPECTED, "list"))
+    listed = json.loads(read_apart(_READER, path, _EXPECTED, "list", memory=_MEMORY))
     shapes = {str(name): tuple(shape) for name, shape in listed.items()}
     chosen = choose_variable(path, shapes, variable)
     with tempfile.NamedTemporaryFile(prefix="mrftool", suffix=".npy") as copy:
-        write_apart(_READER, path, _EXPECTED, copy, chosen, memory=_MAX_MEMORY)
+        write_apart(_READER, path, _EXPECTED, copy, chosen, memory=_MEMORY)
         return read_npy(Path(copy.name))  # its mapping outlives the name
 
 

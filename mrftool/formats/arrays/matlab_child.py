@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
 from mrftool.arrays import Array
-from mrftool.formats.apart import answer
+from mrftool.formats.apart import answer_in_pieces
 from mrftool.formats.regular_file import require_regular
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _DEEPEST = 5  # structures in structures
 _NUMBERS = "biufc"
+_WHOLE_KINDS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_PLAIN_KINDS = ("double", "single", "logical", *_WHOLE_KINDS)  # as `whosmat` names them
 
 
 def is_hdf5(path: Path) -> bool:
@@ -25,28 +28,44 @@ def is_hdf5(path: Path) -> bool:
         return file.read(520)[512:520] == _HDF5
 
 
-def read(path: Path) -> bytes:
+def read(path: Path) -> Iterator[bytes | memoryview]:
     """The shapes of all arrays as JSON, or one array as .npy, by the second argument."""
     wanted = sys.argv[2]
-    arrays = _hdf5_arrays if is_hdf5(path) else _version_5_arrays
+    arrays = _version_5_arrays
+    if is_hdf5(path):
+        arrays = _hdf5_arrays
     if wanted == "list":
         shapes = {name: shape for name, shape, _ in arrays(path)}
-        return json.dumps(shapes).encode()
+        yield json.dumps(shapes).encode()
+        return
     for name, _, load in arrays(path):
         if name == wanted:
-            stream = io.BytesIO()
-            np.save(stream, load(), allow_pickle=False)
-            return stream.getvalue()
+            yield from _npy(load())
+            return
     raise ValueError(f"has no array {wanted!r}")
 
 
-def _version_5_arrays(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
-    from scipy.io import loadmat
+def _npy(values: Array) -> Iterator[bytes | memoryview]:
+    """The contents of a .npy file, without another copy of the numbers."""
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(values))
+    yield header.getvalue()
+    yield values.ravel(order="A").view(np.uint8).data
 
-    content = loadmat(path, struct_as_record=False)
-    names = [name for name in content if not name.startswith("__")]
-    for name in names:
-        yield from _fields(name, content[name], 0)
+
+def _version_5_arrays(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
+    """Arrays in version 5 and before. Only structures are read to see what they hold."""
+    from scipy.io import loadmat, whosmat
+
+    for name, shape, kind in whosmat(path):
+
+        def load(name: str = name) -> Any:
+            return loadmat(path, variable_names=[name], struct_as_record=False)[name]
+
+        if kind in _PLAIN_KINDS:
+            yield name, shape, load
+        elif kind == "struct":
+            yield from _fields(name, load(), 0)
 
 
 def _fields(name: str, value: Any, depth: int) -> Iterator[tuple[str, tuple[int, ...], Any]]:
@@ -90,4 +109,4 @@ def _transposed(values: Array) -> Array:
 
 
 if __name__ == "__main__":
-    answer(read)
+    answer_in_pieces(read)

@@ -17,6 +17,8 @@ from mrftool.formats.mrd.header import read_raw_header
 from mrftool.formats.mrd.scan import recognises as is_mrd
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
+from mrftool.formats.regular_file import require_plausible_size
+from mrftool.formats.space import sizes
 from mrftool.grid import Placement
 from mrftool.scan.coefficients import CoefficientImages
 
@@ -62,14 +64,12 @@ def open_coefficients(
     """
     if is_mrd(path):
         return _of_mrd(path, basis, covariance)
+    folder = None
     if is_coefficient_folder(path):
         folder = path
         path, basis = folder / IMAGES, basis or folder / BASIS
         if covariance is None and (folder / COVARIANCE).is_file():
             covariance = folder / COVARIANCE
-        mask = _mask(folder / MASK)
-    else:
-        mask = None
     images, placement, said = _images(path)
     if basis is None:
         raise InputError(f"{path}: coefficient images without their basis, expected its file")
@@ -86,7 +86,7 @@ def open_coefficients(
         vectors,
         placement,
         matrices,
-        mask,
+        _mask(folder, images.shape[:3]),
         sidecar.get("sequence_id"),
         str(path),
         said,
@@ -130,7 +130,7 @@ def read_basis(path: Path, rank: int) -> Array:
     """
     values = read_array(path)
     if path.suffix == ".cfl":
-        values = values.reshape(values.shape[TIME], values.shape[COEFFICIENTS])
+        values = _on_axes(values, (TIME, COEFFICIENTS), path)
     return _as_numbers(_with_rank(values, rank, path))
 
 
@@ -170,7 +170,9 @@ def read_array(path: Path) -> Array:
         return read_all_dimensions(path)
     if not is_array_file(path):
         raise InputError(f"{path}: no array file, expected one of {', '.join(SUFFIXES)}")
-    return array_file.read_array(path)
+    values = array_file.read_array(path)
+    require_plausible_size(path, values.nbytes, "an array file")
+    return values
 
 
 def _images(path: Path) -> tuple[Array, Placement, tuple[str, ...]]:
@@ -180,20 +182,27 @@ def _images(path: Path) -> tuple[Array, Placement, tuple[str, ...]]:
         return _of_nifti(path), header.placement, header.assumptions
     values = read_array(path)
     if path.suffix == ".cfl":
-        others = [n for axis, n in enumerate(values.shape) if axis > 2 and axis != COEFFICIENTS]
-        if max(others) > 1:
-            raise InputError(f"{path}: has sizes {values.shape}, expected coefficients on the 7th")
-        values = values.reshape(*values.shape[:3], values.shape[COEFFICIENTS])
+        values = _on_axes(values, (0, 1, 2, COEFFICIENTS), path)
     if values.ndim != 4:
         raise InputError(f"{path}: has {values.ndim} dimensions, expected 4 (x, y, z, coefficient)")
     said = f"{path.name} does not say where the image lies: voxels of 1 mm are assumed."
     return values, Placement(np.eye(4), (0, 0)), (said,)
 
 
+def _on_axes(values: Array, axes: tuple[int, ...], path: Path) -> Array:
+    """An array of BART without its other dimensions, of which each has the size 1."""
+    others = set(range(values.ndim)) - set(axes)
+    if any(values.shape[axis] > 1 for axis in others):
+        expected = " and ".join(map(str, axes))
+        raise InputError(f"{path}: has the sizes {values.shape}, expected 1 but on {expected}")
+    return values.squeeze(tuple(others))
+
+
 def _of_nifti(path: Path) -> Array:
     header = read_header(path)
     if len(header.dims) < 4:
         raise InputError(f"{path}: has {len(header.dims)} dimensions, expected 4 or more")
+    require_plausible_size(header.data_path, header.n_bytes, "an image")
     values = map_frames(header).values(slice(None), slice(None))
     return np.asarray(values.ravel().reshape(header.dims, order="F"))
 
@@ -204,10 +213,14 @@ def _covariance(path: Path) -> Array:
     return _of_nifti(path)
 
 
-def _mask(path: Path) -> BoolArray | None:
-    if not path.is_file():
+def _mask(folder: Path | None, shape: tuple[int, ...]) -> BoolArray | None:
+    """The mask of a folder of ours, where it has one."""
+    if folder is None or not (folder / MASK).is_file():
         return None
+    path = folder / MASK
     header = read_header(path)
+    if header.dims != shape:
+        raise MismatchError(f"{path}: has {sizes(header.dims)} voxels, expected {sizes(shape)}")
     values = map_frames(header).values(slice(None), slice(None))
     return np.asarray(values.reshape(header.shape, order="F") != 0)
 

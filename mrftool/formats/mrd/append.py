@@ -1,5 +1,6 @@
 """MRD files that grow while readouts and images come in, and their records read again in order."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from mrftool.arrays import Array, Float32Array
 from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.mrd.image import MrdImage, image_head_type
+from mrftool.formats.regular_file import require_plausible_size
 
 _BLOCK = 64  # readouts that are written at a time
 _MOST_WAITING = 32 << 20  # bytes of readouts that wait to be written
@@ -161,6 +163,7 @@ def _opened(path: Path) -> Iterator[Any]:
             groups = [group for group in file.values() if "xml" in getattr(group, "keys", dict)()]
             if len(groups) != 1:
                 raise InputError(f"{path}: {len(groups)} groups with a header, expected one")
+            require_plausible_datasets(file, path)
             yield groups[0]
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
@@ -169,6 +172,19 @@ def _opened(path: Path) -> Iterator[Any]:
         raise InputError(
             f"{path}: cannot be read as HDF5: {reason}, expected an MRD file"
         ) from error
+
+
+def require_plausible_datasets(file: Any, path: Path) -> None:
+    """Raise InputError if the datasets of an open HDF5 file claim far more than the file has."""
+    n_bytes = 0
+
+    def add(_: str, item: Any) -> None:
+        nonlocal n_bytes
+        if hasattr(item, "dtype"):
+            n_bytes += math.prod(item.shape or ()) * item.dtype.itemsize
+
+    file.visititems(add)
+    require_plausible_size(path, n_bytes, "an MRD file")
 
 
 def _extend(dataset: Any, values: Array) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mrftool.arrays import Array, IndexArray
 from mrftool.errors import InputError, MismatchError
-from mrftool.formats.mrd.append import as_complex
+from mrftool.formats.mrd.append import as_complex, require_plausible_datasets
 from mrftool.formats.mrd.geometry import LPS_TO_RAS
 from mrftool.formats.mrd.image import COMPLEX, MAGNITUDE
 from mrftool.formats.mrd.scan import recognises as is_mrd
@@ -215,6 +215,7 @@ def _file(path: Path) -> Iterator[Any]:
 
     try:
         with h5py.File(path, "r") as file:
+            require_plausible_datasets(file, path)
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]

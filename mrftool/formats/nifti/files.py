@@ -21,6 +21,8 @@ _DAMAGED: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 _CHUNK = 4 << 20
 _SLACK = 1 << 20
 _MOST_DEFLATED = 1032  # deflate cannot shrink by more: https://zlib.net/zlib_tech.html
+_ALWAYS_INFLATED = 4 << 30  # a larger series shrinks by less, even without noise [bytes]
+_MOST_INFLATED = 200  # times the compressed size
 _NAMES = ".nii, .nii.gz, .hdr or .img"
 
 
@@ -129,7 +131,10 @@ def open_data(path: Path, n_bytes: int, progress: ShowProgress | None = None) ->
         with reading(path) as file:
             _require_size(path, os.fstat(file.fileno()).st_size, n_bytes)
             return os.fdopen(os.dup(file.fileno()), "rb")
-    _require_size(path, path.stat().st_size * _MOST_DEFLATED + _SLACK, n_bytes)
+    packed = path.stat().st_size
+    _require_size(path, packed * _MOST_DEFLATED + _SLACK, n_bytes)
+    if n_bytes > max(_ALWAYS_INFLATED, packed * _MOST_INFLATED):
+        raise InputError(f"{path}: would grow more than {_MOST_INFLATED}-fold to {n_bytes} bytes")
     file = temporary(n_bytes, f"to decompress {path}")
     try:
         with (progress or SilentReporter().progress)(

@@ -15,6 +15,7 @@ from mrftool.formats.bids import read_sidecar
 from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.nifti.resample import on_voxels_of
+from mrftool.formats.regular_file import require_plausible_size
 from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.manifold.parameters import B1, parameter_named
 from mrftool.plausibility import doubt
@@ -57,6 +58,7 @@ def _require_bounded(header: NiftiHeader, like: Placed | None) -> None:
         raise InputError(
             f"{header.path}: has {sizes(header.shape)} voxels, expected at most {most} in all"
         )
+    require_plausible_size(header.data_path, header.n_bytes, "an image")
 
 
 def open_mask(

@@ -18,10 +18,9 @@ from numpy.lib import format as npy
 
 from mrftool.arrays import Array
 from mrftool.errors import InputError
-from mrftool.formats.regular_file import require_regular
+from mrftool.formats.regular_file import ALWAYS_EXPANDED, MOST_EXPANDED, require_regular
 
 _DEFLATE_RATIO = 1040  # the most that deflate can shrink
-_LARGEST_INFLATED = 8 << 30  # one compressed member [bytes]
 _PIECE = 16 << 20  # [bytes]
 _FAULTS = (
     zipfile.BadZipFile,
@@ -128,9 +127,11 @@ def _checked(archive: zipfile.ZipFile, key: str) -> zipfile.ZipInfo:
         raise ValueError(f"array {key!r} is longer than the file")
     largest = packed
     if info.compress_type != zipfile.ZIP_STORED:
-        largest = min(_DEFLATE_RATIO * packed, _LARGEST_INFLATED)
+        largest = min(_DEFLATE_RATIO * packed, max(ALWAYS_EXPANDED, MOST_EXPANDED * packed))
     if size > largest:
-        raise ValueError(f"array {key!r} claims {size} bytes, which its {packed} cannot hold")
+        raise ValueError(
+            f"array {key!r} claims {size} bytes, expected at most {largest} in its {packed}"
+        )
     return info
 
 

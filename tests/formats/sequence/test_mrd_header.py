@@ -185,6 +185,7 @@ def test_a_reader_that_does_not_end_is_stopped(
     (tmp_path / "crashing_reader.py").write_text("import os\nos.abort()\n")
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "a.h5"
+    path.touch()
     with pytest.raises(InputError, match=r"a\.h5: its reader did not end within 1 s"):
         read_apart("endless_reader", path, "an MRD file", seconds=1)
     with pytest.raises(InputError, match=r"a\.h5: its reader failed, expected an MRD file"):
