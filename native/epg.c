@@ -86,6 +86,12 @@ typedef struct {
     /* slice profile */
     int64_t n_positions;
     const double *flip_factor, *weight;
+    /* selective pulse, see slice_rotations.py: the largest flip angle times B1; for each position, N_SERIES Chebyshev
+       series of n_terms coefficients, or NULL; whether each position stands for its mirror image, too */
+    double largest;
+    int64_t n_terms;
+    const double *series;
+    int32_t is_mirrored;
     /* tissues `first` .. `last`-1 of the list `index`, each with its own number of states */
     int64_t first, last;
     const int64_t *index, *n_states;
@@ -192,6 +198,10 @@ typedef struct {
     vec echo_cos, echo_sin;       /* complex path: the receiver's phase */
 } pulse;
 
+/* How B1 turns what a selective pulse leaves: about x and y of the states' frame, divided by rho and times half of rho;
+   and about z. */
+typedef struct { vec f[2], half_z[2], about_z; } field_turn;
+
 /* rho cos z - rho sin/2 p. Order 0 keeps Z for as long as T1, so there the rounding of rho cos would add up over a
    train of equal pulses; rho cos - 1 is rounded finer. */
 INLINE vec turned_z(const int is_zero, vec z, vec p, const pulse *r)
@@ -219,8 +229,21 @@ INLINE void turn_real(const int sets, const int is_zero, order *x, const pulse *
     x[0].a[0] += delta, x[0].b[0] += delta, x[0].z[0] = new_z;
 }
 
-/* p = i (F+ / e - F- e), e = exp(i phase); F+ gains -i e delta, F- gains i delta / e. */
-INLINE void turn_complex(const int sets, const int is_zero, order *x, const pulse *r)
+/* Derivative by B1 of what a selective pulse left, which turns about an axis in any direction. */
+INLINE void turn_with_field(const order *x, order *slope, const field_turn *by)
+{
+    const vec *f = by->f, *h = by->half_z, t = by->about_z;
+    slope->a[0] += f[0] * x->z[1] + f[1] * x->z[0] - t * x->a[1];
+    slope->a[1] += f[1] * x->z[1] - f[0] * x->z[0] + t * x->a[0];
+    slope->b[0] += f[1] * x->z[0] - f[0] * x->z[1] + t * x->b[1];
+    slope->b[1] += f[0] * x->z[0] + f[1] * x->z[1] - t * x->b[0];
+    slope->z[0] += h[0] * (x->a[1] - x->b[1]) - h[1] * (x->a[0] + x->b[0]);
+    slope->z[1] += h[0] * (x->b[0] - x->a[0]) - h[1] * (x->a[1] + x->b[1]);
+}
+
+/* p = i (F+ / e - F- e), e = exp(i phase); F+ gains -i e delta, F- gains i delta / e. by: of a selective pulse, or
+   NULL. */
+INLINE void turn_complex(const int sets, const int is_zero, order *x, const pulse *r, const field_turn *by)
 {
     const vec c = r->axis_cos, s = r->axis_sin;
     vec p[2], delta[2], new_z[2];
@@ -249,6 +272,7 @@ INLINE void turn_complex(const int sets, const int is_zero, order *x, const puls
         y->a[0] += u0 + u1, y->b[0] += u0 - u1;
         y->a[1] += v0 - v1, y->b[1] += v0 + v1;
     }
+    if (sets > FIELD && by) turn_with_field(x + VALUE, x + FIELD, by);
 }
 
 /* F+(0) is the conjugate of F-(0). (In the real path both hold the same number.) */
@@ -277,7 +301,7 @@ typedef struct { vec a_next[2], a_last[2], z_last[2]; } delay;
    zero_level: the pulse that meets order 0 now, or -1; later ones are not there yet.
    n_outside: this many pulses, the first ones, are beyond the last order: they see nothing. */
 INLINE void step(const int parts, const int sets, const int levels, const int diffusing, const int zero_level,
-                 const int n_outside, vec *restrict rows, int64_t k, const pulse *r, const vec *decay,
+                 const int n_outside, vec *restrict rows, int64_t k, const pulse *r, const field_turn *by, const vec *decay,
                  delay (*late)[MAX_SETS], echoes *e)
 {
     order x[MAX_SETS];
@@ -296,7 +320,7 @@ INLINE void step(const int parts, const int sets, const int levels, const int di
         if (zero_level >= 0 && m > zero_level) return;
         if (m == zero_level) join_order_0(parts, sets, x);
         if (m >= n_outside && parts == 1) turn_real(sets, m == zero_level, x, r + m);
-        if (m >= n_outside && parts == 2) turn_complex(sets, m == zero_level, x, r + m);
+        if (m >= n_outside && parts == 2) turn_complex(sets, m == zero_level, x, r + m, by ? by + m : NULL);
         EACH(s, sets) EACH(p, parts) {
             if (m < n_outside) x[s].a[p] = x[s].b[p] = x[s].z[p] = (vec){0};
             if (m == zero_level) e->of[m][s][p] = x[s].a[p];
@@ -329,22 +353,27 @@ INLINE void step(const int parts, const int sets, const int levels, const int di
 /* `levels` pulses, the intervals after them and the spoiler, for orders 0 .. n_orders-1; n_orders >= levels.
    F- of order n_orders-1 stays the 0 that it was: nothing comes down from beyond. */
 INLINE void pass(const int parts, const int sets, const int levels, const int diffusing, vec *restrict rows,
-                 int64_t n_orders, const pulse *pulses, const vec *decay, echoes *e)
+                 int64_t n_orders, const pulse *pulses, const field_turn *turns, const vec *decay, echoes *e)
 {
     delay late[MAX_LEVELS][MAX_SETS];
+    field_turn copied[MAX_LEVELS];
+    const field_turn *by = turns ? copied : NULL;
     pulse r[MAX_LEVELS]; /* a copy that nobody else can write to: it stays in registers */
     EACH(m, levels) {
         r[m] = pulses[m];
+        if (turns) copied[m] = turns[m];
         EACH(s, sets) EACH(p, parts) late[m][s].a_next[p] = late[m][s].a_last[p] = late[m][s].z_last[p] = (vec){0};
     }
-    EACH(k, levels) step(parts, sets, levels, diffusing, k, 0, rows, k, r, decay, late, e);
-    for (int64_t k = levels; k < n_orders; k++) step(parts, sets, levels, diffusing, -1, 0, rows, k, r, decay, late, e);
+    EACH(k, levels) step(parts, sets, levels, diffusing, k, 0, rows, k, r, by, decay, late, e);
+    for (int64_t k = levels; k < n_orders; k++)
+        step(parts, sets, levels, diffusing, -1, 0, rows, k, r, by, decay, late, e);
     const int beyond = levels == 1 ? 1 : levels - 1;
-    EACH(i, beyond) step(parts, sets, levels, diffusing, -1, i + 1, rows, n_orders + i, r, decay, late, e);
+    EACH(i, beyond)
+        step(parts, sets, levels, diffusing, -1, i + 1, rows, n_orders + i, r, by, decay, late, e);
 }
 
 /* Without a spoiler there is only order 0: F-(0) is the conjugate of F+(0), and nothing moves. */
-INLINE void balanced(const int sets, vec *rows, const pulse *r, echoes *e)
+INLINE void balanced(const int sets, vec *rows, const pulse *r, const field_turn *by, echoes *e)
 {
     order x[MAX_SETS];
     EACH(s, sets) EACH(p, 2) {
@@ -352,7 +381,7 @@ INLINE void balanced(const int sets, vec *rows, const pulse *r, echoes *e)
         x[s].b[p] = p ? -x[s].a[p] : x[s].a[p];
         x[s].z[p] = *at(2, sets, rows, 0, s, 2, p);
     }
-    turn_complex(sets, 1, x, r);
+    turn_complex(sets, 1, x, r, by);
     EACH(s, sets) EACH(p, 2) {
         *at(2, sets, rows, 0, s, 0, p) = e->of[0][s][p] = x[s].a[p];
         *at(2, sets, rows, 0, s, 2, p) = x[s].z[p] + (p ? (vec){0} : r->recovery[s]);
@@ -362,6 +391,14 @@ INLINE void balanced(const int sets, vec *rows, const pulse *r, echoes *e)
 /* ---- one group of tissues ------------------------------------------------------------------------------------- */
 
 typedef struct { float sin, less, cosine, fall, half_sin; } flip_terms; /* see set_flip */
+
+/* A selective pulse at one position: half its flip angle; its axis, and the precession after it, as complex numbers;
+   the derivative by the amplitude of what it leaves, as a rotation about x, y and z. */
+enum { N_SERIES = 8, N_ROTATION = 9 };
+typedef union {
+    struct { dvec sine, cosine, axis[2], precession[2], slope[3]; };
+    dvec number[N_ROTATION];
+} rotation;
 
 typedef struct {
     const job *j;
@@ -386,6 +423,9 @@ typedef struct {
     int has_base;
     vec growth, shrink, regain, tr_e1, rho, rho_excess, rho_inverse, e2_te, te_cos, te_sin;
     const flip_terms *flips;     /* one B1 for all tissues: of each pulse; else NULL */
+    const double *series;        /* of a selective pulse at this position, or NULL */
+    const rotation *rotations;   /* of it, for one B1: LANES pulses in each entry; else NULL */
+    dvec frame[2];               /* exp(i angle) by which selective pulses have turned the states' frame about z */
     vec *tile;                   /* LANES repetitions of results: [result][part][repetition] */
     vec power;                   /* sum of |signal|^2 in the tile */
     dvec norm;                   /* and in all tiles */
@@ -415,6 +455,7 @@ static void set_equilibrium(group *g)
     count_pulses(g);
     g->grown = g->shrunk = splat(1.0f);
     g->since = g->elapsed = 0.0;
+    g->frame[0] = dsplat(1), g->frame[1] = dsplat(0);
 }
 
 /* How long a state decays with 1/T1 and with 1/T2 [s]. */
@@ -543,7 +584,7 @@ INLINE vec allowed(const group *g, int64_t left)
     const job *j = g->j;
     const double share = j->tolerance / (double)g->n_looks;
     vec power = g->level_squared;
-    if (j->n_positions == 1) {
+    if (j->n_positions == 1 && !j->series) {
         vec so_far = narrow(g->norm) * (float)(1.0 / (double)j->n_echoes);
         ivec is_more = so_far > power;
         power = (vec)((is_more & (ivec)so_far) | (~is_more & (ivec)power));
@@ -646,14 +687,80 @@ INLINE vec nonzero(vec c)
     return (vec)((is_small & (ivec)small) | (~is_small & (ivec)c));
 }
 
-/* What pulse n turns, from half its flip angle: a common table, or single precision with each lane's own B1. */
-INLINE void set_flip(const int parts, const int sets, const group *g, pulse *r, int64_t n, double flip)
+INLINE dvec root(dvec x)
+{
+    double y[LANES];
+    memcpy(y, &x, sizeof x);
+    for (int l = 0; l < LANES; l++) y[l] = sqrt(y[l]);
+    memcpy(&x, y, sizeof x);
+    return x;
+}
+
+/* The rotation by a selective pulse of flip angle times B1 `a` in each lane. With its spinor (alpha, beta) and
+   alpha = c exp(-i turn / 2), it is one by the flip angle about a transverse axis, and then one by `turn` about z. */
+static rotation solve(const job *j, const double *series, dvec a)
+{
+    rotation r;
+    dvec sum[N_SERIES];
+    const double scale = 1 / (j->largest * j->largest);
+    const dvec y2 = 4 * scale * a * a - 2;
+    for (int i = 0; i < N_SERIES; i++, series += j->n_terms) { /* Clenshaw, see slice_rotations.py */
+        dvec last = dsplat(0), before = last;
+        for (int64_t k = j->n_terms - 1; k > 0; k--) {
+            dvec next = series[k] + y2 * last - before;
+            before = last, last = next;
+        }
+        sum[i] = series[0] + 0.5 * y2 * last - before;
+    }
+    const dvec alpha[2] = {sum[0] + 1e-150, sum[1]}, beta[2] = {a * sum[2], a * sum[3]}; /* alpha / |alpha| exists */
+    const dvec alpha_slope[2] = {4 * scale * a * sum[4], 4 * scale * a * sum[5]};
+    const dvec beta_slope[2] = {sum[2] + 4 * scale * a * a * sum[6], sum[3] + 4 * scale * a * a * sum[7]};
+    r.sine = root(beta[0] * beta[0] + beta[1] * beta[1]);
+    r.cosine = root(alpha[0] * alpha[0] + alpha[1] * alpha[1]);
+    const dvec c = alpha[0] / r.cosine, s = alpha[1] / r.cosine; /* exp(-i turn / 2) */
+    const dvec size = 1 / (r.sine + 1e-150), u = -beta[1] * size, v = beta[0] * size; /* i beta / |beta| */
+    r.axis[0] = u * c - v * s, r.axis[1] = u * s + v * c;
+    r.precession[0] = c * c - s * s, r.precession[1] = -2 * c * s;
+    /* with ' the derivative: x + i y = 2 i (beta' conj(alpha) - conj(alpha') beta), z = -2 Im(alpha' conj(alpha) +
+       conj(beta') beta) */
+    const dvec *p = alpha_slope, *q = beta_slope;
+    r.slope[0] = -2 * (q[1] * alpha[0] - q[0] * alpha[1] - p[0] * beta[1] + p[1] * beta[0]);
+    r.slope[1] = 2 * (q[0] * alpha[0] + q[1] * alpha[1] - p[0] * beta[0] - p[1] * beta[1]);
+    r.slope[2] = -2 * (p[1] * alpha[0] - p[0] * alpha[1] + q[0] * beta[1] - q[1] * beta[0]);
+    return r;
+}
+
+/* The table for one B1. */
+static void fill_rotations(const job *j, rotation *table, const double *series)
+{
+    for (int64_t n = 0; n < j->n_pulses; n += LANES) {
+        dvec a = dsplat(0);
+        for (int64_t l = 0; l < LANES && n + l < j->n_pulses; l++) a[l] = j->flip[n + l] * j->b1[0];
+        table[n / LANES] = solve(j, series, a);
+    }
+}
+
+/* What selective pulse n does. */
+static rotation rotation_of(const group *g, int64_t n)
+{
+    if (!g->rotations) return solve(g->j, g->series, g->j->flip[n] * g->b1);
+    rotation r;
+    for (int i = 0; i < N_ROTATION; i++) r.number[i] = dsplat(g->rotations[n / LANES].number[i][n % LANES]);
+    return r;
+}
+
+/* What pulse n turns, from half its flip angle: a common table, a selective pulse's rotation, or single precision with
+   each lane's own B1. */
+INLINE void set_flip(const int parts, const int sets, const group *g, pulse *r, int64_t n, double flip, const rotation *t)
 {
     vec cosine, fall, half_sin; /* fall: cosine - 1 */
     if (g->flips) {
         const flip_terms *f = g->flips + n;
         r->sin = splat(f->sin), r->less = splat(f->less);
         cosine = splat(f->cosine), fall = splat(f->fall), half_sin = splat(f->half_sin);
+    } else if (t) {
+        r->sin = narrow(2.0 * t->sine * t->cosine), r->less = narrow(-0.5 * t->sine) / nonzero(narrow(t->cosine));
+        half_sin = 0.5f * r->sin, fall = narrow(-2.0 * t->sine * t->sine), cosine = narrow(1.0 - 2.0 * t->sine * t->sine);
     } else {
         vec s, c;
         sine_cosine(fraction(splat((float)(flip / (2 * PI))) * narrow(g->b1)), &s, &c);
@@ -665,7 +772,7 @@ INLINE void set_flip(const int parts, const int sets, const group *g, pulse *r, 
     r->rho_cos = cosine * g->rho;
     r->rho_half_sin = half_sin * g->rho;
     r->excess = fall * g->rho + g->rho_excess;
-    if (sets > FIELD) {
+    if (sets > FIELD && !t) {
         r->field_delta = (float)flip * g->rho_inverse;
         r->field_z = (float)flip * g->rho;
     }
@@ -683,20 +790,50 @@ static void fill_flips(const job *j, flip_terms *flips, int parts, double factor
     }
 }
 
-/* The axis of the pulse in the frame that turns with the off-resonance, and the receiver in the same frame. */
-INLINE void set_axis(const group *g, pulse *r, double phase)
+/* c + i s times the conjugate of a direction. */
+INLINE void turn_back(vec *c, vec *s, const dvec *by)
+{
+    const vec x = narrow(by[0]), y = narrow(by[1]), old = *c;
+    *c = old * x + *s * y;
+    *s = *s * x - old * y;
+}
+
+/* The axis of a selective pulse `t` from that of its phase, c + i s, which becomes that of the receiver: the frame takes
+   the precession after the pulse, and each position's rotation by B1. */
+INLINE void set_selective_axis(group *g, pulse *r, double flip, const rotation *t, field_turn *by, vec *c, vec *s)
+{
+    const vec x = narrow(t->axis[0]), y = narrow(t->axis[1]);
+    r->axis_cos = *c * x - *s * y, r->axis_sin = *s * x + *c * y;
+    const dvec re = g->frame[0], im = g->frame[1];
+    g->frame[0] = re * t->precession[0] - im * t->precession[1];
+    g->frame[1] = im * t->precession[0] + re * t->precession[1];
+    turn_back(c, s, t->precession);
+    if (!by) return;
+    const vec u = narrow(flip * t->slope[0]), v = narrow(flip * t->slope[1]);
+    const vec in_frame[2] = {u * *c - v * *s, u * *s + v * *c};
+    EACH(i, 2) by->f[i] = in_frame[i] * g->rho_inverse, by->half_z[i] = 0.5f * in_frame[i] * g->rho;
+    by->about_z = narrow(flip * t->slope[2]);
+}
+
+/* The axis of the pulse in the frame that turns with the off-resonance, and the receiver in the same frame. t: of a
+   selective pulse, else NULL. */
+INLINE void set_axis(group *g, pulse *r, double phase, double flip, const int selective,
+                     const rotation *t, field_turn *by)
 {
     vec s, c;
     dvec turns = dfraction(phase / (2 * PI) - g->turns * g->elapsed);
     dvec within = 0.5 * dfraction(2.0 * turns); /* the axis up to its sign: exact at 180 degrees, where errors would add up */
     vec sign = narrow(1.0 - 8.0 * (turns - within) * (turns - within));
     sine_cosine(narrow(within), &s, &c);
-    r->axis_cos = sign * (1.0f - 2.0f * s * s);
-    r->axis_sin = sign * (2.0f * s * c);
+    const vec sine = sign * (2.0f * s * c);
+    c = sign * (1.0f - 2.0f * s * s), s = sine;
+    if (selective) turn_back(&c, &s, g->frame);
+    r->axis_cos = c, r->axis_sin = s;
+    if (t) set_selective_axis(g, r, flip, t, by, &c, &s);
     r->gain_cos = r->sin * r->axis_cos;
     r->gain_sin = r->sin * r->axis_sin;
-    r->echo_cos = r->axis_cos * g->te_cos + r->axis_sin * g->te_sin;
-    r->echo_sin = r->axis_cos * g->te_sin - r->axis_sin * g->te_cos;
+    r->echo_cos = c * g->te_cos + s * g->te_sin;
+    r->echo_sin = c * g->te_sin - s * g->te_cos;
 }
 
 /* How much of TR is played in the scale of the train. In a very long TR, when no F is left, the rest is `rest`. */
@@ -706,12 +843,16 @@ INLINE double played_tr(const group *g, double tr)
 }
 
 /* Coefficients of repetition n at one position of the slice; moves the scale and the clock on by TR. */
-INLINE void prepare(const int parts, const int sets, group *g, pulse *r, int64_t n, double tr, double flip_factor)
+INLINE void prepare(const int parts, const int sets, const int selective, group *g, pulse *r, int64_t n, double tr,
+                    double flip_factor, field_turn *by)
 {
     const job *j = g->j;
     if (tr != g->tr || j->te[n] != g->te) set_interval(g, tr, j->te[n]);
-    set_flip(parts, sets, g, r, n, j->flip[n] * flip_factor);
-    if (parts == 2) set_axis(g, r, j->phase[n]);
+    rotation found;
+    const rotation *t = NULL;
+    if (selective) found = rotation_of(g, n), t = &found;
+    set_flip(parts, sets, g, r, n, j->flip[n] * flip_factor, t);
+    if (parts == 2) set_axis(g, r, j->phase[n], j->flip[n], selective, t, by);
     if (sets > RATE2) r->tr = splat((float)g->tr), r->echo_time = splat((float)(g->since + g->te));
     r->echo = g->shrunk * g->e2_te * (float)j->sign[n];
     g->grown *= g->growth;
@@ -746,6 +887,7 @@ INLINE void collect(const int parts, const int sets, group *g, int64_t t, vec (*
         else {
             column[0] = y[s][0] * r->echo_cos - y[s][1] * r->echo_sin;
             column[LANES] = y[s][0] * r->echo_sin + y[s][1] * r->echo_cos;
+            if (g->j->is_mirrored) column[0] = splat(0); /* the mirror image has the opposite real part */
         }
     }
     vec power = g->tile[t] * g->tile[t];
@@ -831,7 +973,8 @@ static void flush(group *g, int64_t t0, int64_t count, double weight, int adding
         for (int64_t l = 0; l < g->n_lanes; l++) {
             int64_t i = g->index[l];
             if (!j->is_complex_out) {
-                put(out + i * j->n_echoes + t0, (float)scale[l] * x[l], count, adding);
+                const vec number = g->parts == 2 ? -x[l + LANES] : x[l];
+                put(out + i * j->n_echoes + t0, (float)scale[l] * number, count, adding);
                 continue;
             }
             float m = (float)(scale[l] * j->m0[2 * i]), n = (float)(scale[l] * j->m0[2 * i + 1]);
@@ -863,15 +1006,20 @@ typedef struct {
 typedef void passes(group *, const stretch *);
 
 /* `levels` pulses: prepare them, play them and collect their echoes. */
-INLINE void advance(const int parts, const int sets, const int levels, const int diffusing, group *g, const stretch *p)
+INLINE void advance(const int parts, const int sets, const int levels, const int diffusing, const int selective, group *g,
+                    const stretch *p)
 {
     const job *j = g->j;
     pulse r[MAX_LEVELS] = {0};
+    field_turn by[MAX_LEVELS] = {0}, *turns = sets > FIELD && selective ? by : NULL;
     echoes e;
-    EACH(m, levels) prepare(parts, sets, g, r + m, p->n + m, m ? j->tr[p->n + m] : p->tr, p->flip_factor);
+    EACH(m, levels) {
+        const double tr = m ? j->tr[p->n + m] : p->tr;
+        prepare(parts, sets, selective, g, r + m, p->n + m, tr, p->flip_factor, turns ? turns + m : NULL);
+    }
     if (diffusing) set_interval_decay(g, p->n, p->n_orders);
-    if (parts == 2 && levels == 1 && !j->is_spoiled) balanced(sets, g->rows, r, &e);
-    else pass(parts, sets, levels, diffusing, g->rows, p->n_orders, r, g->decay, &e);
+    if (parts == 2 && levels == 1 && !j->is_spoiled) balanced(sets, g->rows, r, turns, &e);
+    else pass(parts, sets, levels, diffusing, g->rows, p->n_orders, r, turns, g->decay, &e);
     if (!p->is_observed) return;
     EACH(m, levels) {
         int64_t echo = p->echo + m, t = echo % LANES;
@@ -976,8 +1124,8 @@ INLINE void nutate(const int sets, group *g, double flip, double phase)
     rescale(g);
     g->flips = NULL; /* the table holds the pulses of the trains only */
     set_interval(g, 0, 0);
-    set_flip(2, sets, g, &r, 0, flip);
-    set_axis(g, &r, phase);
+    set_flip(2, sets, g, &r, 0, flip, NULL);
+    set_axis(g, &r, phase, flip, g->series != NULL, NULL, NULL);
     g->flips = common;
     for (int64_t k = 0; k < g->n_used; k++) {
         order x[MAX_SETS];
@@ -987,7 +1135,7 @@ INLINE void nutate(const int sets, group *g, double flip, double phase)
         }
         if (k == 0 && g->j->is_spoiled) join_order_0(2, sets, x);
         if (k == 0 && !g->j->is_spoiled) EACH(s, sets) x[s].b[0] = x[s].a[0], x[s].b[1] = -x[s].a[1];
-        turn_complex(sets, k == 0, x, &r);
+        turn_complex(sets, k == 0, x, &r, NULL);
         EACH(s, sets) EACH(p, 2) {
             *at(2, sets, g->rows, k, s, 0, p) = x[s].a[p], *at(2, sets, g->rows, k, s, 1, p) = x[s].b[p];
             *at(2, sets, g->rows, k, s, 2, p) = x[s].z[p];
@@ -1033,30 +1181,38 @@ INLINE void play(const int parts, const int sets, const int diffusing, passes *o
 }
 
 /* One instance per kind of train, so that the compiler knows the sizes. */
-#define KIND(name, parts, sets, diffusing)                                                                          \
+#define KIND(name, parts, sets, diffusing, selective)                                                               \
     static __attribute__((noinline)) void name##_one(group *g, const stretch *p)                                    \
-    { advance(parts, sets, 1, diffusing, g, p); }                                                                   \
+    { advance(parts, sets, 1, diffusing, selective, g, p); }                                                        \
     static __attribute__((noinline)) void name##_two(group *g, const stretch *p)                                    \
-    { advance(parts, sets, diffusing ? 1 : 2, diffusing, g, p); }                                                   \
+    { advance(parts, sets, diffusing ? 1 : 2, diffusing, selective, g, p); }                                        \
     static void name(group *g, double factor, double weight, int adding)                                            \
     { play(parts, sets, diffusing, name##_one, name##_two, g, factor, weight, adding); }
-KIND(real, 1, 1, 0)
-KIND(real_rates, 1, 3, 0)
-KIND(real_all, 1, 4, 0)
-KIND(real_diffusing, 1, 1, 1)
-KIND(real_rates_diffusing, 1, 3, 1)
-KIND(real_all_diffusing, 1, 4, 1)
-KIND(complex, 2, 1, 0)
-KIND(complex_rates, 2, 3, 0)
-KIND(complex_all, 2, 4, 0)
-KIND(complex_diffusing, 2, 1, 1)
-KIND(complex_rates_diffusing, 2, 3, 1)
-KIND(complex_all_diffusing, 2, 4, 1)
+KIND(real, 1, 1, 0, 0)
+KIND(real_rates, 1, 3, 0, 0)
+KIND(real_all, 1, 4, 0, 0)
+KIND(real_diffusing, 1, 1, 1, 0)
+KIND(real_rates_diffusing, 1, 3, 1, 0)
+KIND(real_all_diffusing, 1, 4, 1, 0)
+KIND(complex, 2, 1, 0, 0)
+KIND(complex_rates, 2, 3, 0, 0)
+KIND(complex_all, 2, 4, 0, 0)
+KIND(complex_diffusing, 2, 1, 1, 0)
+KIND(complex_rates_diffusing, 2, 3, 1, 0)
+KIND(complex_all_diffusing, 2, 4, 1, 0)
+KIND(selective, 2, 1, 0, 1)
+KIND(selective_rates, 2, 3, 0, 1)
+KIND(selective_all, 2, 4, 0, 1)
+KIND(selective_diffusing, 2, 1, 1, 1)
+KIND(selective_rates_diffusing, 2, 3, 1, 1)
+KIND(selective_all_diffusing, 2, 4, 1, 1)
 
 typedef void kind(group *, double, double, int);
-static kind *const kinds[2][2][3] = {
+static kind *const kinds[3][2][3] = { /* real, complex, of selective pulses */
     {{real, real_rates, real_all}, {real_diffusing, real_rates_diffusing, real_all_diffusing}},
     {{complex, complex_rates, complex_all}, {complex_diffusing, complex_rates_diffusing, complex_all_diffusing}},
+    {{selective, selective_rates, selective_all},
+     {selective_diffusing, selective_rates_diffusing, selective_all_diffusing}},
 };
 
 /* Put the tissues of the next lanes into the group; lanes left over repeat the last tissue. */
@@ -1104,22 +1260,28 @@ int EPG_RUN(const job *j)
         if (j->n_states[j->index[i]] > most) most = j->n_states[j->index[i]];
     group g;
     memset(&g, 0, sizeof g);
-    g.j = j, g.parts = j->is_real && j->is_spoiled ? 1 : 2, g.sets = n_sets[j->n_derivatives];
+    g.j = j, g.parts = j->is_real && j->is_spoiled && !j->series ? 1 : 2, g.sets = n_sets[j->n_derivatives];
     size_t n_rows = (size_t)(most + 2) * (size_t)(g.sets * 3 * g.parts), n_decay = (size_t)(most + 2) * 3 * (j->is_diffusing ? 2 : 1);
     size_t n_tile = (size_t)(g.sets * g.parts * LANES), n_descent = (size_t)most;
-    vec *memory = aligned_alloc(sizeof(vec), sizeof(vec) * (n_rows + n_decay + n_tile + n_descent));
+    const int has_table = j->series && j->is_same_b1;
+    size_t n_table = has_table ? sizeof(rotation) / sizeof(vec) * (size_t)((j->n_pulses + LANES - 1) / LANES) : 0;
+    vec *memory = aligned_alloc(sizeof(vec), sizeof(vec) * (n_rows + n_decay + n_tile + n_descent + n_table));
     flip_terms *flips = malloc(sizeof(flip_terms) * (size_t)j->n_pulses);
     if (!memory || !flips) return free(memory), free(flips), 1;
     g.rows = memory, g.decay = memory + n_rows, g.tile = g.decay + n_decay, g.descent = g.tile + n_tile;
     g.base_decay = g.decay + (size_t)(most + 2) * 3;
     g.shortest_tail = shortest_tail(j);
-    g.flips = j->is_same_b1 ? flips : NULL;
+    rotation *table = has_table ? (rotation *)(g.descent + n_descent) : NULL;
+    g.rotations = table;
+    g.flips = j->is_same_b1 && !j->series ? flips : NULL;
     const uint64_t control = flush_tiny_numbers(1, 0);
     for (int64_t position = 0; position < j->n_positions; position++) {
         if (g.flips) fill_flips(j, flips, g.parts, j->flip_factor[position]);
+        if (j->series) g.series = j->series + position * N_SERIES * j->n_terms;
+        if (table) fill_rotations(j, table, g.series);
         for (int64_t first = j->first; first < j->last; first += LANES) {
             fill_lanes(&g, first);
-            kinds[g.parts - 1][j->is_diffusing][n_sets[j->n_derivatives] > 1 ? n_sets[j->n_derivatives] - 2 : 0](
+            kinds[j->series ? 2 : g.parts - 1][j->is_diffusing][g.sets > 1 ? g.sets - 2 : 0](
                 &g, j->flip_factor[position], j->weight[position], position > 0);
             for (int64_t l = 0; j->norm && l < g.n_lanes; l++) j->norm[g.index[l]] = g.norm[l];
         }

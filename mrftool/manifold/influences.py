@@ -12,7 +12,15 @@ from mrftool.arrays import Array
 from mrftool.errors import ArgumentError
 from mrftool.physics.kernel import is_real
 from mrftool.physics.simulate import signal_and_derivatives
-from mrftool.sequence import Event, HardPulse, Invert, PulseSequence, SliceProfile, Wait
+from mrftool.sequence import (
+    Event,
+    HardPulse,
+    Invert,
+    PulseSequence,
+    SelectivePulse,
+    SliceProfile,
+    Wait,
+)
 from mrftool.tissue import Tissue
 
 Scene = tuple[PulseSequence, Tissue]
@@ -298,10 +306,16 @@ def _with_flip_exponent(sequence: PulseSequence, tissue: Tissue, change: float) 
 
 
 def _with_slice_profile(sequence: PulseSequence, tissue: Tissue, change: float) -> Scene:
-    """A profile whose flip factors are taken to a power: above 1 for a slice with softer edges."""
+    """A profile whose flip factors are taken to a power: above 1 for a slice with softer edges. Or
+    a pulse of a smaller time-bandwidth product, over as many slice thicknesses.
+    """
     profile = sequence.slice_profile
     if profile is None:
         return sequence, tissue
+    if isinstance(profile, SelectivePulse):
+        product = profile.time_bandwidth * (1 - change)
+        softer = replace(profile, time_bandwidth=product, extent=profile.width)
+        return replace(sequence, slice_profile=softer), tissue
     factors = np.asarray(profile.flip_factor) ** (1 + change)
     changed = SliceProfile(factors, profile.weight)
     return replace(sequence, slice_profile=changed), tissue

@@ -27,6 +27,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj
 
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.physics.dephasing import Dephasing, at_rest, spoiled
+from mrftool.physics.rf.excitation import Position, States, positions, rotate
 from mrftool.sequence import HardPulse, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
 
 Array = Any
@@ -91,10 +92,9 @@ def epg_signal(
     if bool(xp.any(voxels.r2_prime != 0)):
         require_refocused(sequence)
     orders = _kept_orders(sequence, n_states, t1)
-    b1 = _column(b1, t1)
     signal = sum(
-        float(weight) * play(sequence, voxels, nominal, b1 * float(factor), orders)
-        for factor, weight in slice_positions(sequence)
+        position.weight * play(sequence, voxels, position, orders)
+        for position in positions(sequence, nominal, _column(b1, t1))
     )
     return _column(m0, signal[:, 0])[:, None] * signal
 
@@ -131,14 +131,6 @@ def require_refocused(sequence: PulseSequence) -> None:
     )
 
 
-def slice_positions(sequence: PulseSequence) -> list[tuple[float, float]]:
-    """Flip factor [1] and weight [1] of each position in the slice; one if no profile is given."""
-    profile = sequence.slice_profile
-    if profile is None:
-        return [(1.0, 1.0)]
-    return list(zip(profile.flip_factor, profile.weight, strict=True))
-
-
 def exact_n_states(sequence: PulseSequence) -> int:
     """Number of orders that can reach an echo.
 
@@ -163,30 +155,25 @@ class _Voxels:
     r2_prime: Array
 
 
-def play(
-    sequence: PulseSequence, voxels: _Voxels, nominal: Array, field: Array, orders: Array
-) -> Array:
-    """Signal `(voxel, time)` [1] of all events, per unit of m0, from equilibrium.
+def play(sequence: PulseSequence, voxels: _Voxels, position: Position, orders: Array) -> Array:
+    """Signal `(voxel, time)` [1] of all events at one position, per unit of m0, from equilibrium.
 
     Parameters
     ----------
     sequence, voxels
         What is played, and the tissue.
-    nominal
-        Flip angles `(pulse,)` [rad].
-    field
-        Actual over nominal flip angle `(voxel,)` [1].
+    position
+        Where in the slice.
     orders
         That are kept `(order,)`: 0, 1, ...
     """
-    flips = nominal[:, None] * field
-    rest = at_rest(sequence)
+    field, rest = position.field, at_rest(sequence)
     states = equilibrium(voxels, orders)
     echoes: list[Array] = []
     for event in sequence.program:
         match event:
             case Pulses():
-                states, seen = play_pulses(sequence, event, states, voxels, flips, orders)
+                states, seen = play_pulses(sequence, event, states, voxels, position, orders)
                 echoes += seen
             case Invert():
                 states = crush(states, -event.efficiency)
@@ -206,11 +193,11 @@ def play(
 def play_pulses(
     sequence: PulseSequence,
     block: Pulses,
-    states: "States",
+    states: States,
     voxels: _Voxels,
-    flips: Array,
+    position: Position,
     orders: Array,
-) -> tuple["States", list[Array]]:
+) -> tuple[States, list[Array]]:
     """Play the pulses of `block`; the states after them, and the frames that are acquired.
 
     1. Pulse.
@@ -226,8 +213,8 @@ def play_pulses(
         Before the first pulse `(voxel, order)`.
     voxels
         The tissue.
-    flips
-        Actual flip angles `(pulse, voxel)` [rad].
+    position
+        Where in the slice.
     orders
         That are kept `(order,)`: 0, 1, ...
     """
@@ -235,7 +222,7 @@ def play_pulses(
     cycles, starts = sequence.cycles, sequence.spoiler_start
     echoes: list[list[Array]] = []
     for n in range(len(cycles))[block.slice]:
-        states = rotate(xp, states, flips[n], sequence.rf_phase[n])
+        states = position.excite(n, states)
         seen = []
         for between in np.diff(sequence.te[n] + sequence.echoes, prepend=0.0):
             states = relax(states, voxels, orders, float(between), rest)
@@ -267,9 +254,6 @@ def means_of_bins(echoes: list[list[Array]], size: int) -> list[Array]:
         together = zip(*echoes[first : first + size], strict=True)
         frames += [sum(echo) / size for echo in together]
     return frames
-
-
-States = tuple[Array, Array, Array]
 
 
 def equilibrium(voxels: _Voxels, orders: Array) -> States:
@@ -321,22 +305,6 @@ def _decay_while_tipped(
         return decay
     b_value = rest.longitudinal(orders, event.te)
     return decay * voxels.xp.exp(-voxels.adc[:, None] * b_value)
-
-
-def rotate(xp: Any, states: States, flip: Array, phase: float) -> States:
-    """RF pulse of `flip` `(voxel,)` [rad] about the transverse axis at `phase` [rad]. Weigel 2015,
-    eq. 15 and 18.
-    """
-    f_plus, f_minus, z = states
-    cos, sin = xp.cos(flip)[:, None], xp.sin(flip)[:, None]
-    cos2, sin2 = (1 + cos) / 2, (1 - cos) / 2
-    turn = complex(np.exp(1j * phase))
-    back = turn.conjugate()
-    return (
-        cos2 * f_plus + turn**2 * sin2 * f_minus - 1j * turn * sin * z,
-        back**2 * sin2 * f_plus + cos2 * f_minus + 1j * back * sin * z,
-        -0.5j * back * sin * f_plus + 0.5j * turn * sin * f_minus + cos * z,
-    )
 
 
 def relax(

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.environment.threads import usable_processors
 from mrftool.physics.dephasing import at_rest, spoiled_integrals
-from mrftool.physics.epg import slice_positions
+from mrftool.physics.rf.excitation import slice_positions
+from mrftool.physics.rf.slice_rotations import SliceRotations, slice_rotations
 from mrftool.physics.truncation import shortest_tr
-from mrftool.sequence import Pulses, PulseSequence
+from mrftool.sequence import Pulses, PulseSequence, SelectivePulse
 from mrftool.tissue import Tissue
 
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
@@ -46,6 +48,10 @@ class _Job(ctypes.Structure):
         *((key, _ARRAY) for key in ("quiet", "tail_first", "tail_second", "cycles")),
         ("n_positions", ctypes.c_int64),
         *((key, _ARRAY) for key in ("flip_factor", "weight")),
+        ("largest", ctypes.c_double),
+        ("n_terms", ctypes.c_int64),
+        ("series", _ARRAY),
+        ("is_mirrored", ctypes.c_int32),
         *((key, ctypes.c_int64) for key in ("first", "last")),
         *((key, _ARRAY) for key in ("index", "n_states")),
         *((key, _ARRAY) for key in ("t1", "t2", "b1", "adc", "off_resonance", "m0")),
@@ -275,11 +281,22 @@ def _job(
     )
     if task.cut is not None and not derivatives:
         _set_cut(job, arrays, task.cut, sequence)
+    if isinstance(sequence.slice_profile, SelectivePulse):
+        _set_selective(job, arrays, task, sequence.slice_profile)
     rest = at_rest(sequence)
     if rest is not None:
         job.step = rest.step
     _point_into(job, arrays, derivatives)
     return job, [*arrays.values(), *derivatives.values()]
+
+
+def _set_selective(job: _Job, arrays: dict[str, Any], task: Run, pulse: SelectivePulse) -> None:
+    """What a selective pulse does, in place of flip factors."""
+    largest = float(np.abs(task.sequence.flip_angle).max() * task.tissue.b1.max())
+    rotations = slice_rotations(pulse, largest, is_mirrored=bool(job.is_real))
+    arrays |= _selective_arrays(rotations, task.sequence)
+    job.largest, job.n_terms = rotations.largest, rotations.alpha.shape[1]
+    job.n_positions, job.is_mirrored = len(rotations.weight), job.is_real
 
 
 def _set_cut(job: _Job, arrays: dict[str, Any], cut: Cut, sequence: PulseSequence) -> None:
@@ -307,6 +324,25 @@ def _sequence_arrays(sequence: PulseSequence, real: bool) -> dict[str, Any]:
         **_dephasing(sequence),
     }
     return _contiguous(columns) | {"events": _event_table(sequence)}
+
+
+def _selective_arrays(rotations: SliceRotations, sequence: PulseSequence) -> dict[str, Any]:
+    """What the kernel reads of a selective pulse, by field of the job.
+
+    Its Chebyshev series of alpha, beta / amplitude and their slopes, real and imaginary parts
+    `(position, 8, term)`. All its pulses have two parts to a state, and phases of their own.
+    """
+    values = [rotations.alpha, rotations.beta]
+    slopes = [np.pad(chebyshev.chebder(each, axis=1), ((0, 0), (0, 1))) for each in values]
+    rows = [part for each in values + slopes for part in (each.real, each.imag)]
+    columns = {
+        "flip": sequence.flip_angle,
+        "sign": np.ones(len(sequence.flip_angle)),
+        "flip_factor": np.ones(len(rotations.weight)),
+        "weight": rotations.weight,
+        "series": np.stack(rows, axis=1),
+    }
+    return _contiguous(columns)
 
 
 def _tissue_arrays(tissue: Tissue) -> dict[str, Any]:

@@ -49,7 +49,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mrftool.arrays import FloatArray, IndexArray
-from mrftool.physics.epg import exact_n_states, slice_positions
+from mrftool.physics.epg import exact_n_states
+from mrftool.physics.rf.excitation import slice_positions
 from mrftool.sequence import PulseSequence
 
 TYPICAL_LEVEL = 0.03  # root mean square of a fingerprint [m0] to begin with; `simulate` checks it

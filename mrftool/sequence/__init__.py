@@ -14,6 +14,7 @@ from mrftool.sequence.events import (
 from mrftool.sequence.faults import sequence_faults
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
 from mrftool.sequence.pulse_sequence import PulseSequence
+from mrftool.sequence.selective_pulse import SelectivePulse
 from mrftool.sequence.train import Inversion, Train, train_faults
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PulseSequence",
     "Pulses",
     "Saturate",
+    "SelectivePulse",
     "SliceProfile",
     "Spoiler",
     "Spoiling",

@@ -9,6 +9,7 @@ from mrftool.arrays import BoolArray, FloatArray, IndexArray
 from mrftool.sequence.events import MAX_TIME, Event, Pulses
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
 from mrftool.sequence.readout_faults import readout_faults
+from mrftool.sequence.selective_pulse import SelectivePulse
 
 COLUMNS = ("flip_angle", "rf_phase", "tr", "te")
 
@@ -26,7 +27,7 @@ def sequence_faults(
     events: Sequence[Event] = (Pulses(),),
     spoiling: Spoiling = "gradient",
     spoiler: Spoiler | None = None,
-    slice_profile: SliceProfile | None = None,
+    slice_profile: SliceProfile | SelectivePulse | None = None,
     later_echoes: ArrayLike = (),
     receiver_phase: ArrayLike | None = None,
     spoiler_cycles: ArrayLike | None = None,
@@ -64,7 +65,9 @@ def sequence_faults(
     if spoiler is not None:
         room = float((columns["tr"] - columns["te"]).min()) - float(max(echoes, default=0.0))
         faults += _spoiler_faults(spoiler, spoiling, room)
-    if slice_profile is not None:
+    if isinstance(slice_profile, SelectivePulse):
+        faults += _pulse_faults(slice_profile, columns, spoiling)
+    elif slice_profile is not None:
         faults += _profile_faults(slice_profile)
     return faults
 
@@ -157,6 +160,22 @@ def _waveform_fault(spoiler: Spoiler, room: float) -> str:
 def _is_one_amplitude_per_piece(gradient: FloatArray, duration: FloatArray) -> bool:
     has_pieces = gradient.size > 0 and gradient.ndim in (1, 2)
     return has_pieces and gradient.shape[-1:] == duration.shape
+
+
+def _pulse_faults(
+    pulse: SelectivePulse, columns: Mapping[str, FloatArray], spoiling: str
+) -> Faults:
+    texts = pulse.faults()
+    half = pulse.duration / 2
+    room = {"TE": columns["te"], "TR - TE": columns["tr"] - columns["te"]}
+    for name, times in room.items():
+        bad = np.flatnonzero(times < half - 1e-12)
+        if bad.size:
+            has = f"repetition {bad[0]}: {name} is {times[bad[0]] * 1e3:g} ms{_more(bad)}"
+            texts.append(f"{has}, expected at least half of the pulse, {half * 1e3:g} ms")
+    if spoiling == "none" and pulse.rephasing != 1:
+        texts.append(f"rephasing {pulse.rephasing:g}, expected 1 where no gradient spoils")
+    return [("slice_profile", text) for text in texts]
 
 
 def _profile_faults(profile: SliceProfile) -> Faults:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from mrftool.arrays import FloatArray
 from mrftool.sequence.events import Event, Pulses, Wait
 from mrftool.sequence.parts import Spoiler
+from mrftool.sequence.selective_pulse import SelectivePulse
 from mrftool.sequence.train import Train
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _common_numbers(sequence: "PulseSequence") -> Iterator[ArrayLike]:
     yield [] if spoiler is None else _waveform(spoiler)
     if profile is None:
         yield []
+    elif isinstance(profile, SelectivePulse):
+        yield six_decimals([-1.0, *profile.numbers])  # no flip factor is negative
     else:
         yield six_decimals(np.r_[profile.flip_factor, profile.weight])
     yield from _readout_numbers(sequence)

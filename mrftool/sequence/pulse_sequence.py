@@ -15,6 +15,7 @@ from mrftool.sequence.events import Event, Pulses, joined
 from mrftool.sequence.faults import COLUMNS, sequence_faults
 from mrftool.sequence.identity import digest
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling, freeze_columns
+from mrftool.sequence.selective_pulse import SelectivePulse
 from mrftool.sequence.train import Train, train_of
 
 _CHECKED = (
@@ -48,6 +49,9 @@ class PulseSequence(ShownInNotebooks):
         others prepare the magnetisation. By default all pulses, once.
     spoiling
         "gradient": one full cycle over the voxel per repetition, after the echo; "none": balanced.
+    slice_profile
+        What each position of the slice sees of the flip angles: by factors, or by the pulse's name;
+        by default all positions see the nominal ones.
     later_echoes : array (echo,)
         When each pulse has further echoes, after that at TE and before the spoiler [s].
     receiver_phase : array (pulse,)
@@ -72,7 +76,7 @@ class PulseSequence(ShownInNotebooks):
     events: Sequence[Event] = (Pulses(),)
     spoiling: Spoiling = "gradient"
     spoiler: Spoiler | None = None
-    slice_profile: SliceProfile | None = None
+    slice_profile: SliceProfile | SelectivePulse | None = None
     name: str = "unnamed"
     uncertainty: Mapping[str, float] = field(default_factory=dict)
     later_echoes: FloatArray = ()  # type: ignore[assignment]
@@ -90,7 +94,7 @@ class PulseSequence(ShownInNotebooks):
             events: Sequence[Event] = (Pulses(),),
             spoiling: Spoiling = "gradient",
             spoiler: Spoiler | None = None,
-            slice_profile: SliceProfile | None = None,
+            slice_profile: SliceProfile | SelectivePulse | None = None,
             name: str = "unnamed",
             uncertainty: Mapping[str, float] = ...,
             later_echoes: ArrayLike = (),

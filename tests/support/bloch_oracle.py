@@ -12,11 +12,21 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mrftool.sequence import HardPulse, Invert, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.sequence import (
+    HardPulse,
+    Invert,
+    Pulses,
+    PulseSequence,
+    Saturate,
+    SelectivePulse,
+    T2Prep,
+    Wait,
+)
 
 Vectors = NDArray[np.float64]
 Interval = Callable[[Vectors, float], Vectors]
 Tail = Callable[[Vectors, float, int], Vectors]
+Excite = Callable[[Vectors, float, float], Vectors]  # by a flip angle and about a phase [rad]
 
 
 def bloch_signal(
@@ -48,6 +58,11 @@ def bloch_signal(
         return precess(free(m, time), cycles * cycle)
 
     signal = np.zeros(len(sequence), complex)
+    if isinstance(sequence.slice_profile, SelectivePulse):
+        for excite, weight in selective_positions(sequence.slice_profile, b1):
+            echoes = play(sequence, b1, isochromats, free, tail, t2, r2_prime, excite)
+            signal += weight * np.array(list(echoes))
+        return m0 * signal
     for flip_factor, weight in slice_positions(sequence):
         echoes = play(sequence, b1 * flip_factor, isochromats, free, tail, t2, r2_prime)
         signal += weight * np.array(list(echoes))
@@ -69,6 +84,7 @@ def play(
     tail: Tail,
     t2: float = np.nan,
     r2_prime: float = 0.0,
+    excite: Excite | None = None,
 ) -> Iterator[complex]:
     """Play all events on `n` isochromats from equilibrium and yield each acquired frame, as the
     receiver sees it.
@@ -76,7 +92,9 @@ def play(
     free: what an interval without gradients does. tail: what the rest of TR does, spoiler included.
     t2: for perfect T2 preparations, whose diffusion is left out [s]. r2_prime: decay of each echo
     from its pulse on [1/s].
+    excite: what pulses of the train do; by default they are hard pulses.
     """
+    excite = excite or _hard_pulse(flip_factor)
     m = np.zeros((3, n))
     m[2] = 1.0
     receiver = sequence.rf_phase if sequence.receiver_phase is None else sequence.receiver_phase
@@ -97,7 +115,7 @@ def play(
             case Pulses(first=first, stop=stop, acquire=acquire, bin=bin_size):
                 seen: list[NDArray[np.complex128]] = []
                 for flip, phase, tr, te, receiver_phase, cycles in pulses[first:stop]:
-                    m = nutate(m, flip_factor * flip, phase)
+                    m = excite(m, flip, phase)
                     times = [te, *(te + sequence.later_echoes)]
                     m, echoes = observe(m, times, free)
                     decay = np.exp(-r2_prime * np.array(times) - 1j * receiver_phase)
@@ -118,6 +136,13 @@ def observe(
         x, y, _ = m.mean(axis=1)
         echoes.append(complex(x, y))
     return m, np.array(echoes)
+
+
+def _hard_pulse(flip_factor: float) -> Excite:
+    def excite(m: Vectors, flip: float, phase: float) -> Vectors:
+        return nutate(m, flip_factor * flip, phase)
+
+    return excite
 
 
 def prepare_t2(m: Vectors, event: T2Prep, flip_factor: float, free: Interval, t2: float) -> Vectors:
@@ -141,6 +166,39 @@ def nutate(m: Vectors, flip: float, phase: float) -> Vectors:
     )
     turn = np.eye(3) + np.sin(flip) * across + (1 - np.cos(flip)) * across @ across
     return turn @ m
+
+
+def selective_positions(
+    pulse: SelectivePulse, b1: float, steps: int = 1600
+) -> Iterator[tuple[Excite, float]]:
+    """What a selective pulse does at each position of the slice, and the position's weight.
+
+    The waveform plays as hard pulses, with half of a step's precession before and after each.
+    """
+    time = (np.arange(steps) + 0.5) / steps - 0.5  # in units of the duration
+    depth = {"none": 0.0, "hann": 0.5, "hamming": 0.46}[pulse.apodisation]
+    scaled = pulse.time_bandwidth * time
+    shape = np.sinc(scaled) if pulse.shape == "sinc" else np.exp(-np.pi * scaled**2)
+    shape = shape * (1 - depth + depth * np.cos(2 * np.pi * time))
+    shape = shape / shape.sum()
+    width = pulse.extent or 2 + 4 / pulse.time_bandwidth
+    for n in range(pulse.positions):
+        place = ((n + 0.5) / pulse.positions - 0.5) * width  # in slice thicknesses
+        during = 2 * np.pi * pulse.time_bandwidth * place  # precession under the gradient [rad]
+
+        def excite(m: Vectors, flip: float, phase: float, during: float = during) -> Vectors:
+            turn = _about_z(-during / 2)
+            for share in b1 * flip * shape:
+                step = nutate(_about_z(during / steps / 2), share, phase)
+                turn = _about_z(during / steps / 2) @ step @ turn
+            return _about_z(-pulse.rephasing * during / 2) @ turn @ m
+
+        yield excite, width / pulse.positions
+
+
+def _about_z(angle: float) -> Vectors:
+    """The matrix of a rotation about z [rad]."""
+    return precess(np.eye(3), angle)
 
 
 def precess(m: Vectors, angle: float | Vectors) -> Vectors:

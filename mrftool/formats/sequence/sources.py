@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
-from mrftool.sequence import Event, SliceProfile, Spoiler, Spoiling
+from mrftool.sequence import Event, SelectivePulse, SliceProfile, Spoiler, Spoiling
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Findings:
     inversion_efficiency: float | None = None
     spoiling: Spoiling | None = None
     spoiler: Spoiler | None = None
-    slice_profile: SliceProfile | None = None
+    slice_profile: SliceProfile | SelectivePulse | None = None
     repeats: int = 1
     wait: float = 0.0
     events: tuple[Event, ...] | None = None

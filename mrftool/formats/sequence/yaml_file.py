@@ -15,6 +15,7 @@ from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.reading.building import build_events, build_train
 from mrftool.formats.sequence.reading.programme import events_to_list
+from mrftool.formats.sequence.reading.slice_profile import profile_block, profile_in_words
 from mrftool.formats.sequence.reading.uncertainty import uncertainty_block
 from mrftool.formats.sequence.reading.validation import fault_at, validate
 from mrftool.formats.sequence.reading.yaml_text import Fault, Lines, dump_yaml, load_mapping
@@ -135,11 +136,7 @@ def sequence_to_dict(sequence: PulseSequence) -> dict[str, Any]:
         duration = _list(sequence.spoiler.duration * 1e3, 1e-9)
         data["spoiler"] = {"gradient_mt_per_m": axes, "duration_ms": duration}
     if sequence.slice_profile:
-        profile = sequence.slice_profile
-        data["slice_profile"] = {
-            "flip_factor": profile.flip_factor.tolist(),
-            "weight": profile.weight.tolist(),
-        }
+        data["slice_profile"] = profile_block(sequence.slice_profile)
     if sequence.uncertainty:
         data["uncertainty"] = uncertainty_block(sequence.uncertainty)
     return data
@@ -219,9 +216,6 @@ def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
     if sequence.later_echoes.size:
         later = ", ".join(f"{time * 1e3:g}" for time in sequence.later_echoes)
         te += f", and echoes {later} ms later"
-    profile = "none"
-    if sequence.slice_profile:
-        profile = f"{len(sequence.slice_profile.weight)} positions"
     return {
         "repetitions": f"{len(sequence)}",
         "duration": f"{sequence.duration:.3f} s",
@@ -231,7 +225,7 @@ def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
         "TE": te,
         **_preparations(sequence),
         "spoiling": spoiling,
-        "slice profile": profile,
+        "slice profile": profile_in_words(sequence.slice_profile),
         "sequence id": sequence.sequence_id,
     }
 

@@ -15,9 +15,18 @@ import torch
 from torch import Tensor
 
 from mrftool.arrays import Array
-from mrftool.physics.epg import slice_positions
 from mrftool.physics.kernel import receiver_signs, stays_real
-from mrftool.sequence import Invert, Preparation, Pulses, PulseSequence, Saturate, T2Prep, Wait
+from mrftool.physics.rf.excitation import slice_positions
+from mrftool.sequence import (
+    Invert,
+    Preparation,
+    Pulses,
+    PulseSequence,
+    Saturate,
+    SelectivePulse,
+    T2Prep,
+    Wait,
+)
 
 # Of one program. On an H100 a warp with one order in each lane is fastest, see
 # benchmarks/training_gpu.py.
@@ -48,7 +57,8 @@ def serves(sequence: PulseSequence, device: torch.device, adc: float) -> bool:
     """Whether the kernel can simulate `sequence` there; adc [m2/s]."""
     is_there = device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
     is_usual = sequence.is_plain and sequence.spoiler_cycles is None
-    plays = adc == 0 and is_usual and stays_real(sequence)
+    is_selective = isinstance(sequence.slice_profile, SelectivePulse)
+    plays = adc == 0 and is_usual and not is_selective and stays_real(sequence)
     return is_there and plays and find_spec("triton") is not None
 
 

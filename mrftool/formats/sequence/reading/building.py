@@ -25,10 +25,12 @@ from mrftool.formats.sequence.reading.pulse_table import (
     read_columns,
 )
 from mrftool.formats.sequence.reading.uncertainty import uncertainties_of
+from mrftool.formats.sequence.schema.first import SelectivePulseBlock
 from mrftool.formats.sequence.schema.second import PulsesBlock
 from mrftool.sequence import (
     Inversion,
     PulseSequence,
+    SelectivePulse,
     SliceProfile,
     Spoiler,
     Train,
@@ -184,7 +186,25 @@ def _spoiler(block: Any) -> Spoiler | None:
     return Spoiler(np.array(block.gradient_mt_per_m) * 1e-3, np.array(block.duration_ms) * 1e-3)
 
 
-def _slice_profile(block: Any) -> SliceProfile | None:
+def _slice_profile(block: Any) -> SliceProfile | SelectivePulse | None:
     if block is None:
         return None
+    if isinstance(block, SelectivePulseBlock):
+        return _selective_pulse(block)
     return SliceProfile(np.array(block.flip_factor), np.array(block.weight))
+
+
+def _selective_pulse(block: SelectivePulseBlock) -> SelectivePulse:
+    thickness = None
+    if block.thickness_mm is not None:
+        thickness = block.thickness_mm * 1e-3
+    return SelectivePulse(
+        shape=block.pulse,
+        time_bandwidth=block.time_bandwidth,
+        duration=block.duration_ms * 1e-3,
+        apodisation=block.apodisation,
+        positions=block.positions,
+        extent=block.extent,
+        rephasing=block.rephasing,
+        thickness=thickness,
+    )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from mrftool.formats.sequence.reading.yaml_text import Fault, Lines
-from mrftool.formats.sequence.schema import BLOCKS, EVENT_TAG
+from mrftool.formats.sequence.schema import BLOCKS, EVENT_TAG, PROFILE_BLOCKS
 
 Path = tuple[str | int, ...]
 
@@ -94,7 +94,9 @@ def _about(info: FieldInfo) -> str:
     return info.description or "a value"
 
 
-_TAGS = {"number", "list", "axes", "csv", "lobes", "spline", "quadratic", "cycle"}
+_TAGS = {"number", "list", "axes", "csv", "lobes", "spline", "quadratic", "cycle"} | set(
+    PROFILE_BLOCKS
+)
 
 
 def _unknown(key: str, known: list[str]) -> str:
@@ -114,7 +116,10 @@ def _fault(key: str, detail: Any, lines: Lines) -> Fault:
 
 
 def _known_keys(place: Sequence[str | int]) -> list[str]:
-    """The keys of the innermost event at `place`; none outside of events."""
+    """The keys of the innermost event at `place`, or of a slice profile; else none."""
+    for kind, block in PROFILE_BLOCKS.items():
+        if kind in place:
+            return list(block.model_fields)
     tags = [part for part in place if isinstance(part, str) and part.startswith(EVENT_TAG)]
     if not tags:
         return []

@@ -2,11 +2,19 @@
 
 from pydantic import TypeAdapter
 
-from mrftool.formats.sequence.schema.first import SequenceFile
+from mrftool.formats.sequence.schema.first import PROFILE_BLOCKS, SequenceFile
 from mrftool.formats.sequence.schema.second import BLOCKS, EventFile
 from mrftool.formats.sequence.schema.second import TAG as EVENT_TAG
 
-__all__ = ["BLOCKS", "EVENT_TAG", "VERSIONS", "EventFile", "SequenceFile", "json_schema"]
+__all__ = [
+    "BLOCKS",
+    "EVENT_TAG",
+    "PROFILE_BLOCKS",
+    "VERSIONS",
+    "EventFile",
+    "SequenceFile",
+    "json_schema",
+]
 
 VERSIONS: dict[int, type[SequenceFile] | type[EventFile]] = {1: SequenceFile, 2: EventFile}
 

@@ -166,6 +166,46 @@ class SliceProfileBlock(Strict):
     weight: list[Number] = Field(min_length=1)
 
 
+class SelectivePulseBlock(Strict):
+    """The slice-selective pulse of all repetitions, by its name: its Bloch equations are solved."""
+
+    pulse: Literal["sinc", "gauss"]
+    time_bandwidth: Number = Field(gt=0, le=32, description="duration times bandwidth")
+    duration_ms: Number = Field(gt=0, le=100)
+    apodisation: Literal["none", "hann", "hamming"] = "none"
+    positions: Annotated[int, Field(ge=1, le=1000)] = 40
+    extent: Number | None = Field(
+        None,
+        gt=0,
+        le=20,
+        description="in slice thicknesses, by default 2 + 4/time_bandwidth",
+    )
+    rephasing: Number = Field(1.0, ge=0, le=2, description="moment over half of the slice gradient")
+    thickness_mm: Number | None = Field(None, gt=0, le=1000, description="needed to play it only")
+
+
+PROFILE_BLOCKS: dict[str, type[Strict]] = {
+    "by factor": SliceProfileBlock,
+    "by pulse": SelectivePulseBlock,
+}
+
+
+def _profile_kind(value: Any) -> str:
+    """A profile is one of flip factors unless a key says that a pulse is meant."""
+    if isinstance(value, SelectivePulseBlock):
+        return "by pulse"
+    if isinstance(value, dict) and not set(value).isdisjoint(SelectivePulseBlock.model_fields):
+        return "by pulse"
+    return "by factor"
+
+
+SliceProfileEntry = Annotated[
+    Annotated[SliceProfileBlock, Tag("by factor")]
+    | Annotated[SelectivePulseBlock, Tag("by pulse")],
+    Discriminator(_profile_kind),
+]
+
+
 class UncertaintyBlock(Strict):
     """Standard uncertainties of what a fit takes for granted; typical ones of those left out."""
 
@@ -215,5 +255,5 @@ class SequenceFile(Strict):
     train: TrainBlock = Field(default_factory=lambda: TrainBlock.model_validate({}))
     spoiling: Literal["gradient", "none"] = "gradient"
     spoiler: SpoilerBlock | None = None
-    slice_profile: SliceProfileBlock | None = None
+    slice_profile: SliceProfileEntry | None = None
     uncertainty: UncertaintyBlock | None = None

@@ -16,7 +16,7 @@ from mrftool.formats.sequence.schema.first import (
     Count,
     Number,
     PositiveTime,
-    SliceProfileBlock,
+    SliceProfileEntry,
     SpoilerBlock,
     Strict,
     UncertaintyBlock,
@@ -249,5 +249,5 @@ class EventFile(Strict):
     )
     spoiling: Literal["gradient", "none"] = "gradient"
     spoiler: SpoilerBlock | None = None
-    slice_profile: SliceProfileBlock | None = None
+    slice_profile: SliceProfileEntry | None = None
     uncertainty: UncertaintyBlock | None = None
