@@ -2,17 +2,14 @@
 
     python benchmarks/dicom_node.py [--series 10] [--kills 5] [--work real]
     python benchmarks/dicom_node.py --series 100 --kills 20 --work fake
-    python benchmarks/dicom_node.py --soak 2000
 
 Needs Debian's orthanc. A first Orthanc sends series, as a scanner does: again, until all images are
 acknowledged. The node makes maps and sends them to a second Orthanc, which is ended for a while in
 between. The node is killed (-9) at random moments and started again. With --work fake, one image is
-made of each series in place of its maps, so that many series can be tried. --soak sends series to
-one node in this process, with fake work, and prints its memory.
+made of each series in place of its maps, so that many series can be tried.
 """
 
 import argparse
-import gc
 import io
 import json
 import random
@@ -25,6 +22,7 @@ import time
 import urllib.error
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -33,11 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from dicom_factory import write_enhanced
 from dicom_peers import (
-    Archive,
     FakeWorker,
     fingerprint,
-    running,
-    send,
     wait_for,
     write_settings,
 )
@@ -49,6 +44,7 @@ from mrftool.exporting.make import make_model
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.servers.dicom.settings import read_settings
+from mrftool.servers.dicom.storage import MOST_ATTEMPTS
 
 HERE = Path(__file__).resolve()
 QUIET = 1.0  # seconds after which a series is complete
@@ -62,7 +58,6 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--work", choices=("real", "fake"), default="real")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--soak", type=int, default=0, metavar="SERIES")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
@@ -70,10 +65,7 @@ def main() -> None:
         node_module.serve(read_settings(options.serve), SilentReporter())
         return
     with tempfile.TemporaryDirectory() as folder:
-        if options.soak:
-            soak(Path(folder), options.soak)
-        else:
-            between_archives(Path(folder), options)
+        between_archives(Path(folder), options)
 
 
 def short_sequence() -> PulseSequence:
@@ -177,11 +169,15 @@ def send_until_acknowledged(source: Orthanc, series: str) -> None:
 
 
 def states(journal: Path) -> list[str]:
-    """How series ended."""
-    return [entry["state"] for entry in entries(journal)]
+    """How series ended. One that is to be tried again has not ended."""
+    return [
+        entry["state"]
+        for entry in entries(journal)
+        if entry["state"] != "failed" or entry["attempts"] >= MOST_ATTEMPTS
+    ]
 
 
-def entries(journal: Path) -> list[dict[str, str]]:
+def entries(journal: Path) -> list[dict[str, Any]]:
     """What the journal says of each series."""
     return [json.loads(path.read_text()) for path in journal.glob("*.json")]
 
@@ -224,60 +220,6 @@ def report(
 def _is_own(largest: dict[str, float], study: str, scans: dict[str, float]) -> bool:
     """Whether M0 is that of the scan: it was simulated with 1, times its scale."""
     return abs(largest.get(study, 0.0) / scans[study] - 1) < 0.03
-
-
-def soak(folder: Path, count: int) -> None:
-    """Many series through one node, with fake work."""
-    node_module.Worker = FakeWorker  # type: ignore[misc]
-    archive = Archive()
-    archive.up()
-    model = folder / "short.onnx"
-    write_model(make_model(short_sequence(), tolerance=1e-3, check=False)[0], model)
-    settings = write_settings(folder / "node.yaml", model, archive.port, quiet=0.2)
-    scan = fingerprint(short_sequence())
-    (path,) = write_enhanced(folder / "scan", scan)
-    dataset = pydicom.dcmread(path)
-    samples: list[tuple[int, int]] = []
-    every, again = max(count // 20, 1), 0
-    with running(settings) as said:
-        for number in range(count):
-            dataset.SeriesInstanceUID = f"1.2.3.{number + 1}"
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
-                f"1.2.4.{number + 1}"
-            )
-            dataset.save_as(path)
-            while send([path], settings.port) != [0]:  # as a scanner: until it is acknowledged
-                again += 1
-                if again > count // 10:
-                    raise RuntimeError(f"images are refused: {said.notes[-3:]}")
-            if (number + 1) % every == 0:
-                wait_for(lambda: not list((folder / "node" / "incoming").iterdir()))
-                said.notes.clear()
-                gc.collect()
-                samples.append((number + 1, anonymous_kilobytes()))
-        for series, kilobytes in samples[:: len(samples) // 4]:
-            print(f"anonymous_kilobytes_after_{series}:", kilobytes)
-        later = np.array(samples[len(samples) // 4 :])
-        slope = np.polyfit(later[:, 0], later[:, 1], 1)[0]
-        print(f"more_kilobytes_for_1000_series: {1000 * slope:.0f}")
-        print("open_files:", len(list(Path("/proc/self/fd").iterdir())))
-        print("threads:", threading.active_count())
-        journal = folder / "node" / "journal"
-        wait_for(lambda: len(states(journal)) == count, 300)
-        print("soak_series:", count)
-        print("soak_series_offered_again:", again)
-        print("soak_series_sent_on:", states(journal).count("sent"))
-        print("soak_images_arrived:", len(archive.images))
-        print("soak_images_arrived_twice:", sum(n > 1 for n in archive.times.values()))
-        print("files_left:", len(list((folder / "node" / "incoming").iterdir())))
-    archive.down()
-
-
-def anonymous_kilobytes() -> int:
-    """Memory of this process without mapped files."""
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ The server runs in this process and its sessions in processes of their own, on t
 interface. With --apart, sessions are forks of this process, which have the same limits and do the
 same work, so that many can be tried. A damaged stream is a valid one, of readouts, images or
 coefficients, with words of its header or bytes of a message changed, messages lost, repeated or
-exchanged, or its end cut off.
+exchanged, or its end cut off. A count of 0 leaves its part out.
+
+Leaks are those of a server of a process of its own, over so many sessions one after the other; the
+process of every fourth of them is killed (-9) while its data come in.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -59,7 +63,7 @@ from mrftool.servers.mrd.child import serve_session
 from mrftool.servers.mrd.client import send_scan
 from mrftool.servers.mrd.listen import serve
 from mrftool.servers.mrd.messages import Connection, Kind, Readout
-from mrftool.servers.mrd.service import Service
+from mrftool.servers.mrd.service import Service, session_folder
 from mrftool.tissue import Tissue
 from mrftool.workflows.kspace.quantify_coefficients import (
     CoefficientScan,
@@ -97,11 +101,14 @@ def main() -> None:
         reporter = SilentReporter()
         port = started(service, reporter)
         print("loopback_equals_file:", equals_file(scan, port, folder))
-        wall, processor = rates(scan, port, options.megabytes)
-        print("megabytes_per_second_in:", round(wall))
-        print("megabytes_per_processor_second_in:", round(processor))
-        leaks(scan, port, options.sessions)
-        damaged(scan, port, options, reporter)
+        if options.megabytes:
+            wall, processor = rates(scan, port, options.megabytes)
+            print("megabytes_per_second_in:", round(wall))
+            print("megabytes_per_processor_second_in:", round(processor))
+        if options.sessions:
+            leaks(scan, folder, options.sessions)
+        if options.streams:
+            damaged(scan, port, options, reporter)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print("largest_session_megabytes:", peak // 1024)
 
@@ -179,29 +186,77 @@ def processor_time() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def leaks(scan: Path, port: int, sessions: int) -> None:
-    """What is left after sessions, beyond what was there after three others."""
-    for _ in range(min(sessions, 3)):
-        send_scan(scan, HOST, port, SilentReporter())
-    before = held()
-    for _ in range(sessions):
-        send_scan(scan, HOST, port, SilentReporter())
-    after = held()
+def leaks(scan: Path, folder: Path, sessions: int) -> None:
+    """What a server of a process of its own holds after sessions, beyond what it held after three
+    others; every fourth session is killed while its data come in.
+    """
+    place = folder / "temporary"
+    place.mkdir()
+    command = [sys.executable, "-m", "mrftool", "serve", "mrd", "--port", "0", "--threads", "1"]
+    environment = {**os.environ, "TMPDIR": str(place)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stderr is not None
+        port = int(server.stderr.readline().split()[-1])
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        for number in range(3):
+            one_session(scan, server.pid, port, number)
+        before = held(server.pid, place)
+        for number in range(sessions):
+            one_session(scan, server.pid, port, number)
+        after = held(server.pid, place)
+        server.terminate()
     print("sessions:", sessions)
+    print("sessions_killed:", sum(is_killed(number) for number in range(sessions)))
     for name, value in after.items():
-        print(f"more_{name}:", value - before[name])
+        print(f"{name}: {value}, more than after three sessions by {value - before[name]}")
+    print("left_by_the_server:", len(list(place.iterdir())))
 
 
-def held() -> dict[str, int]:
-    """What this process holds, and what sessions may leave behind."""
-    time.sleep(5)  # until the server has seen the last session end
-    status = Path("/proc/self/status").read_text()
-    anonymous = next(line for line in status.splitlines() if line.startswith("RssAnon"))
+def one_session(scan: Path, server: int, port: int, number: int) -> None:
+    """A whole session, or one whose process is killed after its header came."""
+    if not is_killed(number):
+        if len(send_scan(scan, HOST, port, SilentReporter()).images) != len(SERIES):
+            raise RuntimeError("a session gave other images")
+        return
+    pieces = messages_of(scan)
+    while children_of(server):  # of the session before
+        time.sleep(0.05)
+    with socket.create_connection((HOST, port), timeout=120) as sock:
+        sock.sendall(b"".join(pieces[: len(pieces) // 2]))
+        while not (children := children_of(server)):
+            time.sleep(0.05)
+        time.sleep(2)
+        os.kill(children[0], signal.SIGKILL)
+        while sock.recv(1 << 16):
+            pass
+
+
+def is_killed(number: int) -> bool:
+    """Whether the session of this number is one that is killed."""
+    return number % 4 == 1
+
+
+def children_of(process: int) -> list[int]:
+    """Processes that a process has started, by any of its threads."""
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # a thread that has ended
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def held(server: int, place: Path) -> dict[str, int]:
+    """What the server holds, and what its sessions may leave behind."""
+    time.sleep(2)  # until the server has seen the last session end
+    status = Path(f"/proc/{server}/status").read_text().splitlines()
+    facts = {line.split(":")[0]: line.split()[1] for line in status if len(line.split()) > 1}
     return {
-        "files": len(list(Path("/proc/self/fd").iterdir())),
-        "threads": threading.active_count(),
-        "folders": len(list(Path(tempfile.gettempdir()).glob("mrftool-*"))),
-        "kilobytes": int(anonymous.split()[1]),
+        "server_resident_kilobytes": int(facts["VmRSS"]),
+        "server_anonymous_kilobytes": int(facts["RssAnon"]),
+        "server_threads": int(facts["Threads"]),
+        "server_open_files": len(list(Path(f"/proc/{server}/fd").iterdir())),
+        "server_children": len(children_of(server)),
+        "temporary_files": len(list(place.rglob("*"))),
     }
 
 
@@ -330,7 +385,8 @@ def session_here(content: bytes, service: Service) -> str | None:
     sender = threading.Thread(target=send_all, args=(ours, content))
     sender.start()
     try:
-        return serve_session(theirs, service)
+        with session_folder(service) as folder:
+            return serve_session(theirs, service, folder)
     finally:
         sender.join()
         ours.close()

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,16 +44,20 @@ def safe_start() -> Iterator[None]:
             os.environ[_SAFE_PATH] = before
 
 
-def end_with(parent: int) -> None:
+def end_with(parent: int, tidy: Callable[[], None] = lambda: None) -> None:
     """End this process soon after its parent, the process of this number, has ended.
 
-    A parent that is killed cannot end its children.
+    A parent that is killed cannot end its children. `tidy` is called before the end, for what the
+    parent would have removed.
     """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_LOOK)
-        os._exit(1)
+        try:
+            tidy()
+        finally:
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -18,6 +18,7 @@ from mrftool.physics.simulate import simulate
 from mrftool.scan.coefficients import CoefficientImages
 from mrftool.servers.mrd.child import serve_session
 from mrftool.servers.mrd.messages import Connection
+from mrftool.servers.mrd.service import session_folder
 from mrftool.tissue import Tissue
 from mrftool.workflows.kspace.simulate_kspace import KSpaceSettings, simulate_kspace
 
@@ -94,7 +95,12 @@ def session(send, service):
     ours, theirs = socket.socketpair()
     ours.settimeout(30)
     faults = []
-    server = threading.Thread(target=lambda: faults.append(serve_session(theirs, service)))
+
+    def serve():
+        with session_folder(service) as folder:
+            faults.append(serve_session(theirs, service, folder))
+
+    server = threading.Thread(target=serve)
     server.start()
     connection = Connection(ours, 1 << 30)
     try:

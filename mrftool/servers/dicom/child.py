@@ -1,5 +1,6 @@
 """The process that makes the maps of one series."""
 
+import errno
 import resource
 import sys
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from mrftool.environment.child_process import end_with
 from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import MrftoolError
+
+TEMPORARY = 75  # exit code where the machine lacks something that it may have later
+_LACKS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}
 
 
 def main() -> int:
@@ -31,13 +35,28 @@ def main() -> int:
         )
     except MrftoolError as error:
         print(error)  # noqa: T201  the node reads it
-        return error.exit_code
+        return exit_code_of(error)
+    except OSError as error:
+        print(error)  # noqa: T201
+        return exit_code_of(error)
     except MemoryError:
         print(f"not enough memory: a series may take {int(memory) >> 20} MB")  # noqa: T201
         return 3
     for failure in result.failures:
         print(failure)  # noqa: T201
     return 0
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The code of an error that tells whether the machine lacked something, such as disk space."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _LACKS:
+            return TEMPORARY
+        cause = cause.__cause__
+    if isinstance(error, MrftoolError):
+        return error.exit_code
+    return 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Maps to their destinations, again and again until all have arrived."""
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from mrftool.servers.dicom.association import Association, RefusedError
 from mrftool.servers.dicom.durable import mark_sent, read_json, sent_names
 from mrftool.servers.dicom.settings import Destination, NodeSettings
 from mrftool.servers.dicom.storage import RECORD, Storage
+from mrftool.servers.rests import Rests
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0  # after a failed attempt [s]
 _FACTS = ("series_uid", "images", "rule", "files", "used")  # of a result that the journal keeps
 
 
@@ -40,18 +39,32 @@ class Courier:
         for folder in self._storage.waiting():
             if self._is_stopping():
                 return
-            record = read_json(folder / RECORD) or {}
-            complete = [self._deliver(folder, name) for name in record.get("destinations", ())]
-            if complete and all(complete):
-                facts = {key: record.get(key) for key in _FACTS}
-                self._storage.finish(folder.name, "sent", **facts)
-                self._reporter.note(f"series {facts['series_uid']}: its maps are sent")
+            if self._rests.has(folder.name):
+                continue
+            try:
+                self._advance(folder)
+            except Exception as error:  # a full disk, or a fault of ours: others are not held up
+                self._rest(folder.name, f"{folder.name}: {type(error).__name__}: {error}")
 
-    def _deliver(self, folder: Path, name: str) -> bool:
+    def _advance(self, folder: Path) -> None:
+        """Try the maps of one series, and finish it if all have arrived."""
+        record = read_json(folder / RECORD) or {}
+        maps = sorted((folder / "maps").rglob("*.dcm"))
+        if len(maps) != record.get("files"):
+            self._say_once(f"{folder}: {len(maps)} maps, expected {record.get('files')}: not sent")
+            return
+        complete = [self._deliver(folder, maps, name) for name in record.get("destinations", ())]
+        if complete and all(complete):
+            facts = {key: record.get(key) for key in _FACTS}
+            self._storage.finish(folder.name, "sent", **facts)
+            self._rests.end(folder.name)
+            self._reporter.note(f"series {facts['series_uid']}: its maps are sent")
+
+    def _deliver(self, folder: Path, maps: list[Path], name: str) -> bool:
         """Send the maps of one series to one destination; whether it has all of them."""
         done = sent_names(folder, name)
-        files = {str(path.relative_to(folder)): path for path in (folder / "maps").rglob("*.dcm")}
-        missing = {file: files[file] for file in sorted(files) if file not in done}
+        files = {str(path.relative_to(folder)): path for path in maps}
+        missing = {file: path for file, path in files.items() if file not in done}
         if not missing:
             return True
         destination = self._settings.destinations.get(name)
@@ -110,27 +123,3 @@ class Courier:
         if text not in self._said:
             self._said.add(text)
             self._reporter.note(text)
-
-
-class Rests:
-    """What is not tried for a while, longer after each failure in a row."""
-
-    def __init__(self) -> None:
-        self._pause: dict[str, float] = {}
-        self._until: dict[str, float] = {}
-
-    def has(self, what: str) -> bool:
-        """Whether something rests now."""
-        return time.monotonic() < self._until.get(what, 0.0)
-
-    def begin(self, what: str) -> bool:
-        """Let something rest; whether it is the first time in a row."""
-        before = self._pause.get(what, 0.0)
-        self._pause[what] = min(max(2 * before, _FIRST_PAUSE), _LONGEST_PAUSE)
-        self._until[what] = time.monotonic() + self._pause[what]
-        return before == 0.0
-
-    def end(self, what: str) -> None:
-        """Something worked."""
-        self._pause.pop(what, None)
-        self._until.pop(what, None)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,23 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all; it is on the disk when this returns."""
     part = path.with_name(path.name + PART)
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    _sync_folder(path.parent)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:  # half a file would fill a full disk for good
+        with suppress(OSError):
+            part.unlink()
+        raise
+    sync_folder(path.parent)
 
 
 def sync_folder_and_files(folder: Path) -> None:
@@ -42,13 +48,13 @@ def sync_folder_and_files(folder: Path) -> None:
         for name in names:
             with Path(place, name).open("rb") as file:
                 os.fsync(file.fileno())
-        _sync_folder(Path(place))
+        sync_folder(Path(place))
 
 
 def rename_durably(folder: Path, to: Path) -> None:
     """Rename a folder; its new name is on the disk when this returns."""
     folder.rename(to)
-    _sync_folder(to.parent)
+    sync_folder(to.parent)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -94,7 +100,8 @@ def _read(path: Path) -> bytes:
     return read_regular(path, _MOST_BYTES, "a file of the node")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring the entries of a folder to the disk."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -3,6 +3,7 @@
 import io
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _SYNTAXES = (
     "1.2.840.10008.1.2.5",  # RLE
 )
 _MOST_ASSOCIATIONS = 16
+_MOST_CONNECTIONS = 64  # with those that have not asked for an association yet
+_CHUNK = 1 << 16  # bytes that are taken from the system at a time
+_LONGEST_UID = 64  # in a note (PS3.5 9)
 _MOST_AT_ONCE = 1 << 20  # bytes of a protocol data unit; 16 KB are announced
 _TIMEOUT = 60.0  # of the network, and between messages [s]
 _REJECTED, _BY_USER, _CALLING_TITLE = 0x01, 0x01, 0x03  # PS3.8 9.3.4
@@ -72,16 +76,18 @@ class Receiver:
     def opened(self, event: Any) -> None:
         """Bound what is taken at once, and the wait for it: a length is a claim of the peer."""
         connection = event.assoc.dul.socket
+        if len(self._counts) >= _MOST_CONNECTIONS:
+            connection.socket.close()
+            return
         connection.socket.settimeout(_TIMEOUT)
         self._counts[event.assoc] = _Count(connection.socket)
-        receive = connection.recv
 
         def receive_bounded(size: int) -> bytearray:
-            if size > _MOST_AT_ONCE:
+            try:
+                return _received(connection.socket, size)
+            except OSError:
                 self.ended(event)
-                raise OSError(f"a unit of {size} bytes, expected at most {_MOST_AT_ONCE}")
-            content: bytearray = receive(size)
-            return content
+                raise
 
         connection.recv = receive_bounded
 
@@ -114,7 +120,7 @@ class Receiver:
             self._reporter.note(f"an image could not be kept: {error}")
             return _NO_RESOURCES
         if arrival is Arrival.LATE:
-            self._reporter.note(f"series {series}: refused an image, {arrival.value}")
+            self._reporter.note(f"series {series[:_LONGEST_UID]!r}: refused, {arrival.value}")
             return _TOO_LATE
         return _SUCCESS
 
@@ -126,6 +132,29 @@ class _Count:
     socket: socket.socket
     received: int = 0
     pending: int = 0
+
+
+def _received(peer: socket.socket, size: int) -> bytearray:
+    """So many bytes, or fewer where the peer ends.
+
+    Raises
+    ------
+    OSError
+        If they are too many, or do not come in time: a byte a minute is silence too.
+
+    """
+    if size > _MOST_AT_ONCE:
+        raise OSError(f"a unit of {size} bytes, expected at most {_MOST_AT_ONCE}")
+    deadline = time.monotonic() + _TIMEOUT
+    content = bytearray()
+    while len(content) < size:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(content)} of {size} bytes came in {_TIMEOUT:g} s")
+        part = peer.recv(min(size - len(content), _CHUNK))
+        if not part:
+            break
+        content += part
+    return content
 
 
 def identity(content: bytes) -> tuple[str, str, str]:

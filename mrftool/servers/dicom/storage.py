@@ -29,6 +29,7 @@ from mrftool.servers.dicom.durable import (
     make_folder,
     read_json,
     rename_durably,
+    sync_folder,
     sync_folder_and_files,
     write_durably,
 )
@@ -76,6 +77,7 @@ class Storage:
         shutil.rmtree(self.work, ignore_errors=True)
         for place in (self.folder, self.incoming, self.results, self.journal, self.work):
             make_folder(place)
+            sync_folder(place)  # a node that was killed may not have come to it
         for part in [*self.journal.glob(f"*{PART}"), *self.incoming.glob(f"*/*{PART}")]:
             part.unlink()
         for key in {path.name for path in [*self.incoming.iterdir(), *self.results.iterdir()]}:

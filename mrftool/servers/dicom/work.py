@@ -10,8 +10,11 @@ from typing import Any
 
 from mrftool.environment.child_process import python_command, python_environment
 from mrftool.environment.reporter import Reporter
+from mrftool.errors import InputError
+from mrftool.servers.dicom.child import TEMPORARY
 from mrftool.servers.dicom.settings import NodeSettings, Rule
 from mrftool.servers.dicom.storage import MOST_ATTEMPTS, Storage
+from mrftool.servers.rests import Rests
 
 _CHILD = "mrftool.servers.dicom.child"
 _ATTRIBUTES = ("StationName", "ProtocolName", "SeriesDescription", "SeriesInstanceUID")
@@ -37,6 +40,7 @@ class Worker:
         self._storage = storage
         self._reporter = reporter
         self._is_stopping = is_stopping
+        self._rests = Rests()
 
     def step(self) -> None:
         """Work on every series that is complete."""
@@ -44,8 +48,18 @@ class Worker:
         for key in self._storage.complete_series(quiet):
             if self._is_stopping():
                 return
-            if self._storage.is_complete(key, quiet):  # the one before took its time
-                self.take(key)
+            if not self._rests.has(key) and self._storage.is_complete(key, quiet):
+                self._attempt(key)
+
+    def _attempt(self, key: str) -> None:
+        """Take a series. What keeps us from it, as a full disk does, does not hold up others."""
+        try:
+            self.take(key)
+        except Exception as error:
+            if self._rests.begin(key):
+                self._reporter.note(f"series {key}: {error}; it is tried again")
+        else:
+            self._rests.end(key)
 
     def take(self, key: str) -> None:
         """Make the maps of a series, or write down why there are none."""
@@ -55,6 +69,8 @@ class Worker:
         facts: dict[str, Any] = {"images": len(images)}
         try:
             attributes = attributes_of(images[0])
+        except OSError:  # of the disk: it says nothing about the image
+            raise
         except Exception as error:  # whatever pydicom raises of what came
             self._failed(key, facts, f"an image cannot be read: {type(error).__name__}")
             return
@@ -104,13 +120,17 @@ class Worker:
             shutil.rmtree(work, ignore_errors=True)
 
     def _run(self, images: Path, folder: Path, rule: Rule) -> str | None:
-        """Run the process that makes the maps; why it failed. A crash raises ChildCrashedError."""
+        """Run the process that makes the maps; why it failed.
+
+        A crash raises ChildCrashedError. A lack of something that may be there later raises
+        InputError.
+        """
         numbers = str(self._settings.most_memory), str(os.getpid())
         command = python_command(_CHILD, str(images), str(folder), str(rule.model), *numbers)
         try:
             run = subprocess.run(  # noqa: S603
                 command,
-                env=python_environment(),
+                env=python_environment({"TMPDIR": str(images.parent)}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=self._settings.seconds,
@@ -120,10 +140,12 @@ class Worker:
             return f"the work took more than {self._settings.seconds:g} s"
         if run.returncode == 0:
             return None
+        said = run.stdout.decode("utf-8", "replace").strip()[:_LONGEST_REASON]
+        if run.returncode == TEMPORARY:
+            raise InputError(said)
         if run.returncode not in _EXPLAINED:
             raise ChildCrashedError(f"the process ended with {run.returncode}")
-        said = run.stdout.decode("utf-8", "replace").strip()
-        return said[:_LONGEST_REASON]
+        return said
 
 
 def _gathered(images: list[Path], folder: Path) -> Path:

@@ -1,25 +1,29 @@
 """The process of one session: the socket and the settings come from the server."""
 
 import resource
+import shutil
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from mrftool.environment.child_process import end_with
 from mrftool.errors import MrftoolError
 from mrftool.servers.mrd.messages import Connection
 from mrftool.servers.mrd.service import Service
-from mrftool.servers.mrd.session import Session, session_folder
+from mrftool.servers.mrd.session import Session
 
 
-def serve_session(sock: socket.socket, service: Service) -> str | None:
-    """Run a session to its end; what went wrong, which the other side was told too."""
+def serve_session(sock: socket.socket, service: Service, folder: Path) -> str | None:
+    """Run a session to its end; what went wrong, which the other side was told too.
+
+    What comes in is kept in `folder`.
+    """
     sock.settimeout(service.silence)
     connection = Connection(sock, service.most_bytes)
     fault = None
     try:
-        with session_folder(service) as folder:
-            Session(connection, service, folder).run()
+        Session(connection, service, folder).run()
     except MrftoolError as error:
         fault = str(error)
     except MemoryError:
@@ -48,12 +52,19 @@ def _end(sock: socket.socket, connection: Connection) -> None:
 
 
 def main() -> int:
-    """Arguments: number of the socket, settings of the session, number of the server's process."""
-    service = Service.from_text(sys.argv[2])
-    end_with(int(sys.argv[3]))
+    """Arguments: number of the socket, settings of the session, its folder, number of the server's
+    process.
+    """
+    service, folder = Service.from_text(sys.argv[2]), Path(sys.argv[3])
+
+    def tidy() -> None:
+        if service.save is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    end_with(int(sys.argv[4]), tidy)
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (service.most_memory, before[1]))
-    fault = serve_session(socket.socket(fileno=int(sys.argv[1])), service)
+    fault = serve_session(socket.socket(fileno=int(sys.argv[1])), service, folder)
     if fault is None:
         return 0
     print(fault)  # noqa: T201  the server reads it

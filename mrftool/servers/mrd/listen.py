@@ -5,18 +5,22 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from mrftool.environment.child_process import python_command, python_environment
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import InputError
 from mrftool.servers.mrd.messages import Kind
-from mrftool.servers.mrd.service import Service
+from mrftool.servers.mrd.service import Service, session_folder
 
 _CHILD = "mrftool.servers.mrd.child"
 _BACKLOG = 16
 _LONGEST_FAULT = 500
+_PAUSE = 0.5  # after a connection could not be accepted [s]
+_PATIENCE = 5.0  # with sessions that were ended [s]
 # A machine that lost its power says nothing: it is asked after 30 s of silence, three times.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
@@ -53,7 +57,7 @@ class Server:
         try:
             while sessions is None or count < sessions:
                 self._free.acquire()
-                peer, address = self._listening.accept()
+                peer, address = self._accept()
                 count += 1
                 thread = threading.Thread(target=self._serve, args=(peer, address), daemon=True)
                 thread.start()
@@ -64,16 +68,33 @@ class Server:
         finally:
             for child in tuple(self._children):
                 child.kill()
+            for thread in threads:  # each removes what came in
+                thread.join(_PATIENCE)
+
+    def _accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        """The next connection. One that is gone already, or a lack of file descriptors, does not
+        end the server.
+        """
+        while True:
+            try:
+                return self._listening.accept()
+            except OSError as error:
+                if self._listening.fileno() < 0:
+                    raise
+                self._reporter.note(f"a connection could not be accepted: {error.strerror}")
+                time.sleep(_PAUSE)
 
     def _serve(self, peer: socket.socket, address: tuple[str, int]) -> None:
         """One session, from its connection to its end."""
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _keep_alive(peer)
         who = f"{address[0]}:{address[1]}"
         try:
-            fault = self._run_child(peer)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(peer)
+            with session_folder(self._service) as folder:
+                fault = self._run_child(peer, folder)
             self._reporter.note(f"{who}: {fault or 'served'}")
         except OSError as error:
+            _tell(peer, f"the session could not be started: {error.strerror}")
             self._reporter.note(f"{who}: {error.strerror}")
         finally:
             with suppress(OSError):
@@ -81,13 +102,13 @@ class Server:
             peer.close()
             self._free.release()
 
-    def _run_child(self, peer: socket.socket) -> str | None:
+    def _run_child(self, peer: socket.socket, folder: Path) -> str | None:
         """Run the process of a session; what went wrong."""
-        arguments = str(peer.fileno()), self._service.to_text(), str(os.getpid())
+        arguments = str(peer.fileno()), self._service.to_text(), str(folder), str(os.getpid())
         command = python_command(_CHILD, *arguments)
         with subprocess.Popen(  # noqa: S603
             command,
-            env=python_environment(),
+            env=python_environment({"TMPDIR": str(folder)}),
             pass_fds=[peer.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

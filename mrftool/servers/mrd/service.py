@@ -1,7 +1,9 @@
 """What an MRD server offers: its settings, and the configurations that a scanner can name."""
 
 import json
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,20 @@ class Service:
         if facts["save"] is not None:
             facts["save"] = Path(facts["save"])
         return cls(**facts)
+
+
+@contextmanager
+def session_folder(service: Service) -> Iterator[Path]:
+    """A folder for what comes in; it stays only where the server was told to keep it.
+
+    It belongs to the server: the process of a session may be killed.
+    """
+    if service.save is not None:
+        service.save.mkdir(parents=True, exist_ok=True)
+        yield Path(tempfile.mkdtemp(prefix="session-", dir=service.save))
+        return
+    with tempfile.TemporaryDirectory(prefix="mrftool-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True)

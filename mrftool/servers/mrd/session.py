@@ -1,9 +1,7 @@
 """One session with a scanner: data in, maps out."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from mrftool.arrays import Array
@@ -135,17 +133,6 @@ class Session:
     def _send(self, maps: Maps, placement: Placement, source: Array) -> None:
         for image in map_images(maps, placement, source):
             self._connection.send_image(image)
-
-
-@contextmanager
-def session_folder(service: Service) -> Iterator[Path]:
-    """A folder for what comes in; it stays only where the server was told to keep it."""
-    if service.save is not None:
-        service.save.mkdir(parents=True, exist_ok=True)
-        yield Path(tempfile.mkdtemp(prefix="session-", dir=service.save))
-        return
-    with tempfile.TemporaryDirectory(prefix="mrftool-") as folder:
-        yield Path(folder)
 
 
 def _named_config(text: str) -> str | None:
