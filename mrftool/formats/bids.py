@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,11 @@ def map_sidecar(name: str, provenance: Provenance) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of the software that the numbers depend on."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> Mapping[str, str]:
     return {name: _version(name) for name in ("mrftool", "numpy", "nibabel", "onnxruntime")}
 
 

@@ -153,16 +153,7 @@ def quantify(
 ) -> None:
     """Write T1, T2 and M0 maps with error bars, flags, a picture and a report."""
     from mrftool.cli.uncertainty import stated_uncertainties
-    from mrftool.workflows.common_values import CommonChoice
-    from mrftool.workflows.kspace.quantify_coefficients import (
-        CoefficientScan,
-        holds_coefficients,
-        quantify_coefficient_scan,
-    )
-    from mrftool.workflows.quantify import quantify_scan
-    from mrftool.workflows.quantify_balanced import BalancedChoice, quantify_balanced_scan
-    from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
-    from mrftool.workflows.steps.scan import ScanFiles
+    from mrftool.workflows.steps.scan import holds_frames
 
     if seq is None:
         refuse(context, ["rr", "b0"], "goes with --seq")
@@ -171,14 +162,19 @@ def quantify(
     b1_file, b1_shape = b1_choice(b1)
 
     def quantify_one(scan: Path, folder: Path) -> None:
-        if holds_coefficients(scan, basis):
-            result = quantify_coefficient_one(scan, folder)
-        else:
+        if holds_frames(scan, basis):
             refuse(context, ["covariance", "joint"], "goes with coefficient images or raw data")
             result = quantify_frames(scan, folder)
+        else:
+            result = quantify_coefficient_one(scan, folder)
         show_maps(scan, result, strict=strict)
 
     def quantify_coefficient_one(scan: Path, folder: Path) -> "MapsResult":
+        from mrftool.workflows.kspace.quantify_coefficients import (
+            CoefficientScan,
+            quantify_coefficient_scan,
+        )
+
         refuse(context, _OF_FRAMES, "goes with a series of frames")
         refuse_fit(b1_shape, "goes with a series of frames")
         named = None
@@ -198,11 +194,18 @@ def quantify(
         )
 
     def quantify_frames(scan: Path, folder: Path) -> "MapsResult":
+        from mrftool.workflows.common_values import CommonChoice
+        from mrftool.workflows.quantify import quantify_scan
+        from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
+        from mrftool.workflows.steps.scan import ScanFiles
+
         files = ScanFiles(scan, imag, phase, form, series, axes, like, variable)
         sizes = stated_uncertainties(uncertainty)
         outputs = DicomChoice(dicom, dicom_reference, dicom_format)
         common = CommonChoice(b1_shape, efficiency is not None)
         if seq is not None and b0 is not None:
+            from mrftool.workflows.quantify_balanced import BalancedChoice, quantify_balanced_scan
+
             refuse(context, ["efficiency", "noise_covariance"], "does not go with --b0")
             refuse_fit(b1_shape, "does not go with --b0")
             return quantify_balanced_scan(

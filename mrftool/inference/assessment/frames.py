@@ -12,7 +12,7 @@ import numpy as np
 
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.inference.assessment.sample import SampledResiduals
-from mrftool.inference.assessment.shifts import aligned, find_shift
+from mrftool.inference.assessment.shifts import aligned, find_shift, frame_power
 
 Fault = Literal["empty", "lost", "scaled", "swapped", "shifted"]
 
@@ -103,10 +103,10 @@ def frame_residuals(sample: SampledResiduals) -> FrameResiduals:
         shifted = (FrameFault("shifted", (shift.start,), lag=shift.lag),)
     fit = sample.model / sample.noise_sd[:, None]
     residual = sample.residual
-    power = (np.abs(fit) ** 2).sum(axis=0)
+    power = frame_power(fit)
     typical = np.maximum(power, _LEAST_POWER * power.mean())
     gain = (fit.conj() * residual).real.sum(axis=0) / typical
-    energy = (np.abs(residual) ** 2).mean(axis=0)
+    energy = frame_power(residual) / len(residual)
     middle = max(float(np.median(energy)), 1e-300)
     parts = 1 + np.iscomplexobj(residual)
     gain_sd = np.sqrt(middle / parts / typical)

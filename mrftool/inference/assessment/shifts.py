@@ -44,21 +44,29 @@ def find_shift(sample: SampledResiduals) -> Shift | None:
     seen, expected = sample.signal[chosen] / sd, sample.model[chosen] / sd
     if not np.iscomplexobj(seen):
         expected = rician_moments(expected)[0]
-    own = np.square(np.abs(seen - expected)).sum(axis=0)
+    own = frame_power(seen - expected)
     used = (sample.signal != 0).any(axis=0)
     best, most = None, 0.0
     for lag in (*range(-_LARGEST, 0), *range(1, _LARGEST + 1)):
         places = np.arange(n_time) + lag
         inside = used & (places >= 0) & (places < n_time)
         there = expected[:, np.clip(places, 0, n_time - 1)]
-        better = np.where(inside, own - np.square(np.abs(seen - there)).sum(axis=0), 0.0)
-        contrast = np.where(inside, np.square(np.abs(expected - there)).sum(axis=0), 0.0)
+        better = np.where(inside, own - frame_power(seen - there), 0.0)
+        contrast = np.where(inside, frame_power(expected - there), 0.0)
         start, gain = _best_start(better, contrast)
         if gain > most:
             best, most = Shift(start, lag), gain
     if best is None or abs(best.lag) == _LARGEST:
         return None
     return best
+
+
+def frame_power(rows: Array) -> FloatArray:
+    """Sum over voxels of the squared moduli of rows `(voxel, time)`: `(time,)`."""
+    power = np.einsum("vt,vt->t", rows.real, rows.real)
+    if np.iscomplexobj(rows):
+        power += np.einsum("vt,vt->t", rows.imag, rows.imag)
+    return np.asarray(power, np.float64)
 
 
 def _best_start(better: FloatArray, contrast: FloatArray) -> tuple[int, float]:

@@ -46,7 +46,6 @@ from mrftool.workflows.steps.stopwatch import Stopwatch
 T1_RANGE: Range = (0.1, 4.5)
 T2_RANGE: Range = (0.01, 2.0)
 _LEAST_B1_RANGE = 0.02  # width of the table along B1 [1]
-_KINDS = ("coefficient images", "MRD raw data")
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,6 @@ class TableSettings:
     t1_range: Range = T1_RANGE
     t2_range: Range = T2_RANGE
     adc: float = 0.0
-
-
-def holds_coefficients(path: Path, basis: Path | None) -> bool:
-    """Whether a scan is not a series of frames: its kind, or a basis beside it, tells."""
-    return basis is not None or file_kind(path) in _KINDS
 
 
 def quantify_coefficient_scan(

@@ -4,23 +4,23 @@ the number of coils.
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrftool.arrays import Range
-from mrftool.exporting.make import make_model
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.inference.quantify import check_model
 from mrftool.inference.session import Model
 from mrftool.manifold.parameters import parameters_of, range_key
-from mrftool.matching.dictionary import Source
-from mrftool.matching.match import check_source
 from mrftool.reports.parts.tables import frames_text
 from mrftool.scan.frames import require_frames, without_frames
 from mrftool.scan.series import Form, Series
 from mrftool.sequence import PulseSequence
 from mrftool.sequence.echoes import without_echoes
+
+if TYPE_CHECKING:
+    from mrftool.matching.dictionary import Source
 
 _LEAST_POLISH = 2  # Gauss-Newton steps after a coarse search
 
@@ -96,6 +96,8 @@ def model_like(
         Other ranges, by name of the parameter [SI unit].
 
     """
+    from mrftool.exporting.make import make_model
+
     manifest = model.manifest
     keywords: dict[str, Any] = {}
     for parameter in parameters_of({**manifest.ranges, **ranges}):
@@ -115,8 +117,8 @@ def model_like(
 
 
 def series_and_dictionary(
-    series: Series, source: Source, skipped: Collection[int]
-) -> tuple[Series, Source]:
+    series: Series, source: "Source", skipped: Collection[int]
+) -> tuple[Series, "Source"]:
     """A scan and the entries of a dictionary, both without some frames.
 
     Parameters
@@ -136,6 +138,8 @@ def series_and_dictionary(
     """
     if not skipped:
         return series, source
+    from mrftool.matching.match import check_source
+
     check_source(series, source, series.form)
     require_frames(series, skipped)
     kept = np.setdiff1d(np.arange(source.n_time), list(skipped))

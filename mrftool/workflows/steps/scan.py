@@ -7,12 +7,17 @@ from typing import Literal
 
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import InputError
-from mrftool.formats.coefficients.read import header_facts, open_coefficients
 from mrftool.formats.open_scan import file_kind, open_scan
 from mrftool.scan.expanded import frames_of
 from mrftool.scan.series import Series
 
 NO_MASK = "none"  # all voxels count
+_NOT_FRAMES = ("coefficient images", "MRD raw data")  # kinds of scans
+
+
+def holds_frames(path: Path, basis: Path | None) -> bool:
+    """Whether a scan is a series of frames: its kind, or a basis beside it, tells."""
+    return basis is None and file_kind(path) not in _NOT_FRAMES
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class ScanFiles:
         if kind == "MRD raw data":
             raise InputError(f"{self.path}: raw data, expected images: reconstruct them first")
         if self.basis is not None or kind == "coefficient images":
+            from mrftool.formats.coefficients.read import header_facts, open_coefficients
+
             images = open_coefficients(self.path, self.basis, None)
             return frames_of(images, header_facts(self.path), images.sequence_id)
         return open_scan(
