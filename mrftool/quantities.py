@@ -52,6 +52,7 @@ class Unit:
 
 SECOND = Unit("s", "ms", 1e3, ("ms", "UCUM", "millisecond"))
 HERTZ = Unit("Hz", "Hz", 1.0, ("Hz", "UCUM", "hertz"))
+PER_SECOND = Unit("1/s", "1/s", 1.0, ("/s", "UCUM", "per second"))
 RATIO = Unit("1", "1", 1.0, ("1", "UCUM", "no units"))
 PERCENT = Unit("1", "%", 100.0, ("%", "UCUM", "percent"))
 DIFFUSIVITY = Unit("m^2/s", "um2/s", 1e12, ("um2/s", "UCUM", "square micrometer per second"))
@@ -325,6 +326,23 @@ _ALL = (
         colours="coolwarm",
         window=(-100.0, 100.0),
         dicom=DicomStorage(signed=True),
+    ),
+    Quantity(
+        key="r2_prime",
+        label="R2'",
+        caption="R2'",
+        description="R2' = R2* - R2: decay by the spread of off-resonances within the voxel",
+        unit=PER_SECOND,
+        suffix="R2primemap",
+        window=(0.0, 50.0),
+    ),
+    Quantity(
+        key="sd_r2_prime",
+        label="SD of R2'",
+        caption="standard deviation of R2'",
+        description="Standard deviation of R2'",
+        unit=PER_SECOND,
+        suffix="R2primesd",
     ),
     Quantity(
         key="adc",

@@ -73,7 +73,7 @@ def distinct_tissues(tissue: Tissue, form: Form, *, limit: int = MAX_TISSUES) ->
 
     """
     m0 = np.abs(tissue.m0)
-    columns = {key: getattr(tissue, key) for key in ("t1", "t2", "b1", "adc", "off_resonance")}
+    columns = {key: getattr(tissue, key) for key in Tissue.columns() if key != "m0"}
     scale = np.ones(len(tissue))
     if form == "magnitude":
         columns["m0"] = m0

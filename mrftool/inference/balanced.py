@@ -1,4 +1,6 @@
-"""Maps of a scan with a balanced sequence and a map of the off-resonance, block by block."""
+"""Maps of a scan whose off-resonance is fitted, block by block: with a balanced sequence and a map
+of it, or with several echoes of each pulse.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +25,7 @@ _ROUNDING = 1e-3  # a smaller relative residual is no misfit [1]
 def quantify_balanced(
     series: Series,
     estimator: ExactFit,
-    off_resonance: Float32Array,
+    off_resonance: Float32Array | None = None,
     *,
     b1: Float32Array | None = None,
     mask: BoolArray | None = None,
@@ -38,7 +40,8 @@ def quantify_balanced(
     estimator
         Of its sequence.
     off_resonance
-        `(x, y, z)` [Hz].
+        `(x, y, z)` [Hz]; with several echoes by default 0, from which it is less than half a turn
+        between two echoes.
     b1
         Actual over nominal flip angle `(x, y, z)` [1]; by default 1.
     mask
@@ -49,14 +52,19 @@ def quantify_balanced(
     Raises
     ------
     MismatchError
-        If the sequence spoils by gradients, or scan, sequence and maps do not belong together.
+        If the sequence spoils by gradients and has one echo of each pulse, or scan, sequence and
+        maps do not belong together.
     """
     sequence = estimator.sequence
-    if sequence.spoiling != "none":
+    if sequence.spoiling != "none" and not estimator.has_echoes:
         raise MismatchError(
             f"sequence {sequence.name} is spoiled by gradients, where off-resonance hardly changes "
-            "T1 and T2, expected a balanced sequence beside a map of it"
+            "T1 and T2, expected a balanced sequence beside a map of it, or several echoes"
         )
+    if off_resonance is None:
+        if not estimator.has_echoes:
+            raise MismatchError(f"no off-resonance, expected a map of it for {sequence.name}")
+        off_resonance = np.zeros(series.shape, np.float32)
     assumed = check_belongs(
         series,
         "sequence",

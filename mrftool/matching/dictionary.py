@@ -74,10 +74,12 @@ class MatchDictionary:
     truncation: float
 
     def columns(self) -> dict[str, FloatArray]:
-        """t1, t2 [s], b1 [1], adc [m2/s] and off_resonance [Hz] of the entries `(entry,)`."""
+        """t1, t2 [s], b1 [1], adc [m2/s], off_resonance [Hz] and r2_prime [1/s] of the entries
+        `(entry,)`.
+        """
         return {
             name: getattr(self.source.tissue, name)
-            for name in ("t1", "t2", "b1", "adc", "off_resonance")
+            for name in ("t1", "t2", "b1", "adc", "off_resonance", "r2_prime")
         }
 
     @property
@@ -98,7 +100,9 @@ class MatchDictionary:
         """SHA-256 of the compressed entries and their tissue."""
         found = hashlib.sha256(np.ascontiguousarray(self.matcher.entries).tobytes())
         for name in Tissue.columns():
-            found.update(getattr(self.source.tissue, name).tobytes())
+            column = getattr(self.source.tissue, name)
+            if name != "r2_prime" or column.any():  # as before there was R2'
+                found.update(column.tobytes())
         return found.hexdigest()
 
 

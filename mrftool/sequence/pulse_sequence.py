@@ -177,6 +177,13 @@ class PulseSequence(ShownInNotebooks):
         return np.asarray(self.te + self.echoes[-1])
 
     @property
+    def tells_off_resonance(self) -> bool:
+        """Whether several echoes of each pulse, which nothing but decay and precession tells apart,
+        say what the off-resonance is.
+        """
+        return self.spoiling == "gradient" and self.later_echoes.size > 0
+
+    @property
     def cycles(self) -> IndexArray:
         """Cycles of the spoiler after each pulse `(pulse,)` [1]."""
         if self.spoiler_cycles is not None:

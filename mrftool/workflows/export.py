@@ -13,7 +13,7 @@ from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.manifold.table import Form
 from mrftool.sequence import PulseSequence
-from mrftool.workflows.steps.doubts import note_doubts
+from mrftool.workflows.steps.doubts import note_doubts, note_echoes
 from mrftool.workflows.steps.outputs.places import file_stem
 
 
@@ -115,6 +115,7 @@ def export_sequence(
     """
     sequence = as_sequence(sequence)
     note_doubts(sequence, reporter)
+    note_echoes(sequence, reporter)
     path = model_path(sequence, output)
     manifest = write_verified(
         sequence,

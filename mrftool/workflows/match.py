@@ -18,6 +18,7 @@ from mrftool.matching.match import check_source, match_series
 from mrftool.reports.run import method_of_dictionary
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue
+from mrftool.workflows.steps.doubts import note_echoes
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.left_out import series_and_dictionary, skip_option
 from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_choice, dicom_output
@@ -136,7 +137,10 @@ def match_scan(
         inside, _, assumed = open_volumes(series, mask, {})
     source = entries.load(threads)
     assumed = (*assumed, *check_source(series, source, series.form))
-    allowed = require_agreement(series, _sequence_of(source), allow, reporter)
+    sequence = _sequence_of(source)
+    if sequence is not None:
+        note_echoes(sequence, reporter)
+    allowed = require_agreement(series, sequence, allow, reporter)
     sequence_id = source.sequence_id
     series, source = series_and_dictionary(series, source, skip)
     said = (*series.assumptions, *assumed)

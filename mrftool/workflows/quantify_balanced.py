@@ -1,10 +1,13 @@
-"""Quantify a scan with a balanced sequence and a map of the off-resonance."""
+"""Quantify a scan whose off-resonance is fitted: with a balanced sequence and a map of it, or with
+several echoes of each pulse.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mrftool.arrays import Array, Float32Array
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.nifti.maps import open_off_resonance
@@ -15,7 +18,9 @@ from mrftool.inference.assessment.given_values import default_uncertainties
 from mrftool.inference.balanced import quantify_balanced
 from mrftool.inference.exact_fit import ExactFit
 from mrftool.manifold.influences import OFF_RESONANCE
+from mrftool.maps import Maps
 from mrftool.reports.run import Method
+from mrftool.scan.series import Series
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_choice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
@@ -34,8 +39,9 @@ class BalancedChoice:
     ----------
     sequence : str or Path
         Sequence file, or the name of a shipped one.
-    off_resonance : Path
-        Map (NIfTI) of the off-resonance [Hz, or as Units in its sidecar say].
+    off_resonance : Path, optional
+        Map (NIfTI) of the off-resonance [Hz, or as Units in its sidecar say]; a balanced sequence
+        needs one.
     rr : str, optional
         RR intervals of the scan [ms], as `read_heartbeats` reads them.
     b1 : Path, optional
@@ -46,7 +52,7 @@ class BalancedChoice:
     """
 
     sequence: str | Path
-    off_resonance: Path
+    off_resonance: Path | None = None
     rr: str | None = None
     b1: Path | None = None
     mask: Path | None = None
@@ -77,7 +83,8 @@ def quantify_balanced_scan(
     overwrite: bool = False,
     anonymous: bool = False,
 ) -> MapsResult:
-    """Write maps of T1, T2, M0 and off-resonance, which is fitted from its map on.
+    """Write maps of T1, T2, M0 and off-resonance, which is fitted from its map on; with several
+    echoes also of R2'.
 
     Parameters
     ----------
@@ -115,14 +122,13 @@ def quantify_balanced_scan(
         series = scan.open(reporter)
         study = dicom_output(series, output, folder, reporter)
         inside, images, assumed = open_volumes(series, choice.mask, {"b1": choice.b1})
-        field, said = open_off_resonance(choice.off_resonance, series, series.name)
+        field, said = _off_resonance(choice, series)
     allowed = require_agreement(series, sequence, allow, reporter)
     estimator = ExactFit(sequence, noise_sd=noise_sd, uncertainty=sizes, threads=threads)
-    assumed = (
-        *assumed,
-        *said,
-        f"the off-resonance is fitted, up to {estimator.reach:g} Hz from its map",
-    )
+    assumed = (*assumed, *said)
+    if not estimator.has_echoes:
+        text = f"the off-resonance is fitted, up to {estimator.reach:g} Hz from its map"
+        assumed = (*assumed, text)
     count = series.n_voxels if inside is None else int(inside.sum())
     with watch.stage("read and quantify"), reporter.progress("quantifying", count) as progress:
         maps = quantify_balanced(
@@ -136,7 +142,7 @@ def quantify_balanced_scan(
         series=series,
         maps=replace(maps, assumptions=(*maps.assumptions, *assumed, *allowed)),
         method=_method(estimator),
-        given={**images, "off_resonance": maps.extra["off_resonance"]},
+        given={**images, **_fitted_beside(maps)},
         allowed=allowed,
         stated=sizes,
         options={**chosen, "threads": threads},
@@ -146,8 +152,25 @@ def quantify_balanced_scan(
     return write_results(run, folder, reporter, dicom=study, report=report, overwrite=overwrite)
 
 
+def _off_resonance(
+    choice: BalancedChoice, series: Series
+) -> tuple[Float32Array | None, tuple[str, ...]]:
+    """The map that is given, and what is to be said of it."""
+    if choice.off_resonance is None:
+        return None, ("the off-resonance is fitted, from the phases of the echoes on",)
+    return open_off_resonance(choice.off_resonance, series, series.name)
+
+
+def _fitted_beside(maps: Maps) -> dict[str, Array]:
+    """Images of what is fitted beside T1 and T2: the look at the fit takes it for granted."""
+    return {key: maps.extra[key] for key in ("off_resonance", "r2_prime") if key in maps.extra}
+
+
 def _method(estimator: ExactFit) -> Method:
     sequence = estimator.sequence
+    fitted = "off-resonance"
+    if estimator.has_echoes:
+        fitted = "off-resonance and R2'"
     digest = hashlib.sha256(sequence.sequence_id.encode()).hexdigest()
     return Method(
         kind="model",
@@ -159,5 +182,5 @@ def _method(estimator: ExactFit) -> Method:
         sequence=sequence_to_dict(sequence),
         t1_range=estimator.t1_range,
         t2_range=estimator.t2_range,
-        algorithm="least squares, Gauss-Newton on exact signals; off-resonance fitted",
+        algorithm=f"least squares, Gauss-Newton on exact signals; {fitted} fitted",
     )

@@ -33,7 +33,7 @@ from mrftool.workflows.steps.outputs.places import (
     require_own_sidecar,
     tell_size,
 )
-from mrftool.workflows.steps.scene import with_diffusion
+from mrftool.workflows.steps.scene import with_common
 
 _SAMPLE = 20_000  # voxels whose mean power stands for that of all, where there are more
 
@@ -99,7 +99,11 @@ class Simulation:
 
 
 def dictionary_tissue(
-    t1_ms: str | None = None, t2_ms: str | None = None, b1: str | None = None, adc: float = 0.0
+    t1_ms: str | None = None,
+    t2_ms: str | None = None,
+    b1: str | None = None,
+    adc: float = 0.0,
+    r2_prime: float = 0.0,
 ) -> Tissue:
     """Tissue of a dictionary: the paper's 160,200 pairs, or all combinations of the values given.
 
@@ -109,6 +113,8 @@ def dictionary_tissue(
         Values of T1 [ms], T2 [ms] and B1 [1], as `parse_values` reads them.
     adc : float
         Diffusion coefficient of all entries [m2/s].
+    r2_prime : float
+        R2' of all entries [1/s].
 
     Raises
     ------
@@ -122,11 +128,12 @@ def dictionary_tissue(
                 "expected values of both T1 and T2, and those of B1 only with them",
                 arguments=("t1_ms", "t2_ms", "b1_grid"),
             )
-        return with_diffusion(paper_tissue(), adc)
+        return with_common(paper_tissue(), adc, r2_prime)
     b1_values = None
     if b1 is not None:
         b1_values = parse_values(b1)
-    return grid_tissue(parse_values(t1_ms) / 1e3, parse_values(t2_ms) / 1e3, b1_values, adc=adc)
+    times = (parse_values(t1_ms) / 1e3, parse_values(t2_ms) / 1e3)
+    return with_common(grid_tissue(*times, b1_values, adc=adc), r2_prime=r2_prime)
 
 
 def simulate_dictionary(
@@ -254,7 +261,7 @@ def _truth_maps(scene: TissueImage, path: Path) -> dict[str, tuple[Path, Array]]
     """Maps of the ground truth by name: where they go, and the image."""
     stem, tissue = path.name.removesuffix(".gz").removesuffix(".nii"), scene.tissue
     columns = {"t1": tissue.t1, "t2": tissue.t2, "m0": abs(tissue.m0), "b1": tissue.b1}
-    for name in ("adc", "off_resonance"):
+    for name in ("adc", "off_resonance", "r2_prime"):
         if getattr(tissue, name).any():
             columns[name] = getattr(tissue, name)
     images: dict[str, tuple[Path, Array]] = {}

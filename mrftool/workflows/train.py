@@ -15,7 +15,7 @@ from mrftool.learning.networks.bloch_decoder import truncation_note
 from mrftool.learning.parallel import any_of, is_first, joined
 from mrftool.learning.training import pick_device, prepare_run, resume_run, train
 from mrftool.sequence import PulseSequence
-from mrftool.workflows.steps.doubts import note_doubts
+from mrftool.workflows.steps.doubts import note_doubts, note_echoes
 from mrftool.workflows.steps.outputs.places import require_folder
 from mrftool.workflows.steps.training_curve import TrainingCurve
 
@@ -91,6 +91,7 @@ def train_encoder(
             read = [as_sequence(sequence) for sequence in sequences]
             for sequence in read:
                 note_doubts(sequence, reporter)
+                note_echoes(sequence, reporter)
             run = prepare_run(read, config, folder, chosen)
         if config.decoder == "bloch":
             for sequence in read:

@@ -1,4 +1,4 @@
-"""Training, adaptation, trials and matching of every kind of event sequence, from the front door."""
+"""Training, adaptation, trials and matching of every kind of event sequence."""
 
 from pathlib import Path
 

@@ -68,6 +68,9 @@ _OF_FRAMES = (
 )
 
 
+_OF_A_MODEL = ("efficiency", "noise_covariance", "skip", "coils")  # that no exact fit takes
+
+
 def quantify(
     context: typer.Context,
     scans: Annotated[
@@ -96,7 +99,9 @@ def quantify(
     b0: Annotated[
         Path | None,
         typer.Option(
-            "--b0", help="Off-resonance map [Hz], of a balanced sequence (with --seq): fitted on."
+            "--b0",
+            help="Off-resonance map [Hz], of a balanced sequence or one of several echoes (with "
+            "--seq): fitted on.",
         ),
     ] = None,
     imag: Imag = None,
@@ -203,11 +208,12 @@ def quantify(
         sizes = stated_uncertainties(uncertainty)
         outputs = DicomChoice(dicom, dicom_reference, dicom_format)
         common = CommonChoice(b1_shape, efficiency is not None)
-        if seq is not None and b0 is not None:
+        if seq is not None and _is_fitted_exactly(seq, b0, rr):
             from mrftool.workflows.quantify_balanced import BalancedChoice, quantify_balanced_scan
 
-            refuse(context, ["efficiency", "noise_covariance"], "does not go with --b0")
-            refuse_fit(b1_shape, "does not go with --b0")
+            without = "does not go with --b0, nor with several echoes"
+            refuse(context, _OF_A_MODEL, without)
+            refuse_fit(b1_shape, without)
             return quantify_balanced_scan(
                 files,
                 folder,
@@ -245,6 +251,15 @@ def quantify(
         )
 
     for_each_scan(scans, output, quantify_one)
+
+
+def _is_fitted_exactly(seq: str, b0: Path | None, rr: str | None) -> bool:
+    """Whether the off-resonance is fitted: where a map of it is given, or several echoes tell it."""
+    if b0 is not None:
+        return True
+    from mrftool.formats.sequence.heartbeats import read_with_heartbeats
+
+    return read_with_heartbeats(seq, rr).tells_off_resonance
 
 
 def _origin(

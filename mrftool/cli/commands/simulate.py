@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 
 # Options that make a difference to each kind of source; all others do to every one.
 _OPTIONS = {
-    "a dictionary": {"t1_ms", "t2_ms", "b1_grid", "adc"},
-    "a phantom": {"phantom", "matrix", "slices", "b1_spread", "m0_phase", "adc", "form"},
-    "a phantom file": {"phantom", "adc", "form"},
-    "BrainWeb": {"brainweb", "slices", "b1_spread", "m0_phase", "adc", "form"},
-    "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "form"},
+    "a dictionary": {"t1_ms", "t2_ms", "b1_grid", "adc", "r2_prime"},
+    "a phantom": {
+        "phantom",
+        "matrix",
+        "slices",
+        "b1_spread",
+        "m0_phase",
+        "adc",
+        "r2_prime",
+        "form",
+    },
+    "a phantom file": {"phantom", "adc", "r2_prime", "form"},
+    "BrainWeb": {"brainweb", "slices", "b1_spread", "m0_phase", "adc", "r2_prime", "form"},
+    "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "r2_prime", "form"},
 }
 
 _OF_RAW_DATA = ("coils", "trajectory", "coverage", "fine", "b0_hz", "stack")
@@ -73,6 +82,10 @@ def simulate(
     adc: Annotated[
         float | None,
         typer.Option(help="Diffusion coefficient of all voxels [m2/s].", callback=plausible("adc")),
+    ] = None,
+    r2_prime: Annotated[
+        float | None,
+        typer.Option(help="R2' = R2* - R2 of all voxels [1/s].", callback=between(0, 1e4)),
     ] = None,
     snr: Annotated[
         float,
@@ -149,11 +162,11 @@ def simulate(
     _refuse_idle_options(context, _kind(source))
     simulation = Simulation(sequence, tolerance, n_states, snr, seed)
     if source.is_empty:
-        tissue = dictionary_tissue(t1_ms, t2_ms, b1_grid, adc or 0.0)
+        tissue = dictionary_tissue(t1_ms, t2_ms, b1_grid, adc or 0.0, r2_prime or 0.0)
         wrote([simulate_dictionary(simulation, tissue, output, Terminal())])
         return
     phase = float(np.deg2rad(m0_phase))
-    settings = PhantomSettings((matrix, matrix, slices), b1_spread, phase, adc, seed)
+    settings = PhantomSettings((matrix, matrix, slices), b1_spread, phase, adc, r2_prime, seed)
     scene = open_scene(source, settings)
     inputs = [Path(seq), *source.files()]
     wrote(simulate_scan(simulation, scene, output, Terminal(), form=form, inputs=inputs))

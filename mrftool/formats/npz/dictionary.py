@@ -1,8 +1,8 @@
 """Dictionaries as .npz files, which NumPy reads too. Reads and writes schema 1.
 
 Arrays: `mrftool_dictionary`, the schema number; `signal` (voxel, time) complex64 [m0]; the tissue
-columns `t1`, `t2` [s], `b1`, `m0` [1], `adc` [m2/s], `off_resonance` [Hz], each (voxel,);
-`sequence_json`, the sequence as JSON text; `sequence_id`.
+columns `t1`, `t2` [s], `b1`, `m0` [1], `adc` [m2/s], `off_resonance` [Hz], `r2_prime` [1/s], each
+(voxel,); `sequence_json`, the sequence as JSON text; `sequence_id`.
 """
 
 import json

@@ -30,7 +30,7 @@ _SAMPLED_VALUES = 400_000  # a quarter of them shows an autocorrelation of 0.005
 _BLOCK = 128  # voxels at a time in the engine
 _FEW = 16  # whose directions stay in the processor's cache
 _ROUNDS = 3  # of the noise of magnitudes, whose bias depends on it
-_KNOWN = ("b1", "adc", "off_resonance")  # columns of tissue that are known or mapped
+_KNOWN = ("b1", "adc", "off_resonance", "r2_prime")  # columns of tissue that are known or mapped
 _LEAST_NOISE = 1e-6  # of the signal, below which nothing is told from rounding
 _UNUSABLE = Flag.MASKED | Flag.NON_FINITE | Flag.T1_UNDETERMINED | Flag.T2_UNDETERMINED
 

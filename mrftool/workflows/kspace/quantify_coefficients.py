@@ -12,7 +12,7 @@ from mrftool.arrays import BoolArray, Float32Array, Range
 from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.environment.shipped import find_file
 from mrftool.environment.threads import one_blas_thread
-from mrftool.errors import ArgumentError, InputError
+from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.exporting.make import model_table
 from mrftool.formats.coefficients.read import (
     allowed_before,
@@ -214,9 +214,11 @@ def maps_of_coefficients(
     Raises
     ------
     MismatchError
-        If basis, sequence, mask and B1 map do not belong together.
+        If basis, sequence, mask and B1 map do not belong together, or each pulse has several
+        echoes.
 
     """
+    _require_one_echo(sequence)
     settings, reporter = settings or TableSettings(), reporter or SilentReporter()
     watch = watch or Stopwatch()
     chosen = images.mask if mask is None else mask
@@ -329,6 +331,14 @@ def _of_model(name: str) -> tuple[PulseSequence, TableSettings]:
     manifest = load_model(find_file("models", name, ".onnx")).manifest
     settings = TableSettings(manifest.ranges["t1"], manifest.ranges["t2"], manifest.adc)
     return sequence_from_dict(dict(manifest.sequence), name), settings
+
+
+def _require_one_echo(sequence: PulseSequence) -> None:
+    if sequence.later_echoes.size:
+        raise MismatchError(
+            f"sequence {sequence.name} has several echoes of each pulse, whose off-resonance and "
+            "R2' are fitted from frames alone, expected a series of frames"
+        )
 
 
 def _b1_range(b1: Float32Array, mask: BoolArray | None) -> Range:

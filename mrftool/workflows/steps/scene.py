@@ -93,6 +93,8 @@ class PhantomSettings:
         Largest phase of M0 [rad].
     adc : float, optional
         Diffusion coefficient of all voxels [m2/s]; None keeps that of the source.
+    r2_prime : float, optional
+        R2' of all voxels [1/s]; None keeps that of the source.
     seed : int
         Seed of what is random in it.
 
@@ -102,20 +104,23 @@ class PhantomSettings:
     b1_spread: float = 0.0
     m0_phase: float = 0.0
     adc: float | None = None
+    r2_prime: float | None = None
     seed: int = 0
 
 
 def open_scene(source: SceneSource, settings: PhantomSettings) -> TissueImage:
     """Tissue on a grid of voxels, as `source` names it."""
     scene = _read_scene(source, settings)
-    if settings.adc is None:
-        return scene
-    return replace(scene, tissue=with_diffusion(scene.tissue, settings.adc))
+    return replace(scene, tissue=with_common(scene.tissue, settings.adc, settings.r2_prime))
 
 
-def with_diffusion(tissue: Tissue, adc: float) -> Tissue:
-    """`tissue` with one diffusion coefficient `adc` everywhere [m2/s]."""
-    return replace(tissue, adc=np.full(len(tissue), adc))
+def with_common(tissue: Tissue, adc: float | None = None, r2_prime: float | None = None) -> Tissue:
+    """`tissue` with one value everywhere, of those that are given: adc [m2/s], r2_prime [1/s]."""
+    common = {"adc": adc, "r2_prime": r2_prime}
+    columns = {
+        name: np.full(len(tissue), value) for name, value in common.items() if value is not None
+    }
+    return replace(tissue, **columns)
 
 
 def _read_scene(source: SceneSource, settings: PhantomSettings) -> TissueImage:

@@ -18,6 +18,7 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.inference.session import Model, load_model
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
+from mrftool.workflows.steps.doubts import note_echoes
 from mrftool.workflows.steps.outputs.places import file_stem
 
 _KEPT = 64  # models in the cache
@@ -90,6 +91,7 @@ def model_of_sequence(
         if cached is not None:
             mark_used(place)
             return cached
+    note_echoes(sequence, reporter)
     with reporter.working(f"making the model of {sequence.name}"):
         model = _made(sequence, settings)
     if place is not None:
