@@ -159,6 +159,7 @@ OPTIONS = [
     (DICTIONARY, "t2_ms", "30"),
     (DICTIONARY, "b1_grid", "0.9,1.1"),
     (DICTIONARY, "adc", 2e-9),
+    (DICTIONARY, "r2_prime", 15),
     (DICTIONARY, "snr", 10),
     ((*DICTIONARY, "--snr", 10), "seed", 5),
     (("--t1-ms", "100", "--t2-ms", "5,10"), "tolerance", 0.9),
@@ -169,6 +170,7 @@ OPTIONS = [
     (PHANTOM, "b1_spread", 0.1),
     (PHANTOM, "m0_phase", 45),
     (PHANTOM, "adc", 2e-9),
+    (PHANTOM, "r2_prime", 15),
     (PHANTOM, "snr", 10),
     (("--phantom", "brain", "--matrix", 4), "seed", 5),
     ((*PHANTOM, "--b1-spread", 0.1), "seed", 5),
@@ -181,7 +183,9 @@ OPTIONS = [
     (("--t1", "t1.nii", "--t2", "t2.nii"), "b1", "b1.nii"),
     (("--t1", "t1.nii", "--t2", "t2.nii"), "mask", "mask.nii"),
     (("--t1", "t1.nii", "--t2", "t2.nii"), "adc", 2e-9),
+    (("--t1", "t1.nii", "--t2", "t2.nii"), "r2_prime", 15),
     (("--phantom", "tissue.npz"), "adc", 2e-9),
+    (("--phantom", "tissue.npz"), "r2_prime", 15),
 ]
 
 
