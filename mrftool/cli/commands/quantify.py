@@ -254,7 +254,7 @@ def quantify(
 
 
 def _is_fitted_exactly(seq: str, b0: Path | None, rr: str | None) -> bool:
-    """Whether the off-resonance is fitted: where a map of it is given, or several echoes tell it."""
+    """Whether the off-resonance is fitted: a map of it is given, or several echoes tell it."""
     if b0 is not None:
         return True
     from mrftool.formats.sequence.heartbeats import read_with_heartbeats
