@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from fuzz import companions
 from fuzz.kspace import coefficients, raw_data
 from fuzz.mutations import WHOLE, change_bytes, change_text, change_tree, odd_value, one_of
 
@@ -178,6 +179,14 @@ CASES: dict[str, Case] = {
     "report": report,
     "raw": raw_data,
     "coefficients": coefficients,
+    "checkpoint": companions.checkpoint,
+    "manifest": companions.manifest,
+    "heartbeats": companions.heartbeats,
+    "node": companions.node,
+    "trajectory": companions.trajectory,
+    "noise": companions.noise_covariance,
+    "regions": companions.regions,
+    "reference": companions.dicom_reference,
 }
 
 

@@ -4,6 +4,7 @@ import shutil
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -94,6 +95,7 @@ TABLE = "flip_deg,rf_phase_deg,tr_ms,te_ms\n10,0,12,2.5\n20,180,12.5,2.5\n30,0,1
 
 def make_seeds(folder: Path) -> None:
     """Write all seeds into `folder`."""
+    from fuzz.companions import make_companion_seeds
     from fuzz.kspace import make_kspace_seeds
 
     (folder / "tiny.yaml").write_text(SEQUENCE)
@@ -112,6 +114,7 @@ def make_seeds(folder: Path) -> None:
         ["evaluate", "maps", str(folder / "maps"), scan, "-o", str(folder / "errors")],
         ["match", scan, "--dictionary", f"{folder}/d.npz", "-o", str(folder / "matched")],
         *make_kspace_seeds(folder, SEQUENCE),
+        *make_companion_seeds(folder),
     ]  # fmt: skip
     _run_all(commands)
     _make_volumes(folder)
@@ -176,7 +179,11 @@ def _make_dicom(folder: Path) -> None:
     image = np.load(folder / "scan.npy")
     place = folder / "dicom"
     place.mkdir()
-    write_classic(place, Scan(abs(image)))
+
+    def as_played(dataset: Any, z: int, t: int) -> None:
+        dataset.EchoTime, dataset.FlipAngle = 2.5, 20
+
+    write_classic(place, Scan(image, parts=("real", "imaginary"), change=as_played))
     with zipfile.ZipFile(folder / "dicom.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(place.iterdir()):
             archive.write(path, path.name)

@@ -111,7 +111,7 @@ def read_reference(path: Path) -> dict[int, dict[str, float]]:
     for number, row in enumerate(rows, 2):
         try:
             region = int(row["region"])
-            times = {name: float(row[f"{name}_ms"]) / 1e3 for name in PARAMETERS}
+            times = {name: float(row[f"{name}_ms"] or "") / 1e3 for name in PARAMETERS}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: line {number}: {error!s}, expected the columns region, t1_ms and t2_ms "

@@ -48,7 +48,7 @@ def read_noise_covariance(path: Path, n_time: int) -> FloatArray:
 
 
 def _other_size(shape: tuple[int, ...], n_time: int, path: Path) -> MismatchError:
-    shown = " x ".join(map(str, shape))
+    shown = " x ".join(map(str, shape)) or "1"
     return MismatchError(
         f"{path}: {shown} numbers, expected {n_time} x {n_time}, or the autocovariance from "
         "lag 0 on"
