@@ -9,7 +9,7 @@ import ctypes
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -170,12 +170,16 @@ class _Call:
         edges = np.linspace(0, self.signal.shape[1], threads + 1).astype(int)
         jobs = [self._job(first, last) for first, last in pairwise(edges)]
         if len(jobs) == 1:
-            codes = [library.epg_adjoint_run(ctypes.byref(jobs[0]))]
+            codes = [self._done(library, jobs[0])]
         else:
             with ThreadPoolExecutor(threads) as pool:
-                codes = list(pool.map(lambda job: library.epg_adjoint_run(ctypes.byref(job)), jobs))
+                codes = list(pool.map(partial(self._done, library), jobs))
         if any(codes):
             raise MemoryError("not enough memory for the states of the pulse train")
+
+    def _done(self, library: Any, job: _Job) -> int:
+        """A method, so that a thread that Ctrl-C leaves behind keeps its arrays."""
+        return int(library.epg_adjoint_run(ctypes.byref(job)))
 
     def _job(self, first: int, last: int) -> _Job:
         """The tissues `first` to `last` - 1."""

@@ -198,7 +198,7 @@ def run(
     threads = task.threads or usable_processors()
     parts = _parts(job, len(task.tissue), threads)
 
-    def work(part: _Job) -> int:
+    def work(part: _Job, _: list[Any] = kept) -> int:  # Ctrl-C can leave a thread behind
         if library.epg_run(ctypes.byref(part), width):
             raise MemoryError("no memory for the states of the EPG kernel")
         return int(part.last - part.first)
@@ -207,7 +207,6 @@ def run(
         for n_voxels in finished:
             if progress is not None:
                 progress(n_voxels)
-    del kept
     if task.sequence.slice_profile is None:
         return norm
     return power_of(task, signal)

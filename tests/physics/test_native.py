@@ -3,6 +3,8 @@ precision.
 """
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -204,3 +206,38 @@ def test_real_numbers_are_the_same_signal_without_the_phase(short_sequence):
     assert np.allclose(full, -1j * 2j * signal, rtol=0, atol=1e-6)
     for name in NAMES:
         assert np.allclose(slopes[name], -1j * 2j * real_slopes[name], rtol=1e-5, atol=1e-6)
+
+
+INTERRUPTED = """
+import threading
+import time
+import numpy as np
+from mrftool.physics.simulate import simulate
+from mrftool.sequence import PulseSequence
+from mrftool.tissue import Tissue
+
+start = threading.Thread.start
+
+def start_and_be_interrupted(thread):
+    start(thread)
+    raise KeyboardInterrupt
+
+n = 1000
+train = PulseSequence(np.full(n, 0.5), np.zeros(n), np.full(n, 0.01), np.full(n, 0.002))
+tissue = Tissue(np.linspace(0.1, 4, 6000), np.linspace(0.1, 1, 6000))
+threading.Thread.start = start_and_be_interrupted
+for _ in range(4):
+    try:
+        simulate(train, tissue, threads=2)
+    except KeyboardInterrupt:
+        print("interrupted")
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.slow
+def test_a_thread_that_an_interrupt_leaves_behind_keeps_its_arrays() -> None:
+    """Ctrl-C while a thread is being started: its pool does not know it, and does not wait."""
+    code = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(code, check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n" * 4), done.stderr

@@ -62,8 +62,12 @@ def multiply_kernel(kernel: Array, spectra: ComplexArray, threads: int = 1) -> N
     if len(jobs) == 1:
         library.toeplitz_multiply(ctypes.byref(jobs[0]))
         return
+
+    def work(job: _Job, _: tuple[Array, ...] = (kernel, spectra)) -> None:
+        library.toeplitz_multiply(ctypes.byref(job))  # Ctrl-C can leave it without a caller
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda job: library.toeplitz_multiply(ctypes.byref(job)), jobs))
+        list(pool.map(work, jobs))
 
 
 def multiply_readably(kernel: Array, spectra: ComplexArray) -> None:
