@@ -156,6 +156,11 @@ bench-design: $(VENV)/dev
 bench-heart: $(VENV)/dev
 	$(BIN)/python benchmarks/cardiac.py $(BENCH_OPTIONS)
 
+# Slice-selective pulses: what a wrong profile costs, how many positions are needed, and time for each.
+.PHONY: bench-slice
+bench-slice: $(VENV)/dev
+	$(BIN)/python benchmarks/slice_pulses.py $(BENCH_OPTIONS)
+
 # Raw k-space to maps: time, memory, error over the bound, error bars; beside Debian's bart where it is installed.
 bench-recon: $(VENV)/dev
 	$(BIN)/python benchmarks/reconstruction.py $(BENCH_OPTIONS)
