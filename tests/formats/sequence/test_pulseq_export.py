@@ -1,6 +1,7 @@
 """Pulseq files that are exported: read back by pypulseq, and by our own import."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from mrftool.formats.sequence.pulseq.writing.write import write_pulseq
 from mrftool.formats.sequence.sources import Given
 from mrftool.formats.sequence.write import yaml_text
 from mrftool.formats.sequence.yaml_file import parse_sequence, read_sequence
+from mrftool.physics.rf.pulse import Pulse, rotation
+from mrftool.physics.rf.slice_rotations import spinors
 from mrftool.physics.simulate import simulate
 from mrftool.sequence import (
     HardPulse,
@@ -23,6 +26,7 @@ from mrftool.sequence import (
     Invert,
     Pulses,
     PulseSequence,
+    SelectivePulse,
     T2Prep,
     Train,
     Wait,
@@ -206,3 +210,55 @@ def test_a_pulse_without_crusher_is_played_as_it_is(tmp_path: Path) -> None:
     blocks = [read_by_pypulseq(path).get_block(number + 1) for number in range(3)]
     assert blocks[0].rf is not None and all(block.gz is None for block in blocks[:2])
     assert import_sequence(path).sequence.train is not None
+
+
+HANN_SINC = SelectivePulse("sinc", 4.0, 2e-3, "hann", thickness=5e-3)
+
+
+@pytest.mark.parametrize("spoiling", ["gradient", "none"])
+def test_a_selective_pulse_is_played_by_name(spoiling: str, tmp_path: Path) -> None:
+    sequence = train(spoiling=spoiling, slice_profile=HANN_SINC, tr=TR + 2e-3, te=TE + 1e-3)
+    path = tmp_path / "train.seq"
+    assert write_pulseq(sequence, path) == []
+    found = import_sequence(path, Given(slice_positions=20)).sequence
+    assert found.spoiling == spoiling
+    np.testing.assert_allclose(found.flip_angle, FLIPS, atol=1e-5)
+    np.testing.assert_allclose(np.exp(1j * (found.rf_phase - PHASES)), 1, atol=1e-4)
+    np.testing.assert_allclose(found.tr, sequence.tr, atol=1e-9)
+    np.testing.assert_allclose(found.te, sequence.te, atol=1e-9)
+    assert found.slice_profile is not None
+
+
+@pytest.mark.parametrize("rephasing", [1.0, 0.9])
+@pytest.mark.parametrize("shape", ["sinc", "gauss"])
+def test_the_file_turns_each_position_as_the_engine_does(
+    shape: Any, rephasing: float, tmp_path: Path
+) -> None:
+    pulse = SelectivePulse(shape, 4.0, 2e-3, rephasing=rephasing, thickness=5e-3)
+    sequence = train(slice_profile=pulse, tr=TR + 2e-3, te=TE + 1e-3)
+    path = tmp_path / "train.seq"
+    write_pulseq(sequence, path)
+    played = read_by_pypulseq(path)
+    blocks = {number: played.get_block(number) for number in played.block_events}
+    number = next(n for n, each in blocks.items() if each.gz is not None and each.rf is not None)
+    block, after = blocks[number], blocks[number + 1]
+    places = np.linspace(-1.5, 1.5, 13)
+    waveform = Pulse(block.rf.signal.astype(complex), np.full(len(block.rf.signal), 1e-6))
+    alpha, beta = rotation(waveform, places * 5e-3 * block.gz.amplitude)
+    moment = block.gz.amplitude * block.gz.fall_time / 2 + after.gz.area
+    left = 2 * np.conj(alpha) * beta * np.exp(2j * np.pi * moment * places * 5e-3)
+    expected_alpha, expected_beta = spinors(pulse, FLIPS[:1], places)
+    expected = 2 * np.conj(expected_alpha[0]) * expected_beta[0]
+    np.testing.assert_allclose(left, expected, atol=2e-5)
+
+
+def test_what_a_slice_needs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "train.seq"
+    for pulse, says in (
+        (replace(HANN_SINC, thickness=None), "without thickness, expected thickness_mm"),
+        (replace(HANN_SINC, thickness=1e-5), "its slice cannot be played"),
+        (replace(HANN_SINC, duration=0.5e-3, thickness=20e-3), "a longer pulse needs less"),
+    ):
+        sequence = train(slice_profile=pulse, tr=TR + 2e-3, te=TE + 1e-3)
+        with pytest.raises(InputError, match=says):
+            write_pulseq(sequence, path, Scanner(max_b1=10e-6))

@@ -13,6 +13,7 @@ from mrftool.sequence import (
     Preparation,
     PulseSequence,
     Saturate,
+    SliceProfile,
     T2Prep,
     Trigger,
     Wait,
@@ -124,7 +125,7 @@ def remarks(sequence: PulseSequence) -> list[str]:
         )
     if sequence.is_binned:
         notes.append("the readout of each pulse is played; averaging them is left to the user")
-    if sequence.slice_profile is not None:
+    if isinstance(sequence.slice_profile, SliceProfile):
         notes.append("hard pulses excite everything: the slice profile is left out")
     if sequence.spoiler is not None:
         notes.append("the spoiler is a trapezoid along z with the moment of the sequence's")

@@ -13,8 +13,9 @@ from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
 from mrftool.formats.sequence.pulseq.writing.plan import Segment, Step
 from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
+from mrftool.formats.sequence.pulseq.writing.slice_selection import SlicePulse, slice_pulse
 from mrftool.physics.dephasing import GAMMA
-from mrftool.sequence import PulseSequence
+from mrftool.sequence import PulseSequence, SelectivePulse
 
 _DWELL = 10e-6  # [s]
 _LEAST_FLIP = 1e-9  # [rad] a pulse of 0 has no shape
@@ -113,7 +114,22 @@ class Player:
 
     def _lead(self, step: Step) -> float:
         """From the begin of a pulse's block to its centre [s]."""
+        if self._slice is not None and step.te is not None:
+            return float(self._slice.rf.delay) + self._duration(step) / 2
         return self._up(self.scanner.rf_dead_time) + self._duration(step) / 2
+
+    @cached_property
+    def _slice(self) -> SlicePulse | None:
+        """A pulse of 0 degrees, if pulses of the train are selective: all have its gradients."""
+        return self._selective(Step("pulse 0", 0.0, 0.0, 0.0, "excitation", te=0.0))
+
+    def _selective(self, step: Step) -> SlicePulse | None:
+        """The pulse with its gradients, if it is selective."""
+        pulse = self.sequence.slice_profile
+        if step.te is None or not isinstance(pulse, SelectivePulse):
+            return None
+        delay = self._up(self.scanner.rf_dead_time)
+        return slice_pulse(self.pp, self.system, pulse, step, self.scanner, delay)
 
     def _begin(self, step: Step) -> float:
         exact = step.centre - self._lead(step)
@@ -122,13 +138,20 @@ class Player:
         return rounded
 
     def _duration(self, step: Step) -> float:
-        """Of the pulse, an even number of rasters [s]."""
+        """Of the pulse, an even number of rasters where it is a hard one [s]."""
+        if step.te is not None and isinstance(self.sequence.slice_profile, SelectivePulse):
+            return self.sequence.slice_profile.duration
         shortest = abs(step.flip) / (GAMMA * self.scanner.max_b1)
         even = 2 * self.scanner.raster
         return math.ceil(max(shortest, self.scanner.pulse_duration) / even - 1e-6) * even
 
     def _play_pulse(self, step: Step, begin: float) -> float:
         """Add the pulse; when its block ends [s]."""
+        selective = self._selective(step)
+        if selective is not None:
+            length = self._up(self.pp.calc_duration(selective.rf, selective.gradient))
+            self.file.add_block(selective.rf, selective.gradient, self.pp.make_delay(length))
+            return begin + length
         duration = self._duration(step)
         delay = self._up(self.scanner.rf_dead_time)
         pulse = self.pp.make_block_pulse(
@@ -157,6 +180,8 @@ class Player:
         assert step.te is not None  # noqa: S101  the caller chose it so
         first = step.centre + step.te - now  # sample [s]
         least = self.scanner.adc_dead_time + _DWELL / 2
+        if self._slice is not None:
+            least = max(least, self.pp.calc_duration(self._slice.rephaser))
         if first < least - _ROUNDING:
             shortest = (step.te + least - first) * 1e3
             raise InputError(
@@ -165,6 +190,8 @@ class Player:
             )
         spoke, length = self._spoke(first)
         events = [spoke, self.pp.make_delay(length)]
+        if self._slice is not None:
+            events.append(self._slice.rephaser)
         if step.acquire:
             events.append(self._adc(step, first))
         room = end - now - length
@@ -201,10 +228,15 @@ class Player:
 
     @cached_property
     def _after_readout(self) -> list[Any]:
-        """Rewinder and spoiler."""
+        """Rewinder and spoiler, and what balances the slice gradient."""
         gradients = [self._trapezoid("x", -self._edge)]
+        moment = 0.0
         if self.sequence.spoiling == "gradient":
-            gradients.append(self._trapezoid("z", self._spoiler_moment))
+            moment += self._spoiler_moment
+        if self._slice is not None:
+            moment -= self._slice.left
+        if moment != 0:
+            gradients.append(self._trapezoid("z", moment))
         return gradients
 
     @property
