@@ -150,7 +150,7 @@ def export_command(
     ] = None,
 ) -> None:
     """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id. Or
-    as a Pulseq file: hard or slice-selective pulses, readouts, spoilers, preparations and waits for triggers.
+    as a Pulseq file: hard or selective pulses, readouts, spoilers, preparations, triggers.
     """
     from mrftool.workflows.sequences.sequence_files import export_sequence_file
 
