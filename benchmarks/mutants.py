@@ -460,6 +460,29 @@ def plant(text, old, new):
     return text.replace(old, new)
 
 
+COMPRESSION = [
+    ("first frame again", "(first - j->first) * j->stride + start", "0 * j->stride + start"),
+    (
+        "vectors of the first frames",
+        "(g * j->n_frames + first) * GROUP",
+        "(g * j->n_frames) * GROUP",
+    ),
+    ("sums overwritten", "LANES * a) += sum[k][a]", "LANES * a) = sum[k][a]"),
+    ("squares overwritten", "LANES * a) += squares[a]", "LANES * a) = squares[a]"),
+    ("last block cut", "j->n_values - start < BLOCK ?", "j->n_values - start < 0 ?"),
+    ("imaginary part of the neighbour", "im_row[c] * j->row + 1", "im_row[c] * j->row"),
+    ("energy of one part", "j->power[2 * v] + j->power[2 * v + 1]", "j->power[2 * v]"),
+]
+SPLITTING = [
+    (
+        "parts swapped",
+        "np.concatenate([matrix[0::2].T, matrix[1::2].T])",
+        "np.concatenate([matrix[1::2].T, matrix[0::2].T])",
+    ),
+    ("no sign", "alike = both * signs[:, None]", "alike = both * abs(signs[:, None])"),
+]
+
+
 def copy(folder, compiled):
     """What the tests need of the project, and the kernel, in `folder`."""
     for part in ("mrftool", "tests", "sequences"):
@@ -481,6 +504,8 @@ def build(source, target):
         "-Wno-psabi",
         "-DEPG_RUN=epg_run_baseline",
         "-DEPG_DISPATCH=1",
+        "-DCOMPRESS_ADD=compress_add_baseline",
+        "-DCOMPRESS_DISPATCH=1",
     ]
     subprocess.run(["cc", *flags, "-shared", "-fPIC", "-o", target, source, "-lm"], check=True)
 
@@ -524,7 +549,7 @@ def check(name, path, tests, mutants, only):
             text = text if fault == "none" else plant(text, old, new)
             if path.endswith(".c"):
                 (folder / "mutant.c").write_text(text)
-                build(folder / "mutant.c", folder / "mrftool" / "_epg.so")
+                build(folder / "mutant.c", folder / "mrftool" / f"_{Path(path).stem}.so")
             else:
                 (folder / path).write_text(text)
             passed = survives(folder, tests)
@@ -546,6 +571,8 @@ def main():
         ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
         ("readout", "mrftool/physics/readout.py", READOUT_TESTS, READOUT),
         ("cuts on the way", "native/epg.c", ("test_native_cut.py",), CUTS),
+        ("compression", "native/compress.c", ("test_compression.py",), COMPRESSION),
+        ("splitting", "mrftool/scan/compressor.py", ("test_compression.py",), SPLITTING),
         ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
         ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),
     ]

@@ -2,8 +2,8 @@
 
 Builds them with GCC's sanitizers into a temporary folder, and runs there the tests of the kernels
 and extreme arguments: one voxel, one pulse, T1 of 1 us and of 60 s, B1 of 0, thousands of orders.
-The EPG kernel runs in each of its instruction sets that this processor has. The first report ends
-the run, and the exit code is not 0.
+The EPG kernel and the compression run in each instruction set that this processor has. The first
+report ends the run, and the exit code is not 0.
 """
 
 import os
@@ -25,9 +25,9 @@ CHECKS_OF_WIDE = (  # what can differ from the baseline: these compile in half t
     "-fno-sanitize-recover=all",
     "-fsanitize=address,alignment,bounds,shift,signed-integer-overflow",
 )
-BASELINE = ("-DEPG_DISPATCH=1", *CHECKS)
+ENTRIES = {"epg": "RUN", "compress": "ADD"}  # compiled once per instruction set
 OF_X86: dict[str, tuple[str, ...]] = {  # as in CMakeLists.txt
-    "baseline": ("-DEPG_DISPATCH=2", *CHECKS),
+    "baseline": CHECKS,
     "avx2": ("-mavx2", "-mfma", *CHECKS_OF_WIDE),
     "avx512": (
         *("-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"),
@@ -38,6 +38,7 @@ OTHERS = {"_toeplitz": "toeplitz.c", "_epg_adjoint": "epg_adjoint.c"}
 TESTS = (
     "tests/physics/test_native.py",
     "tests/physics/test_native_cut.py",
+    "tests/inference/test_compression.py",
     "tests/reconstruction/test_kernel_product.py",
     "tests/design/test_adjoint.py",
 )
@@ -54,25 +55,28 @@ def main() -> None:
 
 
 def _build(folder: Path) -> None:
-    """Compile the EPG kernel for each instruction set, and the other libraries."""
-    kernels = {"baseline": BASELINE}
+    """Compile those kernels for each instruction set, and the other libraries."""
+    widths, dispatch = {"baseline": CHECKS}, 1
     if platform.machine() in ("x86_64", "AMD64"):
-        kernels = OF_X86
+        widths, dispatch = OF_X86, 2
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiling = [
-            pool.submit(
-                _compile, folder / f"{name}.o", "epg.c", "-c", f"-DEPG_RUN=epg_run_{name}", *options
-            )
-            for name, options in kernels.items()
-        ]
+        compiling = []
+        for (name, entry), (width, options) in product(ENTRIES.items(), widths.items()):
+            macro = f"{name.upper()}_{entry}"
+            flags = [*options, f"-D{macro}={name}_{entry.lower()}_{width}"]
+            if width == "baseline":
+                flags.append(f"-D{name.upper()}_DISPATCH={dispatch}")
+            output = folder / f"{name}_{width}.o"
+            compiling.append(pool.submit(_compile, output, f"{name}.c", "-c", *flags))
         for library, source in OTHERS.items():
             output = folder / f"{library}.so"
             compiling.append(pool.submit(_compile, output, source, "-shared", *CHECKS, "-lm"))
         for task in compiling:
             task.result()
-    objects = [str(folder / f"{name}.o") for name in kernels]
-    link = ["gcc", "-shared", *CHECKS, *objects, "-lm", "-o", str(folder / "_epg.so")]
-    subprocess.run(link, check=True)
+    for name in ENTRIES:
+        objects = [str(folder / f"{name}_{width}.o") for width in widths]
+        link = ["gcc", "-shared", *CHECKS, *objects, "-lm", "-o", str(folder / f"_{name}.so")]
+        subprocess.run(link, check=True)
 
 
 def _compile(output: Path, source: str, *options: str) -> None:
@@ -108,6 +112,7 @@ def _use(folder: Path) -> int:
     for width in widths[: widths.index(kernel.widest()) + 1]:
         with mock.patch.object(kernel, "widest", return_value=width):
             print(f"EPG, {width}: {_extremes_of_epg()} extreme calls without a report", flush=True)
+    print(f"compression: {_extremes_of_compression()} extreme calls without a report", flush=True)
     print(f"adjoint: {_extremes_of_adjoint()} extreme calls without a report", flush=True)
     print(f"Toeplitz: {_extremes_of_toeplitz()} extreme calls without a report", flush=True)
     _require_loaded_from(folder)
@@ -119,7 +124,7 @@ def _use(folder: Path) -> int:
 
 def _require_loaded_from(folder: Path) -> None:
     loaded = Path("/proc/self/maps").read_text()
-    for name in ("_epg", *OTHERS):
+    for name in ("_epg", "_compress", *OTHERS):
         if str(folder / f"{name}.so") not in loaded:
             sys.exit(f"the sanitized {name} was not loaded")
 
@@ -224,6 +229,30 @@ def _extremes_of_toeplitz() -> int:
             kernel = np.full((rank * (rank + 1) // 2, n_points), 3e38, dtype)
             spectra = np.full((n_coils, rank, n_points), np.inf, np.complex64)
             multiply_kernel(kernel, spectra, threads)
+            done += 1
+    return done
+
+
+def _extremes_of_compression() -> int:
+    """One frame to thousands, voxels that fill no strip, vectors that fill no group, infinity."""
+    import numpy as np
+
+    from mrftool.scan import compression
+    from mrftool.scan.compressor import Compressor
+
+    widths = list(compression.WIDTHS)[: compression.WIDTHS[compression.widest()] + 1]
+    done = 0
+    for width, n_time, rank in product(widths, (1, 63, 64, 65, 2000), (1, 4, 9)):
+        matrix = np.random.default_rng(0).standard_normal((2 * n_time, 2 * rank))
+        compressor = Compressor.from_matrix(matrix)
+        for n_voxels, start in product((1, 15, 17, 1024, 1025), (0, 1)):
+            frames = np.full((n_time, n_voxels + start), 3e38, np.complex64)[:, start:]
+            frames[:, ::3] = np.inf
+            with mock.patch.object(compression, "widest", return_value=width):
+                sums = compression.sums_of(compressor, n_voxels)
+                sums.add(frames[: n_time // 2], 0)
+                sums.add(frames[n_time // 2 :], n_time // 2)
+                sums.columns()
             done += 1
     return done
 

@@ -3,14 +3,16 @@ the reader.
 """
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 from mrftool.errors import ArgumentError
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def usable_processors() -> int:
@@ -46,3 +48,20 @@ def prefetched(items: Iterator[Item]) -> Iterator[Item]:
         while (item := waiting.result()) is not None:
             waiting = reader.submit(next, items, None)
             yield item
+
+
+def mapped(work: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterator[Result]:
+    """`work` of each item, in order, from several threads; none begins long before its result is
+    taken, or after the caller has stopped.
+    """
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -3,19 +3,32 @@ torch, no engine.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from mrftool.arrays import BoolArray, Float32Array, Progress
-from mrftool.environment.threads import prefetched
+from mrftool.arrays import BoolArray, Float32Array, FloatArray, Progress
+from mrftool.environment.threads import chosen_threads, mapped, prefetched
 from mrftool.errors import MismatchError
 from mrftool.inference.foreground import energy_of, without_air
+from mrftool.inference.model.split import SplitModel
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
-from mrftool.inference.session import Model, check_given, run
+from mrftool.inference.session import (
+    COMPRESSED_BATCH,
+    Model,
+    check_given,
+    run,
+    run_compressed,
+    split_of,
+)
 from mrftool.manifold.parameters import parameter_named
 from mrftool.maps import Maps
-from mrftool.scan.series import Series, Voxels
+from mrftool.scan.compressor import CompressingReader
+from mrftool.scan.series import Series, Voxels, c_order
+
+_PIECE_BYTES = 64 << 20  # of signals that a thread compresses at a time
 
 
 def quantify(
@@ -35,8 +48,7 @@ def quantify(
     given: maps of the parameters that the model takes, by name `(x, y, z)`: b1, actual / nominal
     flip angle [1]. noise_sd: standard
     deviation of the noise per channel [scanner's unit]; by default each voxel's own residual tells.
-    threads: of the model's arithmetic, by default one per processor; one more reads. The result
-    does not depend on it, up to rounding.
+    threads: by default one per processor. The result does not depend on it, up to rounding.
     progress: called with the number of voxels done since the last call.
 
     Raises MismatchError if the series does not belong to the model, or a given map to either.
@@ -44,21 +56,71 @@ def quantify(
     images = {name: image for name, image in given.items() if image is not None}
     assumed = _check_match(series, model, images)
     energy = np.zeros(series.n_voxels)
+    task = _Task(series, model, mask, images, noise_sd, chosen_threads(threads))
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
-        for voxels, signal in prefetched(series.blocks(mask, max_bytes=block_bytes(series))):
-            columns: dict[str, Any] = {
-                name: image.reshape(-1)[voxels] for name, image in images.items()
-            }
-            if hide_air:
-                energy[voxels] = energy_of(signal)
-            yield voxels, run(model, signal, noise_sd=noise_sd, threads=threads, **columns)
+        for voxels, own_energy, columns in _blocks(task):
+            energy[voxels] = own_energy
+            yield voxels, columns
 
     assumptions = (*series.assumptions, *assumed)
     maps = maps_of(series, found(), assumptions=assumptions, progress=progress)
     if not hide_air:
         return maps
     return without_air(maps, energy.reshape(series.shape), series.n_time, model.manifest.coils)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What `quantify` is asked for."""
+
+    series: Series
+    model: Model
+    mask: BoolArray | None
+    images: Mapping[str, Float32Array]
+    noise_sd: float | None
+    threads: int
+
+    def options(self, voxels: Voxels) -> dict[str, Any]:
+        """What the model takes beside the signal of some voxels."""
+        columns = {name: image.reshape(-1)[voxels] for name, image in self.images.items()}
+        return {"noise_sd": self.noise_sd, **columns}
+
+
+_Block = tuple[Voxels, FloatArray, Columns]  # voxels, their energy, what was found in them
+
+
+def _blocks(task: _Task) -> Iterator[_Block]:
+    """All voxels, compressed where they are read if model and reader can do so."""
+    split, reader = split_of(task.model.content), task.series.read
+    if split is None or not isinstance(reader, CompressingReader):
+        return _read_blocks(task)
+    work = partial(_compressed_block, task, split, reader)
+    return mapped(work, task.series.pieces(task.mask, _piece(task.series)), task.threads)
+
+
+def _piece(series: Series) -> int:
+    """Voxels that are compressed at a time."""
+    batches = _PIECE_BYTES // (8 * series.n_time * COMPRESSED_BATCH)
+    return COMPRESSED_BATCH * max(batches, 1)
+
+
+def _compressed_block(
+    task: _Task, split: SplitModel, reader: CompressingReader, positions: Voxels
+) -> _Block:
+    voxels = c_order(positions, task.series.shape)
+    coefficients, energy = reader.compressed(positions, split.compressor)
+    options = task.options(voxels)
+    columns = run_compressed(task.model, split, coefficients, energy, **options)
+    return voxels, energy[:, 0].astype(np.float64), columns
+
+
+def _read_blocks(task: _Task) -> Iterator[_Block]:
+    blocks = task.series.blocks(task.mask, max_bytes=block_bytes(task.series))
+    for voxels, signal in prefetched(blocks):
+        options = task.options(voxels)
+        columns = run(task.model, signal, threads=task.threads, **options)
+        yield voxels, energy_of(signal), columns
 
 
 def check_model(series: Series, model: Model, *, form: str | None = None) -> list[str]:

@@ -1,6 +1,6 @@
 """Running a model. Never torch."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,10 +15,12 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.inference.model.graph_limits import require_bounded
 from mrftool.inference.model.manifest import Manifest, read_manifest
 from mrftool.inference.model.onnx_file import read_model
+from mrftool.inference.model.split import SplitModel, split_model
 from mrftool.inference.model.summary import range_text
 from mrftool.inference.runtime import InferenceSession, SessionOptions
 from mrftool.manifold.parameters import FITTED, parameter_named
 
+COMPRESSED_BATCH = 2048  # voxels whose coefficients stay in the processor's cache
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
 _FITTED = tuple(parameter.name for parameter in FITTED)
 _OUTPUTS = (*_FITTED, "m0", "residual", *(f"sd_{name}" for name in _FITTED), "flags")
@@ -100,15 +102,74 @@ def run(
     rows = _rows(model, signal)
     batch = batch or BATCH[model.form]
     feeds = {"signal": rows} | _given_feeds(model, given, len(rows))
+    work = _work(model, _session(model.content, str(model.path)), feeds, noise_sd, batch)
+    with ThreadPoolExecutor(chosen_threads(threads)) as pool:
+        parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
+    return _maps(model, parts)
+
+
+@lru_cache(maxsize=4)
+def split_of(content: bytes) -> SplitModel | None:
+    """The model of these bytes in two parts, where its graph reads signals for compression
+    alone.
+    """
+    return split_model(content)
+
+
+def run_compressed(
+    model: Model,
+    split: SplitModel,
+    coefficients: Float32Array,
+    energy: Float32Array,
+    *,
+    noise_sd: float | None = None,
+    **given: Array | None,
+) -> dict[str, Array]:
+    """What `run` gives of signals, from their coefficients `(voxel, column)` and energies
+    `(voxel, 1)`, in the thread that asks for it.
+
+    Parameters
+    ----------
+    model, split
+        The model, and its two parts.
+    coefficients, energy
+        What the compressor of `split` makes of the signals [scanner's unit, and squared].
+    noise_sd
+        Of the noise per channel; by default estimated for each voxel [scanner's unit].
+    given
+        See `run`.
+
+    Raises
+    ------
+    MismatchError
+        If the given parameters do not fit the model.
+    """
+    feeds = {split.coefficients: coefficients, split.energy: energy}
+    feeds |= _given_feeds(model, given, len(energy))
+    session = _session(split.rest, str(model.path))
+    work = _work(model, session, feeds, noise_sd, COMPRESSED_BATCH)
+    return _maps(model, [work(start) for start in range(0, len(energy), COMPRESSED_BATCH)])
+
+
+def _work(
+    model: Model,
+    session: InferenceSession,
+    feeds: Mapping[str, Array],
+    noise_sd: float | None,
+    batch: int,
+) -> Callable[[int], list[Array]]:
+    """What computes all outputs for the batch that begins at a voxel."""
     noise = np.array([noise_sd or 0.0], np.float32)
-    session = _session(model.content, str(model.path))
 
     def work(start: int) -> list[Array]:
         part = {name: values[start : start + batch] for name, values in feeds.items()}
         return _computed(session, {**part, "noise_sd": noise}, str(model.path))
 
-    with ThreadPoolExecutor(chosen_threads(threads)) as pool:
-        parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
+    return work
+
+
+def _maps(model: Model, parts: list[list[Array]]) -> dict[str, Array]:
+    """The outputs of all batches, by name."""
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     maps = dict(zip(_OUTPUTS, columns, strict=True))
     if model.form == "complex":

@@ -108,6 +108,16 @@ class Series:
 
         Raises MismatchError if the mask has another shape than the series.
         """
+        size = max(1, max_bytes // (self.n_time * (8 if self.form == "complex" else 4)))
+        for chunk in self.pieces(mask, size):
+            yield c_order(chunk, self.shape), self.read(chunk)
+
+    def pieces(self, mask: BoolArray | None, n_voxels: int) -> Iterator[Voxels]:
+        """Positions in file order of the voxels of `mask` `(x, y, z)`, in pieces of about
+        `n_voxels` as `blocks` reads them.
+
+        Raises MismatchError if the mask has another shape than the series.
+        """
         if mask is None:
             positions = np.arange(self.n_voxels)
         elif mask.shape != self.shape:
@@ -116,9 +126,7 @@ class Series:
             )
         else:
             positions = np.flatnonzero(np.asarray(mask, bool).ravel(order="F"))
-        size = max(1, max_bytes // (self.n_time * (8 if self.form == "complex" else 4)))
-        for chunk in _chunks(positions, size, self.granule):
-            yield c_order(chunk, self.shape), self.read(chunk)
+        yield from _chunks(positions, n_voxels, self.granule)
 
 
 def series_from_array(

@@ -11,7 +11,7 @@ from mrftool.arrays import Array
 from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.channels import detect_phase_unit, from_parts, from_polar, magnitude
-from mrftool.formats.nifti.data import Combine, Frames, gather, map_frames
+from mrftool.formats.nifti.data import Combine, Frames, FramesReader, map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.scan_request import ShowProgress
 from mrftool.formats.space import require_same_voxels, sizes
@@ -76,7 +76,7 @@ def open_series(
         header.placement,
         layout.n_time,
         "complex" if source.is_complex else "magnitude",
-        partial(gather, source.parts, source.combine, source.is_complex),
+        FramesReader(source.parts, source.combine, source.is_complex),
         (*header.assumptions, *layout.assumptions, *source.assumptions),
         read_sidecar(header.path),
         name=header.path.name,
@@ -97,10 +97,10 @@ class _Layout:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """What a signal is made of: `combine` of one tile from each part."""
+    """What a signal is made of: `combine` of one tile from each part; None of one that is it."""
 
     parts: tuple[Frames, ...]
-    combine: Combine
+    combine: Combine | None
     is_complex: bool
     assumptions: tuple[str, ...] = ()
 
@@ -222,7 +222,7 @@ def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _S
             raise InputError(
                 f"{header.path}: holds complex numbers, expected real ones for form 'real'"
             )
-        return _Source((frames,), _as_it_is, is_complex=True)
+        return _Source((frames,), None, is_complex=True)
     if form == "complex":
         raise InputError(
             f"{header.path}: holds real numbers, expected complex ones",
@@ -232,7 +232,7 @@ def _one_file(header: NiftiHeader, frames: Frames, form: GivenForm | None) -> _S
     if form == "real":
         return _Source(
             (frames,),
-            _as_it_is,
+            _without_imaginary_part,
             True,
             (f"{name} holds real numbers: taken as complex without imaginary part.",),
         )
@@ -252,12 +252,14 @@ def _in_form(source: _Source, form: GivenForm | None, header: NiftiHeader) -> _S
     return _Source(source.parts, _then_modulus(source.combine), False, (*source.assumptions, said))
 
 
-def _then_modulus(combine: Combine) -> Combine:
+def _then_modulus(combine: Combine | None) -> Combine:
+    if combine is None:
+        return np.abs
     return lambda *tiles: np.abs(combine(*tiles))
 
 
-def _as_it_is(values: Array) -> Array:
-    return values
+def _without_imaginary_part(values: Array) -> Array:
+    return values.astype(np.complex64)
 
 
 def _is_complex(header: NiftiHeader) -> bool:

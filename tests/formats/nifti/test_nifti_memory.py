@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 if not Path("/proc/self/status").exists():
@@ -75,3 +77,42 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, monkeypatch):
     for small, large in zip(peaks[24], peaks[48], strict=True):
         assert small < 90
         assert large < small + 16 + 4
+
+
+RESIDENT = """
+import sys
+import numpy as np
+from mrftool.formats.nifti.read import open_series
+from mrftool.scan.compressor import Compressor
+
+def peak():
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM"))
+
+series, compressor = open_series(sys.argv[1]), Compressor.from_matrix(np.ones((800, 1)))
+before = peak()
+for positions in series.pieces(None, 8192):
+    assert not series.read.compressed(positions, compressor)[1].any()
+print((peak() - before) / 1024)
+for voxels, signal in series.blocks():
+    assert not signal.any()
+print((peak() - before) / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_pages_of_a_scan_do_not_stay_resident(tmp_path):
+    """A scan of 800 MiB of zeros, all of which are read; its file has holes in their place."""
+    shape = (64, 64, 64, 400)
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.complex64)
+    header.set_data_shape(shape)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = tmp_path / "scan.nii"
+    with path.open("wb") as file:
+        file.write(header.binaryblock + b"\0\0\0\0")
+        file.truncate(352 + 8 * np.prod(shape))
+    command = [sys.executable, "-c", RESIDENT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    compressed, transposed = map(float, done.stdout.split())
+    assert compressed < 300
+    assert transposed < 400

@@ -1,0 +1,172 @@
+"""Compression of series that are stored one frame after the other: the native kernel, and its
+readable twin.
+
+Compression is linear, so frames can be added as they come. The native code is `native/compress.c`,
+in a library of its own. Where it is missing, or where the environment says
+MRFTOOL_ENGINE=reference, the twin serves: the same numbers to rounding, slower.
+"""
+
+import ctypes
+import os
+from abc import ABC, abstractmethod
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+import mrftool
+from mrftool.arrays import Array, Float32Array
+from mrftool.errors import ArgumentError
+from mrftool.scan.compressor import GROUP, Compressor
+
+WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
+_TILE_FRAMES, _TILE_STRIDE, _WIDEST = 64, 2064, 32  # as in native/compress.c
+
+
+class Sums(ABC):
+    """Sums over the frames of some voxels that have been added."""
+
+    def add(self, frames: Array, first: int) -> None:
+        """Add `frames` `(frame, voxel)`, of which the first is frame `first`: complex64, with
+        voxels that lie side by side. Frames may come in any order, each once.
+
+        Raises
+        ------
+        ArgumentError
+            If shape or type do not fit.
+        """
+        inside = 0 <= first <= first + len(frames) <= self.compressor.n_time
+        if frames.shape[1:] != (self.n_voxels,) or not inside:
+            raise ArgumentError(
+                f"{frames.shape} frames and voxels from frame {first} on, expected {self.n_voxels} "
+                f"voxels and at most {self.compressor.n_time} frames"
+            )
+        if frames.dtype != np.complex64 or frames.strides[1] != frames.itemsize:
+            raise ArgumentError("expected complex64 frames with voxels side by side")
+        self._add(frames, first)
+
+    def __init__(self, compressor: Compressor, n_voxels: int) -> None:
+        self.compressor = compressor
+        self.n_voxels = n_voxels
+
+    @abstractmethod
+    def _add(self, frames: Array, first: int) -> None:
+        """Add frames that fit."""
+
+    @abstractmethod
+    def columns(self) -> tuple[Float32Array, Float32Array]:
+        """Coefficients `(voxel, column)` and energies `(voxel, 1)` of what was added."""
+
+
+class ReadableSums(Sums):
+    """The readable twin of the native sums."""
+
+    def __init__(self, compressor: Compressor, n_voxels: int) -> None:
+        super().__init__(compressor, n_voxels)
+        self._sums = np.zeros((len(compressor.vectors), n_voxels), np.complex64)
+        self._energy = np.zeros(n_voxels, np.float32)
+
+    def _add(self, frames: Array, first: int) -> None:
+        values = np.ascontiguousarray(frames).view(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            part = self.compressor.vectors[:, first : first + len(frames)] @ values
+            self._sums += part.view(np.complex64)
+            power = np.square(values).sum(axis=0)
+            self._energy += power[0::2] + power[1::2]
+
+    def columns(self) -> tuple[Float32Array, Float32Array]:
+        """See `Sums`."""
+        own = self.compressor
+        with np.errstate(over="ignore", invalid="ignore"):
+            real = self._sums.real[own.real_row] * own.real_sign[:, None]
+            imaginary = self._sums.imag[own.imaginary_row] * own.imaginary_sign[:, None]
+            return np.ascontiguousarray((real + imaginary).T), self._energy[:, None]
+
+
+class _Job(ctypes.Structure):
+    """`job` of native/compress.c, field by field."""
+
+    _fields_ = (
+        ("vectors", ctypes.c_void_p),
+        *((key, ctypes.c_int64) for key in ("n_groups", "n_frames", "first", "last")),
+        ("values", ctypes.c_void_p),
+        *((key, ctypes.c_int64) for key in ("stride", "n_values", "row")),
+        *((key, ctypes.c_void_p) for key in ("sums", "power", "tile")),
+    )
+
+
+class _NativeSums(Sums):
+    """Sums by the native kernel."""
+
+    def __init__(self, compressor: Compressor, n_voxels: int, library: ctypes.CDLL) -> None:
+        super().__init__(compressor, n_voxels)
+        self._library = library
+        self._vectors = compressor.grouped
+        row = -(-2 * n_voxels // _WIDEST) * _WIDEST
+        self._sums = np.zeros((len(self._vectors) * GROUP, row), np.float32)
+        self._power = np.zeros(row, np.float32)
+        self._tile = np.empty((_TILE_FRAMES, _TILE_STRIDE), np.float32)
+        self._job = _Job(
+            vectors=self._vectors.ctypes.data,
+            n_groups=len(self._vectors),
+            n_frames=compressor.n_time,
+            n_values=2 * n_voxels,
+            row=row,
+            sums=self._sums.ctypes.data,
+            power=self._power.ctypes.data,
+            tile=self._tile.ctypes.data,
+        )
+
+    def _add(self, frames: Array, first: int) -> None:
+        job = self._job
+        job.first, job.last = first, first + len(frames)
+        job.values = frames.ctypes.data
+        job.stride = frames.strides[0] // 4
+        self._library.compress_add(ctypes.byref(job), WIDTHS[widest()])
+
+    def columns(self) -> tuple[Float32Array, Float32Array]:
+        """See `Sums`."""
+        own = self.compressor
+        signs = [own.real_sign, own.imaginary_sign]
+        rows = [np.asarray(each, np.int32) for each in (own.real_row, own.imaginary_row)]
+        found = np.empty((self.n_voxels, len(own.real_row)), np.float32)
+        energy = np.empty((self.n_voxels, 1), np.float32)
+        places = [ctypes.c_void_p(each.ctypes.data) for each in (*rows, *signs)]
+        outputs = [ctypes.c_void_p(each.ctypes.data) for each in (found, energy)]
+        count = ctypes.c_int64(len(own.real_row))
+        self._library.compress_finish(ctypes.byref(self._job), *places, count, *outputs)
+        return found, energy
+
+
+def sums_of(compressor: Compressor, n_voxels: int) -> Sums:
+    """Sums over no frames yet, of voxels."""
+    library = _library()
+    if library is None:
+        return ReadableSums(compressor, n_voxels)
+    return _NativeSums(compressor, n_voxels, library)
+
+
+def widest() -> str:
+    """The widest registers that both the library and this processor have, one of WIDTHS."""
+    library = _loaded()
+    return list(WIDTHS)[0 if library is None else int(library.compress_widest())]
+
+
+def _library() -> ctypes.CDLL | None:
+    if os.environ.get("MRFTOOL_ENGINE") == "reference":
+        return None
+    return _loaded()
+
+
+@cache
+def _loaded() -> ctypes.CDLL | None:
+    places = (Path(folder) / "_compress.so" for folder in mrftool.__path__)
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        return None
+    library = ctypes.CDLL(str(found))
+    library.compress_add.restype = library.compress_finish.restype = None
+    library.compress_job_size.restype = ctypes.c_size_t
+    if library.compress_job_size() != ctypes.sizeof(_Job):
+        raise ImportError(f"{found} belongs to another version of mrftool: install it again")
+    return library

@@ -1,0 +1,171 @@
+/* Compression of series that are stored one frame after the other.
+
+   For every value p of a frame (the real or the imaginary part of a voxel) and every real vector k,
+
+       sums[k][p] += sum over frames t of  vectors[k][t] * values[t][p],    power[p] += sum of squares,
+
+   for frames `first` to `last`. Compression is linear: frames may come in any number of calls. `compress_finish` then
+   makes the coefficients of the voxels. mrftool/scan/compression.py has the readable twin.
+
+   A tile of frames is copied into the second-level cache, a strip of it into the first; the sums of GROUP vectors over
+   the frames of a strip stay in registers. They are added to those of other tiles, which keeps rounding small.
+
+   The file is compiled once per instruction set; the baseline object (COMPRESS_DISPATCH) chooses. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GROUP 8        /* vectors at a time */
+#define TILE_FRAMES 64 /* frames at a time */
+#define BLOCK 2048     /* values at a time */
+#define WIDEST 32      /* values of the widest strip */
+#define TILE_STRIDE (BLOCK + 16) /* rows that are not a power of 2 apart share no places in the cache */
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define ACROSS 2
+#elif defined(__AVX2__)
+#define LANES 8
+#define ACROSS 1
+#else
+#define LANES 4
+#define ACROSS 1
+#endif
+#define STRIP (LANES * ACROSS)
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+typedef struct {
+  const float *vectors; /* [group][frame][GROUP]; vectors of 0 fill up the last group */
+  int64_t n_groups, n_frames;
+  int64_t first, last;  /* frames to add */
+  const float *values;  /* [frame - first][stride] */
+  int64_t stride;       /* from a frame to the next */
+  int64_t n_values;     /* of each frame */
+  int64_t row;          /* from the sums of a vector to those of the next: n_values, rounded up to WIDEST */
+  float *sums;          /* [group * GROUP][row] */
+  float *power;         /* [row] */
+  float *tile;          /* [TILE_FRAMES][TILE_STRIDE], to work in */
+} job;
+
+/* Add the sums of one group over the frames of a strip `[frame][STRIP]`. */
+static void add_group(const float *vectors, int64_t n_frames, const float *strip, float *sums, int64_t row)
+{
+  vec sum[GROUP][ACROSS];
+  memset(sum, 0, sizeof sum);
+  for (int64_t t = 0; t < n_frames; t++, strip += STRIP, vectors += GROUP) {
+    vec x[ACROSS];
+    for (int a = 0; a < ACROSS; a++) x[a] = *(const vec *)(strip + LANES * a);
+    for (int k = 0; k < GROUP; k++)
+      for (int a = 0; a < ACROSS; a++) sum[k][a] += vectors[k] * x[a];
+  }
+  for (int k = 0; k < GROUP; k++)
+    for (int a = 0; a < ACROSS; a++) *(vec *)(sums + k * row + LANES * a) += sum[k][a];
+}
+
+/* A strip `[frame][STRIP]` of the tile, and its sums of squares. */
+static void pack_strip(const float *tile, int64_t n_frames, float *strip, float *power)
+{
+  vec squares[ACROSS];
+  memset(squares, 0, sizeof squares);
+  for (int64_t t = 0; t < n_frames; t++, tile += TILE_STRIDE, strip += STRIP)
+    for (int a = 0; a < ACROSS; a++) {
+      vec x = *(const vec *)(tile + LANES * a);
+      *(vec *)(strip + LANES * a) = x;
+      squares[a] += x * x;
+    }
+  for (int a = 0; a < ACROSS; a++) *(vec *)(power + LANES * a) += squares[a];
+}
+
+/* `n_frames` frames from frame `first` on, of values `start` to `start + count`; 0 up to whole strips. */
+static void copy_tile(const job *j, int64_t first, int64_t n_frames, int64_t start, int64_t count)
+{
+  const float *from = j->values + (first - j->first) * j->stride + start;
+  int64_t rest = (WIDEST - count % WIDEST) % WIDEST;
+  for (int64_t t = 0; t < n_frames; t++) {
+    float *to = j->tile + t * TILE_STRIDE;
+    memcpy(to, from + t * j->stride, sizeof(float) * (size_t)count);
+    memset(to + count, 0, sizeof(float) * (size_t)rest);
+  }
+}
+
+/* Add the tile, whose first frame is `first`, to the sums of values `start` to `start + count`. */
+static void add_tile(const job *j, int64_t first, int64_t n_frames, int64_t start, int64_t count)
+{
+  float strip[TILE_FRAMES * STRIP];
+  for (int64_t p = 0; p < count; p += STRIP) {
+    pack_strip(j->tile + p, n_frames, strip, j->power + start + p);
+    for (int64_t g = 0; g < j->n_groups; g++)
+      add_group(j->vectors + (g * j->n_frames + first) * GROUP, n_frames, strip,
+                j->sums + g * GROUP * j->row + start + p, j->row);
+  }
+}
+
+/* The sums of a block stay in the second-level cache while all frames pass. */
+void COMPRESS_ADD(const job *j)
+{
+  for (int64_t start = 0; start < j->n_values; start += BLOCK) {
+    int64_t count = j->n_values - start < BLOCK ? j->n_values - start : BLOCK;
+    for (int64_t first = j->first; first < j->last; first += TILE_FRAMES) {
+      int64_t n_frames = j->last - first < TILE_FRAMES ? j->last - first : TILE_FRAMES;
+      copy_tile(j, first, n_frames, start, count);
+      add_tile(j, first, n_frames, start, count);
+    }
+  }
+}
+
+#if defined(COMPRESS_DISPATCH)
+#define EXPORT __attribute__((visibility("default")))
+#define FEW 16
+
+void compress_add_avx2(const job *);
+void compress_add_avx512(const job *);
+
+/* The widest registers that both this build and this processor have: 0 baseline, 1 AVX2, 2 AVX-512. */
+EXPORT int compress_widest(void)
+{
+#if COMPRESS_DISPATCH == 2
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f")) return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+  return 0;
+}
+
+/* Add frames with registers of the given width, at most compress_widest(). */
+EXPORT void compress_add(const job *j, int width)
+{
+#if COMPRESS_DISPATCH == 2
+  if (width == 2) {
+    compress_add_avx512(j);
+    return;
+  }
+  if (width == 1) {
+    compress_add_avx2(j);
+    return;
+  }
+#endif
+  (void)width;
+  COMPRESS_ADD(j);
+}
+
+/* Column c of voxel v is  re_sign[c] * real part of sums[re_row[c]]  +  im_sign[c] * imaginary part of
+   sums[im_row[c]], where real and imaginary parts of a voxel are neighbours. */
+EXPORT void compress_finish(const job *j, const int32_t *re_row, const int32_t *im_row, const float *re_sign,
+                            const float *im_sign, int64_t n_columns, float *out, float *energy)
+{
+  int64_t n_voxels = j->n_values / 2;
+  for (int64_t first = 0; first < n_voxels; first += FEW) {
+    int64_t last = first + FEW < n_voxels ? first + FEW : n_voxels;
+    for (int64_t c = 0; c < n_columns; c++) {
+      const float *re = j->sums + re_row[c] * j->row, *im = j->sums + im_row[c] * j->row + 1;
+      for (int64_t v = first; v < last; v++)
+        out[v * n_columns + c] = re_sign[c] * re[2 * v] + im_sign[c] * im[2 * v];
+    }
+    for (int64_t v = first; v < last; v++) energy[v] = j->power[2 * v] + j->power[2 * v + 1];
+  }
+}
+
+EXPORT size_t compress_job_size(void) { return sizeof(job); }
+#endif
