@@ -9,6 +9,7 @@ MRFTOOL_ENGINE=reference, the twin serves: the same numbers to rounding, slower.
 import ctypes
 import os
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,64 @@ from mrftool.errors import ArgumentError
 from mrftool.scan.compressor import GROUP, Compressor
 
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
-_TILE_FRAMES, _TILE_STRIDE, _WIDEST = 64, 2064, 32  # as in native/compress.c
+_CUT_SHORT = 1  # what functions of the library return
+_TILE_FRAMES, _TILE_STRIDE, _WIDEST = 32, 4112, 32  # as in native/compress.c
+
+
+@dataclass(frozen=True)
+class RowsOfFile:
+    """Rows of a file, evenly apart.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    offset
+        Where the first row begins [bytes].
+    stride
+        From a row to the next [bytes].
+    """
+
+    descriptor: int
+    offset: int
+    stride: int
+
+    def after(self, count: int) -> "RowsOfFile":
+        """The rows without the first `count`."""
+        return replace(self, offset=self.offset + count * self.stride)
+
+
+def read_rows(source: RowsOfFile, count: int, n_bytes: int) -> Array:
+    """The first `n_bytes` of each of `count` rows, uint8 `(row, byte)`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    EOFError
+        If it is cut short.
+    """
+    rows = np.empty((count, n_bytes), np.uint8)
+    library = _library()
+    if library is not None:
+        numbers = (source.descriptor, source.offset, source.stride, count, n_bytes)
+        arguments = [ctypes.c_int64(number) for number in numbers]
+        _check(library.compress_read(*arguments, ctypes.c_void_p(rows.ctypes.data)))
+        return rows
+    for place, row in enumerate(rows):
+        part = os.pread(source.descriptor, n_bytes, source.offset + place * source.stride)
+        if len(part) < n_bytes:
+            raise EOFError
+        row[:] = np.frombuffer(part, np.uint8)
+    return rows
+
+
+def _check(failure: int) -> None:
+    """Raise what a function of the library reports."""
+    if failure == _CUT_SHORT:
+        raise EOFError
+    if failure:
+        raise OSError("cannot be read")
 
 
 class Sums(ABC):
@@ -44,6 +102,19 @@ class Sums(ABC):
         if frames.dtype != np.complex64 or frames.strides[1] != frames.itemsize:
             raise ArgumentError("expected complex64 frames with voxels side by side")
         self._add(frames, first)
+
+    def read(self, source: "RowsOfFile") -> None:
+        """Add all frames from a file: complex64 in the byte order of this machine.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read, or is cut short (EOFError).
+        """
+        for first in range(0, self.compressor.n_time, _TILE_FRAMES):
+            count = min(_TILE_FRAMES, self.compressor.n_time - first)
+            rows = read_rows(source.after(first), count, 8 * self.n_voxels)
+            self._add(rows.view(np.complex64), first)
 
     def __init__(self, compressor: Compressor, n_voxels: int) -> None:
         self.compressor = compressor
@@ -90,7 +161,7 @@ class _Job(ctypes.Structure):
         ("vectors", ctypes.c_void_p),
         *((key, ctypes.c_int64) for key in ("n_groups", "n_frames", "first", "last")),
         ("values", ctypes.c_void_p),
-        *((key, ctypes.c_int64) for key in ("stride", "n_values", "row")),
+        *((key, ctypes.c_int64) for key in ("stride", "file", "offset", "n_values", "row")),
         *((key, ctypes.c_void_p) for key in ("sums", "power", "tile")),
     )
 
@@ -123,6 +194,15 @@ class _NativeSums(Sums):
         job.values = frames.ctypes.data
         job.stride = frames.strides[0] // 4
         self._library.compress_add(ctypes.byref(job), WIDTHS[widest()])
+
+    def read(self, source: RowsOfFile) -> None:
+        """See `Sums`; a tile of the file never leaves the processor's cache."""
+        job = self._job
+        job.first, job.last = 0, self.compressor.n_time
+        job.values = None
+        job.stride = source.stride // 4
+        job.file, job.offset = source.descriptor, source.offset
+        _check(self._library.compress_add(ctypes.byref(job), WIDTHS[widest()]))
 
     def columns(self) -> tuple[Float32Array, Float32Array]:
         """See `Sums`."""
@@ -165,7 +245,7 @@ def _loaded() -> ctypes.CDLL | None:
     if found is None:
         return None
     library = ctypes.CDLL(str(found))
-    library.compress_add.restype = library.compress_finish.restype = None
+    library.compress_finish.restype = None
     library.compress_job_size.restype = ctypes.c_size_t
     if library.compress_job_size() != ctypes.sizeof(_Job):
         raise ImportError(f"{found} belongs to another version of mrftool: install it again")

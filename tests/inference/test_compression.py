@@ -1,5 +1,6 @@
 """Compression where the frames lie: the kernel against its twin and the graph of the model."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from mrftool.errors import ArgumentError
+from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.nifti.read import open_series
 from mrftool.inference.model.split import split_model
 from mrftool.inference.quantify import quantify
@@ -53,7 +54,7 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return name
 
 
-@pytest.mark.parametrize("n_voxels", [1, 15, 16, 17, 1024, 1025, 2500])
+@pytest.mark.parametrize("n_voxels", [1, 15, 16, 17, 2048, 2049, 4500])
 @pytest.mark.parametrize("phase", [1.0, 1j, None])
 def test_sums_over_frames_are_the_product_with_the_matrix(
     width: str, n_voxels: int, phase: complex | None
@@ -253,3 +254,23 @@ def test_progress_and_a_stop_reach_the_threads(
 
     with pytest.raises(KeyboardInterrupt):
         quantify(series, loaded, threads=3, progress=stop)
+
+
+@pytest.mark.parametrize("engine", ["", "reference"])
+@pytest.mark.parametrize("read", ["compressed", "whole"])
+def test_a_file_that_becomes_shorter_is_one_line(
+    engine: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are read, not mapped: no signal ends the process."""
+    monkeypatch.setenv("MRFTOOL_ENGINE", engine)
+    path = tmp_path / "scan.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((30, 40, 1, 10), np.complex64), np.eye(4)), path)
+    series = open_series(path)
+    os.truncate(path, 60_000)
+    with pytest.raises(InputError, match=r"scan.nii: became shorter while it was in use"):
+        if read == "whole":
+            next(series.blocks())
+        else:
+            compressor = Compressor.from_matrix(np.ones((20, 1)))
+            assert isinstance(series.read, CompressingReader)
+            series.read.compressed(np.arange(1200), compressor)

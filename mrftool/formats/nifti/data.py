@@ -5,8 +5,12 @@ piece by piece.
 import contextlib
 import math
 import mmap
-from collections.abc import Callable
+import os
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -15,7 +19,7 @@ from mrftool.errors import InputError
 from mrftool.formats.nifti.files import open_data
 from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.formats.scan_request import ShowProgress
-from mrftool.scan.compression import sums_of
+from mrftool.scan.compression import RowsOfFile, Sums, read_rows, sums_of
 from mrftool.scan.compressor import CompressingReader, Compressor
 from mrftool.scan.series import Signal, Voxels
 
@@ -25,25 +29,49 @@ TILE_TIMES, TILE_VOXELS = 32, 256  # 64 kB of complex64: stays in the cache of o
 _SAMPLE_FRAMES, _SAMPLE_VOXELS = 5, 1 << 20
 _FRAMES = 64  # that are scaled at a time
 _SPARSE = 4  # voxels of a span for one that is wanted, from which the others are left out
+_LONG = 4096  # bytes of neighbours from which they are read
+_READ_VOXELS = 4096  # that are read at a time
 _RESIDENT = 128 << 20  # bytes of mapped pages that are used before they are given back
 _AROUND = 64 << 10  # bytes that Linux maps around one that is used
 
 
-class MappedPages:
-    """The memory map of a file. Pages of it count as memory of the process once they are used; they
-    are given back now and then, and stay in the cache of the system.
+class StoredFile:
+    """A file with a memory map. Pages of the map count as memory of the process once they are used;
+    so neighbours are read instead, and pages are given back now and then.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    file
+        The open file; it may be closed.
     """
 
-    def __init__(self, memory: mmap.mmap) -> None:
-        self._memory = memory
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self.path = path
+        self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self.descriptor)
+        self.can_be_read = hasattr(os, "pread")
         self._used = 0
 
     def used(self, n_bytes: int) -> None:
-        """Say that so many bytes have been used, at most."""
+        """Say that so many bytes of the map have been used, at most."""
         self._used += n_bytes
         if self._used > _RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
             self._used = 0
-            self._memory.madvise(mmap.MADV_DONTNEED)
+            self.memory.madvise(mmap.MADV_DONTNEED)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raises InputError where the file is cut short or fails."""
+        try:
+            yield
+        except (EOFError, OSError) as error:
+            raise InputError(
+                f"{self.path}: became shorter while it was in use, or cannot be read, expected a "
+                "file that stays as it is"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,35 +79,50 @@ class Frames:
     """The images of a file, one row each.
 
     stored: `(frame, voxel)` as in the file (x fastest). Values are slope x stored + inter.
+    offset: where the first image begins in the file [bytes].
     """
 
     stored: Array
     slope: float
     inter: float
-    pages: MappedPages = field(repr=False)
+    file: StoredFile = field(repr=False)
+    offset: int = 0
 
     @property
     def are_values(self) -> bool:
-        """Whether the stored numbers are the values, in single precision."""
-        native = self.stored.dtype in (np.dtype(np.complex64), np.dtype(np.float32))
-        return native and (self.slope, self.inter) == (1.0, 0.0)
+        """Whether the stored numbers are the values, complex64."""
+        return self.stored.dtype == np.complex64 and (self.slope, self.inter) == (1.0, 0.0)
 
     def values(self, frames: slice, voxels: slice | Voxels) -> Array:
         """A tile `(frame, voxel)`, float32 or complex64."""
-        return scaled(self.stored[frames, voxels], self.slope, self.inter)
+        return scaled(self._tile(frames, voxels), self.slope, self.inter)
 
-    def used(self, frames: slice, voxels: slice | Voxels) -> None:
-        """Say that a tile is being used, so that its pages are given back some time."""
-        n_frames = len(range(*frames.indices(len(self.stored))))
+    def _tile(self, frames: slice, voxels: slice | Voxels) -> Array:
+        """The stored numbers, read where they are many neighbours, else from the map."""
+        chosen = range(*frames.indices(len(self.stored)))
         if isinstance(voxels, slice):
-            each = (voxels.stop - voxels.start) * self.stored.itemsize
+            first, stop, _ = voxels.indices(self.stored.shape[1])
+            n_bytes = (stop - first) * self.stored.itemsize
+            if n_bytes > _LONG and self.file.can_be_read:
+                with self.file.reading():
+                    read = read_rows(self.rows(first).after(chosen.start), len(chosen), n_bytes)
+                return read.view(self.stored.dtype)
+            self.file.used(len(chosen) * (n_bytes + _AROUND))
         else:
-            each = len(voxels) * _AROUND
-        self.pages.used(n_frames * each)
+            self.file.used(len(chosen) * len(voxels) * _AROUND)
+        return self.stored[frames, voxels]
+
+    def rows(self, first: int) -> RowsOfFile:
+        """The frames from voxel `first` on."""
+        size = self.stored.itemsize
+        stride = size * self.stored.shape[1]
+        return RowsOfFile(self.file.descriptor, self.offset + first * size, stride)
 
     def part(self, frames: slice) -> "Frames":
         """Some of the frames."""
-        return replace(self, stored=self.stored[frames])
+        first = frames.indices(len(self.stored))[0]
+        offset = self.rows(0).after(first).offset
+        return replace(self, stored=self.stored[frames], offset=offset)
 
     def sample(self) -> Array:
         """Some values from the middle of a few frames, flat: to see early what kind of numbers
@@ -101,11 +144,11 @@ def map_frames(header: NiftiHeader, progress: ShowProgress | None = None) -> Fra
     shape = math.prod(header.dims[3:]), math.prod(header.shape)
     with contextlib.closing(open_data(header.data_path, header.n_bytes, progress)) as file:
         try:
-            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            stored: Array = np.ndarray(shape, header.dtype, memory, header.offset)
+            stored_file = StoredFile(header.data_path, file)
+            stored: Array = np.ndarray(shape, header.dtype, stored_file.memory, header.offset)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{header.path}: cannot be mapped into memory: {error}") from error
-    return Frames(stored, header.slope, header.inter, MappedPages(memory))
+    return Frames(stored, header.slope, header.inter, stored_file, header.offset)
 
 
 def scaled(stored: Array, slope: float, inter: float) -> Array:
@@ -146,41 +189,47 @@ class FramesReader(CompressingReader):
         """
         n_times = len(self.parts[0].stored)
         out = np.empty((len(positions), n_times), np.complex64 if self.is_complex else np.float32)
-        for first in range(0, len(positions), TILE_VOXELS):
-            voxels = positions[first : first + TILE_VOXELS]
+        for first in range(0, len(positions), _READ_VOXELS):
+            voxels = positions[first : first + _READ_VOXELS]
             where = as_slice(voxels)
             for start in range(0, n_times, TILE_TIMES):
                 times = slice(start, start + TILE_TIMES)
-                out[first : first + len(voxels), times] = self._tile(times, where).T
+                tile = self._tile(times, where)
+                for k in range(0, len(voxels), TILE_VOXELS):
+                    few = tile[:, k : k + TILE_VOXELS].T
+                    out[first + k : first + k + len(few), times] = few
         return out
 
     def compressed(
         self, positions: Voxels, compressor: Compressor
     ) -> tuple[Float32Array, Float32Array]:
         """See `CompressingReader`. Frames are compressed where they lie, not transposed."""
-        span = int(positions[-1]) + 1 - int(positions[0])
-        where: slice | Voxels = positions
-        n_voxels, chosen = len(positions), slice(None)
-        if span <= _SPARSE * len(positions):
-            where = slice(int(positions[0]), int(positions[0]) + span)
-            n_voxels, chosen = span, positions - positions[0]
-        sums = sums_of(compressor, n_voxels)
-        step = _FRAMES
-        if self.combine is None and self.parts[0].are_values and isinstance(where, slice):
-            step = compressor.n_time
-        for start in range(0, compressor.n_time, step):
-            tile = self._tile(slice(start, start + step), where)
-            if not isinstance(where, slice):
-                tile = np.ascontiguousarray(tile)
-            sums.add(tile, start)
+        first = int(positions[0])
+        span = int(positions[-1]) + 1 - first
+        if span > _SPARSE * len(positions):
+            sums = sums_of(compressor, len(positions))
+            self._add_tiles(sums, positions)
+            return sums.columns()
+        sums = sums_of(compressor, span)
+        whole = self.parts[0]
+        if self.combine is None and whole.are_values and whole.file.can_be_read:
+            with whole.file.reading():
+                sums.read(whole.rows(first))
+        else:
+            self._add_tiles(sums, slice(first, first + span))
         coefficients, energy = sums.columns()
-        return coefficients[chosen], energy[chosen]
+        if span == len(positions):
+            return coefficients, energy
+        return coefficients[positions - first], energy[positions - first]
+
+    def _add_tiles(self, sums: Sums, where: slice | Voxels) -> None:
+        for start in range(0, len(self.parts[0].stored), _FRAMES):
+            tile = self._tile(slice(start, start + _FRAMES), where)
+            sums.add(np.ascontiguousarray(tile), start)
 
     def _tile(self, times: slice, where: slice | Voxels) -> Array:
         """The signal `(time, voxel)`."""
         tiles = [part.values(times, where) for part in self.parts]
-        for part in self.parts:
-            part.used(times, where)
         if self.combine is None:
             return tiles[0]
         return self.combine(*tiles)
