@@ -1,12 +1,14 @@
 """The DICOM node between two archives, killed again and again. Prints `name: value`.
 
     python benchmarks/dicom_node.py [--series 10] [--kills 5] [--work real]
+    python benchmarks/dicom_node.py --series 100 --kills 20 --longest 120
     python benchmarks/dicom_node.py --series 100 --kills 20 --work fake
 
 Needs Debian's orthanc. A first Orthanc sends series, as a scanner does: again, until all images are
 acknowledged. The node makes maps and sends them to a second Orthanc, which is ended for a while in
 between. The node is killed (-9) at random moments and started again. With --work fake, one image is
-made of each series in place of its maps, so that many series can be tried.
+made of each series in place of its maps, so that many series can be tried. Kills are 0.5 s to
+--longest apart; series are sent as they are worked on, so that kills meet all that a node does.
 """
 
 import argparse
@@ -48,6 +50,7 @@ from mrftool.servers.dicom.storage import MOST_ATTEMPTS
 
 HERE = Path(__file__).resolve()
 QUIET = 1.0  # seconds after which a series is complete
+MOST_BEFORE_WORK = 3  # series that came and have no maps, before another is sent
 
 
 def main() -> None:
@@ -57,6 +60,9 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=10)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--work", choices=("real", "fake"), default="real")
+    parser.add_argument(
+        "--longest", type=float, default=10.0, help="longest time between two kills [s]"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -79,10 +85,11 @@ class KilledNode:
     """A node in a process that is killed and started again."""
 
     def __init__(self, path: Path, work: str) -> None:
+        self.folder = path.parent / "node"
         self.command = [sys.executable, "-m", "mrftool", "serve", "dicom", str(path)]
         if work == "fake":
             self.command = [sys.executable, str(HERE), "--serve", str(path)]
-        self.kills = 0
+        self.kills = self.kills_during_work = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -93,13 +100,26 @@ class KilledNode:
             self.process.send_signal(number)
             self.process.wait()
 
-    def torment(self, chance: random.Random, kills: int, stop: threading.Event) -> None:
+    def torment(
+        self, chance: random.Random, kills: int, longest: float, stop: threading.Event
+    ) -> None:
         """Kill at random moments."""
-        longest = 4.0 if "--serve" in self.command else 15.0
         while self.kills < kills and not stop.wait(chance.uniform(0.5, longest)):
+            self.kills_during_work += len(listed(self.folder / "work")) > 0
             self.end()
             self.kills += 1
             self.start()
+
+    def before_work(self) -> int:
+        """Series that came, and have no maps yet."""
+        return len(listed(self.folder / "incoming")) - len(listed(self.folder / "results"))
+
+
+def listed(folder: Path) -> list[Path]:
+    """What is in a folder that may not be there yet."""
+    if not folder.is_dir():
+        return []
+    return list(folder.iterdir())
 
 
 def between_archives(folder: Path, options: argparse.Namespace) -> None:
@@ -115,7 +135,9 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
     node = KilledNode(folder / "node.yaml", options.work)
     stop = threading.Event()
     chance = random.Random(options.seed)
-    killer = threading.Thread(target=node.torment, args=(chance, options.kills, stop))
+    killer = threading.Thread(
+        target=node.torment, args=(chance, options.kills, options.longest, stop)
+    )
     start = time.monotonic()
     try:
         node.start()
@@ -127,6 +149,7 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
             (path,) = write_enhanced(folder / "scans" / str(number), scan)
             series = source.post("/instances", path.read_bytes())["ParentSeries"]
             send_until_acknowledged(source, series)
+            wait_for(lambda: node.before_work() <= MOST_BEFORE_WORK, 600)
             if number == options.series // 2:
                 target.down()
             if number == options.series // 2 + max(options.series // 5, 1):
@@ -204,6 +227,7 @@ def report(
     print("work:", options.work)
     print("series_sent:", len(scans))
     print("kills:", node.kills)
+    print("kills_during_work:", node.kills_during_work)
     print("series_sent_on:", ended.count("sent"))
     print("series_failed:", ended.count("failed"))
     print("series_unfinished:", len(scans) - len(ended))
