@@ -1,13 +1,12 @@
 """The DICOM node between two archives, killed again and again. Prints `name: value`.
 
-    python benchmarks/dicom_node.py [--series 10] [--kills 5] [--work real]
-    python benchmarks/dicom_node.py --series 100 --kills 20 --longest 120
-    python benchmarks/dicom_node.py --series 100 --kills 20 --work fake
+    python benchmarks/dicom_node.py [--series 10] [--kills 5]
+    python benchmarks/dicom_node.py --series 100 --kills 20 --real-every 5 --longest 30
 
 Needs Debian's orthanc. A first Orthanc sends series, as a scanner does: again, until all images are
 acknowledged. The node makes maps and sends them to a second Orthanc, which is ended for a while in
-between. The node is killed (-9) at random moments and started again. With --work fake, one image is
-made of each series in place of its maps, so that many series can be tried. Kills are 0.5 s to
+between. The node is killed (-9) at random moments, and started again. With --real-every, one image
+is made of the other series in place of maps, so that many series can be tried. Kills are 0.5 s to
 --longest apart; series are sent as they are worked on, so that kills meet all that a node does.
 """
 
@@ -23,6 +22,7 @@ import threading
 import time
 import urllib.error
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from dicom_factory import write_enhanced
 from dicom_peers import (
-    FakeWorker,
+    MixedWorker,
     fingerprint,
+    real_rule,
     wait_for,
     write_settings,
 )
@@ -49,6 +50,7 @@ from mrftool.servers.dicom.settings import read_settings
 from mrftool.servers.dicom.storage import MOST_ATTEMPTS
 
 HERE = Path(__file__).resolve()
+REAL, FAKE = "REAL", "MRF"
 QUIET = 1.0  # seconds after which a series is complete
 MOST_BEFORE_WORK = 3  # series that came and have no maps, before another is sent
 
@@ -59,7 +61,9 @@ def main() -> None:
     )
     parser.add_argument("--series", type=int, default=10)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--work", choices=("real", "fake"), default="real")
+    parser.add_argument(
+        "--real-every", type=int, default=1, help="real maps of every so many series; 0: of none"
+    )
     parser.add_argument(
         "--longest", type=float, default=10.0, help="longest time between two kills [s]"
     )
@@ -67,7 +71,7 @@ def main() -> None:
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        node_module.Worker = FakeWorker  # type: ignore[misc]
+        node_module.Worker = MixedWorker  # type: ignore[misc]
         node_module.serve(read_settings(options.serve), SilentReporter())
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -81,14 +85,27 @@ def short_sequence() -> PulseSequence:
     return PulseSequence(flips, zeros, tr, te, Train(Inversion(1.0, 0.02)).events, name="short")
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A series that was sent: REAL or FAKE, and what its signal was multiplied by."""
+
+    kind: str
+    scale: float
+
+
+def kind_of(number: int, every: int) -> str:
+    """Whether real maps are made of the series of this number: of every so many."""
+    if every > 0 and number % every == 0:
+        return REAL
+    return FAKE
+
+
 class KilledNode:
     """A node in a process that is killed and started again."""
 
-    def __init__(self, path: Path, work: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.folder = path.parent / "node"
-        self.command = [sys.executable, "-m", "mrftool", "serve", "dicom", str(path)]
-        if work == "fake":
-            self.command = [sys.executable, str(HERE), "--serve", str(path)]
+        self.command = [sys.executable, str(HERE), "--serve", str(path)]
         self.kills = self.kills_during_work = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -128,11 +145,13 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
     model = folder / "short.onnx"
     write_model(make_model(sequence, tolerance=1e-3, check=False)[0], model)
     target = Orthanc(folder / "target", "ARCHIVE").up()
-    settings = write_settings(folder / "node.yaml", model, target.port, quiet=QUIET)
+    settings = write_settings(
+        folder / "node.yaml", model, target.port, quiet=QUIET, more=real_rule(model)
+    )
     source = Orthanc(
         folder / "source", "SCANNER", {"node": ["MRFTOOL", "127.0.0.1", settings.port]}
     ).up()
-    node = KilledNode(folder / "node.yaml", options.work)
+    node = KilledNode(folder / "node.yaml")
     stop = threading.Event()
     chance = random.Random(options.seed)
     killer = threading.Thread(
@@ -142,10 +161,11 @@ def between_archives(folder: Path, options: argparse.Namespace) -> None:
     try:
         node.start()
         killer.start()
-        scans = {}
+        scans: dict[str, Sent] = {}
         for number in range(options.series):
-            scan = fingerprint(sequence, scale=1 + 0.1 * number)
-            scans[scan.study] = 1 + 0.1 * number
+            kind = kind_of(number, options.real_every)
+            scan = fingerprint(sequence, kind, scale=1 + 0.1 * number)
+            scans[scan.study] = Sent(kind, 1 + 0.1 * number)
             (path,) = write_enhanced(folder / "scans" / str(number), scan)
             series = source.post("/instances", path.read_bytes())["ParentSeries"]
             send_until_acknowledged(source, series)
@@ -207,7 +227,7 @@ def entries(journal: Path) -> list[dict[str, Any]]:
 
 def report(
     target: Orthanc,
-    scans: dict[str, float],
+    scans: dict[str, Sent],
     ended: list[str],
     node: KilledNode,
     seconds: float,
@@ -222,28 +242,28 @@ def report(
         if "M0" in str(dataset.SeriesDescription):
             values = dataset.pixel_array * float(dataset.RescaleSlope)
             largest[str(dataset.StudyInstanceUID)] = float(values.max())
-    counts = Counter(found[study] for study in scans)
-    usual = counts.most_common(1)[0][0]
-    print("work:", options.work)
+    real = [study for study, sent in scans.items() if sent.kind == REAL]
+    expected = {FAKE: 1, REAL: max((found[study] for study in real), default=0)}
     print("series_sent:", len(scans))
+    print("series_with_real_maps:", len(real))
     print("kills:", node.kills)
     print("kills_during_work:", node.kills_during_work)
     print("series_sent_on:", ended.count("sent"))
     print("series_failed:", ended.count("failed"))
     print("series_unfinished:", len(scans) - len(ended))
-    print("images_per_series:", usual)
-    print("series_lost:", sum(found[study] < usual for study in scans))
-    print("series_with_more_images:", sum(found[study] > usual for study in scans))
+    print("images_of_a_real_series:", expected[REAL])
+    counts = [(found[study], expected[sent.kind]) for study, sent in scans.items()]
+    print("series_lost:", sum(count < usual for count, usual in counts))
+    print("series_with_more_images:", sum(count > usual for count, usual in counts))
     print("foreign_studies:", len(set(found) - set(scans)))
-    if options.work == "real":
-        mixed = [study for study in scans if not _is_own(largest, study, scans)]
-        print("series_with_the_m0_of_another:", len(mixed))
+    mixed = [study for study in real if not _is_own(largest, study, scans)]
+    print("series_with_the_m0_of_another:", len(mixed))
     print("seconds:", round(seconds))
 
 
-def _is_own(largest: dict[str, float], study: str, scans: dict[str, float]) -> bool:
+def _is_own(largest: dict[str, float], study: str, scans: dict[str, Sent]) -> bool:
     """Whether M0 is that of the scan: it was simulated with 1, times its scale."""
-    return abs(largest.get(study, 0.0) / scans[study] - 1) < 0.03
+    return abs(largest.get(study, 0.0) / scans[study].scale - 1) < 0.03
 
 
 if __name__ == "__main__":

@@ -25,31 +25,27 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from dicom_factory import write_enhanced
 from dicom_node import entries, short_sequence
-from dicom_peers import Archive, FakeWorker, fingerprint, send, wait_for, write_settings
+from dicom_peers import (
+    Archive,
+    MixedWorker,
+    fingerprint,
+    real_rule,
+    send,
+    wait_for,
+    write_settings,
+)
 
 import mrftool.servers.dicom.node as node_module
 from mrftool.environment.reporter import SilentReporter
 from mrftool.exporting.make import make_model
 from mrftool.inference.model.onnx_file import write_model
-from mrftool.servers.dicom.settings import NodeSettings, Rule, read_settings
-from mrftool.servers.dicom.work import Worker
+from mrftool.servers.dicom.settings import NodeSettings, read_settings
 
 HERE = Path(__file__).resolve()
 QUIET = 0.2  # seconds after which a series is complete
 SAMPLES = 20  # of what the node takes
 UNKNOWN_EVERY = 50  # a series that no rule means, and a stranger, after so many
 REAL, FAKE, UNKNOWN = "REAL", "MRF", "LOCALIZER"
-RULE = '  - {name: real, description: "REAL", model: MODEL, destinations: [archive]}'
-
-
-class SoakWorker(FakeWorker):
-    """Real work where the rule is `real`."""
-
-    def _run(self, images: Path, folder: Path, rule: Rule) -> str | None:
-        if rule.name == "real":
-            return Worker._run(self, images, folder, rule)
-        reason: str | None = super()._run(images, folder, rule)
-        return reason
 
 
 def main() -> None:
@@ -61,7 +57,7 @@ def main() -> None:
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        node_module.Worker = SoakWorker  # type: ignore[misc]
+        node_module.Worker = MixedWorker  # type: ignore[misc]
         node_module.serve(read_settings(options.serve), SilentReporter())
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -115,9 +111,8 @@ class Soak:
         self.archive.up()
         model = folder / "short.onnx"
         write_model(make_model(short_sequence(), tolerance=1e-3, check=False)[0], model)
-        rule = RULE.replace("MODEL", str(model))
         self.settings: NodeSettings = write_settings(
-            folder / "node.yaml", model, self.archive.port, quiet=QUIET, more=rule
+            folder / "node.yaml", model, self.archive.port, quiet=QUIET, more=real_rule(model)
         )
         self.kinds: dict[str, str] = {}  # by study
         self.again = self.refused = 0
@@ -212,11 +207,11 @@ class Soak:
 
     def report(self, peaks: list[int]) -> None:
         """What arrived, and how memory went."""
-        later = self.samples[len(self.samples) // 4 :]
+        later = self.samples[len(self.samples) // 2 :]
         if len(later) > 1:
             series = [sample.series for sample in later]
             slope = np.polyfit(series, [sample.anonymous for sample in later], 1)[0]
-            print(f"more_kilobytes_for_1000_series: {1000 * slope:.0f}")
+            print(f"more_kilobytes_for_1000_series_in_the_second_half: {1000 * slope:.0f}")
         third = max(len(peaks) // 3, 1)
         print("children:", len(peaks))
         print(f"peak_of_the_first_children_in_kilobytes: {np.mean(peaks[:third]):.0f}")

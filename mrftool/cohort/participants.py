@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mrftool.cohort.cluster import ClusterChoice, open_cluster, run_tasks
 from mrftool.cohort.dataset import CohortScan
-from mrftool.cohort.marker import fingerprint_of, is_done
+from mrftool.cohort.marker import is_done
 from mrftool.cohort.task import Task, TaskResult
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
@@ -51,11 +51,12 @@ def run_participants(
     *,
     resources: Resources,
     work: Path | None = None,
+    anonymous: bool = False,
 ) -> list[TaskResult]:
     """Quantify scans into a derivative data set; how each ended, by name.
 
     What was done before, with the same input, model and version, is skipped. Also writes
-    `status.tsv`.
+    `status.tsv`. Anonymous outputs say nothing of a scan but its name in the data set.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def run_participants(
             f"expected at least {LEAST_MEMORY >> 20} MB: fewer workers or more memory"
         )
     scratch = work or output / ".work"
-    tasks = [Task(scan, model.absolute(), output.absolute(), scratch, memory) for scan in scans]
+    places = model.absolute(), output.absolute(), scratch, memory, anonymous
+    tasks = [Task(scan, *places) for scan in scans]
     _write_dataset_texts(output)
     started = time.time()
     results = _results_by_key(tasks, resources.cluster, reporter)
@@ -124,7 +126,7 @@ def _believed(task: Task, result: TaskResult, started: float) -> TaskResult:
     is_new = task.marker.stat().st_mtime >= started
     if result.state == "skipped" and not is_new:
         return result
-    if is_done(task.marker, fingerprint_of(task.scan, task.model)):
+    if is_done(task.marker, task.facts()):
         return TaskResult(task.scan.key, "done", "", result.seconds)
     return result
 

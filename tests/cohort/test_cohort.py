@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -175,3 +176,56 @@ def unused_port() -> Callable[[], int]:
             return port
 
     return find
+
+
+@pytest.mark.slow
+def test_anonymous_maps_of_a_data_set_keep_no_text_of_a_sidecar(
+    dataset: Path, model: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "PLANTED^JOHN"
+    dataset.rename(study)
+    keys = ("SeriesDescription", "ProtocolName", "InstitutionName", "DeviceSerialNumber",
+            "Manufacturer", "ManufacturersModelName", "StationName", "PatientName",
+            "AcquisitionTime", "StudyDate")  # fmt: skip
+    for sidecar in study.rglob("sub-*.json"):
+        facts = json.loads(sidecar.read_text()) | dict.fromkeys(keys, "PLANTED")
+        sidecar.write_text(json.dumps(facts))
+
+    def run(name: str, anonymous: bool) -> tuple[Path, list[str], list[str]]:
+        output, said = tmp_path / name, SilentReporter()
+        results = run_participants(
+            find_scans(study, participants=["01", "02"]),
+            model,
+            output,
+            said,
+            resources=ONE_WORKER,
+            anonymous=anonymous,
+        )
+        files = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+        texts = {
+            path: gzip.decompress(content) if path.suffix == ".gz" else content
+            for path, content in files.items()
+        }
+        texts[Path("said")] = "".join(said.notes).encode()
+        planted = sorted(path.name for path, text in texts.items() if b"PLANTED" in text)
+        return output, [result.state for result in results], planted
+
+    named, states, planted = run("named", anonymous=False)
+    assert states == ["done", "failed"]
+    assert {"report.html", "report.json", "status.tsv", "said"} <= set(planted)
+    output, states, planted = run("anonymous", anonymous=True)
+    assert states == ["done", "failed"]
+    assert planted == []
+    assert "(hidden)" in status(output)["sub-02_MRF"]["reason"]
+    assert relative_files(output) == relative_files(named)
+    report = output / "sub-01/anat/sub-01_MRF_report"
+    made = [report / name for name in json.loads((report / "report.json").read_text())["outputs"]]
+    assert (output / "sub-01/anat/sub-01_T1map.nii.gz").resolve() in [p.resolve() for p in made]
+    assert all(path.is_file() for path in made)
+    assert run("anonymous", anonymous=True)[1] == ["skipped", "failed"]
+    assert run("named", anonymous=True)[1:] == (["done", "failed"], [])
+    assert summarise_group(study, output, SilentReporter())
+
+
+def relative_files(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())

@@ -18,13 +18,19 @@ pytestmark = pytest.mark.slow
 @pytest.mark.skipif(not is_installed(), reason="Orthanc is not installed (Debian's orthanc)")
 def test_every_series_arrives_once_though_the_node_is_killed(monkeypatch, capsys):
     monkeypatch.setattr(
-        sys, "argv", ["dicom_node.py", "--series", "3", "--kills", "2", "--work", "fake"]
+        sys, "argv", ["dicom_node.py", "--series", "3", "--kills", "2", "--real-every", "3"]
     )
     dicom_node.main()
     printed = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
     assert printed["kills"] == "2"
     assert printed["series_sent_on"] == printed["series_sent"] == "3"
-    for name in ("series_lost", "series_with_more_images", "foreign_studies"):
+    assert int(printed["images_of_a_real_series"]) > 5
+    for name in (
+        "series_lost",
+        "series_with_the_m0_of_another",
+        "series_with_more_images",
+        "foreign_studies",
+    ):
         assert printed[name] == "0"
 
 

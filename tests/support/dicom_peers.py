@@ -107,6 +107,20 @@ class FakeWorker(Worker):
         return None
 
 
+class MixedWorker(FakeWorker):
+    """Real work where the rule is `real`."""
+
+    def _run(self, images, folder, rule):
+        if rule.name == "real":
+            return Worker._run(self, images, folder, rule)
+        return super()._run(images, folder, rule)
+
+
+def real_rule(model):
+    """The rule for `MixedWorker`, of series with the description REAL."""
+    return f'  - {{name: real, description: "REAL", model: {model}, destinations: [archive]}}'
+
+
 class Notes:
     """Keeps what a node says."""
 

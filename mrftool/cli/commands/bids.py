@@ -7,7 +7,7 @@ import typer
 
 from mrftool.cli.checks import between
 from mrftool.cli.console import Terminal, show_table, wrote
-from mrftool.cli.options import ModelName
+from mrftool.cli.options import Anonymous, ModelName
 
 _Labels = Annotated[list[str] | None, typer.Option(help="Labels to take; all by default.")]
 _Suffix = Annotated[str, typer.Option(help="Last part of the names of the scans.")]
@@ -38,6 +38,7 @@ def bids(
     mem_mb: _Memory = None,
     scheduler: _Scheduler = None,
     slurm: _Slurm = False,
+    anonymous: Anonymous = False,
     skip_bids_validation: _Skip = False,
 ) -> None:
     """Quantify every fingerprint scan of a BIDS data set, or summarise the maps of all.
@@ -60,7 +61,9 @@ def bids(
     memory = None if mem_mb is None else mem_mb << 20
     resources = Resources(ClusterChoice(n_cpus, scheduler, slurm), memory)
     path = find_file("models", model, ".onnx")
-    results = run_participants(scans, path, output, terminal, resources=resources, work=work_dir)
+    results = run_participants(
+        scans, path, output, terminal, resources=resources, work=work_dir, anonymous=anonymous
+    )
     states = [result.state for result in results]
     counts = {state: states.count(state) for state in ("done", "skipped", "failed")}
     show_table(str(dataset), counts)
