@@ -48,15 +48,16 @@ def write_scan(path: Path, shape: tuple[int, int, int]) -> None:
 
 def processor_time(arguments: list[str], environment: dict[str, str], rounds: int) -> float:
     """Least processor time of a Python process with these arguments [s]."""
-    times = []
-    for _ in range(rounds):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, *arguments], env=environment, check=True, capture_output=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(times)
+    command = [sys.executable, *arguments]
+    return min(time_of(command, environment) for _ in range(rounds))
+
+
+def time_of(command: list[str], environment: dict[str, str]) -> float:
+    """Processor time of a process and its children [s]."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def reading_time(path: Path, rounds: int) -> float:
@@ -120,6 +121,22 @@ def small_scan(folder: Path, environment: dict[str, str], rounds: int) -> None:
         print(f"small_scan_stage_{stage.replace(' ', '_')}_cpu_s: {seconds['cpu']:.2f}")
 
 
+def beside(versions: list[str], folder: Path, environment: dict[str, str], rounds: int) -> None:
+    """`quantify` of the small scan by other versions of mrftool, NAME=PYTHON each, in turn."""
+    scan, times = folder / "small.nii", dict[str, list[float]]()
+    if not scan.exists():
+        write_scan(scan, (128, 128, 3))
+    for turn in range(rounds):
+        for version in (f"this={sys.executable}", *versions):
+            name, _, python = version.partition("=")
+            output = str(folder / f"{name}{turn}")
+            command = [python, "-m", "mrftool", "quantify", str(scan), "-o", output]
+            spent = time_of([*command, "--threads", "1"], environment)
+            times.setdefault(name, []).append(spent)
+    for name, found in times.items():
+        print(f"small_scan_by_{name}_cpu_s: {min(found):.2f}", flush=True)
+
+
 def large_scan(folder: Path, n_slices: int) -> None:
     """Throughput of quantification alone, one thread."""
     scan = folder / "large.nii"
@@ -139,12 +156,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slices", type=int, default=12, help="of the larger scan")
+    parser.add_argument(
+        "--beside", nargs="+", metavar="NAME=PYTHON", help="small scan by other versions, alone"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = os.environ | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        if options.beside:
+            beside(options.beside, folder, environment, options.rounds)
+            return
         commands(environment, options.rounds)
         exports(folder, environment, options.rounds)
         small_scan(folder, environment, options.rounds)

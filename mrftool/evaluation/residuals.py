@@ -4,7 +4,7 @@ Noise averages out over voxels; what is left in the same frame of all of them is
 model, or frames that are lost, scaled or swapped. Each voxel by itself hides it in its noise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +12,17 @@ import numpy as np
 from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.evaluation.given_values import SuspectedError, suspected_error
 from mrftool.inference.assessment.frames import FrameFault, frame_residuals
+from mrftool.inference.assessment.given_values import default_uncertainties
 from mrftool.inference.assessment.noise import channel_noise_sd
-from mrftool.inference.assessment.sample import SampledResiduals, sample_residuals
-from mrftool.manifold.influences import Influence, influences_on
-from mrftool.maps import Maps, with_signal
+from mrftool.inference.assessment.sample import (
+    N_NEEDED,
+    SampledResiduals,
+    fullest_slice,
+    in_slice,
+    sample_residuals,
+)
+from mrftool.manifold.influences import influences_on
+from mrftool.maps import Maps
 from mrftool.quantities import Flag
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
@@ -130,6 +137,7 @@ def fit_residuals(
     stated: Mapping[str, float] | None = None,
     *,
     coils: int = 1,
+    sample: SampledResiduals | None = None,
 ) -> FitResiduals | None:
     """What the fit leaves in the slice with most signal; None where too few voxels hold any.
 
@@ -148,29 +156,24 @@ def fit_residuals(
         Standard uncertainty of given values by name [SI unit]; typical ones of the others.
     coils
         Whose root sum of squares magnitudes are.
+    sample
+        Voxels that were drawn before, with directions; by default they are drawn here.
     """
     if series.n_time != len(sequence):
         return None
-    slice_index, chosen = _fullest_slice(maps)
-    influences, exact = _uncertain_and_exact(sequence, stated)
-    sample = sample_residuals(
-        series,
-        chosen,
-        sequence,
-        given=given,
-        influences=influences,
-        exact=exact,
-        with_directions=True,
-        coils=coils,
-    )
+    slice_index = fullest_slice(maps)
     if sample is None:
+        sample = _drawn(series, maps, sequence, given, stated, coils)
+    else:
+        sample = sample[in_slice(sample.voxels, maps, slice_index)]
+    if sample is None or len(sample.m0) < N_NEEDED:
         return None
     shares = np.linalg.norm(sample.signal - sample.model, axis=1)
     order = np.argsort(shares / np.linalg.norm(sample.signal, axis=1))
     middle, last = int(order[len(order) // 2]), int(order[-1])
     suspected = None
     if coils == 1:  # the search for errors of given values knows the noise of one coil alone
-        suspected = _suspected(sample, (*influences, *exact), stated, tuple(maps.extra))
+        suspected = _suspected(sample, stated, tuple(maps.extra))
     return FitResiduals(
         slice_index=slice_index,
         average=average_residual(sample),
@@ -183,15 +186,37 @@ def fit_residuals(
     )
 
 
-def _uncertain_and_exact(
-    sequence: PulseSequence, stated: Mapping[str, float] | None
-) -> tuple[list[Influence], list[Influence]]:
-    """What a fit of this sequence takes for granted: with an uncertainty, and without one."""
+def _drawn(
+    series: Series,
+    maps: Maps,
+    sequence: PulseSequence,
+    given: Mapping[str, Array | float],
+    stated: Mapping[str, float] | None,
+    coils: int,
+) -> SampledResiduals | None:
+    """Voxels of the slice with most signal."""
+    sizes = stated
+    if sizes is None:
+        sizes = default_uncertainties(sequence)
     every = influences_on(sequence)
-    if stated is None:
-        return list(every), []
-    uncertain = [each for each in every if stated.get(each.name, 0.0) > 0]
-    return uncertain, [each for each in every if each not in uncertain]
+    uncertain = [each for each in every if sizes.get(each.name, 0.0) > 0]
+    return sample_residuals(
+        series,
+        _of_slice(maps, fullest_slice(maps)),
+        sequence,
+        given=given,
+        influences=uncertain,
+        exact=[each for each in every if each not in uncertain],
+        with_directions=True,
+        coils=coils,
+    )
+
+
+def _of_slice(maps: Maps, index: int) -> Maps:
+    """Maps whose other slices are masked."""
+    flags = np.full_like(maps.flags, int(Flag.MASKED))
+    flags[:, :, index] = maps.flags[:, :, index]
+    return replace(maps, flags=flags)
 
 
 def average_residual(sample: SampledResiduals) -> AverageResidual:
@@ -210,12 +235,12 @@ def average_residual(sample: SampledResiduals) -> AverageResidual:
 
 def _suspected(
     sample: SampledResiduals,
-    influences: Sequence[Influence],
     stated: Mapping[str, float] | None,
     fitted: tuple[str, ...],
 ) -> SuspectedError | None:
     if sample.directions is None:
         return None
+    influences = sample.influences
     given = [place for place, each in enumerate(influences) if each.name not in fitted]
     return suspected_error(
         sample.signal - sample.moments()[0],
@@ -225,14 +250,6 @@ def _suspected(
         [influences[place] for place in given],
         stated=stated,
     )
-
-
-def _fullest_slice(maps: Maps) -> tuple[int, Maps]:
-    """The slice with most voxels that hold signal, along the third axis; the others are masked."""
-    where = int(with_signal(maps).sum(axis=(0, 1)).argmax())
-    flags = np.full_like(maps.flags, int(Flag.MASKED))
-    flags[:, :, where] = maps.flags[:, :, where]
-    return where, replace(maps, flags=flags)
 
 
 def _voxel_fit(sample: SampledResiduals, row: int, shape: tuple[int, ...]) -> VoxelFit:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from mrftool.arrays import Array, FloatArray
+from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.manifold.influences import B1, TOLERANCE, Influence, signal_derivatives
 from mrftool.manifold.parameters import FITTED
 from mrftool.physics.cramer_rao import Form
@@ -46,7 +46,7 @@ class Directions:
     fitted: Array
     given: Array
 
-    def __getitem__(self, voxels: slice) -> "Directions":
+    def __getitem__(self, voxels: slice | BoolArray) -> "Directions":
         return Directions(self.signal[voxels], self.fitted[voxels], self.given[voxels])
 
     def of(self, given: slice | list[int]) -> "Directions":

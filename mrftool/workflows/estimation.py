@@ -12,7 +12,7 @@ from mrftool.arrays import BoolArray, Float32Array, FloatArray
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.coefficients.noise_covariance import read_noise_covariance
-from mrftool.inference.assessment.uncertainty import assess_uncertainty
+from mrftool.inference.assessment.uncertainty import Assessment, assess_uncertainty
 from mrftool.inference.common.summary import gain_and_cost
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
@@ -135,8 +135,13 @@ def noise_of_file(
 
 
 def estimated(
-    task: Estimation, choice: CommonChoice, watch: Stopwatch, reporter: Reporter
-) -> tuple[Estimation, Maps]:
+    task: Estimation,
+    choice: CommonChoice,
+    watch: Stopwatch,
+    reporter: Reporter,
+    *,
+    keep_sample: bool = False,
+) -> tuple[Estimation, Assessment]:
     """Maps with their uncertainty, and the fit that made them.
 
     Parameters
@@ -147,6 +152,8 @@ def estimated(
         Which values are fitted as values of all voxels.
     watch, reporter
         Measure the stages, and hear of progress and notes.
+    keep_sample
+        Whether the assessment keeps its sample of voxels.
     """
     if choice:
         task, maps = _with_common_values(task, choice, watch, reporter)
@@ -163,11 +170,12 @@ def estimated(
             noise_sd=task.noise_sd,
             following=task.following,
             noise_covariance=task.noise_covariance,
+            keep_sample=keep_sample,
             **task.images,
         )
     for sentence in found.sentences():
         reporter.note(sentence)
-    return task, found.maps
+    return task, found
 
 
 def _with_common_values(

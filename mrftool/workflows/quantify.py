@@ -143,12 +143,12 @@ def quantify_scan(
         stated=uncertainty,
         threads=threads,
     )
-    task, maps = estimated(task, common or CommonChoice(), watch, reporter)
+    task, found = estimated(task, common or CommonChoice(), watch, reporter, keep_sample=report)
     run = MapsRun(
         command="quantify",
         source=scan.path,
         series=task.series,
-        maps=replace(maps, assumptions=(*maps.assumptions, *assumed, *allowed)),
+        maps=replace(found.maps, assumptions=(*found.maps.assumptions, *assumed, *allowed)),
         method=task.method,
         given=dict(task.images),
         allowed=allowed,
@@ -160,5 +160,6 @@ def quantify_scan(
         options={**chosen, "uncertainty": uncertainty, "threads": threads},
         identity=identity,
         watch=watch,
+        sample=found.sample,
     )
     return write_results(run, folder, reporter, dicom=study, report=report, overwrite=overwrite)

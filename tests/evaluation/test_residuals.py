@@ -9,7 +9,8 @@ import pytest
 
 from mrftool.evaluation.residuals import FitResiduals, average_residual, fit_residuals
 from mrftool.inference.assessment.frames import FrameFault
-from mrftool.inference.assessment.sample import SampledResiduals
+from mrftool.inference.assessment.sample import SampledResiduals, sample_residuals
+from mrftool.manifold.influences import influences_on
 from mrftool.maps import Maps
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
@@ -53,6 +54,23 @@ def found(short_sequence: PulseSequence) -> FitResiduals:
     residuals = fit_residuals(*scene(short_sequence), short_sequence, {})
     assert residuals is not None
     return residuals
+
+
+def test_voxels_that_the_assessment_drew_tell_what_own_ones_tell(
+    short_sequence: PulseSequence, found: FitResiduals
+) -> None:
+    series, maps = scene(short_sequence)
+    influences = influences_on(short_sequence)
+    sample = sample_residuals(
+        series, maps, short_sequence, influences=influences, with_directions=True
+    )
+    assert sample is not None and len(sample.m0) > found.average.n_voxels  # of other slices, too
+    again = fit_residuals(series, maps, short_sequence, {}, sample=sample)
+    assert again is not None and again.slice_index == found.slice_index
+    assert again.average.n_voxels == found.average.n_voxels
+    np.testing.assert_allclose(again.average.size, found.average.size, rtol=1e-4, atol=1e-6)
+    assert again.noise_sd == pytest.approx(found.noise_sd, rel=1e-3)
+    assert again.suspected == found.suspected
 
 
 @pytest.mark.parametrize("form", ["complex", "magnitude"])

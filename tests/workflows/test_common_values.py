@@ -82,7 +82,8 @@ def smooth_field() -> np.ndarray:
 def fit(series, model, choice, *, images=None, stated=None) -> tuple[Estimation, Maps]:
     """The maps, and the fit that made them."""
     task = Estimation(series, model, images or {}, None, False, None, stated)
-    return estimated(task, choice, Stopwatch(), SilentReporter())
+    fitted, found = estimated(task, choice, Stopwatch(), SilentReporter())
+    return fitted, found.maps
 
 
 def errors(maps: Maps, tissue: Tissue, name: str) -> tuple[float, float]:

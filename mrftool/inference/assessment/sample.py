@@ -58,6 +58,8 @@ class SampledResiduals:
         What was found or known in them, of m0 = 1.
     directions
         What small changes do to their signals, where that was asked for.
+    influences
+        Given values, in the order of the directions.
     """
 
     signal: Array
@@ -69,9 +71,13 @@ class SampledResiduals:
     voxels: IndexArray
     tissue: Tissue
     directions: Directions | None = None
+    influences: tuple[Influence, ...] = ()
 
     def __getitem__(self, chosen: BoolArray) -> "SampledResiduals":
-        """Some of the voxels, without directions."""
+        """Some of the voxels."""
+        directions = self.directions
+        if directions is not None:
+            directions = directions[chosen]
         return SampledResiduals(
             self.signal[chosen],
             self.model[chosen],
@@ -81,6 +87,8 @@ class SampledResiduals:
             self.n_unknowns,
             self.voxels[chosen],
             self.tissue[chosen],
+            directions,
+            self.influences,
         )
 
     @property
@@ -158,9 +166,10 @@ def sample_residuals(
         Whose root sum of squares magnitudes are; what their noise adds beyond that of one coil is
         subtracted.
     n_voxels
-        How many are drawn, where there are as many; by default enough for the noise of the scan.
+        How many are drawn, where there are as many; by default enough for the noise of the scan
+        from the slice with most signal, and a quarter as many from all others.
     """
-    chosen = _chosen_voxels(maps, n_voxels or _enough_voxels(series.n_time), seed)
+    chosen = _chosen_voxels(maps, series.n_time, n_voxels, seed)
     if len(chosen) < N_NEEDED:
         return None
     voxels, signal = _signals(series, chosen, maps)
@@ -185,7 +194,16 @@ def sample_residuals(
             blocks.append(directions.in_single_precision())
     model, noise_sd, noise, n_unknowns = (np.concatenate(part) for part in zip(*parts, strict=True))
     return SampledResiduals(
-        signal, model, m0, noise_sd, noise, float(n_unknowns.mean()), voxels, tissue, joined(blocks)
+        signal,
+        model,
+        m0,
+        noise_sd,
+        noise,
+        float(n_unknowns.mean()),
+        voxels,
+        tissue,
+        joined(blocks),
+        (*influences, *exact),
     )
 
 
@@ -206,10 +224,23 @@ def _enough_voxels(n_time: int) -> int:
     return min(max(_SAMPLED_VALUES // n_time, _LEAST_SAMPLED), MOST_SAMPLED)
 
 
-def _chosen_voxels(maps: Maps, n_voxels: int, seed: int) -> IndexArray:
+def _chosen_voxels(maps: Maps, n_time: int, n_voxels: int | None, seed: int) -> IndexArray:
     usable = np.flatnonzero(with_signal(maps) & (maps.flags & int(_UNUSABLE) == 0))
-    random = np.random.default_rng(seed)
-    return np.sort(random.permutation(usable)[:n_voxels])
+    drawn = np.random.default_rng(seed).permutation(usable)
+    if n_voxels is not None:
+        return np.sort(drawn[:n_voxels])
+    enough, inside = _enough_voxels(n_time), in_slice(drawn, maps, fullest_slice(maps))
+    return np.sort(np.concatenate([drawn[inside][:enough], drawn[~inside][: enough // 4]]))
+
+
+def fullest_slice(maps: Maps) -> int:
+    """The slice with most voxels that hold signal, along the third axis."""
+    return int(with_signal(maps).sum(axis=(0, 1)).argmax())
+
+
+def in_slice(voxels: IndexArray, maps: Maps, index: int) -> BoolArray:
+    """Which voxels, by their flat indices, lie in a slice `(voxel,)`."""
+    return np.asarray(voxels % maps.flags.shape[2] == index)
 
 
 def _signals(series: Series, chosen: IndexArray, maps: Maps) -> tuple[IndexArray, Array]:

@@ -24,7 +24,7 @@ from mrftool.manifold.effects import (
     confined_noise,
     noise_of_covariance,
 )
-from mrftool.manifold.influences import Influence
+from mrftool.manifold.influences import Influence, influences_on
 from mrftool.manifold.parameters import FITTED
 from mrftool.maps import Maps, has_estimate
 from mrftool.scan.series import Series
@@ -52,6 +52,8 @@ class ScanNoise:
         Whether the level does not come from the residual of each voxel by itself.
     n_courses
         Independent time courses of the frames, where they are few.
+    sample
+        What told it, if anything did.
     """
 
     shape: NoiseShape
@@ -60,6 +62,7 @@ class ScanNoise:
     sentence: str = ""
     is_known: bool = False
     n_courses: int | None = None
+    sample: SampledResiduals | None = None
 
     def level(self, series: Series) -> NoiseLevel:
         """For the share of misfit."""
@@ -79,6 +82,7 @@ def noise_of_scan(
     coils: int = 1,
     noise_sd: float | None = None,
     relative: FloatArray | None = None,
+    with_directions: bool = False,
 ) -> ScanNoise:
     """The noise of a scan, from the residual of a sample of its voxels.
 
@@ -96,11 +100,34 @@ def noise_of_scan(
         Of the noise per channel, if it was given [scanner's unit].
     relative
         Covariance of its frames over their mean variance, if it was given `(time, time)` [1].
+    with_directions
+        Whether the sample holds the directions of all given values.
     """
-    is_given = noise_sd is not None
     sample = sample_residuals(
-        series, maps, sequence, given=known, influences=influences, coils=coils
+        series,
+        maps,
+        sequence,
+        given=known,
+        influences=influences,
+        exact=[each for each in influences_on(sequence) if each not in influences],
+        with_directions=with_directions,
+        coils=coils,
     )
+    noise = _told_by(sample, series, maps, sequence, known, noise_sd, relative)
+    return replace(noise, sample=sample)
+
+
+def _told_by(
+    sample: SampledResiduals | None,
+    series: Series,
+    maps: Maps,
+    sequence: PulseSequence,
+    known: Mapping[str, Array | float],
+    noise_sd: float | None,
+    relative: FloatArray | None,
+) -> ScanNoise:
+    """The noise as a sample tells it, with what was given of it."""
+    is_given = noise_sd is not None
     if relative is not None:
         return _of_covariance(relative, sample, maps, noise_sd)
     if sample is None:

@@ -21,6 +21,7 @@ from mrftool.inference.assessment.misfit import (
     severity,
     share_of_noise,
 )
+from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.inference.assessment.scan_noise import noise_of_scan, with_local_noise
 from mrftool.inference.session import Model
 from mrftool.manifold.effects import Effects, EffectTable, NoiseShape, build_effects
@@ -53,6 +54,8 @@ class Assessment:
         What the frames are, where they are not independent images; else empty.
     fitted
         Names of the given values that were fitted.
+    sample
+        Voxels with their residuals, which told the noise, if they were to be kept.
     """
 
     maps: Maps
@@ -61,6 +64,7 @@ class Assessment:
     noise_sd: float | None
     structure: str = ""
     fitted: frozenset[str] = frozenset()
+    sample: SampledResiduals | None = None
 
     def sentences(self) -> list[str]:
         """What was assumed of given values, and how the noise differs from white noise."""
@@ -93,6 +97,7 @@ def assess_uncertainty(
     noise_sd: float | None = None,
     following: Following | None = None,
     noise_covariance: FloatArray | None = None,
+    keep_sample: bool = False,
     **given: Float32Array | None,
 ) -> Assessment:
     """The uncertainty of maps that `quantify` made.
@@ -112,6 +117,8 @@ def assess_uncertainty(
     noise_covariance
         Covariance of the frames' noise over their mean variance, if it was given `(time, time)`
         [1].
+    keep_sample
+        Whether the sample is kept, with the directions of all given values.
     given
         The maps of given parameters that the model took, by name `(x, y, z)`.
 
@@ -136,6 +143,7 @@ def assess_uncertainty(
         coils=manifest.coils,
         noise_sd=noise_sd,
         relative=noise_covariance,
+        with_directions=keep_sample,
     )
     columns = _columns(maps, images)
     table = build_effects(
@@ -155,7 +163,11 @@ def assess_uncertainty(
     if noise.sentence:
         assessed = replace(assessed, assumptions=(*assessed.assumptions, noise.sentence))
     fitted = {name for changes in (following or {}).values() for name in changes}
-    return Assessment(assessed, sizes, noise.shape, noise.sd, noise.sentence, frozenset(fitted))
+    sample = noise.sample
+    if not keep_sample:
+        sample = None
+    parts = assessed, sizes, noise.shape, noise.sd, noise.sentence
+    return Assessment(*parts, frozenset(fitted), sample)
 
 
 def _present(given: Mapping[str, Float32Array | None]) -> dict[str, Float32Array]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mrftool.arrays import Array
 from mrftool.evaluation.residuals import FitResiduals, fit_residuals
+from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.manifold.first_order import Following
 from mrftool.maps import Maps
 from mrftool.reports.budget import BudgetTable, budget_table
@@ -19,6 +20,7 @@ def look_at_fit(
     given: Mapping[str, Array],
     stated: Mapping[str, float] | None = None,
     following: Following | None = None,
+    sample: SampledResiduals | None = None,
 ) -> tuple[FitResiduals | None, BudgetTable | None]:
     """Residuals and uncertainty budget of a fit; None where the sequence of the method is unknown.
 
@@ -36,6 +38,8 @@ def look_at_fit(
         Standard uncertainty of given values by name [SI unit]; by default typical ones.
     following
         How given values that were fitted follow errors of others.
+    sample
+        Voxels that were drawn before, with directions.
     """
     sequence = read_plain_sequence(method.sequence)
     if sequence is None:
@@ -57,4 +61,5 @@ def look_at_fit(
         return None, budget
     values: dict[str, Array | float] = {"adc": adc, **given}
     coils = int(method.numbers.get("coils", 1))
-    return fit_residuals(series, maps, sequence, values, stated, coils=coils), budget
+    residuals = fit_residuals(series, maps, sequence, values, stated, coils=coils, sample=sample)
+    return residuals, budget

@@ -69,7 +69,7 @@ def _report_facts(run: MapsRun, folder: Path) -> Run:
     source, maps = run.source, run.maps
     with run.watch.stage("look at the fit"):
         residuals, budget = look_at_fit(
-            run.series, maps, run.method, run.given, run.stated, run.following
+            run.series, maps, run.method, run.given, run.stated, run.following, run.sample
         )
     return Run(
         command=run.command,

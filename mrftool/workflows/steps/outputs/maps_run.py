@@ -7,6 +7,7 @@ from typing import Any
 
 from mrftool.arrays import Float32Array
 from mrftool.formats.bids import Provenance
+from mrftool.inference.assessment.sample import SampledResiduals
 from mrftool.manifold.first_order import Following
 from mrftool.maps import Maps
 from mrftool.reports.run import Method
@@ -54,6 +55,8 @@ class MapsRun:
         Of the stages until now.
     kind : str, optional
         Of the files of the scan; by default that of `source`.
+    sample : SampledResiduals, optional
+        Voxels with their residuals and directions, where the noise was told from such.
     files : tuple of Path, optional
         The files that it was made from; by default those that `source` and `options` name.
 
@@ -76,6 +79,7 @@ class MapsRun:
     watch: Stopwatch = field(default_factory=Stopwatch)
     kind: str | None = None
     files: tuple[Path, ...] | None = None
+    sample: SampledResiduals | None = None
 
     def whose(self) -> RunIdentity:
         """What makes it the same run when it is repeated."""
