@@ -22,11 +22,12 @@ PYTHON_TESTS = (
     "test_events.py",
     "test_readout.py",
 )
+EXCITATION_TESTS = (*PYTHON_TESTS, "test_selective_pulse.py")
 KERNEL_TESTS = ("test_native.py", "test_simulate.py", "test_events.py", "test_readout.py")
 READOUT_TESTS = ("test_events.py", "test_readout.py")
 
 # name of the fault, what stands there (once in the file), what stands there instead
-EPG = [
+EXCITATION = [
     (
         "sign of sin in F+",
         "turn**2 * sin2 * f_minus - 1j * turn * sin * z",
@@ -41,6 +42,86 @@ EPG = [
     ("phase not squared", "turn**2 * sin2", "turn * sin2"),
     ("lost conjugate of the axis", "back = turn.conjugate()", "back = turn"),
     ("cos2 for sin2", "(1 + cos) / 2, (1 - cos) / 2", "(1 + cos) / 2, (1 + cos) / 2"),
+    ("B1 ignored", "field = b1 * float(factor)", "field = b1**0 * float(factor)"),
+    ("slice profile ignored", "field = b1 * float(factor)", "field = b1 * 1.0"),
+    (
+        "weights of the slice ignored",
+        "yield Position(float(weight), partial(_by_flip",
+        "yield Position(1.0, partial(_by_flip",
+    ),
+    (
+        "weights of selective positions ignored",
+        "yield Position(float(weight), partial(_by_spinor",
+        "yield Position(1.0, partial(_by_spinor",
+    ),
+    (
+        "selective pulses without B1",
+        "_spinor, sequence, alpha, beta), b1)",
+        "_spinor, sequence, alpha, beta), b1**0)",
+    ),
+    ("lost conjugate of alpha", "back, mirrored = xp.conj(alpha)", "back, mirrored = alpha"),
+    ("lost conjugate of beta", "xp.conj(alpha), xp.conj(beta)", "xp.conj(alpha), beta"),
+    ("phase of selective pulses ignored", "alpha[n], axis * beta[n]", "alpha[n], beta[n]"),
+]
+SELECTIVE = [
+    (
+        "precession in the pulse",
+        "np.pi * pulse.time_bandwidth * places / steps",
+        "0.9 * np.pi * pulse.time_bandwidth * places / steps",
+    ),
+    ("no rephasing", "1j * (half - missing / 2)", "1j * (0 * half - missing / 2)"),
+    ("sign of what rephasing leaves", "np.exp(1j * missing / 2)", "np.exp(-1j * missing / 2)"),
+    ("windows swapped", '"hann": 0.5, "hamming": 0.46', '"hann": 0.46, "hamming": 0.5'),
+    ("width of the Gauss pulse", "np.exp(-np.pi * x**2)", "np.exp(-3 * x**2)"),
+    ("coarse integration", "(4 * each - rough) / 3", "rough"),
+    ("positions off centre", "(np.arange(pulse.positions) + 0.5)", "np.arange(pulse.positions)"),
+    ("mirror images not counted", "weight[places != 0] *= 2", "weight[places != 0] *= 1"),
+    ("middle counted twice", "weight[places != 0] *= 2", "weight *= 2"),
+]
+SELECTIVE_KERNEL = [
+    (
+        "axis of the spinor",
+        "u = -beta[1] * size, v = beta[0] * size",
+        "u = beta[1] * size, v = beta[0] * size",
+    ),
+    ("precession after the pulse", "r.precession[1] = -2 * c * s", "r.precession[1] = 2 * c * s"),
+    ("half of the precession", "r.axis[0] = u * c - v * s", "r.axis[0] = u"),
+    ("frame forgotten", "    if (selective) turn_back(&c, &s, g->frame);", "    (void)turn_back;"),
+    ("receiver in the old frame", "    turn_back(c, s, t->precession);", ""),
+    ("frame of hard pulses", "flip, g->series != NULL, NULL", "flip, 0, NULL"),
+    (
+        "frame kept from before",
+        "g->frame[0] = dsplat(1), g->frame[1] = dsplat(0);",
+        "if (g->frame[0][0] == 0) g->frame[0] = dsplat(1);",
+    ),
+    (
+        "series without B1",
+        "solve(g->j, g->series, g->j->flip[n] * g->b1)",
+        "solve(g->j, g->series, g->j->flip[n] + 0 * g->b1)",
+    ),
+    ("common table without B1", "a[l] = j->flip[n + l] * j->b1[0];", "a[l] = j->flip[n + l];"),
+    (
+        "one position for all",
+        "j->series + position * N_SERIES * j->n_terms",
+        "j->series + 0 * position * N_SERIES * j->n_terms",
+    ),
+    ("real part of mirror images", "if (g->j->is_mirrored) column[0] = splat(0);", ""),
+    (
+        "sign of mirrored signals",
+        "g->parts == 2 ? -x[l + LANES] : x[l]",
+        "g->parts == 2 ? x[l + LANES] : x[l]",
+    ),
+    ("derivative about x", "r.slope[0] = -2 *", "r.slope[0] = 2 *"),
+    ("derivative about y", "r.slope[1] = 2 *", "r.slope[1] = -2 *"),
+    ("derivative about z", "r.slope[2] = -2 *", "r.slope[2] = 2 *"),
+    (
+        "derivative in the wrong frame",
+        "in_frame[2] = {u * *c - v * *s, u * *s + v * *c}",
+        "in_frame[2] = {u, v}",
+    ),
+    ("derivative of beta", "sum[2] + 4 * scale * a * a * sum[6]", "sum[2]"),
+]
+EPG = [
     (
         "E1 and E2 swapped",
         "xp.exp(-time / voxels.t1)[:, None], xp.exp(-time / voxels.t2)",
@@ -136,13 +217,6 @@ EPG = [
     ),
     ("diffusion: sign of the order", "transverse(-orders, time)", "transverse(orders, time)"),
     ("all pulses played", "range(len(cycles))[block.slice]", "range(len(cycles))[:]"),
-    (
-        "B1 ignored",
-        "play(sequence, voxels, nominal, b1 * float(factor), orders)",
-        "play(sequence, voxels, nominal, b1**0 * float(factor), orders)",
-    ),
-    ("slice profile ignored", "b1 * float(factor), orders", "b1 * 1.0, orders"),
-    ("weights of the slice ignored", "float(weight) * play", "1.0 * play"),
     (
         "states cut too early",
         "[:-1].sum()) // 2 + 1",
@@ -259,8 +333,8 @@ KERNEL = [
     ),
     (
         "sign of the phase",
-        "r->echo_sin = r->axis_cos * g->te_sin - r->axis_sin * g->te_cos;",
-        "r->echo_sin = r->axis_cos * g->te_sin + r->axis_sin * g->te_cos;",
+        "r->echo_sin = c * g->te_sin - s * g->te_cos;",
+        "r->echo_sin = c * g->te_sin + s * g->te_cos;",
     ),
     (
         "off-resonance in the wrong sense",
@@ -286,7 +360,7 @@ KERNEL = [
         "splat((float)(flip / (2 * PI)))",
     ),
     ("common B1 ignored", "j->flip[n] * factor * j->b1[0] / 2", "j->flip[n] * factor / 2"),
-    ("slice factor ignored", "j->flip[n] * flip_factor);", "j->flip[n]);"),
+    ("slice factor ignored", "j->flip[n] * flip_factor, t);", "j->flip[n], t);"),
     (
         "slice not summed",
         "g, j->flip_factor[position], j->weight[position], position > 0);",
@@ -567,6 +641,14 @@ def main():
     bound = [mutant for mutant in TRUNCATION if not mutant[0].startswith("weak")]
     suites = [
         ("readable engine", "mrftool/physics/epg.py", PYTHON_TESTS, EPG),
+        ("excitation", "mrftool/physics/rf/excitation.py", EXCITATION_TESTS, EXCITATION),
+        (
+            "selective pulses",
+            "mrftool/physics/rf/slice_rotations.py",
+            ("test_selective_pulse.py",),
+            SELECTIVE,
+        ),
+        ("selective kernel", "native/epg.c", ("test_selective_pulse.py",), SELECTIVE_KERNEL),
         ("dephasing", "mrftool/physics/dephasing.py", PYTHON_TESTS, DEPHASING),
         ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
         ("readout", "mrftool/physics/readout.py", READOUT_TESTS, READOUT),

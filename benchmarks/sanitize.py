@@ -150,19 +150,20 @@ def _sequences() -> Iterator[Any]:
     """One to hundreds of pulses of any angle, of TR 4 ms to 60 s, after each kind of event."""
     import numpy as np
 
-    from mrftool.sequence import PulseSequence, SliceProfile, Spoiler
+    from mrftool.sequence import PulseSequence, SelectivePulse, SliceProfile, Spoiler
 
     profile = SliceProfile(np.array([0.0, 1.0, 1.5]), np.array([0.5, 1.0, -0.5]))
+    pulse = SelectivePulse("sinc", 4.0, 1e-6, positions=3)
     for n, spoiled, phase, prepared in product((1, 2, 3, 120), (1, 0), (0.0, 1.2), (0, 1)):
         yield PulseSequence(
             np.linspace(-4 * np.pi, 4 * np.pi, n),
             np.arange(n) * phase,
             np.geomspace(4e-3, 60.0, n),
-            np.full(n, 0.0),
+            np.full(n, 1e-6),
             events=_events(n, prepared),
             spoiling=("none", "gradient")[spoiled],
             spoiler=(None, Spoiler(np.array([0.04]), np.array([1e-3])))[spoiled],
-            slice_profile=(None, profile)[prepared],
+            slice_profile=(None, profile, pulse)[prepared + (n < 3)],
         )
 
 

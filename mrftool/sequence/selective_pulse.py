@@ -8,7 +8,7 @@ Apodisation = Literal["none", "hann", "hamming"]
 
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 APODISATIONS: tuple[Apodisation, ...] = get_args(Apodisation)
-LARGEST_TIME_BANDWIDTH = 32.0
+LARGEST_TIME_BANDWIDTH = 40.0  # files may say 32: errors are studied by larger ones
 LARGEST_EXTENT = 20.0
 MOST_POSITIONS = 1000
 

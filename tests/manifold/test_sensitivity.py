@@ -29,7 +29,15 @@ from mrftool.manifold.sensitivity import Sensitivity, combined, sensitivity
 from mrftool.physics.cramer_rao import Form
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.reports.sequences.sequence_tables import common_tissue, sensitivity_table
-from mrftool.sequence import Inversion, Pulses, PulseSequence, SliceProfile, Spoiler, Train
+from mrftool.sequence import (
+    Inversion,
+    Pulses,
+    PulseSequence,
+    SelectivePulse,
+    SliceProfile,
+    Spoiler,
+    Train,
+)
 from mrftool.tissue import Tissue
 
 TRUE = Tissue(t1=[0.8], t2=[0.08], adc=[0.8e-9], off_resonance=[3.0])
@@ -126,6 +134,18 @@ def test_values_at_the_end_of_their_range_have_a_derivative(
         slopes.append(found.slopes[found.influences.index(influence), 0])
     largest = np.abs(slopes).max()
     np.testing.assert_allclose(slopes[0], slopes[1], rtol=0.1, atol=0.05 * largest)
+
+
+def test_the_time_bandwidth_of_a_pulse_is_taken_for_granted(short_sequence: PulseSequence) -> None:
+    pulse = SelectivePulse("sinc", 4.0, 2e-3, "hann", 20)
+    sliced = replace(short_sequence, slice_profile=pulse)
+    tissue = replace(TRUE, adc=np.zeros(1))
+    found = sensitivity(sliced, tissue)
+    slope = found.slopes[found.influences.index(SLICE_PROFILE), 0]
+    softer = replace(sliced, slice_profile=replace(pulse, time_bandwidth=3.96, extent=3.0))
+    signal = simulate(softer, tissue, tolerance=1e-7).signal[0].astype(complex)
+    moved = fitted(signal, sliced, tissue, "complex") - np.log([TRUE.t1[0], TRUE.t2[0]])
+    np.testing.assert_allclose(moved, -0.01 * slope, rtol=0.1)  # the model has too much
 
 
 def test_only_what_a_sequence_has_is_taken_for_granted(short_sequence: PulseSequence) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from random_sequences import random_events, random_sequence, random_tissue
 
 from mrftool.arrays import FloatArray
+from mrftool.errors import ArgumentError
 from mrftool.physics import kernel
 from mrftool.physics.epg import epg_signal
 from mrftool.physics.rf.slice_rotations import (
@@ -18,7 +19,12 @@ from mrftool.physics.rf.slice_rotations import (
     spinors,
     waveform,
 )
-from mrftool.physics.simulate import has_real_signal, signal_and_derivatives, simulate
+from mrftool.physics.simulate import (
+    fill_real_signal,
+    has_real_signal,
+    signal_and_derivatives,
+    simulate,
+)
 from mrftool.sequence import (
     Invert,
     Pulses,
@@ -74,29 +80,6 @@ def relative(value: NDArray[np.complex128], reference: NDArray[np.complex128]) -
     return float(abs(value - reference).max() / abs(reference).max())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("place", range(len(PULSES)))
-def test_whole_trains_agree_with_brute_force_bloch(place: int) -> None:
-    rng = np.random.default_rng(place)
-    spoiling = "none"
-    if place % 2 or PULSES[place].rephasing != 1:
-        spoiling = "gradient"
-    sequence = PulseSequence(
-        rng.uniform(-3, 3, 8),
-        rng.uniform(-3, 3, 8),
-        rng.uniform(8e-3, 15e-3, 8),
-        3e-3,
-        events=[Invert(0.95), Wait(0.02), Pulses(0, 3), T2Prep(0.03, 2), Pulses(0, 8)],
-        spoiling=spoiling,
-        slice_profile=dataclasses.replace(PULSES[place], positions=2),
-    )
-    expected = bloch_signal(sequence, 0.8, 0.06, b1=0.8, off_resonance=13.0)[None]
-    columns = {"t1": np.array([0.8]), "t2": np.array([0.06]), "b1": np.array([0.8])}
-    columns["off_resonance"] = np.array([13.0])
-    assert relative(epg_signal(sequence, **columns), expected) < 1e-5
-    assert relative(simulate(sequence, Tissue(**columns)).signal, expected) < 1e-5
-
-
 @needs_kernel
 @pytest.mark.parametrize("seed", range(24))
 def test_the_kernel_agrees_with_the_readable_engine(seed: int) -> None:
@@ -112,6 +95,24 @@ def test_the_kernel_agrees_with_the_readable_engine(seed: int) -> None:
         change = epg_signal(sequence, **more) - epg_signal(sequence, **less)
         error = columns[key][:, None] * slope - change / 2e-4
         assert abs(error).max() < 1e-5 * (abs(change).max() / 2e-4 + abs(expected).max())
+
+
+@needs_kernel
+def test_real_signals_are_those_of_mirror_images() -> None:
+    sequence, columns = selective(4), tissue_of(4)
+    tissue = Tissue(**columns | {"m0": np.ones(9)})
+    signal = np.empty((9, len(sequence)), np.float32)
+    slopes = {"b1": np.empty_like(signal)}
+    fill_real_signal(sequence, tissue, signal, slopes)
+    expected, (slope,) = signal_and_derivatives(sequence, tissue, with_respect_to=("b1",))
+    assert abs(expected.real).max() == 0
+    assert np.allclose(signal, (1j * expected).real, atol=1e-6)
+    assert np.allclose(slopes["b1"], (1j * slope).real, atol=1e-6)
+
+
+def test_a_pulse_that_turns_too_far_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="expected at most 5730"):
+        slice_rotations(HANN_SINC, 101.0)
 
 
 @pytest.mark.parametrize("pulse", PULSES)
@@ -177,3 +178,26 @@ def test_waveforms_are_those_of_pypulseq(shape: str, apodisation: str) -> None:
     )
     ours = waveform(SelectivePulse(shape, 4.0, 2e-3, apodisation), len(peer.signal))  # type: ignore[arg-type]
     assert np.allclose(peer.signal / peer.signal.sum(), ours, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", range(len(PULSES)))
+def test_whole_trains_agree_with_brute_force_bloch(place: int) -> None:
+    rng = np.random.default_rng(place)
+    spoiling = "none"
+    if place % 2 or PULSES[place].rephasing != 1:
+        spoiling = "gradient"
+    sequence = PulseSequence(
+        rng.uniform(-3, 3, 8),
+        rng.uniform(-3, 3, 8),
+        rng.uniform(8e-3, 15e-3, 8),
+        3e-3,
+        events=[Invert(0.95), Wait(0.02), Pulses(0, 3), T2Prep(0.03, 2), Pulses(0, 8)],
+        spoiling=spoiling,
+        slice_profile=dataclasses.replace(PULSES[place], positions=2),
+    )
+    expected = bloch_signal(sequence, 0.8, 0.06, b1=0.8, off_resonance=13.0)[None]
+    columns = {"t1": np.array([0.8]), "t2": np.array([0.06]), "b1": np.array([0.8])}
+    columns["off_resonance"] = np.array([13.0])
+    assert relative(epg_signal(sequence, **columns), expected) < 1e-5
+    assert relative(simulate(sequence, Tissue(**columns)).signal, expected) < 1e-5

@@ -31,11 +31,13 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from mrftool.arrays import FloatArray
+from mrftool.errors import ArgumentError
 from mrftool.sequence.selective_pulse import SelectivePulse
 
 ComplexNumbers = NDArray[np.complex128]
 
 _TOLERANCE = 1e-9  # of alpha, and of beta over the largest amplitude
+LARGEST = 100.0  # flip angle times B1 [rad]
 _LADDER = np.pi / 4  # largest amplitudes are multiples of it, so that few tables are made [rad]
 _WINDOWS = {"none": 0.0, "hann": 0.5, "hamming": 0.46}
 _ENVELOPES: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -106,7 +108,17 @@ def slice_rotations(
     is_mirrored
         Leave out one of each two positions that lie opposite each other: where all pulses have the
         axis x or -x and no position is off resonance, their signals are mirror images.
+
+    Raises
+    ------
+    ArgumentError
+        If the pulse would turn by more than `LARGEST`.
     """
+    if not largest <= LARGEST:
+        raise ArgumentError(
+            f"a selective pulse of {np.rad2deg(largest):.4g} degrees with its B1, expected at most "
+            f"{np.rad2deg(LARGEST):.4g}"
+        )
     steps = max(math.ceil(abs(largest) / _LADDER - 1e-9), 1)
     return _tabulated(pulse, steps * _LADDER, is_mirrored)
 
