@@ -23,20 +23,19 @@ import numpy as np
 
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics.simulate import simulate
+from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 PLANE = 256
 
 
-def write_scan(path: Path, slices: int) -> None:
+def write_scan(path: Path, slices: int, sequence: PulseSequence) -> None:
     """A slice of random tissue, again and again, one time point after the other as the file has
     them.
     """
     random = np.random.default_rng(0)
     t1 = random.uniform(0.3, 3.0, PLANE * PLANE)
-    signal = simulate(
-        read_sequence("fisp"), Tissue(t1, t1 * random.uniform(0.03, 0.3, t1.size))
-    ).signal
+    signal = simulate(sequence, Tissue(t1, t1 * random.uniform(0.03, 0.3, t1.size))).signal
     header = nibabel.Nifti2Header()
     header.set_data_dtype(np.complex64)
     header.set_data_shape((PLANE, PLANE, slices, signal.shape[1]))
@@ -114,7 +113,7 @@ def main() -> None:
     for slices in options.slices:
         scan = options.folder / f"scan{slices}.nii"
         try:
-            write_scan(scan, slices)
+            write_scan(scan, slices, read_sequence("fisp"))
             size = scan.stat().st_size / 1e9
             scan = compress(scan) if options.gz else scan
             stored = scan.stat().st_size / 1e9

@@ -9,6 +9,7 @@ import numpy as np
 
 from mrftool.arrays import Array, ComplexArray, FloatArray, Range
 from mrftool.exporting.accuracy import worst_region
+from mrftool.exporting.parts import require_same_parts
 from mrftool.inference.model.manifest import Manifest
 from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
@@ -21,6 +22,7 @@ from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
 SNRS = (5.0, 20.0, 100.0)
+_SNR_OF_PARTS, _N_OF_PARTS = 20.0, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +79,18 @@ def verify(
     sample = draw_sample(manifest, sequence, voxels, random)
     exact = run_on(model, sample.signal, sample.tissue)
     scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(exact, sample.reference)}
+    _check_parts(model, sample, np.random.default_rng(seed))
     for snr in snrs:
         scores[f"snr_{snr:g}"] = noisy_scores(trial(model, sample, snr, random))
     return scores
+
+
+def _check_parts(model: Model, sample: Sample, random: np.random.Generator) -> None:
+    """Raises CheckFailedError unless compressed fingerprints give what the graph gives."""
+    noise = level_of(sample.signal) / _SNR_OF_PARTS
+    noisy = add_noise(sample.signal, noise, random)[:_N_OF_PARTS].astype(np.complex64)
+    given = {name: getattr(sample.tissue, name)[:_N_OF_PARTS] for name in model.given}
+    require_same_parts(model, noisy, **given)
 
 
 def draw_sample(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from mrftool.errors import ArgumentError, InputError
+from mrftool.errors import ArgumentError, CheckFailedError, InputError
+from mrftool.exporting.parts import require_same_parts
 from mrftool.formats.nifti.read import open_series
 from mrftool.inference.model.split import split_model
 from mrftool.inference.quantify import quantify
@@ -274,3 +276,19 @@ def test_a_file_that_becomes_shorter_is_one_line(
             compressor = Compressor.from_matrix(np.ones((20, 1)))
             assert isinstance(series.read, CompressingReader)
             series.read.compressed(np.arange(1200), compressor)
+
+
+def test_export_refuses_parts_that_do_not_fit(
+    short_sequence: PulseSequence, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressor whose coefficients are 1 % too large."""
+    loaded, signal = load_model(model), noisy_signal(short_sequence)
+    require_same_parts(loaded, signal)
+    split = split_of(loaded.content)
+    assert split is not None
+    wrong = replace(split.compressor, vectors=1.01 * split.compressor.vectors)
+    monkeypatch.setattr(
+        "mrftool.exporting.parts.split_of", lambda content: replace(split, compressor=wrong)
+    )
+    with pytest.raises(CheckFailedError, match="of the compressed fingerprints give another"):
+        require_same_parts(loaded, signal)

@@ -1,0 +1,55 @@
+"""Whether both parts of a model, one after the other, give what the whole graph gives.
+
+Readers compress signals frame by frame, and run the rest of the graph on the coefficients.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mrftool.arrays import ComplexArray
+from mrftool.errors import CheckFailedError
+from mrftool.inference.session import Model, run, run_compressed, split_of
+from mrftool.quantities import Flag
+from mrftool.scan.compression import sums_of
+
+_OF_DEVIATION = 0.01  # largest difference of T1 and T2, over their standard deviation
+_OF_M0 = 1e-3  # and of M0, relative
+_SHARE = 0.01  # of voxels that may differ more: rounding decides between two minima there
+_WITHOUT_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
+
+
+def require_same_parts(model: Model, signal: ComplexArray, **given: Any) -> None:
+    """Refuse a model whose parts do not give what the whole graph gives.
+
+    Parameters
+    ----------
+    model
+        A model; one of magnitudes has no parts.
+    signal
+        Fingerprints in noise `(voxel, time)` complex64 [any unit].
+    given
+        The given parameters that the model takes, by name `(voxel,)`.
+
+    Raises
+    ------
+    CheckFailedError
+        If an estimate differs by more than rounding.
+    """
+    split = split_of(model.content)
+    if split is None:
+        return
+    sums = sums_of(split.compressor, len(signal))
+    sums.add(np.ascontiguousarray(signal.T), 0)
+    found = run_compressed(model, split, *sums.columns(), **given)
+    whole = run(model, signal, **given)
+    fitted = whole["flags"] & int(_WITHOUT_ESTIMATE) == 0
+    tolerances = {name: _OF_DEVIATION * whole[f"sd_{name}"] for name in ("t1", "t2")}
+    tolerances["m0"] = _OF_M0 * np.abs(whole["m0"])
+    for name, tolerance in tolerances.items():
+        unequal = ~(np.abs(found[name] - whole[name]) <= tolerance)[fitted]
+        if unequal.mean() > _SHARE:
+            raise CheckFailedError(
+                f"{unequal.mean():.0%} of the compressed fingerprints give another {name.upper()} "
+                "than the whole graph, expected the same to rounding"
+            )
