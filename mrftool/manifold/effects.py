@@ -29,7 +29,7 @@ from mrftool.sequence import PulseSequence
 
 _FITTED_NODES, _GIVEN_NODES = 20, 7
 _TOLERANCE = 1e-5
-_BLOCK = 128  # tissues at a time
+_BLOCK = 64  # tissues at a time
 _MOST_TAKEN = 0.1  # of the noise, by the fit
 
 
