@@ -31,7 +31,7 @@ from mrftool.servers.dicom.durable import key_of, mark_sent, sent_names, write_d
 from mrftool.servers.dicom.settings import Destination, NodeSettings, Tls, read_settings
 from mrftool.servers.dicom.storage import Arrival, Storage
 from mrftool.servers.dicom.tls import client_context, server_context
-from mrftool.servers.dicom.work import ChildCrashedError
+from mrftool.servers.dicom.work import ChildCrashedError, Worker
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -80,6 +80,31 @@ def test_a_series_comes_back_as_maps_in_its_study(
     assert (entry["state"], entry["images"]) == ("sent", len(paths))
     assert entry["files"] == len(archive.images)
     assert not list((settings.folder / "incoming").iterdir())
+
+
+@pytest.mark.slow
+def test_a_rule_can_allow_a_header_that_contradicts_the_model(
+    tmp_path, model, archive, short_sequence
+):
+    rule = f"  - {{description: LENIENT, model: {model}, destinations: [archive], allow: [tr]}}"
+    settings = write_settings(tmp_path / "node.yaml", model, archive.port, quiet=0.1, more=rule)
+    storage = Storage(settings.folder)
+    storage.open()
+    for uid, description in (("1.1", "MRF"), ("1.2", "LENIENT")):
+
+        def change(dataset, z, t, description=description):
+            dataset.SeriesDescription, dataset.StationName = description, "MR1"
+            dataset.RepetitionTime = 99.0
+
+        scan = fingerprint(short_sequence, series=uid, change=change)
+        for number, path in enumerate(write_classic(tmp_path / uid, scan)):
+            storage.add_image(uid, f"{uid}.{number}", path.read_bytes())
+    time.sleep(0.2)
+    Worker(settings, storage, Notes()).step()
+    assert [folder.name for folder in storage.waiting()] == [key_of("1.2")]
+    reason = storage.entry(key_of("1.1"))["reason"]
+    assert "RepetitionTime is 99 ms" in reason
+    assert str(tmp_path) not in reason
 
 
 @pytest.mark.slow
@@ -285,6 +310,8 @@ def test_check_names_what_is_wrong(settings, archive, tmp_path):
         ("quiet_seconds: 1.0", "max_pending: 0", "max_pending is 0"),
         ("rules:", "rules: !!python/name:os.system\nx:", "cannot be read"),
         ("station:", "stationname:", "stationname is unknown"),
+        ("station:", "allow: [repetition], station:", "rule 1: allow repetition, expected tr"),
+        ("station:", "allow: tr, station:", "allow is no list"),
         ("quiet_seconds: 1.0", "quiet_seconds: 1.0\nquiet_seconds: 900", "is in line 5 already"),
         ("quiet_seconds: 1.0", "quiet_seconds: &a 1.0\nport: *a", "aliases are not allowed"),
     ],

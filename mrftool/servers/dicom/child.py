@@ -15,13 +15,13 @@ _LACKS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}
 
 def main() -> int:
     """Arguments: folder of the images, folder for the maps, model, bytes of memory, number of the
-    process that waits for the maps.
+    process that waits for the maps, and in what the header may contradict the sequence.
     """
     from mrftool.workflows.quantify import quantify_scan
     from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
     from mrftool.workflows.steps.scan import ScanFiles
 
-    images, folder, model, memory, parent = sys.argv[1:]
+    images, folder, model, memory, parent, *allow = sys.argv[1:]
     end_with(int(parent))
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (int(memory), before[1]))
@@ -32,6 +32,7 @@ def main() -> int:
             SilentReporter(),
             model=model,
             dicom=DicomChoice(wanted=True),
+            allow=allow,
         )
     except MrftoolError as error:
         print(error)  # noqa: T201  the node reads it

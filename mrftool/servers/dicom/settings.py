@@ -12,6 +12,7 @@ from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
 from mrftool.formats.sequence.reading.yaml_text import load_mapping
+from mrftool.inference.protocol import NAMES
 
 SCHEMA = 1
 _SCHEMA_KEY = "mrftool_dicom_node"
@@ -28,7 +29,7 @@ _KEYS = {
         "destinations", "rules", "tls", "max_bytes", "max_pending", "max_memory", "max_seconds",
     },
     "destination": {"ae_title", "host", "port", "tls"},
-    "rule": {"name", "model", "destinations", *_PATTERNS},
+    "rule": {"name", "model", "destinations", "allow", *_PATTERNS},
     "tls": {"certificate", "key", "authority"},
 }  # fmt: skip
 
@@ -58,6 +59,8 @@ class Rule:
         Model file.
     destinations
         Their names.
+    allow
+        In what the header may contradict the sequence of the model.
 
     """
 
@@ -65,6 +68,7 @@ class Rule:
     patterns: Mapping[str, str]
     model: Path
     destinations: tuple[str, ...]
+    allow: tuple[str, ...] = ()
 
     def matches(self, attributes: Mapping[str, str]) -> bool:
         """Whether a series with these attributes is meant; upper and lower case count."""
@@ -282,7 +286,11 @@ def _rule(number: int, value: Any, base: Path, known: Mapping[str, Destination])
     if beside.is_file():
         model = str(beside)
     path = find_file("models", model, ".onnx").absolute()
-    return Rule(str(content.get("name", f"rule {number}")), patterns, path, names)
+    allow = tuple(str(name) for name in _list(content.get("allow", []), "allow"))
+    unknown = [name for name in allow if name not in NAMES]
+    if unknown:
+        raise InputError(f"rule {number}: allow {', '.join(unknown)}, expected {', '.join(NAMES)}")
+    return Rule(str(content.get("name", f"rule {number}")), patterns, path, names, allow)
 
 
 def _tls(value: Any, base: Path) -> Tls | None:

@@ -126,7 +126,8 @@ class Worker:
         InputError.
         """
         numbers = str(self._settings.most_memory), str(os.getpid())
-        command = python_command(_CHILD, str(images), str(folder), str(rule.model), *numbers)
+        paths = str(images), str(folder), str(rule.model)
+        command = python_command(_CHILD, *paths, *numbers, *rule.allow)
         try:
             run = subprocess.run(  # noqa: S603
                 command,
@@ -140,7 +141,8 @@ class Worker:
             return f"the work took more than {self._settings.seconds:g} s"
         if run.returncode == 0:
             return None
-        said = run.stdout.decode("utf-8", "replace").strip()[:_LONGEST_REASON]
+        said = run.stdout.decode("utf-8", "replace").strip().replace(f"{images.parent}/", "")
+        said = said[:_LONGEST_REASON]
         if run.returncode == TEMPORARY:
             raise InputError(said)
         if run.returncode not in _EXPLAINED:
