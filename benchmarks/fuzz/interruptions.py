@@ -50,6 +50,9 @@ EXACT = (".nii.gz", ".nii", ".onnx", ".safetensors", ".csv")  # the same bytes f
 DECORATIONS = ("overview.png", "report.html", "curve.png", "previous.safetensors")
 LONGEST = 600.0  # [s]
 _STEP = 0.005  # between looks at a child [s]
+# Packages that start a thread when they are imported: in a forked process it is missing, and
+# whoever waits for it waits for ever.
+_WITH_THREADS = ("onnxruntime",)
 WATCHER = 5.0  # how long the watcher of a killed process may take on a busy machine [s]
 
 
@@ -79,22 +82,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.strftime("%Y%m%d")))
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many")
+    parser.add_argument("--commands", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     default = Path(tempfile.gettempdir(), "mrftool-interruptions")
     parser.add_argument("--folder", type=Path, default=default, help="cleared first")
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.cases} interruptions", flush=True)
     work = clear(options.folder.resolve())
     seeds = clear(work / "seeds")
-    prepare(seeds)
+    prepare(seeds, _WITH_THREADS)
     _import_all()
     _compress(seeds)
-    references = {name: _reference(name, seeds, work) for name in COMMANDS}
+    references = {name: _reference(name, seeds, work) for name in options.commands}
     count: Counter[str] = Counter()
     failed, end = 0, time.monotonic() + 60 * options.minutes
     for k in range(options.cases):
         rng = np.random.default_rng((options.seed, k))
-        name = list(COMMANDS)[k % len(COMMANDS)]
-        trial = _try(rng, name, references[name], seeds, clear(work / f"case-{k}"))
+        name = options.commands[k % len(options.commands)]
+        kind = options.kinds[int(rng.integers(len(options.kinds)))]
+        trial = _try(rng, name, kind, references[name], seeds, clear(work / f"case-{k}"))
         count[f"{name}, {trial.kind}: exit code {trial.code}"] += 1
         failed += bool(trial.faults)
         if trial.faults:
@@ -142,10 +148,14 @@ def _place(folder: Path, seeds: Path) -> Path:
 
 
 def _try(
-    rng: np.random.Generator, name: str, reference: Reference, seeds: Path, folder: Path
+    rng: np.random.Generator,
+    name: str,
+    kind: str,
+    reference: Reference,
+    seeds: Path,
+    folder: Path,
 ) -> Trial:
     _place(folder, seeds)
-    kind = KINDS[int(rng.integers(len(KINDS)))]
     trial = Trial(name, kind, round(float(rng.uniform(0, reference.seconds)), 3))
     arguments = list(COMMANDS[name])
     is_second = name != "train" and kind != "full disk" and rng.random() < 0.4
