@@ -476,6 +476,21 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
         load_run(path, CPU)
 
 
+@pytest.mark.parametrize("n_inputs", ["6", -1, 2**53, 1])
+def test_a_checkpoint_with_an_impossible_length_is_refused(
+    short_sequence: PulseSequence, tmp_path: Path, n_inputs: object
+) -> None:
+    run = begin(short_sequence, SMALL, tmp_path / "a")
+    checkpoint.save_run(run, tmp_path / "a", checkpoint.LAST, {})
+    path = tmp_path / "a" / "last.safetensors"
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["run"])
+    facts["spec"]["n_inputs"] = n_inputs
+    save_file(load_file(path), path, {"run": json.dumps(facts)})
+    with pytest.raises(InputError, match=r"last\.safetensors: n_(inputs|used) is .*, expected"):
+        load_run(path, CPU)
+
+
 @pytest.mark.slow
 def test_an_export_changes_neither_the_run_nor_the_log_level(
     short_sequence: PulseSequence, tmp_path: Path

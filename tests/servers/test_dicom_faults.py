@@ -170,3 +170,9 @@ def test_connections_beyond_the_limit_are_closed(settings, monkeypatch):
             with pytest.raises(TimeoutError):
                 peer.recv(1)
             peer.close()
+
+
+@pytest.mark.parametrize("host", ["\\0", "x" * 5000, "a..b", ""])
+def test_a_host_that_no_resolver_takes_is_refused(tmp_path, model, host):
+    with pytest.raises(InputError, match=r"host is .*, expected a"):
+        write_settings(tmp_path / "node.yaml", model, 104, more=f'host: "{host}"')

@@ -12,6 +12,7 @@ from mrftool.errors import ArgumentError
 from mrftool.learning.networks.layers import fully_connected, gru, hydra
 
 Takes = Literal["features", "fingerprint"]
+_LONGEST_ROW = 100_000
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,18 @@ class EncoderSpec:
             facts["n_given"] = int(facts.pop("takes_b1"))
         for key in ("hidden", "center", "scale"):
             facts[key] = tuple(facts[key])
-        return EncoderSpec(**facts)
+        spec = EncoderSpec(**facts)
+        spec.require_sound()
+        return spec
+
+    def require_sound(self) -> None:
+        """Raise ValueError unless the lengths can be those of an encoder's rows."""
+        for key in ("n_inputs", "n_used", "n_given", "stride"):
+            value = getattr(self, key)
+            if not isinstance(value, int) or not 0 <= value <= _LONGEST_ROW:
+                raise ValueError(f"{key} is {value!r}, expected a number up to {_LONGEST_ROW}")
+        if not 1 <= self.n_used <= self.n_inputs:
+            raise ValueError(f"n_used is {self.n_used}, expected 1 to {self.n_inputs}")
 
 
 @contextmanager

@@ -178,7 +178,7 @@ def _settings(path: Path, content: Mapping[str, Any]) -> NodeSettings:
         destinations=destinations,
         peers={_title(name): _address(name, address) for name, address in peers.items()},
         ae_title=_title(content.get("ae_title", NodeSettings.ae_title)),
-        host=str(content.get("host", NodeSettings.host)),
+        host=_host({"host": NodeSettings.host, **content}),
         port=int(_number(content, "port", NodeSettings.port, 1, 65535)),
         quiet_seconds=_number(content, "quiet_seconds", NodeSettings.quiet_seconds, 0.1, 86400),
         tls=_tls(content.get("tls"), base),
@@ -259,6 +259,18 @@ def _number(content: Mapping[str, Any], key: str, default: float, low: float, hi
     return float(value)
 
 
+def _host(content: Mapping[str, Any]) -> str:
+    """A name or address that the system's resolver takes."""
+    host = _text(content, "host")
+    try:
+        is_name = "\0" not in host and bool(host.encode("idna"))
+    except UnicodeError:
+        is_name = False
+    if not is_name:
+        raise InputError(f"host is {host[:80]!r}, expected a name or an address")
+    return host
+
+
 def _destination(name: str, value: Any) -> Destination:
     content = _mapping(value, "destination", f"destination {name}")
     port = int(_number(content, "port", 0, 1, 65535))
@@ -266,7 +278,7 @@ def _destination(name: str, value: Any) -> Destination:
     if not isinstance(uses_tls, bool):
         raise InputError(f"destination {name}: tls is {uses_tls!r}, expected true or false")
     title = _title(content.get("ae_title", ""))
-    return Destination(name, title, _text(content, "host"), port, uses_tls)
+    return Destination(name, title, _host(content), port, uses_tls)
 
 
 def _rule(number: int, value: Any, base: Path, known: Mapping[str, Destination]) -> Rule:
