@@ -461,7 +461,27 @@ KERNEL += [
         "if (quiet == j->quiet[0]) longer",
     ),
 ]
+KERNEL += [
+    (
+        "off-resonance: derivative backwards",
+        "d->a[0] -= turn * x->a[1]",
+        "d->a[0] += turn * x->a[1]",
+    ),
+    ("off-resonance: F- like F+", "d->b[1] -= turn * x->b[0]", "d->b[1] += turn * x->b[0]"),
+    ("off-resonance: derivative of a wait", "d[2] += turn * x[3]", "d[2] += 0 * x[3]"),
+    ("off-resonance: none of TE", "splat((float)(2 * PI * (g->te - g->tr)))", "splat(0)"),
+    (
+        "off-resonance: sign of the echo",
+        "const vec across = p ? e[VALUE][0] : -e[VALUE][1];",
+        "const vec across = p ? e[VALUE][0] : e[VALUE][1];",
+    ),
+]
 READOUT = [
+    (
+        "derivative by off-resonance of TE alone",
+        "change += np.complex64(2j",
+        "change += np.complex64(0j",
+    ),
     ("later echoes without T2", "rate = -1 / tissue.t2", "rate = 0 * tissue.t2"),
     ("precession backwards", "+ 2j * np.pi * tissue", "- 2j * np.pi * tissue"),
     ("R2' from TE on", "[:, None] + sequence.echoes)", "[:, None] * 0 + sequence.echoes)"),

@@ -55,8 +55,10 @@ typedef int64_t half_mask __attribute__((vector_size(4 * LANES)));
 #define IN_REGISTER(x) (void)(x)
 #endif
 
-enum { MAX_SETS = 4, MAX_LEVELS = 2 };
-enum { VALUE, BOTH_RATES, RATE2, FIELD }; /* sets: the states; their derivatives to R1 + R2, to R2, to B1 */
+enum { MAX_SETS = 5, MAX_LEVELS = 2 };
+/* Sets: the states; their derivatives to R1 + R2, to R2, to B1, and to the off-resonance, which is that of states which
+   turn with it, in the frame that does so too. */
+enum { VALUE, BOTH_RATES, RATE2, FIELD, FREQUENCY };
 static const double LARGEST_SCALE = 60;   /* rescale before exp(t/T2) exceeds exp of this; float ends at exp(88) */
 static const double DERIVATIVE_SCALE = 15; /* likewise; derivatives lose as many digits as t/T2 has */
 static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
@@ -103,8 +105,8 @@ typedef struct {
     const double *level, *shortest;
     int32_t is_same_b1;
     /* results, one row of n_echoes per tissue: complex, or real numbers that wait for a factor -i */
-    int32_t is_complex_out, n_derivatives; /* derivatives: 0, 2 (t1, t2) or 3 (t1, t2, b1) */
-    float *signal, *derivative[3]; /* derivatives that nobody wants: NULL */
+    int32_t is_complex_out, n_derivatives; /* 0, 2 (t1, t2), 3 (and b1) or 4 (and off_resonance) */
+    float *signal, *derivative[4]; /* derivatives that nobody wants: NULL */
     double *norm; /* per tissue: sum over time of |signal|^2 for m0 = 1, or NULL */
 } job;
 
@@ -196,6 +198,7 @@ typedef struct {
     vec echo;                     /* exp(-(t + TE)/T2): from scaled F to the signal */
     vec echo_time;                /* t + TE [s] */
     vec echo_cos, echo_sin;       /* complex path: the receiver's phase */
+    vec turn, echo_turn;          /* 2 pi TR, and 2 pi (TE - TR): by the off-resonance [rad s] */
 } pulse;
 
 /* How B1 turns what a selective pulse leaves: about x and y of the states' frame, divided by rho and times half of rho;
@@ -241,6 +244,13 @@ INLINE void turn_with_field(const order *x, order *slope, const field_turn *by)
     slope->z[1] += h[0] * (x->b[0] - x->a[0]) - h[1] * (x->a[1] + x->b[1]);
 }
 
+/* What precession after the pulse adds to the derivative `d` by the off-resonance of the states `x`. */
+INLINE void turn_derivative(order *d, const order *x, vec turn)
+{
+    d->a[0] -= turn * x->a[1], d->a[1] += turn * x->a[0];
+    d->b[0] += turn * x->b[1], d->b[1] -= turn * x->b[0];
+}
+
 /* p = i (F+ / e - F- e), e = exp(i phase); F+ gains -i e delta, F- gains i delta / e. by: of a selective pulse, or
    NULL. */
 INLINE void turn_complex(const int sets, const int is_zero, order *x, const pulse *r, const field_turn *by)
@@ -273,6 +283,7 @@ INLINE void turn_complex(const int sets, const int is_zero, order *x, const puls
         y->a[1] += v0 - v1, y->b[1] += v0 + v1;
     }
     if (sets > FIELD && by) turn_with_field(x + VALUE, x + FIELD, by);
+    if (sets > FREQUENCY) turn_derivative(x + FREQUENCY, x + VALUE, r->turn);
 }
 
 /* F+(0) is the conjugate of F-(0). (In the real path both hold the same number.) */
@@ -476,7 +487,7 @@ static void multiply(group *g, vec f, vec z, decay_times of_f, decay_times of_z,
                     x[BOTH_RATES * stride] = factor * (x[BOTH_RATES * stride] - (t.r1 + t.r2) * *x);
                     x[RATE2 * stride] = factor * (x[RATE2 * stride] - t.r2 * *x);
                 }
-                if (g->sets > FIELD) x[FIELD * stride] *= factor;
+                for (int s = FIELD; s < g->sets; s++) x[s * stride] *= factor;
                 *x *= factor;
             }
 }
@@ -493,7 +504,7 @@ static void rescale(group *g)
                 x[BOTH_RATES * stride + i] = by * (x[BOTH_RATES * stride + i] - t * x[i]);
                 x[RATE2 * stride + i] = by * (x[RATE2 * stride + i] - t * x[i]);
             }
-            if (g->sets > FIELD) x[FIELD * stride + i] *= by;
+            for (int s = FIELD; s < g->sets; s++) x[s * stride + i] *= by;
             x[i] *= by;
         }
     g->grown = g->shrunk = splat(1.0f);
@@ -612,6 +623,16 @@ INLINE void cut(const int parts, group *g, int64_t left)
     g->n_live = g->n_used = k;
 }
 
+/* What precession by `turn` adds to the derivatives by the off-resonance of all orders. */
+static void precess_derivative(group *g, vec turn)
+{
+    for (int64_t k = 0; k < g->n_used; k++) {
+        vec *x = at(2, g->sets, g->rows, k, VALUE, 0, 0), *d = at(2, g->sets, g->rows, k, FREQUENCY, 0, 0);
+        d[0] -= turn * x[1], d[1] += turn * x[0]; /* F+ */
+        d[2] += turn * x[3], d[3] -= turn * x[2]; /* F- */
+    }
+}
+
 /* Free relaxation for `time`, without RF and spoiler: waiting, or the inversion time. */
 static void rest(group *g, double time)
 {
@@ -623,6 +644,7 @@ static void rest(group *g, double time)
     multiply(g, narrow(exponential(-smaller(g->r2 * time, 700))), narrow(e1), of_f, of_z, g->j->is_diffusing);
     *at(g->parts, g->sets, g->rows, 0, VALUE, 2, 0) += narrow(1.0 - e1);
     if (g->sets > RATE2) *at(g->parts, g->sets, g->rows, 0, BOTH_RATES, 2, 0) += narrow(time * e1);
+    if (g->sets > FREQUENCY) precess_derivative(g, splat((float)(2 * PI * time)));
     g->elapsed += time;
 }
 
@@ -865,6 +887,10 @@ INLINE void prepare(const int parts, const int sets, const int selective, group 
         r->recovery[BOTH_RATES] = r->recovery[RATE2] + g->tr_e1 * g->grown;
     }
     if (sets > FIELD) r->recovery[FIELD] = splat(0);
+    if (sets > FREQUENCY) {
+        r->recovery[FREQUENCY] = splat(0);
+        r->turn = splat((float)(2 * PI * g->tr)), r->echo_turn = splat((float)(2 * PI * (g->te - g->tr)));
+    }
 }
 
 /* ---- results -------------------------------------------------------------------------------------------------- */
@@ -880,6 +906,10 @@ INLINE void collect(const int parts, const int sets, group *g, int64_t t, vec (*
             y[2][p] = r->echo * (e[RATE2][p] - r->echo_time * e[VALUE][p]);
         }
         if (sets > FIELD) y[3][p] = r->echo * e[FIELD][p];
+        if (sets > FREQUENCY) {
+            const vec across = p ? e[VALUE][0] : -e[VALUE][1];
+            y[4][p] = r->echo * (e[FREQUENCY][p] + r->echo_turn * across);
+        }
     }
     EACH(s, sets) {
         vec *column = g->tile + s * parts * LANES + t;
@@ -1197,22 +1227,27 @@ KIND(real_all_diffusing, 1, 4, 1, 0)
 KIND(complex, 2, 1, 0, 0)
 KIND(complex_rates, 2, 3, 0, 0)
 KIND(complex_all, 2, 4, 0, 0)
+KIND(complex_frequency, 2, 5, 0, 0)
 KIND(complex_diffusing, 2, 1, 1, 0)
 KIND(complex_rates_diffusing, 2, 3, 1, 0)
 KIND(complex_all_diffusing, 2, 4, 1, 0)
+KIND(complex_frequency_diffusing, 2, 5, 1, 0)
 KIND(selective, 2, 1, 0, 1)
 KIND(selective_rates, 2, 3, 0, 1)
 KIND(selective_all, 2, 4, 0, 1)
+KIND(selective_frequency, 2, 5, 0, 1)
 KIND(selective_diffusing, 2, 1, 1, 1)
 KIND(selective_rates_diffusing, 2, 3, 1, 1)
 KIND(selective_all_diffusing, 2, 4, 1, 1)
+KIND(selective_frequency_diffusing, 2, 5, 1, 1)
 
 typedef void kind(group *, double, double, int);
-static kind *const kinds[3][2][3] = { /* real, complex, of selective pulses */
-    {{real, real_rates, real_all}, {real_diffusing, real_rates_diffusing, real_all_diffusing}},
-    {{complex, complex_rates, complex_all}, {complex_diffusing, complex_rates_diffusing, complex_all_diffusing}},
-    {{selective, selective_rates, selective_all},
-     {selective_diffusing, selective_rates_diffusing, selective_all_diffusing}},
+static kind *const kinds[3][2][4] = { /* real, complex, of selective pulses */
+    {{real, real_rates, real_all, NULL}, {real_diffusing, real_rates_diffusing, real_all_diffusing, NULL}},
+    {{complex, complex_rates, complex_all, complex_frequency},
+     {complex_diffusing, complex_rates_diffusing, complex_all_diffusing, complex_frequency_diffusing}},
+    {{selective, selective_rates, selective_all, selective_frequency},
+     {selective_diffusing, selective_rates_diffusing, selective_all_diffusing, selective_frequency_diffusing}},
 };
 
 /* Put the tissues of the next lanes into the group; lanes left over repeat the last tissue. */
@@ -1254,7 +1289,7 @@ static uint64_t flush_tiny_numbers(int on, uint64_t before)
 /* Simulate tissues first .. last-1 of the job's list. Returns 0, or 1 if there is no memory. */
 int EPG_RUN(const job *j)
 {
-    static const int n_sets[4] = {1, 0, 3, 4};
+    static const int n_sets[5] = {1, 0, 3, 4, 5};
     int64_t most = 1;
     for (int64_t i = j->first; i < j->last; i++)
         if (j->n_states[j->index[i]] > most) most = j->n_states[j->index[i]];

@@ -45,7 +45,7 @@ _STARTS, _FIRST_STEPS, _STEPS = 3, 4, 20
 _LONGEST_STEP = np.array([0.5, 0.5, 1.0, 10.0])
 _SMALLEST_STEP = np.array([1e-4, 1e-4, 1e-3, 1e-2])
 _PARTS_OF_M0 = 2
-_SHIFT = 0.25  # of the off-resonance, for its derivative [Hz]
+_MARGIN = 0.25  # from the farthest off-resonance that is no farther than asked [Hz]
 _SHORTER = 0.3  # factor on a step that raised the residual
 _BEYOND = 1.5  # how far beyond its ranges a fit may go
 
@@ -136,24 +136,15 @@ class ExactFit:
         `(voxel, 4, time)`.
         """
         tissue = _tissue_at(place, b1)
-        names: tuple[Parameter, ...] = ("t1", "t2")
+        names: tuple[Parameter, ...] = ("t1", "t2", "off_resonance")
         if self.has_echoes:
-            names = ("t1", "t2", "r2_prime")
+            names = ("t1", "t2", "off_resonance", "r2_prime")
         signal, slopes = signal_and_derivatives(
             self.sequence, tissue, with_respect_to=names, threads=self.threads
         )
-        above, below = (
-            simulate(
-                self.sequence,
-                replace(tissue, off_resonance=tissue.off_resonance + shift),
-                threads=self.threads,
-            ).signal
-            for shift in (_SHIFT, -_SHIFT)
-        )
         times = np.stack([tissue.t1, tissue.t2]).astype(np.float32)
-        by_log = slopes[:2] * times[:, :, None]
-        by_frequency = (above - below) / np.float32(2 * _SHIFT)
-        return np.stack([signal, *by_log, by_frequency, *slopes[2:]], axis=1)
+        slopes[:2] *= times[:, :, None]
+        return np.stack([signal, *slopes], axis=1)
 
     def _fitted(self, values: Array, known: Mapping[str, FloatArray]) -> FloatArray:
         """Places `(voxel, 3 or 4)` of least residual, from one start or several."""
@@ -323,7 +314,7 @@ class ExactFit:
         low, high = self._limits
         is_outside = ((place[:, :2] < low) | (place[:, :2] > high)).any(axis=1)
         if not self.has_echoes:
-            is_outside |= np.abs(place[:, 2] - off_resonance) > self.reach - _SHIFT
+            is_outside |= np.abs(place[:, 2] - off_resonance) > self.reach - _MARGIN
         flags = is_outside * int(Flag.OUT_OF_RANGE)
         for name, flag in (("t1", Flag.T1_UNDETERMINED), ("t2", Flag.T2_UNDETERMINED)):
             is_wide = columns[f"sd_{name}"] > UNDETERMINED * columns[name]

@@ -11,7 +11,7 @@ import numpy as np
 from mrftool.arrays import Array
 from mrftool.errors import ArgumentError
 from mrftool.physics.kernel import is_real
-from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.physics.simulate import Parameter, signal_and_derivatives
 from mrftool.sequence import (
     Event,
     HardPulse,
@@ -106,15 +106,14 @@ def uncertainty_text(influence: Influence, size: float) -> str:
 def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:
     """Derivative of the signal by a value that is taken for granted `(voxel, time)` [m0 / unit].
 
-    That by B1 comes from the engine. Others are central differences, or one-sided ones of the same
-    order at the end of what is possible: the signal is linear in the efficiency, and smooth over
-    the steps of the others.
+    Those by B1 and off-resonance come from the engine. Others are central differences, or one-sided
+    ones of the same order at the end of what is possible: the signal is linear in the efficiency,
+    and smooth over the steps of the others.
     """
     if influence == B1:
-        _, slopes = signal_and_derivatives(
-            sequence, tissue, with_respect_to=("b1",), tolerance=TOLERANCE
-        )
-        return np.asarray(slopes[0].astype(np.complex128))
+        return _of_engine("b1", sequence, tissue)
+    if influence == OFF_RESONANCE and not _is_mirrored(sequence, tissue):
+        return _of_engine("off_resonance", sequence, tissue)
     shift, step, side = _SHIFTS[influence], _STEPS[influence], _side(influence, sequence, tissue)
 
     def at(offset: float) -> Array:
@@ -122,11 +121,19 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
         signal, _ = signal_and_derivatives(*shifted, with_respect_to=(), tolerance=TOLERANCE)
         return signal.astype(np.complex128)
 
-    if influence == OFF_RESONANCE and _is_mirrored(sequence, tissue):
+    if influence == OFF_RESONANCE:  # one signal tells what its mirror image is
         return np.asarray(at(1).real / step, np.complex128)
     if side == 0:
         return np.asarray((at(1) - at(-1)) / (2 * step))
     return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
+
+
+def _of_engine(name: Parameter, sequence: PulseSequence, tissue: Tissue) -> Array:
+    """A derivative that the engine knows `(voxel, time)` [m0 / unit]."""
+    _, slopes = signal_and_derivatives(
+        sequence, tissue, with_respect_to=(name,), tolerance=TOLERANCE
+    )
+    return np.asarray(slopes[0].astype(np.complex128))
 
 
 def signal_derivatives(

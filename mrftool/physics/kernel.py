@@ -35,6 +35,7 @@ _VOXELS_IN_TASK = 256  # of one thread at a time: the last one to finish does no
 _FEW, _SMALL = 128, 150_000  # voxels, and pulses of all, that are done before threads are ready
 
 _ARRAY = ctypes.c_void_p
+DERIVATIVES = ("t1", "t2", "b1", "off_resonance")  # in the order of the kernel
 
 
 class _Job(ctypes.Structure):
@@ -59,7 +60,7 @@ class _Job(ctypes.Structure):
         *((key, _ARRAY) for key in ("level", "shortest")),
         *((key, ctypes.c_int32) for key in ("is_same_b1", "is_complex_out", "n_derivatives")),
         ("signal", _ARRAY),
-        ("derivative", _ARRAY * 3),
+        ("derivative", _ARRAY * len(DERIVATIVES)),
         ("norm", _ARRAY),
     )
 
@@ -187,7 +188,7 @@ def run(
     """Fill `signal` and `derivatives`, each `(voxel, time)` contiguous; return sum |signal|^2 /
     |m0|^2 `(voxel,)` [1].
 
-    derivatives: some of t1 [m0/s], t2 [m0/s], b1 [m0].
+    derivatives: some of t1 [m0/s], t2 [m0/s], b1 [m0], off_resonance [m0/Hz].
     """
     library = _library()
     if library is None:
@@ -257,7 +258,7 @@ def _job(
 ) -> tuple[_Job, list[Any]]:
     """The kernel's job, and the arrays that it points into."""
     sequence, tissue = task.sequence, task.tissue
-    real = is_real(sequence, tissue)
+    real = is_real(sequence, tissue) and "off_resonance" not in derivatives
     arrays = _sequence_arrays(sequence, real) | _tissue_arrays(tissue)
     arrays["norm"] = norm
     if sequence.spoiler_cycles is not None:
@@ -356,16 +357,17 @@ def _contiguous(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _n_derivatives(derivatives: Mapping[str, Array]) -> int:
-    """How many the kernel computes: those by T1 and T2 together, and that by B1 beside them."""
-    if "b1" in derivatives:
-        return 3
-    return 2 * bool(derivatives)
+    """How many the kernel computes: those by T1 and T2 together, and all up to the last one."""
+    wanted = [place for place, name in enumerate(DERIVATIVES, 1) if name in derivatives]
+    if not wanted:
+        return 0
+    return max(2, *wanted)
 
 
 def _point_into(job: _Job, arrays: Mapping[str, Any], derivatives: Mapping[str, Array]) -> None:
     for key, array in arrays.items():
         setattr(job, key, array.ctypes.data)
-    for row, key in enumerate(("t1", "t2", "b1")):
+    for row, key in enumerate(DERIVATIVES):
         if key in derivatives:
             job.derivative[row] = derivatives[key].ctypes.data
 

@@ -87,6 +87,8 @@ def _run_part(
         if key == "t2" and later.any():
             rate = (task.tissue.t2**-2).astype(np.float32)
             change += rate[:, None, None] * later * echoes
+        if key == "off_resonance":
+            change += np.complex64(2j * np.pi) * later * echoes
         result[:] = _frames(change, sequence)
     return kernel.power_of(task, signal)
 

@@ -20,10 +20,10 @@ from mrftool.physics.epg import exact_n_states, require_refocused
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
-Parameter = Literal["t1", "t2", "b1", "r2_prime"]
+Parameter = Literal["t1", "t2", "b1", "off_resonance", "r2_prime"]
 Orders = int | IndexArray
 
-PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1", "r2_prime")
+PARAMETERS: tuple[Parameter, ...] = ("t1", "t2", "b1", "off_resonance", "r2_prime")
 DEFAULT_TOLERANCE = 1e-5
 BLOCK = 4096  # voxels that `simulate_blocks` yields at a time
 
@@ -96,8 +96,8 @@ def signal_and_derivatives(
 ) -> tuple[ComplexArray, ComplexArray]:
     """Signal `(voxel, time)` [m0] and its derivatives `(parameter, voxel, time)`, in one pass.
 
-    with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], "r2_prime" [m0 s], in the order of
-    the result's first axis.
+    with_respect_to: any of "t1" [m0/s], "t2" [m0/s], "b1" [m0], "off_resonance" [m0/Hz], "r2_prime"
+    [m0 s], in the order of the result's first axis.
     n_states: keep this many orders for every voxel, or at least as many for each `(voxel,)`.
     The other options, and the errors, are those of `simulate`.
     """
@@ -141,7 +141,7 @@ def fill_real_signal(
 
     Raises MismatchError if the signal has no constant phase (see `has_real_signal`).
     """
-    if not has_real_signal(sequence, tissue):
+    if not has_real_signal(sequence, tissue) or "off_resonance" in derivatives:
         raise MismatchError(
             f"the signal of sequence {sequence.name} has no constant phase: its real part is not "
             "all of it"

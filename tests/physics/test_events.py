@@ -58,10 +58,10 @@ def test_both_engines_agree_with_bloch_on_any_events(seed: int) -> None:
 def test_derivatives_are_those_of_the_readable_engine(seed: int) -> None:
     sequence = sequence_of_events(seed)
     columns = tissue_of(seed, 3, sequence)
-    names = [key for key in ("t1", "t2", "b1", "r2_prime") if key in columns]
+    names = [key for key in columns if key != "m0"]
     _, slopes = signal_and_derivatives(sequence, Tissue(**columns), with_respect_to=names)
     for key, slope in zip(names, slopes, strict=True):
-        step = STEP * columns[key]
+        step = STEP * np.abs(columns[key])
         above, below = (
             epg_signal(sequence, **{**columns, key: columns[key] + sign * step}) for sign in (1, -1)
         )

@@ -7,8 +7,8 @@ import pytest
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.physics.epg import epg_signal
-from mrftool.physics.simulate import simulate
-from mrftool.sequence import Invert, Pulses, PulseSequence, Wait
+from mrftool.physics.simulate import signal_and_derivatives, simulate
+from mrftool.sequence import Invert, Pulses, PulseSequence, SelectivePulse, Spoiling, T2Prep, Wait
 from mrftool.sequence.echoes import without_echoes
 from mrftool.tissue import Tissue
 
@@ -64,6 +64,43 @@ def test_no_cycles_after_any_but_the_last_pulse_is_a_balanced_train() -> None:
     balanced = simulate(train(spoiling="none"), TISSUE).signal
     signal = simulate(train(spoiler_cycles=cycles), TISSUE).signal
     np.testing.assert_allclose(signal, balanced, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spoiling", "phases"),
+    [("gradient", [0.0, np.pi]), ("gradient", [0.3, 2.0]), ("none", [0.0, np.pi])],
+)
+@pytest.mark.parametrize("profile", [None, SelectivePulse("sinc", 4.0, 2e-3, positions=15)])
+def test_the_derivative_by_off_resonance_is_exact(
+    profile: SelectivePulse | None, spoiling: Spoiling, phases: list[float]
+) -> None:
+    """On resonance, where signals of equal phases are real but their derivatives are not, and
+    off; the step of the difference costs 1e-6.
+    """
+    rng = np.random.default_rng(1)
+    n, tr = 120, rng.uniform(0.008, 0.014, 120)
+    events = [Invert(0.9), Wait(0.02), Pulses(0, 60), Wait(0.1), T2Prep(0.05, 3), Pulses(20, n)]
+    flips = rng.uniform(0.1, 1.0, n)
+    sequence = PulseSequence(
+        flips, np.resize(phases, n), tr, 0.2 * tr, events, spoiling, slice_profile=profile
+    )
+    columns = {
+        "t1": np.array([1.0, 1.0, 2.0, 0.3]),
+        "t2": np.array([0.02, 0.05, 0.3, 0.1]),
+        "b1": np.array([1.0, 0.9, 1.1, 0.8]),
+        "off_resonance": np.array([0.0, 0.0, 17.0, -30.0]),
+    }
+    for voxels in (slice(0, 2), slice(0, 4)):
+        here = {key: column[voxels] for key, column in columns.items()}
+        _, slopes = signal_and_derivatives(
+            sequence, Tissue(**here), with_respect_to=("t1", "off_resonance")
+        )
+        above, below = (
+            epg_signal(sequence, **here | {"off_resonance": here["off_resonance"] + step})
+            for step in (1e-4, -1e-4)
+        )
+        expected = (above - below) / 2e-4
+        np.testing.assert_allclose(slopes[1], expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("phases", [[0.0, np.pi], [0.3, 2.0]])
