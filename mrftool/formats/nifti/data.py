@@ -1,5 +1,5 @@
-"""The numbers of a NIfTI file: mapped, never loaded, and turned from time-major to voxel-major
-piece by piece.
+"""The numbers of a NIfTI file: read or mapped, never loaded whole, and turned from time-major to
+voxel-major piece by piece.
 """
 
 import contextlib
