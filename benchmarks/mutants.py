@@ -90,11 +90,6 @@ SELECTIVE_KERNEL = [
     ("receiver in the old frame", "    turn_back(c, s, t->precession);", ""),
     ("frame of hard pulses", "flip, g->series != NULL, NULL", "flip, 0, NULL"),
     (
-        "frame kept from before",
-        "g->frame[0] = dsplat(1), g->frame[1] = dsplat(0);",
-        "if (g->frame[0][0] == 0) g->frame[0] = dsplat(1);",
-    ),
-    (
         "series without B1",
         "solve(g->j, g->series, g->j->flip[n] * g->b1)",
         "solve(g->j, g->series, g->j->flip[n] + 0 * g->b1)",
