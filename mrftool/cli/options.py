@@ -112,6 +112,10 @@ Uncertainty = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the maps of another run in the folder.")
 ]
+OverwriteForeign = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace a file that mrftool did not write, or you changed."),
+]
 Anonymous = Annotated[
     bool,
     typer.Option("--anonymous", help="Outputs and log say nothing of the patient; no DICOM maps."),

@@ -27,6 +27,7 @@ from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.doubts import note_doubts
+from mrftool.workflows.steps.outputs.own_files import require_own_simulation
 from mrftool.workflows.steps.outputs.places import (
     file_stem,
     keep_inputs,
@@ -176,6 +177,7 @@ def simulate_scan(
     *,
     form: Form = "complex",
     inputs: Iterable[Path] = (),
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write a scan of `scene` (4-D NIfTI), its sidecar, and its ground truth beside it.
 
@@ -195,6 +197,8 @@ def simulate_scan(
         Of the samples.
     inputs : iterable of Path
         Files that the scene was read from: none of them is overwritten.
+    overwrite : bool
+        Whether files that mrftool did not simulate are replaced.
 
     Returns
     -------
@@ -212,6 +216,7 @@ def simulate_scan(
     outputs = [path, sidecar_path(path), *(file for file, _ in truth.values())]
     keep_inputs(inputs, outputs)
     require_own_sidecar(path)
+    require_own_simulation(outputs, overwrite=overwrite)
     for sentence in scene.assumptions:
         reporter.note(sentence)
     sd = _common_noise(simulation, scene.tissue)

@@ -251,6 +251,38 @@ def test_every_option_changes_the_reconstruction(folder, tmp_path, options):
 
 
 @pytest.mark.slow
+def test_coil_maps_that_hold_no_phase_are_noted_and_nan_is_refused(folder, tmp_path):
+    given = nibabel.load(folder / "recon" / "coils.nii")
+    coils, path = np.asanyarray(given.dataobj).copy(), tmp_path / "coils.nii"
+    run = ("reconstruct", folder / "scan.mrd", "--coils", path, "-o", tmp_path / "recon")
+    nibabel.save(nibabel.Nifti1Image(abs(coils), given.affine), path)
+    assert "hold no phase" in works(*run, "--replicas", 0, "--iterations", 1).err
+    assert "hold no phase" in (tmp_path / "recon" / "report.html").read_text()
+    coils[SIZE // 2, 0, 0, 1] = np.nan
+    nibabel.save(nibabel.Nifti1Image(coils, given.affine), path)
+    refuses(3, *run, says=("coils.nii: has values that are not finite",))
+
+
+def test_raw_data_without_trajectory_ask_for_one(folder, tmp_path):
+    path = tmp_path / "bare.mrd"
+    shutil.copy(folder / "scan.mrd", path)
+    with h5py.File(path, "r+") as file:
+        readouts = file["dataset/data"][:]
+        readouts["head"]["trajectory_dimensions"] = 0
+        readouts["traj"] = [np.zeros(0, np.float32)] * len(readouts)
+        file["dataset/data"][:] = readouts
+    refuses(
+        3, "reconstruct", path, "-o", tmp_path / "recon",
+        says=("holds no trajectory", "see --trajectory"),
+    )  # fmt: skip
+
+
+def test_a_trajectory_in_another_unit_asks_for_its_unit(folder, tmp_path):
+    run = ("reconstruct", folder / "scan.mrd", "-o", tmp_path / "recon")
+    refuses(3, *run, "--trajectory-unit", "rad/pixel", says=("see --trajectory-unit",))
+
+
+@pytest.mark.slow
 def test_coil_maps_may_be_given(folder, tmp_path):
     doubled = nibabel.load(folder / "recon" / "coils.nii")
     path = tmp_path / "coils.nii"

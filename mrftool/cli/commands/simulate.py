@@ -9,7 +9,14 @@ import typer
 
 from mrftool.cli.checks import between, given, named, plausible, refuse
 from mrftool.cli.console import Terminal, wrote
-from mrftool.cli.options import DictionaryT1, DictionaryT2, Heartbeats, SequenceName, SignalForm
+from mrftool.cli.options import (
+    DictionaryT1,
+    DictionaryT2,
+    Heartbeats,
+    OverwriteForeign,
+    SequenceName,
+    SignalForm,
+)
 
 if TYPE_CHECKING:
     from mrftool.workflows.steps.scene import SceneSource
@@ -26,10 +33,20 @@ _OPTIONS = {
         "adc",
         "r2_prime",
         "form",
+        "overwrite",
     },
-    "a phantom file": {"phantom", "adc", "r2_prime", "form"},
-    "BrainWeb": {"brainweb", "slices", "b1_spread", "m0_phase", "adc", "r2_prime", "form"},
-    "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "r2_prime", "form"},
+    "a phantom file": {"phantom", "adc", "r2_prime", "form", "overwrite"},
+    "BrainWeb": {
+        "brainweb",
+        "slices",
+        "b1_spread",
+        "m0_phase",
+        "adc",
+        "r2_prime",
+        "form",
+        "overwrite",
+    },
+    "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "r2_prime", "form", "overwrite"},
 }
 
 _OF_RAW_DATA = ("coils", "trajectory", "coverage", "fine", "b0_hz", "stack")
@@ -135,6 +152,7 @@ def simulate(
         float, typer.Option(help="Error of each fingerprint that is allowed.")
     ] = 1e-5,
     n_states: Annotated[int | None, typer.Option(help="Keep this many EPG orders instead.")] = None,
+    overwrite: OverwriteForeign = False,
 ) -> None:
     """Simulate a scan (of a phantom or of maps), raw k-space, or a dictionary (the default)."""
     import numpy as np
@@ -155,7 +173,7 @@ def simulate(
             phantom, (matrix, slices), stack, coils, trajectory, coverage, fine, snr, b0_hz,
             b1_spread, m0_phase, seed,
         )  # fmt: skip
-        simulate_raw(context, sequence, raw, kspace)
+        simulate_raw(context, sequence, raw, kspace, overwrite=overwrite)
         return
     refuse(context, _OF_RAW_DATA, "goes with --kspace")
     source = SceneSource(phantom, brainweb, t1, t2, m0, b1, mask)
@@ -169,7 +187,11 @@ def simulate(
     settings = PhantomSettings((matrix, matrix, slices), b1_spread, phase, adc, r2_prime, seed)
     scene = open_scene(source, settings)
     inputs = [Path(seq), *source.files()]
-    wrote(simulate_scan(simulation, scene, output, Terminal(), form=form, inputs=inputs))
+    wrote(
+        simulate_scan(
+            simulation, scene, output, Terminal(), form=form, inputs=inputs, overwrite=overwrite
+        )
+    )
 
 
 def _kind(source: "SceneSource") -> str:

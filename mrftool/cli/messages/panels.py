@@ -49,6 +49,7 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "A dictionary": ("t1_ms", "t2_ms", "b1_grid"),
         "Raw data": ("kspace", "coils", "trajectory", "coverage", "fine", "b0_hz", "stack"),
         "Engine": ("tolerance", "n_states"),
+        "Checks": ("overwrite",),
     },
     "train": {
         "Network and loss": (
@@ -87,6 +88,7 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "Limits": ("max_flip", "max_step", "max_energy", "max_time_s"),
         "What counts": ("tissue", "b1", "efficiency", "weight", "arms", "order"),
         "Search": ("iterations", "seed"),
+        "Checks": ("overwrite",),
     },
 }
 

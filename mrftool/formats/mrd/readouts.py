@@ -87,6 +87,10 @@ class Readouts:
         """Trajectories of some readouts `(readout, sample, dimension)`, in the file's unit."""
         n_samples, _ = self.size(rows)
         dimensions = np.unique(self.heads["trajectory_dimensions"][rows])
+        if not dimensions.any():
+            raise InputError(
+                f"{self.path}: holds no trajectory, expected it besides", arguments=("trajectory",)
+            )
         if len(dimensions) != 1 or dimensions[0] not in (2, 3):
             raise InputError(
                 f"{self.path}: trajectories of {_listed(dimensions)} dimensions, expected 2 or 3 "

@@ -73,7 +73,8 @@ def in_radians(
     elif not _LEAST_POSSIBLE <= reaches[unit] <= _MOST_POSSIBLE:
         raise InputError(
             f"{name}: its trajectory reaches {extent.max():.4g} {unit}, which is "
-            f"{reaches[unit]:.3g} times the Nyquist frequency of the image, expected about 1"
+            f"{reaches[unit]:.3g} times the Nyquist frequency of the image, expected about 1",
+            arguments=("trajectory_unit",),
         )
     return points * scales[unit], unit
 
@@ -87,7 +88,8 @@ def _fitting_unit(extent: float, reaches: dict[Unit, float], name: str) -> Unit:
         problem = f"in {' or '.join(fitting)}"
     raise InputError(
         f"{name}: its trajectory reaches {extent:.4g}, which may be {problem}, expected a "
-        "trajectory of known unit"
+        "trajectory of known unit",
+        arguments=("trajectory_unit",),
     )
 
 

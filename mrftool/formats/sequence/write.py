@@ -2,6 +2,7 @@
 says.
 """
 
+import hashlib
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,22 @@ from mrftool.sequence import PulseSequence
 
 WIDTH = 120
 COLUMNS = ("flip_angle_deg", "rf_phase_deg", "tr_ms", "te_ms")
+SOFTWARE = ("Software", "mrftool")  # a definition in Pulseq files
+_OWN_CSV = "# mrftool_sequence:"
 SUFFIXES = (".csv", ".yaml", ".yml")
 
 
 def yaml_text(sequence: PulseSequence, description: str = "", source: str = "") -> str:
-    """A sequence file without rules: what is constant as one number, the rest as lists."""
+    """A sequence file without rules: what is constant as one number, the rest as lists.
+
+    Its first line tells `is_own_text` that mrftool wrote the others.
+    """
     data = sequence_to_dict(sequence)
     head = {"mrftool_sequence": data.pop("mrftool_sequence"), "name": data.pop("name")}
     said = {"description": description, "source": source}
     head |= {key: text for key, text in said.items() if text}
-    return "".join(_entry(key, value) for key, value in {**head, **data}.items())
+    text = "".join(_entry(key, value) for key, value in {**head, **data}.items())
+    return f"{_first_line(text)}\n{text}"
 
 
 def csv_text(sequence: PulseSequence) -> str:
@@ -45,6 +52,20 @@ def csv_text(sequence: PulseSequence) -> str:
 def is_own(table: Table) -> bool:
     """Whether a table came from `csv_text`."""
     return any(comment.startswith("mrftool_sequence:") for comment in table.comments)
+
+
+def is_own_text(path: Path) -> bool:
+    """Whether mrftool wrote a sequence file (YAML, CSV or Pulseq); of YAML, as it now is."""
+    text = path.read_text("utf-8", errors="replace")
+    first, _, rest = text.partition("\n")
+    is_pulseq = "\n{} {}".format(*SOFTWARE) in text
+    return is_pulseq or first.startswith(_OWN_CSV) or first == _first_line(rest)
+
+
+def _first_line(rest: str) -> str:
+    """The first line of a YAML file of mrftool: of one that was changed since, it is another."""
+    digest = hashlib.sha256(rest.encode()).hexdigest()
+    return f"# Written by mrftool. Its other lines have the SHA-256 {digest[:16]}"
 
 
 def from_csv(table: Table, origin: str) -> PulseSequence:

@@ -16,6 +16,7 @@ from mrftool.formats.sequence.write import yaml_text
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.design.compare import draw, table_of
+from mrftool.workflows.steps.outputs.own_files import require_own_sequence
 
 SHIPPED_STARTS = ("cao", "delics")
 
@@ -79,6 +80,7 @@ def optimise_sequence(
     *,
     command: str = "",
     should_stop: Callable[[], bool] = lambda: False,
+    overwrite: bool = False,
 ) -> OptimisedSequence:
     """Search from two starts, and write the best sequence with a picture beside it.
 
@@ -97,12 +99,15 @@ def optimise_sequence(
         How this was called, for the file.
     should_stop
         Asked again and again: the best train so far is written.
+    overwrite
+        Whether `output` may replace a file that mrftool did not write.
 
     Raises
     ------
     ArgumentError
         If limits contradict each other or cannot be reached, or a start determines nothing.
     """
+    require_own_sequence(output, overwrite=overwrite)
     names: list[str | Path] = list(SHIPPED_STARTS)
     if start is not None:
         names = [start]

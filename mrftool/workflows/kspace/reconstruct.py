@@ -1,7 +1,7 @@
 """The work behind `mrftool reconstruct`: raw data in, coefficients with their covariance out."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,7 @@ def open_job(request: Request, watch: Stopwatch) -> Job:
         check_sequence(scan, sequence.sequence_id, sequence.flip_angle)
         matrix = _noise_whitening(scan)
         coils = _coils(request.coils, scan)
+        scan = replace(scan, assumptions=(*scan.assumptions, *_coil_doubts(request.coils, coils)))
         field_map = _field_map(request.field_map, scan)
     with watch.stage("temporal basis"):
         basis = temporal_basis(sequence, request.rank)
@@ -198,7 +199,9 @@ def run_job(
     except MrftoolError as error:
         if str(error).startswith(job.scan.name):
             raise
-        raise type(error)(f"{job.scan.name}: {error}", hint=error.hint) from error
+        raise type(error)(
+            f"{job.scan.name}: {error}", hint=error.hint, arguments=error.arguments
+        ) from error
     return Result(job, slices, watch, allowed)
 
 
@@ -390,7 +393,18 @@ def _coils(path: Path | None, scan: RawScan) -> ComplexArray | None:
     if (*header.dims, 1)[:4] != expected:
         raise MismatchError(f"{path}: coil maps of {header.dims}, expected {expected}")
     values = map_frames(header).values(slice(None), slice(None))
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: has values that are not finite, expected coil sensitivities")
     return np.asarray(values.ravel().reshape(expected, order="F"), np.complex64)
+
+
+def _coil_doubts(path: Path | None, coils: ComplexArray | None) -> list[str]:
+    """A sentence if the maps of several coils, as they are given, hold no phase."""
+    if coils is None or coils.shape[-1] == 1:
+        return []
+    if coils.imag.any() or (coils.real < 0).any():
+        return []
+    return [f"The coil maps of {path} hold no phase: they may be magnitudes of the sensitivities."]
 
 
 def _field_map(path: Path | None, scan: RawScan) -> FloatArray | None:

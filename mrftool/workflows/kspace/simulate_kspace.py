@@ -33,6 +33,7 @@ from mrftool.reconstruction.simulated.scenes import Reference, phantom_scene
 from mrftool.reconstruction.simulated.trajectories import SAMPLES, Kind, make_trajectory
 from mrftool.scan.kspace import KSpace
 from mrftool.sequence import PulseSequence
+from mrftool.workflows.steps.outputs.own_files import require_own_simulation
 from mrftool.workflows.steps.outputs.places import require_own_sidecar
 
 _NOISE_SAMPLES = 4096  # of the noise scan
@@ -87,14 +88,21 @@ class _Simulated:
 
 
 def simulate_kspace(
-    sequence: PulseSequence, settings: KSpaceSettings, path: Path, reporter: Reporter
+    sequence: PulseSequence,
+    settings: KSpaceSettings,
+    path: Path,
+    reporter: Reporter,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write raw data `path` (.mrd, .h5), and maps of what was simulated beside it; all or nothing.
 
     The maps are T1, T2, M0 and B1 on the image's grid, the class of most protons, its share of
-    them, and the off-resonance where there is one.
+    them, and the off-resonance where there is one. overwrite: files that mrftool did not simulate
+    are replaced.
     """
     require_own_sidecar(path)
+    require_own_simulation([path, sidecar_path(path)], overwrite=overwrite)
     made = _simulated(sequence, settings, reporter)
     noise_sd = _noise_sd(sequence, made, settings)
     random = np.random.default_rng((settings.seed, 1))

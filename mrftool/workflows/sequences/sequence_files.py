@@ -15,6 +15,7 @@ from mrftool.formats.sequence.tables.columns import Layout
 from mrftool.formats.sequence.write import export_sequence, write_text
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.sequence import PulseSequence
+from mrftool.workflows.steps.outputs.own_files import require_own_sequence
 from mrftool.workflows.steps.outputs.places import keep_inputs
 
 
@@ -37,6 +38,7 @@ def import_sequence_file(
     *,
     given: Given | None = None,
     layout: Layout | None = None,
+    overwrite: bool = False,
 ) -> Imported:
     """Make a sequence file of another tool's file.
 
@@ -52,9 +54,12 @@ def import_sequence_file(
         What the file does not say: nothing is guessed.
     layout : Layout, optional
         Of a table.
+    overwrite : bool
+        Whether `output` may replace a file that mrftool did not write.
 
     """
     keep_inputs([file], [output])
+    require_own_sequence(output, overwrite=overwrite)
     with reporter.working(f"reading {file}"):
         imported = import_sequence(file, given, layout)
     write_text(imported_text(imported, file), output)
@@ -70,6 +75,7 @@ def export_sequence_file(
     *,
     rr: str | None = None,
     scanner: Scanner | None = None,
+    overwrite: bool = False,
 ) -> PulseSequence:
     """Write a sequence as a table (.csv), or as YAML with every rule resolved, which keep its id;
     or as a Pulseq file (.seq) that a scanner can play.
@@ -86,9 +92,12 @@ def export_sequence_file(
         RR intervals [ms], as `read_heartbeats` reads them.
     scanner : Scanner, optional
         Limits of the scanner that plays a Pulseq file.
+    overwrite : bool
+        Whether `output` may replace a file that mrftool did not write.
 
     """
     keep_inputs([Path(name)], [output])
+    require_own_sequence(output, overwrite=overwrite)
     if output.suffix.lower() not in PULSEQ:
         if scanner is not None:
             raise ArgumentError("limits of a scanner are for Pulseq files (.seq)")

@@ -53,6 +53,8 @@ def simulate_raw(
     sequence: "PulseSequence",
     options: RawOptions,
     path: Path,
+    *,
+    overwrite: bool,
 ) -> None:
     """Write raw data, and maps of what was simulated beside it."""
     import numpy as np
@@ -78,4 +80,4 @@ def simulate_raw(
         m0_phase=float(np.deg2rad(options.m0_phase)),
         seed=options.seed,
     )
-    wrote(simulate_kspace(sequence, settings, path, Terminal()))
+    wrote(simulate_kspace(sequence, settings, path, Terminal(), overwrite=overwrite))

@@ -10,7 +10,7 @@ import typer
 
 from mrftool.cli.checks import ascending, between, named, refuse
 from mrftool.cli.console import Terminal, note, show_text_table, wrote
-from mrftool.cli.options import in_seconds
+from mrftool.cli.options import OverwriteForeign, in_seconds
 from mrftool.cli.stop_signals import StopSignals
 from mrftool.errors import UsageError
 
@@ -158,6 +158,7 @@ def optimise_command(
             rich_help_panel=_SEARCH,
         ),
     ] = 0,
+    overwrite: OverwriteForeign = False,
 ) -> None:
     """Design the flip angles (and times) of a train for tissues, limits and a trajectory.
 
@@ -174,7 +175,13 @@ def optimise_command(
     command = shlex.join(["mrftool", *sys.argv[1:]])
     with StopSignals() as signals:
         result = optimise_sequence(
-            start, output, request, Terminal(), command=command, should_stop=signals.any_came
+            start,
+            output,
+            request,
+            Terminal(),
+            command=command,
+            should_stop=signals.any_came,
+            overwrite=overwrite,
         )
     if result.design.was_stopped:
         note(

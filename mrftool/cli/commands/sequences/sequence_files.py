@@ -7,7 +7,7 @@ import typer
 
 from mrftool.cli.checks import Check, between, named
 from mrftool.cli.console import Terminal, show_line, show_table, wrote
-from mrftool.cli.options import Heartbeats, SequenceArgument
+from mrftool.cli.options import Heartbeats, OverwriteForeign, SequenceArgument
 
 if TYPE_CHECKING:
     from mrftool.arrays import FloatArray
@@ -102,6 +102,7 @@ def import_command(
         int | None, _given("Use only the first so many rows.", _TABLE, between(1, 1e6))
     ] = None,
     decimal: Annotated[Literal["point", "comma"] | None, _given("Decimal sign.", _TABLE)] = None,
+    overwrite: OverwriteForeign = False,
 ) -> None:
     """Make a sequence file of another tool's file. What that does not say must be given; nothing is
     guessed.
@@ -110,7 +111,9 @@ def import_command(
     from mrftool.workflows.sequences.sequence_files import import_sequence_file
 
     given, layout = _user_says(context.params), _layout(context.params)
-    imported = import_sequence_file(file, output, Terminal(), given=given, layout=layout)
+    imported = import_sequence_file(
+        file, output, Terminal(), given=given, layout=layout, overwrite=overwrite
+    )
     show_table(f"sequence {imported.sequence.name}", sequence_summary(imported.sequence))
     wrote([output])
 
@@ -148,6 +151,7 @@ def export_command(
     voxel_mm: Annotated[
         float | None, _played("Of readouts and spoilers [mm]; by default 2.", between(0.1, 100))
     ] = None,
+    overwrite: OverwriteForeign = False,
 ) -> None:
     """Write a sequence as a table (CSV), or as YAML with every rule resolved; both keep its id. Or
     as a Pulseq file: hard or selective pulses, readouts, spoilers, preparations, triggers.
@@ -163,7 +167,9 @@ def export_command(
         "readout_duration": _scaled(readout_ms, 1e-3),
         "voxel_size": _scaled(voxel_mm, 1e-3),
     }
-    sequence = export_sequence_file(file, output, Terminal(), rr=rr, scanner=_scanner(limits))
+    sequence = export_sequence_file(
+        file, output, Terminal(), rr=rr, scanner=_scanner(limits), overwrite=overwrite
+    )
     facts = {"repetitions": len(sequence), "sequence_id": sequence.sequence_id}
     show_line(f"{len(sequence)} repetitions, id {sequence.sequence_id}", **facts)
     wrote([output])

@@ -8,6 +8,7 @@ from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.pulseq.writing.plan import remarks, segments
 from mrftool.formats.sequence.pulseq.writing.player import Player
 from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
+from mrftool.formats.sequence.write import SOFTWARE
 from mrftool.sequence import PulseSequence
 
 
@@ -44,6 +45,7 @@ def write_pulseq(sequence: PulseSequence, path: Path, scanner: Scanner | None = 
     except InputError as error:
         raise InputError(f"{sequence.name}: {error}") from error
     player.file.set_definition("Name", sequence.name)
+    player.file.set_definition(*SOFTWARE)
     sound, faults = player.file.check_timing()
     if not sound:
         raise InputError(f"{sequence.name}: the file has wrong times: {faults[0]}")

@@ -1,0 +1,44 @@
+"""Files that are replaced without asking: those that mrftool wrote itself."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mrftool.errors import ArgumentError, InputError
+from mrftool.formats.bids import sidecar_path
+from mrftool.formats.json_text import read_json
+from mrftool.formats.sequence.write import is_own_text
+
+_OF_SIMULATIONS = {"sequence_id", "seed", "truth"}  # keys of their sidecars
+
+
+def require_own_simulation(outputs: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise ArgumentError if one of `outputs`, the scan first, is there and was not simulated.
+
+    The sidecar of the scan says whether it was.
+    """
+    if not overwrite:
+        _require_own(outputs, lambda _: _is_simulated(outputs[0]))
+
+
+def require_own_sequence(output: Path, *, overwrite: bool) -> None:
+    """Raise ArgumentError if a sequence file is there that mrftool did not write."""
+    if not overwrite:
+        _require_own([output], is_own_text)
+
+
+def _require_own(outputs: Sequence[Path], is_own: Callable[[Path], bool]) -> None:
+    for path in outputs:
+        if path.is_file() and not is_own(path):
+            raise ArgumentError(
+                f"{path} exists, and mrftool did not write it as it is, expected another name",
+                hint="overwriting replaces it",
+                arguments=("overwrite",),
+            )
+
+
+def _is_simulated(scan: Path) -> bool:
+    try:
+        facts = read_json(sidecar_path(scan), "a sidecar")
+    except (InputError, ValueError):
+        return False
+    return isinstance(facts, dict) and facts.keys() >= _OF_SIMULATIONS
