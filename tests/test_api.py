@@ -16,7 +16,7 @@ from front_door import environment, load, works
 
 import mrftool
 from mrftool import Tissue
-from mrftool.errors import ArgumentError, MismatchError, MissingExtraError
+from mrftool.errors import ArgumentError, InputError, MismatchError, MissingExtraError
 from mrftool.sequence import PulseSequence
 
 
@@ -102,6 +102,54 @@ def test_a_sequence_stands_for_the_model_that_is_made_for_it(
     np.testing.assert_allclose(maps.t1.ravel(), tissue.t1, rtol=0.01)
     with pytest.raises(MismatchError, match="40 frames, expected 1000"):
         mrftool.quantify(scan, mrftool.load_sequence("fisp"))
+
+
+SCAN = np.ones((2, 2, 1, 40), np.complex64)
+B1 = np.ones((2, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("scan", "given", "error", "words"),
+    [
+        (SCAN, {"b1": 100 * B1}, ArgumentError, "B1 100, .* percent taken for a fraction"),
+        (SCAN, {"uncertain": 1}, ArgumentError, "no argument 'uncertain'; models take maps of b1"),
+        (SCAN[..., :39], {}, MismatchError, "39 time points, expected 40 as the model of short"),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused(
+    model: Path, scan: np.ndarray, given: dict, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        mrftool.quantify(scan, model, **given)
+
+
+def test_time_that_is_the_first_axis_is_recognised(
+    model: Path, short_sequence: PulseSequence
+) -> None:
+    for method in (model, short_sequence):
+        with pytest.raises(MismatchError) as caught:
+            mrftool.quantify(np.moveaxis(SCAN, -1, 0), method)
+        assert "time must be the last axis" in str(caught.value.hint)
+
+
+def test_a_sequence_file_is_no_model() -> None:
+    with pytest.raises(InputError, match=r"a sequence file, expected a model .* `load_sequence`"):
+        mrftool.quantify(SCAN, "mine.yaml")
+
+
+def test_the_bound_of_an_unknown_form_is_refused(short_sequence: PulseSequence) -> None:
+    with pytest.raises(ArgumentError, match="form 'mag', expected 'complex' or 'magnitude'"):
+        mrftool.crlb(short_sequence, Tissue(0.8, 0.06), 20, form="mag")  # type: ignore[arg-type]
+
+
+def test_a_sequence_is_built_from_events() -> None:
+    flips = np.radians(np.linspace(5, 60, 50))
+    events = [mrftool.Invert(0.98), mrftool.Wait(0.02), mrftool.Pulses()]
+    built = mrftool.PulseSequence(flips, 0, 0.012, 0.003, events)
+    train = mrftool.Train(mrftool.Inversion(0.98, 0.02))
+    assert built == mrftool.PulseSequence(flips, 0, 0.012, 0.003, train.events)
+    with pytest.raises(InputError, match="event 0: Inversion is no event, expected one of Pulses"):
+        mrftool.PulseSequence(flips, 0, 0.012, 0.003, [mrftool.Inversion(0.98, 0.02)])  # type: ignore[list-item]
 
 
 def test_without_the_extra_training_says_which_package_is_missing(

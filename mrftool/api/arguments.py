@@ -1,14 +1,18 @@
 """What the functions of the API take: values, files, or the names of shipped ones."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mrftool.arrays import Array, BoolArray
+from mrftool.arrays import Array, BoolArray, Float32Array
+from mrftool.errors import ArgumentError
 from mrftool.fingerprints import Fingerprints
 from mrftool.formats.open_scan import open_scan
+from mrftool.manifold.parameters import GIVEN
+from mrftool.plausibility import doubt
 from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
 
@@ -41,6 +45,34 @@ def as_mask(mask: ArrayLike | None) -> BoolArray | None:
     if mask is None:
         return None
     return np.asarray(mask, bool)
+
+
+def given_maps(given: Mapping[str, ArrayLike]) -> dict[str, Float32Array]:
+    """Maps of parameters that models take, by name.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such parameter, or the median of its map is most likely in another unit.
+    """
+    known = [parameter.name for parameter in GIVEN]
+    maps: dict[str, Float32Array] = {}
+    for name, image in given.items():
+        if name not in known:
+            raise ArgumentError(
+                f"there is no argument {name!r}; models take maps of {', '.join(known)}"
+            )
+        maps[name] = np.asarray(image, np.float32)
+        _require_unit(name, maps[name])
+    return maps
+
+
+def _require_unit(name: str, image: Float32Array) -> None:
+    known = image[np.isfinite(image) & (image > 0)]
+    if known.size:
+        text = doubt(name, float(np.median(known)))
+        if text:
+            raise ArgumentError(f"the median of the map: {text}")
 
 
 def path_or_none(path: str | Path | None) -> Path | None:

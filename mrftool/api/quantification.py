@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mrftool.api.arguments import Scan, SequenceLike, as_mask, as_series, path_or_none
+from mrftool.api.arguments import Scan, SequenceLike, as_mask, as_series, given_maps, path_or_none
 from mrftool.arrays import Float32Array
 from mrftool.environment.extras import naming_extras
 from mrftool.environment.reporter import Reporter, SilentReporter
+from mrftool.formats.mrd.header import Unit
 from mrftool.formats.sequence.yaml_file import as_sequence, sequence_from_dict
 from mrftool.inference import quantify as model_quantify
 from mrftool.inference.session import Model
@@ -76,12 +77,14 @@ def quantify(
 
     Raises
     ------
+    ArgumentError
+        If something else than a map of a parameter is given, or it is in another unit.
     MismatchError
         If scan, model and given maps do not belong together, or the header of the scan contradicts
         the model's sequence.
 
     """
-    maps: dict[str, Any] = {name: np.asarray(image, np.float32) for name, image in given.items()}
+    maps: dict[str, Any] = given_maps(given)
     series = as_series(scan)
     chosen = _model_of(model, series, maps)
     allowed = require_agreement(series, _sequence_of(chosen), allow, SilentReporter())
@@ -125,6 +128,8 @@ def reconstruct(
     *,
     sequence: str | Path | None = None,
     rank: int | None = None,
+    trajectory: str | Path | None = None,
+    trajectory_unit: Unit | None = None,
     coils: str | Path | None = None,
     field_map: str | Path | None = None,
     replicas: int = 6,
@@ -144,6 +149,10 @@ def reconstruct(
         Sequence file, or the name of a shipped one; by default the one that the file holds.
     rank : int, optional
         Number of coefficients; by default 5 or 6, by the sequence.
+    trajectory : str or Path, optional
+        In place of the file's own: `(readout, sample, 2)` (.npy), or a Pulseq file.
+    trajectory_unit : {"1/FOV", "1/m", "cycles/pixel", "rad/pixel"}, optional
+        Of the trajectory; by default as the file says, or what fits.
     coils : str or Path, optional
         Coil maps `(x, y, z, coil)` (NIfTI) [1]; by default estimated from the data.
     field_map : str or Path, optional
@@ -177,6 +186,8 @@ def reconstruct(
     request = Request(
         Path(scan),
         name,
+        trajectory=path_or_none(trajectory),
+        unit=trajectory_unit,
         coils=path_or_none(coils),
         rank=rank,
         field_map=path_or_none(field_map),

@@ -160,7 +160,7 @@ def _explained(error: Exception) -> MrftoolError | None:
 
 def _as_usage_error(error: Any) -> MrftoolError:
     path = error.ctx.command_path if error.ctx else "mrftool"
-    text = error.format_message().strip().rstrip(".").replace("\n", " ")
+    text = error.format_message().strip().rstrip(".").replace("\n\t", " ").replace("\n", " ")
     text = text.replace("Value error, ", "")  # Typer's own library puts it before its words
     if text.endswith("is not readable"):  # Typer looks before we do
         return InputError(text)

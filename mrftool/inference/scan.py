@@ -44,7 +44,13 @@ def check_belongs(
     """
     if series.n_time != n_time:
         message = f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
-        raise MismatchError(message + _difference(series, sequence), arguments=_CHOICES)
+        if sequence_name:
+            message += f" of {sequence_name}"
+        raise MismatchError(
+            message + _difference(series, sequence),
+            hint=series.axis_hint(n_time),
+            arguments=_CHOICES,
+        )
     if series.form != form:
         message = f"{series.name}: a {series.form} series, expected {form} as the {what}"
         if form == "complex":

@@ -233,7 +233,9 @@ def check_given(taken: Collection[str], given: Collection[str]) -> None:
             label = parameter_named(name).label
             raise MismatchError(
                 f"the model takes no {label} map, expected none",
-                hint=f"train and export with a {label} range",
+                hint=f"export (or train) a model with a {label} range, or give the sequence in "
+                "place of a model without a network",
+                arguments=("seq",),
             )
 
 

@@ -12,7 +12,7 @@ distribution of magnitudes).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -107,7 +107,14 @@ def bound_of_signals(
     -------
     FloatArray
         Smallest standard deviations `(voxel, parameter)` [unit]; inf where not determined.
+
+    Raises
+    ------
+    ArgumentError
+        If `form` is another one.
     """
+    if form not in get_args(Form):
+        raise ArgumentError(f"form {form!r}, expected 'complex' or 'magnitude'")
     noise = np.asarray(noise_sd, np.float64)
     parts = [np.zeros((0, len(slopes)))]
     for start in range(0, len(signal), _BLOCK):  # bounds the memory

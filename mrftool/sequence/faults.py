@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mrftool.arrays import BoolArray, FloatArray, IndexArray
-from mrftool.sequence.events import MAX_TIME, Event, Pulses
+from mrftool.sequence.events import MAX_TIME, Event, Preparation, Pulses
 from mrftool.sequence.parts import SliceProfile, Spoiler, Spoiling
 from mrftool.sequence.readout_faults import readout_faults
 from mrftool.sequence.selective_pulse import SelectivePulse
@@ -127,11 +127,18 @@ def _more(bad: IndexArray) -> str:
 def _event_faults(events: Sequence[Event], n_pulses: int) -> Faults:
     faults = []
     for place, event in enumerate(events):
-        texts = event.faults(n_pulses)
+        texts = _faults_of_event(event, n_pulses)
         faults += [("events", f"event {place}: {text}") for text in texts]
     if not any(isinstance(event, Pulses) and event.acquire for event in events):
         faults.append(("events", "no event acquires echoes, expected pulses that do"))
     return faults
+
+
+def _faults_of_event(event: object, n_pulses: int) -> list[str]:
+    if isinstance(event, Event):
+        return event.faults(n_pulses)
+    kinds = ", ".join(kind.__name__ for kind in Preparation.__subclasses__())
+    return [f"{type(event).__name__} is no event, expected one of Pulses, {kinds}"]
 
 
 def _spoiler_faults(spoiler: Spoiler, spoiling: str, room: float) -> Faults:

@@ -80,7 +80,14 @@ def _declared(
         ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Tell errors alone.", callback=_quiet, **_PANEL)
+        bool,
+        typer.Option(
+            "-q",
+            "--quiet",
+            help="No notes and no progress; errors and results stay.",
+            callback=_quiet,
+            **_PANEL,
+        ),
     ] = False,
     as_json: Annotated[
         bool,

@@ -81,7 +81,7 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "Trajectory and coils": ("trajectory", "trajectory_unit", "coils"),
         "Coefficients and noise": ("rank", "iterations", "replicas", "seed"),
         "Off-resonance": ("b0", "segments"),
-        "Checks": ("allow", "anonymous", "overwrite"),
+        "Checks": ("allow", "anonymous"),
     },
     "optimise": {
         "Times": ("tr_ms", "te_ms", "ti_ms", "tr_range_ms", "te_range_ms", "ti_range_ms"),

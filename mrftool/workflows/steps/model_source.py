@@ -9,6 +9,7 @@ from typing import Protocol
 from mrftool.arrays import Float32Array
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.shipped import find_file, shipped_file
+from mrftool.errors import InputError
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.inference.session import Model, load_model
@@ -58,6 +59,12 @@ def model_source(model: "str | Path | SequenceModel") -> ModelSource:
     if isinstance(model, SequenceModel):
         _ = model.sequence
         return model
+    if str(model).endswith((".yaml", ".yml")):
+        raise InputError(
+            f"{model}: a sequence file, expected a model (.onnx), or a sequence as `load_sequence` "
+            "reads it",
+            arguments=("seq",),
+        )
     of_magnitudes = shipped_file("models", f"{model}{_OF_MAGNITUDES}.onnx")
     return ModelFile(load_model(find_file("models", str(model), ".onnx")), of_magnitudes)
 

@@ -62,7 +62,8 @@ def require_length(series: Series, sequence: PulseSequence) -> None:
     if series.n_time != len(sequence):
         raise MismatchError(
             f"{series.name}: {series.n_time} frames, expected {len(sequence)} as sequence "
-            f"{sequence.name} acquires"
+            f"{sequence.name} acquires",
+            hint=series.axis_hint(len(sequence)),
         )
 
 

@@ -246,6 +246,15 @@ GOOD = {"flip_angle_deg": 10, "tr_ms": 10, "te_ms": 2, "repetitions": 4}
             "at most 3 items",
         ),
         ({"slice_profile": {"flip_factor": [1], "weight": [0.5]}}, "sum to 0.5"),
+        (
+            {"inversion": {"ti_ms": 20}},
+            "inversion.ti_ms: unknown key (got 20), did you mean time_ms?",
+        ),
+        ({"inversion": {"efficiency": 96}}, "expected at most 1: percent? (got 96)"),
+        (
+            {"mrftool_sequence": 2, "inversion": {}, "events": [{"pulses": {}}]},
+            "inversion: unknown key, expected `- invert: {efficiency: 1, time_ms: 20}` under",
+        ),
         ({"mrftool_sequence": 3}, "mrftool_sequence: expected 1 or 2 (got 3)"),
         ({"mrftool_sequence": 2}, "events: missing, expected what is played, in order"),
     ],
@@ -383,3 +392,24 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(build(**GOOD), encoding="utf-8-sig")
     assert len(read_sequence(path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected"),
+    [
+        ("pulse,FA\n0,10\n", {"column": "flip"}, "no column 'flip', expected one of: pulse, FA"),
+        ("pulse,FA\n0,10\n", {}, "no column of a.csv is named, expected one of: pulse, FA"),
+        ("pulse,FA\n0,10\n", {"column": 1}, "flip_angle_deg.column: expected text (got 1)"),
+        ("10\n20\n", {"column": "FA"}, "begins with 10, expected names of its columns"),
+        ("FA;TR\n10,5;12\n", {"column": "FA"}, "separates columns by ';' (FA;TR), expected ','"),
+    ],
+)
+def test_a_csv_column_that_cannot_be_read_is_the_only_fault(
+    text: str, column: dict[str, object], expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    keys = {"flip_angle_deg": {"csv": "a.csv", **column}, "tr_ms": 12, "te_ms": 3}
+    with pytest.raises(InputError) as caught:
+        parse_sequence(build(**keys), folder=tmp_path)
+    assert ": 1 fault in the sequence" in str(caught.value)
+    assert expected in str(caught.value)

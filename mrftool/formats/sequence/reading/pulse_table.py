@@ -45,7 +45,8 @@ def read_columns(
     n = stated[first]
     if not n:  # one repetition shows what is wrong with the constants
         n = 1
-        faults = faults or [("repetitions", _NO_REPETITIONS)]
+        if not faults and not _has_bad_column(values, raw):
+            faults = [("repetitions", _NO_REPETITIONS)]
     columns: dict[str, Any] = {}
     given = [key for key in lengths if values.get(key) is not None or lengths[key] is not None]
     for key in given:
@@ -56,6 +57,11 @@ def read_columns(
     if columns:
         columns |= _later_echoes(values)
     return columns, faults
+
+
+def _has_bad_column(values: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    """Whether the file has a column that was refused: it may be what fixes the repetitions."""
+    return any(key in raw and key not in values for key in (*COLUMNS, *OPTIONAL))
 
 
 def _later_echoes(values: Mapping[str, Any]) -> dict[str, FloatArray]:

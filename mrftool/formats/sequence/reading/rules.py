@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,9 @@ def _knots(rule: Spline, random: np.random.RandomState) -> FloatArray:
 
 
 def _csv(source: CsvColumn, folder: Path) -> FloatArray:
-    rows = _csv_rows(source, folder)
-    names = list(next(iter(rows), {}))
-    if source.column not in names:
-        raise InputError(
-            f"{source.csv} has no column {source.column!r}, expected one of: "
-            f"{', '.join(map(str, names))}"
-        )
+    names, rows = _csv_rows(source, folder)
+    if source.column is None or source.column not in names:
+        raise InputError(_column_fault(source, names))
     cells = [row[source.column] for row in rows[: source.rows]]
     try:
         values = np.array([float(cell) for cell in cells])
@@ -115,11 +112,28 @@ def _csv(source: CsvColumn, folder: Path) -> FloatArray:
     return values
 
 
-def _csv_rows(source: CsvColumn, folder: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV file, each by the names of the columns."""
+def _column_fault(source: CsvColumn, names: Sequence[str]) -> str:
+    """Why a CSV file, of which these are the names in the first line, lacks a column."""
+    if len(names) == 1 and ";" in names[0]:
+        return (
+            f"{source.csv} separates columns by ';' ({names[0]}), expected ',' and a point as the "
+            "decimal sign"
+        )
+    if names and all(_is_number(name) for name in names):
+        shown = ", ".join(names)
+        return f"{source.csv} begins with {shown}, expected names of its columns in the first line"
+    expected = f"expected one of: {', '.join(names)}"
+    if source.column is None:
+        return f"no column of {source.csv} is named, {expected}"
+    return f"{source.csv} has no column {source.column!r}, {expected}"
+
+
+def _csv_rows(source: CsvColumn, folder: Path) -> tuple[Sequence[str], list[dict[str, Any]]]:
+    """The names of the columns of a CSV file, and its rows by them."""
     try:
         text = read_regular(folder / source.csv, MAX_BYTES, "a CSV file").decode("utf-8-sig")
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        return reader.fieldnames or (), list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{source.csv}: {error}, expected a CSV file") from error
 

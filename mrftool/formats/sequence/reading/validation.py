@@ -8,11 +8,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from mrftool.formats.sequence.reading.yaml_text import Fault, Lines
-from mrftool.formats.sequence.schema import BLOCKS, EVENT_TAG, PROFILE_BLOCKS
+from mrftool.formats.sequence.schema import BLOCKS, EVENT_TAG, INNER_BLOCKS, TOP_BLOCKS
 
 Path = tuple[str | int, ...]
 
 _LONGEST_SHOWN = 40
+_AT_MOST_ALL = "expected at most 1"  # of efficiencies
+_EVENT_OF = {  # keys of version 1 that are events in version 2
+    "inversion": "- invert: {efficiency: 1, time_ms: 20}",
+    "train": "- repeat: {times: 2, events: [...]}",
+}
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "float_type": lambda _: "expected a number",
     "float_parsing": lambda _: "expected a number",
@@ -50,6 +55,8 @@ def in_words(detail: Mapping[str, Any]) -> str:
         return words
     if isinstance(value, str) and words == "expected a number" and "," in value:
         words = "expected a number with a point as its decimal sign"
+    if words == _AT_MOST_ALL and 10 <= float(value) <= 100:
+        words += ": percent?"
     shown = repr(value)[:_LONGEST_SHOWN]
     return f"{words} (got {shown})"
 
@@ -94,12 +101,12 @@ def _about(info: FieldInfo) -> str:
     return info.description or "a value"
 
 
-_TAGS = {"number", "list", "axes", "csv", "lobes", "spline", "quadratic", "cycle"} | set(
-    PROFILE_BLOCKS
-)
+_TAGS = {"number", "list", "axes", *INNER_BLOCKS}
 
 
 def _unknown(key: str, known: list[str]) -> str:
+    if key in _EVENT_OF and "events" in known:
+        return f"unknown key, expected `{_EVENT_OF[key]}` under events"
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     if close:
         return f"unknown key, did you mean {close[0]}?"
@@ -109,21 +116,28 @@ def _unknown(key: str, known: list[str]) -> str:
 def _fault(key: str, detail: Any, lines: Lines) -> Fault:
     parts = (part for part in detail["loc"] if not _is_tag(part))
     text = in_words(detail)
-    known = _known_keys(detail["loc"])
+    known = _known_keys((key, *detail["loc"]))
     if detail["type"] == "extra_forbidden" and known:
         text += _unknown(str(detail["loc"][-1]), known).removeprefix("unknown key")
     return fault_at((key, *parts), text, lines)
 
 
 def _known_keys(place: Sequence[str | int]) -> list[str]:
-    """The keys of the innermost event at `place`, or of a slice profile; else none."""
-    for kind, block in PROFILE_BLOCKS.items():
+    """The keys of the innermost block at `place`; none where there is no block."""
+    for kind, block in INNER_BLOCKS.items():
         if kind in place:
             return list(block.model_fields)
     tags = [part for part in place if isinstance(part, str) and part.startswith(EVENT_TAG)]
     if not tags:
-        return []
+        return _keys_of_block(place[0])
     return list(BLOCKS[tags[-1].removeprefix(EVENT_TAG)].model_fields)
+
+
+def _keys_of_block(key: str | int) -> list[str]:
+    """The keys of a block at the top of a file."""
+    if key not in TOP_BLOCKS:
+        return []
+    return list(TOP_BLOCKS[str(key)].model_fields)
 
 
 def _is_tag(part: str | int) -> bool:

@@ -2,14 +2,15 @@
 
 from pydantic import TypeAdapter
 
-from mrftool.formats.sequence.schema.first import PROFILE_BLOCKS, SequenceFile
+from mrftool.formats.sequence.schema.first import INNER_BLOCKS, TOP_BLOCKS, SequenceFile
 from mrftool.formats.sequence.schema.second import BLOCKS, EventFile
 from mrftool.formats.sequence.schema.second import TAG as EVENT_TAG
 
 __all__ = [
     "BLOCKS",
     "EVENT_TAG",
-    "PROFILE_BLOCKS",
+    "INNER_BLOCKS",
+    "TOP_BLOCKS",
     "VERSIONS",
     "EventFile",
     "SequenceFile",

@@ -30,8 +30,10 @@ class Strict(BaseModel):
 class CsvColumn(Strict):
     """One column of a CSV file with a header line; the path counts from the sequence file."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["csv", "column"]})
+
     csv: str
-    column: str
+    column: str | None = Field(None, description="its name in the header line")
     rows: Count | None = Field(None, description="use only the first so many rows")
 
 
@@ -74,7 +76,12 @@ class Cycle(Strict):
     values: list[Number] = Field(min_length=1)
 
 
-RULES = {"lobes": Lobes, "spline": Spline, "quadratic": Quadratic, "cycle": Cycle}
+RULES: dict[str, type[Strict]] = {
+    "lobes": Lobes,
+    "spline": Spline,
+    "quadratic": Quadratic,
+    "cycle": Cycle,
+}
 
 
 def _kind(value: Any) -> str | None:
@@ -219,6 +226,15 @@ class UncertaintyBlock(Strict):
         None, description="power with which flip angles follow the transmitter's amplitude, less 1"
     )
     slice_profile_percent: Size | None = None
+
+
+INNER_BLOCKS: dict[str, type[Strict]] = {**PROFILE_BLOCKS, **RULES, "csv": CsvColumn}  # by tag
+TOP_BLOCKS: dict[str, type[Strict]] = {
+    "inversion": InversionBlock,
+    "train": TrainBlock,
+    "spoiler": SpoilerBlock,
+    "uncertainty": UncertaintyBlock,
+}
 
 
 def _known_version(value: Any) -> Any:
