@@ -215,7 +215,7 @@ def test_the_same_options_give_the_same_bytes(seq: Path) -> None:
 
 def test_no_option_was_forgotten() -> None:
     tested = {option for _, option, _ in OPTIONS} | {"seq", "output", "brainweb"}
-    tested |= {"rr"}  # see test_cli_heartbeats
+    tested |= {"rr", "overwrite"}  # see test_cli_heartbeats and test_foreign_files
     # see test_reconstruct_command
     tested |= {"kspace", "coils", "trajectory", "fine", "b0_hz", "stack", "coverage"}
     assert set(inspect.signature(simulate_command).parameters) - {"context"} == tested
