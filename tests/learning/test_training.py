@@ -476,18 +476,21 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
         load_run(path, CPU)
 
 
-@pytest.mark.parametrize("n_inputs", ["6", -1, 2**53, 1])
-def test_a_checkpoint_with_an_impossible_length_is_refused(
-    short_sequence: PulseSequence, tmp_path: Path, n_inputs: object
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("n_inputs", "6"), ("n_inputs", -1), ("n_inputs", 2**53), ("n_inputs", 1), ("takes", 0.0)],
+)
+def test_a_checkpoint_of_an_impossible_encoder_is_refused(
+    short_sequence: PulseSequence, tmp_path: Path, key: str, value: object
 ) -> None:
     run = begin(short_sequence, SMALL, tmp_path / "a")
     checkpoint.save_run(run, tmp_path / "a", checkpoint.LAST, {})
     path = tmp_path / "a" / "last.safetensors"
     with safe_open(path, framework="pt") as file:
         facts = json.loads(file.metadata()["run"])
-    facts["spec"]["n_inputs"] = n_inputs
+    facts["spec"][key] = value
     save_file(load_file(path), path, {"run": json.dumps(facts)})
-    with pytest.raises(InputError, match=r"last\.safetensors: n_(inputs|used) is .*, expected"):
+    with pytest.raises(InputError, match=r"last\.safetensors: (n_|takes).* is .*, expected"):
         load_run(path, CPU)
 
 

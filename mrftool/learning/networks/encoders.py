@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +106,9 @@ class EncoderSpec:
         return spec
 
     def require_sound(self) -> None:
-        """Raise ValueError unless the lengths can be those of an encoder's rows."""
+        """Raise ValueError unless rows can have these lengths, and are of a known kind."""
+        if self.takes not in get_args(Takes):
+            raise ValueError(f"takes is {self.takes!r}, expected one of {get_args(Takes)}")
         for key in ("n_inputs", "n_used", "n_given", "stride"):
             value = getattr(self, key)
             if not isinstance(value, int) or not 0 <= value <= _LONGEST_ROW:

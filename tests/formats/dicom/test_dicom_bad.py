@@ -23,6 +23,7 @@ from mrftool.formats.dicom.headers.header import pydicom_header
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.quick import Known, quick_header
 from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
+from mrftool.formats.dicom.read import order
 from mrftool.formats.dicom.read.series import open_dicom_series
 
 Change = Callable[[Dataset, int, int], None]
@@ -414,3 +415,8 @@ def test_lengths_that_lie(tmp_path: Path) -> None:
     name = data.index(b"PN")
     path.write_bytes(data[: name + 2] + b"\xff\xff" + data[name + 4 :])
     refused(path, "ImageType|ends before its pixel data|is missing")
+
+
+def test_a_time_of_thousands_of_digits_is_none() -> None:
+    assert order._clock("1" * 5000, "1" * 5000) is None
+    assert order._clock("20260102101112.25", "101112.25") == (20260102101112, 0.25)

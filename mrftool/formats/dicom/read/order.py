@@ -33,7 +33,7 @@ _WHEN_ACQUIRED = (
 )
 _FRAMES = "frames in their files"
 _KEYS = (*_NUMBERS, "InstanceNumber", *_TIMES, _FRAMES)
-_CLOCK = re.compile(r"(\d+)(?:\.(\d*))?(?:[+-]\d{4})?")
+_CLOCK = re.compile(r"(\d{1,30})(?:\.(\d*))?(?:[+-]\d{4})?")
 Slices = list[list[Plane]]
 Keyed = tuple[Any, Plane]  # something to sort by, and its plane
 
