@@ -37,7 +37,7 @@ class SuspectedError:
     uncertainty
         Standard uncertainty that is stated for it, or a typical one [unit of the value].
     others
-        Values of which an error would leave nearly the same.
+        Values of which an error would leave nearly the same, within their uncertainty or beyond.
     """
 
     influence: Influence
@@ -45,6 +45,11 @@ class SuspectedError:
     sd: float
     uncertainty: float
     others: tuple[Influence, ...] = ()
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether it is larger than the value's uncertainty makes likely."""
+        return abs(self.size) > _BEYOND * self.uncertainty
 
 
 def suspected_error(
@@ -104,24 +109,25 @@ def _largest(
     """The error that explains most, of those beyond their uncertainty; None where it is none that
     a scan can have.
     """
-    found = _beyond_uncertainty(influences, products, energies, stated)
-    if not found:
+    found = _errors(influences, products, energies, stated)
+    beyond = [key for key, error in found.items() if error.is_beyond]
+    if not beyond:
         return None
-    most = max(found)
+    most = max(beyond)
     if found[most].influence.unit == "1" and abs(found[most].size) > _IMPOSSIBLE:
         return None
-    near = [key for key in found if _ALIKE * most <= key < most]
+    near = [key for key in found if _ALIKE * most <= key and key != most]
     others = tuple(found[key].influence for key in sorted(near, reverse=True))
     return replace(found[most], others=others)
 
 
-def _beyond_uncertainty(
+def _errors(
     influences: Sequence[Influence],
     products: FloatArray,
     energies: FloatArray,
     stated: Mapping[str, float],
 ) -> dict[float, SuspectedError]:
-    """The errors beyond their uncertainty, by how much of the residual each explains."""
+    """An error of each value that explains a part of the residual, by the size of that part."""
     found: dict[float, SuspectedError] = {}
     for influence, product, energy in zip(influences, products, energies, strict=True):
         if energy == 0:
@@ -130,7 +136,7 @@ def _beyond_uncertainty(
         error = SuspectedError(
             influence, float(product / energy), float(energy**-0.5), _uncertainty(influence, stated)
         )
-        if abs(error.size) > _BEYOND * error.uncertainty and explained > _SIGNIFICANT**2:
+        if explained > _SIGNIFICANT**2:
             found[explained] = error
     return found
 

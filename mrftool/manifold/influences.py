@@ -112,20 +112,38 @@ def signal_derivative(influence: Influence, sequence: PulseSequence, tissue: Tis
     """
     if influence == B1:
         return _of_engine("b1", sequence, tissue)
-    if influence == OFF_RESONANCE and not _is_mirrored(sequence, tissue):
-        return _of_engine("off_resonance", sequence, tissue)
+    if influence == OFF_RESONANCE:
+        return _by_off_resonance(influence, sequence, tissue)
     shift, step, side = _SHIFTS[influence], _STEPS[influence], _side(influence, sequence, tissue)
 
     def at(offset: float) -> Array:
-        shifted = shift(sequence, tissue, offset * step)
-        signal, _ = signal_and_derivatives(*shifted, with_respect_to=(), tolerance=TOLERANCE)
-        return signal.astype(np.complex128)
+        return _signal(*shift(sequence, tissue, offset * step))
 
-    if influence == OFF_RESONANCE:  # one signal tells what its mirror image is
-        return np.asarray(at(1).real / step, np.complex128)
     if side == 0:
         return np.asarray((at(1) - at(-1)) / (2 * step))
     return np.asarray(side * (4 * at(side) - at(2 * side) - 3 * at(0)) / (2 * step))
+
+
+def _by_off_resonance(influence: Influence, sequence: PulseSequence, tissue: Tissue) -> Array:
+    """Derivative by off-resonance [m0 / Hz]; of balanced trains, the change per Hz by a value that
+    is as far off as it may be.
+
+    On resonance, the derivative of a balanced train moves neither T1 nor T2, since opposite values
+    have mirrored signals, but 10 Hz move T2 by several per cent.
+    """
+    if sequence.spoiling == "none":
+        size = max(influence.uncertainty, 1.0)
+        below = _signal(*_with_off_resonance(sequence, tissue, -size))
+        return np.asarray((_signal(sequence, tissue) - below) / size)
+    if _is_mirrored(sequence, tissue):  # one signal tells what its mirror image is
+        above = _signal(*_with_off_resonance(sequence, tissue, 1.0))
+        return np.asarray(above.real, np.complex128)
+    return _of_engine("off_resonance", sequence, tissue)
+
+
+def _signal(sequence: PulseSequence, tissue: Tissue) -> Array:
+    signal, _ = signal_and_derivatives(sequence, tissue, with_respect_to=(), tolerance=TOLERANCE)
+    return signal.astype(np.complex128)
 
 
 def _of_engine(name: Parameter, sequence: PulseSequence, tissue: Tissue) -> Array:

@@ -65,6 +65,7 @@ def check_run(run: Run, signal: BoolArray) -> list[Remark]:
         *_check_voxels(run, signal),
         *check_noise(run, signal),
         *_check_input(run),
+        *_check_budget(run),
         *_check_method(run, signal),
     ]
     return sorted(found, key=lambda remark: remark.level != "warning")
@@ -133,6 +134,17 @@ def _check_input(run: Run) -> Iterator[Remark]:
         expected = run.method.sequence_name or "the expected one"
         text = f"The scan does not name its sequence: only the fit tells whether it was {expected}."
         yield Remark("sequence_not_named", "note", text)
+
+
+def _check_budget(run: Run) -> Iterator[Remark]:
+    """Whether anybody said for this scan how well the values are known that the fit takes."""
+    if run.budget is None or not run.budget.is_typical:
+        return
+    sizes = ", ".join(f"{label} {size}" for label, size in run.budget.assumed.items())
+    text = f"Error bars take it that these are known as well as they usually are: {sizes}. "
+    text += "Where one may be off by more, such as B1 without a map, they are too small: "
+    text += "measure it, fit it, or state its uncertainty."
+    yield Remark("typical_uncertainty", "note", text)
 
 
 def _check_method(run: Run, signal: BoolArray) -> Iterator[Remark]:

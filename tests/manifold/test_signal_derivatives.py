@@ -12,7 +12,8 @@ from mrftool.manifold.influences import (
     signal_derivative,
     signal_derivatives,
 )
-from mrftool.physics.simulate import signal_and_derivatives
+from mrftool.manifold.sensitivity import sensitivity
+from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
@@ -46,3 +47,17 @@ def test_what_te_and_ti_change_is_exactly_what_others_change() -> None:
     for one, other in ((by_name["te"], signal[0]), (by_name["ti"], by_name["efficiency"])):
         cosine = np.abs(np.vdot(one, other)) / (np.linalg.norm(one) * np.linalg.norm(other))
         assert cosine == pytest.approx(1, abs=1e-6)
+
+
+def test_off_resonance_moves_t2_of_balanced_trains_both_ways() -> None:
+    """Opposite values have mirrored signals, so that the derivative on resonance moves nothing."""
+    sequence, tissue = read_sequence("irbssfp"), Tissue([0.9], [0.08])
+    influences = influences_on(sequence)
+    place = [each.name for each in influences].index("off_resonance")
+    _, shift_of_t2 = sensitivity(sequence, tissue).shifts()[place, 0]
+    signals = [
+        simulate(sequence, replace(tissue, off_resonance=np.array([value]))).signal
+        for value in (-10.0, 10.0)
+    ]
+    np.testing.assert_allclose(abs(signals[0]), abs(signals[1]), rtol=1e-3)
+    assert 0.01 < abs(shift_of_t2) < 1
