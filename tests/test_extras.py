@@ -29,6 +29,14 @@ def test_every_extra_that_a_message_names_exists() -> None:
     assert named <= set(known["optional-dependencies"])
 
 
+def test_the_guide_lists_every_extra_of_users() -> None:
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    listed = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "docs/getting_started.md").read_text("utf-8"), re.M
+    )
+    assert set(listed) == set(known["optional-dependencies"]) - {"dev", "docs", "bench"}
+
+
 def test_no_text_sends_users_to_a_package_index_for_mrftool() -> None:
     """It is not there, and a project of a similar name is."""
     words = r"pip install[^\n`]*[ '\"]mrftools?(\[|['\" `]|$)"

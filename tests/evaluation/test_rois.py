@@ -7,6 +7,7 @@ import pytest
 from mrftool.errors import InputError
 from mrftool.evaluation.rois import read_reference, region_scores
 from mrftool.quantities import Flag
+from mrftool.workflows.evaluation.evaluate_rois import RegionsResult
 
 
 def images(**changes: object) -> dict[str, np.ndarray]:
@@ -49,6 +50,14 @@ def test_the_mean_of_simulated_voxels_scatters_as_its_uncertainty_says() -> None
         score = region_scores(images(t1=t1), labels())[0]
         z.append((score.mean - 1) / score.uncertainty)
     assert np.std(z) == pytest.approx(1, abs=0.12)  # 3 standard errors of 400 draws
+
+
+def test_a_table_of_regions_leaves_out_columns_without_values() -> None:
+    plain = RegionsResult(region_scores(images(), labels()), Path("regions.json")).table()
+    given = region_scores(images(), labels(), {1: {"t1": 1.0, "t2": 0.1}})
+    full = RegionsResult(given, Path("regions.json")).table()
+    assert {"reference", "error [%]"} == set(full.headings) - set(plain.headings)
+    assert {len(row) for row in plain.rows} == {len(plain.headings)}
 
 
 @pytest.mark.parametrize("flag", [Flag.MASKED, Flag.NON_FINITE, Flag.OUT_OF_RANGE])

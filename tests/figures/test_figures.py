@@ -11,7 +11,7 @@ from mrftool.figures import canvas
 from mrftool.figures.curves import sequence_figure, training_figure
 from mrftool.figures.scatter import scatter_figure
 from mrftool.figures.sequences.diagram import diagram_figure
-from mrftool.formats.sequence.yaml_file import parse_sequence
+from mrftool.formats.sequence.yaml_file import parse_sequence, sequence_summary
 from mrftool.maps import Maps
 from mrftool.pages import drawing
 from mrftool.pages.colours import GREY, coloured, lipari, log_processed, navia
@@ -356,9 +356,15 @@ events:
 """
 
 
+def test_the_summary_tells_the_times_of_preparations() -> None:
+    summary = sequence_summary(parse_sequence(DIAGRAM))
+    assert (summary["TI"], summary["T2 preparation TE"]) == ("21 ms", "40 ms")
+
+
 def test_the_diagram_shows_every_event_at_its_time(drawn: list[Figure]) -> None:
     diagram_figure(parse_sequence(DIAGRAM), "x.png")
     require_readable(drawn[0])
+    assert drawn[0].get_suptitle() == "prepared: 40 pulses, 10 dummy pulses, 24 frames in 0.85 s"
     pulses, frames, close = drawn[0].axes
     x_of = {line.get_label(): line for line in pulses.lines}
     starts = sorted({round(float(line.get_xdata()[0]), 6) for line in x_of.values()})

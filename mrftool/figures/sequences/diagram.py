@@ -39,7 +39,7 @@ def diagram_figure(sequence: PulseSequence, path: str | Path) -> None:
         Of the PNG file.
     """
     times = timeline(sequence)
-    title = f"{sequence.name}: {len(sequence)} frames in {times.end:.4g} s"
+    title = f"{sequence.name}: {_counts(sequence, times)} in {times.end:.4g} s"
     with picture(path, 11, 6.5, title=title) as figure:
         pulses, frames, close = figure.subplots(3, 1, height_ratios=(2, 0.5, 2))
         _draw_pulses(pulses, sequence, times)
@@ -55,6 +55,16 @@ def diagram_figure(sequence: PulseSequence, path: str | Path) -> None:
         frames.sharex(pulses)
         pulses.set_xlim(-0.01 * times.end, 1.01 * times.end)
         _draw_close(close, sequence, times)
+
+
+def _counts(sequence: PulseSequence, times: Timeline) -> str:
+    """How many pulses and frames are drawn, in words."""
+    acquired = sum(len(block.pulses) for block in times.blocks if block.event.acquire)
+    dummies = sum(len(block.pulses) for block in times.blocks) - acquired
+    text = f"{acquired} pulses"
+    if dummies:
+        text += f", {dummies} dummy pulses"
+    return f"{text}, {len(sequence)} frames"
 
 
 def _draw_pulses(axes: Axes, sequence: PulseSequence, times: Timeline) -> None:

@@ -20,7 +20,7 @@ from mrftool.formats.sequence.reading.uncertainty import uncertainty_block
 from mrftool.formats.sequence.reading.validation import fault_at, validate
 from mrftool.formats.sequence.reading.yaml_text import Fault, Lines, dump_yaml, load_mapping
 from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
-from mrftool.sequence import Event, PulseSequence, Trigger, Wait
+from mrftool.sequence import Event, Invert, Pulses, PulseSequence, T2Prep, Trigger, Wait
 from mrftool.sequence.timeline import trigger_times
 
 __all__ = [
@@ -233,7 +233,7 @@ def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
 def _preparations(sequence: PulseSequence) -> dict[str, str]:
     train = sequence.train
     if train is None:
-        return {"events": ", ".join(_event_names(sequence))}
+        return {"events": ", ".join(_event_names(sequence)), **_preparation_times(sequence)}
     inversion, played = "none", "once"
     if train.inversion:
         efficiency, time = train.inversion.efficiency, train.inversion.time * 1e3
@@ -241,6 +241,23 @@ def _preparations(sequence: PulseSequence) -> dict[str, str]:
     if train.repeats > 1:
         played = f"played {train.repeats} x, {train.wait * 1e3:g} ms between"
     return {"inversion": inversion, "train": played}
+
+
+def _preparation_times(sequence: PulseSequence) -> dict[str, str]:
+    """TI, from each inversion to the next pulse, and the TE of T2 preparations."""
+    times: dict[str, list[float]] = {"TI": [], "T2 preparation TE": []}
+    since: float | None = None  # an inversion [s]
+    for event in sequence.events:
+        if isinstance(event, Pulses):
+            times["TI"] += [] if since is None else [since]
+            since = None
+        elif isinstance(event, Invert):
+            since = 0.0
+        elif since is not None:
+            since += event.duration
+        if isinstance(event, T2Prep):
+            times["T2 preparation TE"].append(event.te)
+    return {label: _range(np.array(found) * 1e3, "ms") for label, found in times.items() if found}
 
 
 def _event_names(sequence: PulseSequence) -> list[str]:

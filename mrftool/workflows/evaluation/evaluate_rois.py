@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 
 from mrftool.evaluation.reference import map_files
@@ -32,8 +33,11 @@ class RegionsResult:
     path: Path
 
     def table(self) -> TextTable:
-        """The scores, as a person reads them."""
-        return TextTable("regions", _HEADINGS, [_row(score) for score in self.scores], n_words=2)
+        """The scores, as a person reads them: columns that hold a value somewhere."""
+        rows = [_row(score) for score in self.scores]
+        filled = [any(column) for column in zip(*rows, strict=True)]
+        headings = tuple(compress(_HEADINGS, filled))
+        return TextTable("regions", headings, [list(compress(r, filled)) for r in rows], n_words=2)
 
 
 def evaluate_rois(
