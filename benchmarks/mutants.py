@@ -668,8 +668,8 @@ def main():
         ("native kernel", "native/epg.c", KERNEL_TESTS, KERNEL),
         ("readout", "mrftool/physics/readout.py", READOUT_TESTS, READOUT),
         ("cuts on the way", "native/epg.c", ("test_native_cut.py",), CUTS),
-        ("compression", "native/compress.c", ("test_compression.py",), COMPRESSION),
-        ("splitting", "mrftool/scan/compressor.py", ("test_compression.py",), SPLITTING),
+        ("compression", "native/compress.c", ("test_compressed_scans.py",), COMPRESSION),
+        ("splitting", "mrftool/scan/compressor.py", ("test_compressed_scans.py",), SPLITTING),
         ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
         ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),
     ]

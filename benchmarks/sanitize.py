@@ -38,7 +38,7 @@ OTHERS = {"_toeplitz": "toeplitz.c", "_epg_adjoint": "epg_adjoint.c"}
 TESTS = (
     "tests/physics/test_native.py",
     "tests/physics/test_native_cut.py",
-    "tests/inference/test_compression.py",
+    "tests/inference/test_compressed_scans.py",
     "tests/reconstruction/test_kernel_product.py",
     "tests/design/test_adjoint.py",
 )
