@@ -46,11 +46,8 @@ def check_belongs(
         message = f"{series.name}: {series.n_time} time points, expected {n_time} as the {what}"
         if sequence_name:
             message += f" of {sequence_name}"
-        raise MismatchError(
-            message + _difference(series, sequence),
-            hint=series.axis_hint(n_time),
-            arguments=_CHOICES,
-        )
+        message += series.axis_fault(n_time) + _difference(series, sequence)
+        raise MismatchError(message, arguments=_CHOICES)
     if series.form != form:
         message = f"{series.name}: a {series.form} series, expected {form} as the {what}"
         if form == "complex":

@@ -95,11 +95,11 @@ class Series:
         value = (self.sidecar or {}).get("sequence_id")
         return value if isinstance(value, str) else None
 
-    def axis_hint(self, n_time: int) -> str | None:
-        """A hint if time, of which `n_time` samples are expected, seems to be the first axis."""
+    def axis_fault(self, n_time: int) -> str:
+        """In words, if time, of which `n_time` samples are expected, seems to be the first axis."""
         if self.shape[0] != n_time:
-            return None
-        return f"the first axis has {n_time}: time must be the last axis"
+            return ""
+        return f"; the first axis has {n_time}: time must be the last axis"
 
     def blocks(
         self, mask: BoolArray | None = None, *, max_bytes: int = 32 << 20

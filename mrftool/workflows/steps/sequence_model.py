@@ -62,8 +62,7 @@ def require_length(series: Series, sequence: PulseSequence) -> None:
     if series.n_time != len(sequence):
         raise MismatchError(
             f"{series.name}: {series.n_time} frames, expected {len(sequence)} as sequence "
-            f"{sequence.name} acquires",
-            hint=series.axis_hint(len(sequence)),
+            f"{sequence.name} acquires{series.axis_fault(len(sequence))}"
         )
 
 

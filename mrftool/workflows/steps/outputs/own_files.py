@@ -17,20 +17,21 @@ def require_own_simulation(outputs: Sequence[Path], *, overwrite: bool) -> None:
     The sidecar of the scan says whether it was.
     """
     if not overwrite:
-        _require_own(outputs, lambda _: _is_simulated(outputs[0]))
+        why = "and no sidecar says that mrftool simulated it"
+        _require_own(outputs, lambda _: _is_simulated(outputs[0]), why)
 
 
 def require_own_sequence(output: Path, *, overwrite: bool) -> None:
     """Raise ArgumentError if a sequence file is there that mrftool did not write."""
     if not overwrite:
-        _require_own([output], is_own_text)
+        _require_own([output], is_own_text, "and mrftool did not write it, or it was changed since")
 
 
-def _require_own(outputs: Sequence[Path], is_own: Callable[[Path], bool]) -> None:
+def _require_own(outputs: Sequence[Path], is_own: Callable[[Path], bool], why: str) -> None:
     for path in outputs:
         if path.is_file() and not is_own(path):
             raise ArgumentError(
-                f"{path} exists, and mrftool did not write it as it is, expected another name",
+                f"{path} exists, {why}, expected another name",
                 hint="overwriting replaces it",
                 arguments=("overwrite",),
             )
