@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from generated import write_references
+from notebooks import notebook_folder
 
 project = "mrftool"
 copyright = "2026, the mrftool developers"
@@ -24,6 +25,7 @@ nb_execution_in_temp = True
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
+os.environ["IPYTHONDIR"] = str(notebook_folder(Path(__file__).parent / "_build" / "ipython"))
 os.environ["COLUMNS"] = "88"  # of tables in the terminal
 os.environ["TERM"] = "dumb"
 

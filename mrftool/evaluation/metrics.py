@@ -46,6 +46,8 @@ class Score:
     coverage_1sd, coverage_2sd
         Share of voxels whose reference lies within one and two reported standard deviations of the
         estimate [1]: 0.683 and 0.954 if the deviations are right.
+    coverage_2u
+        The same of two combined uncertainties, which hold systematic errors too.
     z_mean, z_sd
         Mean and standard deviation of (estimate - reference) / reported deviation [1]: 0 and 1 if
         the deviations are right.
@@ -73,6 +75,7 @@ class Score:
     agreement_slope: float | None = None
     coverage_1sd: float | None = None
     coverage_2sd: float | None = None
+    coverage_2u: float | None = None
     z_mean: float | None = None
     z_sd: float | None = None
     n_bound: int = 0
@@ -81,15 +84,17 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """One parameter `(voxel,)` [s]: reference, estimate, reported deviation and Cramer-Rao bound.
+    """One parameter `(voxel,)` [s]: reference, estimate, reported deviation by noise and combined
+    uncertainty, and Cramer-Rao bound.
 
-    Unknown deviations and bounds are NaN. is_tissue: voxels with T1 and T2 of SHORTEST or more.
+    What is not known is NaN. is_tissue: voxels with T1 and T2 of SHORTEST or more.
     """
 
     reference: FloatArray
     estimate: FloatArray
     is_tissue: BoolArray
     sd: FloatArray
+    uncertainty: FloatArray
     bound: FloatArray
 
     def __getitem__(self, mask: BoolArray) -> "_Columns":
@@ -103,6 +108,7 @@ def scores(
     labels: NDArray[np.integer] | None = None,
     classes: Sequence[str] = (),
     sd: Mapping[str, ArrayLike] | None = None,
+    uncertainty: Mapping[str, ArrayLike] | None = None,
     bound: Mapping[str, ArrayLike] | None = None,
 ) -> list[Score]:
     """Scores of every parameter of `estimate`: over all voxels, then for each class that occurs.
@@ -118,6 +124,8 @@ def scores(
         another index belongs to none.
     sd
         Standard deviations that the estimator reports `(voxel,)` [s].
+    uncertainty
+        Combined standard uncertainties that it reports `(voxel,)` [s].
     bound
         Cramer-Rao bounds `(voxel,)` [s], NaN where they are not known.
 
@@ -137,6 +145,7 @@ def scores(
             _column(key, values, n),
             is_tissue,
             _optional_column(f"sd_{key}", sd, key, n),
+            _optional_column(f"uncertainty_{key}", uncertainty, key, n),
             _optional_column(f"bound of {key}", bound, key, n),
         )
         has_bound = bound is not None and key in bound
@@ -202,8 +211,10 @@ def _score(key: str, region: str, columns: _Columns, has_bound: bool) -> Score:
     part = columns[valid]
     calibrated = calibration(part.estimate - part.reference, part.sd)
     calibrated.pop("coverage_95", None)
+    combined = calibration(part.estimate - part.reference, part.uncertainty)
     numbers: dict[str, Any] = {**_errors(part), **_log_errors(part), **_agreement(part)}
     numbers |= calibrated
+    numbers["coverage_2u"] = combined.get("coverage_2sd")
     if has_bound:
         numbers |= _over_bound(part)
     return Score(key, region, n, len(valid) - n, **numbers)

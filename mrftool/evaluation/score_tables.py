@@ -30,12 +30,13 @@ _COLUMNS = [
     ("n_bound", "with bound", "{}"),
     ("coverage_1sd", "in 1 sd", "{:.2f}"),
     ("coverage_2sd", "in 2 sd", "{:.2f}"),
+    ("coverage_2u", "in 2 unc.", "{:.2f}"),
     ("z_mean", "z mean", "{:+.2f}"),
     ("z_sd", "z sd", "{:.2f}"),
     ("n_invalid", "invalid", "{}"),
 ]
 _ONLY_IN_FILES = ("bias_percent", "agreement_low", "agreement_high", "n_bound")
-_REPLACED_BY_BOUND = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd")
+_REPLACED_BY_BOUND = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd", "z_mean")
 _REPLACED_WITHOUT_BOUND = ("z_mean", "z_sd")
 _TEXT = ("parameter", "region")
 _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}

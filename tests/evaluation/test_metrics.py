@@ -80,6 +80,12 @@ def test_coverage_and_z_tell_correct_deviations_from_too_small_ones() -> None:
     assert correct.z_mean == pytest.approx(0, abs=0.02)
     assert correct.z_sd == pytest.approx(1, abs=0.02)
     assert too_small.coverage_2sd == pytest.approx(0.6827, abs=0.01)
+    assert too_small.coverage_2u is None
+    (combined,) = scores(
+        reference, {"t1": found}, sd={"t1": sd / 2}, uncertainty={"t1": sd * np.sqrt(1 / 2)}
+    )
+    assert combined.coverage_2sd == too_small.coverage_2sd
+    assert combined.coverage_2u == pytest.approx(0.8427, abs=0.01)  # within 2 / sqrt(2) sd
     assert too_small.z_sd == pytest.approx(2, abs=0.04)
 
 

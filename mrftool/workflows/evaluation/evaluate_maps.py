@@ -27,6 +27,9 @@ Columns = dict[str, FloatArray]
 FILES = ("errors.json", "errors.md", "errors.png", "scatter.png", "bins.json", "bins.png")
 
 
+_REPORTED = ("sd_t1", "sd_t2", "combined_t1", "combined_t2")
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Maps beside their reference.
@@ -78,7 +81,7 @@ def compare_images(
     Parameters
     ----------
     images : dict
-        "t1" and "t2" [s], with "sd_t1" and "sd_t2" [s] where they are known.
+        "t1" and "t2" [s], with "sd_t1", "combined_t1" and so on [s] where they are known.
     reference : Reference
         Reference values on the same voxels.
     form : str, optional
@@ -88,11 +91,11 @@ def compare_images(
 
     """
     columns: Columns = {}
-    for name in ("t1", "t2", "sd_t1", "sd_t2"):
+    for name in ("t1", "t2", *_REPORTED):
         if name in images:
             columns[name] = reference.grid.to_columns(images[name]).astype(np.float64)
     estimate = {name: columns[name] for name in ("t1", "t2")}
-    sd = {name: columns[f"sd_{name}"] for name in estimate if f"sd_{name}" in columns}
+    sd, uncertainty = (_of_each(columns, kind) for kind in ("sd", "combined"))
     bound = _bounds(reference, form, reporter)
     return Comparison(
         reference=reference,
@@ -104,10 +107,17 @@ def compare_images(
             labels=reference.labels,
             classes=reference.classes,
             sd=sd or None,
+            uncertainty=uncertainty or None,
             bound=bound,
         ),
         bins=bins_of(reference.tissue, estimate, bound),
     )
+
+
+def _of_each(columns: Columns, kind: str) -> Columns:
+    """What the maps report of T1 and T2 of one kind, by parameter."""
+    names = {name: f"{kind}_{name}" for name in ("t1", "t2")}
+    return {name: columns[known] for name, known in names.items() if known in columns}
 
 
 def _require_same_sequence(
