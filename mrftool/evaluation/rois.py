@@ -111,7 +111,7 @@ def read_reference(path: Path) -> dict[int, dict[str, float]]:
     for number, row in enumerate(rows, 2):
         try:
             region = int(row["region"])
-            times = {name: float(row[f"{name}_ms"] or "") / 1e3 for name in PARAMETERS}
+            times = {name: _time(row[f"{name}_ms"]) for name in PARAMETERS}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: line {number}: {error!s}, expected the columns region, t1_ms and t2_ms "
@@ -121,6 +121,14 @@ def read_reference(path: Path) -> dict[int, dict[str, float]]:
     if not found:
         raise InputError(f"{path}: has no rows, expected one for each region")
     return found
+
+
+def _time(text: str) -> float:
+    """A time [s] of a text in milliseconds; ValueError for what is none."""
+    time = float(text or "") / 1e3
+    if not 0 < time < math.inf:
+        raise ValueError(f"{text} is not a time of more than 0 ms")
+    return time
 
 
 def _usable(maps: Mapping[str, Float32Array]) -> BoolArray:

@@ -92,6 +92,8 @@ def test_reference_values_are_read_in_milliseconds(tmp_path: Path) -> None:
         ("", "has no rows"),
         ("region,t1_ms\n1,1000\n", "line 2: 't2_ms'"),
         ("region,t1_ms,t2_ms\n1,long,100\n", "line 2: .*expected the columns"),
+        ("region,t1_ms,t2_ms\n1,0,100\n", "line 2: 0 is not a time of more than 0 ms"),
+        ("region,t1_ms,t2_ms\n1,1000,nan\n", "line 2: nan is not a time of more than 0 ms"),
     ],
 )
 def test_a_faulty_reference_file_is_an_error(tmp_path: Path, text: str, message: str) -> None:
