@@ -97,6 +97,12 @@ class Receiver:
         if count is not None:
             count.socket.close()
 
+    def close(self) -> None:
+        """Close the connections that nobody ended."""
+        while self._counts:
+            _, count = self._counts.popitem()
+            count.socket.close()
+
     def stored(self, event: Any) -> int:
         """Keep an image; its status."""
         status = self._store(event)
@@ -214,3 +220,4 @@ def listening(settings: NodeSettings, storage: Storage, reporter: Reporter) -> I
     finally:
         with suppress(OSError):
             server.shutdown()
+        receiver.close()
