@@ -10,6 +10,7 @@ from mrftool.formats.atomic import writing
 from mrftool.formats.sequence.yaml_file import as_sequence
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.export import WrittenModel, model_path, write_verified
+from mrftool.workflows.steps.doubts import note_doubts, note_echoes
 
 
 def adapt_model(
@@ -51,6 +52,8 @@ def adapt_model(
 
     """
     read = as_sequence(sequence)
+    note_doubts(read, reporter)
+    note_echoes(read, reporter)
     source = Path(model)
     if not source.exists():
         source = find_file("models", str(model), ".onnx")

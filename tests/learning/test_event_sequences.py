@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from front_door import works
 
+from mrftool.formats.sequence.yaml_file import read_sequence
+
 HEAD = """\
 mrftool_sequence: 2
 name: events
@@ -67,7 +69,8 @@ def test_a_run_is_exported_tried_and_its_model_adapted(sequence: Path, tmp_path:
     works("evaluate", "model", model, "-n", 20, "--snr", 20, "-o", tmp_path / "trials")
     adapted = tmp_path / "adapted.onnx"
     options = ("--steps", 1, "--allow-inaccurate", "-o", adapted)
-    works("adapt", "fisp", "--seq", sequence, *options)
+    told = works("adapt", "fisp", "--seq", sequence, *options).err
+    assert ("has several echoes" in told) == (read_sequence(sequence).later_echoes.size > 0)
     works("sequence", "show", sequence, "-o", tmp_path / "show.png")
     works("simulate", "--seq", sequence, "--phantom", "vials", "--matrix", 8, "-o", scan)
     works("match", scan, "--seq", sequence, "-o", tmp_path / "matched")

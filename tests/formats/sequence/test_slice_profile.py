@@ -109,6 +109,7 @@ def test_a_pulse_that_no_file_made_is_checked_too() -> None:
 def test_show_says_the_pulse(tmp_path: Path) -> None:
     path = tmp_path / "sliced.yaml"
     path.write_text(text_of({**GOOD, "apodisation": "hann"}))
-    shown = " ".join(works("sequence", "show", path).out.replace("│", " ").split())
+    picture = tmp_path / "sliced.png"
+    shown = " ".join(works("sequence", "show", path, "-o", picture).out.replace("│", " ").split())
     assert "sinc pulse of 2 ms, time-bandwidth 4, hann window; 40 positions over 3" in shown
     assert command("sequence", "check", path).code == 0
