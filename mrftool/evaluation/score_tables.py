@@ -36,7 +36,7 @@ _COLUMNS = [
     ("n_invalid", "invalid", "{}"),
 ]
 _ONLY_IN_FILES = ("bias_percent", "agreement_low", "agreement_high", "n_bound")
-_REPLACED_BY_BOUND = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd", "z_mean")
+_REPLACED_BY_BOUND = ("sd", "log10_mse", "log10_mse_tissue", "coverage_2sd")
 _REPLACED_WITHOUT_BOUND = ("z_mean", "z_sd")
 _TEXT = ("parameter", "region")
 _WORDS = {"t1": "T1", "t2": "T2", "csf": "CSF", "muscle_skin": "muscle, skin"}
@@ -52,6 +52,8 @@ def score_table(scores: Sequence[Score], title: str = "") -> "Table":
     replaced: tuple[str, ...] = _REPLACED_WITHOUT_BOUND
     if any(score.rmse_over_bound is not None for score in scores):
         replaced = _REPLACED_BY_BOUND
+    if any(score.coverage_2u is not None for score in scores):
+        replaced = (*replaced, "z_mean")
     columns = _used_columns(scores, without=(*_ONLY_IN_FILES, *replaced))
     rows = _rows(scores, columns)
     table = Table(title_justify="left", box=SIMPLE_HEAD, padding=0)
