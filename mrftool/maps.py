@@ -92,7 +92,12 @@ class Maps(ShownInNotebooks):
 
 def has_estimate(maps: Maps) -> BoolArray:
     """Voxels `(x, y, z)` that were fitted: neither masked nor without finite numbers."""
-    return np.asarray((maps.flags & int(Flag.MASKED | Flag.NON_FINITE)) == 0)
+    return is_fitted(maps.flags)
+
+
+def is_fitted(flags: Array) -> BoolArray:
+    """Voxels that were fitted, by their flags of any shape."""
+    return np.asarray((flags & int(Flag.MASKED | Flag.NON_FINITE)) == 0)
 
 
 def with_signal(maps: Maps) -> BoolArray:

@@ -2,12 +2,9 @@
 
 import ctypes
 from contextlib import suppress
-from pathlib import Path
 
-import mrftool
+from mrftool.environment.native import library_path
 from mrftool.errors import InputError
-
-_LIBRARY = "_bus_error.so"
 
 
 def tell_bus_errors() -> None:
@@ -15,9 +12,7 @@ def tell_bus_errors() -> None:
 
     Does nothing where mrftool was installed without its native libraries.
     """
-    for folder in mrftool.__path__:
-        path = Path(folder, _LIBRARY)
-        if path.is_file():
-            with suppress(OSError):
-                ctypes.CDLL(str(path)).bus_error_in_one_line(InputError.exit_code)
-            return
+    path = library_path("bus_error")
+    if path is not None:
+        with suppress(OSError):
+            ctypes.CDLL(str(path)).bus_error_in_one_line(InputError.exit_code)

@@ -6,20 +6,18 @@ slower.
 """
 
 import ctypes
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import mrftool
 from mrftool.arrays import FloatArray, IndexArray
 from mrftool.design import readable_adjoint
 from mrftool.design.pulse_train import DesignTissue, PulseTrain
+from mrftool.environment.native import is_reference, native_library
 from mrftool.errors import ArgumentError
 
 _ACCURACY = 1e-12  # of the largest path through the orders that are left out [1]
@@ -204,20 +202,14 @@ class _Call:
 
 
 def _library() -> ctypes.CDLL | None:
-    if os.environ.get("MRFTOOL_ENGINE") == "reference":
+    if is_reference():
         return None
     return _loaded()
 
 
 @cache
 def _loaded() -> ctypes.CDLL | None:
-    for folder in mrftool.__path__:
-        path = Path(folder) / "_epg_adjoint.so"
-        if path.is_file():
-            library = ctypes.CDLL(str(path))
-            library.epg_adjoint_run.argtypes = (ctypes.POINTER(_Job),)
-            library.epg_adjoint_job_size.restype = ctypes.c_uint64
-            if library.epg_adjoint_job_size() != ctypes.sizeof(_Job):
-                raise ImportError(f"{path} belongs to another version of mrftool: install it again")
-            return library
-    return None
+    library = native_library("epg_adjoint", _Job)
+    if library is not None:
+        library.epg_adjoint_run.argtypes = (ctypes.POINTER(_Job),)
+    return library

@@ -21,7 +21,7 @@ from mrftool.formats.npz.tissue import load_tissue_npz
 from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.formats.space import Placed, require_same_voxels
 from mrftool.grid import Grid, Placement
-from mrftool.quantities import Flag
+from mrftool.maps import is_fitted
 from mrftool.tissue import Tissue
 
 
@@ -175,7 +175,7 @@ def _from_folder(folder: Path) -> Reference:
     lowest = np.minimum(images["t1"], images["t2"])
     inside = np.isfinite(images["t1"] + images["t2"]) & (lowest > 0)
     if "flags" in images:
-        inside &= (images["flags"].astype(np.int64) & int(Flag.MASKED | Flag.NON_FINITE)) == 0
+        inside &= is_fitted(images["flags"].astype(np.int64))
     grid = Grid(inside, headers["t1"].placement.affine)
     return Reference(
         Tissue.of_estimates(**{key: grid.to_columns(images[key]) for key in ("t1", "t2")}), grid

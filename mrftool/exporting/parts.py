@@ -11,7 +11,7 @@ import numpy as np
 from mrftool.arrays import Array, ComplexArray
 from mrftool.errors import CheckFailedError
 from mrftool.inference.session import Model, run, run_compressed, split_of
-from mrftool.quantities import Flag
+from mrftool.maps import is_fitted
 from mrftool.scan.compression import sums_of
 
 _OF_DEVIATION = 0.01  # largest difference of T1 and T2, over their standard deviation
@@ -19,7 +19,6 @@ _OF_M0 = 1e-3  # and of M0, relative
 _SHARE = 0.01  # of voxels that may differ more: rounding decides between two minima there
 _ROUNDING = 1e-7  # of single precision, relative
 Estimates = Mapping[str, Array]
-_WITHOUT_ESTIMATE = Flag.MASKED | Flag.NON_FINITE
 
 
 def require_same_parts(model: Model, signal: ComplexArray, **given: Any) -> None:
@@ -61,7 +60,7 @@ def require_same_parts(model: Model, signal: ComplexArray, **given: Any) -> None
 
 def _unequal_shares(found: Estimates, whole: Estimates) -> dict[str, float]:
     """Share of the fingerprints whose estimates are not equal to rounding, by parameter."""
-    fitted = whole["flags"] & int(_WITHOUT_ESTIMATE) == 0
+    fitted = is_fitted(whole["flags"])
     tolerances = {name: _OF_DEVIATION * whole[f"sd_{name}"] for name in ("t1", "t2")}
     tolerances["m0"] = _OF_M0 * np.abs(whole["m0"])
     shares = {}

@@ -56,11 +56,12 @@ def quantify(
     images = {name: image for name, image in given.items() if image is not None}
     assumed = _check_match(series, model, images)
     energy = np.zeros(series.n_voxels)
-    task = _Task(series, model, mask, images, noise_sd, chosen_threads(threads))
+    task = _Task(series, model, mask, images, noise_sd, chosen_threads(threads), hide_air)
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
         for voxels, own_energy, columns in _blocks(task):
-            energy[voxels] = own_energy
+            if own_energy is not None:
+                energy[voxels] = own_energy
             yield voxels, columns
 
     assumptions = (*series.assumptions, *assumed)
@@ -80,6 +81,7 @@ class _Task:
     images: Mapping[str, Float32Array]
     noise_sd: float | None
     threads: int
+    with_energy: bool
 
     def options(self, voxels: Voxels) -> dict[str, Any]:
         """What the model takes beside the signal of some voxels."""
@@ -87,7 +89,8 @@ class _Task:
         return {"noise_sd": self.noise_sd, **columns}
 
 
-_Block = tuple[Voxels, FloatArray, Columns]  # voxels, their energy, what was found in them
+# Voxels, their energy where it is known or asked for, and what was found in them.
+_Block = tuple[Voxels, FloatArray | None, Columns]
 
 
 def _blocks(task: _Task) -> Iterator[_Block]:
@@ -120,7 +123,10 @@ def _read_blocks(task: _Task) -> Iterator[_Block]:
     for voxels, signal in prefetched(blocks):
         options = task.options(voxels)
         columns = run(task.model, signal, threads=task.threads, **options)
-        yield voxels, energy_of(signal), columns
+        energy = None
+        if task.with_energy:
+            energy = energy_of(signal)
+        yield voxels, energy, columns
 
 
 def check_model(series: Series, model: Model, *, form: str | None = None) -> list[str]:

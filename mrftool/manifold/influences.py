@@ -204,9 +204,8 @@ def _derived(
         return np.asarray(rate[:, None] * signal)
     if influence == EFFICIENCY and _has_one_inversion(sequence):
         step = _STEPS[EFFICIENCY] * (_side(EFFICIENCY, sequence, tissue) or 1)
-        shifted = _with_efficiency(sequence, tissue, step)
-        changed, _ = signal_and_derivatives(*shifted, with_respect_to=(), tolerance=TOLERANCE)
-        return np.asarray((changed.astype(np.complex128) - signal) / step)
+        changed = _signal(*_with_efficiency(sequence, tissue, step))
+        return np.asarray((changed - signal) / step)
     if influence == TI and EFFICIENCY.name in found and _begins_with_inversion(sequence):
         (efficiency,) = _inversions(sequence).values()
         factor = -(1 + efficiency) / tissue.t1
@@ -360,7 +359,6 @@ _STEPS: dict[Influence, float] = {  # of the differences, in the unit of the val
     TI: 1e-3,
     TE: 0.1e-3,
     ADC: 0.1e-9,
-    OFF_RESONANCE: 1.0,
     FLIP_EXPONENT: 0.01,
     SLICE_PROFILE: 0.02,
 }

@@ -6,21 +6,19 @@ MRFTOOL_ENGINE=reference, `is_available` is False and the readable engine serves
 """
 
 import ctypes
-import os
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
-import mrftool
 from mrftool.arrays import Array, FloatArray, IndexArray
+from mrftool.environment.native import is_reference, native_library
 from mrftool.environment.threads import usable_processors
 from mrftool.physics.dephasing import at_rest, spoiled_integrals
 from mrftool.physics.rf.excitation import slice_positions
@@ -67,9 +65,7 @@ class _Job(ctypes.Structure):
 
 def is_available() -> bool:
     """Whether the native kernel serves. Warns once where the library is missing."""
-    if os.environ.get("MRFTOOL_ENGINE") == "reference":
-        return False
-    return _library() is not None
+    return not is_reference() and _library() is not None
 
 
 def widest() -> str:
@@ -82,8 +78,8 @@ def widest() -> str:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    found = next((path for path in _places() if path.is_file()), None)
-    if found is None:
+    library = native_library("epg", _Job)
+    if library is None:
         warnings.warn(
             "mrftool was installed without its native kernel: the readable engine serves, some "
             "hundred times slower",
@@ -91,17 +87,8 @@ def _library() -> ctypes.CDLL | None:
             stacklevel=2,
         )
         return None
-    library = ctypes.CDLL(str(found))
     library.epg_run.argtypes = (ctypes.POINTER(_Job), ctypes.c_int)
-    library.epg_job_size.restype = ctypes.c_size_t
-    if library.epg_job_size() != ctypes.sizeof(_Job):
-        raise ImportError(f"{found} belongs to another version of mrftool: install it again")
     return library
-
-
-def _places() -> Iterator[Path]:
-    """Where the library may lie: beside the package, also where an editable install keeps it."""
-    return (Path(folder) / "_epg.so" for folder in mrftool.__path__)
 
 
 _MOST_NUMBERS = 4  # of one event

@@ -11,12 +11,11 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-import mrftool
 from mrftool.arrays import Array, Float32Array
+from mrftool.environment.native import is_reference, native_library
 from mrftool.errors import ArgumentError
 from mrftool.scan.compressor import GROUP, Compressor
 
@@ -233,20 +232,14 @@ def widest() -> str:
 
 
 def _library() -> ctypes.CDLL | None:
-    if os.environ.get("MRFTOOL_ENGINE") == "reference":
+    if is_reference():
         return None
     return _loaded()
 
 
 @cache
 def _loaded() -> ctypes.CDLL | None:
-    places = (Path(folder) / "_compress.so" for folder in mrftool.__path__)
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        return None
-    library = ctypes.CDLL(str(found))
-    library.compress_finish.restype = None
-    library.compress_job_size.restype = ctypes.c_size_t
-    if library.compress_job_size() != ctypes.sizeof(_Job):
-        raise ImportError(f"{found} belongs to another version of mrftool: install it again")
+    library = native_library("compress", _Job)
+    if library is not None:
+        library.compress_finish.restype = None
     return library

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 Shape = Literal["sinc", "gauss"]
 Apodisation = Literal["none", "hann", "hamming"]
 
+# Depth a of the window 1 - a + a cos(2 pi t / duration), t from the middle of the pulse.
+WINDOW_DEPTHS: dict[Apodisation, float] = {"none": 0.0, "hann": 0.5, "hamming": 0.46}
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 APODISATIONS: tuple[Apodisation, ...] = get_args(Apodisation)
 LARGEST_TIME_BANDWIDTH = 40.0  # files may say 32: errors are studied by larger ones

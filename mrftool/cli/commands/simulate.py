@@ -21,32 +21,15 @@ from mrftool.cli.options import (
 if TYPE_CHECKING:
     from mrftool.workflows.steps.scene import SceneSource
 
+_OF_SCANS = ("adc", "r2_prime", "form", "overwrite")
+_OF_DIGITAL_HEADS = ("slices", "b1_spread", "m0_phase")
 # Options that make a difference to each kind of source; all others do to every one.
 _OPTIONS = {
     "a dictionary": {"t1_ms", "t2_ms", "b1_grid", "adc", "r2_prime"},
-    "a phantom": {
-        "phantom",
-        "matrix",
-        "slices",
-        "b1_spread",
-        "m0_phase",
-        "adc",
-        "r2_prime",
-        "form",
-        "overwrite",
-    },
-    "a phantom file": {"phantom", "adc", "r2_prime", "form", "overwrite"},
-    "BrainWeb": {
-        "brainweb",
-        "slices",
-        "b1_spread",
-        "m0_phase",
-        "adc",
-        "r2_prime",
-        "form",
-        "overwrite",
-    },
-    "tissue maps": {"t1", "t2", "m0", "b1", "mask", "adc", "r2_prime", "form", "overwrite"},
+    "a phantom": {"phantom", "matrix", *_OF_DIGITAL_HEADS, *_OF_SCANS},
+    "a phantom file": {"phantom", *_OF_SCANS},
+    "BrainWeb": {"brainweb", *_OF_DIGITAL_HEADS, *_OF_SCANS},
+    "tissue maps": {"t1", "t2", "m0", "b1", "mask", *_OF_SCANS},
 }
 
 _OF_RAW_DATA = ("coils", "trajectory", "coverage", "fine", "b0_hz", "stack")

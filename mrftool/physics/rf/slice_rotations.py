@@ -32,14 +32,13 @@ from numpy.typing import NDArray
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import ArgumentError
-from mrftool.sequence.selective_pulse import SelectivePulse
+from mrftool.sequence.selective_pulse import WINDOW_DEPTHS, SelectivePulse
 
 ComplexNumbers = NDArray[np.complex128]
 
 _TOLERANCE = 1e-9  # of alpha, and of beta over the largest amplitude
 LARGEST = 100.0  # flip angle times B1 [rad]
 _LADDER = np.pi / 4  # largest amplitudes are multiples of it, so that few tables are made [rad]
-_WINDOWS = {"none": 0.0, "hann": 0.5, "hamming": 0.46}
 _ENVELOPES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "sinc": np.sinc,
     "gauss": lambda x: np.asarray(np.exp(-np.pi * x**2)),
@@ -83,7 +82,7 @@ def clenshaw(coefficients: ComplexNumbers, y: Any) -> Any:
 def waveform(pulse: SelectivePulse, steps: int) -> FloatArray:
     """B1 in the middle of each of `steps` equal steps, whose sum is 1 `(step,)` [1]."""
     time = (np.arange(steps) + 0.5) / steps - 0.5
-    depth = _WINDOWS[pulse.apodisation]
+    depth = WINDOW_DEPTHS[pulse.apodisation]
     window = 1 - depth + depth * np.cos(2 * np.pi * time)
     shape = window * _ENVELOPES[pulse.shape](pulse.time_bandwidth * time)
     return np.asarray(shape / shape.sum())

@@ -5,16 +5,14 @@ environment says MRFTOOL_ENGINE=reference, the twin serves: the same numbers to 
 """
 
 import ctypes
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-import mrftool
 from mrftool.arrays import Array, ComplexArray
+from mrftool.environment.native import is_reference, native_library
 from mrftool.errors import ArgumentError
 
 MAX_RANK = 32  # of the native kernel
@@ -126,20 +124,14 @@ def _jobs(kernel: Array, spectra: ComplexArray, threads: int) -> list[_Job]:
 
 
 def _library() -> ctypes.CDLL | None:
-    if os.environ.get("MRFTOOL_ENGINE") == "reference":
+    if is_reference():
         return None
     return _loaded()
 
 
 @cache
 def _loaded() -> ctypes.CDLL | None:
-    places = (Path(folder) / "_toeplitz.so" for folder in mrftool.__path__)
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        return None
-    library = ctypes.CDLL(str(found))
-    library.toeplitz_multiply.argtypes = (ctypes.POINTER(_Job),)
-    library.toeplitz_job_size.restype = ctypes.c_uint64
-    if library.toeplitz_job_size() != ctypes.sizeof(_Job):
-        raise ImportError(f"{found} belongs to another version of mrftool: install it again")
+    library = native_library("toeplitz", _Job)
+    if library is not None:
+        library.toeplitz_multiply.argtypes = (ctypes.POINTER(_Job),)
     return library

@@ -21,6 +21,7 @@ from mrftool.sequence import (
 from mrftool.sequence.timeline import Block, Timed, timeline
 
 Use = Literal["excitation", "inversion", "saturation", "preparation", "refocusing"]
+_LEAST_FLIP = 1e-9  # [rad] a pulse of 0 has no shape
 _PERFECT = 4  # refocusing pulses that are played for a T2 preparation of perfect pulses
 
 
@@ -44,6 +45,16 @@ class Step:
     acquire: bool = False
     crush: bool = False
     number: int = 0
+
+    @property
+    def positive_flip(self) -> float:
+        """The flip angle's size [rad]; hardly more than 0 for 0, of which no pulse has a shape."""
+        return max(abs(self.flip), _LEAST_FLIP)
+
+    @property
+    def phase_of_positive_flip(self) -> float:
+        """The phase with which that size does the same [rad]."""
+        return float((self.phase + np.pi * (self.flip < 0)) % (2 * np.pi))
 
 
 Segment = list[Step]  # what is played after one trigger, or before the first

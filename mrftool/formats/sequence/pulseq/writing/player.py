@@ -18,7 +18,6 @@ from mrftool.physics.dephasing import GAMMA
 from mrftool.sequence import PulseSequence, SelectivePulse
 
 _DWELL = 10e-6  # [s]
-_LEAST_FLIP = 1e-9  # [rad] a pulse of 0 has no shape
 _ROUNDING = 1e-9  # [s]
 _TURN = 2 * np.pi
 
@@ -155,10 +154,10 @@ class Player:
         duration = self._duration(step)
         delay = self._up(self.scanner.rf_dead_time)
         pulse = self.pp.make_block_pulse(
-            max(abs(step.flip), _LEAST_FLIP),
+            step.positive_flip,
             duration=duration,
             delay=delay,
-            phase_offset=(step.phase + np.pi * (step.flip < 0)) % _TURN,
+            phase_offset=step.phase_of_positive_flip,
             system=self.system,
             use=step.use,
         )

@@ -10,9 +10,7 @@ from mrftool.formats.sequence.pulseq.writing.plan import Step
 from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
 from mrftool.physics.dephasing import GAMMA
 from mrftool.sequence import SelectivePulse
-
-_WINDOWS = {"none": 0.0, "hann": 0.5, "hamming": 0.46}
-_LEAST_FLIP = 1e-9  # [rad] a pulse of 0 has no shape
+from mrftool.sequence.selective_pulse import WINDOW_DEPTHS
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +55,11 @@ def slice_pulse(
     make = {"sinc": pp.make_sinc_pulse, "gauss": pp.make_gauss_pulse}[pulse.shape]
     try:
         rf, gradient, _ = make(
-            flip_angle=max(abs(step.flip), _LEAST_FLIP),
-            apodization=_WINDOWS[pulse.apodisation],
+            flip_angle=step.positive_flip,
+            apodization=WINDOW_DEPTHS[pulse.apodisation],
             delay=delay,
             duration=pulse.duration,
-            phase_offset=(step.phase + np.pi * (step.flip < 0)) % (2 * np.pi),
+            phase_offset=step.phase_of_positive_flip,
             return_gz=True,
             slice_thickness=pulse.thickness,
             system=system,
