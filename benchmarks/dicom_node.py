@@ -33,20 +33,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from dicom_factory import write_enhanced
 from dicom_peers import (
-    MixedWorker,
     fingerprint,
     real_rule,
+    serve_mixed,
     wait_for,
     write_settings,
 )
 from orthanc import Orthanc
 
-import mrftool.servers.dicom.node as node_module
-from mrftool.environment.reporter import SilentReporter
 from mrftool.exporting.make import make_model
 from mrftool.inference.model.onnx_file import write_model
 from mrftool.sequence import Inversion, PulseSequence, Train
-from mrftool.servers.dicom.settings import read_settings
 from mrftool.servers.dicom.storage import MOST_ATTEMPTS
 
 HERE = Path(__file__).resolve()
@@ -71,8 +68,7 @@ def main() -> None:
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        node_module.Worker = MixedWorker  # type: ignore[misc]
-        node_module.serve(read_settings(options.serve), SilentReporter())
+        serve_mixed(options.serve)
         return
     with tempfile.TemporaryDirectory() as folder:
         between_archives(Path(folder), options)

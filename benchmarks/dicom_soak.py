@@ -27,19 +27,17 @@ from dicom_factory import write_enhanced
 from dicom_node import entries, short_sequence
 from dicom_peers import (
     Archive,
-    MixedWorker,
     fingerprint,
     real_rule,
     send,
+    serve_mixed,
     wait_for,
     write_settings,
 )
 
-import mrftool.servers.dicom.node as node_module
-from mrftool.environment.reporter import SilentReporter
 from mrftool.exporting.make import make_model
 from mrftool.inference.model.onnx_file import write_model
-from mrftool.servers.dicom.settings import NodeSettings, read_settings
+from mrftool.servers.dicom.settings import NodeSettings
 
 HERE = Path(__file__).resolve()
 QUIET = 0.2  # seconds after which a series is complete
@@ -57,8 +55,7 @@ def main() -> None:
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        node_module.Worker = MixedWorker  # type: ignore[misc]
-        node_module.serve(read_settings(options.serve), SilentReporter())
+        serve_mixed(options.serve)
         return
     with tempfile.TemporaryDirectory() as folder:
         Soak(Path(folder), options.series, options.real_every).run()

@@ -12,8 +12,9 @@ from dicom_factory import Scan
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 
+from mrftool.environment.reporter import SilentReporter
 from mrftool.physics.simulate import simulate
-from mrftool.servers.dicom.node import serve
+from mrftool.servers.dicom import node
 from mrftool.servers.dicom.settings import read_settings
 from mrftool.servers.dicom.work import Worker
 from mrftool.tissue import Tissue
@@ -116,6 +117,12 @@ class MixedWorker(FakeWorker):
         return super()._run(images, folder, rule)
 
 
+def serve_mixed(settings):
+    """Run a node of this file of settings with `MixedWorker`, until this process ends."""
+    node.Worker = MixedWorker
+    node.serve(read_settings(settings), SilentReporter())
+
+
 def real_rule(model):
     """The rule for `MixedWorker`, of series with the description REAL."""
     return f'  - {{name: real, description: "REAL", model: {model}, destinations: [archive]}}'
@@ -138,7 +145,7 @@ def running(settings):
 
     def run():
         try:
-            serve(settings, notes, stop=stop, ready=lambda port: ready.set())
+            node.serve(settings, notes, stop=stop, ready=lambda port: ready.set())
         except Exception as error:
             faults.append(error)
             ready.set()
