@@ -368,6 +368,25 @@ def test_importing_it_takes_no_time() -> None:
 
 
 @pytest.mark.slow
+def test_raw_data_take_a_trajectory_and_its_unit(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    scan, points = tmp_path / "scan.mrd", tmp_path / "points.npy"
+    works("simulate", "--seq", "delics", "--kspace", scan, "--matrix", 16, "--coils", 2)
+    with h5py.File(scan) as file:
+        (group,) = file.values()
+        stored = np.stack(group["data"]["traj"])
+    np.save(points, stored.reshape(len(stored), -1, 2))
+    own = mrftool.reconstruct(scan, rank=4, replicas=0)
+    same = mrftool.reconstruct(scan, rank=4, replicas=0, trajectory=points, trajectory_unit="1/FOV")
+    np.testing.assert_allclose(same.images, own.images)
+    np.save(points, -np.load(points))
+    turned = mrftool.reconstruct(scan, rank=4, replicas=0, trajectory=points)
+    assert abs(turned.images - own.images).max() > 0.1 * abs(own.images).max()
+    with pytest.raises(InputError, match="times the Nyquist frequency"):
+        mrftool.reconstruct(scan, rank=4, trajectory=points, trajectory_unit="1/m")
+
+
+@pytest.mark.slow
 def test_raw_data_go_through_every_step(tmp_path: Path) -> None:
     scan = tmp_path / "scan.mrd"
     works("simulate", "--seq", "delics", "--kspace", scan, "--matrix", 16, "--coils", 2)
