@@ -71,7 +71,7 @@ SELECTIVE = [
     ),
     ("no rephasing", "1j * (half - missing / 2)", "1j * (0 * half - missing / 2)"),
     ("sign of what rephasing leaves", "np.exp(1j * missing / 2)", "np.exp(-1j * missing / 2)"),
-    ("windows swapped", '"hann": 0.5, "hamming": 0.46', '"hann": 0.46, "hamming": 0.5'),
+    ("one window for all", "WINDOW_DEPTHS[pulse.apodisation]", "0.5"),
     ("width of the Gauss pulse", "np.exp(-np.pi * x**2)", "np.exp(-3 * x**2)"),
     ("coarse integration", "(4 * each - rough) / 3", "rough"),
     ("positions off centre", "(np.arange(pulse.positions) + 0.5)", "np.arange(pulse.positions)"),
@@ -550,7 +550,7 @@ def plant(text, old, new):
 
 
 COMPRESSION = [
-    ("first frame again", "(first - j->first) * j->stride + start", "0 * j->stride + start"),
+    ("first frame again", "(first + t - j->first) * j->stride", "t * j->stride"),
     (
         "vectors of the first frames",
         "(g * j->n_frames + first) * GROUP",
