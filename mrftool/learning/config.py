@@ -24,6 +24,7 @@ _CHOICES = {
     "optimiser": ("muon", "adam"),
     "tissue": ("random", "grid"),
 }
+_COUNTS = ("steps", "batch", "validate_every", "seed", "decode_voxels")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class TrainConfig:
         from mrftool.manifold.parameters import PARAMETERS, range_key
 
         self._require_choices()
+        self._require_types()
         for key in (*map(range_key, PARAMETERS), "snr_range"):
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, _require_range(key, getattr(self, key)))
@@ -148,12 +150,21 @@ class TrainConfig:
             if value not in choices:
                 raise ArgumentError(f"{key} {value!r}, expected one of: {', '.join(choices)}")
 
+    def _require_types(self) -> None:
+        """A checkpoint or a plan can hold values of any type."""
+        if not isinstance(self.labels, bool):
+            raise ArgumentError(f"labels {str(self.labels)[:40]!r}, expected true or false")
+        for key in _COUNTS:
+            value = getattr(self, key)
+            if not isinstance(value, int):
+                raise ArgumentError(f"{key} {str(value)[:40]!r}, expected a whole number")
+
     def _require_numbers(self) -> None:
         for key in ("steps", "batch", "validate_every", "rate"):
-            if not getattr(self, key) > 0:
+            if not 0 < getattr(self, key) < inf:
                 raise ArgumentError(f"{key} {getattr(self, key):g}, expected more than 0")
         for key in ("weight", "adc", "seed", "decode_voxels"):
-            if getattr(self, key) < 0:
+            if not 0 <= getattr(self, key) < inf:
                 raise ArgumentError(f"{key} {getattr(self, key):g}, expected 0 or more")
         if not 0 < self.share <= 1:
             raise ArgumentError(

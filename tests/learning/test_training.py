@@ -275,6 +275,10 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         ({"t2_range": (6.0, 9.0)}, "T2 range lies above"),
         ({"steps": 0}, "steps 0"),
         ({"weight": -1.0}, "weight"),
+        ({"weight": float("nan")}, "weight nan, expected 0 or more"),
+        ({"rate": float("inf")}, "rate inf, expected more than 0"),
+        ({"steps": 2.5}, "steps '2.5', expected a whole number"),
+        ({"labels": {"a": float("inf")}}, "expected true or false"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change: dict[str, object], expected: str) -> None:

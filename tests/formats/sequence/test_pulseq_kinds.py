@@ -111,6 +111,12 @@ def test_lists_of_extensions_that_never_end_are_refused(tmp_path: Path, plain: s
         read(tmp_path, text.replace("1 1 1 0\n2 1 2 0", "1 1 1 1"))
 
 
+def test_pulses_of_minutes_are_refused(tmp_path: Path, plain: str) -> None:
+    text = re.sub(r"(?m)^RadiofrequencyRasterTime .*$", "RadiofrequencyRasterTime 1", plain)
+    with pytest.raises(InputError, match="an RF pulse of .* s, expected at most 30 s"):
+        read(tmp_path, text)
+
+
 def test_extensions_that_a_file_requires_must_be_known(tmp_path: Path, plain: str) -> None:
     text = plain.replace("[DEFINITIONS]\n", "[DEFINITIONS]\nRequiredExtensions ROTATIONS WARP\n")
     with pytest.raises(InputError, match="needs the extension WARP, expected one of"):

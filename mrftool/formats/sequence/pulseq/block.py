@@ -19,6 +19,7 @@ from mrftool.physics.dephasing import GAMMA
 from mrftool.physics.rf.pulse import Pulse
 
 MAX_READOUT = 10_000_000  # samples
+_LONGEST_PULSE = 30.0  # continuous saturation is the longest there is [s]
 LONGEST_STEP = 5e-6  # of a waveform that is given by few points [s]
 
 
@@ -191,6 +192,8 @@ def _pulse(signal: NDArray[np.complex128], time: FloatArray) -> Pulse:
     spacing = np.diff(time)
     if (spacing <= 0).any():
         raise InputError("times of an RF pulse run backwards")
+    if not time[-1] <= _LONGEST_PULSE:
+        raise InputError(f"an RF pulse of {time[-1]:.3g} s, expected at most {_LONGEST_PULSE:g} s")
     if abs(time[0] - spacing[0] / 2) < 1e-9 and np.ptp(spacing) < 1e-9:
         return Pulse(signal, np.full(len(time), spacing.mean()))
     pieces = np.ceil(spacing / LONGEST_STEP).astype(int)
