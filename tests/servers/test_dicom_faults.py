@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import subprocess
 import time
@@ -16,7 +17,7 @@ from mrftool.servers.dicom import receive
 from mrftool.servers.dicom.child import TEMPORARY, exit_code_of
 from mrftool.servers.dicom.deliver import Courier
 from mrftool.servers.dicom.durable import key_of, write_durably
-from mrftool.servers.dicom.settings import Destination, NodeSettings
+from mrftool.servers.dicom.settings import Destination, NodeSettings, read_settings
 from mrftool.servers.dicom.storage import Storage
 from mrftool.servers.dicom.work import Worker
 
@@ -176,3 +177,12 @@ def test_connections_beyond_the_limit_are_closed(settings, monkeypatch):
 def test_a_host_that_no_resolver_takes_is_refused(tmp_path, model, host):
     with pytest.raises(InputError, match=r"host is .*, expected a"):
         write_settings(tmp_path / "node.yaml", model, 104, more=f'host: "{host}"')
+
+
+def test_a_folder_that_no_system_can_name_is_refused(tmp_path, model):
+    write_settings(tmp_path / "node.yaml", model, 104)
+    text = (tmp_path / "node.yaml").read_text()
+    named = re.sub(r"(?m)^folder: .*$", r'folder: "\\0"', text)
+    (tmp_path / "node.yaml").write_text(named)
+    with pytest.raises(InputError, match="without null characters"):
+        read_settings(tmp_path / "node.yaml")

@@ -227,8 +227,8 @@ def _list(value: Any, where: str) -> list[Any]:
 
 def _text(content: Mapping[str, Any], key: str) -> str:
     value = content.get(key)
-    if not isinstance(value, str) or not value:
-        raise InputError(f"{key} is {value!r}, expected a text")
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise InputError(f"{key} is {value!r}, expected a text without null characters")
     return value
 
 
@@ -263,7 +263,7 @@ def _host(content: Mapping[str, Any]) -> str:
     """A name or address that the system's resolver takes."""
     host = _text(content, "host")
     try:
-        is_name = "\0" not in host and bool(host.encode("idna"))
+        is_name = bool(host.encode("idna"))
     except UnicodeError:
         is_name = False
     if not is_name:

@@ -113,7 +113,7 @@ def test_lists_of_extensions_that_never_end_are_refused(tmp_path: Path, plain: s
 
 def test_pulses_of_minutes_are_refused(tmp_path: Path, plain: str) -> None:
     text = re.sub(r"(?m)^RadiofrequencyRasterTime .*$", "RadiofrequencyRasterTime 1", plain)
-    with pytest.raises(InputError, match="an RF pulse of .* s, expected at most 30 s"):
+    with pytest.raises(InputError, match=r"an RF pulse of .* s, expected at most 30 s"):
         read(tmp_path, text)
 
 
