@@ -98,7 +98,8 @@ interrupt: $(VENV)/dev
 sanitize: $(VENV)/dev
 	$(BIN)/python benchmarks/sanitize.py
 
-# The engine beside others, in an environment of their own. sycomore needs a C++ compiler, cmake and libxsimd-dev.
+# The engine beside others, in an environment of their own. sycomore is compiled: it needs a C++ compiler, cmake and
+# Debian's libxsimd-dev and pybind11-dev.
 PEERS := torchsim==0.0.8 mrpro==0.261015
 .PHONY: bench-trust
 # What a user is told of sound scans (exit code 1 where one is not called good), and of wrong ones.

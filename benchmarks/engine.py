@@ -8,6 +8,7 @@ lines are `name: value`.
 
 import argparse
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from mrftool.tissue import Tissue
 HERE = Path(__file__).parent
 VOXELS, LENGTH, TR = 1000, 1000, 0.012
 TOLERANCE = 1e-5
+LEAST_FLIP = np.deg2rad(1.0)  # one pulse of exactly 0 degrees makes torchsim twice as slow
 
 
 def say(text=""):
@@ -40,9 +42,11 @@ def say(text=""):
 
 
 def trains():
-    """The FISP train of Jiang 2015: constant TR, its own TR, and with quadratic RF phase."""
-    flips, tr = (getattr(read_sequence("fisp"), key)[:LENGTH] for key in ("flip_angle", "tr"))
-    zero = np.zeros(LENGTH)
+    """The FISP train of Jiang 2015: constant TR, its own TR, and with quadratic RF phase. Its 40
+    pulses of 0 degrees are of 1 degree here, but for "published".
+    """
+    published, tr = (getattr(read_sequence("fisp"), key)[:LENGTH] for key in ("flip_angle", "tr"))
+    flips, zero = np.maximum(published, LEAST_FLIP), np.zeros(LENGTH)
     phase = np.deg2rad(np.cumsum(np.arange(LENGTH) * 117.0) % 360)
     constant = np.full(LENGTH, TR)
     return {
@@ -54,6 +58,9 @@ def trains():
         ),
         "spoiled": PulseSequence(
             flips, phase, constant, zero, Train(Inversion()).events, name="RF-spoiled"
+        ),
+        "published": PulseSequence(
+            published, zero, constant, zero, Train(Inversion()).events, name="with flips of 0"
         ),
     }
 
@@ -116,8 +123,7 @@ def peak_memory_apart(engine, n_states):
 def paired(ours, theirs, runs):
     """Median ratio theirs / ours, and both median times [ms]."""
     ours(), theirs()
-    ours()
-    pairs = [(cpu(theirs), min(cpu(ours) for _ in range(1))) for _ in range(runs)]
+    pairs = [(cpu(theirs), cpu(ours)) for _ in range(runs)]
     theirs_ms, ours_ms = (1e3 * float(np.median(column)) for column in zip(*pairs, strict=True))
     return float(np.median([a / b for a, b in pairs])), ours_ms, theirs_ms
 
@@ -168,109 +174,99 @@ def accuracy(figures):
     figures["max_nrmse"] = max(worst, error)
 
 
-def speed(figures, runs):
-    rows, tissue, play = [], tissues(VOXELS), trains()
-    constant = play["constant"]
+class Table:
+    """Rows of paired times, printed as they come and kept as figures."""
 
-    def row(name, ours, theirs, key, n=runs):
-        ratio, ours_ms, theirs_ms = paired(ours, theirs, n)
-        rows.append(f"| {name} | {ours_ms:.2f} | {theirs_ms:.0f} | {ratio:.0f} |")
-        say(rows[-1])
-        if key:
-            figures[key] = ratio
-
-    say(
-        "\n| work (1000 tissues x 1000 repetitions, one thread) | mrftool [ms] | peer [ms] | "
-        "ratio |\n|---|---|---|---|"
-    )
-    few = tissue[:25]
-    check = epg_signal(constant, few.t1, few.t2, n_states=20)
-    for kind, key in (
-        ("constant", "forward_k20"),
-        ("variable", "variable_tr"),
-        ("spoiled", "rf_spoiled"),
-    ):
-        sequence = play[kind]
-        forward, _ = peers.torchsim(sequence, 20)
-        assert nrmse(forward(few), epg_signal(sequence, few.t1, few.t2, n_states=20)) < 1e-4, kind
-        work = lambda s=sequence: simulate(s, tissue, n_states=20, threads=1)  # noqa: E731
-        row(
-            f"forward, {sequence.name}, K = 20, torchsim",
-            work,
-            lambda f=forward: f(tissue),
-            f"{key}_vs_torchsim",
+    def __init__(self, figures, runs):
+        self.figures, self.runs = figures, runs
+        say(
+            "\n| work (1000 tissues x 1000 repetitions, one thread) | mrftool [ms] | peer [ms] | "
+            "ratio |\n|---|---|---|---|"
         )
-    forward, gradient = peers.torchsim(constant, 20)
-    work = lambda: signal_and_derivatives(constant, tissue, n_states=20, threads=1)  # noqa: E731
-    row(
-        "forward + dT1, dT2, K = 20, torchsim",
-        work,
-        lambda: gradient(tissue),
-        "gradient_vs_torchsim",
-    )
-    other, other_gradient = peers.mrpro(constant, 20)
-    assert nrmse(other(few), check) < 1e-4
-    row(
-        "forward, K = 20, mrpro",
-        lambda: simulate(constant, tissue, n_states=20, threads=1),
-        lambda: other(tissue),
-        "",
-        3,
-    )
-    row("forward + dT1, dT2, K = 20, mrpro", work, lambda: other_gradient(tissue), "", 3)
-    exact_speed(figures, row, constant, tissue, runs)
+
+    def row(self, name, key, ours, theirs, runs=None):
+        """Time both in turn."""
+        self.add(name, key, *paired(ours, theirs, runs or self.runs))
+
+    def add(self, name, key, ratio, ours_ms, theirs_ms):
+        say(f"| {name} | {ours_ms:.2f} | {theirs_ms:.0f} | {ratio:.0f} |")
+        self.figures[f"{key}_ms"] = ours_ms
+        self.figures[f"{key}_peer_ms"] = theirs_ms
+        self.figures[f"{key}_ratio"] = ratio
 
 
-def exact_speed(figures, row, sequence, tissue, runs):
-    """The same accuracy at every tissue, T2 up to 1 s; how many orders each engine needs is found
-    by measurement.
+def speed(figures, runs):
+    table, tissue, play = Table(figures, runs), tissues(VOXELS), trains()
+    for kind in ("constant", "variable", "spoiled", "published"):
+        forward_speed(table, kind, play[kind], tissue)
+    gradient_speed(table, play["constant"], tissue)
+    exact_speed(table, play["constant"], tissue)
+
+
+def forward_speed(table, kind, sequence, tissue):
+    """20 orders, beside torchsim."""
+    few = tissue[:25]
+    forward, _ = peers.torchsim(sequence, 20)
+    assert nrmse(forward(few), epg_signal(sequence, few.t1, few.t2, n_states=20)) < 1e-4, kind
+    table.row(
+        f"forward, {sequence.name}, K = 20, torchsim",
+        f"forward_k20_{kind}_torchsim",
+        lambda: simulate(sequence, tissue, n_states=20, threads=1),
+        lambda: forward(tissue),
+    )
+
+
+def gradient_speed(table, sequence, tissue):
+    """Derivatives by T1 and T2 with 20 orders, beside torchsim, and all by mrpro."""
+    few = tissue[:25]
+    gradient = peers.torchsim(sequence, 20)[1]
+    other, other_gradient = peers.mrpro(sequence, 20)
+    assert nrmse(other(few), epg_signal(sequence, few.t1, few.t2, n_states=20)) < 1e-4
+    plain = lambda: simulate(sequence, tissue, n_states=20, threads=1)  # noqa: E731
+    ours = lambda: signal_and_derivatives(sequence, tissue, n_states=20, threads=1)  # noqa: E731
+    name = "forward + dT1, dT2, K = 20"
+    table.row(f"{name}, torchsim", "gradient_k20_torchsim", ours, lambda: gradient(tissue))
+    table.row("forward, K = 20, mrpro", "forward_k20_mrpro", plain, lambda: other(tissue), 3)
+    table.row(f"{name}, mrpro", "gradient_k20_mrpro", ours, lambda: other_gradient(tissue), 3)
+
+
+def exact_speed(table, sequence, tissue):
+    """The same accuracy at every tissue, T2 up to 1 s; how many orders torchsim needs is found by
+    measurement.
     """
     hard = tissue[np.argsort(tissue.t2)[::-40]]
     exact = epg_signal(sequence, hard.t1, hard.t2)
     needed = states_for(lambda k: peers.torchsim(sequence, k)[0](hard), exact, range(160, 520, 32))
     loose = equal_accuracy(sequence, tissue)
-    say(
-        f"(1e-5 by measurement: torchsim with {needed} states, mrftool with a tolerance of "
-        f"{loose:.0e}; else by proof)"
-    )
+    table.figures["torchsim_states_for_1e-5"] = needed
+    table.figures["mrftool_tolerance_for_1e-5"] = loose
     forward, _ = peers.torchsim(sequence, needed)
+    default = lambda: simulate(sequence, tissue, threads=1)  # noqa: E731
     same = lambda: simulate(sequence, tissue, tolerance=loose, threads=1)  # noqa: E731
-    row(
-        "forward, 1e-5 measured, torchsim",
-        same,
-        lambda: forward(tissue),
-        "forward_exact_vs_torchsim",
-    )
-    proven = lambda: simulate(sequence, tissue, threads=1)  # noqa: E731
-    row(
-        "forward, 1e-5 proven, torchsim",
-        proven,
-        lambda: forward(tissue),
-        "forward_proven_vs_torchsim",
-    )
-    pruned = peers.sycomore(sequence, 1e-6)
-    some = tissue[:40]
+    theirs = lambda: forward(tissue)  # noqa: E731
+    table.row("forward, default accuracy, torchsim", "forward_default_torchsim", default, theirs)
+    table.row("forward, 1e-5 by measurement, torchsim", "forward_exact_torchsim", same, theirs)
+    ours = 1e3 * float(np.median([cpu(same) for _ in range(table.runs)]))
+    one_at_a_time(table, sequence, tissue, loose, ours)
+    for engine in ("mrftool", "torchsim"):
+        table.figures[f"peak_memory_{engine}_mb"] = peak_memory_apart(engine, needed)
+
+
+def one_at_a_time(table, sequence, tissue, tolerance, ours):
+    """Some tissues by sycomore and by a loop in numpy, scaled to all."""
+    pruned, some = peers.sycomore(sequence, 1e-6), tissue[:40]
     assert nrmse(pruned(some), epg_signal(sequence, some.t1, some.t2)) < 1e-3
-    ours = 1e3 * float(np.median([cpu(same) for _ in range(runs)]))
-    theirs = 1e3 * cpu(lambda: pruned(some)) * len(tissue) / len(some)
-    say(
-        f"| forward, 1e-5 measured, sycomore (pruned at 1e-6, {len(some)} tissues scaled) "
-        f"| {ours:.2f} | {theirs:.0f} | {theirs / ours:.0f} |"
-    )
-    mine, other = (peak_memory_apart(engine, needed) for engine in ("mrftool", "torchsim"))
-    say(
-        f"(peak memory of one such run: mrftool {mine:.0f} MB, torchsim {other:.0f} MB; the "
-        f"result takes 8 MB)"
-    )
-    orders = truncation.n_states(sequence, tissue.t1, tissue.t2, tolerance=loose)
+    scaled(table, "sycomore, pruned at 1e-6", "sycomore", pruned, some, ours)
+    orders = truncation.n_states(sequence, tissue.t1, tissue.t2, tolerance=tolerance)
     pick = np.arange(0, len(tissue), 50)
     loop = peers.python_loop(sequence, orders[pick])
-    theirs = 1e3 * cpu(lambda: loop(tissue[pick])) * len(tissue) / len(pick)
-    figures["forward_exact_vs_python_loop"] = theirs / ours
-    say(
-        f"| forward, same tolerance, one tissue at a time in numpy ({len(pick)} tissues scaled) "
-        f"| {ours:.2f} | {theirs:.0f} | {theirs / ours:.0f} |"
-    )
+    scaled(table, "one tissue at a time in numpy", "python_loop", loop, tissue[pick], ours)
+
+
+def scaled(table, name, key, work, some, ours):
+    theirs = 1e3 * cpu(lambda: work(some)) * VOXELS / len(some)
+    row = f"forward, 1e-5 by measurement, {name} ({len(some)} tissues scaled)"
+    table.add(row, f"forward_exact_{key}", theirs / ours, ours, theirs)
 
 
 def peaks():
@@ -316,15 +312,11 @@ def roofline(figures):
         7 * orders * -(-VOXELS // lanes) / cpu(lambda: native.run(task, signal, {}))
         for _ in range(15)
     ]
+    figures["lanes"] = lanes
+    figures["peak_multiply_adds_g_per_s"] = fma / 1e9
+    figures["peak_mix_g_per_s"] = mix / 1e9
+    figures["kernel_k100_g_per_s"] = float(np.median(rates)) / 1e9
     figures["roofline_fraction_k100"] = float(np.median(rates)) / mix
-    say(
-        f"\npeak of one thread, {lanes} lanes each: {fma / 1e9:.2f} G multiply-adds/s, "
-        f"{mix / 1e9:.2f} G/s of the mix"
-    )
-    say(
-        f"kernel at K = 100: {np.median(rates) / 1e9:.2f} G/s, {np.median(rates) / fma:.2f} of "
-        f"the multiply-add peak"
-    )
 
 
 def threads(figures):
@@ -351,10 +343,7 @@ def threads(figures):
             walls[n] = min(walls[n], time.perf_counter() - start)
         ratios.append(busiest[1] / busiest[2])
     figures["two_threads_speedup"] = float(np.median(ratios))
-    say(
-        f"\n8000 tissues, 1e-5 proven: {walls[1]:.3f} s with one thread, {walls[2]:.3f} s with "
-        f"two (wall, best)"
-    )
+    figures["two_threads_speedup_by_the_wall_clock"] = walls[1] / walls[2]
 
 
 def thread_times(work):
@@ -377,16 +366,12 @@ def thread_times(work):
     return list(spent.values())
 
 
-def dictionary():
+def dictionary(figures):
     """`mrftool simulate` of the paper's dictionary, and of a grid ten times larger (a tenth of the
     train).
     """
     with tempfile.TemporaryDirectory() as folder:
-        simulated(
-            Path(folder) / "paper.npz",
-            ["--seq", "fisp"],
-            "the paper's dictionary: 160,200 tissues x 1000",
-        )
+        paper = simulated(Path(folder) / "paper.npz", ["--seq", "fisp"])
         short = Path(folder) / "short.yaml"
         flips = ", ".join(
             f"{flip:.3f}" for flip in np.rad2deg(read_sequence("fisp").flip_angle[:100])
@@ -395,32 +380,26 @@ def dictionary():
             f"mrftool_sequence: 1\nname: short\ntr_ms: 12\nte_ms: 3\nflip_angle_deg: [{flips}]\n"
         )
         grid = ["--seq", str(short), "--t1-ms", "1:1:4000", "--t2-ms", "1:4.9:2000"]
-        simulated(Path(folder) / "large.npz", grid, "1.3 million tissues x 100")
+        large = simulated(Path(folder) / "large.npz", grid)
+    for name, found in (("160200_x_1000", paper), ("1300000_x_100", large)):
+        for key, value in found.items():
+            figures[f"dictionary_{name}_{key}"] = value
 
 
-def simulated(path, options, what):
-    """Run the command in a small process of its own, which reports time and peak memory."""
+def simulated(path, options):
+    """What the command takes in a small process of its own."""
     code = (
-        "import resource, subprocess, sys, time; start = time.perf_counter(); "
+        "import json, resource, subprocess, sys, time; start = time.perf_counter(); "
         "subprocess.run(sys.argv[1:], check=True, "
         "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL); used = "
-        "resource.getrusage(resource.RUSAGE_CHILDREN); "
-        "print(f'{time.perf_counter() - start:.1f} s wall, {used.ru_utime + used.ru_stime:.1f} s "
-        "CPU, "
-        "{used.ru_maxrss / 1024:.0f} MB at most')"
+        "resource.getrusage(resource.RUSAGE_CHILDREN); print(json.dumps({"
+        "'wall_s': time.perf_counter() - start, 'processor_s': used.ru_utime + used.ru_stime, "
+        "'memory_mb': used.ru_maxrss / 1024}))"
     )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        Path(sys.executable).parent / "mrftool",
-        "simulate",
-        "-o",
-        path,
-        *options,
-    ]
-    report = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    say(f"{what}: {report}, file of {path.stat().st_size / 1e6:.0f} MB")
+    program = Path(sys.executable).parent / "mrftool"
+    command = [sys.executable, "-c", code, program, "simulate", "-o", path, *options]
+    report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(report) | {"file_mb": path.stat().st_size / 1e6}
 
 
 def main():
@@ -429,6 +408,7 @@ def main():
     parser.add_argument(
         "--memory", nargs=2, metavar=("ENGINE", "STATES"), help="print only the memory of one run"
     )
+    parser.add_argument("--no-dictionary", action="store_true", help="without `mrftool simulate`")
     options = parser.parse_args()
     if options.memory:
         print(peak_memory(options.memory[0], int(options.memory[1])))
@@ -440,11 +420,11 @@ def main():
     speed(figures, runs)
     roofline(figures)
     threads(figures)
-    say()
-    dictionary()
+    if not options.no_dictionary:
+        dictionary(figures)
     say()
     for name, value in figures.items():
-        say(f"{name}: {value:.2e}" if name == "max_nrmse" else f"{name}: {value:.2f}")
+        say(f"{name}: {value:.3g}")
 
 
 if __name__ == "__main__":
