@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mrftool.errors import InputError
 from mrftool.formats.atomic import writing
+from mrftool.formats.json_text import load_json
 from mrftool.formats.regular_file import require_regular
 from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.learning.batches import Source
@@ -120,7 +121,7 @@ def load_run(path: Path, device: torch.device) -> tuple[TrainingRun, dict[str, A
     require_regular(path, "a checkpoint")
     try:
         tensors = load_file(path, device=str(device))
-        facts = json.loads(_metadata(path)["run"])
+        facts = _facts_in(path)
         _require_schema(facts, path)
         return _run_from(tensors, facts, path, device), dict(facts["scores"])
     except InputError:
@@ -183,6 +184,15 @@ def _run_from(
     restore_optimisers(optimisers, _without_prefix("optimiser.", tensors))
     step, best = int(facts["step"]), float(facts["best"])
     return TrainingRun(config, sources, spec, encoder, decoder, optimisers, step, best)
+
+
+def _facts_in(path: Path) -> dict[str, Any]:
+    """What the checkpoint says of its run, in finite numbers; `best` alone may be infinite, until
+    the first validation.
+    """
+    facts = json.loads(_metadata(path)["run"])
+    finite = {key: value for key, value in facts.items() if key != "best"}
+    return {**load_json(json.dumps(finite)), "best": facts["best"]}
 
 
 def _metadata(path: Path) -> dict[str, str]:

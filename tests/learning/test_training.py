@@ -478,6 +478,10 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
     save_file(tensors, path, {"run": json.dumps(facts)})
     with pytest.raises(InputError, match="the setting steps is missing"):
         load_run(path, CPU)
+    facts["scores"] = {"score": float("inf")}
+    save_file(tensors, path, {"run": json.dumps(facts)})
+    with pytest.raises(InputError, match="Infinity is no finite number"):
+        load_run(path, CPU)
 
 
 @pytest.mark.parametrize(

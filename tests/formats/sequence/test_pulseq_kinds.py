@@ -195,6 +195,15 @@ def test_a_long_saturation_is_no_fat_saturation_and_takes_seconds(tmp_path: Path
     assert time.process_time() - begun < 20
 
 
+def test_pulses_that_reach_no_slice_have_no_slice_profile(tmp_path: Path) -> None:
+    path = tmp_path / "train.seq"
+    Fisp((30, 30), (0, 0), tr=(14e-3, 14e-3), rf="sinc", inversion="none").write(path)
+    text = path.read_text().split("\n[SIGNATURE]")[0]
+    strong = re.sub(r"(?<=\[RF\]\n)(\d+\s+)\S+", r"\g<1>1e9", text)
+    with pytest.raises(InputError, match="no slice within"):
+        read(tmp_path, strong, Given(no_inversion=True, slice_positions=5))
+
+
 def test_the_note_on_the_last_tr_is_true(tmp_path: Path, plain: str) -> None:
     whole = read(tmp_path, plain)
     assert "the last TR is taken from the repetition before it" in whole.notes

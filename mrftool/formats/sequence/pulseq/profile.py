@@ -39,6 +39,11 @@ def slice_profile(
     coarse = np.linspace(-half, half, 801)
     seen = flip_across(shot.rf.pulse, gradient, coarse) / shot.flip
     inside = coarse[seen >= _EDGE]
+    if len(inside) < 2:
+        raise InputError(
+            f"no slice within {half * 1e3:.3g} mm of the isocentre: the pulses reach {_EDGE:g} of "
+            "their flip angle nowhere, expected a selective pulse and its gradient"
+        )
     width = float(inside[-1] - inside[0])
     middle = inside[0] + (np.arange(positions) + 0.5) / positions * width
     factor = flip_across(shot.rf.pulse, gradient, middle) / shot.flip
