@@ -62,6 +62,7 @@ enum { VALUE, BOTH_RATES, RATE2, FIELD, FREQUENCY };
 static const double LARGEST_SCALE = 60;   /* rescale before exp(t/T2) exceeds exp of this; float ends at exp(88) */
 static const double DERIVATIVE_SCALE = 15; /* likewise; derivatives lose as many digits as t/T2 has */
 static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
+static const double LARGEST_CHANGE = 0.15; /* of TR/T1 and TR/T2, by a series that ends before x^6: error 2e-8 */
 enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders to cut off; orders cut at a time */
 static const double PI = 3.14159265358979323846;
 
@@ -411,13 +412,17 @@ typedef union {
     dvec number[N_ROTATION];
 } rotation;
 
+/* Of an interval between two pulses: exp(TR/T2), exp(-TR/T2), exp(-TR/T1), 1 - that; rho, and rho - 1. */
+typedef struct { vec growth, shrink, e1, regain, rho, rho_excess; } interval_factors;
+
 typedef struct {
     const job *j;
     int parts, sets;
     int64_t n_lanes, n_states;
     const int64_t *index;        /* of the tissue in each lane */
     dvec r1, r2, b1, adc, turns; /* 1/T1, 1/T2 [1/s], [1], [m2/s], off-resonance [Hz] */
-    double fastest;              /* largest 1/T2 */
+    vec rate1, rate2;            /* 1/T1 and 1/T2 in single precision */
+    double fastest, quickest;    /* largest 1/T2; largest of 1/T1 and 1/T2 */
     vec *rows, *decay;           /* states; decay of F(k), F(-k), Z(k) by diffusion */
     int64_t n_used;              /* rows that can hold anything but 0 */
     int64_t n_live;              /* orders that are not 0 before the next pulse */
@@ -433,6 +438,8 @@ typedef struct {
     vec *base_decay;             /* of an interval with the shortest tail */
     int has_base;
     vec growth, shrink, regain, tr_e1, rho, rho_excess, rho_inverse, e2_te, te_cos, te_sin;
+    interval_factors base;       /* of an interval of `base_tr`, from which those of other TR are found */
+    double base_tr;
     const flip_terms *flips;     /* one B1 for all tissues: of each pulse; else NULL */
     const double *series;        /* of a selective pulse at this position, or NULL */
     const rotation *rotations;   /* of it, for one B1: LANES pulses in each entry; else NULL */
@@ -667,20 +674,45 @@ static void keep_transverse(group *g, double te, double efficiency)
     multiply(g, splat(0), narrow(left), none, of_z, g->j->is_diffusing);
 }
 
+/* Factors of an interval of TR in double precision. */
+static void set_base(group *g, double tr)
+{
+    const dvec e1 = exponential(-smaller(g->r1 * tr, 700));
+    const dvec growth = exponential(smaller(g->r2 * tr, LARGEST_STEP));
+    const dvec rho = e1 * growth;
+    interval_factors *f = &g->base;
+    f->growth = narrow(growth), f->shrink = 1.0f / f->growth;
+    f->e1 = narrow(e1), f->regain = narrow(1.0 - e1);
+    f->rho = narrow(rho), f->rho_excess = narrow(rho - 1.0);
+    g->base_tr = tr;
+}
+
+/* Factors of an interval that is longer than the base by `change`: series of exp(x) - 1, exp(-x) - 1, x = change / T2,
+   and of exp(-change / T1) - 1. */
+INLINE void change_interval(group *g, double change)
+{
+    const interval_factors *f = &g->base;
+    const vec x = g->rate2 * (float)change, y = g->rate1 * (float)-change, x2 = x * x;
+    const vec even = x2 * (0.5f + x2 * (1.0f / 24)), odd = x + x * x2 * (1.0f / 6 + x2 * (1.0f / 120));
+    const vec more = even + odd;
+    const vec less = y + y * y * (0.5f + y * (1.0f / 6 + y * (1.0f / 24 + y * (1.0f / 120))));
+    const vec of_rho = f->rho * (more + less + more * less), lost = f->e1 * less;
+    g->growth = f->growth + f->growth * more;
+    g->shrink = f->shrink + f->shrink * (even - odd);
+    g->regain = f->regain - lost;
+    g->rho = f->rho + of_rho;
+    g->rho_excess = f->rho_excess + of_rho;
+    if (g->sets > RATE2) g->tr_e1 = (float)(g->base_tr + change) * (f->e1 + lost);
+    if (g->sets > FIELD) g->rho_inverse = 1.0f / g->rho;
+}
+
 /* Factors of the interval between two pulses. */
 static void set_interval(group *g, double tr, double te)
 {
     if (tr != g->tr) {
-        dvec e1 = exponential(-smaller(g->r1 * tr, 700));
-        dvec growth = exponential(smaller(g->r2 * tr, LARGEST_STEP));
-        dvec rho = e1 * growth;
-        g->growth = narrow(growth);
-        g->shrink = 1.0f / g->growth;
-        g->regain = narrow(1.0 - e1);
-        g->tr_e1 = narrow(tr * e1);
-        g->rho = narrow(rho);
-        g->rho_excess = narrow(rho - 1.0);
-        g->rho_inverse = 1.0f / g->rho;
+        const double most = g->quickest * fabs(tr - g->base_tr);
+        if (g->base_tr < 0 || most > LARGEST_CHANGE || g->quickest * tr > LARGEST_STEP) set_base(g, tr);
+        change_interval(g, tr - g->base_tr);
         g->tr = tr;
     }
     if (te != g->te) {
@@ -1264,9 +1296,11 @@ static void fill_lanes(group *g, int64_t first)
         g->b1[l] = j->b1[i], g->adc[l] = j->adc[i], g->turns[l] = j->off_resonance[i];
         if (j->n_states[i] > g->n_states) g->n_states = j->n_states[i];
     }
-    g->fastest = largest(g->r2);
+    g->rate1 = narrow(g->r1), g->rate2 = narrow(g->r2);
+    g->fastest = largest(g->r2), g->quickest = largest(g->r1);
+    if (g->fastest > g->quickest) g->quickest = g->fastest;
     if (j->tolerance > 0) set_descent(g);
-    g->tr = g->te = g->decay_quiet = -1;
+    g->tr = g->te = g->base_tr = g->decay_quiet = -1;
     g->has_base = 0;
     g->norm = dsplat(0), g->power = splat(0);
 }

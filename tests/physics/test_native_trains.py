@@ -8,7 +8,7 @@ from mrftool.environment.shipped import shipped_files
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics import kernel as native
 from mrftool.physics.epg import epg_signal
-from mrftool.physics.simulate import simulate
+from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue
 
@@ -48,6 +48,25 @@ def test_ten_thousand_random_tissues_are_exact_by_default():
     found = simulate(sequence, tissue).signal
     exact = np.concatenate([epg_signal(sequence, t.t1, t.t2, b1=t.b1) for t in tissue.chunks(500)])
     assert (np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("spread", [0.002, 0.02, 0.2])
+def test_changing_tr_agrees_with_the_readable_engine(spread):
+    """Small changes of TR go through series, larger ones through new exponentials."""
+    random, n = np.random.default_rng(3), 200
+    tr = 0.012 + spread * random.uniform(0, 1, n) ** 2
+    flips = np.deg2rad(random.uniform(1, 70, n))
+    sequence = PulseSequence(flips, np.zeros(n), tr, np.full(n, 0.003), Train(Inversion()).events)
+    t2 = np.geomspace(0.002, 2.0, 16)
+    t1 = np.tile([1.0, 1.5, 4.0, 20.0], 4) * t2
+    found, slopes = signal_and_derivatives(sequence, Tissue(t1, t2), tolerance=1e-7)
+    exact = epg_signal(sequence, t1, t2)
+    norm = np.linalg.norm(exact, axis=1)
+    assert (np.linalg.norm(found - exact, axis=1) / norm).max() < 1e-6
+    step = 1e-4 * t2
+    change = epg_signal(sequence, t1, t2 + step) - epg_signal(sequence, t1, t2 - step)
+    error = np.linalg.norm(slopes[1] - change / (2 * step)[:, None], axis=1) * t2
+    assert (error / norm).max() < 1e-5
 
 
 @pytest.mark.data
