@@ -23,7 +23,7 @@ from mrftool.inference.assessment.sample import (
 from mrftool.inference.common.fit import fit_common
 from mrftool.inference.common.result import CommonFit
 from mrftool.inference.common.summary import found_text
-from mrftool.inference.common.unknowns import Shape, Unknown, b1_unknown, efficiency_unknown
+from mrftool.inference.common.unknowns import Unknown, b1_unknown, efficiency_unknown
 from mrftool.inference.session import Model
 from mrftool.manifold.influences import (
     B1,
@@ -36,40 +36,12 @@ from mrftool.quantities import Flag
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
+from mrftool.workflows.common_choice import CommonChoice
 from mrftool.workflows.steps.left_out import model_like
 from mrftool.workflows.steps.sequence_model import settings_for
 
 _MOST_UNCERTAIN = 0.05  # B1 that is fitted [1]
 _LEAST_VOXELS = 10  # for each coefficient
-
-
-@dataclass(frozen=True)
-class CommonChoice:
-    """What is fitted as a value of all voxels.
-
-    Parameters
-    ----------
-    b1
-        "factor" or "smooth"; None where B1 is given or 1.
-    efficiency
-        Whether the efficiency of the inversion is.
-    """
-
-    b1: Shape | None = None
-    efficiency: bool = False
-
-    def __bool__(self) -> bool:
-        return self.b1 is not None or self.efficiency
-
-    @property
-    def text(self) -> str | None:
-        """In words, for the report; None for nothing."""
-        parts = []
-        if self.b1 is not None:
-            parts.append(f"b1 ({self.b1})")
-        if self.efficiency:
-            parts.append(EFFICIENCY.name)
-        return ", ".join(parts) or None
 
 
 @dataclass(frozen=True, eq=False)

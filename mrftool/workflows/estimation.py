@@ -13,18 +13,13 @@ from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.coefficients.noise_covariance import read_noise_covariance
 from mrftool.inference.assessment.uncertainty import Assessment, assess_uncertainty
-from mrftool.inference.common.summary import gain_and_cost
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import Model
 from mrftool.manifold.first_order import Following
 from mrftool.maps import Maps
 from mrftool.reports.run import Method, method_of
 from mrftool.scan.series import Series
-from mrftool.workflows.common_values import (
-    CommonChoice,
-    fit_common_values,
-    prepared_for_fit,
-)
+from mrftool.workflows.common_choice import CommonChoice
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
 _RELATIVE = 1e-6  # deviation of a mean variance from 1 that states no level
@@ -182,6 +177,9 @@ def _with_common_values(
     task: Estimation, choice: CommonChoice, watch: Stopwatch, reporter: Reporter
 ) -> tuple[Estimation, Maps]:
     """The second of two fits, which takes the common values that the first one leads to."""
+    from mrftool.inference.common.summary import gain_and_cost
+    from mrftool.workflows.common_values import fit_common_values, prepared_for_fit
+
     model, images = prepared_for_fit(task.model, choice, task.images, task.series)
     first = replace(task, model=model, images=images)
     before = first.maps(watch, reporter)

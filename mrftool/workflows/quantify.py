@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
-from mrftool.workflows.common_values import CommonChoice
+from mrftool.workflows.common_choice import CommonChoice
 from mrftool.workflows.estimation import Estimation, estimated, noise_of_file
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.left_out import series_and_model, skip_option

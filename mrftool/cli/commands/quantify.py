@@ -199,7 +199,7 @@ def quantify(
         )
 
     def quantify_frames(scan: Path, folder: Path) -> "MapsResult":
-        from mrftool.workflows.common_values import CommonChoice
+        from mrftool.workflows.common_choice import CommonChoice
         from mrftool.workflows.quantify import quantify_scan
         from mrftool.workflows.steps.outputs.dicom_output import DicomChoice
         from mrftool.workflows.steps.scan import ScanFiles

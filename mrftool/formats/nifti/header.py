@@ -1,4 +1,4 @@
-"""NIfTI headers, read with every fault named and built for writing. The home of nibabel.
+"""NIfTI headers, read with every fault named and built for writing.
 
 Source: the comments of nifti1.h and nifti2.h, NIfTI Data Format Working Group,
 https://nifti.nimh.nih.gov.
@@ -8,16 +8,16 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header
-from nibabel.nifti2 import Nifti2Header
 from numpy.typing import DTypeLike
 
 from mrftool.errors import InputError
 from mrftool.formats.nifti.files import find_files, read_start
 from mrftool.formats.nifti.placement import placement_of
+from mrftool.formats.nifti.record.layout import NIFTI_1, NIFTI_2, VERSIONS, Version
+from mrftool.formats.nifti.record.qform import put_qform
 from mrftool.grid import Placement
 
 _DTYPES = {
@@ -32,7 +32,9 @@ _REFUSED = {
     2048: "256-bit complex numbers, which differ from machine to machine",
     2304: "RGBA colours",
 }
-_KINDS: tuple[Any, ...] = (Nifti1Header, Nifti2Header)
+_CODES = {kind: code for code, kind in _DTYPES.items()}
+_MM = 2  # of xyzt_units
+_BYTE_ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 _TIME_UNITS = {8: 1.0, 16: 1e-3, 24: 1e-6}  # of xyzt_units [s]
 
 
@@ -77,13 +79,16 @@ def read_header(path: str | Path) -> NiftiHeader:
     """
     path = Path(path)
     header_path, data_path = find_files(path)
-    raw = _parse(header_path, read_start(header_path, 540))
+    raw, version = _parse(header_path, read_start(header_path, 540))
     is_pair = header_path != data_path
+    least_offset = version.offset
+    if is_pair:
+        least_offset = 0
     faults = [
         *_dim_faults(raw),
         *_type_faults(raw),
         *_scale_faults(raw),
-        *_offset_faults(raw, is_pair),
+        *_offset_faults(raw, least_offset),
     ]
     if faults:
         raise InputError(f"{path}: " + "; ".join(faults))
@@ -95,8 +100,8 @@ def read_header(path: str | Path) -> NiftiHeader:
         path,
         data_path,
         dims,
-        np.dtype(raw.endianness + _DTYPES[int(raw["datatype"])]),
-        int(raw["vox_offset"]) or (0 if is_pair else raw.single_vox_offset),
+        np.dtype(_DTYPES[int(raw["datatype"])]).newbyteorder(raw.dtype["datatype"].byteorder),
+        int(raw["vox_offset"]) or least_offset,
         *((1.0, 0.0) if math.isnan(slope) or slope == 0 else (slope, inter)),
         int(raw["intent_code"]),
         placement,
@@ -122,46 +127,54 @@ def header_bytes(
     """A header for one `.nii` file, up to its first number; NIfTI-2 where a dimension is too long
     for NIfTI-1.
     """
-    header = _KINDS[max(dims) > np.iinfo(np.int16).max]()
-    header.set_data_shape(dims)
-    header.set_data_dtype(dtype)
-    header.set_slope_inter(1, 0)
-    header.set_xyzt_units("mm")
-    qform = placement.affine if placement.qform is None else placement.qform
-    header.set_qform(qform, placement.codes[0])
-    header.set_sform(placement.affine, placement.codes[1])
-    header["descrip"] = description.encode("ascii", "replace")[:79]
-    header["vox_offset"] = header.single_vox_offset
-    return bytes(header.binaryblock).ljust(header.single_vox_offset, b"\0")
+    version = NIFTI_1
+    if max(dims) > np.iinfo(np.int16).max:
+        version = NIFTI_2
+    record, kind = version.empty(), np.dtype(dtype)
+    record["dim"][: len(dims) + 1] = [len(dims), *dims]
+    record["datatype"], record["bitpix"] = _CODES[kind.str[1:]], 8 * kind.itemsize
+    record["xyzt_units"] = _MM
+    qform = placement.affine
+    if placement.qform is not None:
+        qform = placement.qform
+    put_qform(record, qform)
+    for name, row in zip("xyz", placement.affine, strict=False):
+        record[f"srow_{name}"] = row
+    record["qform_code"], record["sform_code"] = placement.codes
+    record["descrip"] = description.encode("ascii", "replace")[:79]
+    return bytes(record.tobytes().ljust(version.offset, b"\0"))
 
 
-def _parse(path: Path, start: bytes) -> Any:
-    """A nibabel header of the first bytes of `path`; nothing in it is checked but its kind."""
+def _parse(path: Path, start: bytes) -> tuple[Any, Version]:
+    """The fields in the first bytes of `path`; nothing in them is checked but their kind."""
     if start[:2] == b"\x1f\x8b":
         raise InputError(f"{path}: is gzip-compressed, expected the name to end in .gz")
-    for endianness in "<>":
-        for kind in _KINDS:
-            size = kind.template_dtype.itemsize
-            if start[:4] == struct.pack(f"{endianness}i", size) and len(start) >= size:
-                raw = kind(start[:size], endianness, check=False)
-                _require_magic(raw, path)
-                return raw
+    for byte_order in _BYTE_ORDERS:
+        for version in VERSIONS:
+            fields = version.dtype(byte_order)
+            size = fields.itemsize
+            if start[:4] == struct.pack(f"{byte_order}i", size) and len(start) >= size:
+                raw = np.frombuffer(start[:size], fields)[0]
+                _require_magic(raw, version, path)
+                return raw, version
     raise InputError(
         f"{path}: is no NIfTI file, expected one to begin with a header of 348 or 540 bytes"
     )
 
 
-def _require_magic(raw: Any, path: Path) -> None:
-    magic, wanted = raw["magic"].item(), raw.single_magic
+def _require_magic(raw: Any, version: Version, path: Path) -> None:
+    magic, wanted = raw["magic"].item(), version.magic
     if path.name.lower().endswith((".hdr", ".hdr.gz")):
-        wanted = raw.pair_magic
+        wanted = version.magic_of_pair
     if magic != wanted:
-        what = {raw.single_magic: "of a single file", raw.pair_magic: "of a .hdr/.img pair"}.get(
-            magic, "unknown"
-        )
-        hint = None if magic else "an Analyze 7.5 file says too little; convert it to NIfTI"
+        known = {version.magic: "of a single file", version.magic_of_pair: "of a .hdr/.img pair"}
+        hint = None
+        if not magic:
+            hint = "an Analyze 7.5 file says too little; convert it to NIfTI"
         raise InputError(
-            f"{path}: has the NIfTI mark {magic!r} ({what}), expected {wanted!r}", hint=hint
+            f"{path}: has the NIfTI mark {magic!r} ({known.get(magic, 'unknown')}), expected "
+            f"{wanted!r}",
+            hint=hint,
         )
 
 
@@ -193,8 +206,8 @@ def _scale_faults(raw: Any) -> list[str]:
     return [f"has scl_slope {slope:g} and scl_inter {inter:g}, expected finite numbers"]
 
 
-def _offset_faults(raw: Any, is_pair: bool) -> list[str]:
-    offset, least = float(raw["vox_offset"]), 0 if is_pair else raw.single_vox_offset
+def _offset_faults(raw: Any, least: int) -> list[str]:
+    offset = float(raw["vox_offset"])
     if offset == 0 or (math.isfinite(offset) and offset >= least and offset == int(offset)):
         return []
     return [

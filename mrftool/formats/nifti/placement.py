@@ -26,8 +26,8 @@ def placement_of(raw: Any, shape: tuple[int, int, int], path: Path) -> tuple[Pla
 
     Parameters
     ----------
-    raw : nibabel header
-        Of the image.
+    raw : record
+        The fields of the header.
     shape : tuple of int
         Number of voxels along x, y and z.
     path : Path

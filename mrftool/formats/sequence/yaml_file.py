@@ -5,7 +5,7 @@ with key and line.
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,25 +13,14 @@ from mrftool.arrays import FloatArray
 from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
 from mrftool.formats.regular_file import read_regular
-from mrftool.formats.sequence.reading.building import build_events, build_train
-from mrftool.formats.sequence.reading.programme import events_to_list
+from mrftool.formats.sequence.plain_train import plain_train
 from mrftool.formats.sequence.reading.slice_profile import profile_block, profile_in_words
 from mrftool.formats.sequence.reading.uncertainty import uncertainty_block
-from mrftool.formats.sequence.reading.validation import fault_at, validate
-from mrftool.formats.sequence.reading.yaml_text import Fault, Lines, dump_yaml, load_mapping
-from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile, json_schema
 from mrftool.sequence import Event, Invert, Pulses, PulseSequence, T2Prep, Trigger, Wait
 from mrftool.sequence.timeline import trigger_times
 
-__all__ = [
-    "as_sequence",
-    "json_schema",
-    "parse_sequence",
-    "read_sequence",
-    "sequence_from_dict",
-    "sequence_summary",
-    "sequence_to_dict",
-]
+if TYPE_CHECKING:
+    from mrftool.formats.sequence.reading.yaml_text import Fault, Lines
 
 MAX_BYTES = 20_000_000
 
@@ -73,19 +62,25 @@ def parse_sequence(
     """The sequence in a YAML text; CSV files are looked for in `folder`. Raises InputError as
     read_sequence does.
     """
+    from mrftool.formats.sequence.reading.yaml_text import load_mapping
+
     raw, lines, faults = load_mapping(text, origin)
     return _checked(raw, lines, faults, folder or Path(), origin, rr)
 
 
 def _checked(
     raw: dict[str, Any],
-    lines: Lines,
-    faults: list[Fault],
+    lines: "Lines",
+    faults: list["Fault"],
     folder: Path,
     origin: str,
     rr: FloatArray | None = None,
 ) -> PulseSequence:
     """The sequence in a mapping. Raises InputError with its faults and those that are given."""
+    from mrftool.formats.sequence.reading.building import build_events, build_train
+    from mrftool.formats.sequence.reading.validation import fault_at, validate
+    from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile
+
     version = raw.get("mrftool_sequence")
     schema: type[SequenceFile] | type[EventFile] = SequenceFile
     if isinstance(version, int):
@@ -103,7 +98,7 @@ def _checked(
     return sequence
 
 
-def _faults_in_words(faults: list[Fault], origin: str) -> str:
+def _faults_in_words(faults: list["Fault"], origin: str) -> str:
     listed = "\n".join(f"  {fault}" for fault in sorted(faults, key=lambda fault: fault.line))
     number = f"{len(faults)} faults"
     if len(faults) == 1:
@@ -169,6 +164,8 @@ def _played(sequence: PulseSequence) -> dict[str, Any]:
 
 def _listed(sequence: PulseSequence) -> dict[str, Any]:
     """The events of a sequence that is no train, and the RR intervals between its triggers."""
+    from mrftool.formats.sequence.reading.programme import events_to_list
+
     triggers = trigger_times(sequence)
     can_say_triggers = triggers[:1] == [0.0]  # a file that has some begins with one
     events: list[Event] = []
@@ -190,6 +187,8 @@ def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseS
     try:
         text = json.dumps(data)
     except (TypeError, ValueError, RecursionError):  # which YAML may be able to write
+        from mrftool.formats.sequence.reading.yaml_text import dump_yaml
+
         return parse_sequence(dump_yaml(data), origin=origin)
     return _from_json(text, origin)
 
@@ -197,7 +196,13 @@ def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseS
 @lru_cache(maxsize=16)
 def _from_json(text: str, origin: str) -> PulseSequence:
     """The sequence in the JSON text of a mapping: a run asks for that of its model many times."""
-    return _checked(json.loads(text), {}, [], Path(), origin)
+    data = json.loads(text)
+    sequence = None
+    if isinstance(data, dict):
+        sequence = plain_train(data)
+    if sequence is None:
+        return _checked(data, {}, [], Path(), origin)
+    return sequence
 
 
 def sequence_summary(sequence: PulseSequence) -> dict[str, str]:
@@ -262,6 +267,8 @@ def _preparation_times(sequence: PulseSequence) -> dict[str, str]:
 
 def _event_names(sequence: PulseSequence) -> list[str]:
     """How often each kind of event is played."""
+    from mrftool.formats.sequence.reading.programme import events_to_list
+
     kinds = [next(iter(entry)) for entry in events_to_list(sequence.events, len(sequence.tr))]
     return [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
 

@@ -6,9 +6,12 @@ import json
 import numpy as np
 import pytest
 import SimpleITK
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 from nifti_bytes import AFFINE, unpack
 
 from mrftool.errors import InputError, MismatchError, UsageError
+from mrftool.formats.nifti.header import header_bytes
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.nifti.write import write_map, write_maps, write_series
 from mrftool.grid import Placement
@@ -23,6 +26,24 @@ OBLIQUE = np.array(
 SERIES = (RNG.standard_normal((*SHAPE, 90)) + 1j * RNG.standard_normal((*SHAPE, 90))).astype(
     np.complex64
 )
+
+
+def test_headers_hold_what_nibabel_writes() -> None:
+    for dims, kind in (((5, 6, 7, 90), Nifti1Header), ((40_000, 3, 2), Nifti2Header)):
+        for affine in (OBLIQUE, rotation_and_zoom(0.4, [2, -2.5, 3]), np.diag([-2, -3, 4, 1.0])):
+            placement = Placement(affine, (1, 4))
+            ours = kind(header_bytes(dims, "c8", placement, "T1")[: kind.template_dtype.itemsize])
+            theirs = kind()
+            theirs.set_data_shape(dims)
+            theirs.set_data_dtype(np.complex64)
+            theirs.set_xyzt_units("mm")
+            theirs.set_qform(affine, 1)
+            theirs.set_sform(affine, 4)
+            theirs.set_slope_inter(1, 0)
+            theirs["descrip"], theirs["vox_offset"] = b"T1", theirs.single_vox_offset
+            np.testing.assert_allclose(ours.get_qform(), theirs.get_qform(), atol=1e-4)
+            for name in set(theirs.keys()) - {"quatern_b", "quatern_c", "quatern_d"}:
+                np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
 def rotation_and_zoom(angle, zooms):

@@ -8,8 +8,8 @@ import pytest
 
 from mrftool.environment.shipped import shipped_files
 from mrftool.errors import InputError
+from mrftool.formats.sequence.schema import json_schema
 from mrftool.formats.sequence.yaml_file import (
-    json_schema,
     parse_sequence,
     read_sequence,
     sequence_from_dict,

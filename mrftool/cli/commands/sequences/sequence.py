@@ -128,7 +128,7 @@ def schema() -> None:
     """Print the JSON Schema of sequence files, for editors."""
     import json
 
-    from mrftool.formats.sequence.yaml_file import json_schema
+    from mrftool.formats.sequence.schema import json_schema
 
     show_document(json_schema())
     if not session().as_json:

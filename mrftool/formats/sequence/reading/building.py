@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mrftool.arrays import FloatArray
+from mrftool.formats.sequence.reading.columns import COLUMNS, column_fields
 from mrftool.formats.sequence.reading.programme import (
     MOST_EVENTS,
     PathFault,
@@ -17,13 +18,7 @@ from mrftool.formats.sequence.reading.programme import (
     triggered,
 )
 from mrftool.formats.sequence.reading.programme import Path as FilePath
-from mrftool.formats.sequence.reading.pulse_table import (
-    COLUMNS,
-    KEY_OF,
-    PulseTable,
-    column_fields,
-    read_columns,
-)
+from mrftool.formats.sequence.reading.pulse_table import KEY_OF, PulseTable, read_columns
 from mrftool.formats.sequence.reading.uncertainty import uncertainties_of
 from mrftool.formats.sequence.schema.first import SelectivePulseBlock
 from mrftool.formats.sequence.schema.second import PulsesBlock

@@ -8,6 +8,7 @@ import numpy as np
 
 from mrftool.arrays import FloatArray
 from mrftool.errors import InputError
+from mrftool.formats.sequence.reading.columns import COLUMNS, LATER, OPTIONAL, column_fields
 from mrftool.formats.sequence.reading.echo_times import with_echo_times
 from mrftool.formats.sequence.reading.programme import Path as FilePath
 from mrftool.formats.sequence.reading.programme import PathFault
@@ -15,21 +16,13 @@ from mrftool.formats.sequence.reading.rules import own_length, resolve
 from mrftool.formats.sequence.schema.second import PulsesBlock
 from mrftool.sequence import sequence_faults
 
-COLUMNS = {
-    "flip_angle_deg": "flip_angle",
-    "rf_phase_deg": "rf_phase",
-    "tr_ms": "tr",
-    "te_ms": "te",
-}
-OPTIONAL = {"receiver_phase_deg": "receiver_phase", "spoiler_cycles": "spoiler_cycles"}
 KEY_OF = {
     **{field: key for key, field in {**COLUMNS, **OPTIONAL}.items()},
     "later_echoes": "te_ms",
     "repeats": "train",
     "wait": "train",
 }
-_LATER = "later_echoes_ms"
-_STORED = (*COLUMNS, *OPTIONAL, _LATER)
+_STORED = (*COLUMNS, *OPTIONAL, LATER)
 _NO_REPETITIONS = "missing, expected the number of repetitions, as no column fixes it"
 
 
@@ -66,10 +59,10 @@ def _has_bad_column(values: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
 
 def _later_echoes(values: Mapping[str, Any]) -> dict[str, FloatArray]:
     """The times of further echoes after TE [ms] by their key, if there are any."""
-    later = values.get(_LATER)
+    later = values.get(LATER)
     if not later:
         return {}
-    return {_LATER: np.asarray(later, np.float64)}
+    return {LATER: np.asarray(later, np.float64)}
 
 
 def _resolve_into(
@@ -146,8 +139,8 @@ class PulseTable:
         common = {key: self._values.get(key) for key in (*COLUMNS, *OPTIONAL)}
         given: dict[str, Any] = {x: y for x, y in common.items() if isinstance(y, (int, float))}
         if block.te_ms is None:
-            given[_LATER] = self._values.get(_LATER)
-        for key in (*COLUMNS, *OPTIONAL, _LATER, "repetitions"):
+            given[LATER] = self._values.get(LATER)
+        for key in (*COLUMNS, *OPTIONAL, LATER, "repetitions"):
             value = getattr(block, key)
             if value is not None:
                 given[key] = value
@@ -173,7 +166,7 @@ class PulseTable:
             self.faults += [((*path, key), text) for key, text in faults]
             return None
         first = len(self.columns["tr_ms"])
-        fault = self._echo_fault(first, columns.pop(_LATER, np.zeros(0)))
+        fault = self._echo_fault(first, columns.pop(LATER, np.zeros(0)))
         if fault:
             self.faults.append(((*path, "te_ms"), fault))
             return None
@@ -185,35 +178,15 @@ class PulseTable:
 
     def _echo_fault(self, n_before: int, later: FloatArray) -> str:
         """What is wrong with further echoes [ms] beside `n_before` pulses; "" where nothing is."""
-        known = self.columns[_LATER]
+        known = self.columns[LATER]
         if n_before and (len(known) != len(later) or (known != later).any()):
             texts = [f"{', '.join(f'{time:g}' for time in times)} ms" for times in (later, known)]
             return (
                 f"echoes {texts[0]} after TE, but other pulses have them at {texts[1]}, expected "
                 "the same for all pulses"
             )
-        self.columns[_LATER] = later
+        self.columns[LATER] = later
         return ""
-
-
-def column_fields(columns: Mapping[str, FloatArray]) -> dict[str, Any]:
-    """The columns in SI units; those that are missing do no harm."""
-    n = len(next(iter(columns.values())))
-    harmless = {"flip_angle_deg": 0.0, "rf_phase_deg": 0.0, "tr_ms": 60e3, "te_ms": 0.0}
-    filled = {key: columns.get(key, np.full(n, value)) for key, value in harmless.items()}
-    fields = {
-        "flip_angle": np.deg2rad(filled["flip_angle_deg"]),
-        "rf_phase": np.deg2rad(filled["rf_phase_deg"]),
-        "tr": filled["tr_ms"] * 1e-3,
-        "te": filled["te_ms"] * 1e-3,
-    }
-    if _LATER in columns:
-        fields["later_echoes"] = columns[_LATER] * 1e-3
-    if "receiver_phase_deg" in columns:
-        fields["receiver_phase"] = np.deg2rad(columns["receiver_phase_deg"])
-    if "spoiler_cycles" in columns:
-        fields["spoiler_cycles"] = columns["spoiler_cycles"]
-    return fields
 
 
 def _column_faults(
@@ -229,7 +202,7 @@ def _column_faults(
 def _lonely_columns(path: FilePath, block: PulsesBlock) -> list[PathFault]:
     """Columns of a block that plays pulses of the file, which have their own."""
     text = "columns of a block's own need its flip_angle_deg too, expected it or none of them"
-    keys = (*COLUMNS, *OPTIONAL, _LATER, "repetitions")
+    keys = (*COLUMNS, *OPTIONAL, LATER, "repetitions")
     return [((*path, key), text) for key in keys if getattr(block, key) is not None]
 
 

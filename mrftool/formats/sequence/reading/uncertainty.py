@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_KEYS = {  # of a file: the name of the value, and the unit in SI units
+KEYS = {  # of a file: the name of the value, and the unit in SI units
     "b1_percent": ("b1", 0.01),
     "efficiency_percent": ("efficiency", 0.01),
     "ti_ms": ("ti", 1e-3),
@@ -18,7 +18,7 @@ _KEYS = {  # of a file: the name of the value, and the unit in SI units
 def uncertainties_of(block: Any) -> dict[str, float]:
     """Of a file's block, by name [SI unit]."""
     found = {}
-    for key, (name, unit) in _KEYS.items():
+    for key, (name, unit) in KEYS.items():
         value = getattr(block, key, None)
         if value is not None:
             found[name] = value * unit
@@ -27,7 +27,7 @@ def uncertainties_of(block: Any) -> dict[str, float]:
 
 def uncertainty_block(uncertainty: Mapping[str, float]) -> dict[str, float]:
     """The block of a file. uncertainty: by name [SI unit]."""
-    units = {name: (key, unit) for key, (name, unit) in _KEYS.items()}
+    units = {name: (key, unit) for key, (name, unit) in KEYS.items()}
     block = {}
     for name, size in uncertainty.items():
         key, unit = units[name]
