@@ -8,7 +8,6 @@ Image), C.7.6.16 (functional groups).
 import io
 import os
 import struct
-import sys
 import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -219,14 +218,6 @@ def _one_line(error: Exception) -> str:
 
 
 def as_planes(header: Mapping[str, Any]) -> list[Values]:
-    """The values of each plane: those of the file, overridden by those of the frame. Equal texts
-    are kept once.
-    """
-    common = {key: _interned(value) for key, value in header["file"].items()}
+    """The values of each plane: those of the file, overridden by those of the frame."""
+    common: Values = header["file"]
     return [common | frame for frame in header["frames"]] or [common]
-
-
-def _interned(value: Any) -> Any:
-    if type(value) is str:
-        return sys.intern(value)
-    return value

@@ -4,10 +4,10 @@ The files of a series nearly all have one of a few layouts. A header whose tags,
 those of one that was walked before is not walked again: its values lie at the same places.
 """
 
-from collections.abc import Collection
-from operator import itemgetter
+from collections.abc import Collection, Iterable
 from typing import BinaryIO
 
+from mrftool.formats.dicom.headers.keywords import Values
 from mrftool.formats.dicom.headers.raw_elements import Scanned, scan
 
 _READ_FIRST = 1 << 18  # bytes; longer headers are not ordinary
@@ -16,21 +16,44 @@ _MOST_LAYOUTS = 16  # of headers in files of one size
 
 
 class KnownLayout:
-    """Where the elements lie in headers whose fixed pieces are those of one that was walked."""
+    """Where the elements lie in headers whose fixed pieces are those of one that was walked.
+
+    tags, vrs: of the wanted elements. last: raw values and result of the last header that had this
+    layout.
+    """
 
     def __init__(self, scanned: Scanned, data: bytes) -> None:
         self.scanned = scanned
         self.has_pixels = scanned.place + _PIXEL_HEAD <= len(data)
         self.n_bytes = scanned.place + _PIXEL_HEAD
-        fixed = scanned.fixed
+        self.tags = tuple(scanned.values)
+        self.vrs = tuple(vr for vr, _ in scanned.values.values())
+        self.last: tuple[list[bytes], Values] | None = None
+        self._places = [place for _, place in scanned.values.values()]
+        self._fixed = _ones(scanned.fixed)
         if self.has_pixels:
-            fixed = [*fixed, slice(scanned.place, self.n_bytes)]
-        self._pieces = itemgetter(*fixed)
-        self._expected = self._pieces(data)
+            self._fixed |= _ones([slice(scanned.place, self.n_bytes)])
+        self._expected = self._fixed & self._number(data)
 
     def holds(self, data: bytes) -> bool:
         """True if a header has this layout."""
-        return bool(self._pieces(data) == self._expected)
+        return len(data) >= self.n_bytes and self._fixed & self._number(data) == self._expected
+
+    def raw_values(self, data: bytes) -> list[bytes]:
+        """Bytes of the wanted elements of a header that has this layout, in the order of `tags`."""
+        return [data[place] for place in self._places]
+
+    def _number(self, data: bytes) -> int:
+        return int.from_bytes(data[: self.n_bytes], "little")
+
+
+def _ones(pieces: Iterable[slice]) -> int:
+    """A number whose bits are set where the pieces lie, the first byte being the lowest."""
+    number = 0
+    for piece in pieces:
+        length = piece.stop - piece.start
+        number |= ((1 << 8 * length) - 1) << 8 * piece.start
+    return number
 
 
 class KnownLayouts:

@@ -3,6 +3,8 @@ times faster.
 """
 
 import struct
+from itertools import compress, count
+from operator import ne
 from typing import Any, BinaryIO
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -16,7 +18,7 @@ from mrftool.formats.dicom.headers.keywords import (
     SEQUENCES,
     Values,
 )
-from mrftool.formats.dicom.headers.layouts import KnownLayouts
+from mrftool.formats.dicom.headers.layouts import KnownLayout, KnownLayouts
 from mrftool.formats.dicom.headers.raw_elements import SYNTAX, Elements, OutOfOrdinaryError
 
 _MOST_VALUES = 200_000
@@ -30,6 +32,9 @@ _PRIVATE = {  # tag: our name, and the tag of the creator of its block
     for name, (group, low, _, _) in PRIVATE.items()
     for block in BLOCKS
 }
+_FREE = frozenset(  # elements on which the meaning of no other depends
+    tag for tag, (name, _) in _NAMES.items() if name not in ("SOPClassUID", "ImageType")
+)
 _WANTED = frozenset((*_NAMES, *_INSIDE, *_CREATORS, *_PRIVATE))
 _TYPES: dict[str, type] = {"IS": int, "DS": float}  # of VRs that are written as text
 _PRIVATE_VR = {"<h": b"SS", "<H": b"US", "<f": b"FL"}
@@ -73,6 +78,32 @@ def quick_header(file: BinaryIO, size: int, known: Known | None = None) -> Value
     """
     known = known or Known()
     layout, data = known.layout_of(file, size)
+    raw = layout.raw_values(data)
+    header = _as_the_last(layout, raw, known) or _header(layout, data, size, known)
+    layout.last = raw, header
+    return header
+
+
+def _as_the_last(layout: KnownLayout, raw: list[bytes], known: Known) -> Values | None:
+    """The last header of this layout with the values that differ; None where more than values may
+    differ.
+    """
+    if layout.last is None:
+        return None
+    raw_before, header = layout.last
+    values = header["file"].copy()
+    for number in compress(count(), map(ne, raw, raw_before)):
+        tag = layout.tags[number]
+        if tag not in _FREE:
+            return None
+        value = known.value(tag, layout.vrs[number], raw[number])
+        if value is None:
+            return None
+        values[_NAMES[tag][0]] = value
+    return {**header, "file": values}
+
+
+def _header(layout: KnownLayout, data: bytes, size: int, known: Known) -> Values:
     place, explicit = layout.scanned.place, layout.scanned.explicit
     elements = layout.scanned.elements(data)
     is_cut = place == len(data) and len(data) < size
