@@ -27,7 +27,7 @@ from mrftool.quantities import quantity
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 from mrftool.workflows.steps.doubts import note_doubts
-from mrftool.workflows.steps.outputs.own_files import require_own_simulation
+from mrftool.workflows.steps.outputs.own_files import require_own_dictionary, require_own_simulation
 from mrftool.workflows.steps.outputs.places import (
     file_stem,
     keep_inputs,
@@ -138,9 +138,16 @@ def dictionary_tissue(
 
 
 def simulate_dictionary(
-    simulation: Simulation, tissue: Tissue, output: Path | None, reporter: Reporter
+    simulation: Simulation,
+    tissue: Tissue,
+    output: Path | None,
+    reporter: Reporter,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write a dictionary, block by block; every fingerprint has the SNR of the simulation.
+
+    overwrite: whether a file that is no dictionary of mrftool is replaced.
 
     Returns
     -------
@@ -152,6 +159,7 @@ def simulate_dictionary(
     path = output or Path(f"{file_stem(sequence.name)}.npz")
     if path.suffix != ".npz":
         raise ArgumentError(f"{path}: a dictionary is a .npz file, expected that suffix")
+    require_own_dictionary(path, overwrite=overwrite)
     note_doubts(sequence, reporter)
     tell_size(path, len(tissue) * len(sequence) * 8, reporter)
     facts, name = sequence_to_dict(sequence), sequence.sequence_id

@@ -426,7 +426,7 @@ def limit_file_size() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "output"),
-    [(("--t1-ms", "100:1:400", "--t2-ms", "20"), "d.npz"), ((*PHANTOM, "--overwrite"), "b.nii.gz")],
+    [(("--t1-ms", "100:1:400", "--t2-ms", "20"), "d.npz"), (PHANTOM, "b.nii.gz")],
 )
 def test_no_space_is_said_and_leaves_what_was_there(
     base: tuple[object, ...], output: str, seq: Path, tmp_path: Path
@@ -434,7 +434,15 @@ def test_no_space_is_said_and_leaves_what_was_there(
     (tmp_path / output).write_text("an earlier result")
     with untouched(tmp_path):
         outcome = process(
-            "simulate", "--seq", seq, *base, "-o", output, cwd=tmp_path, preexec_fn=limit_file_size
+            "simulate",
+            "--seq",
+            seq,
+            *base,
+            "--overwrite",
+            "-o",
+            output,
+            cwd=tmp_path,
+            preexec_fn=limit_file_size,
         )
     assert_refused(outcome, 3, ("File too large",))
 

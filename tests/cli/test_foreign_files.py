@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from front_door import refuses, works
 
@@ -9,6 +10,7 @@ from mrftool.formats.sequence.write import csv_text, yaml_text
 from mrftool.sequence import PulseSequence
 
 SIMULATE = ("simulate", "--seq", "short.yaml", "--phantom", "vials", "--matrix", 8)
+DICTIONARY = ("simulate", "--seq", "short.yaml", "--t1-ms", "800", "--t2-ms", "80")
 EXPORT = ("sequence", "export", "short.yaml")
 IMPORT = ("sequence", "import", "table.csv")
 OPTIMISE = ("sequence", "optimise", "--length", 40, "--iterations", 1, "--arms", 1)
@@ -27,6 +29,7 @@ def _elsewhere(
     ("words", "output"),
     [
         ((*SIMULATE, "-o"), "scan.nii.gz"),
+        ((*DICTIONARY, "-o"), "dictionary.npz"),
         pytest.param((*SIMULATE, "--kspace"), "scan.mrd", marks=pytest.mark.slow),
         ((*EXPORT, "-o"), "plain.yaml"),
         ((*EXPORT, "-o"), "plain.csv"),
@@ -52,6 +55,11 @@ def test_a_sequence_file_that_was_edited_is_the_users_own() -> None:
     with Path("plain.yaml").open("a") as file:
         file.write("# I tried 12 ms here\n")
     refuses(2, *EXPORT, "-o", "plain.yaml")
+
+
+def test_arrays_of_the_user_are_no_dictionary() -> None:
+    np.savez("arrays.npz", signal=np.ones(3), t1=np.ones(3), t2=np.ones(3))
+    assert "is no dictionary that mrftool wrote" in refuses(2, *DICTIONARY, "-o", "arrays.npz").err
 
 
 def test_a_sidecar_of_the_user_is_kept() -> None:

@@ -21,7 +21,7 @@ from mrftool.cli.options import (
 if TYPE_CHECKING:
     from mrftool.workflows.steps.scene import SceneSource
 
-_OF_SCANS = ("adc", "r2_prime", "form", "overwrite")
+_OF_SCANS = ("adc", "r2_prime", "form")
 _OF_DIGITAL_HEADS = ("slices", "b1_spread", "m0_phase")
 # Options that make a difference to each kind of source; all others do to every one.
 _OPTIONS = {
@@ -164,7 +164,7 @@ def simulate(
     simulation = Simulation(sequence, tolerance, n_states, snr, seed)
     if source.is_empty:
         tissue = dictionary_tissue(t1_ms, t2_ms, b1_grid, adc or 0.0, r2_prime or 0.0)
-        wrote([simulate_dictionary(simulation, tissue, output, Terminal())])
+        wrote([simulate_dictionary(simulation, tissue, output, Terminal(), overwrite=overwrite)])
         return
     phase = float(np.deg2rad(m0_phase))
     settings = PhantomSettings((matrix, matrix, slices), b1_spread, phase, adc, r2_prime, seed)

@@ -109,6 +109,15 @@ def writing_dictionary(
             )
 
 
+def is_dictionary(path: Path) -> bool:
+    """Whether a file says that it is a dictionary of mrftool, of whatever schema."""
+    try:
+        with reading_npz(path) as archive:
+            return _SCHEMA_KEY in member_names(archive)
+    except InputError:
+        return False
+
+
 def load_dictionary(path: str | Path, *, mapped: bool = False) -> Dictionary:
     """Read a dictionary of schema 1. Files without a schema number count as schema 1.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.bids import sidecar_path
 from mrftool.formats.json_text import read_json
+from mrftool.formats.npz.dictionary import is_dictionary
 from mrftool.formats.sequence.write import is_own_text
 
 _OF_SIMULATIONS = {"sequence_id", "seed", "truth"}  # keys of their sidecars
@@ -19,6 +20,12 @@ def require_own_simulation(outputs: Sequence[Path], *, overwrite: bool) -> None:
     if not overwrite:
         why = "and no sidecar says that mrftool simulated it"
         _require_own(outputs, lambda _: _is_simulated(outputs[0]), why)
+
+
+def require_own_dictionary(output: Path, *, overwrite: bool) -> None:
+    """Raise ArgumentError if a file is there that is no dictionary of mrftool."""
+    if not overwrite:
+        _require_own([output], is_dictionary, "and is no dictionary that mrftool wrote")
 
 
 def require_own_sequence(output: Path, *, overwrite: bool) -> None:
