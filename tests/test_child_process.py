@@ -10,6 +10,7 @@ from dicom_factory import Scan, write_classic
 
 import mrftool
 from mrftool.environment.child_process import python_command, python_environment
+from mrftool.environment.reporter import SilentReporter
 from mrftool.formats.dicom.headers import parallel
 from mrftool.formats.dicom.headers.files import find_files
 
@@ -49,7 +50,7 @@ def test_header_workers_import_nothing_from_the_working_folder(folder_with_traps
     monkeypatch.setattr(parallel, "_WORTH_A_PROCESS", 2)
     write_classic(folder_with_traps / "scan", Scan(np.ones((2, 2, 1, 4))))
     files = find_files(folder_with_traps / "scan").files
-    headers = parallel.read_headers(files, 2, lambda done: None)
+    headers = parallel.read_headers(files, 2, SilentReporter().progress)
     assert len(headers) == len(files) and all("file" in header for header in headers)
     assert not (folder_with_traps / "ran").exists()
 

@@ -24,6 +24,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.sequence import Sequence
 
 from mrftool.errors import InputError, MismatchError
+from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
 from mrftool.formats.dicom.read.series import open_dicom_series
 
 
@@ -449,6 +450,7 @@ def test_workers_read_what_one_process_reads(
     write_classic(tmp_path, Scan(phantom((7, 5, 4, 40)), parts=("real", "imaginary")))
     expected = whole(open_dicom_series(tmp_path, jobs=1))
     monkeypatch.setattr("mrftool.formats.dicom.headers.parallel._WORTH_A_PROCESS", 50)
+    monkeypatch.setattr("mrftool.formats.dicom.headers.header.quick_header", _refuse)
     counted: list[int] = []
 
     class Bar:
@@ -471,6 +473,10 @@ def test_workers_read_what_one_process_reads(
         InputError, match=r"I000003\.dcm: damaged DICOM: sequences nested .*and 1 more"
     ):
         open_dicom_series(tmp_path, jobs=3)
+
+
+def _refuse(*_: Any) -> None:
+    raise OutOfOrdinaryError
 
 
 def _nested(depth: int) -> bytes:

@@ -20,7 +20,7 @@ from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.keywords import BLOCKS, KEYWORDS, PRIVATE, SEQUENCES, Values
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.quick import Known, quick_header
-from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError
+from mrftool.formats.dicom.headers.signature import DICOM_HEAD, HEAD, from_start
 from mrftool.formats.dicom.headers.values import (
     flat,
     frames_of,
@@ -42,23 +42,36 @@ _UNDEFINED = 0xFFFFFFFF
 _MAX_INFLATED = 2 << 30
 
 
-def read_header(path: str, label: str, known: Known | None = None) -> Values:
+def look_into(path: str, known: Known) -> tuple[bytes, Values | None]:
+    """The first bytes of a file, and its header if it is an ordinary one, as `read_header` gives
+    it.
+
+    known: of the headers read before. Raises as `read_head`.
+    """
+
+    def look(file: BinaryIO, size: int) -> tuple[bytes, Values | None]:
+        try:
+            return DICOM_HEAD, quick_header(file, size, known)
+        except OSError:
+            raise
+        except Exception:  # whatever a hostile file makes of it: the slow way tells
+            file.seek(0)
+            return file.read(HEAD), None
+
+    return from_start(path, look) or (b"", None)
+
+
+def read_header(path: str, label: str) -> Values:
     """What the file says of its pixels and planes, in values that JSON can hold.
 
     Returns {"file": values of all planes, "frames": [values of one plane, ...], "pixels": where
-    they lie}. known: of the headers read before.
+    they lie}.
 
     Raises InputError if the file is no DICOM that can be parsed.
     """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            size = os.fstat(file.fileno()).st_size
-            try:
-                return quick_header(file, size, known)
-            except (OutOfOrdinaryError, struct.error, ValueError):
-                file.seek(0)
-            with lenient():
-                return pydicom_header(io.BufferedReader(file), size)
+        with open(path, "rb") as file, lenient():  # noqa: PTH123
+            return pydicom_header(file, os.fstat(file.fileno()).st_size)
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
     except OSError as error:

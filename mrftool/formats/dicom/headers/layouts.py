@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 from typing import BinaryIO
 
 from mrftool.formats.dicom.headers.keywords import Values
-from mrftool.formats.dicom.headers.raw_elements import Scanned, scan
+from mrftool.formats.dicom.headers.raw_elements import OutOfOrdinaryError, Scanned, scan
+from mrftool.formats.dicom.headers.signature import HEAD, has_preamble
 
 _READ_FIRST = 1 << 18  # bytes; longer headers are not ordinary
 _PIXEL_HEAD = 12  # bytes of the tag, VR and length of the pixel element
@@ -69,12 +70,12 @@ class KnownLayouts:
         Raises what `scan` raises.
         """
         layouts = self._by_size.setdefault(size, [])
-        data = b""
-        if layouts:
-            data = file.read(max(layout.n_bytes for layout in layouts))
+        data = file.read(max((layout.n_bytes for layout in layouts), default=HEAD))
         for layout in layouts:
             if layout.holds(data):
                 return layout, data
+        if not has_preamble(data):
+            raise OutOfOrdinaryError
         data += file.read(max(_READ_FIRST - len(data), 0))
         found = KnownLayout(scan(data, self._wanted), data)
         if found.has_pixels:

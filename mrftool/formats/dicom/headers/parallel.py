@@ -1,13 +1,12 @@
-"""The headers of many DICOM files, read by several processes.
+"""The headers of DICOM files that only pydicom can read, many of them by several processes.
 
-Python parses headers on one core only, so the files are dealt out to workers: this module run as a
+Python parses headers on one core only, so many files are dealt out to workers: this module run as a
 program, which takes lists of files on standard input and answers in JSON. (A pool of the standard
 library would copy this process or import its main module again; both go wrong in programs of other
 people that call us.)
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,45 +15,53 @@ from typing import Any
 
 from mrftool.arrays import Progress
 from mrftool.environment.child_process import python_command, python_environment
+from mrftool.environment.threads import usable_processors
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import File
 from mrftool.formats.dicom.headers.header import read_header
 from mrftool.formats.dicom.headers.keywords import Values
-from mrftool.formats.dicom.headers.quick import Known
+from mrftool.formats.scan_request import ShowProgress
 
 _BATCH = 64
-_WORTH_A_PROCESS = 3000  # files; a worker takes half a second to start
+_WORTH_A_PROCESS = 300  # files; a worker takes half a second to start
 
 
-def read_headers(files: Sequence[File], jobs: int | None, advance: Progress) -> list[Values | None]:
+def read_headers(
+    files: Sequence[File], jobs: int | None, show: ShowProgress
+) -> list[Values | None]:
     """The header of each file, in order; None for files that only looked like DICOM.
 
     Parameters
     ----------
     files : sequence of File
-        Files to read.
+        Those without a header are read.
     jobs : int or None
-        Number of processes; None for one per core and 3000 files.
-    advance : callable
-        Called with the number of files read since the last call.
+        Number of processes; None for one per core and 300 files.
+    show : callable
+        Shows how many of them have been read, as `Reporter.progress` does.
 
     Raises
     ------
     InputError
         Naming the first damaged file, and how many more there are.
     """
-    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    if jobs is None:
-        jobs = _cores()
-    workers = min(jobs, len(files) // _WORTH_A_PROCESS)
-    if workers <= 1:
-        answers = _from_here(batches, advance)
-    else:
-        answers = _from_workers(batches, advance, workers)
+    read = iter(_read([file for file in files if file.header is None], jobs, show))
+    answers = [file.header or next(read) for file in files]
     errors = _errors(files, answers)
     if errors:
         raise InputError(_first_of(errors))
     return [_unless_error(answer) for answer in answers]
+
+
+def _read(files: Sequence[File], jobs: int | None, show: ShowProgress) -> list[Values]:
+    if not files:
+        return []
+    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
+    workers = min(jobs or usable_processors(), len(files) // _WORTH_A_PROCESS)
+    with show("reading DICOM headers out of the ordinary", len(files)) as advance:
+        if workers > 1:
+            return _from_workers(batches, advance, workers)
+        return _from_here(batches, advance)
 
 
 def _errors(files: Sequence[File], answers: Sequence[Values]) -> list[str]:
@@ -80,9 +87,9 @@ def _unless_error(answer: Values) -> Values | None:
 
 
 def _from_here(batches: Sequence[Sequence[File]], advance: Progress) -> list[Values]:
-    answers, known = [], Known()
+    answers = []
     for batch in batches:
-        answers += [_header_or_error(file.path, file.label, known) for file in batch]
+        answers += [_header_or_error(file.path, file.label) for file in batch]
         advance(len(batch))
     return answers
 
@@ -124,23 +131,16 @@ def _one_worker(batches: Sequence[Sequence[File]], advance: Progress) -> Iterato
             advance(len(batch))
 
 
-def _header_or_error(path: str, label: str, known: Known) -> Values:
+def _header_or_error(path: str, label: str) -> Values:
     try:
-        return read_header(path, label, known)
+        return read_header(path, label)
     except InputError as error:
         return {"error": str(error)}
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _serve() -> None:
-    known = Known()
     for line in sys.stdin.buffer:
-        answer = [_header_or_error(path, label, known) for path, label in json.loads(line)]
+        answer = [_header_or_error(path, label) for path, label in json.loads(line)]
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

@@ -3,11 +3,16 @@
 import os
 import stat
 import struct
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar
 
 from mrftool.errors import InputError
 
+Found = TypeVar("Found")
+
 HEAD = 132  # the preamble and the letters DICM
 _PREAMBLE = 128
+DICOM_HEAD = bytes(_PREAMBLE) + b"DICM"
 _FIRST_TAGS = {  # of old files, which begin with their data set
     (group, element)
     for group in (0x0002, 0x0008)
@@ -34,11 +39,21 @@ def read_head(path: str) -> bytes:
 
     Raises FileNotFoundError for a link that leads nowhere, InputError for other faults.
     """
+    return from_start(path, lambda file, _: file.read(HEAD)) or b""
+
+
+def from_start(path: str, read: Callable[[BinaryIO, int], Found]) -> Found | None:
+    """What `read` makes of a regular file and its size; None for a pipe or device, which could
+    block.
+
+    Raises as `read_head`.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (Path is slow for thousands)
-            return b""
+        status = os.stat(path)  # noqa: PTH116  (Path is slow for thousands of files)
+        if not stat.S_ISREG(status.st_mode):
+            return None
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read(HEAD)
+            return read(file, status.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:

@@ -3,15 +3,17 @@ its order in time.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mrftool.environment.reporter import SilentReporter
 from mrftool.errors import InputError
 from mrftool.formats.dicom.headers.files import FileSet, Source, find_files
-from mrftool.formats.dicom.headers.header import as_planes
+from mrftool.formats.dicom.headers.header import as_planes, look_into
 from mrftool.formats.dicom.headers.keywords import Values
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.parallel import read_headers
+from mrftool.formats.dicom.headers.quick import Known
 from mrftool.formats.dicom.read.check import check_planes, facts_of, notes_of
 from mrftool.formats.dicom.read.mosaic import tiles_of
 from mrftool.formats.dicom.read.parts import parts_of
@@ -77,13 +79,14 @@ def open_dicom_series(
     MissingExtraError
         If no decoder is installed for their transfer syntax.
     """
-    files = find_files(source)
+    show = progress or SilentReporter().progress
+    files = find_files(source, partial(look_into, known=Known()), show)
     try:
         where = "the list"
         if isinstance(source, str | Path):
             where = str(source)
         with lenient():
-            planes, others = _planes(files, jobs, progress or SilentReporter().progress)
+            planes, others = _planes(files, jobs, show)
             return _opened(files, planes, others, where, series, place_only)
     except BaseException:
         files.close()
@@ -148,8 +151,7 @@ def _rows_at_once(reader: SignalReader, n_time: int) -> int:
 
 def _planes(files: FileSet, jobs: int | None, show: ShowProgress) -> tuple[list[Plane], int]:
     """All image planes of the files, and how many files hold none."""
-    with show("reading DICOM headers", len(files.files)) as advance:
-        headers = read_headers(files.files, jobs, advance)
+    headers = read_headers(files.files, jobs, show)
     planes: list[Plane] = []
     others = files.others
     for file, header in zip(files.files, headers, strict=True):
