@@ -18,7 +18,6 @@ from mrftool.inference import quantify as model_quantify
 from mrftool.inference.session import Model
 from mrftool.maps import Maps
 from mrftool.matching.dictionary import (
-    Source,
     compress_dictionary,
     dictionary_from_file,
     dictionary_from_sequence,
@@ -87,7 +86,9 @@ def quantify(
     maps: dict[str, Any] = given_maps(given)
     series = as_series(scan)
     chosen = _model_of(model, series, maps)
-    allowed = require_agreement(series, _sequence_of(chosen), allow, SilentReporter())
+    allowed = require_agreement(
+        series, sequence_from_dict(chosen.manifest.sequence), allow, SilentReporter()
+    )
     found = model_quantify.quantify(
         series,
         chosen,
@@ -109,17 +110,6 @@ def _model_of(
         require_length(series, model)
         return model_of_sequence(model, settings_for(series, given), SilentReporter())
     return model_source(model).load(series, given, SilentReporter())
-
-
-def _sequence_of(method: Model | Source) -> PulseSequence | None:
-    """Of a model or dictionary, where it is known."""
-    if isinstance(method, Model):
-        facts: Mapping[str, Any] | None = method.manifest.sequence
-    else:
-        facts = method.sequence
-    if facts is None:
-        return None
-    return sequence_from_dict(dict(facts))
 
 
 @naming_extras()
@@ -287,7 +277,7 @@ def match(
         if tissue is None:
             tissue = paper_tissue()
         source = dictionary_from_sequence(as_sequence(sequence), tissue, threads=threads)
-    allowed = require_agreement(series, _sequence_of(source), allow, SilentReporter())
+    allowed = require_agreement(series, source.its_sequence(), allow, SilentReporter())
     compressed = compress_dictionary(source, series.form)
     found = match_series(series, compressed, mask=as_mask(mask), threads=threads)
     return replace(found, assumptions=(*found.assumptions, *allowed))

@@ -12,7 +12,7 @@ from mrftool.arrays import Array, BoolArray, FloatArray, IndexArray, Progress
 from mrftool.environment.threads import one_blas_thread, prefetched
 from mrftool.errors import ArgumentError, CheckFailedError, InputError
 from mrftool.formats.npz.dictionary import load_dictionary
-from mrftool.formats.sequence.yaml_file import sequence_to_dict
+from mrftool.formats.sequence.yaml_file import sequence_from_dict, sequence_to_dict
 from mrftool.manifold.compression import Basis, compress, fit_basis
 from mrftool.matching.clusters import Matcher, build_matcher
 from mrftool.physics.simulate import simulate
@@ -49,6 +49,12 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.tissue)
+
+    def its_sequence(self) -> PulseSequence | None:
+        """The sequence that made it; None where it is not known."""
+        if self.sequence is None:
+            return None
+        return sequence_from_dict(self.sequence, self.name)
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
         """All entries in order: where they are, and their fingerprints."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.open_scan import open_volumes
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
-from mrftool.formats.sequence.yaml_file import sequence_from_dict
 from mrftool.matching.dictionary import (
     Source,
     compress_dictionary,
@@ -16,7 +15,6 @@ from mrftool.matching.dictionary import (
 )
 from mrftool.matching.match import check_source, match_series
 from mrftool.reports.run import method_of_dictionary
-from mrftool.sequence import PulseSequence
 from mrftool.workflows.simulate import dictionary_tissue
 from mrftool.workflows.steps.doubts import note_echoes
 from mrftool.workflows.steps.header import require_agreement
@@ -137,7 +135,7 @@ def match_scan(
         inside, _, assumed = open_volumes(series, mask, {})
     source = entries.load(threads)
     assumed = (*assumed, *check_source(series, source, series.form))
-    sequence = _sequence_of(source)
+    sequence = source.its_sequence()
     if sequence is not None:
         note_echoes(sequence, reporter)
     allowed = require_agreement(series, sequence, allow, reporter)
@@ -182,10 +180,3 @@ def match_scan(
         watch=watch,
     )
     return write_results(run, folder, reporter, dicom=study, overwrite=overwrite)
-
-
-def _sequence_of(source: Source) -> PulseSequence | None:
-    """The sequence of a dictionary; None where its file does not say."""
-    if source.sequence is None:
-        return None
-    return sequence_from_dict(dict(source.sequence), source.name)
