@@ -2,8 +2,8 @@
 
 Builds them with GCC's sanitizers into a temporary folder, and runs there the tests of the kernels
 and extreme arguments: one voxel, one pulse, T1 of 1 us and of 60 s, B1 of 0, thousands of orders.
-The EPG kernel and the compression run in each instruction set that this processor has. The first
-report ends the run, and the exit code is not 0.
+The EPG kernel, the compression and the graph run in each instruction set that this processor has.
+The first report ends the run, and the exit code is not 0.
 """
 
 import os
@@ -25,7 +25,7 @@ CHECKS_OF_WIDE = (  # what can differ from the baseline: these compile in half t
     "-fno-sanitize-recover=all",
     "-fsanitize=address,alignment,bounds,shift,signed-integer-overflow",
 )
-ENTRIES = {"epg": "RUN", "compress": "ADD"}  # compiled once per instruction set
+ENTRIES = {"epg": "RUN", "compress": "ADD", "graph": "RUN"}  # compiled once per instruction set
 OF_X86: dict[str, tuple[str, ...]] = {  # as in CMakeLists.txt
     "baseline": CHECKS,
     "avx2": ("-mavx2", "-mfma", *CHECKS_OF_WIDE),
@@ -39,6 +39,7 @@ TESTS = (
     "tests/physics/test_native.py",
     "tests/physics/test_native_cut.py",
     "tests/inference/test_compressed_scans.py",
+    "tests/inference/native/test_native_graph.py",
     "tests/reconstruction/test_kernel_product.py",
     "tests/design/test_adjoint.py",
 )
@@ -124,7 +125,7 @@ def _use(folder: Path) -> int:
 
 def _require_loaded_from(folder: Path) -> None:
     loaded = Path("/proc/self/maps").read_text()
-    for name in ("_epg", "_compress", *OTHERS):
+    for name in ("_epg", "_compress", "_graph", *OTHERS):
         if str(folder / f"{name}.so") not in loaded:
             sys.exit(f"the sanitized {name} was not loaded")
 

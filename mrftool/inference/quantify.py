@@ -14,11 +14,13 @@ from mrftool.environment.threads import chosen_threads, mapped, prefetched
 from mrftool.errors import MismatchError
 from mrftool.inference.foreground import energy_of, without_air
 from mrftool.inference.model.split import SplitModel
+from mrftool.inference.native.checked import CheckedGraph
 from mrftool.inference.scan import Columns, block_bytes, check_belongs, maps_of
 from mrftool.inference.session import (
     COMPRESSED_BATCH,
     Model,
     check_given,
+    native_rest,
     run,
     run_compressed,
     split_of,
@@ -28,6 +30,7 @@ from mrftool.maps import Maps
 from mrftool.scan.compressor import CompressingReader
 from mrftool.scan.series import Series, Voxels, c_order
 
+_WORTH_TRANSLATION = 10_000  # voxels that take longer in ONNX Runtime than translating its graph
 _PIECE_BYTES = 64 << 20  # of signals that a thread compresses at a time
 
 
@@ -83,6 +86,13 @@ class _Task:
     threads: int
     with_energy: bool
 
+    @property
+    def n_voxels(self) -> int:
+        """Voxels that are quantified."""
+        if self.mask is None:
+            return self.series.n_voxels
+        return int(np.count_nonzero(self.mask))
+
     def options(self, voxels: Voxels) -> dict[str, Any]:
         """What the model takes beside the signal of some voxels."""
         columns = {name: image.reshape(-1)[voxels] for name, image in self.images.items()}
@@ -98,7 +108,10 @@ def _blocks(task: _Task) -> Iterator[_Block]:
     split, reader = split_of(task.model.content), task.series.read
     if split is None or not isinstance(reader, CompressingReader):
         return _read_blocks(task)
-    work = partial(_compressed_block, task, split, reader)
+    native = None
+    if task.n_voxels >= _WORTH_TRANSLATION:
+        native = native_rest(split)
+    work = partial(_compressed_block, task, split, native, reader)
     return mapped(work, task.series.pieces(task.mask, _piece(task.series)), task.threads)
 
 
@@ -109,12 +122,16 @@ def _piece(series: Series) -> int:
 
 
 def _compressed_block(
-    task: _Task, split: SplitModel, reader: CompressingReader, positions: Voxels
+    task: _Task,
+    split: SplitModel,
+    native: CheckedGraph | None,
+    reader: CompressingReader,
+    positions: Voxels,
 ) -> _Block:
     voxels = c_order(positions, task.series.shape)
     coefficients, energy = reader.compressed(positions, split.compressor)
     options = task.options(voxels)
-    columns = run_compressed(task.model, split, coefficients, energy, **options)
+    columns = run_compressed(task.model, split, coefficients, energy, native=native, **options)
     return voxels, energy[:, 0].astype(np.float64), columns
 
 

@@ -17,11 +17,13 @@ from mrftool.inference.model.manifest import Manifest, read_manifest
 from mrftool.inference.model.onnx_file import read_model
 from mrftool.inference.model.split import SplitModel, split_model
 from mrftool.inference.model.summary import range_text
+from mrftool.inference.native.checked import CheckedGraph, checked_graph
 from mrftool.inference.runtime import InferenceSession, SessionOptions
 from mrftool.manifold.parameters import FITTED, parameter_named
 
 COMPRESSED_BATCH = 2048  # voxels whose coefficients stay in the processor's cache
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
+_NOISE = "noise_sd"
 _FITTED = tuple(parameter.name for parameter in FITTED)
 _OUTPUTS = (*_FITTED, "m0", "residual", *(f"sd_{name}" for name in _FITTED), "flags")
 
@@ -101,11 +103,11 @@ def run(
     """
     rows = _rows(model, signal)
     batch = batch or BATCH[model.form]
-    feeds = {"signal": rows} | _given_feeds(model, given, len(rows))
-    work = _work(model, _session(model.content, str(model.path)), feeds, noise_sd, batch)
+    feeds = {"signal": rows} | _given_feeds(model, given, len(rows)) | _noise_feed(noise_sd)
+    work = _work(model, _session(model.content, str(model.path)), feeds, batch)
     with ThreadPoolExecutor(chosen_threads(threads)) as pool:
         parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
-    return _maps(model, parts)
+    return _maps(model, _joined(parts))
 
 
 @lru_cache(maxsize=4)
@@ -122,6 +124,7 @@ def run_compressed(
     coefficients: Float32Array,
     energy: Float32Array,
     *,
+    native: CheckedGraph | None = None,
     noise_sd: float | None = None,
     **given: Array | None,
 ) -> dict[str, Array]:
@@ -134,6 +137,8 @@ def run_compressed(
         The model, and its two parts.
     coefficients, energy
         What the compressor of `split` makes of the signals [scanner's unit, and squared].
+    native
+        See `native_rest`; without, ONNX Runtime runs the graph.
     noise_sd
         Of the noise per channel; by default estimated for each voxel [scanner's unit].
     given
@@ -145,36 +150,53 @@ def run_compressed(
         If the given parameters do not fit the model.
     """
     feeds = {split.coefficients: coefficients, split.energy: energy}
-    feeds |= _given_feeds(model, given, len(energy))
+    feeds |= _given_feeds(model, given, len(energy)) | _noise_feed(noise_sd)
     session = _session(split.rest, str(model.path))
-    work = _work(model, session, feeds, noise_sd, COMPRESSED_BATCH)
-    return _maps(model, [work(start) for start in range(0, len(energy), COMPRESSED_BATCH)])
+
+    def by_onnx(part: Mapping[str, Array]) -> list[Array]:
+        work = _work(model, session, part, COMPRESSED_BATCH)
+        starts = range(0, max(len(part[split.energy]), 1), COMPRESSED_BATCH)
+        return _joined([work(start) for start in starts])
+
+    if native is None:
+        return _maps(model, by_onnx(feeds))
+    return _maps(model, native.run(feeds, len(energy), by_onnx))
+
+
+def native_rest(split: SplitModel, *, is_trusted: bool | None = None) -> CheckedGraph | None:
+    """What follows compression, in native code for the voxels of one scan; see `checked_graph`."""
+    return checked_graph(split.rest, _OUTPUTS, is_trusted=is_trusted)
 
 
 def _work(
-    model: Model,
-    session: InferenceSession,
-    feeds: Mapping[str, Array],
-    noise_sd: float | None,
-    batch: int,
+    model: Model, session: InferenceSession, feeds: Mapping[str, Array], batch: int
 ) -> Callable[[int], list[Array]]:
     """What computes all outputs for the batch that begins at a voxel."""
-    noise = np.array([noise_sd or 0.0], np.float32)
 
     def work(start: int) -> list[Array]:
         part = {name: values[start : start + batch] for name, values in feeds.items()}
-        return _computed(session, {**part, "noise_sd": noise}, str(model.path))
+        part[_NOISE] = feeds[_NOISE]
+        return _computed(session, part, str(model.path))
 
     return work
 
 
-def _maps(model: Model, parts: list[list[Array]]) -> dict[str, Array]:
-    """The outputs of all batches, by name."""
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    maps = dict(zip(_OUTPUTS, columns, strict=True))
+def _joined(parts: list[list[Array]]) -> list[Array]:
+    """Each output of all batches."""
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _maps(model: Model, outputs: list[Array]) -> dict[str, Array]:
+    """The outputs by name."""
+    maps = dict(zip(_OUTPUTS, outputs, strict=True))
     if model.form == "complex":
         maps["m0"] = np.ascontiguousarray(maps["m0"]).view(np.complex64)[:, 0]
     return maps
+
+
+def _noise_feed(noise_sd: float | None) -> dict[str, Array]:
+    """The noise level as the graph takes it; 0 to estimate it."""
+    return {_NOISE: np.array([noise_sd or 0.0], np.float32)}
 
 
 def _check_ends(model: Model, session: InferenceSession) -> None:

@@ -159,6 +159,11 @@ def assert_alike(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) 
     assert_equal_to_rounding(*kept)
 
 
+@pytest.fixture(autouse=True)
+def _native_code_for_few_voxels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrftool.inference.quantify._WORTH_TRANSLATION", 1)
+
+
 @pytest.fixture(params=["complex64", "big-endian", "scaled parts", "two files", "polar", "real"])
 def series(request: pytest.FixtureRequest, short_sequence: PulseSequence, tmp_path: Path) -> Series:
     """A scan as files of every kind hold it."""
