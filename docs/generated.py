@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from mrftool import errors, quantities
-from mrftool.cli.app import app
+from mrftool.cli.app import application
 from mrftool.cli.messages.common_options import common_options
 from mrftool.workflows import train
 from mrftool.workflows.evaluation import evaluate_maps, evaluate_model
@@ -41,7 +41,7 @@ def command_line() -> Iterator[str]:
     yield "there was one, the `results` (tables as `values` or `rows`), the `files` that were"
     yield "written, and the `notes`. Of `model show` it is the manifest, of `sequence schema` the"
     yield "schema."
-    yield from _command(typer.main.get_command(app), "mrftool", depth=1)
+    yield from _command(typer.main.get_command(application()), "mrftool", depth=1)
 
 
 def _command(command: Any, path: str, depth: int) -> Iterator[str]:

@@ -5,55 +5,22 @@ exit codes.
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
 import typer
 
 from mrftool.cli.bus_error import tell_bus_errors
-from mrftool.cli.commands import model as model_commands
-from mrftool.cli.commands.adapt import adapt
-from mrftool.cli.commands.bids import bids
-from mrftool.cli.commands.evaluation import evaluate as evaluate_commands
-from mrftool.cli.commands.export import export
-from mrftool.cli.commands.kspace.reconstruct import reconstruct
-from mrftool.cli.commands.match import match
-from mrftool.cli.commands.quantify import quantify
-from mrftool.cli.commands.sequences import sequence as sequence_commands
-from mrftool.cli.commands.servers import serve as serve_commands
-from mrftool.cli.commands.servers.send import send
-from mrftool.cli.commands.simulate import simulate
-from mrftool.cli.commands.train import train
+from mrftool.cli.commands.registry import NAMES, add_commands
 from mrftool.cli.hints import hint_for, invoked_command
-from mrftool.cli.lean_imports import import_nibabel_alone
-from mrftool.cli.messages.common_options import add_common_options
+from mrftool.cli.messages.common_options import add_common_options, all_commands
 from mrftool.cli.messages.panels import group_options
 from mrftool.cli.messages.session import new_session, session
+from mrftool.cli.plain_values import take_plain_values
 from mrftool.environment.extras import EXTRA_OF, missing_extra
 from mrftool.errors import InputError, MrftoolError, UsageError
 from mrftool.evaluation.text_tables import visible
-
-app = typer.Typer(
-    name="mrftool",
-    help="Magnetic Resonance Fingerprinting: from a pulse sequence and a scan to T1 and T2 maps.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(simulate)
-app.command()(train)
-app.command()(export)
-app.command()(adapt)
-app.command()(reconstruct)
-app.command()(quantify)
-app.command()(match)
-app.command()(bids)
-app.command()(send)
-app.add_typer(sequence_commands.app, name="sequence")
-app.add_typer(evaluate_commands.app, name="evaluate")
-app.add_typer(model_commands.app, name="model")
-app.add_typer(serve_commands.app, name="serve")
 
 _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no public name
 
@@ -61,10 +28,9 @@ _WrongUsage: Any = typer.BadParameter.__mro__[1]  # Typer's own; it has no publi
 def main() -> NoReturn:
     """Run the command of this process; exit with 0 or the code of its error."""
     if "_MRFTOOL_COMPLETE" in os.environ:  # the shell asks what may come next
-        app(prog_name="mrftool")
+        application()(prog_name="mrftool")
     signal.signal(signal.SIGTERM, _terminate)
     tell_bus_errors()
-    import_nibabel_alone()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # the shell can close them
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -98,25 +64,45 @@ def _exit_code(arguments: Sequence[str]) -> int:
         explained = _explained(error)
         if explained is None:
             raise
-        return _tell(
-            explained, hint_for(invoked_command(_command(), arguments), explained.arguments)
-        )
+        command = invoked_command(_command(_named(arguments)), arguments)
+        return _tell(explained, hint_for(command, explained.arguments))
     return 0
 
 
 def _invoke(arguments: Sequence[str]) -> None:
     """Without Typer's own main, which has its own idea of messages and exit codes."""
-    with _command().make_context("mrftool", list(arguments)) as context:
+    with _command(_named(arguments)).make_context("mrftool", list(arguments)) as context:
         context.command.invoke(context)
     session().print_document(0)
     print(end="", flush=True)  # noqa: T201  a full disk shows now
 
 
+def application(names: Collection[str] = NAMES) -> typer.Typer:
+    """The command line with some of its subcommands, by default all."""
+    app = typer.Typer(
+        name="mrftool",
+        help="Magnetic Resonance Fingerprinting: from a pulse sequence and a scan to T1 and T2 "
+        "maps.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        callback=_root,
+    )
+    add_commands(app, names)
+    return app
+
+
+def _named(arguments: Sequence[str]) -> frozenset[str]:
+    """The subcommand that is asked for, where the first word is one; else all."""
+    return NAMES.intersection(arguments[:1]) or NAMES
+
+
 @cache
-def _command() -> Any:
-    root = typer.main.get_command(app)
+def _command(names: frozenset[str] = NAMES) -> Any:
+    root = typer.main.get_command(application(names))
     add_common_options(root)
     group_options(root)
+    take_plain_values(all_commands(root))
     _mend(root)
     return root
 
@@ -189,7 +175,6 @@ def _version(shown: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", is_eager=True, callback=_version),
 ) -> None:

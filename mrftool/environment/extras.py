@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, requires
 
 from mrftool.errors import MissingExtraError
 
@@ -47,6 +46,8 @@ def install_hint(extra: str) -> str:
 
 
 def _packages_of(extra: str) -> list[str]:
+    from importlib.metadata import PackageNotFoundError, requires
+
     try:
         lines = requires("mrftool") or []
     except PackageNotFoundError:

@@ -27,7 +27,7 @@ from front_door import (
     works,
 )
 
-from mrftool.cli.app import app
+from mrftool.cli.app import application
 from mrftool.cli.messages.panels import PANELS
 from mrftool.errors import (
     CheckFailedError,
@@ -77,7 +77,7 @@ def python(script: str, *arguments: object, **options: Any) -> Outcome:
 def all_commands() -> list[tuple[str, ...]]:
     """Every command and group of commands, by its words."""
     found: list[tuple[str, ...]] = [()]
-    for name, group in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, group in typer.main.get_command(application()).commands.items():  # type: ignore[attr-defined]
         found += [(name,), *((name, word) for word in getattr(group, "commands", ()))]
     return found
 
@@ -223,7 +223,7 @@ def test_help_shows_units(words: tuple[str, ...], unit: str) -> None:
 
 @pytest.mark.parametrize("name", PANELS)
 def test_every_option_of_a_panel_is_one_of_the_command(name: str) -> None:
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(application())
     commands = [*root.commands.items(), *root.commands["sequence"].commands.items()]
     same = [command for own, command in commands if own == name]  # two are called export
     known = {parameter.name for command in same for parameter in command.params}

@@ -20,7 +20,7 @@ _PANEL: dict[str, Any] = {"expose_value": False, "rich_help_panel": "Messages"}
 def add_common_options(root: Any) -> None:
     """Give the common options to a command and all below it, and exit codes below their help."""
     common, codes = common_options(), exit_codes()
-    for command in _all_commands(root):
+    for command in all_commands(root):
         command.params += common
         command.epilog = codes
 
@@ -107,7 +107,8 @@ def _is_error_class(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, MrftoolError) and kind is not MrftoolError
 
 
-def _all_commands(root: Any) -> Iterable[Any]:
+def all_commands(root: Any) -> Iterable[Any]:
+    """A command, and all below it."""
     yield root
     for command in getattr(root, "commands", {}).values():
-        yield from _all_commands(command)
+        yield from all_commands(command)
