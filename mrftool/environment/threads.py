@@ -4,7 +4,7 @@ the reader.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -41,7 +41,7 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def prefetched(items: Iterator[Item]) -> Iterator[Item]:
+def prefetched(items: Iterator[Item]) -> Generator[Item, None, None]:
     """`items`, the next of them made in another thread while the caller works on the last."""
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(next, items, None)

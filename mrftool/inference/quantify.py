@@ -2,7 +2,7 @@
 torch, no engine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from mrftool.arrays import BoolArray, Float32Array, FloatArray, Progress
 from mrftool.environment.threads import chosen_threads, mapped, prefetched
 from mrftool.errors import MismatchError
+from mrftool.inference.assessment.sample import enough_voxels
 from mrftool.inference.foreground import energy_of, without_air
 from mrftool.inference.model.split import SplitModel
 from mrftool.inference.native.checked import CheckedGraph
@@ -28,7 +29,9 @@ from mrftool.inference.session import (
 from mrftool.manifold.parameters import parameter_named
 from mrftool.maps import Maps
 from mrftool.scan.compressor import CompressingReader
+from mrftool.scan.one_pass import BlockSums, compressed_in_one_pass
 from mrftool.scan.series import Series, Voxels, c_order
+from mrftool.scan.stream import StreamingReader, prepare, streaming_reader
 
 _WORTH_TRANSLATION = 10_000  # voxels that take longer in ONNX Runtime than translating its graph
 _PIECE_BYTES = 64 << 20  # of signals that a thread compresses at a time
@@ -59,7 +62,9 @@ def quantify(
     images = {name: image for name, image in given.items() if image is not None}
     assumed = _check_match(series, model, images)
     energy = np.zeros(series.n_voxels)
-    task = _Task(series, model, mask, images, noise_sd, chosen_threads(threads), hide_air)
+    task = _Task(series, model, mask, images, noise_sd, chosen_threads(threads), hide_air, progress)
+    if task.stream() is not None:
+        progress = None  # the pass over the frames tells it
 
     def found() -> Iterator[tuple[Voxels, Columns]]:
         for voxels, own_energy, columns in _blocks(task):
@@ -85,6 +90,17 @@ class _Task:
     noise_sd: float | None
     threads: int
     with_energy: bool
+    progress: Progress | None = None
+
+    def split(self) -> SplitModel | None:
+        """The two parts of the model, if it has any."""
+        return split_of(self.model.content)
+
+    def stream(self) -> StreamingReader | None:
+        """What reads the frames in one pass, if that suits series and model."""
+        if self.split() is None:
+            return None
+        return streaming_reader(self.series)
 
     @property
     def n_voxels(self) -> int:
@@ -92,6 +108,12 @@ class _Task:
         if self.mask is None:
             return self.series.n_voxels
         return int(np.count_nonzero(self.mask))
+
+    def native(self, split: SplitModel) -> CheckedGraph | None:
+        """What follows compression in native code, where that is quicker for so many voxels."""
+        if self.n_voxels < _WORTH_TRANSLATION:
+            return None
+        return native_rest(split)
 
     def options(self, voxels: Voxels) -> dict[str, Any]:
         """What the model takes beside the signal of some voxels."""
@@ -101,18 +123,41 @@ class _Task:
 
 # Voxels, their energy where it is known or asked for, and what was found in them.
 _Block = tuple[Voxels, FloatArray | None, Columns]
+_Fit = Callable[[Voxels, Float32Array, Float32Array], _Block]  # of coefficients and energies
 
 
 def _blocks(task: _Task) -> Iterator[_Block]:
     """All voxels, compressed where they are read if model and reader can do so."""
-    split, reader = split_of(task.model.content), task.series.read
-    if split is None or not isinstance(reader, CompressingReader):
+    split, reader, stream = task.split(), task.series.read, task.stream()
+    if split is None:
         return _read_blocks(task)
-    native = None
-    if task.n_voxels >= _WORTH_TRANSLATION:
-        native = native_rest(split)
-    work = partial(_compressed_block, task, split, native, reader)
+    fit = partial(_fitted, task, split, task.native(split))
+    if stream is not None:
+        return _streamed_blocks(task, split, stream, fit)
+    if not isinstance(reader, CompressingReader):
+        return _read_blocks(task)
+    work = partial(_compressed_block, split, reader, fit)
     return mapped(work, task.series.pieces(task.mask, _piece(task.series)), task.threads)
+
+
+def _streamed_blocks(
+    task: _Task, split: SplitModel, reader: StreamingReader, fit: _Fit
+) -> Iterator[_Block]:
+    """All voxels, after one pass over the frames."""
+    blocks = compressed_in_one_pass(
+        task.series,
+        reader,
+        split.compressor,
+        task.mask,
+        n_sampled=enough_voxels(task.series.n_time),
+        threads=task.threads,
+        progress=task.progress,
+    )
+
+    def work(block: BlockSums) -> _Block:
+        return fit(block.positions, *block.sums.columns())
+
+    return mapped(work, blocks, task.threads)
 
 
 def _piece(series: Series) -> int:
@@ -122,14 +167,21 @@ def _piece(series: Series) -> int:
 
 
 def _compressed_block(
+    split: SplitModel, reader: CompressingReader, fit: _Fit, positions: Voxels
+) -> _Block:
+    return fit(positions, *reader.compressed(positions, split.compressor))
+
+
+def _fitted(
     task: _Task,
     split: SplitModel,
     native: CheckedGraph | None,
-    reader: CompressingReader,
     positions: Voxels,
+    coefficients: Float32Array,
+    energy: Float32Array,
 ) -> _Block:
+    """What the model finds in voxels at positions in file order."""
     voxels = c_order(positions, task.series.shape)
-    coefficients, energy = reader.compressed(positions, split.compressor)
     options = task.options(voxels)
     columns = run_compressed(task.model, split, coefficients, energy, native=native, **options)
     return voxels, energy[:, 0].astype(np.float64), columns
@@ -144,6 +196,12 @@ def _read_blocks(task: _Task) -> Iterator[_Block]:
         if task.with_energy:
             energy = energy_of(signal)
         yield voxels, energy, columns
+
+
+def prepare_scan(series: Series, model: Model) -> None:
+    """Inflate a compressed scan, unless its frames are read in one pass."""
+    if split_of(model.content) is None or streaming_reader(series) is None:
+        prepare(series)
 
 
 def check_model(series: Series, model: Model, *, form: str | None = None) -> list[str]:

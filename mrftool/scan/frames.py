@@ -7,6 +7,7 @@ import numpy as np
 
 from mrftool.errors import MismatchError
 from mrftool.scan.series import Series, Signal, Voxels
+from mrftool.scan.stream import prepare
 
 
 def require_frames(series: Series, skipped: Collection[int]) -> None:
@@ -47,6 +48,7 @@ def without_frames(series: Series, skipped: Collection[int], sequence_id: str | 
     """
     require_frames(series, skipped)
     kept = np.setdiff1d(np.arange(series.n_time), list(skipped))
+    prepare(series)
 
     def read(voxels: Voxels) -> Signal:
         return np.ascontiguousarray(series.read(voxels)[:, kept])

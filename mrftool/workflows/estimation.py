@@ -13,12 +13,13 @@ from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError
 from mrftool.formats.coefficients.noise_covariance import read_noise_covariance
 from mrftool.inference.assessment.uncertainty import Assessment, assess_uncertainty
-from mrftool.inference.quantify import quantify
+from mrftool.inference.quantify import prepare_scan, quantify
 from mrftool.inference.session import Model
 from mrftool.manifold.first_order import Following
 from mrftool.maps import Maps
 from mrftool.reports.run import Method, method_of
 from mrftool.scan.series import Series
+from mrftool.scan.stream import prepare
 from mrftool.workflows.common_choice import CommonChoice
 from mrftool.workflows.steps.stopwatch import Stopwatch
 
@@ -76,6 +77,7 @@ class Estimation:
 
     def maps(self, watch: Stopwatch, reporter: Reporter) -> Maps:
         """T1, T2 and M0 of each voxel."""
+        prepare_scan(self.series, self.model)
         count = self.series.n_voxels
         if self.inside is not None:
             count = int(self.inside.sum())
@@ -151,6 +153,7 @@ def estimated(
         Whether the assessment keeps its sample of voxels.
     """
     if choice:
+        prepare(task.series)  # it is read several times
         task, maps = _with_common_values(task, choice, watch, reporter)
     else:
         maps = task.maps(watch, reporter)

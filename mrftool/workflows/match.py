@@ -15,6 +15,7 @@ from mrftool.matching.dictionary import (
 )
 from mrftool.matching.match import check_source, match_series
 from mrftool.reports.run import method_of_dictionary
+from mrftool.scan.stream import prepare
 from mrftool.workflows.simulate import dictionary_tissue
 from mrftool.workflows.steps.doubts import note_echoes
 from mrftool.workflows.steps.header import require_agreement
@@ -154,6 +155,7 @@ def match_scan(
     count = series.n_voxels
     if inside is not None:
         count = int(inside.sum())
+    prepare(series)
     with watch.stage("read and match"), reporter.progress("matching", count) as progress:
         maps = match_series(
             series,

@@ -21,6 +21,7 @@ from mrftool.manifold.influences import OFF_RESONANCE
 from mrftool.maps import Maps
 from mrftool.reports.run import Method
 from mrftool.scan.series import Series
+from mrftool.scan.stream import prepare
 from mrftool.workflows.steps.header import require_agreement
 from mrftool.workflows.steps.outputs.dicom_output import DicomChoice, dicom_choice, dicom_output
 from mrftool.workflows.steps.outputs.maps_run import MapsRun
@@ -130,6 +131,7 @@ def quantify_balanced_scan(
         text = f"the off-resonance is fitted, up to {estimator.reach:g} Hz from its map"
         assumed = (*assumed, text)
     count = series.n_voxels if inside is None else int(inside.sum())
+    prepare(series)
     with watch.stage("read and quantify"), reporter.progress("quantifying", count) as progress:
         maps = quantify_balanced(
             series, estimator, field, b1=images.get("b1"), mask=inside, progress=progress

@@ -16,18 +16,20 @@ from mrftool.formats.nifti.read import open_series
 from mrftool.inference.model.split import split_model
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model, run, run_compressed, split_of
-from mrftool.maps import Maps
-from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.scan import compression
 from mrftool.scan.compression import ReadableSums, sums_of
 from mrftool.scan.compressor import CompressingReader, Compressor
 from mrftool.scan.series import Series, series_from_array
 from mrftool.sequence import PulseSequence
-from mrftool.tissue import Tissue
-from tests.support.rounding import assert_equal_to_rounding
+from tests.support.small_scan import (
+    SHAPE,
+    assert_alike,
+    assert_same_maps,
+    noisy_signal,
+    random_complex,
+)
 
-SHAPE = (13, 9, 5)
 EPS = np.finfo(np.float32).eps
 
 
@@ -37,10 +39,6 @@ def interleaved(vectors: np.ndarray) -> np.ndarray:
     matrix[0::2] = np.concatenate([vectors.real, -vectors.imag], axis=1)
     matrix[1::2] = np.concatenate([vectors.imag, vectors.real], axis=1)
     return matrix
-
-
-def random_complex(random: np.random.Generator, *shape: int) -> np.ndarray:
-    return random.standard_normal(shape) + 1j * random.standard_normal(shape)
 
 
 @pytest.fixture(params=[*compression.WIDTHS, "readable"])
@@ -137,28 +135,6 @@ def test_a_model_that_reads_signals_for_more_is_not_split(
     assert split_model(model.read_bytes()) is not None
 
 
-def noisy_signal(sequence: PulseSequence) -> np.ndarray:
-    """Fingerprints in noise of every voxel of SHAPE, among them an empty one, and one of NaN."""
-    random = np.random.default_rng(3)
-    count = int(np.prod(SHAPE))
-    tissue = Tissue(random.uniform(0.5, 2.0, count), random.uniform(0.03, 0.3, count))
-    signal = 800 * np.exp(2j) * simulate(sequence, tissue, threads=1).signal
-    signal = signal + 4 * random_complex(random, *signal.shape)
-    signal[7], signal[11, 5] = 0, np.nan
-    return signal.astype(np.complex64)
-
-
-def assert_alike(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    """Equal to rounding in single precision; voxels without a fit hold the same."""
-    np.testing.assert_array_equal(found["flags"], expected["flags"])
-    fitted = expected["flags"] & int(Flag.MASKED | Flag.NON_FINITE) == 0
-    assert fitted.any()
-    for name, values in expected.items():
-        np.testing.assert_array_equal(found[name][~fitted], values[~fitted])
-    kept = [{key: image[fitted] for key, image in maps.items()} for maps in (found, expected)]
-    assert_equal_to_rounding(*kept)
-
-
 @pytest.fixture(autouse=True)
 def _native_code_for_few_voxels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mrftool.inference.quantify._WORTH_TRANSLATION", 1)
@@ -233,14 +209,6 @@ def test_air_is_told_by_the_same_energy(
     expected = quantify(series_from_array(image), loaded, hide_air=True)
     assert np.count_nonzero(found.flags & int(Flag.MASKED)) > 200
     assert_same_maps(found, expected)
-
-
-def assert_same_maps(found: Maps, expected: Maps) -> None:
-    assert_alike(columns_of(found), columns_of(expected))
-
-
-def columns_of(maps: Maps) -> dict[str, np.ndarray]:
-    return {name: np.asarray(image) for name, image in maps.images()}
 
 
 def test_progress_and_a_stop_reach_the_threads(

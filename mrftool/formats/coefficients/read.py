@@ -15,8 +15,8 @@ from mrftool.formats.bids import read_sidecar
 from mrftool.formats.coefficients.mrd import read_stored
 from mrftool.formats.mrd.header import read_raw_header
 from mrftool.formats.mrd.scan import recognises as is_mrd
-from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
+from mrftool.formats.nifti.stored.frames import map_frames
 from mrftool.formats.regular_file import require_plausible_size
 from mrftool.formats.space import sizes
 from mrftool.grid import Placement

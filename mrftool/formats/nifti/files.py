@@ -19,7 +19,7 @@ from mrftool.formats.scan_request import ShowProgress
 
 _DAMAGED: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 _CHUNK = 4 << 20
-_SLACK = 1 << 20
+SLACK = 1 << 20  # bytes that may follow the numbers
 _MOST_DEFLATED = 1032  # deflate cannot shrink by more: https://zlib.net/zlib_tech.html
 _ALWAYS_INFLATED = 4 << 30  # a larger series shrinks by less, even without noise [bytes]
 _MOST_INFLATED = 200  # times the compressed size
@@ -129,12 +129,9 @@ def open_data(path: Path, n_bytes: int, progress: ShowProgress | None = None) ->
     """
     if not is_gzip(path):
         with reading(path) as file:
-            _require_size(path, os.fstat(file.fileno()).st_size, n_bytes)
+            require_size(path, os.fstat(file.fileno()).st_size, n_bytes)
             return os.fdopen(os.dup(file.fileno()), "rb")
-    packed = path.stat().st_size
-    _require_size(path, packed * _MOST_DEFLATED + _SLACK, n_bytes)
-    if n_bytes > max(_ALWAYS_INFLATED, packed * _MOST_INFLATED):
-        raise InputError(f"{path}: would grow more than {_MOST_INFLATED}-fold to {n_bytes} bytes")
+    require_inflatable(path, n_bytes)
     file = temporary(n_bytes, f"to decompress {path}")
     try:
         with (progress or SilentReporter().progress)(
@@ -145,6 +142,14 @@ def open_data(path: Path, n_bytes: int, progress: ShowProgress | None = None) ->
         file.close()
         raise
     return file
+
+
+def require_inflatable(path: Path, n_bytes: int) -> None:
+    """Raises InputError where a compressed file cannot hold `n_bytes`, or would be a bomb."""
+    packed = path.stat().st_size
+    require_size(path, packed * _MOST_DEFLATED + SLACK, n_bytes)
+    if n_bytes > max(_ALWAYS_INFLATED, packed * _MOST_INFLATED):
+        raise InputError(f"{path}: would grow more than {_MOST_INFLATED}-fold to {n_bytes} bytes")
 
 
 def temporary(n_bytes: int, purpose: str, folder: Path | None = None) -> IO[bytes]:
@@ -186,12 +191,12 @@ def _inflate(path: Path, target: IO[bytes], n_bytes: int, advance: Progress) -> 
         while count := stream.readinto(buffer):  # type: ignore[attr-defined]
             _store(target, buffer[:count], path)
             done += count
-            if done > n_bytes + _SLACK:
+            if done > n_bytes + SLACK:
                 raise InputError(
                     f"{path}: holds more than the {n_bytes} bytes that its header claims"
                 )
             advance(count)
-    _require_size(path, done, n_bytes)
+    require_size(path, done, n_bytes)
 
 
 def _store(target: IO[bytes], data: memoryview, path: Path) -> None:
@@ -204,7 +209,8 @@ def _store(target: IO[bytes], data: memoryview, path: Path) -> None:
         ) from error
 
 
-def _require_size(path: Path, available: int, claimed: int) -> None:
+def require_size(path: Path, available: int, claimed: int) -> None:
+    """Raises InputError if there are fewer bytes than claimed."""
     if available < claimed:
         raise InputError(
             f"{path}: is cut short, its header claims {claimed} bytes and it holds {available} "

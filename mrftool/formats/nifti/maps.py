@@ -12,9 +12,9 @@ from mrftool.errors import InputError, MismatchError
 from mrftool.formats.arrays.array_file import is_array_file
 from mrftool.formats.arrays.volume import ArrayVolume, read_array_volume
 from mrftool.formats.bids import read_sidecar
-from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import NiftiHeader, read_header
 from mrftool.formats.nifti.resample import on_voxels_of
+from mrftool.formats.nifti.stored.frames import map_frames
 from mrftool.formats.regular_file import require_plausible_size
 from mrftool.formats.space import Placed, require_same_voxels, sizes
 from mrftool.manifold.parameters import B1, parameter_named

@@ -11,8 +11,9 @@ from mrftool.arrays import Array
 from mrftool.errors import ArgumentError, InputError, MismatchError
 from mrftool.formats.bids import read_sidecar
 from mrftool.formats.channels import detect_phase_unit, from_parts, from_polar, magnitude
-from mrftool.formats.nifti.data import Combine, Frames, FramesReader, map_frames
+from mrftool.formats.nifti.data import Combine, FramesReader
 from mrftool.formats.nifti.header import NiftiHeader, read_header
+from mrftool.formats.nifti.stored.frames import Frames, map_frames
 from mrftool.formats.scan_request import ShowProgress
 from mrftool.formats.space import require_same_voxels, sizes
 from mrftool.scan.series import Series
@@ -169,7 +170,7 @@ def _halves(header: NiftiHeader, frames: Frames, second: str | Path | None) -> _
         raise InputError(
             f"{header.path}: has real and imaginary part already, expected no second file"
         )
-    half = len(frames.stored) // 2
+    half = len(frames) // 2
     return _Source(
         (frames.part(slice(0, half)), frames.part(slice(half, None))), from_parts, is_complex=True
     )

@@ -19,7 +19,9 @@ from mrftool.maps import Maps, with_signal
 from mrftool.physics.noise import as_of_one_coil, noise_of_misfit, rician_moments
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
+from mrftool.scan.draw import drawn
 from mrftool.scan.series import Series
+from mrftool.scan.stream import signals_of_few
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -219,18 +221,18 @@ def _of_one_coil(signal: Array, magnitude: Array, share: Array, coils: int) -> A
     return as_of_one_coil(signal, magnitude, noise_of_misfit(misfit, magnitude, coils), coils)
 
 
-def _enough_voxels(n_time: int) -> int:
+def enough_voxels(n_time: int) -> int:
     """How many voxels tell the noise of signals of `n_time` samples."""
     return min(max(_SAMPLED_VALUES // n_time, _LEAST_SAMPLED), MOST_SAMPLED)
 
 
 def _chosen_voxels(maps: Maps, n_time: int, n_voxels: int | None, seed: int) -> IndexArray:
     usable = np.flatnonzero(with_signal(maps) & (maps.flags & int(_UNUSABLE) == 0))
-    drawn = np.random.default_rng(seed).permutation(usable)
     if n_voxels is not None:
-        return np.sort(drawn[:n_voxels])
-    enough, inside = _enough_voxels(n_time), in_slice(drawn, maps, fullest_slice(maps))
-    return np.sort(np.concatenate([drawn[inside][:enough], drawn[~inside][: enough // 4]]))
+        return np.sort(drawn(usable, n_voxels, seed))
+    enough, inside = enough_voxels(n_time), in_slice(usable, maps, fullest_slice(maps))
+    own, others = drawn(usable[inside], enough, seed), drawn(usable[~inside], enough // 4, seed)
+    return np.sort(np.concatenate([own, others]))
 
 
 def fullest_slice(maps: Maps) -> int:
@@ -247,9 +249,7 @@ def _signals(series: Series, chosen: IndexArray, maps: Maps) -> tuple[IndexArray
     """Voxels in the order of their T2, and their signals."""
     inside = np.zeros(maps.flags.size, bool)
     inside[chosen] = True
-    blocks = list(series.blocks(inside.reshape(maps.flags.shape)))
-    voxels = np.concatenate([voxels for voxels, _ in blocks])
-    signal = np.concatenate([rows for _, rows in blocks])
+    voxels, signal = signals_of_few(series, inside.reshape(maps.flags.shape))
     order = np.argsort(maps.t2.reshape(-1)[voxels], kind="stable")
     return voxels[order], signal[order]
 

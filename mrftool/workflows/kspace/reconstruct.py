@@ -18,8 +18,8 @@ from mrftool.formats.coefficients.write import bart_files, folder_files
 from mrftool.formats.mrd.header import Unit
 from mrftool.formats.mrd.read import RawScan, check_sequence, open_raw
 from mrftool.formats.mrd.trajectory import read_trajectory
-from mrftool.formats.nifti.data import map_frames
 from mrftool.formats.nifti.header import read_header
+from mrftool.formats.nifti.stored.frames import map_frames
 from mrftool.formats.nifti.write import write_maps
 from mrftool.formats.sequence.yaml_file import (
     read_sequence,

@@ -1,0 +1,96 @@
+"""The images of compressed files, inflated in order: never stored, and a few at a time in
+memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import IO, Any
+
+import numpy as np
+
+from mrftool.arrays import Array
+from mrftool.errors import InputError
+from mrftool.formats.nifti.files import SLACK, reading, require_size
+from mrftool.formats.nifti.header import NiftiHeader
+from mrftool.formats.nifti.stored.frames import Frames
+
+_TILE_BYTES = 48 << 20  # of the images that are inflated together
+_LEAST, _MOST = 4, 32  # of them
+_BUFFERS = 2  # one is filled while the caller works on the other
+_CHUNK = 1 << 20
+
+
+class Inflating:
+    """The bytes of a data file, in order.
+
+    Parameters
+    ----------
+    stream
+        The inflated bytes.
+    header
+        What they should be.
+    """
+
+    def __init__(self, stream: IO[bytes], header: NiftiHeader) -> None:
+        self._stream: Any = stream
+        self._path = header.data_path
+        self._claimed = header.n_bytes
+        self._done = 0
+        self._skip(header.offset)
+
+    def fill(self, values: Array) -> None:
+        """Fill a contiguous array with the next bytes. Raises InputError where they end too
+        early.
+        """
+        target = values.reshape(-1).view(np.uint8).data
+        while target:
+            count = self._stream.readinto(target)
+            self._done += count
+            if not count:
+                require_size(self._path, self._done, self._claimed)
+            target = target[count:]
+
+    def finish(self) -> None:
+        """Read what is left, which proves the whole file undamaged. Raises InputError where it is
+        more than the header claims.
+        """
+        rest = memoryview(bytearray(_CHUNK))
+        while count := self._stream.readinto(rest):
+            self._done += count
+            if self._done > self._claimed + SLACK:
+                raise InputError(
+                    f"{self._path}: holds more than the {self._claimed} bytes that its header "
+                    "claims"
+                )
+
+    def _skip(self, n_bytes: int) -> None:
+        for start in range(0, n_bytes, _CHUNK):
+            self.fill(np.empty(min(_CHUNK, n_bytes - start), np.uint8))
+
+
+def tiles_in_order(parts: Sequence[Frames]) -> Iterator[tuple[int, list[Array]]]:
+    """The number of the first image of each tile, and values `(image, voxel)` of each file. They
+    are valid until the next but one is asked for.
+
+    Raises InputError if a file is damaged, or holds less or more than its header claims.
+    """
+    n_images, n_voxels = len(parts[0]), parts[0].n_voxels
+    size = max(part.header.dtype.itemsize for part in parts)
+    at_once = min(max(_TILE_BYTES // (size * n_voxels), _LEAST), _MOST, n_images)
+    buffers = [
+        [np.empty((at_once, n_voxels), part.header.dtype) for part in parts]
+        for _ in range(_BUFFERS)
+    ]
+    with ExitStack() as files:
+        sources = [
+            Inflating(files.enter_context(reading(part.header.data_path)), part.header)
+            for part in parts
+        ]
+        for first in range(0, n_images, at_once):
+            tiles = [tile[: n_images - first] for tile in buffers[first // at_once % _BUFFERS]]
+            for source, tile in zip(sources, tiles, strict=True):
+                source.fill(tile)
+            values = [part.scaled(tile) for part, tile in zip(parts, tiles, strict=True)]
+            yield first, values
+        for source in sources:
+            source.finish()

@@ -1,0 +1,103 @@
+"""Series whose frames are read in order, once: compressed files, and folders of thousands of
+images.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+
+from mrftool.arrays import Array, BoolArray
+from mrftool.scan.series import Series, Signal, Voxels, c_order
+
+FramesInOrder = Iterator[tuple[int, Array]]
+
+
+class KeptSignals:
+    """Signals of some voxels, kept from a pass over all frames."""
+
+    def __init__(self) -> None:
+        self._positions: Voxels = np.empty(0, np.intp)
+        self._signal: Array = np.empty((0, 0), np.complex64)
+
+    def keep(self, positions: Voxels, signal: Signal) -> None:
+        """Keep these alone: `(voxel, time)` of positions in file order, ascending."""
+        self._positions, self._signal = positions, signal
+
+    def find(self, positions: Voxels) -> Signal | None:
+        """Signals `(voxel, time)`; None unless all of them were kept."""
+        places = np.searchsorted(self._positions, positions)
+        if not len(self._positions) or places.max(initial=0) >= len(self._positions):
+            return None
+        if not np.array_equal(self._positions[places], positions):
+            return None
+        return self._signal[places]
+
+
+class StreamingReader(ABC):
+    """What reads the signals of a series, and can read all frames in order.
+
+    Parameters
+    ----------
+    kept
+        Signals of the voxels that later steps are likely to ask for.
+    """
+
+    kept: KeptSignals
+
+    @abstractmethod
+    def __call__(self, positions: Voxels) -> Signal:
+        """As `Series.read`."""
+
+    @property
+    @abstractmethod
+    def streams(self) -> bool:
+        """Whether one pass over all frames is quicker than reading voxel by voxel, of complex
+        signals.
+        """
+
+    @abstractmethod
+    def frames(self) -> FramesInOrder:
+        """The number of the first frame of each tile, and its values `(frame, voxel)`, complex64,
+        voxels in file order. A tile is valid until the next but one is asked for.
+
+        Raises InputError if a file is damaged.
+        """
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Do at once what takes long before voxels can be read one by one."""
+
+    def few(self, positions: Voxels) -> Signal:
+        """As `Series.read`, of so few voxels that their signals fit into memory: those that were
+        kept, or else of another pass.
+        """
+        kept = self.kept.find(positions)
+        if kept is not None:
+            return kept
+        tiles = [frames[:, positions] for _, frames in self.frames()]
+        return np.ascontiguousarray(np.concatenate(tiles).T)
+
+
+def streaming_reader(series: Series) -> StreamingReader | None:
+    """The reader of a series that is best read frame by frame; None of others."""
+    reader = series.read
+    if isinstance(reader, StreamingReader) and reader.streams:
+        return reader
+    return None
+
+
+def prepare(series: Series) -> None:
+    """Make a series ready to be read voxel by voxel: inflate a compressed file."""
+    if isinstance(series.read, StreamingReader):
+        series.read.prepare()
+
+
+def signals_of_few(series: Series, mask: BoolArray) -> tuple[Voxels, Signal]:
+    """Flat indices and signals `(voxel, time)` of the few voxels of `mask` `(x, y, z)`."""
+    reader = streaming_reader(series)
+    if reader is not None:
+        positions = np.flatnonzero(mask.ravel(order="F"))
+        return c_order(positions, series.shape), reader.few(positions)
+    voxels, signals = zip(*series.blocks(mask), strict=True)
+    return np.concatenate(voxels), np.concatenate(signals)
