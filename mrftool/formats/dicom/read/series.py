@@ -111,7 +111,7 @@ def _opened(
     if place_only:
         parts = parts[:1]
     reader = signal_reader(parts)
-    n_time = len(parts[0].planes[0])
+    n_time = reader.n_time
     form: Form = "magnitude"
     if len(parts) > 1:
         form = "complex"
@@ -123,7 +123,7 @@ def _opened(
         Placement(affine),
         n_time,
         form,
-        reader.read,
+        reader,
         (*notes, *more, *reader.notes, *notes_of(chosen), *left),
         sidecar=facts_of(chosen),
         granule=reader.columns * _rows_at_once(reader, n_time),

@@ -4,22 +4,27 @@ over time.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import chain, product
 
 import numpy as np
 
 from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
+from mrftool.formats.channels import from_parts
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.parts import Part
 from mrftool.formats.dicom.read.pixels import is_compressed, is_plain, stored_rows
 from mrftool.formats.dicom.read.plane import Component, Layout, Plane, check_pixels, layout_of
 from mrftool.formats.dicom.read.scale import Padding, Scale, padding_of, scale_of
 from mrftool.scan.series import Signal, Voxels
+from mrftool.scan.stream import FramesInOrder, KeptSignals, StreamingReader
 
 _THREADS = 4  # codecs work outside Python's lock
 _PLAIN_AT_ONCE = 32  # images that a thread reads in one go
+_TILE_BYTES = 48 << 20  # of frames that are read together
+_LEAST_FRAMES, _MOST_FRAMES = 4, 32  # of them
+_FEW_TIMES = 8  # that a thread reads of one slice
 _STRIP = 16  # times that are turned together: a cache line of float32 holds them
 
 
@@ -34,17 +39,18 @@ class Image:
 
 
 @dataclass(frozen=True)
-class SignalReader:
+class SignalReader(StreamingReader):
     """parts: images `[slice][time]` of each component, in the order in which they make up the
     signal.
 
-    is_plain: single rows can be read alone.
+    is_plain: single rows can be read alone. kept: see `StreamingReader`.
     """
 
     parts: Mapping[Component, Sequence[Sequence[Image]]]
     rows: int
     columns: int
     is_plain: bool
+    kept: KeptSignals = field(default_factory=KeptSignals)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -55,65 +61,117 @@ class SignalReader:
             if (origins := {image.scale.origin for images in slices for image in images})
         )
 
-    def read(self, positions: Voxels) -> Signal:
+    @property
+    def n_time(self) -> int:
+        """Samples of a signal."""
+        return len(self._first_part[0])
+
+    @property
+    def n_pixels(self) -> int:
+        """Of a slice."""
+        return self.rows * self.columns
+
+    @property
+    def _first_part(self) -> Sequence[Sequence[Image]]:
+        return next(iter(self.parts.values()))
+
+    @property
+    def streams(self) -> bool:
+        """See `StreamingReader`: of complex signals, since each file is then opened once."""
+        return len(self.parts) > 1
+
+    def prepare(self) -> None:
+        """Nothing takes long before voxels can be read."""
+
+    def __call__(self, positions: Voxels) -> Signal:
         """`(voxel, time)` of voxels in file order (column fastest), ascending; complex64, or
         float32 for magnitude.
         """
-        n_time = len(next(iter(self.parts.values()))[0])
         dtype: type[np.complex64 | np.float32] = np.float32
-        if len(self.parts) > 1:
+        if self.streams:
             dtype = np.complex64
-        out = np.empty((len(positions), n_time), dtype)
-        slices = positions // (self.rows * self.columns)
+        out = np.empty((len(positions), self.n_time), dtype)
+        slices = positions // self.n_pixels
         edges = np.flatnonzero(np.diff(slices)) + 1
         with lenient(), ThreadPoolExecutor(_THREADS) as threads:
             for piece in np.split(np.arange(len(positions)), edges):
                 if len(piece):
-                    within = positions[piece] % (self.rows * self.columns)
+                    within = positions[piece] % self.n_pixels
                     values = self._piece(int(slices[piece[0]]), within, threads)
                     _transpose_into(values, out[piece[0] : piece[-1] + 1])
         return out
 
+    def frames(self) -> FramesInOrder:
+        """See `StreamingReader`."""
+        n_voxels = len(self._first_part) * self.n_pixels
+        at_once = min(max(_TILE_BYTES // (8 * n_voxels), _LEAST_FRAMES), _MOST_FRAMES)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for first in range(0, self.n_time, at_once):
+                yield first, self._tile(range(first, min(first + at_once, self.n_time)), threads)
+
+    def _tile(self, times: range, threads: ThreadPoolExecutor) -> Signal:
+        """Frames `(time, voxel)`, complex64."""
+        out = np.empty((len(times), len(self._first_part), self.n_pixels), np.complex64)
+        every = np.arange(self.n_pixels)
+
+        def fill(place: tuple[int, int]) -> None:
+            number, start = place
+            chosen = times[start : start + _FEW_TIMES]
+            values = {
+                name: self._filled([slices[number][time] for time in chosen], every)
+                for name, slices in self.parts.items()
+            }
+            out[start : start + len(chosen), number] = _combined(values)
+
+        starts = range(0, len(times), _FEW_TIMES)
+        with lenient():
+            for _ in threads.map(fill, product(range(out.shape[1]), starts)):
+                pass
+        return out.reshape(len(times), -1)
+
     def _piece(self, number: int, pixels: Voxels, threads: ThreadPoolExecutor) -> Signal:
         """`(time, pixel)` of pixels of one slice."""
-        values: dict[str, Signal] = {
-            name: self._part(slices[number], pixels, threads) for name, slices in self.parts.items()
-        }
-        if "real" in values:
-            return np.asarray(values["real"] + np.complex64(1j) * values["imaginary"])
-        if "phase" in values:
-            return np.asarray(values["magnitude"] * np.exp(np.complex64(1j) * values["phase"]))
-        return values["magnitude"]
+        return _combined(
+            {
+                name: self._part(slices[number], pixels, threads)
+                for name, slices in self.parts.items()
+            }
+        )
 
     def _part(
         self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor
     ) -> Float32Array:
+        at_once = 1
+        if self.is_plain:  # quick to read: a thread takes many
+            at_once = _PLAIN_AT_ONCE
+        starts = range(0, len(images), at_once)
+        chosen = (images[start : start + at_once] for start in starts)
+        return np.concatenate(list(threads.map(lambda few: self._filled(few, pixels), chosen)))
+
+    def _filled(self, images: Sequence[Image], pixels: Voxels) -> Float32Array:
+        """Values `(image, pixel)` of pixels of images."""
         first, last = int(pixels[0]) // self.columns, int(pixels[-1]) // self.columns + 1
         within: Voxels | slice = slice(None)
         if len(pixels) < (last - first) * self.columns:
             within = pixels - first * self.columns
         out = np.empty((len(images), len(pixels)), np.float32)
-
-        def fill(time: int) -> None:
-            image = images[time]
+        for values, image in zip(out, images, strict=True):
             stored = stored_rows(image.plane, image.layout, first, last).reshape(-1)[within]
-            np.multiply(stored, np.float32(image.scale.slope), out=out[time], casting="unsafe")
-            out[time] += np.float32(image.scale.intercept)
+            np.multiply(stored, np.float32(image.scale.slope), out=values, casting="unsafe")
+            np.add(values, np.float32(image.scale.intercept), out=values)
             if image.padding is not None:
-                out[time][image.padding.covers(stored)] = 0
-            _require_legal(out[time], image)
-
-        def fill_all(times: range) -> None:
-            for time in times:
-                fill(time)
-
-        at_once = 1
-        if self.is_plain:  # quick to read: a thread takes many
-            at_once = _PLAIN_AT_ONCE
-        starts = range(0, len(images), at_once)
-        for _ in threads.map(fill_all, (range(len(images))[k : k + at_once] for k in starts)):
-            pass
+                values[image.padding.covers(stored)] = 0
+            _require_legal(values, image)
         return out
+
+
+def _combined(values: Mapping[Component, Float32Array]) -> Signal:
+    """The signal of its components."""
+    if "real" in values:
+        return from_parts(values["real"], values["imaginary"])
+    if "phase" in values:
+        return np.asarray(values["magnitude"] * np.exp(np.complex64(1j) * values["phase"]))
+    return values["magnitude"]
 
 
 def _transpose_into(values: Signal, out: Signal) -> None:
