@@ -25,8 +25,8 @@ import numpy as np
 from mrftool.environment.shipped import shipped_files
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.physics import kernel as native
-from mrftool.physics import truncation
 from mrftool.physics.epg import epg_signal
+from mrftool.physics.orders import truncation
 from mrftool.physics.simulate import signal_and_derivatives, simulate
 from mrftool.sequence import Inversion, PulseSequence, Train
 from mrftool.tissue import Tissue

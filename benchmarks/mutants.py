@@ -670,7 +670,7 @@ def main():
         ("cuts on the way", "native/epg.c", ("test_native_cut.py",), CUTS),
         ("compression", "native/compress.c", ("test_compressed_scans.py",), COMPRESSION),
         ("splitting", "mrftool/scan/compressor.py", ("test_compressed_scans.py",), SPLITTING),
-        ("bound", "mrftool/physics/truncation.py", ("test_simulate.py",), bound),
+        ("bound", "mrftool/physics/orders/truncation.py", ("test_simulate.py",), bound),
         ("front door", "mrftool/physics/simulate.py", ("test_simulate.py",), simulate),
     ]
     suites = [

@@ -21,9 +21,9 @@ from mrftool.arrays import Array, FloatArray, IndexArray
 from mrftool.environment.native import is_reference, native_library
 from mrftool.environment.threads import usable_processors
 from mrftool.physics.dephasing import at_rest, spoiled_integrals
+from mrftool.physics.orders.truncation import shortest_tr
 from mrftool.physics.rf.excitation import slice_positions
 from mrftool.physics.rf.slice_rotations import SliceRotations, slice_rotations
-from mrftool.physics.truncation import shortest_tr
 from mrftool.sequence import Pulses, PulseSequence, SelectivePulse
 from mrftool.tissue import Tissue
 

@@ -3,7 +3,7 @@ imports no torch.
 
 The native kernel serves where it is at hand, else the readable engine (also when the environment
 says MRFTOOL_ENGINE=reference). Both keep, by default, as many orders as `truncation` proves that
-each tissue needs.
+each tissue needs; the kernel, where there are many voxels, as many as a `trial` finds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +14,10 @@ import numpy as np
 from mrftool.arrays import Array, ComplexArray, Float32Array, FloatArray, IndexArray, Progress
 from mrftool.errors import ArgumentError, MismatchError
 from mrftool.fingerprints import Fingerprints
-from mrftool.physics import fallback, readout, truncation
+from mrftool.physics import fallback, readout
 from mrftool.physics import kernel as native
 from mrftool.physics.epg import exact_n_states, require_refocused
+from mrftool.physics.orders import trial, truncation
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
@@ -216,11 +217,16 @@ def _plan(
     tolerance: float,
     derivatives: Mapping[str, Array],
 ) -> tuple[IndexArray, native.Cut | None]:
-    """Number of orders `(voxel,)`, and what may be cut off on the way; where both apply, each gets
-    half of tolerance.
+    """Number of orders `(voxel,)`, found by trial, or else proven, and what may be cut off on the
+    way; where proof and cut both apply, each gets half of tolerance.
 
     level: root mean square of each fingerprint at least, for m0 = 1 `(voxel,)`.
     """
+    if _may_try(sequence, tissue, derivatives, tolerance):
+        tried = trial.n_states(
+            sequence, tissue, tolerance=tolerance, level=level, with_derivative=bool(derivatives)
+        )
+        return tried, None
     cut = None
     if native.is_available() and _may_cut(sequence, tissue, derivatives):
         tolerance = tolerance / 2
@@ -234,6 +240,15 @@ def _plan(
         with_derivative=bool(derivatives),
     )
     return orders, cut
+
+
+def _may_try(
+    sequence: PulseSequence, tissue: Tissue, derivatives: Mapping[str, Array], tolerance: float
+) -> bool:
+    """Whether the number of orders may be found by trial: see `trial`."""
+    if not native.is_available() or readout.is_needed(sequence, tissue, derivatives):
+        return False
+    return trial.covers(tissue, tolerance) and set(derivatives) <= set(trial.DERIVATIVES)
 
 
 def _may_cut(sequence: PulseSequence, tissue: Tissue, derivatives: Mapping[str, Array]) -> bool:

@@ -13,6 +13,7 @@ from mrftool.errors import MismatchError, UsageError
 from mrftool.physics import kernel as native
 from mrftool.physics import simulate as front_door
 from mrftool.physics.epg import epg_signal, exact_n_states
+from mrftool.physics.orders.truncation import n_states, transverse_time
 from mrftool.physics.simulate import (
     fill_real_signal,
     has_real_signal,
@@ -20,7 +21,6 @@ from mrftool.physics.simulate import (
     simulate,
     simulate_blocks,
 )
-from mrftool.physics.truncation import n_states, transverse_time
 from mrftool.sequence import Inversion, PulseSequence, SliceProfile, Train
 from mrftool.tissue import Tissue
 

@@ -1,5 +1,5 @@
 """The graph in double precision with the kernel's cuts on the way: points 4 and 5 of
-`mrftool.physics.truncation`.
+`mrftool.physics.orders.truncation`.
 """
 
 import numpy as np

@@ -17,13 +17,13 @@ from mrftool.learning.networks import device_engine
 from mrftool.manifold.compression import Basis
 from mrftool.manifold.parameters import FITTED
 from mrftool.physics.epg import epg_signal, exact_n_states
+from mrftool.physics.orders.truncation import n_states
 from mrftool.physics.simulate import (
     Parameter,
     fill_real_signal,
     has_real_signal,
     signal_and_derivatives,
 )
-from mrftool.physics.truncation import n_states
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
