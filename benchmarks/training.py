@@ -73,27 +73,32 @@ def compare(name: str, settings: dict, steps: int) -> float:
     return statistics.median(ratios)
 
 
-def from_scratch(name: str, steps: int, rate: float) -> None:
+def from_scratch(name: str, steps: int, rate: float, seed: int) -> None:
     """A new encoder on labels alone: time, and score (RMSE over bound without Gauss-Newton)."""
     start, processor = time.perf_counter(), time.process_time()
-    config = TrainConfig(decoder="none", steps=steps, rate=rate, validate_every=steps)
+    config = TrainConfig(decoder="none", steps=steps, rate=rate, validate_every=steps, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         run = prepare_run([read_sequence(name)], config, Path(folder), torch.device("cpu"))
         scores = train(run, Path(folder), lambda step, losses: None)
-    print(f"{name}_from_scratch_s: {time.perf_counter() - start:.1f}")
-    print(f"{name}_from_scratch_processor_s: {time.process_time() - processor:.1f}")
-    print(f"{name}_from_scratch_rmse_over_bound: {scores['score']:.3f}", flush=True)
+    name = f"{name}_from_scratch_seed_{seed}"
+    print(f"{name}_s: {time.perf_counter() - start:.1f}")
+    print(f"{name}_processor_s: {time.process_time() - processor:.1f}")
+    print(f"{name}_rmse_over_bound: {scores['score']:.3f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--scratch-steps", type=int, default=1700, help="0: no training")
+    parser.add_argument("--steps", type=int, default=40, help="0: no comparison")
+    parser.add_argument("--scratch-steps", type=int, default=2200, help="0: no training")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if options.scratch_steps:
-        from_scratch("delics", options.scratch_steps, 0.02)
+        for seed in options.seeds:
+            from_scratch("delics", options.scratch_steps, 0.02, seed)
+    if not options.steps:
+        return
     compact = compare("compact", OURS, options.steps)
     paper = compare("fc", PAPER, options.steps)
     print(f"compact_bloch_over_none: {compact:.2f}")

@@ -114,7 +114,14 @@ typedef struct {
 /* ---- small functions of vectors ------------------------------------------------------------------------------- */
 
 INLINE vec splat(float x) { return x - (vec){0}; }
-INLINE dvec dsplat(double x) { return x - (dvec){0}; }
+/* By halves, of one register each: GCC would write the numbers to memory one by one. */
+INLINE dvec dsplat(double x)
+{
+    const half part[2] = {x - (half){0}, x - (half){0}};
+    dvec y;
+    memcpy(&y, part, sizeof y);
+    return y;
+}
 INLINE vec narrow(dvec x) { return __builtin_convertvector(x, vec); }
 INLINE dvec widen(vec x) { return __builtin_convertvector(x, dvec); }
 
@@ -406,7 +413,7 @@ typedef struct { float sin, less, cosine, fall, half_sin; } flip_terms; /* see s
 
 /* A selective pulse at one position: half its flip angle; its axis, and the precession after it, as complex numbers;
    the derivative by the amplitude of what it leaves, as a rotation about x, y and z. */
-enum { N_SERIES = 8, N_ROTATION = 9 };
+enum { N_SERIES = 8, N_VALUES = 4, N_ROTATION = 9 }; /* N_VALUES: series of alpha and beta, without their slopes */
 typedef union {
     struct { dvec sine, cosine, axis[2], precession[2], slope[3]; };
     dvec number[N_ROTATION];
@@ -750,31 +757,42 @@ INLINE dvec root(dvec x)
     return x;
 }
 
+/* Chebyshev series at y2 / 2 by Clenshaw's recurrence, see slice_rotations.py; in halves, as dsplat. */
+static void sum_series(const job *j, const double *series, int n_series, dvec y2, dvec *sum)
+{
+    half y[2], part[2];
+    memcpy(y, &y2, sizeof y2);
+    for (int i = 0; i < n_series; i++, series += j->n_terms) {
+        half last[2] = {{0}, {0}}, before[2] = {{0}, {0}};
+        for (int64_t k = j->n_terms - 1; k > 0; k--) EACH(h, 2) {
+            const half next = series[k] - before[h] + y[h] * last[h];
+            before[h] = last[h], last[h] = next;
+        }
+        EACH(h, 2) part[h] = series[0] - before[h] + 0.5 * y[h] * last[h];
+        memcpy(&sum[i], part, sizeof part);
+    }
+}
+
 /* The rotation by a selective pulse of flip angle times B1 `a` in each lane. With its spinor (alpha, beta) and
-   alpha = c exp(-i turn / 2), it is one by the flip angle about a transverse axis, and then one by `turn` about z. */
-static rotation solve(const job *j, const double *series, dvec a)
+   alpha = c exp(-i turn / 2), it is one by the flip angle about a transverse axis, and then one by `turn` about z.
+   n_series: N_SERIES, or N_VALUES where nobody asks for the slopes. */
+static rotation solve(const job *j, const double *series, int n_series, dvec a)
 {
     rotation r;
     dvec sum[N_SERIES];
     const double scale = 1 / (j->largest * j->largest);
     const dvec y2 = 4 * scale * a * a - 2;
-    for (int i = 0; i < N_SERIES; i++, series += j->n_terms) { /* Clenshaw, see slice_rotations.py */
-        dvec last = dsplat(0), before = last;
-        for (int64_t k = j->n_terms - 1; k > 0; k--) {
-            dvec next = series[k] + y2 * last - before;
-            before = last, last = next;
-        }
-        sum[i] = series[0] + 0.5 * y2 * last - before;
-    }
+    sum_series(j, series, n_series, y2, sum);
     const dvec alpha[2] = {sum[0] + 1e-150, sum[1]}, beta[2] = {a * sum[2], a * sum[3]}; /* alpha / |alpha| exists */
-    const dvec alpha_slope[2] = {4 * scale * a * sum[4], 4 * scale * a * sum[5]};
-    const dvec beta_slope[2] = {sum[2] + 4 * scale * a * a * sum[6], sum[3] + 4 * scale * a * a * sum[7]};
     r.sine = root(beta[0] * beta[0] + beta[1] * beta[1]);
     r.cosine = root(alpha[0] * alpha[0] + alpha[1] * alpha[1]);
-    const dvec c = alpha[0] / r.cosine, s = alpha[1] / r.cosine; /* exp(-i turn / 2) */
+    const dvec inverse = 1 / r.cosine, c = alpha[0] * inverse, s = alpha[1] * inverse; /* exp(-i turn / 2) */
     const dvec size = 1 / (r.sine + 1e-150), u = -beta[1] * size, v = beta[0] * size; /* i beta / |beta| */
     r.axis[0] = u * c - v * s, r.axis[1] = u * s + v * c;
     r.precession[0] = c * c - s * s, r.precession[1] = -2 * c * s;
+    if (n_series < N_SERIES) return r;
+    const dvec alpha_slope[2] = {4 * scale * a * sum[4], 4 * scale * a * sum[5]};
+    const dvec beta_slope[2] = {sum[2] + 4 * scale * a * a * sum[6], sum[3] + 4 * scale * a * a * sum[7]};
     /* with ' the derivative: x + i y = 2 i (beta' conj(alpha) - conj(alpha') beta), z = -2 Im(alpha' conj(alpha) +
        conj(beta') beta) */
     const dvec *p = alpha_slope, *q = beta_slope;
@@ -784,22 +802,26 @@ static rotation solve(const job *j, const double *series, dvec a)
     return r;
 }
 
+/* Slopes serve the derivative by B1. */
+static int n_series_of(const job *j) { return j->n_derivatives >= 3 ? N_SERIES : N_VALUES; }
+
 /* The table for one B1. */
 static void fill_rotations(const job *j, rotation *table, const double *series)
 {
     for (int64_t n = 0; n < j->n_pulses; n += LANES) {
         dvec a = dsplat(0);
         for (int64_t l = 0; l < LANES && n + l < j->n_pulses; l++) a[l] = j->flip[n + l] * j->b1[0];
-        table[n / LANES] = solve(j, series, a);
+        table[n / LANES] = solve(j, series, n_series_of(j), a);
     }
 }
 
 /* What selective pulse n does. */
 static rotation rotation_of(const group *g, int64_t n)
 {
-    if (!g->rotations) return solve(g->j, g->series, g->j->flip[n] * g->b1);
+    if (!g->rotations) return solve(g->j, g->series, n_series_of(g->j), g->j->flip[n] * g->b1);
     rotation r;
-    for (int i = 0; i < N_ROTATION; i++) r.number[i] = dsplat(g->rotations[n / LANES].number[i][n % LANES]);
+    const int n_numbers = n_series_of(g->j) == N_SERIES ? N_ROTATION : N_ROTATION - 3;
+    for (int i = 0; i < n_numbers; i++) r.number[i] = dsplat(g->rotations[n / LANES].number[i][n % LANES]);
     return r;
 }
 
