@@ -30,6 +30,7 @@ from mrftool.scan.compression import sums_of
 from mrftool.sequence import PulseSequence
 from mrftool.tissue import Tissue
 
+pytestmark = pytest.mark.skipif(not machine.is_available(), reason="native/graph.c was not built")
 N_VOXELS = 333
 OUTPUTS = ("t1", "t2", "m0", "residual", "sd_t1", "sd_t2", "flags")
 N, N_ROWS, AT, ALSO = 1, 8, 10, 11  # places of numbers in an instruction
