@@ -1,15 +1,21 @@
 """How fast a large scan is read and quantified: `name: value`.
 
-    python benchmarks/large_scan.py FOLDER [--length 1000] [--slices 4] [--threads 2]
+    python benchmarks/large_scan.py FOLDER [--length 1000] [--slices 4] [--encoder none]
 
 A complex scan of 256 x 256 x slices voxels lies in FOLDER while it runs, and in the cache of the
-system; one of 500 frames is quantified with a model made for it. The best of several rounds counts.
+system; one of 500 frames, or --encoder none, is quantified with a model made for it. What follows
+compression runs in native code and, in turn, in ONNX Runtime. The best of several rounds counts.
+Processor time of the parts is that of one thread.
 """
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from large_volume import PLANE, write_scan
 
@@ -18,19 +24,58 @@ from mrftool.exporting.make import make_model
 from mrftool.formats.nifti.read import open_series
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.inference.quantify import quantify
-from mrftool.inference.session import Model, load_model
+from mrftool.inference.session import (
+    COMPRESSED_BATCH,
+    Model,
+    load_model,
+    native_rest,
+    run_compressed,
+    split_of,
+)
+from mrftool.scan.compressor import CompressingReader
+from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
+WAYS = ("native", "onnxruntime")
+PARTS = ("read_and_compress", "rest_native", "rest_onnxruntime")
 _COLUMNS = ("flip_angle", "rf_phase", "tr", "te")
 
 
-def model_of(sequence: PulseSequence, folder: Path) -> Model:
-    """The shipped model, or one without an encoder of a shorter train."""
-    if len(sequence) == len(read_sequence("fisp")):
+def model_of(sequence: PulseSequence, folder: Path, encoder: str) -> Model:
+    """The shipped model, or one without an encoder."""
+    if encoder == "shipped" and len(sequence) == len(read_sequence("fisp")):
         return load_model(find_file("models", "fisp", ".onnx"))
     path = folder / "model.onnx"
     path.write_bytes(make_model(sequence, check=False)[0].SerializeToString())
     return load_model(path)
+
+
+def without_native_code(*_: Any, **__: Any) -> None:
+    """In place of `native_rest`: ONNX Runtime runs the graph."""
+
+
+def measured(run: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the wall clock, and of all threads."""
+    wall, processor = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def of_parts(series: Series, model: Model) -> dict[str, float]:
+    """Seconds of one thread: reading and compressing, and the rest in both ways."""
+    split = split_of(model.content)
+    assert split is not None
+    assert isinstance(series.read, CompressingReader)
+    native, times = native_rest(split), dict.fromkeys(PARTS, 0.0)
+    for positions in series.pieces(None, 8 * COMPRESSED_BATCH):
+        began = time.thread_time()
+        columns = series.read.compressed(positions, split.compressor)
+        times[PARTS[0]] += time.thread_time() - began
+        for name, graph in zip(PARTS[1:], (native, None), strict=True):
+            began = time.thread_time()
+            run_compressed(model, split, *columns, native=graph)
+            times[name] += time.thread_time() - began
+    return times
 
 
 def main() -> None:
@@ -42,26 +87,33 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--encoder", choices=("shipped", "none"), default="shipped")
     options = parser.parse_args()
     fisp = read_sequence("fisp")
     first = {name: getattr(fisp, name)[: options.length] for name in _COLUMNS}
     sequence = replace(fisp, **first)
     scan = options.folder / "large.nii"
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     try:
         write_scan(scan, options.slices, sequence)
-        series, model = open_series(scan), model_of(sequence, options.folder)
-        walls, processors = [], []
+        series = open_series(scan)
+        model = model_of(sequence, options.folder, options.encoder)
+        run = partial(quantify, series, model, threads=options.threads)
         for _ in range(options.rounds):
-            wall, processor = time.perf_counter(), time.process_time()
-            quantify(series, model, threads=options.threads)
-            walls.append(time.perf_counter() - wall)
-            processors.append(time.process_time() - processor)
+            times["native"].append(measured(run))
+            with mock.patch("mrftool.inference.quantify.native_rest", without_native_code):
+                times["onnxruntime"].append(measured(run))
+        parts = [of_parts(series, model) for _ in range(options.rounds)]
     finally:
         scan.unlink(missing_ok=True)
     n_voxels = options.slices * PLANE**2
     print(f"large_scan_gigabytes: {8e-9 * n_voxels * options.length:.2f}")
-    print(f"large_scan_voxels_per_s: {n_voxels / min(walls):.0f}")
-    print(f"large_scan_processor_us_per_voxel: {1e6 * min(processors) / n_voxels:.2f}")
+    for way, pairs in times.items():
+        walls, processors = zip(*pairs, strict=True)
+        print(f"large_scan_{way}_voxels_per_s: {n_voxels / min(walls):.0f}")
+        print(f"large_scan_{way}_processor_us_per_voxel: {1e6 * min(processors) / n_voxels:.2f}")
+    for name in PARTS:
+        print(f"{name}_us_per_voxel: {1e6 * min(part[name] for part in parts) / n_voxels:.2f}")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BLOCK 64       /* voxels at a time */
-#define GROUP 8        /* columns of a product at a time */
-#define WIDEST 16      /* floats of the widest registers: rows are padded to them */
-#define MOST_ROWS 4    /* of a gathered product */
-#define MOST_NEAR 1024 /* coefficients of a gathered product */
+#define BLOCK 64            /* voxels at a time */
+#define STRIDE (BLOCK + 16) /* columns that are not a power of 2 apart share no places in the cache */
+#define GROUP 8             /* columns of a product at a time */
+#define WIDEST 16           /* floats of the widest registers: rows are padded to them */
+#define MOST_ROWS 4         /* of a gathered product */
+#define MOST_NEAR 1024      /* coefficients of a gathered product */
 
 #if defined(__AVX512F__)
 #define LANES 16
@@ -71,7 +72,7 @@ typedef struct {
   int64_t n_inputs;
   const output *outputs;
   int64_t n_outputs;
-  float *columns; /* [n_columns][BLOCK], to work in */
+  float *columns; /* [n_columns][STRIDE], to work in */
   int64_t n_columns;
   float *rows; /* [WIDEST][row_length], to work in */
   int64_t row_length;
@@ -132,7 +133,7 @@ static inline float softplus(float x)
 }
 
 #define UNARY(value)                                                                                                   \
-  for (int64_t c = 0; c < i->n; c++, to += BLOCK, a += i->step_a * BLOCK)                                              \
+  for (int64_t c = 0; c < i->n; c++, to += STRIDE, a += i->step_a * STRIDE)                                            \
     for (int v = 0; v < BLOCK; v++) {                                                                                  \
       float x = a[v];                                                                                                  \
       to[v] = (value);                                                                                                 \
@@ -140,7 +141,7 @@ static inline float softplus(float x)
   return
 
 #define BINARY(value)                                                                                                  \
-  for (int64_t c = 0; c < i->n; c++, to += BLOCK, a += i->step_a * BLOCK, b += i->step_b * BLOCK)                      \
+  for (int64_t c = 0; c < i->n; c++, to += STRIDE, a += i->step_a * STRIDE, b += i->step_b * STRIDE)                   \
     for (int v = 0; v < BLOCK; v++) {                                                                                  \
       float x = a[v], y = b[v];                                                                                        \
       to[v] = (value);                                                                                                 \
@@ -150,9 +151,9 @@ static inline float softplus(float x)
 /* Operations on each number by itself. The larger and the smaller of two are NaN where one is. */
 static void do_each(const job *j, const instruction *i)
 {
-  float *restrict to = j->columns + (int64_t)i->to * BLOCK;
-  const float *restrict a = j->columns + (int64_t)i->a * BLOCK, *restrict b = j->columns + (int64_t)i->b * BLOCK;
-  const float *restrict d = j->columns + (int64_t)i->c * BLOCK;
+  float *restrict to = j->columns + (int64_t)i->to * STRIDE;
+  const float *restrict a = j->columns + (int64_t)i->a * STRIDE, *restrict b = j->columns + (int64_t)i->b * STRIDE;
+  const float *restrict d = j->columns + (int64_t)i->c * STRIDE;
   switch (i->operation) {
   case ADD: BINARY(x + y);
   case SUBTRACT: BINARY(x - y);
@@ -179,7 +180,7 @@ static void do_each(const job *j, const instruction *i)
   case WHERE:
     for (int64_t c = 0; c < i->n; c++) {
       for (int v = 0; v < BLOCK; v++) to[v] = a[v] != 0.0f ? b[v] : d[v];
-      to += BLOCK, a += i->step_a * BLOCK, b += i->step_b * BLOCK, d += i->step_c * BLOCK;
+      to += STRIDE, a += i->step_a * STRIDE, b += i->step_b * STRIDE, d += i->step_c * STRIDE;
     }
   }
 }
@@ -192,17 +193,17 @@ static inline __attribute__((always_inline)) void add_outputs(int count, int pac
   vec sum[OUTPUTS][ACROSS];
   for (int o = 0; o < count; o++)
     for (int s = 0; s < ACROSS; s++) sum[o][s] = (vec){0} + bias[o];
-  for (int64_t k = 0; k < length; k++, x += BLOCK, weights += packed) {
+  for (int64_t k = 0; k < length; k++, x += STRIDE, weights += packed) {
     vec at[ACROSS];
     for (int s = 0; s < ACROSS; s++) at[s] = *(const vec *)(x + LANES * s);
     for (int o = 0; o < count; o++)
       for (int s = 0; s < ACROSS; s++) sum[o][s] += weights[o] * at[s];
   }
   for (int o = 0; o < count; o++)
-    for (int s = 0; s < ACROSS; s++) *(vec *)(to + o * BLOCK + LANES * s) = sum[o][s];
+    for (int s = 0; s < ACROSS; s++) *(vec *)(to + o * STRIDE + LANES * s) = sum[o][s];
 }
 
-/* Columns of a product that are packed together, where `left` are left: GROUP, or the least power of 2 that holds them. */
+/* Columns of a product that are packed together where `left` are left: GROUP, or the least power of 2 for them. */
 static int64_t packed_together(int64_t left)
 {
   if (left > 4) return GROUP;
@@ -215,20 +216,20 @@ static int64_t packed_together(int64_t left)
 static void do_product(const job *j, const instruction *i)
 {
   for (int64_t v = 0; v < BLOCK; v += STRIP) {
-    const float *x = j->columns + (int64_t)i->a * BLOCK + v, *weights = j->pool + i->at, *bias = j->pool + i->also;
-    float *to = j->columns + (int64_t)i->to * BLOCK + v;
+    const float *x = j->columns + (int64_t)i->a * STRIDE + v, *weights = j->pool + i->at, *bias = j->pool + i->also;
+    float *to = j->columns + (int64_t)i->to * STRIDE + v;
     for (int64_t left = i->n; left > 0;) {
       int64_t packed = packed_together(left);
       switch (packed) {
       case 8:
         for (int o = 0; o < GROUP; o += OUTPUTS)
-          add_outputs(OUTPUTS, 8, weights + o, bias + o, i->length, x, to + o * BLOCK);
+          add_outputs(OUTPUTS, 8, weights + o, bias + o, i->length, x, to + o * STRIDE);
         break;
       case 4: add_outputs(4, 4, weights, bias, i->length, x, to); break;
       case 2: add_outputs(2, 2, weights, bias, i->length, x, to); break;
       default: add_outputs(1, 1, weights, bias, i->length, x, to);
       }
-      weights += packed * i->length, bias += packed, to += packed * BLOCK, left -= packed;
+      weights += packed * i->length, bias += packed, to += packed * STRIDE, left -= packed;
     }
   }
 }
@@ -238,17 +239,17 @@ static inline __attribute__((always_inline)) void multiply_rows(int count, const
                                                                 const int32_t *others, int64_t length, float *to)
 {
   for (int64_t v = 0; v < BLOCK; v += STRIP) {
-    const float *x = columns + row * BLOCK + v, *y[MOST_ROWS];
-    for (int o = 0; o < count; o++) y[o] = columns + (int64_t)others[o] * BLOCK + v;
+    const float *x = columns + row * STRIDE + v, *y[MOST_ROWS];
+    for (int o = 0; o < count; o++) y[o] = columns + (int64_t)others[o] * STRIDE + v;
     vec sum[MOST_ROWS][ACROSS];
     memset(sum, 0, sizeof sum);
-    for (int64_t k = 0; k < length * BLOCK; k += BLOCK)
+    for (int64_t k = 0; k < length * STRIDE; k += STRIDE)
       for (int s = 0; s < ACROSS; s++) {
         vec at = *(const vec *)(x + k + LANES * s);
         for (int o = 0; o < count; o++) sum[o][s] += at * *(const vec *)(y[o] + k + LANES * s);
       }
     for (int o = 0; o < count; o++)
-      for (int s = 0; s < ACROSS; s++) *(vec *)(to + o * BLOCK + v + LANES * s) = sum[o][s];
+      for (int s = 0; s < ACROSS; s++) *(vec *)(to + o * STRIDE + v + LANES * s) = sum[o][s];
   }
 }
 
@@ -257,11 +258,11 @@ static inline __attribute__((always_inline)) void multiply_rows(int count, const
 static void do_pairs(const job *j, const instruction *i)
 {
   const int32_t *rows = j->lists + i->at, *others = rows + i->n;
-  float *to = j->columns + (int64_t)i->to * BLOCK;
+  float *to = j->columns + (int64_t)i->to * STRIDE;
   for (int64_t r = 0; r < i->n; r++)
     for (int64_t o = 0; o < i->also; o += MOST_ROWS) {
       int64_t count = i->also - o < MOST_ROWS ? i->also - o : MOST_ROWS;
-      float *there = to + (r * i->also + o) * BLOCK;
+      float *there = to + (r * i->also + o) * STRIDE;
       switch (count) {
       case 4: multiply_rows(4, j->columns, rows[r], others + o, i->length, there); break;
       case 3: multiply_rows(3, j->columns, rows[r], others + o, i->length, there); break;
@@ -282,6 +283,12 @@ static void do_pairs(const job *j, const instruction *i)
 #define FIRST_HALVES 0, 4, 1, 5
 #define SECOND_HALVES 2, 6, 3, 7
 #endif
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t places __attribute__((vector_size(4 * LANES)));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (places){__VA_ARGS__})
+#endif
 
 /* `n` columns of LANES voxels from their rows; rows may be read up to the next multiple of LANES. */
 static void rows_to_columns(const float *rows, int64_t row_length, int64_t n, float *columns)
@@ -291,13 +298,13 @@ static void rows_to_columns(const float *rows, int64_t row_length, int64_t n, fl
     for (int l = 0; l < LANES; l++) x[l] = *(const vec *)(rows + l * row_length + c);
     for (int half = 1; half < LANES; half *= 2) {
       for (int l = 0; l < LANES / 2; l++) {
-        y[2 * l] = __builtin_shufflevector(x[l], x[l + LANES / 2], FIRST_HALVES);
-        y[2 * l + 1] = __builtin_shufflevector(x[l], x[l + LANES / 2], SECOND_HALVES);
+        y[2 * l] = SHUFFLE(x[l], x[l + LANES / 2], FIRST_HALVES);
+        y[2 * l + 1] = SHUFFLE(x[l], x[l + LANES / 2], SECOND_HALVES);
       }
       memcpy(x, y, sizeof x);
     }
     int64_t count = n - c < LANES ? n - c : LANES;
-    for (int64_t l = 0; l < count; l++) *(vec *)(columns + (c + l) * BLOCK) = x[l];
+    for (int64_t l = 0; l < count; l++) *(vec *)(columns + (c + l) * STRIDE) = x[l];
   }
 }
 
@@ -312,7 +319,7 @@ static inline __attribute__((always_inline)) void add_rows(int count, int across
     const float *row = table + offsets[k];
     for (int s = 0; s < across; s++) {
       vec x = *(const vec *)(row + LANES * s);
-      for (int r = 0; r < count; r++) sum[r][s] += weights[(r * near + k) * BLOCK] * x;
+      for (int r = 0; r < count; r++) sum[r][s] += weights[(r * near + k) * STRIDE] * x;
     }
   }
   for (int r = 0; r < count; r++)
@@ -336,29 +343,40 @@ static void add_rows_of(int64_t count, const float *table, const int64_t *offset
 
 static int64_t padded(int64_t n) { return (n + WIDEST - 1) / WIDEST * WIDEST; }
 
-/* GATHER: rows of `n` columns of a table of `step_c` rows, in the pool from `at` on; its rows are padded. Columns a, ...
-   of `length` say which rows. With `also` > 0, columns b, ... of [also][length] are weights: the result is [also][n].
-   Without, `length` is 1, and the result is the row itself. */
+/* Where the rows of a voxel begin in a table, which are asked for ahead of their use. */
+static int find_rows(const instruction *i, const float *table, const float *indices, int64_t stride, int64_t *offsets)
+{
+  for (int64_t k = 0; k < i->length; k++) {
+    float index = indices[k * STRIDE];
+    if (!(index >= 0.0f && index < (float)i->step_c)) return OUTSIDE;
+    offsets[k] = (int64_t)index * stride;
+    for (int64_t c = 0; c < stride; c += WIDEST) __builtin_prefetch(table + offsets[k] + c);
+  }
+  return DONE;
+}
+
+/* GATHER: rows of `n` columns of a table of `step_c` rows, in the pool from `at` on; its rows are padded. `length`
+   columns from a on say which rows. With `also` > 0, columns b, ... of [also][length] are weights, and the result is
+   [also][n]. Without, `length` is 1, and the result is the row itself. */
 static int do_gather(const job *j, const instruction *i)
 {
-  int64_t offsets[MOST_NEAR], stride = padded(i->n), results = i->also > 0 ? i->also : 1;
-  const float *table = j->pool + i->at;
-  float *to = j->columns + (int64_t)i->to * BLOCK;
+  int64_t here[MOST_NEAR], next[MOST_NEAR], *offsets = here, *following = next;
+  int64_t stride = padded(i->n), results = i->also > 0 ? i->also : 1;
+  const float *table = j->pool + i->at, *indices = j->columns + (int64_t)i->a * STRIDE;
+  float *to = j->columns + (int64_t)i->to * STRIDE;
+  if (find_rows(i, table, indices, stride, following)) return OUTSIDE;
   for (int64_t v = 0; v < BLOCK; v++) {
-    const float *indices = j->columns + (int64_t)i->a * BLOCK + v;
-    for (int64_t k = 0; k < i->length; k++) {
-      float index = indices[k * BLOCK];
-      if (!(index >= 0.0f && index < (float)i->step_c)) return OUTSIDE;
-      offsets[k] = (int64_t)index * stride;
-    }
+    int64_t *found = following;
+    following = offsets, offsets = found;
+    if (v + 1 < BLOCK && find_rows(i, table, indices + v + 1, stride, following)) return OUTSIDE;
     float *row = j->rows + v % LANES * j->row_length;
     if (i->also > 0)
-      add_rows_of(results, table, offsets, i->length, j->columns + (int64_t)i->b * BLOCK + v, row, stride);
+      add_rows_of(results, table, offsets, i->length, j->columns + (int64_t)i->b * STRIDE + v, row, stride);
     else
       memcpy(row, table + offsets[0], sizeof(float) * (size_t)stride);
     if (v % LANES == LANES - 1)
       for (int64_t r = 0; r < results; r++)
-        rows_to_columns(j->rows + r * stride, j->row_length, i->n, to + r * i->n * BLOCK + v + 1 - LANES);
+        rows_to_columns(j->rows + r * stride, j->row_length, i->n, to + r * i->n * STRIDE + v + 1 - LANES);
   }
   return DONE;
 }
@@ -366,11 +384,11 @@ static int do_gather(const job *j, const instruction *i)
 /* SUM: column k of `n` is the sum of `length` columns, from a + k * length on. */
 static void do_sum(const job *j, const instruction *i)
 {
-  const float *a = j->columns + (int64_t)i->a * BLOCK;
-  float *restrict to = j->columns + (int64_t)i->to * BLOCK;
-  for (int64_t k = 0; k < i->n; k++, to += BLOCK) {
+  const float *a = j->columns + (int64_t)i->a * STRIDE;
+  float *restrict to = j->columns + (int64_t)i->to * STRIDE;
+  for (int64_t k = 0; k < i->n; k++, to += STRIDE) {
     float sum[BLOCK] = {0};
-    for (int64_t c = 0; c < i->length; c++, a += BLOCK)
+    for (int64_t c = 0; c < i->length; c++, a += STRIDE)
       for (int v = 0; v < BLOCK; v++) sum[v] += a[v];
     memcpy(to, sum, sizeof sum);
   }
@@ -379,17 +397,17 @@ static void do_sum(const job *j, const instruction *i)
 /* ARGMAX: which of `length` columns from a on is the largest; the first of them. */
 static void do_argmax(const job *j, const instruction *i)
 {
-  const float *a = j->columns + (int64_t)i->a * BLOCK;
+  const float *a = j->columns + (int64_t)i->a * STRIDE;
   float best[BLOCK], which[BLOCK] = {0};
   memcpy(best, a, sizeof best);
   for (int64_t c = 1; c < i->length; c++) {
-    a += BLOCK;
+    a += STRIDE;
     for (int v = 0; v < BLOCK; v++) {
       which[v] = a[v] > best[v] ? (float)c : which[v];
       best[v] = a[v] > best[v] ? a[v] : best[v];
     }
   }
-  memcpy(j->columns + (int64_t)i->to * BLOCK, which, sizeof which);
+  memcpy(j->columns + (int64_t)i->to * STRIDE, which, sizeof which);
 }
 
 /* LOAD: `n` columns of input `at`, of voxels `first` to `first + count`; others are 0. */
@@ -404,14 +422,14 @@ static void do_load(const job *j, const instruction *i, int64_t first, int64_t c
     else
       memset(row, 0, size);
     if (v % LANES == LANES - 1)
-      rows_to_columns(j->rows, j->row_length, i->n, j->columns + (int64_t)i->to * BLOCK + v + 1 - LANES);
+      rows_to_columns(j->rows, j->row_length, i->n, j->columns + (int64_t)i->to * STRIDE + v + 1 - LANES);
   }
 }
 
 /* SPREAD: the one value of input `at`, for all voxels. */
 static void do_spread(const job *j, const instruction *i)
 {
-  for (int v = 0; v < BLOCK; v++) j->columns[(int64_t)i->to * BLOCK + v] = j->inputs[i->at].values[0];
+  for (int v = 0; v < BLOCK; v++) j->columns[(int64_t)i->to * STRIDE + v] = j->inputs[i->at].values[0];
 }
 
 /* STORE: `n` columns from a on into output `at`, of voxels `first` to `first + count`. */
@@ -419,7 +437,7 @@ static void do_store(const job *j, const instruction *i, int64_t first, int64_t 
 {
   float *to = (float *)j->outputs[i->at].values + first * i->n;
   for (int64_t c = 0; c < i->n; c++)
-    for (int64_t v = 0; v < count; v++) to[v * i->n + c] = j->columns[(i->a + c) * BLOCK + v];
+    for (int64_t v = 0; v < count; v++) to[v * i->n + c] = j->columns[(i->a + c) * STRIDE + v];
 }
 
 /* STORE_INTEGER: the same of whole numbers. */
@@ -428,7 +446,7 @@ static int do_store_integer(const job *j, const instruction *i, int64_t first, i
   int32_t *to = (int32_t *)j->outputs[i->at].values + first * i->n;
   for (int64_t c = 0; c < i->n; c++)
     for (int64_t v = 0; v < count; v++) {
-      float value = j->columns[(i->a + c) * BLOCK + v];
+      float value = j->columns[(i->a + c) * STRIDE + v];
       if (!(value > -16777216.0f && value < 16777216.0f)) return OUTSIDE;
       to[v * i->n + c] = (int32_t)value;
     }
@@ -457,7 +475,7 @@ static int do_block(const job *j, int64_t first, int64_t count)
 int GRAPH_RUN(const job *j)
 {
   for (int64_t k = 0; k < j->n_constants; k++)
-    for (int v = 0; v < BLOCK; v++) j->columns[k * BLOCK + v] = j->constants[k];
+    for (int v = 0; v < BLOCK; v++) j->columns[k * STRIDE + v] = j->constants[k];
   for (int64_t first = 0; first < j->n_voxels; first += BLOCK) {
     int64_t left = j->n_voxels - first;
     int failed = do_block(j, first, left < BLOCK ? left : BLOCK);
@@ -502,8 +520,8 @@ static int64_t packed_columns(int64_t n)
 static int is_valid_product(const job *j, const instruction *i)
 {
   int64_t n = packed_columns(i->n);
-  return holds(j->n_columns, i->to, n) && holds(j->n_columns, i->a, i->length) && holds(j->n_pool, i->at, n * i->length) &&
-         holds(j->n_pool, i->also, n);
+  return holds(j->n_columns, i->to, n) && holds(j->n_columns, i->a, i->length) &&
+         holds(j->n_pool, i->at, n * i->length) && holds(j->n_pool, i->also, n);
 }
 
 static int is_valid_pairs(const job *j, const instruction *i)
@@ -584,6 +602,6 @@ EXPORT int graph_run(const job *j, int width)
   return GRAPH_RUN(j);
 }
 
-EXPORT size_t graph_block(void) { return BLOCK; }
+EXPORT size_t graph_stride(void) { return STRIDE; }
 EXPORT size_t graph_job_size(void) { return sizeof(job); }
 #endif

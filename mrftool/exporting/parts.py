@@ -41,7 +41,9 @@ def require_same_parts(model: Model, signal: ComplexArray, **given: Any) -> None
     columns = sums.columns()
 
     def otherwise() -> dict[str, Array]:
-        changed = {name: rounded_otherwise(np.asarray(values)) for name, values in given.items()}
+        changed: dict[str, Any] = {
+            name: rounded_otherwise(np.asarray(values)) for name, values in given.items()
+        }
         return run(model, rounded_otherwise(signal), **changed)
 
     for native in (None, native_rest(split, is_trusted=True)):

@@ -115,7 +115,7 @@ class NativeGraph:
         found: list[Array] = [
             np.empty(port.shape_of(n_voxels), port.dtype) for port in self.outputs
         ]
-        columns = _aligned(self.n_columns * library.graph_block())
+        columns = _aligned(self.n_columns * library.graph_stride())
         rows = _aligned(WIDEST * self.row_length)
         ends = [_ends(given, self.inputs), _ends(found, self.outputs)]
         parts = (self.code, self.pool, self.lists, self.constants)
@@ -190,5 +190,5 @@ def _library() -> ctypes.CDLL | None:
 def _loaded() -> ctypes.CDLL | None:
     library = native_library("graph", _Job)
     if library is not None:
-        library.graph_block.restype = ctypes.c_size_t
+        library.graph_stride.restype = ctypes.c_size_t
     return library
