@@ -21,7 +21,7 @@ from mrftool.scan.compressor import GROUP, Compressor
 
 WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
 _CUT_SHORT = 1  # what functions of the library return
-_TILE_FRAMES, _TILE_STRIDE, _WIDEST = 32, 4112, 32  # as in native/compress.c
+_TILE_FRAMES, _TILE_STRIDE, _WIDEST = 32, 8208, 32  # as in native/compress.c
 
 
 @dataclass(frozen=True)
