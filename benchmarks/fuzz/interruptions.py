@@ -1,15 +1,16 @@
 """Stop commands at random moments: `make interrupt`, or `python -m fuzz.interruptions --cases 200`.
 
-Each case runs one command and, at a random moment, ends it with SIGKILL or SIGTERM, lets the disk
-run full, or cuts a file short that it reads. Then every output must be whole or absent, those of an
-earlier run in the same folder must be the old ones or the new ones, nothing else may lie beside
-them, and what the user reads must be no traceback. A training is resumed, half of the time with a
-damaged last checkpoint, and must end with the same bytes as one without a pause.
+Each case runs one command and, at a random moment, ends it with SIGKILL, SIGTERM or SIGINT, lets
+the disk run full, or cuts a file short that it reads. Then every output must be whole or absent,
+those of an earlier run in the same folder must be the old ones or the new ones, nothing else may
+lie beside them, and what the user reads must be no traceback. A training is resumed, half of the
+time with a damaged last checkpoint, and must end with the same bytes as one without a pause.
 """
 
 import argparse
 import faulthandler
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
+import zipfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,10 +34,17 @@ import mrftool
 from fuzz.__main__ import prepare
 from fuzz.run_case import clear
 
-KINDS = ("kill", "terminate", "full disk", "cut input")
+KINDS = ("kill", "terminate", "interrupt", "full disk", "cut input")
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "terminate": signal.SIGTERM,
+    "interrupt": signal.SIGINT,
+}
 COMMANDS: dict[str, list[str]] = {
     "simulate": ["simulate", "--seq", "in/tiny.yaml", "--phantom", "brain", "--matrix", "48",
                  "--snr", "40", "-o", "out/scan.nii.gz"],
+    "dictionary": ["simulate", "--seq", "in/tiny.yaml", "--t1-ms", "100:5:4000", "--t2-ms",
+                   "10:5:400", "-o", "out/dictionary.npz"],
     "train": ["train", "--seq", "in/tiny.yaml", "--steps", "24", "--batch", "16",
               "--encoder", "fc", "--device", "cpu", "-o", "out/run"],
     "export": ["export", "--seq", "in/tiny.yaml", "--encoder", "none", "--allow-inaccurate",
@@ -45,7 +54,7 @@ COMMANDS: dict[str, list[str]] = {
     "match": ["match", "in/scan.nii", "--dictionary", "in/d.npz", "-o", "out/maps"],
 }  # fmt: skip
 RESUME = ["train", "--resume", "--device", "cpu", "-o", "out/run"]
-CODES = (0, 2, 3, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
+CODES = (0, 2, 3, 128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
 EXACT = (".nii.gz", ".nii", ".onnx", ".safetensors", ".csv")  # the same bytes from every run
 DECORATIONS = ("overview.png", "report.html", "curve.png", "previous.safetensors")
 LONGEST = 600.0  # [s]
@@ -199,6 +208,7 @@ def _start(arguments: list[str], folder: Path) -> int:
     child = os.fork()
     if child:
         return child
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the program is there to meet it
     try:
         output = os.open(folder / "said", os.O_CREAT | os.O_WRONLY)
         os.dup2(output, 1)
@@ -211,6 +221,7 @@ def _start(arguments: list[str], folder: Path) -> int:
         sys.argv = ["mrftool", *arguments]
         from mrftool.cli.app import main as program
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         program()
     except SystemExit as end:
         sys.stdout.flush()
@@ -245,10 +256,8 @@ def _interrupt(rng: np.random.Generator, trial: Trial, child: int, folder: Path)
     if trial.kind == "full disk":
         return
     time.sleep(trial.moment)
-    if trial.kind == "kill":
-        os.kill(child, signal.SIGKILL)
-    elif trial.kind == "terminate":
-        os.kill(child, signal.SIGTERM)
+    if trial.kind in SIGNALS:
+        os.kill(child, SIGNALS[trial.kind])
     else:
         inputs = sorted((folder / "in").iterdir())
         path = inputs[int(rng.integers(len(inputs)))]
@@ -314,6 +323,8 @@ def _is_whole(name: str, content: bytes, reference: Reference) -> bool:
         return len(content) > 0  # of an earlier step: resuming shows that it is whole
     if name.endswith(EXACT):
         return content == reference.files[name]
+    if name.endswith(".npz"):
+        return zipfile.is_zipfile(io.BytesIO(content))
     if name.endswith(".json"):
         return _is_json(content)
     if name.endswith(".html"):
