@@ -51,12 +51,13 @@ def coefficients(tmp_path_factory, short_sequence):
     return write_coefficient_scan(path, images, short_sequence), images
 
 
-def _sending(path, config="", flags=0, times=1):
-    """Sends an MRD file; `flags` are added to its last readout."""
+def _sending(path, config="", flags=0, times=1, protocol=""):
+    """Sends an MRD file; `flags` are added to its last readout, `protocol` to its header."""
 
     def send(connection):
         connection.send_config_name(config)
-        connection.send_text(read_header_text(path).decode(), Kind.HEADER)
+        start, end, name = read_header_text(path).decode().rpartition("</")
+        connection.send_text(start + protocol + end + name, Kind.HEADER)
         for _ in range(times):
             readouts = [Readout(*parts) for parts in stored_readouts(path)]
             if readouts:
@@ -123,6 +124,22 @@ def test_images_give_the_maps_of_the_file_to_the_bit(images, model, tmp_path):
     first = next(item for item in answers if isinstance(item, MrdImage))
     np.testing.assert_allclose(first.head["position"][0], (3.0, -4.0, 0.0), atol=1e-4)
     assert "<value>Quantitative</value>" in first.attributes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("allow", [(), ("tr",)])
+def test_a_header_that_contradicts_the_sequence_is_refused_unless_that_is_allowed(
+    images, model, allow
+):
+    service = Service(parse_configs([f"mrf={model}"]), threads=1, allow=allow)
+    assert Service.from_text(service.to_text()) == service
+    protocol = "<sequenceParameters><TR>99</TR></sequenceParameters>"
+    answers, fault = session(_sending(images, "mrf", protocol=protocol), service)
+    if allow:
+        assert fault is None
+        assert any(text.startswith("allowed (tr): ") for text in _texts(answers))
+    else:
+        assert "TR" in fault and not any(isinstance(item, MrdImage) for item in answers)
 
 
 def test_coefficient_images_come_back_from_mrd_as_they_were(coefficients):

@@ -243,7 +243,11 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def header_facts(path: Path) -> dict[str, Any]:
-    """What the sidecar of coefficient images says, of a file or of a folder of ours."""
+    """What the sidecar of coefficient images says, of a file or of a folder of ours; of MRD images,
+    what their header states of the protocol.
+    """
+    if is_mrd(path):
+        return dict(read_raw_header(path).protocol)
     if (path / IMAGES).is_file():
         path = path / IMAGES
     return _facts(path)

@@ -73,7 +73,7 @@ def read_raw_header(path: Path) -> RawHeader:
         ours.get("sequence_id"),
         _flip_angles(header),
         _unit(ours.get("trajectory_unit"), path),
-        _protocol(header),
+        protocol_of(header),
         {name: value for name, value in ours.items() if name not in _READ},
     )
 
@@ -224,8 +224,11 @@ _PROTOCOL = {  # element, its name in BIDS, and its unit in that of BIDS
 }
 
 
-def _protocol(header: Element) -> dict[str, list[float]]:
-    """What the header states of the protocol; texts that are no numbers state nothing."""
+def protocol_of(header: Element) -> dict[str, list[float]]:
+    """What a header states of TR, TE and TI [s] and flip angles [deg], under the names of BIDS.
+
+    Texts that are no numbers state nothing.
+    """
     found: dict[str, list[float]] = {}
     for element, (name, factor) in _PROTOCOL.items():
         values = []

@@ -12,6 +12,7 @@ from mrftool.arrays import Array, IndexArray
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.mrd.append import as_complex, require_plausible_datasets
 from mrftool.formats.mrd.geometry import LPS_TO_RAS
+from mrftool.formats.mrd.header import protocol_of
 from mrftool.formats.mrd.image import COMPLEX, MAGNITUDE
 from mrftool.formats.mrd.scan import recognises as is_mrd
 from mrftool.formats.scan_request import ScanRequest, ShowProgress
@@ -193,13 +194,14 @@ def _placement(heads: Array, shape: tuple[int, int, int]) -> tuple[Placement, tu
         raise MismatchError(f"its slices do not lie side by side: {error}") from error
 
 
-def _sidecar(path: Path) -> dict[str, Any] | None:
+def _sidecar(path: Path) -> dict[str, Any]:
     """What the header says of the sequence that made the images."""
     header = parse_header(read_header_text(path), path)
+    facts: dict[str, Any] = dict(protocol_of(header))
     for item in header.findall("userParameters/userParameterString"):
         if item.findtext("name") == "mrftool_sequence_id":
-            return {"sequence_id": item.findtext("value", "")}
-    return None
+            facts["sequence_id"] = item.findtext("value", "")
+    return facts
 
 
 @contextmanager

@@ -29,6 +29,8 @@ class Work:
         Whether the header holds the sequence, which then counts.
     threads
         Of the arithmetic; None for one per processor.
+    allow
+        In what the header may contradict the sequence.
 
     """
 
@@ -37,6 +39,7 @@ class Work:
     config: str | None
     has_sequence: bool
     threads: int | None
+    allow: tuple[str, ...] = ()
 
 
 def quantify_incoming(work: Work, reporter: Reporter) -> tuple[Maps, Placement]:
@@ -81,7 +84,7 @@ def _maps_of(work: Work, target: Target, reporter: Reporter) -> Maps:
     scan = CoefficientScan(
         work.path, sequence=target.sequence, model=target.model, threads=work.threads
     )
-    return quantify_coefficient_scan(scan, work.folder, reporter).maps
+    return quantify_coefficient_scan(scan, work.folder, reporter, allow=work.allow).maps
 
 
 def _of_images(work: Work, target: Target, reporter: Reporter) -> tuple[Maps, Placement]:
@@ -91,6 +94,11 @@ def _of_images(work: Work, target: Target, reporter: Reporter) -> tuple[Maps, Pl
     if target.model is None:
         raise InputError("images need a configuration that names a model, expected one")
     result = quantify_scan(
-        ScanFiles(work.path), work.folder, reporter, model=target.model, threads=work.threads
+        ScanFiles(work.path),
+        work.folder,
+        reporter,
+        model=target.model,
+        threads=work.threads,
+        allow=work.allow,
     )
     return result.maps, open_scan(work.path).placement

@@ -32,6 +32,8 @@ class Service:
         Folder that keeps what came in and the maps; None keeps nothing.
     threads
         Of the arithmetic; None for one per processor.
+    allow
+        In what the header of a measurement may contradict the sequence.
 
     """
 
@@ -42,6 +44,7 @@ class Service:
     seconds: float = 3600.0
     save: Path | None = None
     threads: int | None = None
+    allow: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """The settings as text, for the process of a session."""
@@ -56,7 +59,7 @@ class Service:
         facts: dict[str, Any] = json.loads(text)
         if facts["save"] is not None:
             facts["save"] = Path(facts["save"])
-        return cls(**facts)
+        return cls(**{**facts, "allow": tuple(facts["allow"])})
 
 
 @contextmanager

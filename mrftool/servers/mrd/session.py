@@ -125,6 +125,7 @@ class Session:
             self._service.configs.get(self._config),
             _SEQUENCE in _user_texts(header),
             self._service.threads,
+            self._service.allow,
         )
         maps, placement = quantify_incoming(work, PeerReporter(self._connection))
         if source is not None:

@@ -10,6 +10,18 @@ from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
 
+def allowed_names(allow: Iterable[str]) -> frozenset[str]:
+    """Names of contradictions that may stand. Raises ArgumentError if one is unknown."""
+    allowed = frozenset(allow)
+    unknown = sorted(allowed - set(NAMES))
+    if unknown:
+        raise ArgumentError(
+            f"{', '.join(unknown)} cannot be allowed, expected some of {', '.join(NAMES)}",
+            arguments=("allow",),
+        )
+    return allowed
+
+
 def require_agreement(
     series: Series | Header,
     sequence: PulseSequence | None,
@@ -40,13 +52,7 @@ def require_agreement(
         Naming every other contradiction.
 
     """
-    allowed = set(allow)
-    unknown = sorted(allowed - set(NAMES))
-    if unknown:
-        raise ArgumentError(
-            f"{', '.join(unknown)} cannot be allowed, expected some of {', '.join(NAMES)}",
-            arguments=("allow",),
-        )
+    allowed = allowed_names(allow)
     if sequence is None:
         return ()
     known = tuple(path.stem for path in shipped_files("sequences"))

@@ -8,7 +8,7 @@ import typer
 
 from mrftool.cli.checks import between
 from mrftool.cli.console import Terminal, note
-from mrftool.cli.options import Threads
+from mrftool.cli.options import Allow, Threads
 from mrftool.errors import UsageError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -45,6 +45,7 @@ def mrd(
         float, typer.Option(help="Longest session [s].", callback=between(1, 1e6))
     ] = 3600.0,
     threads: Threads = None,
+    allow: Allow = None,
 ) -> None:
     """Serve a scanner over MRD: raw data or images in; T1, T2, uncertainty and M0 out.
 
@@ -53,6 +54,7 @@ def mrd(
     """
     from mrftool.servers.mrd.listen import serve
     from mrftool.servers.mrd.service import Service, parse_configs
+    from mrftool.workflows.steps.header import allowed_names
 
     service = Service(
         parse_configs(config or ()),
@@ -62,6 +64,7 @@ def mrd(
         max_seconds,
         save_incoming,
         threads,
+        tuple(sorted(allowed_names(allow or ()))),
     )
     serve(
         host,
