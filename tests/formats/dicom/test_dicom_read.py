@@ -553,10 +553,25 @@ def test_large_compressed_slices_are_read_in_parts(
 
     write_classic(tmp_path, scan := Scan(phantom((8, 6, 2, 3)), change=compress))
     assert open_dicom_series(tmp_path).granule == 8 * 6
-    monkeypatch.setattr("mrftool.formats.dicom.read.series._MOST_BYTES", 8 * 3 * 8 * 5)
+    monkeypatch.setattr("mrftool.formats.dicom.read.series._MOST_BYTES", 8 * 3 * 4 * 5)
     series = open_dicom_series(tmp_path)
     assert series.granule == 8 * 3
     np.testing.assert_allclose(whole(series), abs(scan.image), atol=scan.step)
+
+
+def test_a_slice_is_read_at_once_where_memory_allows_and_in_parts_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_classic(tmp_path, Scan(phantom((8, 6, 2, 5))))
+    whole_slices = open_dicom_series(tmp_path)
+    assert [len(signal) for _, signal in whole_slices.blocks(max_bytes=1)] == [8 * 6] * 2
+    monkeypatch.setattr("mrftool.formats.dicom.read.series._MOST_PLAIN_BYTES", 8 * 5 * 4 * 3)
+    parts = open_dicom_series(tmp_path)
+    assert [len(signal) for _, signal in parts.blocks(max_bytes=1)] == [8 * 3] * 4
+    np.testing.assert_array_equal(whole(parts), whole(whole_slices))
+    paths[3].unlink()
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        whole(whole_slices)
 
 
 @pytest.mark.parametrize("key", ["InstanceNumber", "AcquisitionNumber"])

@@ -3,6 +3,8 @@ not.
 """
 
 import io
+import os
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -48,35 +50,42 @@ def is_compressed(layout: Layout, plane: Plane) -> bool:
     return True
 
 
-def stored_rows(plane: Plane, layout: Layout, first: int, last: int) -> Stored:
-    """Stored integers of rows `first` to `last`, exclusive: `(row, column)`, in as many bits as are
-    allocated.
+def stored_rows(planes: Sequence[Plane], layout: Layout, first: int, last: int) -> Stored:
+    """Stored integers of rows `first` to `last`, exclusive, of planes of one layout and corner:
+    `(plane, row, column)`, in as many bits as are allocated.
 
-    Raises InputError if the file ends too early or its codec fails.
+    Raises InputError if a file ends too early or its codec fails.
     """
-    top, left = plane.corner
+    top, left = planes[0].corner
+    if all(is_plain(layout, plane) for plane in planes):
+        values = _from_files(planes, layout, top + first, top + last)
+    else:
+        values = np.stack([_decoded(plane, layout)[top + first : top + last] for plane in planes])
+    return _meaningful(values[:, :, left : left + layout.columns], layout)
+
+
+def _from_files(planes: Sequence[Plane], layout: Layout, first: int, last: int) -> Stored:
+    shape = (len(planes), last - first, layout.full[1])
+    values = np.empty(shape, f"<{layout.kind}{layout.bits_allocated // 8}")
+    for plane, rows in zip(planes, values, strict=True):
+        place = plane.pixels["offset"] + (plane.index * layout.full[0] + first) * layout.row_bytes
+        if _read_into(rows, plane, place) != rows.nbytes:
+            raise InputError(
+                f"{plane.name}: ends within its pixels, though it was whole when it was opened"
+            )
+    return values
+
+
+def _read_into(rows: Stored, plane: Plane, place: int) -> int:
+    """Fill `rows` from a place in the file of a plane; how many bytes there were."""
     try:
-        if is_plain(layout, plane):
-            values = _from_file(plane, layout, top + first, top + last)
-        else:
-            values = _decoded(plane, layout)[top + first : top + last]
+        file = os.open(plane.path, os.O_RDONLY)
+        try:
+            return os.preadv(file, [rows.data], place)
+        finally:
+            os.close(file)
     except OSError as error:
         raise InputError(f"{plane.label}: cannot be read: {error.strerror or error}") from error
-    return _meaningful(values[:, left : left + layout.columns], layout)
-
-
-def _from_file(plane: Plane, layout: Layout, first: int, last: int) -> Stored:
-    row = layout.row_bytes
-    wanted = (last - first) * row
-    with open(plane.path, "rb", buffering=0) as file:  # noqa: PTH123  (Path is slow for thousands of files)
-        file.seek(plane.pixels["offset"] + (plane.index * layout.full[0] + first) * row)
-        data = file.read(wanted)
-    if len(data) != wanted:
-        raise InputError(
-            f"{plane.name}: ends within its pixels, though it was whole when it was opened"
-        )
-    values = np.frombuffer(data, f"<{layout.kind}{layout.bits_allocated // 8}")
-    return values.reshape(last - first, layout.full[1])
 
 
 def _decoded(plane: Plane, layout: Layout) -> Stored:

@@ -27,6 +27,7 @@ from mrftool.scan.series import Form, Series
 _MR_IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.4{ending}" for ending in ("", ".1", ".3", ".4"))
 
 _MOST_BYTES = 256 << 20  # of signal that a codec makes us read together
+_MOST_PLAIN_BYTES = 64 << 20  # of signal that is read together where rows can be read alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,27 +127,23 @@ def _opened(
         reader,
         (*notes, *more, *reader.notes, *notes_of(chosen), *left),
         sidecar=facts_of(chosen),
-        granule=reader.columns * _rows_at_once(reader, n_time),
+        granule=reader.columns * _rows_at_once(reader),
         name=f"{where} series {chosen[0].values.get('SeriesNumber', '?')}",
         planes=parts[0].planes,
         files=files,
     )
 
 
-def _rows_at_once(reader: SignalReader, n_time: int) -> int:
-    """Rows of a slice to read together.
-
-    One where rows can be read alone; of a compressed slice all, or a part that stays below the
-    limit of memory.
+def _rows_at_once(reader: SignalReader) -> int:
+    """Rows of a slice to read together: all, or a part of them that stays below the limit of
+    memory, since each part opens every file once more.
     """
+    row_bytes = reader.columns * reader.n_time * 4 * len(reader.parts)
+    most = _MOST_BYTES
     if reader.is_plain:
-        return 1
-    row_bytes = reader.columns * n_time * 8
-    return max(
-        n
-        for n in range(1, reader.rows + 1)
-        if reader.rows % n == 0 and (n == 1 or n * row_bytes <= _MOST_BYTES)
-    )
+        most = _MOST_PLAIN_BYTES
+    parts = (n for n in range(1, reader.rows + 1) if reader.rows % n == 0)
+    return max(n for n in parts if n == 1 or n * row_bytes <= most)
 
 
 def _planes(files: FileSet, jobs: int | None, show: ShowProgress) -> tuple[list[Plane], int]:

@@ -5,7 +5,7 @@ over time.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, product
+from itertools import chain, groupby, product
 
 import numpy as np
 
@@ -14,18 +14,17 @@ from mrftool.errors import InputError
 from mrftool.formats.channels import from_parts
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.parts import Part
-from mrftool.formats.dicom.read.pixels import is_compressed, is_plain, stored_rows
+from mrftool.formats.dicom.read.pixels import Stored, is_compressed, is_plain, stored_rows
 from mrftool.formats.dicom.read.plane import Component, Layout, Plane, check_pixels, layout_of
 from mrftool.formats.dicom.read.scale import Padding, Scale, padding_of, scale_of
 from mrftool.scan.series import Signal, Voxels
 from mrftool.scan.stream import FramesInOrder, KeptSignals, StreamingReader
 
 _THREADS = 4  # codecs work outside Python's lock
-_PLAIN_AT_ONCE = 32  # images that a thread reads in one go
+_PLAIN_AT_ONCE = 16  # images that a thread reads in one go: a cache line of float32 holds a pixel
 _TILE_BYTES = 48 << 20  # of frames that are read together
 _LEAST_FRAMES, _MOST_FRAMES = 4, 32  # of them
 _FEW_TIMES = 8  # that a thread reads of one slice
-_STRIP = 16  # times that are turned together: a cache line of float32 holds them
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,24 @@ class SignalReader(StreamingReader):
             for piece in np.split(np.arange(len(positions)), edges):
                 if len(piece):
                     within = positions[piece] % self.n_pixels
-                    values = self._piece(int(slices[piece[0]]), within, threads)
-                    _transpose_into(values, out[piece[0] : piece[-1] + 1])
+                    place = out[piece[0] : piece[-1] + 1]
+                    self._read_slice(int(slices[piece[0]]), within, place, threads)
         return out
+
+    def _read_slice(
+        self, number: int, pixels: Voxels, out: Signal, threads: ThreadPoolExecutor
+    ) -> None:
+        """Signals of pixels of one slice, into `out` `(pixel, time)`."""
+        at_once = 1
+        if self.is_plain:  # quick to read: a thread takes many
+            at_once = _PLAIN_AT_ONCE
+
+        def fill(start: int) -> None:
+            times = range(start, min(start + at_once, self.n_time))
+            out[:, times.start : times.stop] = self._frames(number, times, pixels).T
+
+        for _ in threads.map(fill, range(0, self.n_time, at_once)):
+            pass
 
     def frames(self) -> FramesInOrder:
         """See `StreamingReader`."""
@@ -117,11 +131,7 @@ class SignalReader(StreamingReader):
         def fill(place: tuple[int, int]) -> None:
             number, start = place
             chosen = times[start : start + _FEW_TIMES]
-            values = {
-                name: self._filled([slices[number][time] for time in chosen], every)
-                for name, slices in self.parts.items()
-            }
-            out[start : start + len(chosen), number] = _combined(values)
+            out[start : start + len(chosen), number] = self._frames(number, chosen, every)
 
         starts = range(0, len(times), _FEW_TIMES)
         with lenient():
@@ -129,24 +139,14 @@ class SignalReader(StreamingReader):
                 pass
         return out.reshape(len(times), -1)
 
-    def _piece(self, number: int, pixels: Voxels, threads: ThreadPoolExecutor) -> Signal:
+    def _frames(self, number: int, times: range, pixels: Voxels) -> Signal:
         """`(time, pixel)` of pixels of one slice."""
         return _combined(
             {
-                name: self._part(slices[number], pixels, threads)
+                name: self._filled([slices[number][time] for time in times], pixels)
                 for name, slices in self.parts.items()
             }
         )
-
-    def _part(
-        self, images: Sequence[Image], pixels: Voxels, threads: ThreadPoolExecutor
-    ) -> Float32Array:
-        at_once = 1
-        if self.is_plain:  # quick to read: a thread takes many
-            at_once = _PLAIN_AT_ONCE
-        starts = range(0, len(images), at_once)
-        chosen = (images[start : start + at_once] for start in starts)
-        return np.concatenate(list(threads.map(lambda few: self._filled(few, pixels), chosen)))
 
     def _filled(self, images: Sequence[Image], pixels: Voxels) -> Float32Array:
         """Values `(image, pixel)` of pixels of images."""
@@ -154,15 +154,31 @@ class SignalReader(StreamingReader):
         within: Voxels | slice = slice(None)
         if len(pixels) < (last - first) * self.columns:
             within = pixels - first * self.columns
-        out = np.empty((len(images), len(pixels)), np.float32)
-        for values, image in zip(out, images, strict=True):
-            stored = stored_rows(image.plane, image.layout, first, last).reshape(-1)[within]
-            np.multiply(stored, np.float32(image.scale.slope), out=values, casting="unsafe")
-            np.add(values, np.float32(image.scale.intercept), out=values)
-            if image.padding is not None:
-                values[image.padding.covers(stored)] = 0
-            _require_legal(values, image)
+        out, start = np.empty((len(images), len(pixels)), np.float32), 0
+        for (layout, _), group in groupby(images, _kind):
+            few = list(group)
+            stored = stored_rows([image.plane for image in few], layout, first, last)
+            place = out[start : start + len(few)]
+            _scale_into(place, stored.reshape(len(few), -1)[:, within], few)
+            start += len(few)
         return out
+
+
+def _kind(image: Image) -> tuple[Layout, tuple[int, int]]:
+    """What images that are read together share."""
+    return image.layout, image.plane.corner
+
+
+def _scale_into(values: Float32Array, stored: Stored, images: Sequence[Image]) -> None:
+    """Values `(image, pixel)` of stored integers; padding is 0."""
+    slopes = np.array([[image.scale.slope] for image in images], np.float32)
+    intercepts = np.array([[image.scale.intercept] for image in images], np.float32)
+    np.multiply(stored, slopes, out=values, casting="unsafe")
+    np.add(values, intercepts, out=values)
+    for row, numbers, image in zip(values, stored, images, strict=True):
+        if image.padding is not None:
+            row[image.padding.covers(numbers)] = 0
+    _require_legal(values, images)
 
 
 def _combined(values: Mapping[Component, Float32Array]) -> Signal:
@@ -174,30 +190,29 @@ def _combined(values: Mapping[Component, Float32Array]) -> Signal:
     return values["magnitude"]
 
 
-def _transpose_into(values: Signal, out: Signal) -> None:
-    """Copies `(time, pixel)` into `(pixel, time)`, in strips: plain transposition misses the cache
-    at every number.
-    """
-    for start in range(0, len(values), _STRIP):
-        out[:, start : start + _STRIP] = values[start : start + _STRIP].T
-
-
-def _require_legal(values: Float32Array, image: Image) -> None:
+def _require_legal(values: Float32Array, images: Sequence[Image]) -> None:
     """Raises InputError for magnitudes below 0, and for phases beyond the range that their unit was
     taken from.
     """
+    for low, high, row, image in zip(
+        values.min(axis=1), values.max(axis=1), values, images, strict=True
+    ):
+        if low < image.scale.low or high > image.scale.high:
+            raise _illegal(row, image)
+
+
+def _illegal(values: Float32Array, image: Image) -> InputError:
     low, high = image.scale.low, image.scale.high
-    if values.min() < low or values.max() > high:
-        odd = values[(values < low) | (values > high)][0]
-        if high == np.inf:
-            raise InputError(
-                f"{image.plane.name}: holds the negative number {odd:g}, expected magnitudes",
-                hint="real and imaginary images must say what they are (ImageType, "
-                "ComplexImageComponent)",
-            )
-        raise InputError(
-            f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}"
+    odd = values[(values < low) | (values > high)][0]
+    if high == np.inf:
+        return InputError(
+            f"{image.plane.name}: holds the negative number {odd:g}, expected magnitudes",
+            hint="real and imaginary images must say what they are (ImageType, "
+            "ComplexImageComponent)",
         )
+    return InputError(
+        f"{image.plane.name}: has a phase of {odd:.4g} rad, expected {low:.4g} to {high:.4g}"
+    )
 
 
 def signal_reader(parts: Sequence[Part]) -> SignalReader:
