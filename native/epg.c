@@ -63,6 +63,7 @@ static const double LARGEST_SCALE = 60;   /* rescale before exp(t/T2) exceeds ex
 static const double DERIVATIVE_SCALE = 15; /* likewise; derivatives lose as many digits as t/T2 has */
 static const double LARGEST_STEP = 30;    /* TR/T2 in one step: exp(-30) = 1e-13 of F is left */
 static const double LARGEST_CHANGE = 0.15; /* of TR/T1 and TR/T2, by a series that ends before x^6: error 2e-8 */
+enum { EXACT_EVERY = 8 }; /* orders; see set_longer_decay, whose powers rest on it */
 enum { CUT_EVERY = 16, CUT_BY = 4 }; /* repetitions between two looks for orders to cut off; orders cut at a time */
 static const double PI = 3.14159265358979323846;
 
@@ -556,17 +557,22 @@ static void set_longer_decay(group *g, int64_t n_orders, double longer)
         g->has_base = 1;
     }
     const double still = j->step * j->step * longer;
-    dvec left = dsplat(1.0), ratio = decayed(g->adc * still);
-    const dvec bend = decayed(g->adc * (2 * still));
-    vec below = narrow(ratio), here = splat(1.0f);
-    for (int64_t k = 0; k < n_orders; k++) {
-        left *= ratio;
-        ratio *= bend;
-        const vec above = narrow(left), *base = g->base_decay + 3 * k;
-        g->decay[3 * k] = base[0] * above;
-        g->decay[3 * k + 1] = base[1] * below;
-        g->decay[3 * k + 2] = base[2] * here;
-        below = here, here = above;
+    const dvec q = decayed(g->adc * still), q2 = q * q, q4 = q2 * q2, q8 = q4 * q4, ratio_bend = q8 * q8;
+    const dvec q32 = ratio_bend * ratio_bend, jump_bend = q32 * q32 * (q32 * q32);
+    dvec left = dsplat(1.0), ratio = q, jump = q32 * q32; /* q^(k k); from it to the next order; to the next block */
+    const vec bend = narrow(q2);
+    vec below = narrow(ratio);
+    for (int64_t first = 0; first < n_orders; first += EXACT_EVERY) {
+        vec here = narrow(left), to_next = narrow(ratio);
+        const int64_t stop = first + EXACT_EVERY < n_orders ? first + EXACT_EVERY : n_orders;
+        for (int64_t k = first; k < stop; k++) {
+            const vec above = here * to_next, *base = g->base_decay + 3 * k;
+            g->decay[3 * k] = base[0] * above;
+            g->decay[3 * k + 1] = base[1] * below;
+            g->decay[3 * k + 2] = base[2] * here;
+            below = here, here = above, to_next *= bend;
+        }
+        left *= jump, jump *= jump_bend, ratio *= ratio_bend;
     }
 }
 
