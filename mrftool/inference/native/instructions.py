@@ -6,7 +6,7 @@ A column is one number of each voxel. An instruction writes a range of columns t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
 
@@ -164,16 +164,24 @@ def _runs(operands: tuple[Ids, ...]) -> list[tuple[int, int]]:
     if n == 1 or all(_is_run(ids, n) for ids in operands):
         return [(0, n)]
     rows = list(zip(*operands, strict=True))
-    steps = [tuple(b - a for a, b in zip(*pair, strict=True)) for pair in pairwise(rows)]
+    steps = [_difference(*pair) for pair in pairwise(rows)]
     runs, start = [], 0
     while start < n:
-        stop = start + 1
-        if stop < n and set(steps[start]) <= {0, 1}:
-            while stop < n and steps[stop - 1] == steps[start]:
-                stop += 1
+        stop = start + _run_length(steps[start:])
         runs.append((start, stop))
         start = stop
     return runs
+
+
+def _difference(one: Ids, other: Ids) -> Ids:
+    return tuple(b - a for a, b in zip(one, other, strict=True))
+
+
+def _run_length(steps: list[Ids]) -> int:
+    """Columns before the first step that is another, or too long."""
+    if not steps or not set(steps[0]) <= {0, 1}:
+        return 1
+    return 1 + len(list(takewhile(steps[0].__eq__, steps)))
 
 
 def _is_run(ids: Ids, n: int) -> bool:

@@ -117,14 +117,22 @@ class NativeGraph:
         ]
         columns = _aligned(self.n_columns * library.graph_stride())
         rows = _aligned(WIDEST * self.row_length)
-        ends = [_ends(given, self.inputs), _ends(found, self.outputs)]
-        parts = (self.code, self.pool, self.lists, self.constants)
-        sizes = [size for part in parts for size in (part.ctypes.data, len(part))]
-        sizes += [size for each in ends for size in (ctypes.addressof(each), len(each))]
-        sizes += [columns.ctypes.data, self.n_columns, rows.ctypes.data, self.row_length, n_voxels]
-        if library.graph_run(ctypes.byref(_Job(*sizes)), WIDTHS[widest()]) != _DONE:
+        inputs, outputs = _ends(given, self.inputs), _ends(found, self.outputs)
+        job = _Job(
+            *self._constant_parts(),
+            *(ctypes.addressof(inputs), len(inputs)),
+            *(ctypes.addressof(outputs), len(outputs)),
+            *(columns.ctypes.data, self.n_columns),
+            *(rows.ctypes.data, self.row_length, n_voxels),
+        )
+        if library.graph_run(ctypes.byref(job), WIDTHS[widest()]) != _DONE:
             return None
         return found
+
+    def _constant_parts(self) -> list[int]:
+        """Where they begin, and their lengths."""
+        parts = (self.code, self.pool, self.lists, self.constants)
+        return [number for part in parts for number in (part.ctypes.data, len(part))]
 
     def _fed(self, port: Port, values: Array, n_voxels: int) -> Float32Array:
         """An input as native code reads it, checked."""
@@ -136,7 +144,7 @@ class NativeGraph:
         return np.ascontiguousarray(values)
 
 
-def _ends(arrays: Sequence[Array], ports: Sequence[Port]) -> ctypes.Array[_Ends]:
+def _ends(arrays: Sequence[Array], ports: Sequence[Port]) -> "ctypes.Array[_Ends]":
     ends = (_Ends * len(ports))()
     for end, values, port in zip(ends, arrays, ports, strict=True):
         end.values, end.width = values.ctypes.data, port.width

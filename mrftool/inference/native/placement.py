@@ -7,22 +7,10 @@ from mrftool.inference.native.instructions import Code
 
 def places_of(code: Code) -> tuple[list[int], int]:
     """The place of each column, and how many places there are. Constants come first."""
-    firsts = [first for first, _ in code.ranges]
+    firsts, sizes = [first for first, _ in code.ranges], dict(code.ranges)
     places = [0] * code.n_columns
-    n_constants = 0
-    fixed = set()
-    for first, values in code.constants:
-        fixed.add(first)
-        count = len(values) // 4
-        places[first : first + count] = range(n_constants, n_constants + count)
-        n_constants += count
-    room = _Room(n_constants)
-    last_uses = _last_uses(code, firsts)
-    sizes = dict(code.ranges)
-    leaving: dict[int, list[int]] = {}
-    for first, last in last_uses.items():
-        if first not in fixed:
-            leaving.setdefault(last, []).append(first)
+    room = _Room(_place_constants(code, places))
+    leaving = _leaving(code, firsts)
     taken: set[int] = set()
     for step, instruction in enumerate(code.instructions):
         first = firsts[bisect_right(firsts, instruction.to) - 1]
@@ -33,6 +21,26 @@ def places_of(code: Code) -> tuple[list[int], int]:
         for gone in leaving.get(step, ()):
             room.give_back(places[gone], sizes[gone])
     return places, room.end
+
+
+def _place_constants(code: Code, places: list[int]) -> int:
+    """Give constants the first places, and tell how many."""
+    end = 0
+    for first, values in code.constants:
+        count = len(values) // 4
+        places[first : first + count] = range(end, end + count)
+        end += count
+    return end
+
+
+def _leaving(code: Code, firsts: list[int]) -> dict[int, list[int]]:
+    """The ranges, by their first columns, that are no longer needed after each instruction."""
+    fixed = {first for first, _ in code.constants}
+    leaving: dict[int, list[int]] = {}
+    for first, last in _last_uses(code, firsts).items():
+        if first not in fixed:
+            leaving.setdefault(last, []).append(first)
+    return leaving
 
 
 def _last_uses(code: Code, firsts: list[int]) -> dict[int, int]:
