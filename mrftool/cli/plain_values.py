@@ -83,17 +83,22 @@ def _has_checks(info: Any) -> bool:
 def _plain(annotation: Any, value: Any) -> Any:
     """A plain value of a type. Raises _NotPlainError for any other."""
     origin = get_origin(annotation)
-    if origin is Literal and value in get_args(annotation):
-        return value
     if origin in (list, tuple):
         return _plain_sequence(annotation, value)
     if annotation is Path:
         return _plain_path(value)
     if annotation is int and isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
-    if annotation in (str, int, float, bool) and type(value) is annotation:
-        return value
-    raise _NotPlainError
+    if not _is_itself(annotation, value):
+        raise _NotPlainError
+    return value
+
+
+def _is_itself(annotation: Any, value: Any) -> bool:
+    """Whether a value needs no conversion: one of several words, or of the very type."""
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation)
+    return annotation in (str, int, float, bool) and type(value) is annotation
 
 
 def _plain_sequence(annotation: Any, values: Any) -> Any:

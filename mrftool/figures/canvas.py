@@ -65,11 +65,22 @@ def picture(
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG, whole or not at all."""
+    figure.set_dpi(_DPI)
     FigureCanvasAgg(figure)
     _show_texts_verbatim(figure)
     with writing(path) as part, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(part, format="png", dpi=_DPI, pil_kwargs={"compress_level": _COMPRESSION})
+        _lay_out(figure)
+        look = {"compress_level": _COMPRESSION}
+        figure.savefig(part, format="png", dpi=_DPI, pil_kwargs=look)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place the axes: saving would draw a figure without output first, to place them."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def _show_texts_verbatim(figure: Figure) -> None:

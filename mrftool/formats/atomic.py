@@ -149,6 +149,12 @@ def _is_about_writing(error: OSError, parts: list[Path], targets: list[Path]) ->
     return Path(os.fsdecode(error.filename)) in ours
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a file as a whole, or not at all."""
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def _place(
     error: OSError, paths: Sequence[str | Path], parts: list[Path], targets: list[Path]
 ) -> str:

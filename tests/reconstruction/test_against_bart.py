@@ -10,7 +10,8 @@ from front_door import works
 from kspace_factory import short_sequence
 
 from mrftool.formats.arrays.bart import basis_array, cfl_contents, read_all_dimensions
-from mrftool.formats.sequence.write import write_text, yaml_text
+from mrftool.formats.atomic import write_text
+from mrftool.formats.sequence.write import yaml_text
 from mrftool.phantoms.brain import brain_phantom
 from mrftool.phantoms.phantom import to_tissue
 from mrftool.reconstruction.reconstruct import Settings, reconstruct

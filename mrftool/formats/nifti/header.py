@@ -92,9 +92,8 @@ def read_header(path: str | Path) -> NiftiHeader:
     ]
     if faults:
         raise InputError(f"{path}: " + "; ".join(faults))
-    dims = tuple(int(n) for n in raw["dim"][1 : raw["dim"][0] + 1])
     slope, inter = float(raw["scl_slope"]), float(raw["scl_inter"])
-    dims = _tidy(dims)
+    dims = _tidy(tuple(int(n) for n in raw["dim"][1 : raw["dim"][0] + 1]))
     placement, assumptions = placement_of(raw, (dims[0], dims[1], dims[2]), path)
     return NiftiHeader(
         path,

@@ -9,7 +9,7 @@ from typing import Any
 
 from mrftool.environment.shipped import find_file
 from mrftool.errors import InputError
-from mrftool.formats.atomic import writing
+from mrftool.formats.atomic import write_text
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.reading.yaml_text import dump_yaml, load_mapping
 from mrftool.formats.sequence.tables.text import Table
@@ -97,12 +97,6 @@ def export_sequence(name: str, path: Path, *, rr: str | None = None) -> PulseSeq
     is_csv = path.suffix.lower() == ".csv"
     write_text(csv_text(sequence) if is_csv else yaml_text(sequence, *_said_in(name)), path)
     return sequence
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file as a whole, or not at all."""
-    with writing(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def _said_in(name: str) -> tuple[str, str]:

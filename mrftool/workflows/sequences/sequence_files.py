@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
 from mrftool.errors import ArgumentError, InputError
+from mrftool.formats.atomic import write_text
 from mrftool.formats.sequence.completion import Imported
 from mrftool.formats.sequence.heartbeats import read_with_heartbeats
 from mrftool.formats.sequence.importing import PULSEQ, import_sequence, imported_text
@@ -12,7 +13,7 @@ from mrftool.formats.sequence.pulseq.writing.scanner import Scanner
 from mrftool.formats.sequence.pulseq.writing.write import write_pulseq
 from mrftool.formats.sequence.sources import Given
 from mrftool.formats.sequence.tables.columns import Layout
-from mrftool.formats.sequence.write import export_sequence, write_text
+from mrftool.formats.sequence.write import export_sequence
 from mrftool.formats.sequence.yaml_file import read_sequence
 from mrftool.sequence import PulseSequence
 from mrftool.workflows.steps.outputs.own_files import require_own_sequence

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -71,12 +72,18 @@ def validate(
     for key, info in fields.items():
         if key in raw:
             try:
-                values[key] = TypeAdapter(_annotation(info)).validate_python(raw[key])
+                values[key] = _adapter(schema, key).validate_python(raw[key])
             except ValidationError as error:
                 faults += [_fault(key, detail, lines) for detail in error.errors()]
         elif not info.is_required():
             values[key] = info.get_default(call_default_factory=True)
     return values, faults
+
+
+@cache
+def _adapter(schema: type[BaseModel], key: str) -> TypeAdapter[Any]:
+    """What checks the values of a key: it takes longer to build than to use."""
+    return TypeAdapter(_annotation(schema.model_fields[key]))
 
 
 def _unknown_keys(

@@ -6,6 +6,7 @@ and `yes` are text.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ _OPENING = (
     yaml.FlowSequenceStartToken,
 )
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+# What libyaml may read otherwise than PyYAML: tags, references, escapes, directives, other letters.
+_UNUSUAL = re.compile(r"[^\n -~]|[!&*@`?|\\]|^%|>[-+0-9]*#", re.MULTILINE)
 _LONGEST_INTEGER = 300  # digits; more have no value as a double either
 
 _SCALARS = {
@@ -41,15 +44,11 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  a registry of PyYAML's
 
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """A whole number in base 10, or with 0o or 0x in another one."""
-        text = self.construct_scalar(node)
-        if len(text) > _LONGEST_INTEGER:
-            mark = node.start_mark
-            raise yaml.constructor.ConstructorError(None, None, "a number of too many digits", mark)
-        if text.startswith(("0o", "0x")):
-            return int(text, 0)
-        return int(text, 10)
+
+class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same by libyaml, where PyYAML was built with it."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  a registry of PyYAML's
 
 
 class _Dumper(yaml.SafeDumper):
@@ -61,11 +60,25 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _tag, (_pattern, _first) in _SCALARS.items():
-    for _class in (_Loader, _Dumper):
+    for _class in (_Loader, _FastLoader, _Dumper):
         _class.add_implicit_resolver(
             f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
         )
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    """A whole number in base 10, or with 0o or 0x in another one."""
+    text = str(loader.construct_scalar(node))
+    if len(text) > _LONGEST_INTEGER:
+        mark = node.start_mark
+        raise yaml.constructor.ConstructorError(None, None, "a number of too many digits", mark)
+    if text.startswith(("0o", "0x")):
+        return int(text, 0)
+    return int(text, 10)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+_FastLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 @dataclass(frozen=True)
@@ -94,12 +107,7 @@ def load_mapping(
         too deeply.
     """
     try:
-        _refuse_bombs(text, origin)
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        raw = None
-        if root is not None:
-            raw = loader.construct_document(root)
+        root, raw = _loaded(text, origin)
     except InputError:
         raise
     except Exception as error:  # PyYAML raises whatever its parts of Python raise
@@ -110,6 +118,27 @@ def load_mapping(
     repeated: list[Fault] = []
     _note_lines(root, (), lines, repeated)
     return raw, lines, repeated
+
+
+def _loaded(text: str, origin: str) -> tuple[yaml.Node | None, Any]:
+    """The document in `text`, as nodes and as values.
+
+    Where libyaml might read it otherwise, or refuses it, PyYAML's own code has the last word.
+    """
+    if _UNUSUAL.search(text) is None:
+        with suppress(Exception):
+            return _loaded_by(_FastLoader, text, origin)
+    return _loaded_by(_Loader, text, origin)
+
+
+def _loaded_by(kind: Any, text: str, origin: str) -> tuple[yaml.Node | None, Any]:
+    _refuse_bombs(text, origin, kind)
+    loader = kind(text)
+    root = loader.get_single_node()
+    raw = None
+    if root is not None:
+        raw = loader.construct_document(root)
+    return root, raw
 
 
 def dump_yaml(data: Any, **options: Any) -> str:
@@ -134,12 +163,12 @@ def _problem(error: Exception) -> str:
     return f" line {mark.line + 1}: {problem}"
 
 
-def _refuse_bombs(text: str, origin: str) -> None:
+def _refuse_bombs(text: str, origin: str, kind: Any) -> None:
     """Refuse what could grow out of proportion: references, and brackets in brackets in
     brackets.
     """
     depth = 0
-    for token in yaml.scan(text):
+    for token in yaml.scan(text, kind):
         if isinstance(token, yaml.AliasToken):
             raise InputError(f"{origin}: YAML aliases are not allowed, expected plain values")
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrftool.environment.reporter import Reporter
+from mrftool.formats.atomic import write_text
 from mrftool.formats.bids import (
     dataset_texts,
     is_bids,
@@ -20,7 +21,6 @@ from mrftool.formats.bids import (
     sidecar_path,
 )
 from mrftool.formats.nifti.write import Map, write_maps
-from mrftool.formats.sequence.write import write_text
 from mrftool.maps import Maps
 from mrftool.reports.run import Report
 from mrftool.workflows.steps.outputs.anonymous import anonymous_run
