@@ -1,8 +1,8 @@
 """The sequences of most models, read without the schema of sequence files: trains of plain numbers.
 
-A model holds its sequence as `sequence_to_dict` gave it. Where that is one train and nothing is
-unusual, a few comparisons tell as much as the schema, which takes longer to load than a small scan
-to quantify. Whatever is not plainly sound is left to the schema, and to its messages.
+Models, and files that mrftool wrote, hold a sequence as `sequence_to_dict` gave it. Where that is
+one train and nothing is unusual, a few comparisons tell as much as the schema, which takes longer
+to load. Whatever is not plainly sound is left to the schema, and to its messages.
 """
 
 from collections.abc import Mapping
@@ -18,35 +18,50 @@ from mrftool.sequence import Inversion, PulseSequence, Train, sequence_faults, t
 
 _LONGEST_NAME, _MOST_REPETITIONS, _LARGEST_NUMBER = 100, 100_000, 1e15
 _NEEDED = {"mrftool_sequence", "name", "repetitions", *COLUMNS, "spoiling", "train"}
-_OPTIONAL = {"inversion", "uncertainty"}
+_TEXTS = {"description", "source"}
+_OPTIONAL = {"inversion", "uncertainty", *_TEXTS}
 
 
 def plain_train(data: Mapping[str, Any]) -> PulseSequence | None:
     """The sequence in a mapping as `sequence_to_dict` gives it; None if the schema must tell."""
     if not _has_plain_keys(data):
         return None
-    n = data["repetitions"]
-    columns = {key: _column(data[key], n) for key in COLUMNS}
-    found = {key: column for key, column in columns.items() if column is not None}
-    played, uncertainty = _played(data), data.get("uncertainty", {})
-    is_stated = _holds_numbers(uncertainty) and uncertainty.keys() <= KEYS.keys()
-    if played is None or not is_stated or len(found) < len(columns):
+    columns, played, stated = _columns(data), _played(data), data.get("uncertainty", {})
+    is_stated = _holds_numbers(stated) and stated.keys() <= KEYS.keys()
+    if columns is None or played is None or not is_stated:
         return None
-    fields = column_fields(found) | {"spoiling": data["spoiling"]}
+    fields = column_fields(columns) | {"spoiling": data["spoiling"]}
     if sequence_faults(**fields) or train_faults(**played):
         return None
-    stated = uncertainties_of(SimpleNamespace(**uncertainty))
+    uncertainty = uncertainties_of(SimpleNamespace(**stated))
     events = Train(**played).events
-    return PulseSequence(**fields, events=events, name=data["name"], uncertainty=stated)
+    return PulseSequence(**fields, events=events, name=data["name"], uncertainty=uncertainty)
+
+
+def _columns(data: Mapping[str, Any]) -> dict[str, FloatArray] | None:
+    """The columns by key; None where one is not plainly sound."""
+    columns = {}
+    for key in COLUMNS:
+        column = _column(data[key], data["repetitions"])
+        if column is None:
+            return None
+        columns[key] = column
+    return columns
 
 
 def _has_plain_keys(data: Mapping[str, Any]) -> bool:
     """Whether the keys are those of a plain train, and its name and its length are sound."""
-    if data.keys() - _OPTIONAL != _NEEDED or type(data["name"]) is not str:
+    if data.keys() - _OPTIONAL != _NEEDED or not _has_plain_texts(data):
         return False
-    is_named = 1 <= len(data["name"]) <= _LONGEST_NAME and data["spoiling"] in ("gradient", "none")
     is_first_version = _is_whole(data["mrftool_sequence"], 1)
-    return is_named and is_first_version and _is_whole(data["repetitions"], _MOST_REPETITIONS)
+    return is_first_version and _is_whole(data["repetitions"], _MOST_REPETITIONS)
+
+
+def _has_plain_texts(data: Mapping[str, Any]) -> bool:
+    texts = [data.get(key, "") for key in ("name", "spoiling", *_TEXTS)]
+    if not all(type(text) is str for text in texts):
+        return False
+    return 1 <= len(texts[0]) <= _LONGEST_NAME and texts[1] in ("gradient", "none")
 
 
 def _column(values: Any, n: int) -> FloatArray | None:

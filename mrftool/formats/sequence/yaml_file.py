@@ -65,7 +65,12 @@ def parse_sequence(
     from mrftool.formats.sequence.reading.yaml_text import load_mapping
 
     raw, lines, faults = load_mapping(text, origin)
-    return _checked(raw, lines, faults, folder or Path(), origin, rr)
+    sequence = None
+    if rr is None and not faults:
+        sequence = plain_train(raw)
+    if sequence is None:
+        return _checked(raw, lines, faults, folder or Path(), origin, rr)
+    return sequence
 
 
 def _checked(

@@ -31,7 +31,7 @@ def changed(**values: Any) -> dict[str, Any]:
     "data",
     [
         PLAIN,
-        changed(inversion=..., uncertainty=...),
+        changed(inversion=..., uncertainty=..., description="x", source="y"),
         changed(inversion={"efficiency": 0.95, "time_ms": 21}, tr_ms=15),
         changed(train={"repeats": 3, "wait_ms": 500.5}, spoiling="none"),
         changed(rf_phase_deg=[0.0, 180.0] * 500),
@@ -73,6 +73,7 @@ def test_a_plain_train_is_what_the_schema_makes_of_it(data: dict[str, Any]) -> N
         changed(uncertainty={"b1_percent": -3.0}),
         changed(uncertainty={"b2_percent": 3.0}),
         changed(uncertainty=[3.0]),
+        changed(description=3),
         changed(te_ms=...),
     ],
 )
