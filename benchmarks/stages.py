@@ -122,19 +122,27 @@ def small_scan(folder: Path, environment: dict[str, str], rounds: int) -> None:
 
 
 def beside(versions: list[str], folder: Path, environment: dict[str, str], rounds: int) -> None:
-    """`quantify` of the small scan by other versions of mrftool, NAME=PYTHON each, in turn."""
-    scan, times = folder / "small.nii", dict[str, list[float]]()
-    if not scan.exists():
-        write_scan(scan, (128, 128, 3))
-    for turn in range(rounds):
-        for version in (f"this={sys.executable}", *versions):
-            name, _, python = version.partition("=")
-            output = str(folder / f"{name}{turn}")
-            command = [python, "-m", "mrftool", "quantify", str(scan), "-o", output]
-            spent = time_of([*command, "--threads", "1"], environment)
-            times.setdefault(name, []).append(spent)
-    for name, found in times.items():
-        print(f"small_scan_by_{name}_cpu_s: {min(found):.2f}", flush=True)
+    """Commands by other versions of mrftool, NAME=PYTHON each, in turn."""
+    scan = folder / "small.nii"
+    write_scan(scan, (128, 128, 3))
+    quantify_it = ["quantify", str(scan), "--threads", "1"]
+    for task, arguments in {
+        "small_scan": quantify_it,
+        "small_scan_no_report": [*quantify_it, "--no-report"],
+        "help": ["--help"],
+        "sequence_list": ["sequence", "list"],
+    }.items():
+        times = dict[str, list[float]]()
+        for turn in range(rounds):
+            for version in (f"this={sys.executable}", *versions):
+                name, _, python = version.partition("=")
+                command = [python, "-m", "mrftool", *arguments]
+                if arguments[0] == "quantify":
+                    command += ["-o", str(folder / f"{task}_{name}{turn}")]
+                own = environment | {"PYTHONPYCACHEPREFIX": str(folder / f"bytecode_{name}")}
+                times.setdefault(name, []).append(time_of(command, own))
+        for name, found in times.items():
+            print(f"{task}_by_{name}_cpu_s: {min(found):.2f}", flush=True)
 
 
 def large_scan(folder: Path, n_slices: int) -> None:
@@ -157,7 +165,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slices", type=int, default=12, help="of the larger scan")
     parser.add_argument(
-        "--beside", nargs="+", metavar="NAME=PYTHON", help="small scan by other versions, alone"
+        "--beside", nargs="+", metavar="NAME=PYTHON", help="commands by other versions, in turn"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

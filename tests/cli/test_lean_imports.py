@@ -33,6 +33,17 @@ def test_a_command_leaves_alone_what_it_does_not_need(words: list[str], without:
     assert not without & loaded
 
 
+def test_a_quantified_scan_loads_no_reader_of_sequence_files() -> None:
+    code = (
+        "import sys\n"
+        "import mrftool.cli.uncertainty, mrftool.workflows.quantify\n"
+        "lazy = ['pydantic', 'yaml', 'nibabel', 'scipy', 'mrftool.inference.common.fit']\n"
+        "sys.exit(', '.join(name for name in lazy if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_subcommand_is_loaded_where_one_is_asked_for() -> None:
     code = (
         "import sys; from mrftool.cli.app import run; run(['model', 'show', 'no_such'])\n"

@@ -6,12 +6,14 @@ noise. Frames of one arm of k-space each hold aliasing, which comes back wheneve
 
 import numpy as np
 
+from mrftool.arrays import Array
 from mrftool.inference.assessment.noise import lagged_sums
 from mrftool.inference.assessment.sample import SampledResiduals
 
 _MOST_COURSES = 40  # of coefficients, and at most a quarter of the frames
 _LEAST_COURSES = 3  # M0, T1 and T2 take two of them
 _MOST_DECOMPOSED = 200  # voxels
+_FEW = 64  # voxels that are decomposed first
 _CLIFF = 20.0  # between the last singular value of coefficients and the first one of rounding
 _ROUNDING = 1e-3  # of the largest singular value, below which there is nothing but rounding
 _LEAST_NOISE = 2e-3  # of the signal: noise-free scans of few tissues hold few courses, too
@@ -31,15 +33,25 @@ def number_of_courses(sample: SampledResiduals) -> int | None:
     n_voxels, n_time = sample.signal.shape
     chosen = np.unique(np.linspace(0, n_voxels - 1, min(n_voxels, _MOST_DECOMPOSED)).astype(int))
     rows = sample.signal[chosen] / level[chosen, None]
-    sizes = np.linalg.svd(rows, compute_uv=False)
-    most = min(_MOST_COURSES, n_time // 4, len(sizes) - 1)
-    if most < _LEAST_COURSES:
+    most = min(_MOST_COURSES, n_time // 4, len(rows) - 1)
+    if most < _LEAST_COURSES or _holds_more_than(most, rows):
         return None
+    sizes = np.linalg.svd(rows, compute_uv=False)
     falls = sizes[:most] / np.maximum(sizes[1 : most + 1], 1e-30)
     count = int(np.argmax(falls)) + 1
     if count < _LEAST_COURSES or falls[count - 1] < _CLIFF or sizes[count] > _ROUNDING * sizes[0]:
         return None
     return count
+
+
+def _holds_more_than(count: int, rows: Array) -> bool:
+    """Whether some of the rows show that all of them hold more than `count` time courses.
+
+    A singular value of some rows is at most that of all rows, whose first one is at most their norm
+    (R. A. Horn and C. R. Johnson, Matrix Analysis, 2013, 7.3).
+    """
+    sizes = np.linalg.svd(rows[:: max(len(rows) // _FEW, 1)], compute_uv=False)
+    return len(sizes) > count and bool(sizes[count] > _ROUNDING * np.linalg.norm(rows))
 
 
 def arm_cycle(sample: SampledResiduals) -> int | None:
