@@ -3,11 +3,11 @@
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from mrftool.environment import extras
 from mrftool.environment.extras import install_hint
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +15,7 @@ PACKAGES = ["numpy>=1.26", "torch>=2.9; extra == 'train'", 'h5py>=3; extra == "r
 
 
 def test_a_hint_names_the_packages_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extras, "requires", lambda _: PACKAGES)
+    monkeypatch.setattr(metadata, "requires", lambda _: PACKAGES)
     assert install_hint("train") == "pip install 'torch>=2.9'"
     assert install_hint("recon") == "pip install 'h5py>=3'"
     assert install_hint("none") == "install the extra none of mrftool, from where mrftool came"

@@ -46,11 +46,11 @@ def install_hint(extra: str) -> str:
 
 
 def _packages_of(extra: str) -> list[str]:
-    from importlib.metadata import PackageNotFoundError, requires
+    from importlib import metadata
 
     try:
-        lines = requires("mrftool") or []
-    except PackageNotFoundError:
+        lines = metadata.requires("mrftool") or []
+    except metadata.PackageNotFoundError:
         return []
     marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
     parts = [line.partition(";") for line in lines]
