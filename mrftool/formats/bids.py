@@ -94,10 +94,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         if path.is_dir() or not path.exists():
             return None
-        if not path.is_file():
-            raise InputError(f"{path}: is no regular file, expected a sidecar")
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
+        _require_small_file(path)
         text = path.read_text("utf-8-sig")
         content = with_whole_characters(json.loads(text), text)
     except (ValueError, RecursionError) as error:
@@ -109,6 +106,13 @@ def _read_json(path: Path) -> dict[str, Any] | None:
             f"{path}: holds a JSON {type(content).__name__}, expected an object of keys and values"
         )
     return content
+
+
+def _require_small_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file, expected a sidecar")
+    if path.stat().st_size > _MOST_BYTES:
+        raise InputError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected a sidecar")
 
 
 def to_json(content: Mapping[str, Any]) -> str:

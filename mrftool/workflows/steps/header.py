@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mrftool.environment.reporter import Reporter
 from mrftool.environment.shipped import shipped_files
 from mrftool.errors import ArgumentError, MismatchError
-from mrftool.inference.protocol import NAMES, Header, contradictions
+from mrftool.inference.protocol import NAMES, Contradiction, Header, contradictions
 from mrftool.scan.series import Series
 from mrftool.sequence import PulseSequence
 
@@ -59,13 +59,17 @@ def require_agreement(
     found = contradictions(series, sequence, known)
     refused = [each for each in found if each.name not in allowed]
     if refused:
-        names = " and ".join(each.name for each in refused)
-        raise MismatchError(
-            f"{series.name}: " + "; ".join(each.text for each in refused),
-            hint=f"if the header is wrong, allow {names}",
-            arguments=("allow",),
-        )
+        raise _refusal(series.name, refused)
     sentences = tuple(f"allowed ({each.name}): {each.text}" for each in found)
     for sentence in sentences:
         reporter.note(sentence)
     return sentences
+
+
+def _refusal(scan: str, refused: Iterable[Contradiction]) -> MismatchError:
+    names = " and ".join(each.name for each in refused)
+    return MismatchError(
+        f"{scan}: " + "; ".join(each.text for each in refused),
+        hint=f"if the header is wrong, allow {names}",
+        arguments=("allow",),
+    )

@@ -63,17 +63,19 @@ def _read_rows(path: Path, until: int) -> list[dict[str, Any]]:
     """Rows of an earlier part of the run."""
     if until == 0 or not path.exists():
         return []
-    rows: list[dict[str, Any]] = []
     require_regular(path, "the curve of a training run")
     try:
         with path.open(newline="") as file:
-            for cells in csv.DictReader(file):
-                row: dict[str, Any] = {name: float(value) for name, value in cells.items() if value}
-                row["step"] = int(row["step"])
-                rows.append(row)
+            rows = [_row(cells) for cells in csv.DictReader(file)]
     except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
         raise InputError(
             f"{path}: is damaged, expected the curve of a training run",
             hint="a run without this file begins a new curve",
         ) from error
     return [row for row in rows if row["step"] <= until]
+
+
+def _row(cells: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: float(value) for name, value in cells.items() if value}
+    row["step"] = int(row["step"])
+    return row
