@@ -9,7 +9,8 @@ import numpy as np
 
 from mrftool.arrays import Array, IndexArray
 from mrftool.scan.draw import drawn
-from mrftool.scan.series import Signal, Voxels, c_order, file_order
+from mrftool.scan.series import Voxels, c_order, file_order
+from mrftool.scan.stream import KeptSignals
 
 _MOST_BYTES = 96 << 20
 _DIM, _FAINT = 1e-2, 1e-3  # energies over that of bright voxels, below which there is little signal
@@ -55,11 +56,9 @@ class LikelySample:
         if self._n_frames >= self._until:
             self._choose()
 
-    def signals(self) -> tuple[Voxels, Signal]:
-        """Positions of the candidates that are left, and their signals `(voxel, time)`."""
-        signal = np.concatenate(self._parts)
-        self._parts = []
-        return self._positions, np.ascontiguousarray(signal.T)
+    def keep_in(self, kept: KeptSignals) -> None:
+        """Hand over the candidates that are left."""
+        kept.keep(self._positions, self._parts)
 
     def _begin(self, n_frames: int) -> None:
         """Choose before any signal is known: by their ranks."""
@@ -80,7 +79,8 @@ class LikelySample:
             return
         chosen = self._likely()
         self._positions, self._energy = self._positions[chosen], self._energy[chosen]
-        self._parts = [np.take(part, chosen, axis=1) for part in self._parts]
+        for number, part in enumerate(self._parts):
+            self._parts[number] = np.take(part, chosen, axis=1)
 
     def _likely(self) -> IndexArray:
         """Which of the candidates are likely to be drawn."""

@@ -85,7 +85,7 @@ def compressed_in_one_pass(
             for each in adding:
                 each.result()
             advance(len(frames))
-    reader.kept.keep(*sample.signals())
+    sample.keep_in(reader.kept)
     blocks.reverse()
     while blocks:
         yield blocks.pop()

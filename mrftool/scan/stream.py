@@ -3,7 +3,7 @@ images.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,11 +18,13 @@ class KeptSignals:
 
     def __init__(self) -> None:
         self._positions: Voxels = np.empty(0, np.intp)
-        self._signal: Array = np.empty((0, 0), np.complex64)
+        self._tiles: list[Array] = []
 
-    def keep(self, positions: Voxels, signal: Signal) -> None:
-        """Keep these alone: `(voxel, time)` of positions in file order, ascending."""
-        self._positions, self._signal = positions, signal
+    def keep(self, positions: Voxels, tiles: list[Array]) -> None:
+        """Keep these alone: all frames `(frame, voxel)`, in pieces, of positions in file order,
+        ascending.
+        """
+        self._positions, self._tiles = positions, tiles
 
     def find(self, positions: Voxels) -> Signal | None:
         """Signals `(voxel, time)`; None unless all of them were kept."""
@@ -31,7 +33,7 @@ class KeptSignals:
             return None
         if not np.array_equal(self._positions[places], positions):
             return None
-        return self._signal[places]
+        return transposed(self._tiles, places)
 
 
 class StreamingReader(ABC):
@@ -75,8 +77,13 @@ class StreamingReader(ABC):
         kept = self.kept.find(positions)
         if kept is not None:
             return kept
-        tiles = [frames[:, positions] for _, frames in self.frames()]
-        return np.ascontiguousarray(np.concatenate(tiles).T)
+        return transposed((frames for _, frames in self.frames()), positions)
+
+
+def transposed(tiles: Iterable[Array], places: Voxels) -> Signal:
+    """Signals `(voxel, time)` at places of all frames `(frame, voxel)`, in pieces."""
+    chosen = [np.take(frames, places, axis=1) for frames in tiles]
+    return np.ascontiguousarray(np.concatenate(chosen).T)
 
 
 def streaming_reader(series: Series) -> StreamingReader | None:

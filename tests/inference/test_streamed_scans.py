@@ -22,8 +22,8 @@ from mrftool.scan import likely_sample, one_pass
 from mrftool.scan.draw import drawn
 from mrftool.scan.frames import without_frames
 from mrftool.scan.likely_sample import LikelySample
-from mrftool.scan.series import Series
-from mrftool.scan.stream import streaming_reader
+from mrftool.scan.series import Series, c_order
+from mrftool.scan.stream import KeptSignals, streaming_reader
 from mrftool.sequence import PulseSequence
 from tests.support.small_scan import SHAPE, assert_same_maps, noisy_signal
 
@@ -146,11 +146,15 @@ def test_candidates_hold_the_sample_of_the_fullest_slice(monkeypatch: pytest.Mon
     sample = LikelySample(np.arange(level.size), shape, n_time, enough)
     for start in range(0, n_time, 8):
         sample.add(frames[start : start + 8])
-    positions, signal = sample.signals()
+    kept = KeptSignals()
+    sample.keep_in(kept)
+    every = np.arange(level.size)
+    assert kept.find(every) is None
+    found = [kept.find(every[place : place + 1]) for place in every]
+    positions = np.array([place for place in every if found[place] is not None])
     assert len(positions) <= 1600
-    np.testing.assert_array_equal(signal, frames[:, positions].T)
-    kept = np.unravel_index(positions, shape, order="F")
-    flat = np.ravel_multi_index(kept, shape)
+    np.testing.assert_array_equal(kept.find(positions), frames[:, positions].T)
+    flat = c_order(positions, shape)
     usable = np.flatnonzero(inside)
     fullest = int(inside.sum(axis=(0, 1)).argmax())
     own = usable % 40 == fullest

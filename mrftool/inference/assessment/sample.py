@@ -188,10 +188,7 @@ def sample_residuals(
         every = [*influences, *exact]
         directions = directions_of(sequence, tissue[block], every, form=series.form)
         uncertain = directions.of(slice(len(influences)))
-        parts += [
-            _cleaned(signal[block][few], m0[block][few], uncertain[few])
-            for few in _slices(len(directions.signal), _FEW)
-        ]
+        parts += _cleaned_by_few(signal[block], m0[block], uncertain)
         if with_directions:
             blocks.append(directions.in_single_precision())
     model, noise_sd, noise, n_unknowns = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -263,6 +260,14 @@ def tissue_of(maps: Maps, voxels: IndexArray, given: Mapping[str, Array | float]
         for name, image in images.items()
     }
     return Tissue.of_estimates(**columns)
+
+
+def _cleaned_by_few(
+    signal: Array, m0: Array, directions: Directions
+) -> list[tuple[Array, FloatArray, Array, FloatArray]]:
+    """What `_cleaned` gives, of some voxels at a time."""
+    every = _slices(len(signal), _FEW)
+    return [_cleaned(signal[few], m0[few], directions[few]) for few in every]
 
 
 def _cleaned(

@@ -68,29 +68,46 @@ class Inflating:
             self.fill(np.empty(min(_CHUNK, n_bytes - start), np.uint8))
 
 
+class _Tiles:
+    """The images of a file, with room for two tiles of `at_once` of them."""
+
+    def __init__(self, part: Frames, stream: IO[bytes], at_once: int) -> None:
+        self._part = part
+        self._bytes = Inflating(stream, part.header)
+        shape = (_BUFFERS, at_once, part.n_voxels)
+        self._room = np.empty(shape, part.header.dtype)
+
+    def next(self, number: int, count: int) -> Array:
+        """The next `count` images, in the room of tile `number`."""
+        tile = self._room[number % _BUFFERS, :count]
+        self._bytes.fill(tile)
+        return self._part.scaled(tile)
+
+    def finish(self) -> None:
+        """See `Inflating`."""
+        self._bytes.finish()
+
+
 def tiles_in_order(parts: Sequence[Frames]) -> Iterator[tuple[int, list[Array]]]:
     """The number of the first image of each tile, and values `(image, voxel)` of each file. They
     are valid until the next but one is asked for.
 
     Raises InputError if a file is damaged, or holds less or more than its header claims.
     """
-    n_images, n_voxels = len(parts[0]), parts[0].n_voxels
-    size = max(part.header.dtype.itemsize for part in parts)
-    at_once = min(max(_TILE_BYTES // (size * n_voxels), _LEAST), _MOST, n_images)
-    buffers = [
-        [np.empty((at_once, n_voxels), part.header.dtype) for part in parts]
-        for _ in range(_BUFFERS)
-    ]
+    n_images, at_once = len(parts[0]), _at_once(parts)
     with ExitStack() as files:
         sources = [
-            Inflating(files.enter_context(reading(part.header.data_path)), part.header)
+            _Tiles(part, files.enter_context(reading(part.header.data_path)), at_once)
             for part in parts
         ]
-        for first in range(0, n_images, at_once):
-            tiles = [tile[: n_images - first] for tile in buffers[first // at_once % _BUFFERS]]
-            for source, tile in zip(sources, tiles, strict=True):
-                source.fill(tile)
-            values = [part.scaled(tile) for part, tile in zip(parts, tiles, strict=True)]
-            yield first, values
+        for number, first in enumerate(range(0, n_images, at_once)):
+            count = min(at_once, n_images - first)
+            yield first, [source.next(number, count) for source in sources]
         for source in sources:
             source.finish()
+
+
+def _at_once(parts: Sequence[Frames]) -> int:
+    """Images of a tile."""
+    size = max(part.header.dtype.itemsize * part.n_voxels for part in parts)
+    return min(max(_TILE_BYTES // size, _LEAST), _MOST, len(parts[0]))
