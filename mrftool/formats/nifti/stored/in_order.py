@@ -17,7 +17,7 @@ from mrftool.formats.nifti.stored.frames import Frames
 _TILE_BYTES = 48 << 20  # of the images that are inflated together
 _LEAST, _MOST = 4, 32  # of them
 _BUFFERS = 2  # one is filled while the caller works on the other
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes that isal inflates at a time: more makes it slower
 
 
 class Inflating:
@@ -44,7 +44,7 @@ class Inflating:
         """
         target = values.reshape(-1).view(np.uint8).data
         while target:
-            count = self._stream.readinto(target)
+            count = self._stream.readinto(target[:_CHUNK])
             self._done += count
             if not count:
                 require_size(self._path, self._done, self._claimed)
