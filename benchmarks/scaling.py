@@ -84,6 +84,20 @@ rows = entries[random.integers(0, len(entries), {voxels})]
 match(made.matcher, rows + 0.01 * random.standard_normal(rows.shape))
 """
 )
+_TRAIN = (
+    _PULSES
+    + """
+import tempfile, torch
+from pathlib import Path
+from mrftool.learning.config import TrainConfig
+from mrftool.learning.training import prepare_run, train as learn
+torch.set_num_threads(1)
+config = TrainConfig(decoder="none", steps={steps}, validate_every={steps}, batch=512)
+with tempfile.TemporaryDirectory() as folder:
+    run = prepare_run([train(300)], config, Path(folder), torch.device("cpu"))
+    learn(run, Path(folder), lambda step, losses: None)
+"""
+)
 CASES = (
     Case("simulate_over_voxels", _SIMULATE, "voxels", (40000, 80000, 160000), {"pulses": 500}),
     Case(
@@ -114,6 +128,7 @@ CASES = (
         "orders grow as in simulate, and the compression is a factorisation",
     ),
     Case("match_over_entries", _MATCH, "entries", (16000, 32000, 64000), {"voxels": 20000}),
+    Case("train_over_steps", _TRAIN, "steps", (160, 320, 640), {}),
     Case("match_over_voxels", _MATCH, "voxels", (100000, 200000, 400000), {"entries": 4000}),
 )
 
