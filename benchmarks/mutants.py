@@ -91,8 +91,8 @@ SELECTIVE_KERNEL = [
     ("frame of hard pulses", "flip, g->series != NULL, NULL", "flip, 0, NULL"),
     (
         "series without B1",
-        "solve(g->j, g->series, g->j->flip[n] * g->b1)",
-        "solve(g->j, g->series, g->j->flip[n] + 0 * g->b1)",
+        "n_series_of(g->j), g->j->flip[n] * g->b1)",
+        "n_series_of(g->j), g->j->flip[n] + 0 * g->b1)",
     ),
     ("common table without B1", "a[l] = j->flip[n + l] * j->b1[0];", "a[l] = j->flip[n + l];"),
     (

@@ -28,29 +28,31 @@ from mrftool.inference.native.values import (
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
-_FLOATS: tuple[Kind, Kind] = ("float", "float")
-# Operation, kind of its operands, and kind of its result.
-_EACH: dict[str, tuple[str, Kind, Kind]] = {
-    **{
-        kind: (name, *_FLOATS)
-        for kind, name in {
-            **{"Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide"},
-            **{"Max": "maximum", "Min": "minimum", "Neg": "negate", "Sqrt": "sqrt"},
-            **{"Floor": "floor", "Exp": "exp", "Sigmoid": "sigmoid", "Softplus": "softplus"},
-            "Relu": "relu",
-        }.items()
-    },
-    **{"Greater": ("greater", "float", "bool"), "Less": ("less", "float", "bool")},
-    **{
-        "And": ("and", "bool", "bool"),
-        "Or": ("or", "bool", "bool"),
-        "Not": ("not", "bool", "bool"),
-    },
-    **{"IsNaN": ("is_nan", "float", "bool"), "IsInf": ("is_inf", "float", "bool")},
+_ARITHMETIC = {
+    "Add": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "Div": "divide",
+    "Max": "maximum",
+    "Min": "minimum",
+    "Neg": "negate",
+    "Sqrt": "sqrt",
+    "Floor": "floor",
+    "Exp": "exp",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Relu": "relu",
 }
-_TWO = frozenset(
-    {"Add", "Sub", "Mul", "Div", "Max", "Min", "Greater", "Less", "And", "Or"}
-)  # operands
+_COMPARISONS = {"Greater": "greater", "Less": "less", "IsNaN": "is_nan", "IsInf": "is_inf"}
+_LOGIC = {"And": "and", "Or": "or", "Not": "not"}
+# Operation, kind of its operands, and kind of its result, by kind of node.
+_EACH: dict[str, tuple[str, Kind, Kind]] = {
+    **{node: (name, "float", "float") for node, name in _ARITHMETIC.items()},
+    **{node: (name, "float", "bool") for node, name in _COMPARISONS.items()},
+    **{node: (name, "bool", "bool") for node, name in _LOGIC.items()},
+}
+# Kinds of node with two operands.
+_TWO = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Greater", "Less", "And", "Or"})
 
 
 def translated(graph: "GraphProto", outputs: Sequence[str]) -> Code:
