@@ -107,6 +107,7 @@ def _use(folder: Path) -> int:
     import mrftool
 
     mrftool.__path__.insert(0, str(folder))  # the loaders look beside the package
+    from mrftool.inference.native import machine
     from mrftool.physics import kernel
 
     widths = list(kernel.WIDTHS)
@@ -116,6 +117,7 @@ def _use(folder: Path) -> int:
     print(f"compression: {_extremes_of_compression()} extreme calls without a report", flush=True)
     print(f"adjoint: {_extremes_of_adjoint()} extreme calls without a report", flush=True)
     print(f"Toeplitz: {_extremes_of_toeplitz()} extreme calls without a report", flush=True)
+    assert machine.is_available()  # which loads the library that the tests call
     _require_loaded_from(folder)
     import pytest
 

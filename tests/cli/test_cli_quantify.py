@@ -489,7 +489,7 @@ def test_no_space_leaves_earlier_maps_as_they_were(scan: Path, model: Path, tmp_
     def limit_file_size() -> None:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     works("quantify", scan, "--model", model, "-o", "maps")
     with untouched(tmp_path):
