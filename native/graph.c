@@ -602,6 +602,6 @@ EXPORT int graph_run(const job *j, int width)
   return GRAPH_RUN(j);
 }
 
-EXPORT size_t graph_stride(void) { return STRIDE; }
+EXPORT int graph_stride(void) { return STRIDE; }
 EXPORT size_t graph_job_size(void) { return sizeof(job); }
 #endif

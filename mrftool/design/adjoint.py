@@ -8,7 +8,7 @@ slower.
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from mrftool.arrays import FloatArray, IndexArray
 from mrftool.design import readable_adjoint
 from mrftool.design.pulse_train import DesignTissue, PulseTrain
-from mrftool.environment.native import is_reference, native_library
+from mrftool.environment.native import library_in_use
 from mrftool.errors import ArgumentError
 
 _ACCURACY = 1e-12  # of the largest path through the orders that are left out [1]
@@ -202,14 +202,4 @@ class _Call:
 
 
 def _library() -> ctypes.CDLL | None:
-    if is_reference():
-        return None
-    return _loaded()
-
-
-@cache
-def _loaded() -> ctypes.CDLL | None:
-    library = native_library("epg_adjoint", _Job)
-    if library is not None:
-        library.epg_adjoint_run.argtypes = (ctypes.POINTER(_Job),)
-    return library
+    return library_in_use("epg_adjoint", _Job)

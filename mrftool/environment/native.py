@@ -2,9 +2,12 @@
 
 import ctypes
 import os
+from functools import cache
 from pathlib import Path
 
 import mrftool
+
+WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}  # of registers, as the libraries number them
 
 
 def is_reference() -> bool:
@@ -23,6 +26,14 @@ def library_path(name: str) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
+def library_in_use(name: str, job: type[ctypes.Structure]) -> ctypes.CDLL | None:
+    """As `native_library`; None too where the environment asks for readable code."""
+    if is_reference():
+        return None
+    return native_library(name, job)
+
+
+@cache
 def native_library(name: str, job: type[ctypes.Structure]) -> ctypes.CDLL | None:
     """A native library, loaded; None where it was not built.
 
@@ -47,3 +58,12 @@ def native_library(name: str, job: type[ctypes.Structure]) -> ctypes.CDLL | None
     if job_size() != ctypes.sizeof(job):
         raise ImportError(f"{path} belongs to another version of mrftool: install it again")
     return library
+
+
+def widest_registers(library: ctypes.CDLL | None, name: str) -> str:
+    """The widest registers that both a library and this processor have, one of WIDTHS; "baseline"
+    without library.
+    """
+    if library is None:
+        return "baseline"
+    return list(WIDTHS)[int(getattr(library, f"{name}_widest")())]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from mrftool.arrays import Array, FloatArray, IndexArray
-from mrftool.environment.native import is_reference, native_library
+from mrftool.environment.native import WIDTHS, is_reference, native_library, widest_registers
 from mrftool.environment.threads import usable_processors
 from mrftool.physics.dephasing import at_rest, spoiled_integrals
 from mrftool.physics.orders.truncation import shortest_tr
@@ -27,7 +27,6 @@ from mrftool.physics.rf.slice_rotations import SliceRotations, slice_rotations
 from mrftool.sequence import Pulses, PulseSequence, SelectivePulse
 from mrftool.tissue import Tissue
 
-WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
 _VOXELS_IN_TASK = 256  # of one thread at a time: the last one to finish does not wait long
 
 _FEW, _SMALL = 128, 150_000  # voxels, and pulses of all, that are done before threads are ready
@@ -72,8 +71,7 @@ def widest() -> str:
     """The widest registers that both the library and this processor have, one of WIDTHS; "baseline"
     without library.
     """
-    library = _library()
-    return list(WIDTHS)[0 if library is None else int(library.epg_widest())]
+    return widest_registers(_library(), "epg")
 
 
 @cache

@@ -10,16 +10,19 @@ import ctypes
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 
 from mrftool.arrays import Array, Float32Array
-from mrftool.environment.native import is_reference, native_library
+from mrftool.environment.native import (
+    WIDTHS,
+    library_in_use,
+    native_library,
+    widest_registers,
+)
 from mrftool.errors import ArgumentError
 from mrftool.scan.compressor import GROUP, Compressor
 
-WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
 _CUT_SHORT = 1  # what functions of the library return
 _TILE_FRAMES, _TILE_STRIDE, _WIDEST = 32, 8208, 32  # as in native/compress.c
 
@@ -227,19 +230,8 @@ def sums_of(compressor: Compressor, n_voxels: int) -> Sums:
 
 def widest() -> str:
     """The widest registers that both the library and this processor have, one of WIDTHS."""
-    library = _loaded()
-    return list(WIDTHS)[0 if library is None else int(library.compress_widest())]
+    return widest_registers(native_library("compress", _Job), "compress")
 
 
 def _library() -> ctypes.CDLL | None:
-    if is_reference():
-        return None
-    return _loaded()
-
-
-@cache
-def _loaded() -> ctypes.CDLL | None:
-    library = native_library("compress", _Job)
-    if library is not None:
-        library.compress_finish.restype = None
-    return library
+    return library_in_use("compress", _Job)

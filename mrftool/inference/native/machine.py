@@ -8,16 +8,19 @@ import ctypes
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from mrftool.arrays import Array, Float32Array
-from mrftool.environment.native import is_reference, native_library
+from mrftool.environment.native import (
+    WIDTHS,
+    library_in_use,
+    native_library,
+    widest_registers,
+)
 from mrftool.inference.native.instructions import WIDEST, Code
 from mrftool.inference.native.placement import places_of
 
-WIDTHS = {"baseline": 0, "avx2": 1, "avx512": 2}
 _ALIGNMENT = 64  # bytes
 _DONE = 0  # what graph_run returns
 _PARTS = ("code", "pool", "lists", "constants", "inputs", "outputs", "columns")  # of a job
@@ -179,8 +182,7 @@ def _aligned(count: int) -> Float32Array:
 
 def widest() -> str:
     """The widest registers that both the library and this processor have, one of WIDTHS."""
-    library = _loaded()
-    return list(WIDTHS)[0 if library is None else int(library.graph_widest())]
+    return widest_registers(native_library("graph", _Job), "graph")
 
 
 def is_available() -> bool:
@@ -189,14 +191,4 @@ def is_available() -> bool:
 
 
 def _library() -> ctypes.CDLL | None:
-    if is_reference():
-        return None
-    return _loaded()
-
-
-@cache
-def _loaded() -> ctypes.CDLL | None:
-    library = native_library("graph", _Job)
-    if library is not None:
-        library.graph_stride.restype = ctypes.c_size_t
-    return library
+    return library_in_use("graph", _Job)

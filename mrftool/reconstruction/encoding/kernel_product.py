@@ -6,13 +6,12 @@ environment says MRFTOOL_ENGINE=reference, the twin serves: the same numbers to 
 
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
 from mrftool.arrays import Array, ComplexArray
-from mrftool.environment.native import is_reference, native_library
+from mrftool.environment.native import library_in_use
 from mrftool.errors import ArgumentError
 
 MAX_RANK = 32  # of the native kernel
@@ -52,7 +51,7 @@ def multiply_kernel(kernel: Array, spectra: ComplexArray, threads: int = 1) -> N
         If shapes or types do not fit.
     """
     _check(kernel, spectra)
-    library = _library()
+    library = library_in_use("toeplitz", _Job)
     if library is None:
         multiply_readably(kernel, spectra)
         return
@@ -121,17 +120,3 @@ def _jobs(kernel: Array, spectra: ComplexArray, threads: int) -> list[_Job]:
         )
         for first, last in pairwise(edges)
     ]
-
-
-def _library() -> ctypes.CDLL | None:
-    if is_reference():
-        return None
-    return _loaded()
-
-
-@cache
-def _loaded() -> ctypes.CDLL | None:
-    library = native_library("toeplitz", _Job)
-    if library is not None:
-        library.toeplitz_multiply.argtypes = (ctypes.POINTER(_Job),)
-    return library
