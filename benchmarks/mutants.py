@@ -590,6 +590,7 @@ def build(source, target):
         "-ffp-contract=fast",
         "-fno-math-errno",
         "-w",
+        f"-I{ROOT / 'native'}",
         "-Wno-psabi",
         "-DEPG_RUN=epg_run_baseline",
         "-DEPG_DISPATCH=1",

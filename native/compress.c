@@ -26,22 +26,15 @@
 #include <unistd.h>
 #endif
 
+#include "registers.h"
+
 #define GROUP 8        /* vectors at a time */
 #define TILE_FRAMES 32 /* frames at a time */
 #define BLOCK 8192     /* values at a time: more would not fit the second-level cache, fewer cost calls */
 #define WIDEST 32      /* values of the widest strip */
 #define TILE_STRIDE (BLOCK + 16) /* rows that are not a power of 2 apart share no places in the cache */
 
-#if defined(__AVX512F__)
-#define LANES 16
-#define ACROSS 2
-#elif defined(__AVX2__)
-#define LANES 8
-#define ACROSS 1
-#else
-#define LANES 4
-#define ACROSS 1
-#endif
+#define ACROSS (LANES == 16 ? 2 : 1)
 #define STRIP (LANES * ACROSS)
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -156,22 +149,13 @@ int COMPRESS_ADD(const job *j)
 }
 
 #if defined(COMPRESS_DISPATCH)
-#define EXPORT __attribute__((visibility("default")))
 #define FEW 16
 
 int compress_add_avx2(const job *);
 int compress_add_avx512(const job *);
 
 /* The widest registers that both this build and this processor have: 0 baseline, 1 AVX2, 2 AVX-512. */
-EXPORT int compress_widest(void)
-{
-#if COMPRESS_DISPATCH == 2
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return 2;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
-  return 0;
-}
+EXPORT int compress_widest(void) { return widest_registers(COMPRESS_DISPATCH); }
 
 /* Add frames with registers of the given width, at most compress_widest(). Returns 0; 1 where the file is cut short; 2
    where it cannot be read. */

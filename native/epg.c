@@ -28,13 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__AVX512F__)
-#define LANES 16
-#elif defined(__AVX__)
-#define LANES 8
-#else
-#define LANES 4
-#endif
+#include "registers.h"
+
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
@@ -1391,20 +1386,11 @@ int EPG_RUN(const job *j)
 /* ---- choice of the instruction set, in the baseline object only ------------------------------------------------ */
 
 #if defined(EPG_DISPATCH)
-#define EXPORT __attribute__((visibility("default")))
 int epg_run_avx2(const job *);
 int epg_run_avx512(const job *);
 
 /* The widest registers that both this build and this processor have: 0 baseline, 1 AVX2, 2 AVX-512. */
-EXPORT int epg_widest(void)
-{
-#if EPG_DISPATCH == 2
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
-    return 0;
-}
+EXPORT int epg_widest(void) { return widest_registers(EPG_DISPATCH); }
 
 /* Run `j` with registers of the given width, at most epg_widest(). */
 EXPORT int epg_run(const job *j, int width)

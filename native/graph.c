@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "registers.h"
+
 #define BLOCK 64            /* voxels at a time */
 #define STRIDE (BLOCK + 16) /* columns that are not a power of 2 apart share no places in the cache */
 #define GROUP 8             /* columns of a product at a time */
@@ -20,16 +22,7 @@
 #define MOST_ROWS 4         /* of a gathered product */
 #define MOST_NEAR 1024      /* coefficients of a gathered product */
 
-#if defined(__AVX512F__)
-#define LANES 16
-#define OUTPUTS 8 /* columns of a product whose sums fit the registers */
-#elif defined(__AVX2__)
-#define LANES 8
-#define OUTPUTS 4
-#else
-#define LANES 4
-#define OUTPUTS 4
-#endif
+#define OUTPUTS (LANES == 16 ? 8 : 4) /* columns of a product whose sums fit the registers */
 #define ACROSS 2
 #define STRIP (LANES * ACROSS)
 
@@ -485,7 +478,6 @@ int GRAPH_RUN(const job *j)
 }
 
 #if defined(GRAPH_DISPATCH)
-#define EXPORT __attribute__((visibility("default")))
 
 int graph_run_avx2(const job *);
 int graph_run_avx512(const job *);
@@ -577,15 +569,7 @@ static int is_valid(const job *j, const instruction *i)
 }
 
 /* The widest registers that both this build and this processor have: 0 baseline, 1 AVX2, 2 AVX-512. */
-EXPORT int graph_widest(void)
-{
-#if GRAPH_DISPATCH == 2
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return 2;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
-  return 0;
-}
+EXPORT int graph_widest(void) { return widest_registers(GRAPH_DISPATCH); }
 
 /* Run a job with registers of the given width, at most graph_widest(). Returns 0; 1 where an instruction does not fit
    the arrays; 2 where a row is asked for that the table does not have. */
