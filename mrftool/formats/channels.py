@@ -111,6 +111,11 @@ def from_polar(
     """
     angle = unit.to_radians(phase, phase_name)
     lengths = magnitude(name, lengths)
+    return from_magnitude_and_phase(lengths, angle)
+
+
+def from_magnitude_and_phase(lengths: Array, angle: Array) -> Array:
+    """Complex64 of magnitudes and phases [rad]."""
     return from_parts(lengths * np.cos(angle), lengths * np.sin(angle))
 
 

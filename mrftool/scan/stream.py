@@ -10,6 +10,8 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray
 from mrftool.scan.series import Series, Signal, Voxels, c_order
 
+_TILE_BYTES = 48 << 20  # of frames that are read together
+_LEAST, _MOST = 4, 32  # of them
 FramesInOrder = Iterator[tuple[int, Array]]
 
 
@@ -84,6 +86,11 @@ def transposed(tiles: Iterable[Array], places: Voxels) -> Signal:
     """Signals `(voxel, time)` at places of all frames `(frame, voxel)`, in pieces."""
     chosen = [np.take(frames, places, axis=1) for frames in tiles]
     return np.ascontiguousarray(np.concatenate(chosen).T)
+
+
+def frames_at_once(n_bytes: int) -> int:
+    """How many frames of so many bytes a tile has."""
+    return min(max(_TILE_BYTES // n_bytes, _LEAST), _MOST)
 
 
 def streaming_reader(series: Series) -> StreamingReader | None:

@@ -19,6 +19,7 @@ from mrftool.formats.dicom.read.signal import SignalReader
 from mrftool.inference.assessment.uncertainty import assess_uncertainty
 from mrftool.inference.quantify import quantify
 from mrftool.inference.session import load_model
+from mrftool.scan import stream
 from mrftool.scan.series import Series
 from mrftool.scan.stream import streaming_reader
 from mrftool.sequence import PulseSequence
@@ -53,7 +54,7 @@ def series(request: pytest.FixtureRequest, short_sequence: PulseSequence, tmp_pa
 def test_frames_in_order_are_those_of_each_voxel(
     series: Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signal, "_MOST_FRAMES", 11)
+    monkeypatch.setattr(stream, "_MOST", 11)
     reader = streaming_reader(series)
     assert reader is not None
     tiles = list(reader.frames())

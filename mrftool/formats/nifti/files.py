@@ -19,7 +19,7 @@ from mrftool.formats.scan_request import ShowProgress
 
 _DAMAGED: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 _CHUNK = 4 << 20
-SLACK = 1 << 20  # bytes that may follow the numbers
+_SLACK = 1 << 20  # bytes that may follow the numbers
 _MOST_DEFLATED = 1032  # deflate cannot shrink by more: https://zlib.net/zlib_tech.html
 _ALWAYS_INFLATED = 4 << 30  # a larger series shrinks by less, even without noise [bytes]
 _MOST_INFLATED = 200  # times the compressed size
@@ -147,7 +147,7 @@ def open_data(path: Path, n_bytes: int, progress: ShowProgress | None = None) ->
 def require_inflatable(path: Path, n_bytes: int) -> None:
     """Raises InputError where a compressed file cannot hold `n_bytes`, or would be a bomb."""
     packed = path.stat().st_size
-    require_size(path, packed * _MOST_DEFLATED + SLACK, n_bytes)
+    require_size(path, packed * _MOST_DEFLATED + _SLACK, n_bytes)
     if n_bytes > max(_ALWAYS_INFLATED, packed * _MOST_INFLATED):
         raise InputError(f"{path}: would grow more than {_MOST_INFLATED}-fold to {n_bytes} bytes")
 
@@ -191,10 +191,7 @@ def _inflate(path: Path, target: IO[bytes], n_bytes: int, advance: Progress) -> 
         while count := stream.readinto(buffer):  # type: ignore[attr-defined]
             _store(target, buffer[:count], path)
             done += count
-            if done > n_bytes + SLACK:
-                raise InputError(
-                    f"{path}: holds more than the {n_bytes} bytes that its header claims"
-                )
+            require_no_more(path, done, n_bytes)
             advance(count)
     require_size(path, done, n_bytes)
 
@@ -207,6 +204,12 @@ def _store(target: IO[bytes], data: memoryview, path: Path) -> None:
         raise InputError(
             f"{path}: cannot be decompressed to a temporary file: {error.strerror or error}"
         ) from error
+
+
+def require_no_more(path: Path, available: int, claimed: int) -> None:
+    """Raises InputError if there are more bytes than claimed, and some that may follow."""
+    if available > claimed + _SLACK:
+        raise InputError(f"{path}: holds more than the {claimed} bytes that its header claims")
 
 
 def require_size(path: Path, available: int, claimed: int) -> None:

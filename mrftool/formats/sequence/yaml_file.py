@@ -65,12 +65,7 @@ def parse_sequence(
     from mrftool.formats.sequence.reading.yaml_text import load_mapping
 
     raw, lines, faults = load_mapping(text, origin)
-    sequence = None
-    if rr is None and not faults:
-        sequence = plain_train(raw)
-    if sequence is None:
-        return _checked(raw, lines, faults, folder or Path(), origin, rr)
-    return sequence
+    return _checked(raw, lines, faults, folder or Path(), origin, rr)
 
 
 def _checked(
@@ -82,6 +77,21 @@ def _checked(
     rr: FloatArray | None = None,
 ) -> PulseSequence:
     """The sequence in a mapping. Raises InputError with its faults and those that are given."""
+    if rr is None and not faults:
+        plain = plain_train(raw)
+        if plain is not None:
+            return plain
+    return _checked_by_schema(raw, lines, faults, folder, origin, rr)
+
+
+def _checked_by_schema(
+    raw: dict[str, Any],
+    lines: "Lines",
+    faults: list["Fault"],
+    folder: Path,
+    origin: str,
+    rr: FloatArray | None,
+) -> PulseSequence:
     from mrftool.formats.sequence.reading.building import build_events, build_train
     from mrftool.formats.sequence.reading.validation import fault_at, validate
     from mrftool.formats.sequence.schema import VERSIONS, EventFile, SequenceFile
@@ -201,13 +211,7 @@ def sequence_from_dict(data: dict[str, Any], origin: str = "sequence") -> PulseS
 @lru_cache(maxsize=16)
 def _from_json(text: str, origin: str) -> PulseSequence:
     """The sequence in the JSON text of a mapping: a run asks for that of its model many times."""
-    data = json.loads(text)
-    sequence = None
-    if isinstance(data, dict):
-        sequence = plain_train(data)
-    if sequence is None:
-        return _checked(data, {}, [], Path(), origin)
-    return sequence
+    return _checked(json.loads(text), {}, [], Path(), origin)
 
 
 def sequence_summary(sequence: PulseSequence) -> dict[str, str]:

@@ -11,19 +11,17 @@ import numpy as np
 
 from mrftool.arrays import Float32Array
 from mrftool.errors import InputError
-from mrftool.formats.channels import from_parts
+from mrftool.formats.channels import from_magnitude_and_phase, from_parts
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.read.parts import Part
 from mrftool.formats.dicom.read.pixels import Stored, is_compressed, is_plain, stored_rows
 from mrftool.formats.dicom.read.plane import Component, Layout, Plane, check_pixels, layout_of
 from mrftool.formats.dicom.read.scale import Padding, Scale, padding_of, scale_of
 from mrftool.scan.series import Signal, Voxels
-from mrftool.scan.stream import FramesInOrder, KeptSignals, StreamingReader
+from mrftool.scan.stream import FramesInOrder, KeptSignals, StreamingReader, frames_at_once
 
 _THREADS = 4  # codecs work outside Python's lock
 _PLAIN_AT_ONCE = 16  # images that a thread reads in one go: a cache line of float32 holds a pixel
-_TILE_BYTES = 48 << 20  # of frames that are read together
-_LEAST_FRAMES, _MOST_FRAMES = 4, 32  # of them
 _FEW_TIMES = 8  # that a thread reads of one slice
 
 
@@ -117,8 +115,7 @@ class SignalReader(StreamingReader):
 
     def frames(self) -> FramesInOrder:
         """See `StreamingReader`."""
-        n_voxels = len(self._first_part) * self.n_pixels
-        at_once = min(max(_TILE_BYTES // (8 * n_voxels), _LEAST_FRAMES), _MOST_FRAMES)
+        at_once = frames_at_once(8 * len(self._first_part) * self.n_pixels)
         with ThreadPoolExecutor(_THREADS) as threads:
             for first in range(0, self.n_time, at_once):
                 yield first, self._tile(range(first, min(first + at_once, self.n_time)), threads)
@@ -186,7 +183,7 @@ def _combined(values: Mapping[Component, Float32Array]) -> Signal:
     if "real" in values:
         return from_parts(values["real"], values["imaginary"])
     if "phase" in values:
-        return np.asarray(values["magnitude"] * np.exp(np.complex64(1j) * values["phase"]))
+        return from_magnitude_and_phase(values["magnitude"], values["phase"])
     return values["magnitude"]
 
 

@@ -9,13 +9,11 @@ from typing import IO, Any
 import numpy as np
 
 from mrftool.arrays import Array
-from mrftool.errors import InputError
-from mrftool.formats.nifti.files import SLACK, reading, require_size
+from mrftool.formats.nifti.files import reading, require_no_more, require_size
 from mrftool.formats.nifti.header import NiftiHeader
 from mrftool.formats.nifti.stored.frames import Frames
+from mrftool.scan.stream import frames_at_once
 
-_TILE_BYTES = 48 << 20  # of the images that are inflated together
-_LEAST, _MOST = 4, 32  # of them
 _BUFFERS = 2  # one is filled while the caller works on the other
 _CHUNK = 1 << 20  # bytes that isal inflates at a time: more makes it slower
 
@@ -57,11 +55,7 @@ class Inflating:
         rest = memoryview(bytearray(_CHUNK))
         while count := self._stream.readinto(rest):
             self._done += count
-            if self._done > self._claimed + SLACK:
-                raise InputError(
-                    f"{self._path}: holds more than the {self._claimed} bytes that its header "
-                    "claims"
-                )
+            require_no_more(self._path, self._done, self._claimed)
 
     def _skip(self, n_bytes: int) -> None:
         for start in range(0, n_bytes, _CHUNK):
@@ -94,7 +88,9 @@ def tiles_in_order(parts: Sequence[Frames]) -> Iterator[tuple[int, list[Array]]]
 
     Raises InputError if a file is damaged, or holds less or more than its header claims.
     """
-    n_images, at_once = len(parts[0]), _at_once(parts)
+    image = max(part.header.dtype.itemsize * part.n_voxels for part in parts)
+    n_images = len(parts[0])
+    at_once = min(frames_at_once(image), n_images)
     with ExitStack() as files:
         sources = [
             _Tiles(part, files.enter_context(reading(part.header.data_path)), at_once)
@@ -105,9 +101,3 @@ def tiles_in_order(parts: Sequence[Frames]) -> Iterator[tuple[int, list[Array]]]
             yield first, [source.next(number, count) for source in sources]
         for source in sources:
             source.finish()
-
-
-def _at_once(parts: Sequence[Frames]) -> int:
-    """Images of a tile."""
-    size = max(part.header.dtype.itemsize * part.n_voxels for part in parts)
-    return min(max(_TILE_BYTES // size, _LEAST), _MOST, len(parts[0]))
