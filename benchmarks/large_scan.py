@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--encoder", choices=("shipped", "none"), default="shipped")
     options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     fisp = read_sequence("fisp")
     first = {name: getattr(fisp, name)[: options.length] for name in _COLUMNS}
     sequence = replace(fisp, **first)

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     sequence = read_sequence("fisp")
     maps = options.folder / "maps"
     for slices in options.slices:
