@@ -164,21 +164,57 @@ def run_compressed(
 
 
 def native_rest(split: SplitModel, *, is_trusted: bool | None = None) -> CheckedGraph | None:
-    """What follows compression, in native code for the voxels of one scan; see `checked_graph`."""
-    return checked_graph(split.rest, _OUTPUTS, is_trusted=is_trusted)
+    """What follows compression, in native code for the voxels of one scan; see `checked_graph`.
+
+    None also where the model gives something else than maps: ONNX Runtime tells what.
+    """
+    native = checked_graph(split.rest, _OUTPUTS, is_trusted=is_trusted)
+    if native is None:
+        return None
+    for port in native.graph.outputs:
+        if (port.shape_of(1), port.dtype) != _column(port.name, "complex", 1):
+            return None
+    return native
 
 
 def _work(
     model: Model, session: InferenceSession, feeds: Mapping[str, Array], batch: int
 ) -> Callable[[int], list[Array]]:
     """What computes all outputs for the batch that begins at a voxel."""
+    first = next(name for name in feeds if name != _NOISE)
 
     def work(start: int) -> list[Array]:
         part = {name: values[start : start + batch] for name, values in feeds.items()}
+        count = len(part[first])
         part[_NOISE] = feeds[_NOISE]
-        return _computed(session, part, str(model.path))
+        outputs = _computed(session, part, str(model.path))
+        _check_columns(model, outputs, count)
+        return outputs
 
     return work
+
+
+def _check_columns(model: Model, outputs: list[Array], n_voxels: int) -> None:
+    """Raises InputError unless each output has a number for each voxel (m0 two of them), of the
+    kind that maps have.
+    """
+    for name, values in zip(_OUTPUTS, outputs, strict=True):
+        shape, kind = _column(name, model.form, n_voxels)
+        if values.shape != shape or values.dtype != kind:
+            raise InputError(
+                f"{model.path}: gives {name} as {values.dtype} {values.shape} for {n_voxels} "
+                f"voxels, expected {np.dtype(kind)} {shape}"
+            )
+
+
+def _column(name: str, form: str, n_voxels: int) -> tuple[tuple[int, ...], type]:
+    """Shape and kind of an output."""
+    kind: type = np.float32
+    if name == "flags":
+        kind = np.int32
+    if name == "m0" and form == "complex":
+        return (n_voxels, 2), kind
+    return (n_voxels,), kind
 
 
 def _joined(parts: list[list[Array]]) -> list[Array]:

@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
+from mrftool import quantify
 from mrftool.errors import InputError, MismatchError
 from mrftool.inference.model.manifest import (
     KEY,
     manifest_from_json,
     manifest_to_json,
+    weights_sha256,
     write_manifest,
 )
 from mrftool.inference.session import Model, load_model, run
@@ -132,6 +134,35 @@ def test_models_of_others_and_changed_ones_are_refused(tmp_path: Path, model: Pa
     write_manifest(wrong, replace(load_model(model).manifest, n_time=41))
     with pytest.raises(InputError, match="40"):
         load_model(saved(tmp_path / "wrong.onnx", wrong))
+
+
+@pytest.mark.parametrize("name", ["t1", "m0", "residual", "sd_t2", "flags"])
+@pytest.mark.parametrize("change", ["shape", "kind"])
+def test_outputs_that_are_no_maps_are_refused(
+    tmp_path: Path, model: Path, short_sequence: PulseSequence, name: str, change: str
+) -> None:
+    proto = onnx.load(model)
+    for node in proto.graph.node:
+        for place, output in enumerate(node.output):
+            if output == name:
+                node.output[place] = "inner"
+    if change == "shape":
+        proto.graph.node.append(onnx.helper.make_node("Constant", [], ["axis"], value_ints=[1]))
+        last = onnx.helper.make_node("Unsqueeze", ["inner", "axis"], [name])
+    else:
+        last = onnx.helper.make_node("Cast", ["inner"], [name], to=onnx.TensorProto.DOUBLE)
+    proto.graph.node.append(last)
+    for value in proto.graph.output:
+        if value.name == name and change == "kind":
+            value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    manifest = replace(load_model(model).manifest, weights_sha256=weights_sha256(proto))
+    write_manifest(proto, manifest)
+    changed = load_model(saved(tmp_path / "changed.onnx", proto))
+    signal = simulate(short_sequence, Tissue([0.9, 1.4], [0.08, 0.05])).signal
+    with pytest.raises(InputError, match=rf"gives {name} as .* for 2 voxels, expected"):
+        run(changed, signal)
+    with pytest.raises(InputError, match=rf"gives {name} as .* expected"):
+        quantify(signal.reshape(2, 1, 1, -1), changed)
 
 
 def test_a_manifest_keeps_everything(model: Path) -> None:
