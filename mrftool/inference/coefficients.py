@@ -28,6 +28,7 @@ from mrftool.inference.session import check_given
 from mrftool.manifold.parameters import parameter_named
 from mrftool.manifold.table import SignalTable, evaluate_derivatives
 from mrftool.maps import Maps
+from mrftool.physics.quantiles import chi_square_exceeded
 from mrftool.quantities import Flag
 from mrftool.scan.coefficients import CoefficientImages
 
@@ -212,13 +213,11 @@ def _whitening(series: CoefficientImages, voxels: IndexArray) -> Array:
 def _flags(
     series: CoefficientImages, fit: Fit, local: FloatArray, ranges: tuple[Range, Range]
 ) -> Array:
-    from scipy.special import chdtri
-
     low, high = np.log(np.array(ranges)).T
     outside = ((fit.place < low) | (fit.place > high)).any(axis=1)
     flags = outside * int(Flag.OUT_OF_RANGE)
     if series.covariance is not None:
-        limit = chdtri(2 * series.rank - _N_FITTED, FALSE_ALARM)
+        limit = chi_square_exceeded(2 * series.rank - _N_FITTED, FALSE_ALARM)
         flags = flags + (fit.misfit > limit) * int(Flag.MISFIT)
         wide = _relative_sd(fit) * np.sqrt(local)[:, None] > UNDETERMINED
         flags = flags + wide[:, 0] * int(Flag.T1_UNDETERMINED)

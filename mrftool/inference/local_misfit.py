@@ -3,6 +3,7 @@
 import numpy as np
 
 from mrftool.arrays import FloatArray, IndexArray
+from mrftool.physics.quantiles import chi_square_exceeded
 
 _WINDOW = 7  # [pixel]
 _OFFSETS = range(-(_WINDOW // 2), _WINDOW // 2 + 1)
@@ -35,13 +36,11 @@ def local_variance(
     voxels
         Their flat indices in an image of `shape`.
     """
-    from scipy.special import chdtri
-
     image = np.full(shape, np.nan)
     image.reshape(-1)[voxels] = energy
     around = np.stack([_shifted(image, dx, dy) for dx in _OFFSETS for dy in _OFFSETS])
     middle = np.nanmedian(around.reshape(len(around), -1)[:, voxels], axis=0)
-    return np.asarray(middle / chdtri(degrees, 0.5))
+    return np.asarray(middle / chi_square_exceeded(degrees, 0.5))
 
 
 def _shifted(image: FloatArray, dx: int, dy: int) -> FloatArray:

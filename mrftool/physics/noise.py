@@ -18,6 +18,7 @@ Sources: C. D. Constantinides, E. Atalar, E. R. McVeigh, Magn Reson Med 38:852 (
 doi 10.1002/mrm.1910340618 (one coil).
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -213,9 +214,7 @@ def noise_ratio(coils: int = 1) -> float:
 
 def noise_moments(coils: int) -> tuple[float, float]:
     """Mean and variance of magnitudes of nothing but noise of standard deviation 1."""
-    from scipy.special import gammaln
-
-    mean = float(np.sqrt(2) * np.exp(gammaln(coils + 0.5) - gammaln(coils)))
+    mean = math.sqrt(2) * math.exp(math.lgamma(coils + 0.5) - math.lgamma(coils))
     return mean, 2 * coils - mean**2
 
 
@@ -225,7 +224,7 @@ def largest_noise_ratio(n_time: int, false_alarm: float, coils: int = 1) -> floa
 
     The spread of the ratio follows from skewness and kurtosis to first order in 1 / n_time.
     """
-    from scipy import special
+    from statistics import NormalDist  # heavy
 
     mean, variance = noise_moments(coils)
     # Raw moments of a chi distribution with 2 coils degrees of freedom.
@@ -234,7 +233,7 @@ def largest_noise_ratio(n_time: int, false_alarm: float, coils: int = 1) -> floa
     kurtosis = (fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4) / variance**2
     ratio = mean / np.sqrt(variance)
     spread = np.sqrt((1 - ratio * skewness + ratio**2 * (kurtosis - 1) / 4) / n_time)
-    return float(ratio - special.ndtri(false_alarm) * spread)
+    return float(ratio - NormalDist().inv_cdf(false_alarm) * spread)
 
 
 def _exact_excess(u: FloatArray, coils: int) -> FloatArray:

@@ -15,6 +15,7 @@ from mrftool.arrays import Array, BoolArray, ComplexArray, FloatArray
 from mrftool.environment.reporter import Reporter, SilentReporter
 from mrftool.environment.threads import chosen_threads
 from mrftool.errors import ArgumentError, MismatchError
+from mrftool.physics.quantiles import chi_square_exceeded
 from mrftool.reconstruction.coil_maps import coils_of
 from mrftool.reconstruction.conjugate_gradient import Solution, conjugate_gradient
 from mrftool.reconstruction.covariance import noise_amplification, replica_covariance
@@ -243,12 +244,10 @@ def object_mask(images: ComplexArray, covariance: Array | None) -> BoolArray:
     bright = energy > _LEAST_SIGNAL * np.percentile(energy, _BRIGHT)
     if covariance is None:
         return np.asarray(bright)
-    from scipy.special import chdtri
-
     columns = np.moveaxis(images, 0, -1)[bright][..., None]
     whitened = np.linalg.solve(covariance[bright].astype(np.complex128), columns)
     ratio = (columns.conj() * whitened).real.sum(axis=(-1, -2))
-    bright[bright] = ratio > chdtri(2 * len(images), _NOISE_TAIL)
+    bright[bright] = ratio > chi_square_exceeded(2 * len(images), _NOISE_TAIL)
     return np.asarray(bright)
 
 

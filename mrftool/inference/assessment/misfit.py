@@ -9,7 +9,6 @@ GUM 6.2). Where it is above 1 in the median voxel, the error is no accident of s
 all voxels above 1 are flagged.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,9 +17,9 @@ import numpy as np
 from mrftool.arrays import Array, BoolArray, FloatArray
 from mrftool.manifold.effects import NoiseShape
 from mrftool.manifold.parameters import FITTED
+from mrftool.physics.quantiles import chi_square_exceeded
 
 COVERAGE_FACTOR = 2.0
-_TAIL, _N_VALUES = 10.0, 20_001  # of the density of a chi-square variable, and its samples
 _RARELY = 1e-3  # share of the voxels in which noise leaves more than it certainly explains
 
 
@@ -55,7 +54,7 @@ class NoiseLevel:
         energy = np.square(fit) / np.maximum(1 - np.square(residual), 1e-12)
         noise = np.square(self.sd) * self.n_values / energy
         degrees = self.n_values / self.shape.energy_spread
-        largest = _rarely_exceeded(degrees) / degrees
+        largest = chi_square_exceeded(degrees, _RARELY) / degrees
         share, certain = (
             np.sqrt(np.maximum(np.square(residual) - noise * factor, 0.0))
             for factor in (1.0, largest)
@@ -63,21 +62,6 @@ class NoiseLevel:
         if self.shape.is_white:  # the model's own test of each voxel holds
             certain = np.where(share > 0, share, residual)
         return share, certain
-
-
-def _rarely_exceeded(degrees: float) -> float:
-    """What a chi-square variable exceeds with the probability _RARELY, to 1e-6.
-
-    Its density is integrated from far above; scipy's quantile takes longer to import than all else
-    here takes.
-    """
-    most = degrees + _TAIL * (np.sqrt(degrees) + _TAIL)
-    values = np.linspace(most, degrees, _N_VALUES)
-    half = degrees / 2
-    density = np.exp((half - 1) * np.log(values / 2) - values / 2 - math.lgamma(half)) / 2
-    areas = (density[1:] + density[:-1]) / 2 * -np.diff(values)
-    above = np.maximum(np.cumsum(areas), 1e-300)
-    return float(np.interp(np.log(_RARELY), np.log(above), values[1:]))
 
 
 def share_of_noise(residual: FloatArray, misfit: FloatArray, remainder: FloatArray) -> FloatArray:
