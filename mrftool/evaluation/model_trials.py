@@ -16,7 +16,7 @@ from mrftool.arrays import ComplexArray, Progress
 from mrftool.evaluation.bins import Bins, bins_of
 from mrftool.exporting.verify import Outcome, Sample, draw_sample, noisy_scores, run_on, trial
 from mrftool.inference.session import Model
-from mrftool.physics.noise import add_noise, level_of
+from mrftool.physics.noise import add_noise, complex_noise, level_of
 from mrftool.physics.simulate import simulate
 from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
@@ -108,7 +108,8 @@ def run_trials(
     sample = draw_sample(model.manifest, sequence, voxels, random)
     outcomes, rates = [], []
     for snr in snrs:
-        outcomes.append(trial(model, sample, snr, random, knows_noise=knows_noise))
+        noise = complex_noise(sample.signal.shape, random)
+        outcomes.append(trial(model, sample, snr, noise, knows_noise=knows_noise))
         rates.append(_rates("", snr, outcomes[-1].found["flags"]))
         progress(1)
     for case, signal in mismatched_signals(sequence, sample, others):

@@ -213,6 +213,7 @@ def spread(points: FloatArray, count: int) -> NDArray[np.intp]:
     chosen = [int(np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
     distance = np.full(len(points), np.inf)
     while len(chosen) < min(count, len(points)):
-        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        away = points - points[chosen[-1]]
+        distance = np.minimum(distance, np.einsum("pd,pd->p", away, away))
         chosen.append(int(distance.argmax()))
     return np.array(chosen)

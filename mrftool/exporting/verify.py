@@ -15,7 +15,7 @@ from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.physics.cramer_rao import bound_of_signals
-from mrftool.physics.noise import add_noise, level_of
+from mrftool.physics.noise import add_noise, complex_noise, level_of
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
@@ -80,15 +80,16 @@ def verify(
     exact = run_on(model, sample.signal, sample.tissue)
     scores: dict[str, Any] = {"voxels": voxels, "noise_free": _noise_free(exact, sample.reference)}
     _check_parts(model, sample, np.random.default_rng(seed))
+    noise = complex_noise(sample.signal.shape, random)
     for snr in snrs:
-        scores[f"snr_{snr:g}"] = noisy_scores(trial(model, sample, snr, random))
+        scores[f"snr_{snr:g}"] = noisy_scores(trial(model, sample, snr, noise))
     return scores
 
 
 def _check_parts(model: Model, sample: Sample, random: np.random.Generator) -> None:
     """Raises CheckFailedError unless compressed fingerprints give what the graph gives."""
-    noise = level_of(sample.signal) / _SNR_OF_PARTS
-    noisy = add_noise(sample.signal, noise, random)[:_N_OF_PARTS].astype(np.complex64)
+    signal = sample.signal[:_N_OF_PARTS]
+    noisy = add_noise(signal, level_of(signal) / _SNR_OF_PARTS, random)
     given = {name: getattr(sample.tissue, name)[:_N_OF_PARTS] for name in model.given}
     require_same_parts(model, noisy, **given)
 
@@ -119,25 +120,27 @@ def trial(
     model: Model,
     sample: Sample,
     snr: float,
-    random: np.random.Generator,
+    noise: ComplexArray,
     *,
     knows_noise: bool = False,
 ) -> Outcome:
-    """The sample with noise, every fingerprint at `snr`, through the model. knows_noise: it is told
+    """The sample with noise, every fingerprint at `snr`, through the model.
+
+    noise: of standard deviation 1 per channel `(voxel, time)` [1]; knows_noise: the model is told
     the noise level.
     """
-    noise = level_of(sample.signal) / snr
-    noisy = add_noise(sample.signal, noise, random)
+    noise_sd = level_of(sample.signal) / snr
+    noisy = sample.signal + noise * noise_sd[:, None].astype(np.float32)
     if knows_noise:  # one level for all voxels, as the model takes it
         found = run_on(
-            model, (noisy / noise[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0
+            model, (noisy / noise_sd[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0
         )
     else:
         found = run_on(model, noisy, sample.tissue)
     if model.manifest.form == "complex":
-        bound = noise[:, None] * sample.bound_per_noise
+        bound = noise_sd[:, None] * sample.bound_per_noise
     else:
-        bound = bound_of_signals(sample.signal, sample.slopes, noise, form="magnitude")
+        bound = bound_of_signals(sample.signal, sample.slopes, noise_sd, form="magnitude")
     return Outcome(sample.reference, bound, found)
 
 
