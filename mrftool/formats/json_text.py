@@ -1,6 +1,7 @@
-"""JSON from a file, of which every number is finite and has a value as a double."""
+"""JSON, of which every number is finite and has a value as a double."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,25 @@ def with_whole_characters(value: Any, text: str) -> Any:
         return value
     written = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     return json.loads(written)
+
+
+def json_text(value: Any, indent: str = "") -> str:
+    """The value as JSON: each key, and each list of plain values, on a line of its own.
+
+    Raises ValueError for a number that is not finite.
+    """
+    inner = indent + "  "
+    if isinstance(value, Mapping) and value:
+        lines = [f"{json.dumps(key)}: {json_text(item, inner)}" for key, item in value.items()]
+        return _in_lines("{", lines, "}", indent)
+    if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        return _in_lines("[", [json_text(item, inner) for item in value], "]", indent)
+    return json.dumps(value, allow_nan=False)
+
+
+def _in_lines(start: str, lines: list[str], end: str, indent: str) -> str:
+    between = f",\n{indent}  "
+    return f"{start}\n{indent}  {between.join(lines)}\n{indent}{end}"
 
 
 def _finite_float(word: str) -> float:

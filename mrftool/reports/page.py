@@ -6,7 +6,6 @@ that would not show are spelled out, and the page's own policy lets a browser lo
 nothing.
 """
 
-import json
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,21 +44,17 @@ def make_report(run: Run) -> Report:
     warnings = _warnings(contents)
     page = _page(run, contents, sequence) | {"warnings": warnings}
     html = _environment().get_template("report.html").render(page)
-    return Report(html, _as_json(contents), tuple(warnings))
+    return Report(html, contents, tuple(warnings))
 
 
 def report_without_page(run: Run) -> Report:
     """The report of a run as numbers; its page is empty."""
     contents = report_contents(run, read_plain_sequence(run.method.sequence))
-    return Report("", _as_json(contents), tuple(_warnings(contents)))
+    return Report("", contents, tuple(_warnings(contents)))
 
 
 def _warnings(contents: Mapping[str, Any]) -> list[str]:
     return [item["text"] for item in contents["remarks"] if item["level"] == "warning"]
-
-
-def _as_json(contents: Mapping[str, Any]) -> str:
-    return json.dumps(contents, indent=2, allow_nan=False) + "\n"
 
 
 def visible(value: Any) -> Any:

@@ -132,12 +132,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """html: the page, empty for none. json: its contents. warnings: sentences, empty if the run
-    looks good.
+    """html: the page, empty for none. contents: what report.json holds. warnings: sentences, empty
+    if the run looks good.
     """
 
     html: str
-    json: str
+    contents: Mapping[str, Any]
     warnings: tuple[str, ...]
 
 

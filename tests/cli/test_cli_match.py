@@ -23,7 +23,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "mrftool.pages.maps.overview_figure", lambda *_, **__: _[2].write_bytes(b"picture")
     )
-    report = SimpleNamespace(warnings=(), html="page", json="{}")
+    report = SimpleNamespace(warnings=(), html="page", contents={})
     monkeypatch.setattr("mrftool.reports.page.make_report", lambda _: report)
 
 

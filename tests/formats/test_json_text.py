@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from mrftool.errors import InputError
 from mrftool.evaluation.reference import _classes, read_report
 from mrftool.evaluation.rois import read_reference
 from mrftool.formats.bids import read_sidecar
-from mrftool.formats.json_text import load_json, read_json
+from mrftool.formats.json_text import json_text, load_json, read_json
 from mrftool.workflows.steps.outputs.run_record import former_outputs
 
 
@@ -61,3 +62,38 @@ def test_a_report_without_an_end_is_refused_at_once(tmp_path: Path, make) -> Non
     assert read_marker(tmp_path / "report.json") is None
     with pytest.raises(InputError, match="expected a CSV file"):
         read_reference(tmp_path / "report.json")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        {"a": {}, "b": [], "c": None, "d": True},
+        {"curve": [1.5, -2e-7, 3], "affine": [[1.0, 0.0], [0.0, 1.0]], 'quo"te\u00e9\n': "x\ty"},
+        [{"a": [{"b": [[]]}]}, [1, "two", None]],
+        "text",
+    ],
+)
+def test_text_holds_the_value(value: Any) -> None:
+    assert load_json(json_text(value)) == value
+
+
+def test_text_has_a_line_for_each_key_and_list_of_numbers() -> None:
+    text = json_text({"a": [1, 2, 3], "b": {"c": [[1, 2], [3, 4]]}})
+    assert text.splitlines() == [
+        "{",
+        '  "a": [1, 2, 3],',
+        '  "b": {',
+        '    "c": [',
+        "      [1, 2],",
+        "      [3, 4]",
+        "    ]",
+        "  }",
+        "}",
+    ]
+
+
+def test_text_has_no_numbers_that_are_not_finite() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        json_text({"a": [float("nan")]})

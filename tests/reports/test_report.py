@@ -142,7 +142,7 @@ def test_what_files_say_is_shown_and_never_obeyed(short_sequence, text):
         )
         made = make_report(run)
         made.html.encode("utf-8")
-        return Page(made.html), json.loads(made.json)
+        return Page(made.html), made.contents
 
     page, facts = report(text)
     calm, _ = report("calm" if text else "")
@@ -185,7 +185,7 @@ def test_a_hostile_manifest_is_reported(short_sequence):
     method = method_of(Model(Path("m.onnx"), manifest, b""))
     report = make_report(a_run(good_maps(), method))
     assert Page(report.html).faults == []
-    facts = json.loads(report.json)
+    facts = report.contents
     assert facts["method"]["scores"]["snr_5"]["t2"] == {"z": 10**400, "y": None}
     assert "sequence_unreadable" in [remark["code"] for remark in facts["remarks"]]
 
@@ -199,9 +199,9 @@ def test_every_key_is_documented(short_sequence):
     )
     manifest = Manifest("m", {}, "id", "short", "complex", 40, {"t1": (0.1, 4), "t2": (0.01, 2)})
     method = method_of(Model(Path("m.onnx"), manifest, b""))
-    facts = json.loads(make_report(a_run(good_maps(residual=0.99), method)).json)
+    facts = make_report(a_run(good_maps(residual=0.99), method)).contents
     from_model = {f"method.{key}" for key in facts["method"]}
-    facts = json.loads(make_report(a_run(good_maps(residual=0.99), a_method(short_sequence))).json)
+    facts = make_report(a_run(good_maps(residual=0.99), a_method(short_sequence))).contents
     inner = {
         f"{key}.{name}" for key in ("input", "method", "sequence", "voxels") for name in facts[key]
     } | from_model
@@ -230,7 +230,7 @@ def test_numbers_are_those_of_the_maps(good):
     maps.flags[5, 5, :] = Flag.MISFIT
     maps.t1[5, 5, :] = 100.0
     maps.t1[6, 5, 0] = 3.5
-    facts = json.loads(make_report(good).json)
+    facts = make_report(good).contents
     values = maps.t1[maps.flags == 0].astype(np.float64)
     t1 = facts["statistics"]["t1"]
     assert t1["unit"] == "s" and t1["n"] == values.size
@@ -265,7 +265,7 @@ def test_maps_without_extras_or_signal_are_reported_too(short_sequence):
     other.extra["off_resonance"] = np.ones_like(other.t1)
     run = a_run(other, a_method(short_sequence, kind="dictionary"))
     assert "off-resonance [Hz]" in Page(make_report(run).html).text
-    assert json.loads(make_report(run).json)["statistics"]["off_resonance"]["unit"] == "Hz"
+    assert make_report(run).contents["statistics"]["off_resonance"]["unit"] == "Hz"
     other.extra["my_map"] = np.ones_like(other.t1)
     with pytest.raises(ArgumentError, match="map 'my_map' is unknown, expected one of t1, t2"):
         make_report(run)

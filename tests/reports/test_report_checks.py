@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ SCORES = {"snr_20": {"t1": {"coverage_95": 0.95, "rmse_over_bound": 1.02}}}
 def codes(run, level="warning"):
     return [
         remark["code"]
-        for remark in json.loads(make_report(run).json)["remarks"]
+        for remark in make_report(run).contents["remarks"]
         if remark["level"] == level
     ]
 
@@ -38,7 +37,7 @@ def flagged(flag, share):
 def test_a_good_run_looks_good(method):
     run = a_run(good_maps(), method)
     assert codes(run) == codes(run, "note") == []
-    assert json.loads(make_report(run).json)["status"] == "good" and make_report(run).warnings == ()
+    assert make_report(run).contents["status"] == "good" and make_report(run).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The uncertainty budget and the look at the fit, on the page and in numbers."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +52,7 @@ def test_the_page_shows_the_budget(method):
     assert page.faults == []
     assert "T2 of white matter 500 69 1.2 3.1 0.4 3.3" in page.text
     assert "B1 2 % efficiency 3 % combined" in page.text
-    tissues = json.loads(report.json)["uncertainty"]["tissues"]
+    tissues = report.contents["uncertainty"]["tissues"]
     assert tissues[0]["given"] == {"B1": 0.031, "efficiency": 0.004}
     assert tissues[1]["noise"] is None and tissues[1]["given"]["efficiency"] is None
 
@@ -119,7 +118,7 @@ def test_the_page_shows_the_average_residual_and_two_voxels(method):
     assert (
         "typical voxel (4, 5, 2), residual 10.0 %" in page.text and "measured fitted" in page.text
     )
-    facts = json.loads(report.json)["fit"]
+    facts = report.contents["fit"]
     assert facts["average_residual"] == pytest.approx(0.002) and facts["slice"] == 2
     assert len(facts["residual_of_frames"]) == 40
 
@@ -167,7 +166,7 @@ def spiky(*frames: int) -> np.ndarray:
 )
 def test_frames_that_do_not_follow_the_model_are_named(method, residuals, code, words):
     report = make_report(a_run(good_maps(), method, residuals=residuals))
-    (remark,) = json.loads(report.json)["remarks"]
+    (remark,) = report.contents["remarks"]
     assert remark["code"] == code and remark["level"] == "warning"
     assert words in remark["text"]
 
@@ -196,7 +195,7 @@ def test_strong_noise_is_no_misfit(method, snr, n_voxels, shared, expected):
     residual = float(np.sqrt(2 / (snr**2 + 2)))
     run = a_run(good_maps(residual=residual), method)
     run = replace(run, residuals=noise_residual(snr, n_voxels, shared))
-    codes = [remark["code"] for remark in json.loads(make_report(run).json)["remarks"]]
+    codes = [remark["code"] for remark in make_report(run).contents["remarks"]]
     assert sorted(codes) == expected
 
 
@@ -211,7 +210,7 @@ def test_every_key_of_fit_and_budget_is_documented(method):
 
     said = Path(__file__).parents[2].joinpath("docs/report.md").read_text("utf-8")
     run = a_run(good_maps(), method, residuals=residuals_of(spiky(4)), budget=BUDGET)
-    facts = json.loads(make_report(run).json)
+    facts = make_report(run).contents
     keys = {f"fit.{key}" for key in facts["fit"]}
     keys |= {f"uncertainty.{key}" for key in facts["uncertainty"]}
     keys |= {*facts["uncertainty"]["tissues"][0]}
@@ -224,6 +223,6 @@ def test_every_key_of_fit_and_budget_is_documented(method):
 def test_noise_that_the_residual_contradicts_is_heard(method, given, differs):
     residuals = replace(residuals_of(np.full(40, 0.002)), noise_sd=0.1)
     report = make_report(a_run(good_maps(), method, residuals=residuals, noise_sd=given))
-    codes = [remark["code"] for remark in json.loads(report.json)["remarks"]]
+    codes = [remark["code"] for remark in report.contents["remarks"]]
     assert ("noise_sd_differs" in codes) == differs
     assert (report.warnings != ()) == differs

@@ -4,10 +4,10 @@ The maps come first, with a short report.json that names them. All else is made 
 fails there is told in one line, and the maps stay.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mrftool.environment.reporter import Reporter
 from mrftool.formats.atomic import write_text
@@ -69,10 +69,10 @@ class MapsResult:
 
 @dataclass(frozen=True)
 class _Decorated:
-    """What was made beside the maps. record: text of report.json."""
+    """What was made beside the maps. record: contents of report.json."""
 
     pages: list[Path]
-    record: str
+    record: Mapping[str, Any]
     warnings: tuple[str, ...]
 
 
@@ -165,7 +165,7 @@ def _with_report(run: MapsRun, folder: Path, reporter: Reporter, failures: Failu
     for text in report.warnings:
         reporter.note(text)
     pages = [path for path in (picture, page) if path is not None]
-    return _Decorated(pages, report.json, report.warnings)
+    return _Decorated(pages, report.contents, report.warnings)
 
 
 def _report(run: MapsRun, folder: Path, failures: Failures) -> Report:
@@ -192,9 +192,9 @@ def _images(run: MapsRun, folder: Path) -> list[Map]:
     ]
 
 
-def _short_record(run: MapsRun, folder: Path) -> str:
+def _short_record(run: MapsRun, folder: Path) -> dict[str, Any]:
     """A report.json that names the maps alone."""
-    return json.dumps({"command": run.command, "maps": names_of_maps(run, folder)})
+    return {"command": run.command, "maps": names_of_maps(run, folder)}
 
 
 def _write_page(html: str, path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Outputs belong to one run: its report names them; another run asks before it replaces them."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 
 from mrftool.errors import ArgumentError, InputError
 from mrftool.formats.bids import map_path, report_folder
-from mrftool.formats.json_text import read_json
+from mrftool.formats.json_text import json_text, read_json
 from mrftool.quantities import QUANTITIES
 from mrftool.workflows.steps.outputs.places import keep_inputs, require_file_places
 
@@ -105,12 +104,12 @@ def former_outputs(place: Path) -> list[Path]:
     return [_inside(place, str(name)) for name in names]
 
 
-def with_record(report: str, place: Path, identity: RunIdentity, outputs: Iterable[Path]) -> str:
+def with_record(
+    contents: Mapping[str, Any], place: Path, identity: RunIdentity, outputs: Iterable[Path]
+) -> str:
     """The text of a report, with its run and the files of that run, relative to `place`."""
-    facts = json.loads(report)
-    facts["run"] = identity.facts()
-    facts["outputs"] = sorted(os.path.relpath(path, place) for path in outputs)
-    return json.dumps(facts, indent=2, allow_nan=False) + "\n"
+    names = sorted(os.path.relpath(path, place) for path in outputs)
+    return json_text({**contents, "run": identity.facts(), "outputs": names}) + "\n"
 
 
 def remove_stale(folder: Path, former: Iterable[Path], current: Iterable[Path]) -> list[Path]:
