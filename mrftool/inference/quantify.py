@@ -74,7 +74,7 @@ def quantify(
 
     assumptions = (*series.assumptions, *assumed)
     maps = maps_of(series, found(), assumptions=assumptions, progress=progress)
-    if not hide_air:
+    if not hide_air or not task.n_voxels:
         return maps
     return without_air(maps, energy.reshape(series.shape), series.n_time, model.manifest.coils)
 

@@ -110,8 +110,12 @@ def test_masked_and_empty_voxels_are_zero_and_broken_ones_are_not_numbers(
     assert (maps.t1[3:] > 0).all()
 
 
-def test_a_mask_of_nothing_gives_maps_of_nothing(model: Model, image: np.ndarray) -> None:
-    maps = quantify(series_from_array(image), model, mask=np.zeros(SHAPE, bool))
+@pytest.mark.parametrize("hide_air", [False, True])
+def test_a_mask_of_nothing_gives_maps_of_nothing(
+    model: Model, image: np.ndarray, hide_air: bool
+) -> None:
+    nothing = np.zeros(SHAPE, bool)
+    maps = quantify(series_from_array(image), model, mask=nothing, hide_air=hide_air)
     assert maps.t1.shape == SHAPE and not maps.t1.any() and (maps.flags == Flag.MASKED).all()
 
 
