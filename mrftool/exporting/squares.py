@@ -21,9 +21,9 @@ _TINY = 1e-20
 _BATCH = 256  # atoms at a time
 
 
-def squared_search(table: SignalTable, atoms: Atoms, signal: Value) -> tuple[Atoms, Value]:
-    """Atoms that `coarse_search` compares with squares, and their columns of `signal`
-    `(voxel, time)`.
+def squared_search(table: SignalTable, atoms: Atoms, units: Value) -> tuple[Atoms, Value]:
+    """Atoms that `coarse_search` compares with squares, and their columns of `units`
+    `(voxel, time)`, magnitudes of norm 1.
     """
     squares = _squares(table, atoms)
     squares -= squares.mean(axis=1, keepdims=True)
@@ -32,8 +32,7 @@ def squared_search(table: SignalTable, atoms: Atoms, signal: Value) -> tuple[Ato
     vectors -= vectors.mean(axis=0)
     rows = squares @ vectors
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
-    energy = maximum(row_sum(signal * signal), _TINY)
-    columns = (signal * signal / energy) @ signal.tape.constant(vectors)
+    columns = (units * units) @ units.tape.constant(vectors)
     columns = columns / maximum(sqrt(row_sum(columns * columns)), _TINY)
     return _without_steps(atoms, rows), columns
 

@@ -113,7 +113,7 @@ def estimate_magnitude(
     probes: Array,
     reading: Reading,
     *,
-    signal: Value,
+    y: Value,
     start: Value,
     noise_sd: Value,
     steps: int,
@@ -129,8 +129,8 @@ def estimate_magnitude(
         Vectors beside the basis `(time, probe)`.
     reading
         What the graph read of each voxel.
-    signal
-        Magnitudes `(voxel, time)`.
+    y
+        Magnitudes `(voxel, time)` of norm 1, or 0.
     start
         Coordinates on the axes of the fitted parameters `(voxel, fitted)`.
     noise_sd
@@ -142,7 +142,6 @@ def estimate_magnitude(
         Whose root sum of squares the magnitudes are.
     """
     n_time = len(spline.table.basis.vectors)
-    y = where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
     noise = noise_sd.reshape(1, 1)
     known, given = noise > 0.0, maximum(noise / sqrt(reading.energy), LEAST_SD)
     place, model = start, unfold(spline, start)

@@ -67,6 +67,11 @@ def read_signals(
     return Reading(energy, coefficients, empty, bad, outside, row_sum(probed * probed))
 
 
+def unit_magnitudes(reading: Reading, signal: Value) -> Value:
+    """Magnitudes `(voxel, time)` of norm 1; 0 where they cannot be used."""
+    return where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
+
+
 def aligned(table: SignalTable, coefficients: Value) -> Value:
     """`compression.align` in the graph: like `coefficients`, of norm 1 and with the reference's
     phase.
