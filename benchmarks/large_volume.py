@@ -29,15 +29,19 @@ from mrftool.tissue import Tissue
 PLANE = 256
 
 
-def write_scan(path: Path, slices: int, sequence: PulseSequence) -> None:
+def write_scan(
+    path: Path, slices: int, sequence: PulseSequence, *, magnitudes: bool = False
+) -> None:
     """A slice of random tissue, again and again, one time point after the other as the file has
     them.
     """
     random = np.random.default_rng(0)
     t1 = random.uniform(0.3, 3.0, PLANE * PLANE)
     signal = simulate(sequence, Tissue(t1, t1 * random.uniform(0.03, 0.3, t1.size))).signal
+    if magnitudes:
+        signal = np.abs(signal)
     header = nibabel.Nifti2Header()
-    header.set_data_dtype(np.complex64)
+    header.set_data_dtype(signal.dtype)
     header.set_data_shape((PLANE, PLANE, slices, signal.shape[1]))
     header.set_xyzt_units("mm", "sec")
     header.set_sform(np.eye(4), 1)

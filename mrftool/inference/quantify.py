@@ -22,6 +22,7 @@ from mrftool.inference.session import (
     Model,
     check_given,
     native_rest,
+    native_whole,
     run,
     run_compressed,
     split_of,
@@ -109,10 +110,14 @@ class _Task:
             return self.series.n_voxels
         return int(np.count_nonzero(self.mask))
 
-    def native(self, split: SplitModel) -> CheckedGraph | None:
-        """What follows compression in native code, where that is quicker for so many voxels."""
+    def native(self, split: SplitModel | None) -> CheckedGraph | None:
+        """What follows compression, or all of a model that has no parts, in native code; None where
+        that is not quicker for so many voxels.
+        """
         if self.n_voxels < _WORTH_TRANSLATION:
             return None
+        if split is None:
+            return native_whole(self.model)
         return native_rest(split)
 
     def options(self, voxels: Voxels) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def _blocks(task: _Task) -> Iterator[_Block]:
     """All voxels, compressed where they are read if model and reader can do so."""
     split, reader, stream = task.split(), task.series.read, task.stream()
     if split is None:
-        return _read_blocks(task)
+        return _read_blocks(task, task.native(None))
     fit = partial(_fitted, task, split, task.native(split))
     if stream is not None:
         return _streamed_blocks(task, split, stream, fit)
@@ -187,11 +192,12 @@ def _fitted(
     return voxels, energy[:, 0].astype(np.float64), columns
 
 
-def _read_blocks(task: _Task) -> Iterator[_Block]:
+def _read_blocks(task: _Task, native: CheckedGraph | None = None) -> Iterator[_Block]:
+    """All voxels, computed from their signals."""
     blocks = task.series.blocks(task.mask, max_bytes=block_bytes(task.series))
     for voxels, signal in prefetched(blocks):
         options = task.options(voxels)
-        columns = run(task.model, signal, threads=task.threads, **options)
+        columns = run(task.model, signal, threads=task.threads, native=native, **options)
         energy = None
         if task.with_energy:
             energy = energy_of(signal)

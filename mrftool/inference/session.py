@@ -87,6 +87,7 @@ def run(
     noise_sd: float | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    native: CheckedGraph | None = None,
     **given: Array | None,
 ) -> dict[str, Array]:
     """Maps of the voxels of `signal` `(voxel, time)`: complex64, or float32 for a magnitude model.
@@ -94,7 +95,8 @@ def run(
     given: the parameters that the model takes, by name, as b1 `(voxel,)` [1]. noise_sd: of the
     noise per channel, in the unit of the signal; by default estimated for each voxel. batch: voxels
     at a time, by default as is fastest. threads: batches at a time, by default one per processor.
-    Neither changes a result by more than rounding in single precision.
+    native: see `native_whole`; without, ONNX Runtime runs the graph. None of these changes a result
+    by more than rounding in single precision.
     Returns `(voxel,)` columns t1, t2, sd_t1, sd_t2 [s], residual [1], flags (sums of
     mrftool.quantities.Flag, int32), and m0 (complex64; float32 for a magnitude model) in the unit
     of the signal.
@@ -102,11 +104,20 @@ def run(
     Raises MismatchError if the signal or the given parameters do not fit the model.
     """
     rows = _rows(model, signal)
-    batch = batch or BATCH[model.form]
+    size = batch or BATCH[model.form]
     feeds = {"signal": rows} | _given_feeds(model, given, len(rows)) | _noise_feed(noise_sd)
-    work = _work(model, _session(model.content, str(model.path)), feeds, batch)
+    reference = _by_onnx(model, model.content, size)
+    if native is not None:
+        size = COMPRESSED_BATCH
+
+    def work(start: int) -> list[Array]:
+        part = _part(feeds, start, size)
+        if native is None:
+            return reference(part)
+        return native.run(part, _n_voxels(part), reference)
+
     with ThreadPoolExecutor(chosen_threads(threads)) as pool:
-        parts = list(pool.map(work, range(0, max(len(rows), 1), batch)))
+        parts = list(pool.map(work, range(0, max(len(rows), 1), size)))
     return _maps(model, _joined(parts))
 
 
@@ -151,16 +162,10 @@ def run_compressed(
     """
     feeds = {split.coefficients: coefficients, split.energy: energy}
     feeds |= _given_feeds(model, given, len(energy)) | _noise_feed(noise_sd)
-    session = _session(split.rest, str(model.path))
-
-    def by_onnx(part: Mapping[str, Array]) -> list[Array]:
-        work = _work(model, session, part, COMPRESSED_BATCH)
-        starts = range(0, max(len(part[split.energy]), 1), COMPRESSED_BATCH)
-        return _joined([work(start) for start in starts])
-
+    reference = _by_onnx(model, split.rest, COMPRESSED_BATCH)
     if native is None:
-        return _maps(model, by_onnx(feeds))
-    return _maps(model, native.run(feeds, len(energy), by_onnx))
+        return _maps(model, reference(feeds))
+    return _maps(model, native.run(feeds, len(energy), reference))
 
 
 def native_rest(split: SplitModel, *, is_trusted: bool | None = None) -> CheckedGraph | None:
@@ -168,30 +173,54 @@ def native_rest(split: SplitModel, *, is_trusted: bool | None = None) -> Checked
 
     None also where the model gives something else than maps: ONNX Runtime tells what.
     """
-    native = checked_graph(split.rest, _OUTPUTS, is_trusted=is_trusted)
+    return _native(split.rest, "complex", is_trusted)
+
+
+def native_whole(model: Model, *, is_trusted: bool | None = None) -> CheckedGraph | None:
+    """The graph of a model of magnitudes in native code, for the voxels of one scan; None as in
+    `native_rest`, and for another model.
+    """
+    if model.form != "magnitude":
+        return None
+    return _native(model.content, model.form, is_trusted)
+
+
+def _native(content: bytes, form: str, is_trusted: bool | None) -> CheckedGraph | None:
+    native = checked_graph(content, _OUTPUTS, is_trusted=is_trusted)
     if native is None:
         return None
     for port in native.graph.outputs:
-        if (port.shape_of(1), port.dtype) != _column(port.name, "complex", 1):
+        if (port.shape_of(1), port.dtype) != _column(port.name, form, 1):
             return None
     return native
 
 
-def _work(
-    model: Model, session: InferenceSession, feeds: Mapping[str, Array], batch: int
-) -> Callable[[int], list[Array]]:
-    """What computes all outputs for the batch that begins at a voxel."""
-    first = next(name for name in feeds if name != _NOISE)
+def _by_onnx(
+    model: Model, content: bytes, batch: int
+) -> Callable[[Mapping[str, Array]], list[Array]]:
+    """What computes all outputs by ONNX Runtime, of `batch` voxels at a time."""
+    session = _session(content, str(model.path))
 
-    def work(start: int) -> list[Array]:
-        part = {name: values[start : start + batch] for name, values in feeds.items()}
-        count = len(part[first])
-        part[_NOISE] = feeds[_NOISE]
-        outputs = _computed(session, part, str(model.path))
-        _check_columns(model, outputs, count)
-        return outputs
+    def outputs(feeds: Mapping[str, Array]) -> list[Array]:
+        parts = []
+        for start in range(0, max(_n_voxels(feeds), 1), batch):
+            part = _part(feeds, start, batch)
+            parts.append(_computed(session, part, str(model.path)))
+            _check_columns(model, parts[-1], _n_voxels(part))
+        return _joined(parts)
 
-    return work
+    return outputs
+
+
+def _part(feeds: Mapping[str, Array], start: int, count: int) -> dict[str, Array]:
+    """The inputs of some voxels."""
+    part = {name: values[start : start + count] for name, values in feeds.items()}
+    part[_NOISE] = feeds[_NOISE]
+    return part
+
+
+def _n_voxels(feeds: Mapping[str, Array]) -> int:
+    return next(len(values) for name, values in feeds.items() if name != _NOISE)
 
 
 def _check_columns(model: Model, outputs: list[Array], n_voxels: int) -> None:
@@ -219,6 +248,8 @@ def _column(name: str, form: str, n_voxels: int) -> tuple[tuple[int, ...], type]
 
 def _joined(parts: list[list[Array]]) -> list[Array]:
     """Each output of all batches."""
+    if len(parts) == 1:
+        return parts[0]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 

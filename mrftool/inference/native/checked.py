@@ -11,7 +11,7 @@ from mrftool.inference.native.machine import NativeGraph, is_available, native_g
 from mrftool.inference.native.translation import ports, translated
 
 _COMPARED = 1024  # voxels
-_MOST_PLACES = 1 << 13  # of columns: more do not stay in the processor's cache
+_MOST_PLACES = 1 << 15  # of columns, which take 10 MB
 Feeds = Mapping[str, Array]
 Reference = Callable[[Feeds], list[Array]]
 
