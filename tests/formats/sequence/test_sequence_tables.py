@@ -381,8 +381,9 @@ def test_lines_end_as_on_unix_windows_or_old_macintosh(tmp_path: Path, end: str)
         b"1,2\n\x00,3\n",
         b"\xff\xfe1\x00",
         b'""\n,\n',
+        b"1;" + b"1" * 100_000 + b"x\n3;4\n",  # hours, where digits are tried in every division
     ],
-    ids=["long cell", "open quote", "null byte", "UTF-16", "empty cells"],
+    ids=["long cell", "open quote", "null byte", "UTF-16", "empty cells", "nearly a number"],
 )
 def test_odd_cells_are_refused_in_words(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list.csv").write_bytes(content)

@@ -28,8 +28,8 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "": "spaces"}
 # A spreadsheet writes an empty row as separators alone.
 _SPACE_AND_SEPARATORS = " \t\r\v\f,;"
 _NUMBER = {
-    "point": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
-    "comma": re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?"),
+    "point": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"),
+    "comma": re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?"),
 }
 _LINE_END = re.compile(r"\r\n|\n|\r")  # of Unix, Windows, and old Macintosh files
 _COMMENT_MARKS = ("#", "%", "//")
