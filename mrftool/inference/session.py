@@ -22,6 +22,7 @@ from mrftool.inference.runtime import InferenceSession, SessionOptions
 from mrftool.manifold.parameters import FITTED, parameter_named
 
 COMPRESSED_BATCH = 2048  # voxels whose coefficients stay in the processor's cache
+NATIVE_BATCH = 1024  # voxels of magnitudes that native code computes at a time, in one thread
 BATCH = {"complex": 512, "magnitude": 64}  # voxels whose numbers stay in the processor's cache
 _NOISE = "noise_sd"
 _FITTED = tuple(parameter.name for parameter in FITTED)
@@ -108,7 +109,7 @@ def run(
     feeds = {"signal": rows} | _given_feeds(model, given, len(rows)) | _noise_feed(noise_sd)
     reference = _by_onnx(model, model.content, size)
     if native is not None:
-        size = COMPRESSED_BATCH
+        size = NATIVE_BATCH
 
     def work(start: int) -> list[Array]:
         part = _part(feeds, start, size)
