@@ -24,7 +24,13 @@ _CHOICES = {
     "optimiser": ("muon", "adam"),
     "tissue": ("random", "grid"),
 }
-_COUNTS = ("steps", "batch", "validate_every", "seed", "decode_voxels")
+_LARGEST = {  # of each count: days of work, gigabytes of signals, and what a generator takes
+    "steps": 10_000_000,
+    "batch": 1_000_000,
+    "validate_every": 10_000_000,
+    "decode_voxels": 1_000_000,
+    "seed": 2**63 - 1,
+}
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class TrainConfig:
         """A checkpoint or a plan can hold values of any type."""
         if not isinstance(self.labels, bool):
             raise ArgumentError(f"labels {str(self.labels)[:40]!r}, expected true or false")
-        for key in _COUNTS:
+        for key in _LARGEST:
             value = getattr(self, key)
             if not isinstance(value, int):
                 raise ArgumentError(f"{key} {str(value)[:40]!r}, expected a whole number")
@@ -166,6 +172,9 @@ class TrainConfig:
         for key in ("weight", "adc", "seed", "decode_voxels"):
             if not 0 <= getattr(self, key) < inf:
                 raise ArgumentError(f"{key} {getattr(self, key):g}, expected 0 or more")
+        for key, most in _LARGEST.items():
+            if getattr(self, key) > most:
+                raise ArgumentError(f"{key} {getattr(self, key):g}, expected at most {most:g}")
         if not 0 < self.share <= 1:
             raise ArgumentError(
                 f"share {self.share:g} of the grid, expected more than 0 and at most 1"
