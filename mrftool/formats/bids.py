@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mrftool.errors import InputError
-from mrftool.formats.json_text import with_whole_characters
+from mrftool.formats.json_text import fault_in_words, with_whole_characters
 from mrftool.formats.nifti.files import stem
 from mrftool.quantities import FLAGS, QUANTITIES, Flag, flag_legend, quantity
 
@@ -98,7 +98,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         text = path.read_text("utf-8-sig")
         content = with_whole_characters(json.loads(text), text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON: {error}") from error
+        raise InputError(f"{path}: is no JSON: {fault_in_words(error)}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict):

@@ -42,6 +42,17 @@ def load_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def fault_in_words(error: Exception) -> str:
+    """What the JSON parser found, as a user who looks into the file would put it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    return "it has a number of too many digits"
+
+
 def with_whole_characters(value: Any, text: str) -> Any:
     r"""The value of `text`, with a question mark for each half of a character.
 

@@ -157,7 +157,7 @@ def test_show_prints_and_draws_whatever_the_name(seq: Path, tmp_path: Path) -> N
             ("nothing",),
             "nothing: no such file, expected a .yaml file or one of the shipped sequences: cao,",
         ),
-        (3, ("binary.yaml",), "binary.yaml: not a text file, expected YAML"),
+        (3, ("binary.yaml",), "binary.yaml: not a text file in UTF-8, expected YAML"),
         (3, ("list.yaml",), "list.yaml: expected a YAML mapping"),
         (3, ("alias.yaml",), "alias.yaml: YAML aliases are not allowed"),
         (3, ("python.yaml",), "python.yaml: line 1: could not determine a constructor"),

@@ -36,6 +36,24 @@ def test_sidecars_of_odd_values_are_refused_or_read(tmp_path: Path) -> None:
         _classes({"classes": 2.5}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"a": "J\u00f6rg"}'.encode("latin-1"), "its text is not UTF-8"),
+        ("{}".encode("utf-16"), "its text is not UTF-8"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "it has a number of too many digits"),
+        (b'{\n"a": }', "line 2, column 6: "),
+    ],
+)
+def test_a_sidecar_that_is_no_json_is_refused_in_a_users_words(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / "scan.json").write_bytes(content)
+    with pytest.raises(InputError, match=f"is no JSON: {words}"):
+        read_sidecar(tmp_path / "scan.nii")
+
+
 def test_finite_json_is_read(tmp_path: Path) -> None:
     assert load_json('{"a": [1, -2.5, 1e300, null, "NaN"]}') == {"a": [1, -2.5, 1e300, None, "NaN"]}
     (tmp_path / "a.json").write_text("\ufeff[1]", "utf-8")

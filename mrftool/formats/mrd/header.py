@@ -17,6 +17,7 @@ import numpy as np
 from mrftool.arrays import FloatArray
 from mrftool.environment.extras import install_hint
 from mrftool.errors import InputError, MissingExtraError
+from mrftool.formats.json_text import fault_in_words
 from mrftool.formats.sequence.mrd.header import parse_header, read_header_text
 
 Unit = Literal["1/FOV", "1/m", "cycles/pixel", "rad/pixel"]
@@ -199,7 +200,8 @@ def _sequence(text: str | None, path: Path) -> Mapping[str, Any] | None:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the sequence in its header is no JSON: {error}") from error
+        fault = fault_in_words(error)
+        raise InputError(f"{path}: the sequence in its header is no JSON: {fault}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: the sequence in its header is no JSON object")
     return content

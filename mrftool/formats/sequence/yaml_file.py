@@ -286,7 +286,7 @@ def _read_text(path: Path) -> str:
     try:
         return read_regular(path, MAX_BYTES, "a sequence file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file, expected YAML") from error
+        raise InputError(f"{path}: not a text file in UTF-8, expected YAML") from error
 
 
 def _list(values: Any, resolution: float) -> list[float]:

@@ -103,7 +103,7 @@ def having(name: str, value: Any) -> Change:
         (having("BitsStored", 17), "BitsStored is 17, expected a number from 1 to 16"),
         (having("SamplesPerPixel", 3), "is a colour image"),
         (having("NumberOfFrames", 2), "has 2 frames and describes 1"),
-        (having("RescaleSlope", 0), "has slope nan"),
+        (having("RescaleSlope", 0), "rescale slope is 0 or not finite"),
         (having("PixelSpacing", [0, 1]), r"PixelSpacing \(0.0, 1.0\) is not that of"),
         (
             having("ImageOrientationPatient", [1, 0, 0, 0, 1, 0]),

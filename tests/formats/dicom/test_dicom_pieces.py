@@ -1,5 +1,6 @@
 """Scans whose images are spread over series, folders and kinds as only some scanners do it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from dicom_factory import Scan, phantom, write_classic, write_enhanced
 from dicom_readers import whole
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from mrftool.errors import InputError, MismatchError
 from mrftool.formats.dicom.read.series import DicomSeries, open_dicom_series
@@ -129,6 +130,26 @@ def test_private_philips_slopes_count_whoever_is_named_as_manufacturer(tmp_path:
         np.testing.assert_allclose(read, scan.image, atol=8 * scan.step)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_philips_slopes_count_without_the_creator_of_their_block(
+    tmp_path: Path, syntax: str
+) -> None:
+    def philips(dataset: Dataset, z: int, t: int) -> None:
+        dataset.add_new(0x2005100E, "FL", (t + 1) / dataset.RescaleSlope)
+
+    scan = Scan(phantom(), parts=PARTS, maker="", syntax=syntax, change=philips)
+    write_classic(tmp_path / "in", scan)
+    divided = dataclasses.replace(scan, image=scan.image / np.arange(1, 7))
+    same_as(open_dicom_series(tmp_path / "in"), divided)
+
+    def of_another(dataset: Dataset, z: int, t: int) -> None:
+        philips(dataset, z, t)
+        dataset.add_new(0x20050010, "LO", "ANOTHER MAKER")
+
+    write_classic(tmp_path / "other", dataclasses.replace(scan, change=of_another))
+    same_as(open_dicom_series(tmp_path / "other"), scan)
+
+
 def test_own_maps_beside_the_scan_are_left_aside(tmp_path: Path) -> None:
     write_classic(tmp_path, scan := Scan(phantom(), parts=PARTS))
     own = Scan(abs(phantom()[..., :1]), number=701, maker="mrftool", study=scan.study)
@@ -143,13 +164,22 @@ def test_own_maps_beside_the_scan_are_left_aside(tmp_path: Path) -> None:
 def test_links_to_nowhere_are_told_and_links_to_folders_followed(tmp_path: Path) -> None:
     write_classic(tmp_path / "scan", scan := Scan(phantom(), parts=PARTS))
     (tmp_path / "scan" / "lost.dcm").symlink_to(".git/annex/objects/not-fetched")
+    (tmp_path / "scan" / "loop.dcm").symlink_to("loop.dcm")
     (tmp_path / "scan" / "again").symlink_to(tmp_path)
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a").symlink_to("../scan")
     for place in ("scan", "links"):
         series = open_dicom_series(tmp_path / place)
         same_as(series, scan)
-        assert any("links lead to no file" in said for said in series.assumptions)
+        assert any("2 links lead to no file" in said for said in series.assumptions)
+
+
+def test_links_to_images_beside_them_count_once(tmp_path: Path) -> None:
+    paths = write_classic(tmp_path / "objects", scan := Scan(phantom(), parts=PARTS))
+    for path in paths:
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "hard.dcm").hardlink_to(paths[0])
+    same_as(open_dicom_series(tmp_path), scan)
 
 
 @pytest.mark.parametrize(

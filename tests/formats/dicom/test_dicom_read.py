@@ -124,6 +124,19 @@ def test_each_key_alone_orders_the_images_in_time(tmp_path: Path, key: str) -> N
     assert any(key in note for note in series.assumptions)
 
 
+@pytest.mark.parametrize("key", ["AcquisitionTime", "ContentTime"])
+def test_times_of_day_go_on_after_midnight(tmp_path: Path, key: str) -> None:
+    def late(dataset: Dataset, z: int, t: int) -> None:
+        forget_time(dataset)
+        dataset.pop("AcquisitionDate", None)
+        seconds = (24 * 3600 - 3 + t) % (24 * 3600)
+        minutes = seconds // 60
+        setattr(dataset, key, f"{minutes // 60:02d}{minutes % 60:02d}{seconds % 60:02d}")
+
+    write_classic(tmp_path, scan := Scan(phantom(), parts=("real", "imaginary"), change=late))
+    np.testing.assert_allclose(whole(open_dicom_series(tmp_path)), phantom(), atol=scan.step)
+
+
 def test_without_any_key_there_is_no_order(tmp_path: Path) -> None:
     write_classic(tmp_path, Scan(phantom(), change=lambda dataset, z, t: forget_time(dataset)))
     with pytest.raises(

@@ -45,6 +45,7 @@ def flips(tmp_path: Path, text: str, layout: Layout | None = None) -> list[float
         ("flip,TR\n10,12\n11,13\n", [[10, 12], [11, 13]]),
         ("flip\n5,94\n6,41\n", [[5.94], [6.41]]),
         ('"flip angle";"TR"\n10;12\n', [[10, 12]]),
+        ("\ufeffsep=;\r\nflip;TR\r\n10;12,5\r\n", [[10, 12.5]]),
         ("10 20 30 40 50 60\n", [[10], [20], [30], [40], [50], [60]]),
     ],
 )
@@ -146,6 +147,22 @@ def test_columns_are_chosen_by_name_or_number(tmp_path: Path) -> None:
         import_sequence(file(tmp_path, text), Given(**{**ALL, "tr": None}), seconds).sequence.tr
         == 2.0
     )
+
+
+@pytest.mark.parametrize(
+    "unit", ["\u00b5s", "\u03bcs", "\u33b2", "usec", "microseconds"]
+)  # micro sign, Greek mu, one letter of both
+def test_microseconds_are_read_however_they_are_written(tmp_path: Path, unit: str) -> None:
+    text = f"flip_deg,TR ({unit}),TE ({unit})\n10,12000,2500\n"
+    sequence = import_sequence(file(tmp_path, text), Given(**REST, rf_phase=np.zeros(1))).sequence
+    np.testing.assert_allclose([sequence.tr[0], sequence.te[0]], [12e-3, 2.5e-3])
+
+
+@pytest.mark.parametrize("unit", ["\u0434s", "ns", "\u00b5ms"])
+def test_an_unknown_unit_is_not_read_as_its_last_letters(tmp_path: Path, unit: str) -> None:
+    text = f"flip_deg,TR ({unit})\n10,0.012\n"
+    with pytest.raises(InputError, match="tr: its unit is not in the header"):
+        import_sequence(file(tmp_path, text), Given(**{**ALL, "tr": None}))
 
 
 @pytest.mark.parametrize(

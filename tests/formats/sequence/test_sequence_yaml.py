@@ -291,7 +291,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such file.*shipped sequences: .*fisp"):
         read_sequence("nothing-of-that-name")
     (tmp_path / "b.yaml").write_bytes(bytes(range(256)))
-    with pytest.raises(InputError, match="not a text file"):
+    with pytest.raises(InputError, match="not a text file in UTF-8"):
         read_sequence(tmp_path / "b.yaml")
     with pytest.raises(InputError, match=r"is a folder, expected a .yaml file"):
         read_sequence(tmp_path)
@@ -348,6 +348,13 @@ def test_what_is_no_number_is_a_fault_with_its_line(text: str) -> None:
     with pytest.raises(InputError, match="line 6: tr_ms: expected a number") as caught:
         parse_sequence(HEAD + body)
     assert ("decimal sign" in str(caught.value)) == ("," in text)
+
+
+def test_a_decimal_comma_inside_a_mapping_is_named() -> None:
+    body = "repetitions: 2\nflip_angle_deg: 10\nte_ms: 2\ntr_ms: 12\n"
+    inversion = "inversion: {efficiency: 0,98, time_ms: 20}\n"
+    with pytest.raises(InputError, match="a number where a key is expected: write decimals with"):
+        parse_sequence(HEAD + body + inversion)
 
 
 @pytest.mark.parametrize("name", ["1e3", "012", "true", "~", "2026-11-26", "a: b", "12:30"])

@@ -137,13 +137,16 @@ def _dicom_among(paths: Sequence[str], where: str, look: Look, show: ShowProgres
 
 
 def _look_unless_missing(path: str, look: Look) -> tuple[bytes | None, Values | None]:
-    """What `look` gives; None for a link that leads nowhere."""
+    """What `look` gives; None for a link that leads nowhere, or back to itself."""
     try:
         return look(path)
-    except FileNotFoundError as error:
-        if not os.path.islink(path):  # noqa: PTH114
-            raise InputError(f"{path}: cannot be read: No such file or directory") from error
-        return None, None
+    except (FileNotFoundError, InputError) as error:
+        link = Path(path)
+        if link.is_symlink() and not link.exists():
+            return None, None
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read: No such file or directory") from error
 
 
 def _walk(folder: Path) -> Iterator[str]:

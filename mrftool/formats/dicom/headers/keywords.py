@@ -81,6 +81,17 @@ PRIVATE = {
     "PhilipsScaleIntercept": (0x2005, 0x0D, "Philips MR Imaging DD 001", "<f"),
     "PhilipsScaleSlope": (0x2005, 0x0E, "Philips MR Imaging DD 001", "<f"),
 }
+_ONLY_PHILIPS = (0x2005, 0x10)  # a block that no other vendor has
+
+
+def is_block_of(creator: str, found: str, group: int, block: int) -> bool:
+    """Whether a private block, whose creator element says `found`, has the elements of `creator`.
+
+    Where an anonymiser removed the creator, the block of one vendor alone is still known.
+    """
+    return found == creator or (not found and (group, block) == _ONLY_PHILIPS)
+
+
 SEQUENCES = (
     *("RealWorldValueMappingSequence", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),

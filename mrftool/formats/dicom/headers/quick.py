@@ -17,6 +17,7 @@ from mrftool.formats.dicom.headers.keywords import (
     PRIVATE,
     SEQUENCES,
     Values,
+    is_block_of,
 )
 from mrftool.formats.dicom.headers.layouts import KnownLayout, KnownLayouts
 from mrftool.formats.dicom.headers.raw_elements import SYNTAX, Elements, OutOfOrdinaryError
@@ -170,9 +171,10 @@ def _private(elements: Elements) -> Values:
     values: Values = {}
     for tag in elements.keys() & _PRIVATE.keys():
         name, block = _PRIVATE[tag]
-        _, _, creator, form = PRIVATE[name]
+        group, _, creator, form = PRIVATE[name]
         vr, raw = elements[tag]
-        if _text(elements.get(block, (b"", b""))[1]).strip() != creator:
+        found = _text(elements.get(block, (b"", b""))[1]).strip()
+        if not is_block_of(creator, found, group, block & 0xFF):
             continue
         if vr not in (b"", b"UN", _PRIVATE_VR[form]):
             raise OutOfOrdinaryError

@@ -16,6 +16,7 @@ from mrftool.formats.dicom.headers.keywords import (
     LISTS,
     PRIVATE,
     Values,
+    is_block_of,
 )
 
 _INTERCEPT = "RealWorldValueIntercept"
@@ -122,11 +123,12 @@ def _private(dataset: Dataset, group: int, low: int, creator: str) -> Any:
     there.
     """
     for block in BLOCKS:
-        if (group, block) in dataset and str(dataset[group, block].value).strip() == creator:
-            tag = (group, block << 8 | low)
-            if tag in dataset:
-                return dataset[tag].value
-            return None
+        found = ""
+        if (group, block) in dataset:
+            found = str(dataset[group, block].value).strip()
+        tag = (group, block << 8 | low)
+        if tag in dataset and is_block_of(creator, found, group, block):
+            return dataset[tag].value
     return None
 
 

@@ -1,6 +1,7 @@
 """Checks of the planes that were chosen, and what is worth a note about them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from mrftool.errors import InputError
 from mrftool.formats.dicom.read.plane import Plane
@@ -14,6 +15,17 @@ _COUNTERS = (
     "TriggerTime",
 )
 _LONGEST_LIST = 120  # letters of a list of kinds in a message
+
+
+def without_second_links(planes: Sequence[Plane]) -> list[Plane]:
+    """The planes, those of a file once where several links lead to it."""
+    first: dict[object, Plane] = {}
+    kept = []
+    for plane in planes:
+        twin = first.setdefault((plane.values.get("SOPInstanceUID"), plane.index), plane)
+        if twin.path == plane.path or not Path(plane.path).samefile(twin.path):
+            kept.append(plane)
+    return kept
 
 
 def check_planes(planes: Sequence[Plane]) -> None:

@@ -31,6 +31,8 @@ _WHEN_ACQUIRED = (
     "AcquisitionDateTime",
     "AcquisitionTime",
 )
+_TIMES_OF_DAY = ("AcquisitionTime", "ContentTime")
+_NOON, _DAY = 120000, 240000  # as HHMMSS
 _FRAMES = "frames in their files"
 _KEYS = (*_NUMBERS, "InstanceNumber", *_TIMES, _FRAMES)
 _CLOCK = re.compile(r"(\d{1,30})(?:\.(\d*))?(?:[+-]\d{4})?")
@@ -80,7 +82,22 @@ def in_time_order(slices: Slices) -> TimeOrder:
 
 
 def _keyed(planes: Sequence[Plane], key: str) -> list[Keyed]:
-    return [(_key(plane, key), plane) for plane in planes]
+    values = [_key(plane, key) for plane in planes]
+    if key in _TIMES_OF_DAY and None not in values:
+        values = _across_midnight(values)
+    return list(zip(values, planes, strict=True))
+
+
+def _across_midnight(times: list[Any]) -> list[Any]:
+    """Times of day as `_clock` gives them; in a scan that runs past midnight, those after it as of
+    the same day.
+
+    No scan takes twelve hours. Times that follow a date need nothing.
+    """
+    earliest, latest = min(times), max(times)
+    if latest[0] - earliest[0] < _NOON or latest[0] >= _DAY:
+        return times
+    return [(digits + _DAY * (digits < _NOON), fraction) for digits, fraction in times]
 
 
 def _sorted(pairs: list[Keyed]) -> list[Plane]:

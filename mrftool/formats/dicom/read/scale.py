@@ -45,7 +45,8 @@ def scale_of(plane: Plane, component: Component, layout: Layout) -> Scale:
     scale = _phase_scale(plane, layout) if component == "phase" else _signal_scale(plane)
     if not (np.isfinite(scale.slope) and np.isfinite(scale.intercept)) or scale.slope == 0:
         raise InputError(
-            f"{plane.name}: {scale.origin} has slope {scale.slope} and intercept {scale.intercept}"
+            f"{plane.name}: {scale.origin} is 0 or not finite, "
+            "expected finite numbers and a slope that is not 0"
         )
     if component == "magnitude":
         return replace(scale, low=0.0)

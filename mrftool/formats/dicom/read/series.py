@@ -14,7 +14,12 @@ from mrftool.formats.dicom.headers.keywords import Values
 from mrftool.formats.dicom.headers.lenient import lenient
 from mrftool.formats.dicom.headers.parallel import read_headers
 from mrftool.formats.dicom.headers.quick import Known
-from mrftool.formats.dicom.read.check import check_planes, facts_of, notes_of
+from mrftool.formats.dicom.read.check import (
+    check_planes,
+    facts_of,
+    notes_of,
+    without_second_links,
+)
 from mrftool.formats.dicom.read.mosaic import tiles_of
 from mrftool.formats.dicom.read.parts import parts_of
 from mrftool.formats.dicom.read.plane import Plane
@@ -107,6 +112,7 @@ def _opened(
             f"{where}: no images among {others} files, expected the images of a series"
         )
     chosen, notes = chosen_planes(planes, wanted, where)
+    chosen = without_second_links(chosen)
     check_planes(chosen)
     parts, affine, more = parts_of([tile for plane in chosen for tile in tiles_of(plane)])
     if place_only:

@@ -29,6 +29,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_from_float": lambda _: "expected a whole number",
     "int_parsing_size": lambda _: "expected a whole number of usual size",
     "string_type": lambda _: "expected text",
+    "invalid_key": lambda _: "a number where a key is expected: write decimals with a point",
     "list_type": lambda _: "expected a list",
     "dict_type": lambda _: "expected a mapping",
     "model_type": lambda _: "expected a mapping",

@@ -7,6 +7,7 @@ in degrees, tr.txt in ms).
 """
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from mrftool.formats.sequence.tables.text import Decimal, Table
 _UNIT_WORDS = {
     "deg": ("deg", "degree", "degrees"),
     "rad": ("rad", "radian", "radians"),
-    "ms": ("ms",),
-    "s": ("s", "sec"),
-    "us": ("us",),
+    "ms": ("ms", "msec", "milliseconds"),
+    "s": ("s", "sec", "seconds"),
+    "us": ("us", "usec", "microseconds"),
     "fraction": ("fraction",),
 }
 _UNIT_OF = {word: unit for unit, words in _UNIT_WORDS.items() for word in words}
@@ -181,7 +182,11 @@ def _column(index: int, table: Table) -> Column:
 
 
 def _tokens(name: str) -> list[str]:
-    """The words of a column's name: both TRms and "TR [ms]" give tr and ms."""
-    plain = name.replace("°", " deg ").replace("µs", " us ")
+    """The words of a column's name: both TRms and "TR [ms]" give tr and ms.
+
+    Letters of any script belong to words, so that an unknown unit is not taken for its last letter.
+    """
+    plain = unicodedata.normalize("NFKC", name)  # which makes the micro sign a Greek mu
+    plain = plain.replace("°", " deg ").replace("μ", " u")
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z]{2})(?=[a-z])", " ", plain)
-    return [word for word in re.split(r"[^a-z]+", spaced.lower()) if word]
+    return [word for word in re.split(r"[\W\d_]+", spaced.lower()) if word]

@@ -32,6 +32,7 @@ _NUMBER = {
     "comma": re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?"),
 }
 _LINE_END = re.compile(r"\r\n|\n|\r")  # of Unix, Windows, and old Macintosh files
+_SPREADSHEET_MARK = re.compile(r"sep=.", re.IGNORECASE)  # tells Excel the separator
 _COMMENT_MARKS = ("#", "%", "//")
 
 
@@ -120,7 +121,7 @@ def _lines(path: Path) -> tuple[list[_Line], tuple[str, ...]]:
         stripped = line.strip(" \r")
         if stripped.startswith(_COMMENT_MARKS):
             comments.append(stripped.lstrip("#%/").strip())
-        elif line.strip(_SPACE_AND_SEPARATORS):
+        elif line.strip(_SPACE_AND_SEPARATORS) and not _SPREADSHEET_MARK.fullmatch(stripped):
             lines.append(_Line(number, stripped))
     if not lines or "\0" in text:
         raise InputError(f"{path}: no numbers, expected a list or a table of them")
