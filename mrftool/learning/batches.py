@@ -37,6 +37,14 @@ class Source:
     sequence: PulseSequence
     table: SignalTable
 
+    def row_length(self, takes: Takes) -> int:
+        """Length of the input of an encoder, without given parameters."""
+        if takes == "fingerprint":
+            return len(self.sequence)
+        if self.table.form == "complex":
+            return 2 * self.table.rank
+        return self.table.rank
+
 
 @dataclass(frozen=True)
 class Batch:

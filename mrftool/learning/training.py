@@ -227,9 +227,8 @@ def _spec(sources: list[Source], config: TrainConfig) -> EncoderSpec:
                 " belongs to a sequence",
                 hint="encoders fc, rnn and hydra take whole fingerprints",
             )
-        n_inputs = n_used = table.rank
-        if config.form == "complex":
-            n_inputs = 2 * table.rank
+        n_inputs = sources[0].row_length("features")
+        n_used = table.rank
         if not table.basis.is_real:
             n_used = n_inputs
     t1, ratio = log_range(config.t1_range), log_ratio_range(config)

@@ -354,6 +354,15 @@ def test_files_of_another_schema_are_refused(tmp_path: Path, number: np.ndarray)
         load_tissue_npz(tmp_path / "p.npz")
 
 
+@pytest.mark.parametrize("shape", [(), (1, 2)])
+def test_names_of_classes_are_a_list(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path, grid = tmp_path / "p.npz", Grid(np.ones((2, 2, 1), bool), np.eye(4))
+    save_tissue_npz(path, Tissue(t1=np.ones(4), t2=np.ones(4)), grid)
+    _with_array(path, "classes", np.full(shape, "white matter"))
+    with pytest.raises(InputError, match=r"p\.npz: classes have the shape .*, expected a list"):
+        load_tissue_npz(path)
+
+
 def test_files_without_a_schema_number_count_as_schema_1(tmp_path: Path) -> None:
     path = saved(tmp_path / "d.npz")
     with np.load(path) as arrays:

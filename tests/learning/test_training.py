@@ -489,7 +489,15 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("n_inputs", "6"), ("n_inputs", -1), ("n_inputs", 2**53), ("n_inputs", 1), ("takes", 0.0)],
+    [
+        ("n_inputs", "6"),
+        ("n_inputs", -1),
+        ("n_inputs", 2**53),
+        ("n_inputs", 1),
+        ("n_inputs", 65535),
+        ("n_given", 1),
+        ("takes", 0.0),
+    ],
 )
 def test_a_checkpoint_of_an_impossible_encoder_is_refused(
     short_sequence: PulseSequence, tmp_path: Path, key: str, value: object

@@ -109,11 +109,19 @@ def load_tissue_npz(path: str | Path) -> TissueImage:
 def _tissue_image(images: Images, found: Images) -> TissueImage:
     grid, assumptions = _grid(images, found)
     columns = {key: grid.to_columns(_volume(image)) for key, image in images.items()}
-    classes = tuple(str(name) for name in found.get("classes", ()))
-    labels = None
+    classes, labels = _classes(found), None
     if "labels" in found:
         labels = _indices(grid.to_columns(_volume(found["labels"])), len(classes))
     return TissueImage(Tissue(**columns), grid, labels, classes, assumptions)
+
+
+def _classes(found: Images) -> tuple[str, ...]:
+    if "classes" not in found:
+        return ()
+    names = found["classes"]
+    if names.ndim != 1:
+        raise InputError(f"classes have the shape {names.shape}, expected a list of names")
+    return tuple(str(name) for name in names)
 
 
 def _indices(labels: Array, n_classes: int) -> NDArray[np.int16]:
