@@ -21,7 +21,6 @@ from mrftool.learning.networks.encoders import Encoder, EncoderSpec
 from mrftool.learning.networks.learned_decoders import LearnedDecoder, Parts, new_decoder
 from mrftool.learning.optimisers import new_optimisers, optimiser_tensors, restore_optimisers
 from mrftool.learning.table_tensors import table_from_tensors, table_to_tensors
-from mrftool.manifold.parameters import FITTED
 
 # Of a checkpoint's content. Raised when older readers would misread it. Version 0.1.0 wrote no
 # number; what it wrote is schema 1.
@@ -178,7 +177,7 @@ def _run_from(
     for index, text in enumerate(facts["sequences"]):
         table = table_from_tensors(_without_prefix(f"source.{index}.", tensors))
         sources.append(Source(sequence_from_dict(text, origin=str(path)), table))
-    _require_rows(spec, config, sources)
+    _require_rows(spec, sources)
     decoder = decoder_of(config, sources, device)
     if decoder:
         decoder.load_state_dict(_without_prefix("decoder.", tensors))
@@ -188,14 +187,12 @@ def _run_from(
     return TrainingRun(config, sources, spec, encoder, decoder, optimisers, step, best)
 
 
-def _require_rows(spec: EncoderSpec, config: TrainConfig, sources: list[Source]) -> None:
+def _require_rows(spec: EncoderSpec, sources: list[Source]) -> None:
     """Raises ValueError unless the encoder takes the rows that its sequences give."""
-    expected = {"n_given": len(config.ranges) - len(FITTED)}
     for source in sources:
-        expected["n_inputs"] = source.row_length(spec.takes)
-        for key, length in expected.items():
-            if getattr(spec, key) != length:
-                raise ValueError(f"{key} is {getattr(spec, key)}, expected {length}")
+        length = source.row_length(spec.takes)
+        if spec.n_inputs != length:
+            raise ValueError(f"n_inputs is {spec.n_inputs}, expected {length} of its sequence")
 
 
 def _facts_in(path: Path) -> dict[str, Any]:

@@ -495,7 +495,6 @@ def test_a_checkpoint_states_its_schema_and_an_unknown_one_is_refused(
         ("n_inputs", 2**53),
         ("n_inputs", 1),
         ("n_inputs", 65535),
-        ("n_given", 1),
         ("takes", 0.0),
     ],
 )
