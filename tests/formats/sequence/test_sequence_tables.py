@@ -381,6 +381,16 @@ def test_real_lists_make_the_shipped_sequences(
     np.testing.assert_allclose(sequence.tr, expected.tr, atol=1e-8)
 
 
+@pytest.mark.parametrize("header", ["flip_deg,tr_ms", '"flip_deg","tr_ms"'])
+def test_quoted_cells_may_have_decimal_commas(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f'{header}\n"10,5","12"\n"20,5",13\n', "utf-8")
+    table = read_table(path)
+    np.testing.assert_array_equal(table.values, [[10.5, 12], [20.5, 13]])
+    assert table.names == ("flip_deg", "tr_ms")
+    assert table.dialect == "commas between cells, decimal commas"
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_end_as_on_unix_windows_or_old_macintosh(tmp_path: Path, end: str) -> None:
     path = tmp_path / "list.csv"

@@ -100,12 +100,15 @@ def read_table(path: Path, decimal: Decimal | None = None) -> Table:
 
 
 def _ways(lines: list[_Line], decimal: Decimal | None) -> Iterator[tuple[str, Decimal]]:
-    """Pairs of separator and decimal sign that the lines may use."""
+    """Pairs of separator and decimal sign that the lines may use; a comma can be both where cells
+    are quoted.
+    """
+    has_quotes = any('"' in line.text for line in lines)
     for separator in _SEPARATORS:
         if not any(separator in line.text for line in lines):
             continue
         for sign in _DECIMALS:
-            is_one_sign_for_both = (separator, sign) == (",", "comma")
+            is_one_sign_for_both = (separator, sign) == (",", "comma") and not has_quotes
             if sign == (decimal or sign) and not is_one_sign_for_both:
                 yield separator, sign
 
