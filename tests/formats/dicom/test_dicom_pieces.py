@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from mrftool.errors import InputError, MismatchError
+from mrftool.formats.dicom.read.check import _gaps
 from mrftool.formats.dicom.read.series import DicomSeries, open_dicom_series
 
 PARTS = ("real", "imaginary")
@@ -245,3 +247,24 @@ def test_an_echo_time_that_changes_over_time_is_one_kind(tmp_path: Path) -> None
 
     write_classic(tmp_path, scan := Scan(phantom(), parts=PARTS, change=changing))
     same_as(open_dicom_series(tmp_path), scan)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "gaps"),
+    [
+        ({1: [1, 2, 3], 2: [1, 2, 3]}, []),
+        ({1: [1, 3, 5], 2: [2, 4, 6]}, []),
+        ({1: [1, 2, 4], 2: [1, 2, 3]}, [1]),
+        ({1: [1, 3, 5, 7], 2: [2, 4, 8]}, [3, 4]),
+        ({1: [1, 2, 5]}, [2]),
+    ],
+)
+def test_gaps_are_those_of_each_series_or_of_one_count_for_all(
+    numbers: dict[int, list[int]], gaps: list[int]
+) -> None:
+    planes: list[Any] = [
+        SimpleNamespace(values={"InstanceNumber": k, "SeriesNumber": series}, n_frames=1, series="")
+        for series, own in numbers.items()
+        for k in own
+    ]
+    assert [int(note.split()[-6]) for note in _gaps(planes)] == gaps

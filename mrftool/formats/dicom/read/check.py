@@ -146,19 +146,31 @@ def notes_of(planes: Sequence[Plane]) -> tuple[str, ...]:
 
 
 def _gaps(planes: Sequence[Plane]) -> list[str]:
-    """Instance numbers that no image of a series has, series told apart by their numbers."""
+    """Instance numbers that no image of a series has, series told apart by their numbers.
+
+    Several series can also share one count.
+    """
     numbers: dict[object, set[int]] = {}
     for plane in planes:
         number = plane.values.get("InstanceNumber")
         if plane.n_frames == 1 and isinstance(number, int):
             series = plane.values.get("SeriesNumber", plane.series)
             numbers.setdefault(series, set()).add(number)
-    gaps = [max(seen) - min(seen) + 1 - len(seen) for seen in numbers.values()]
+    together = set[int]().union(*numbers.values())
+    if len(together) == sum(map(len, numbers.values())) and not _gaps_in(together):
+        return []
     return [
         f"The instance numbers of the series have {count} gaps: images may be missing."
-        for count in gaps
+        for count in map(_gaps_in, numbers.values())
         if count
     ]
+
+
+def _gaps_in(numbers: set[int]) -> int:
+    """How many numbers between the smallest and the largest one are missing."""
+    if not numbers:
+        return 0
+    return max(numbers) - min(numbers) + 1 - len(numbers)
 
 
 _TIMES = {  # in ms
