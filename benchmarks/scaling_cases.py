@@ -186,7 +186,7 @@ CASES = (
         (_WRITE_PULSES, _RAW + "grown.yaml --kspace raw.h5"),
         {"matrix": 32, "slices": 1, "coils": 4},
     ),
-    Case("train_over_steps", "steps", (160, 320, 640), _TRAIN, (), {"pulses": 300, "batch": 512}),
+    Case("train_over_steps", "steps", (320, 640, 1280), _TRAIN, (), {"pulses": 300, "batch": 512}),
     Case("train_over_batch", "batch", (512, 1024, 2048), _TRAIN, (), {"pulses": 300, "steps": 160}),
     Case(
         "train_over_parameters",  # those of the first layer, which has one row for each pulse
