@@ -17,7 +17,7 @@ from mrftool.exporting.graph.magnitude import estimate_magnitude
 from mrftool.exporting.graph.ops import FLOAT, INT32, Tape, Value, concat, where
 from mrftool.exporting.graph.outputs import write_outputs
 from mrftool.exporting.graph.polish import data_rows, hold_inside, polish
-from mrftool.exporting.graph.reading import aligned, given_inside, read_signals, unit_magnitudes
+from mrftool.exporting.graph.reading import aligned, given_inside, read_signals
 from mrftool.exporting.graph.search import coarse_search, search_rank
 from mrftool.exporting.graph.spline import spline_of
 from mrftool.exporting.squares import EXTRA_STEPS, squared_search
@@ -57,14 +57,12 @@ def assemble(
         atoms = choose_atoms(table, search_rank(table), polish_steps)
         polish_steps += atoms.settle
         if coils > 1:
-            atoms, columns = squared_search(table, atoms, unit_magnitudes(reading, signal))
+            atoms, columns = squared_search(table, atoms, reading.unit_magnitudes)
             polish_steps += EXTRA_STEPS
         start = coarse_search(tape, table, atoms, columns, given)
     else:
         prepared = prepared_encoder(encoder, table)
-        logs = attach_encoder(
-            tape, table, prepared, signal=signal, reading=reading, aligned=columns, given=given
-        )
+        logs = attach_encoder(tape, table, prepared, reading=reading, aligned=columns, given=given)
         start = _in_grid(table, logs)
     spline = spline_of(tape, table, given)
     if table.form == "complex":
@@ -74,8 +72,7 @@ def assemble(
             table, probes.shape[1], reading, place=place, found=fitted, noise_sd=noise_sd
         )
     else:
-        units = unit_magnitudes(reading, signal)
-        options = {"y": units, "start": start, "noise_sd": noise_sd}
+        options = {"start": start, "noise_sd": noise_sd}
         found = estimate_magnitude(
             spline, probes, reading, **options, steps=polish_steps, coils=coils
         )

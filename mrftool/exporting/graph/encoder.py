@@ -45,20 +45,19 @@ def attach_encoder(
     table: SignalTable,
     encoder: ModelProto,
     *,
-    signal: Value,
     reading: Reading,
     aligned: Value,
     given: Value | None,
 ) -> Value:
     """(log T1, log T2) `(voxel, 2)` that the prepared `encoder` finds.
 
-    signal `(voxel, time, 2)`; aligned: `(voxel, 2 * rank)`, see `reading.aligned`.
+    aligned: `(voxel, 2 * rank)`, see `reading.aligned`.
     """
     entry = encoder.graph.input[0].name
     tape.constants.update({x.name: x for x in encoder.graph.initializer})
     columns = aligned
     if entry != f"{_PREFIX}features":
-        columns = real_fingerprint(tape, table, signal, reading)
+        columns = real_fingerprint(tape, table, reading)
     if given is not None:
         columns = concat([columns, given], 1)
     tape.op("Identity", columns, output=entry)
@@ -78,12 +77,12 @@ def input_length(table: SignalTable, name: str) -> int:
     return length + len(table.given)
 
 
-def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Reading) -> Value:
+def real_fingerprint(tape: Tape, table: SignalTable, reading: Reading) -> Value:
     """`compression.real_fingerprints` in the graph `(voxel, time)`; zeros where the signal cannot
     be used.
     """
     if table.form == "magnitude":
-        return where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
+        return reading.unit_magnitudes
     cos, sin = direction(reading.coefficients, table.rank)
     factor = complex(table.basis.phase_factor)
     # Re(y conj(w)) = Re y Re w + Im y Im w, with w the direction of the product with
@@ -91,7 +90,7 @@ def real_fingerprint(tape: Tape, table: SignalTable, signal: Value, reading: Rea
     w = concat(
         [cos * factor.real + sin * factor.imag, sin * factor.real - cos * factor.imag], 1
     ).reshape(0, 1, 2)
-    turned = row_sum(signal * w).reshape(0, len(table.basis.vectors))
+    turned = row_sum(reading.signal * w).reshape(0, len(table.basis.vectors))
     return where(reading.empty | reading.bad, 0.0, turned / sqrt(reading.energy))
 
 

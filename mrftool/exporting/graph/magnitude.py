@@ -113,7 +113,6 @@ def estimate_magnitude(
     probes: Array,
     reading: Reading,
     *,
-    y: Value,
     start: Value,
     noise_sd: Value,
     steps: int,
@@ -129,8 +128,6 @@ def estimate_magnitude(
         Vectors beside the basis `(time, probe)`.
     reading
         What the graph read of each voxel.
-    y
-        Magnitudes `(voxel, time)` of norm 1, or 0.
     start
         Coordinates on the axes of the fitted parameters `(voxel, fitted)`.
     noise_sd
@@ -141,7 +138,7 @@ def estimate_magnitude(
     coils
         Whose root sum of squares the magnitudes are.
     """
-    n_time = len(spline.table.basis.vectors)
+    n_time, y = len(spline.table.basis.vectors), reading.unit_magnitudes
     noise = noise_sd.reshape(1, 1)
     known, given = noise > 0.0, maximum(noise / sqrt(reading.energy), LEAST_SD)
     place, model = start, unfold(spline, start)

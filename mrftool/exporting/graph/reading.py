@@ -3,6 +3,7 @@ cannot be used.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +20,26 @@ class Reading:
     """What one pass over the signals gives, per voxel; coefficients are relative to the signal's
     norm.
 
-    energy: |signal|^2 `(voxel, 1)`, 1 where the voxel cannot be used. coefficients: compressed,
-    `(voxel, 2 * rank)`, real parts then imaginary parts, or `(voxel, rank)` for magnitudes; 0 where
-    it cannot. empty, bad: no signal at all; not finite numbers `(voxel, 1)` bool. outside: a given
-    parameter lies outside the table `(voxel, 1)` bool, or None without any. probed: share of the
-    energy along the probe vectors `(voxel, 1)`.
+    signal: `(voxel, time, 2)`, magnitudes `(voxel, time)`. energy: |signal|^2 `(voxel, 1)`, 1 where
+    the voxel cannot be used. coefficients: compressed, `(voxel, 2 * rank)`, real parts then
+    imaginary parts, or `(voxel, rank)` for magnitudes; 0 where it cannot. empty, bad: no signal at
+    all; not finite numbers `(voxel, 1)` bool. outside: a given parameter lies outside the table
+    `(voxel, 1)` bool, or None without any. probed: share of the energy along the probe vectors
+    `(voxel, 1)`.
     """
 
+    signal: Value
     energy: Value
     coefficients: Value
     empty: Value
     bad: Value
     outside: Value | None
     probed: Value
+
+    @cached_property
+    def unit_magnitudes(self) -> Value:
+        """Magnitudes `(voxel, time)` of norm 1; 0 where they cannot be used."""
+        return where(self.empty | self.bad, 0.0, self.signal / sqrt(self.energy))
 
 
 def read_signals(
@@ -64,12 +72,7 @@ def read_signals(
     energy = where(usable, energy, 1.0)
     both = where(usable, both / sqrt(energy), 0.0)
     coefficients, probed = both.split(1, [parts * table.rank, parts * probes.shape[1]])
-    return Reading(energy, coefficients, empty, bad, outside, row_sum(probed * probed))
-
-
-def unit_magnitudes(reading: Reading, signal: Value) -> Value:
-    """Magnitudes `(voxel, time)` of norm 1; 0 where they cannot be used."""
-    return where(reading.empty | reading.bad, 0.0, signal / sqrt(reading.energy))
+    return Reading(signal, energy, coefficients, empty, bad, outside, row_sum(probed * probed))
 
 
 def aligned(table: SignalTable, coefficients: Value) -> Value:
