@@ -15,7 +15,7 @@ from mrftool.inference.session import Model, run
 from mrftool.manifold.parameters import FITTED, draw_points, parameters_of, tissue_at
 from mrftool.physics.calibration import calibration, is_determined, rmse_over_bound
 from mrftool.physics.cramer_rao import bound_of_signals
-from mrftool.physics.noise import add_noise, complex_noise, level_of
+from mrftool.physics.noise import add_noise, complex_noise, level_of, with_noise
 from mrftool.physics.simulate import signal_and_derivatives
 from mrftool.quantities import Flag
 from mrftool.sequence import PulseSequence
@@ -132,7 +132,7 @@ def trial(
     the noise level.
     """
     noise_sd = level_of(sample.signal) / snr
-    noisy = sample.signal + noise * noise_sd[:, None].astype(np.float32)
+    noisy = with_noise(sample.signal, noise, noise_sd)
     if knows_noise:  # one level for all voxels, as the model takes it
         found = run_on(
             model, (noisy / noise_sd[:, None]).astype(np.complex64), sample.tissue, noise_sd=1.0

@@ -97,7 +97,21 @@ def add_noise(signal: Array, sd: FloatArray, random: np.random.Generator) -> Com
     """
     if not sd.any():
         return np.asarray(signal, np.complex64)
-    noise = complex_noise(signal.shape, random)
+    return with_noise(signal, complex_noise(signal.shape, random), sd)
+
+
+def with_noise(signal: Array, noise: ComplexArray, sd: FloatArray) -> ComplexArray:
+    """Fingerprints `(voxel, time)` with noise that was drawn, in single precision [m0].
+
+    Parameters
+    ----------
+    signal
+        Fingerprints, real or complex `(voxel, time)` [m0].
+    noise
+        Of standard deviation 1 in each channel `(voxel, time)` [1].
+    sd
+        Standard deviation in each channel `(voxel,)` [m0].
+    """
     return np.asarray(signal + noise * sd[:, None].astype(np.float32), np.complex64)
 
 
