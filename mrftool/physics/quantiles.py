@@ -1,7 +1,7 @@
 """What chi-square and F variables rarely exceed.
 
-Their densities are integrated from far above. scipy has these quantiles too; its import takes a
-quarter of the time of an export, and more than all else that the assessment of a scan computes.
+Their densities are integrated from far above. scipy has these quantiles too, but to import them
+takes a quarter of the time of an export.
 """
 
 import math

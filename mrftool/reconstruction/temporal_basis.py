@@ -79,8 +79,8 @@ def _leading(units: Array, count: int) -> tuple[FloatArray, Array]:
     """The largest singular values and their right vectors `(time, count)`, of which signals are
     linear combinations, by subspace iteration.
 
-    N. Halko et al., SIAM Review 53:217 (2011), algorithm 4.4. A full decomposition would take a
-    hundred times as long for a long train.
+    N. Halko et al., SIAM Review 53:217 (2011), algorithm 4.4. The cost grows with the length
+    of the train, that of a full decomposition with its square.
     """
     width = min(count + _FURTHER, units.shape[1])
     random = np.random.default_rng(0)
