@@ -79,6 +79,8 @@ def estimates(
     model: Model, sequence: PulseSequence, **options: Any
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """By native code, by ONNX Runtime, and by ONNX Runtime with other rounding errors."""
+    if model.form == "magnitude":
+        return estimates_of_magnitudes(model, sequence, **options)
     split = split_of(model.content)
     assert split is not None
     native = native_rest(split, is_trusted=True)
@@ -154,6 +156,11 @@ def assert_same(
         {"polish": 1},
         {"t1_range": (0.5, 2.0), "t2_range": (0.05, 0.2)},
         pytest.param({"b1_range": (0.7, 1.3)}, marks=pytest.mark.slow),
+        {"form": "magnitude"},
+        {"form": "magnitude", "coils": 8},
+        pytest.param(
+            {"form": "magnitude", "b1_range": (0.7, 1.3), "polish": 6}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_models_without_a_network_give_the_same_maps(
@@ -163,41 +170,21 @@ def test_models_without_a_network_give_the_same_maps(
     options: dict[str, Any],
     noise_sd: float | None,
 ) -> None:
+    """For magnitudes, atoms of neighbouring layers of B1 can be equally similar: further steps lead
+    to the same place from each of them.
+    """
     model = load_model(make_onnx(**options))
     assert_same(*estimates(model, short_sequence, noise_sd=noise_sd))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("noise_sd", [None, 5.0])
-def test_the_shipped_model_gives_the_same_maps(width: str, noise_sd: float | None) -> None:
-    """With its network."""
-    model = load_model(find_file("models", "fisp", ".onnx"))
-    assert_same(*estimates(model, read_sequence("fisp"), noise_sd=noise_sd))
-
-
-@pytest.mark.parametrize("noise_sd", [None, 5.0])
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"coils": 8}, pytest.param({"b1_range": (0.7, 1.3), "polish": 6}, marks=pytest.mark.slow)],
+    ("name", "noise_sd"), [("fisp", None), ("fisp", 5.0), ("fisp_magnitude", None)]
 )
-def test_models_of_magnitudes_give_the_same_maps(
-    width: str,
-    make_onnx: Callable[..., Path],
-    short_sequence: PulseSequence,
-    options: dict[str, Any],
-    noise_sd: float | None,
-) -> None:
-    """Atoms of neighbouring layers of B1 can be equally similar: further steps lead to the same
-    place from each of them.
-    """
-    model = load_model(make_onnx(form="magnitude", **options))
-    assert_same(*estimates_of_magnitudes(model, short_sequence, noise_sd=noise_sd))
-
-
-@pytest.mark.slow
-def test_the_shipped_model_of_magnitudes_gives_the_same_maps(width: str) -> None:
-    model = load_model(find_file("models", "fisp_magnitude", ".onnx"))
-    assert_same(*estimates_of_magnitudes(model, read_sequence("fisp")))
+def test_shipped_models_give_the_same_maps(width: str, name: str, noise_sd: float | None) -> None:
+    """With their networks."""
+    model = load_model(find_file("models", name, ".onnx"))
+    assert_same(*estimates(model, read_sequence("fisp"), noise_sd=noise_sd))
 
 
 def test_a_scan_of_magnitudes_is_computed_by_native_code(
@@ -352,6 +339,21 @@ def test_export_refuses_native_code_that_does_not_fit(
     wrong = CheckedGraph(with_wrong_table(graph), is_trusted=True)
     monkeypatch.setattr("mrftool.exporting.parts.native_rest", lambda *_, **__: wrong)
     with pytest.raises(CheckFailedError, match=r"give another .* when compressed"):
+        require_same_parts(loaded, signal)
+
+
+def test_export_refuses_native_code_of_magnitudes_that_does_not_fit(
+    make_onnx: Callable[..., Path], short_sequence: PulseSequence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table whose coefficients are 1 % too large."""
+    loaded = load_model(make_onnx(form="magnitude"))
+    signal = np.abs(signals(short_sequence))[SPECIAL.stop :]
+    require_same_parts(loaded, signal)
+    native = native_whole(loaded)
+    assert native is not None
+    wrong = CheckedGraph(with_wrong_table(native.graph), is_trusted=True)
+    monkeypatch.setattr("mrftool.exporting.parts.native_whole", lambda *_, **__: wrong)
+    with pytest.raises(CheckFailedError, match=r"give another .* in native code"):
         require_same_parts(loaded, signal)
 
 
